@@ -1,0 +1,114 @@
+//! The system control registers: what the CPU offers, what the kernel switches on, what users may touch.
+
+use core::arch::asm;
+
+use aarch64_cpu::registers::{
+    CPACR_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1, MDSCR_EL1,
+    Readable, SCTLR_EL1, TCR_EL1, TPIDRRO_EL0, Writeable,
+};
+use spin::Once;
+
+/// What this machine's CPUs offer of what the kernel uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Features {
+    /// Bits in an ASID, 8 or 16.
+    pub(super) tag_bits: u32,
+    /// FEAT_PAN: the kernel faults if it touches memory that users may access.
+    pub(super) privileged_access_never: bool,
+    /// FEAT_E0PD: user accesses to the kernel's half fault before any table is looked at.
+    pub(super) kernel_half_hidden: bool,
+}
+
+static FEATURES: Once<Features> = Once::new();
+
+/// What the CPUs offer. All CPUs are taken to be alike.
+pub(super) fn features() -> &'static Features {
+    FEATURES.call_once(|| Features {
+        tag_bits: if ID_AA64MMFR0_EL1.matches_all(ID_AA64MMFR0_EL1::ASIDBits::Bits_16) { 16 } else { 8 },
+        privileged_access_never: field(ID_AA64MMFR1_EL1.get(), 20) != 0,
+        kernel_half_hidden: field(ID_AA64MMFR2_EL1.get(), 60) != 0,
+    })
+}
+
+/// A four-bit field of an identification register.
+fn field(register: u64, shift: u32) -> u64 {
+    (register >> shift) & 0xf
+}
+
+/// The value of TCR_EL1: two halves of 48 bits, 4 KiB granule, tables cached and coherent, ASID from TTBR0_EL1 (A1
+/// clear), no address tags (TBI clear), hierarchical permissions in force (HPD clear: subtree bounds rely on them).
+pub(super) fn translation_control() -> u64 {
+    /// TCR_EL1.E0PD1.
+    const HIDE_KERNEL_HALF: u64 = 1 << 56;
+    /// 48 bits, the most that 4 KiB pages address without FEAT_LPA2.
+    const PHYSICAL_SIZE_MAX: u64 = 0b101;
+    let physical_size = field(ID_AA64MMFR0_EL1.get(), 0).min(PHYSICAL_SIZE_MAX);
+    let lower = TCR_EL1::T0SZ.val(16)
+        + TCR_EL1::TG0::KiB_4
+        + TCR_EL1::SH0::Inner
+        + TCR_EL1::ORGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable
+        + TCR_EL1::IRGN0::WriteBack_ReadAlloc_WriteAlloc_Cacheable;
+    let upper = TCR_EL1::T1SZ.val(16)
+        + TCR_EL1::TG1::KiB_4
+        + TCR_EL1::SH1::Inner
+        + TCR_EL1::ORGN1::WriteBack_ReadAlloc_WriteAlloc_Cacheable
+        + TCR_EL1::IRGN1::WriteBack_ReadAlloc_WriteAlloc_Cacheable;
+    let mut value = (lower + upper + TCR_EL1::IPS.val(physical_size)).value;
+    if features().tag_bits == 16 {
+        value |= TCR_EL1::AS::ASID16Bits.value;
+    }
+    if features().kernel_half_hidden {
+        value |= HIDE_KERNEL_HALF;
+    }
+    value
+}
+
+/// The value of SCTLR_EL1 (DDI 0487, D24.2.175).
+pub(super) fn system_control() -> u64 {
+    /// Bits 29 and 28, LSMAOE and nTLSMD: 1 in AArch64. Bits 22 and 11, EIS and EOS: exception entry and return
+    /// synchronize the context; `tlb::activate` relies on it.
+    const FIXED: u64 = 1 << 29 | 1 << 28 | 1 << 22 | 1 << 11;
+    /// Bit 20, TSCXT: SCXTNUM_EL0 is not for users, as no context switch keeps it.
+    const TRAP_CONTEXT_NUMBER: u64 = 1 << 20;
+    /// Bit 23, SPAN: set, an exception leaves PSTATE.PAN as it is; clear, it sets it.
+    const PAN_STAYS: u64 = 1 << 23;
+    let translation = SCTLR_EL1::M::Enable + SCTLR_EL1::C::Cacheable + SCTLR_EL1::I::Cacheable;
+    // Misaligned stack pointers fault, misaligned data do not. What is writable is never executable (WXN), whatever
+    // its entry says.
+    let checks = SCTLR_EL1::SA::Enable + SCTLR_EL1::SA0::Enable + SCTLR_EL1::WXN::Enable;
+    // Users may maintain caches by address (UCI), read the cache type (UCT) and clear by block (DZE): programs that
+    // write code need the first two, and all act on memory that the user can access anyway. WFI and WFE do not
+    // trap: whoever waits wastes no more than its own time slice. DAIF (UMA) is the kernel's.
+    let user = SCTLR_EL1::UCI::DontTrap
+        + SCTLR_EL1::UCT::DontTrap
+        + SCTLR_EL1::DZE::DontTrap
+        + SCTLR_EL1::NTWI::DontTrap
+        + SCTLR_EL1::NTWE::DontTrap;
+    let pan = if features().privileged_access_never { 0 } else { PAN_STAYS };
+    (translation + checks + user).value | FIXED | TRAP_CONTEXT_NUMBER | pan
+}
+
+/// Sets what is not about translation, on the CPU that runs this.
+pub(super) fn configure() {
+    /// MDSCR_EL1.TDCC: the debugger's channel is not for users.
+    const TRAP_DEBUG_CHANNEL: u64 = 1 << 12;
+    // Floating point and vectors for all, as threads are switched eagerly; SVE and SME stay trapped, so a user sees
+    // an instruction that does not exist.
+    CPACR_EL1.write(CPACR_EL1::FPEN::TrapNothing);
+    MDSCR_EL1.set(TRAP_DEBUG_CHANNEL);
+    TPIDRRO_EL0.set(0);
+    // Performance counters are not for users. PMUVer is 0 or 15 where there are none of this kind.
+    if !matches!(field(ID_AA64DFR0_EL1.get(), 8), 0 | 0xf) {
+        // SAFETY: the register exists, as just checked; it only restricts user mode.
+        unsafe { asm!("msr pmuserenr_el0, xzr", options(nomem, nostack, preserves_flags)) };
+    }
+    // Nor is the activity monitor (FEAT_AMU; AMUSERENR_EL0 is S3_3_C13_C2_3).
+    if field(ID_AA64PFR0_EL1.get(), 44) != 0 {
+        // SAFETY: as above.
+        unsafe { asm!("msr s3_3_c13_c2_3, xzr", options(nomem, nostack, preserves_flags)) };
+    }
+    if features().privileged_access_never {
+        // SAFETY: the kernel never means to touch user memory by a user address.
+        unsafe { asm!(".arch_extension pan", "msr pan, #1", options(nomem, nostack, preserves_flags)) };
+    }
+}

@@ -1,0 +1,139 @@
+//! The CPU itself: its number, its sleep and its end, its frame chain, its defences.
+
+use core::arch::asm;
+use core::fmt;
+use core::ops::Range;
+
+use tessera_abi::layout::Provocation;
+
+use crate::{Frame, Interrupt, PhysAddr};
+
+use super::{control, gic, memory, paging, percpu, power};
+
+/// The exit code for a panic.
+const PANIC_CODE: u8 = 101;
+/// More return addresses than this are not reported.
+const BACKTRACE_MAX: usize = 32;
+/// Where the provocations that touch user memory do so: the first page of a program's image.
+const USER_ADDRESS: u64 = tessera_abi::layout::program::IMAGE;
+
+/// The number of the CPU that runs this.
+#[inline(always)]
+pub fn cpu_index() -> usize {
+    percpu::index()
+}
+
+/// Sleeps until an interrupt comes, takes it and says which it was.
+///
+/// Interrupts stay masked: WFI also wakes for a masked interrupt (DDI 0487, D1.6.1), which is then taken from
+/// the interrupt controller by hand. So one that comes just before the WFI is not lost, and no exception is
+/// taken in the kernel at all.
+pub fn wait_for_interrupt() -> Interrupt {
+    loop {
+        // SAFETY: waiting changes nothing; the barrier completes what this CPU wrote before it sleeps.
+        unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+        match gic::take_interrupt() {
+            // WFI may wake for no reason.
+            Interrupt::Spurious => {}
+            interrupt => return interrupt,
+        }
+    }
+}
+
+/// Ends the machine with an exit code.
+pub fn power_off(code: u8) -> ! {
+    power::off(code)
+}
+
+/// Ends the machine as failure.
+pub fn halt_after_panic() -> ! {
+    power::off(PANIC_CODE)
+}
+
+/// Calls `each` with the return addresses of the functions that are running, innermost first.
+///
+/// Follows the frame records that x29 points to, as long as they lie on this CPU's kernel stacks.
+pub fn backtrace(each: &mut dyn FnMut(u64)) {
+    let mut frame: u64;
+    // SAFETY: reading x29 has no side effect.
+    unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+    let stacks = [percpu::kernel_stack(cpu_index()), percpu::emergency_stack(cpu_index())];
+    let holds_record = |stack: &Range<u64>, frame: u64| stack.contains(&frame) && frame + 16 <= stack.end;
+    for _ in 0..BACKTRACE_MAX {
+        if !frame.is_multiple_of(8) || !stacks.iter().any(|stack| holds_record(stack, frame)) {
+            return;
+        }
+        // SAFETY: the record lies on one of this CPU's stacks, which are mapped and readable as a whole.
+        let [next, return_address] = unsafe { (frame as *const [u64; 2]).read() };
+        if return_address == 0 {
+            return;
+        }
+        each(return_address);
+        frame = next;
+    }
+}
+
+/// Makes the kernel do something forbidden. Returns if nothing stopped it.
+pub fn provoke(what: Provocation) {
+    let code = provoke as fn(Provocation) as usize as u64;
+    let data = (&raw const DATA_WORD).addr() as u64;
+    match what {
+        Provocation::Panic => panic!("provoked"),
+        Provocation::WriteCode => write_word(code),
+        Provocation::ExecuteData => execute(data),
+        Provocation::OverflowStack => {
+            core::hint::black_box(recurse(u64::MAX));
+        }
+        Provocation::ReadUser => read_word(USER_ADDRESS),
+        Provocation::ExecuteUser => execute(USER_ADDRESS),
+        Provocation::ReadNull => read_word(0),
+        Provocation::WriteReadOnlyData => write_word((&raw const READ_ONLY_WORD).addr() as u64),
+        Provocation::ExecuteDirectMap => {
+            let frame = Frame::containing(PhysAddr::new(paging::physical_address_of_image(code)));
+            execute(memory::direct_map(frame.start()).addr() as u64);
+        }
+    }
+}
+
+/// A word in the kernel's data: the instruction `ret`, so that executing it would go unnoticed.
+static mut DATA_WORD: u32 = 0xd65f_03c0;
+/// A word in the kernel's read-only data.
+static READ_ONLY_WORD: u32 = 0xd65f_03c0;
+
+fn read_word(address: u64) {
+    // SAFETY: none of Rust's memory: either the access faults, which ends the kernel, or its value is dropped.
+    unsafe { core::hint::black_box((address as *const u32).read_volatile()) };
+}
+
+fn write_word(address: u64) {
+    // SAFETY: the access faults, which ends the kernel; if it does not, it writes back what is there.
+    unsafe { (address as *mut u32).write_volatile((address as *const u32).read_volatile()) };
+}
+
+fn execute(address: u64) {
+    // SAFETY: the fetch faults, which ends the kernel; the places provoked hold `ret` or the kernel's own code.
+    unsafe { asm!("blr {}", in(reg) address, clobber_abi("C")) };
+}
+
+#[inline(never)]
+#[allow(unconditional_recursion, reason = "the guard page ends it")]
+fn recurse(depth: u64) -> u64 {
+    let kept = core::hint::black_box([depth; 8]);
+    recurse(depth - 1) + kept[7]
+}
+
+/// Writes the names of the defences that this CPU has and the kernel switched on.
+///
+/// # Errors
+/// Only if `out` fails.
+pub fn describe_features(out: &mut dyn fmt::Write) -> fmt::Result {
+    let features = control::features();
+    write!(out, "pxn wxn")?;
+    if features.privileged_access_never {
+        write!(out, " pan")?;
+    }
+    if features.kernel_half_hidden {
+        write!(out, " e0pd")?;
+    }
+    write!(out, " asid{}", features.tag_bits)
+}

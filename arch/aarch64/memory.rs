@@ -1,0 +1,134 @@
+//! Physical memory, through the direct map at the lower end of the kernel's half.
+
+use core::arch::asm;
+use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use tessera_abi::PAGE_BYTES;
+
+use crate::{Frame, PhysAddr, Table};
+
+/// Where the direct map begins: the first address of the upper half.
+pub(super) const DIRECT_MAP: u64 = 0xffff_0000_0000_0000;
+/// Physical addresses from here on are not mapped; the kernel's device registers begin in the virtual space above.
+pub(super) const DIRECT_MAP_BYTES: u64 = 1 << 46;
+
+/// Bytes that one DC ZVA clears, a power of two; 0 if the CPU does not allow the instruction.
+static CLEAR_BLOCK_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Finds out how to clear memory fast on this CPU (DDI 0487, "DCZID_EL0").
+pub(super) fn start() {
+    let description: u64;
+    // SAFETY: reading the register has no side effect.
+    unsafe { asm!("mrs {}, dczid_el0", out(reg) description, options(nomem, nostack, preserves_flags)) };
+    let (prohibited, block_bytes) = (description & (1 << 4) != 0, 4 << (description & 0xf));
+    if !prohibited && block_bytes <= PAGE_BYTES / CLEAR_UNROLL {
+        CLEAR_BLOCK_BYTES.store(block_bytes, Ordering::Relaxed);
+    }
+}
+
+/// Where a physical address appears in the direct map.
+#[inline(always)]
+pub fn direct_map(address: PhysAddr) -> *mut u8 {
+    (DIRECT_MAP + address.value()) as *mut u8
+}
+
+/// A page table as memory.
+#[inline(always)]
+pub fn table(frame: Frame) -> &'static Table {
+    // SAFETY: the direct map covers all memory for the whole life of the kernel, a frame is as large and as aligned
+    // as a table, and a table's entries are atomics, so others (the walker too) may change them meanwhile.
+    unsafe { &*direct_map(frame.start()).cast::<Table>() }
+}
+
+/// Fills frames with zero.
+pub fn clear_frames(first: Frame, count: u64) {
+    let start = direct_map(first.start());
+    let bytes = count * PAGE_BYTES;
+    if bytes == 0 {
+        return;
+    }
+    let block_bytes = CLEAR_BLOCK_BYTES.load(Ordering::Relaxed);
+    // SAFETY: the frames are memory in the direct map, and the caller, who owns them, wants their contents gone.
+    unsafe {
+        if block_bytes == 0 {
+            ptr::write_bytes(start, 0, bytes as usize);
+        } else {
+            clear_blocks(start, bytes, block_bytes);
+        }
+    }
+}
+
+/// How many DC ZVA are in one round of `clear_blocks`.
+const CLEAR_UNROLL: u64 = 8;
+
+/// Clears memory by DC ZVA: two instructions a block, and two a round.
+///
+/// # Safety
+/// 1. The memory may be written, is ordinary cacheable memory, and nobody refers to it.
+/// 2. `bytes` is a multiple of `block_bytes * CLEAR_UNROLL` and not zero.
+/// 3. `block_bytes` is what one DC ZVA clears.
+unsafe fn clear_blocks(start: *mut u8, bytes: u64, block_bytes: u64) {
+    // SAFETY: the caller promises that the memory from `start` to `end` may be written.
+    unsafe {
+        asm!(
+            "2:",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "dc zva, {at}", "add {at}, {at}, {block}",
+            "cmp {at}, {end}",
+            "b.lo 2b",
+            at = inout(reg) start => _,
+            end = in(reg) start.addr() as u64 + bytes,
+            block = in(reg) block_bytes,
+            options(nostack)
+        );
+    }
+}
+
+/// Copies from physical memory.
+pub fn read_physical(from: PhysAddr, to: &mut [u8]) {
+    // SAFETY: the address is of memory that the kernel manages, so the direct map covers it; it may be user memory
+    // that another CPU writes meanwhile, which can garble the copy but nothing else, as bytes have no invalid
+    // values. `to` is the kernel's own and cannot overlap it.
+    unsafe { ptr::copy_nonoverlapping(direct_map(from), to.as_mut_ptr(), to.len()) };
+}
+
+/// Copies to physical memory.
+pub fn write_physical(to: PhysAddr, from: &[u8]) {
+    // SAFETY: as in `read_physical`, the other way round.
+    unsafe { ptr::copy_nonoverlapping(from.as_ptr(), direct_map(to), from.len()) };
+}
+
+/// Makes instructions that were written to frames, through whatever mapping, visible to instruction fetch on all
+/// CPUs (DDI 0487, B2.6.5 "Concurrent modification and execution of instructions" and D7.5.11).
+///
+/// Due between the last write and the first fetch of a page that becomes executable.
+pub fn publish_code(first: Frame, count: u64) {
+    let description: u64;
+    // SAFETY: reading CTR_EL0 has no side effect.
+    unsafe { asm!("mrs {}, ctr_el0", out(reg) description, options(nomem, nostack, preserves_flags)) };
+    // CTR_EL0.IDC and DIC: no cleaning of data, no invalidation of instructions needed.
+    let (needs_clean, needs_invalidate) = (description & (1 << 28) == 0, description & (1 << 29) == 0);
+    let line_bytes = 4 << ((description >> 16) & 0xf);
+    if needs_clean {
+        let start = direct_map(first.start()).addr() as u64;
+        for line in (start..start + count * PAGE_BYTES).step_by(line_bytes) {
+            // SAFETY: cleaning a cache line of mapped memory changes no value.
+            unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
+        }
+    }
+    // SAFETY: barriers and invalidation of instruction caches change no value.
+    unsafe {
+        asm!("dsb ish", options(nostack, preserves_flags));
+        if needs_invalidate {
+            asm!("ic ialluis", "dsb ish", options(nostack, preserves_flags));
+        }
+        asm!("isb", options(nostack, preserves_flags));
+    }
+}

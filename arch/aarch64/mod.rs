@@ -1,0 +1,51 @@
+//! The aarch64 backend: Armv8-A or later, EL1, 4 KiB granule, 48-bit addresses, GICv3, PL011, PSCI.
+//!
+//! | file | what |
+//! |---|---|
+//! | `boot`, `machine` | entry the Limine way; what the loader and the device tree say |
+//! | `ranges` | lists of memory ranges while booting |
+//! | `paging`, `control` | the kernel's own tables and the change to them; system control registers |
+//! | `percpu` | per-CPU blocks and kernel stacks |
+//! | `vectors`, `trap`, `fault` | exception entry in assembly, its Rust side, what a fault means |
+//! | `context`, `memory`, `tlb`, `cpu`, `timer`, `console` | the contract of `arch/lib.rs` |
+//! | `gic`, `power` | interrupt controller; semihosting and PSCI |
+//! | `format` | page-table entries; compiled on every host |
+//!
+//! "DDI 0487" in comments is the Arm Architecture Reference Manual for A-profile.
+
+pub mod format;
+
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod boot;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod console;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod context;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod control;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod cpu;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod fault;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod gic;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod machine;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod memory;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod paging;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod percpu;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod power;
+#[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
+mod ranges;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod timer;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod tlb;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod trap;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod vectors;

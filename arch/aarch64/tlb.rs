@@ -1,0 +1,80 @@
+//! User roots, ASIDs ("tags") and invalidation (DDI 0487, D8.17 "TLB maintenance").
+//!
+//! The root and its ASID stand in one register, TTBR0_EL1, so they change together. Invalidation is broadcast to
+//! all CPUs of the inner shareable domain.
+
+use core::arch::asm;
+
+use crate::{Frame, VirtAddr};
+
+use super::control;
+
+/// Bits in an ASID: 8 or 16.
+pub fn tag_bits() -> u32 {
+    control::features().tag_bits
+}
+
+/// Makes a cleared frame a valid root table. The kernel has a root of its own, so there is nothing to add.
+pub fn prepare_root(_root: Frame) {}
+
+/// Makes earlier writes to tables visible to every walker before what follows.
+#[inline(always)]
+pub fn publish_tables() {
+    // SAFETY: barriers change no value.
+    unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
+}
+
+/// Makes `root` this CPU's user root, under `tag`. Unless `keep`, translations under the tag are dropped here first.
+///
+/// No barrier follows the write: the kernel touches no user address, and the return to user mode synchronizes the
+/// context (DDI 0487, D1.4.4; SCTLR_EL1.EOS is set).
+#[inline(always)]
+pub fn activate(root: Frame, tag: u16, keep: bool) {
+    // SAFETY: user addresses mean nothing to kernel code, so no reference of its own changes meaning.
+    unsafe {
+        asm!(
+            "msr ttbr0_el1, {}",
+            in(reg) root.start().value() | u64::from(tag) << 48, options(nostack, preserves_flags)
+        );
+    }
+    if !keep {
+        // SAFETY: dropping translations is always allowed. The new root is in force first, so that nothing of the
+        // old one is fetched under this tag any more.
+        unsafe {
+            asm!(
+                "isb", "tlbi aside1, {}", "dsb nsh", "isb",
+                in(reg) u64::from(tag) << 48, options(nostack, preserves_flags)
+            );
+        }
+    }
+}
+
+/// Drops the translations of one page under a tag, and what walks cached on the way to it, on all CPUs.
+#[inline]
+pub fn invalidate_page(address: VirtAddr, tag: u16, _active: bool) {
+    let operand = u64::from(tag) << 48 | (address.value() >> 12) & ((1 << 44) - 1);
+    // SAFETY: dropping translations is always allowed; the first barrier makes the changed entry visible before.
+    unsafe {
+        asm!("dsb ishst", "tlbi vae1is, {}", "dsb ish", "isb", in(reg) operand, options(nostack, preserves_flags));
+    }
+}
+
+/// Drops everything under a tag, on all CPUs.
+#[inline]
+pub fn invalidate_tag(tag: u16, _active: bool) {
+    // SAFETY: as in `invalidate_page`.
+    unsafe {
+        asm!(
+            "dsb ishst", "tlbi aside1is, {}", "dsb ish", "isb",
+            in(reg) u64::from(tag) << 48, options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// Drops everything, translations of the kernel included, on all CPUs.
+pub fn invalidate_all() {
+    // SAFETY: as in `invalidate_page`.
+    unsafe {
+        asm!("dsb ishst", "tlbi vmalle1is", "dsb ish", "isb", options(nostack, preserves_flags));
+    }
+}

@@ -1,0 +1,81 @@
+//! The Rust side of the exception entry.
+
+use core::arch::asm;
+use core::fmt::{self, Write};
+use core::sync::atomic::Ordering;
+
+use crate::upcall;
+use crate::{Interrupt, SwitchResult, Trap};
+
+use super::context::Registers;
+use super::fault::{self, Syndrome};
+use super::{console, cpu, gic, percpu, power, vectors};
+
+/// Which of the four vectors of an origin was taken; `vectors.rs` passes the number.
+const SYNCHRONOUS: u64 = 0;
+const INTERRUPT: u64 = 1;
+
+/// Points this CPU at the vector table.
+pub(super) fn install_vectors() {
+    let table = (&raw const vectors::exception_vectors).addr();
+    // SAFETY: the table is complete and aligned to 2048 bytes, and `percpu::install` ran on this CPU.
+    unsafe {
+        asm!("msr vbar_el1, {}", "isb", in(reg) table, options(nostack, preserves_flags));
+    }
+}
+
+/// The fast path of `space_switch`, called by the entry code.
+pub(super) extern "C" fn switch_space(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> SwitchResult {
+    upcall::kernel_fast_switch(handle, instruction_pointer, stack_pointer)
+}
+
+/// Takes every trap from user mode that the entry code did not finish by itself. The registers are saved.
+pub(super) extern "C" fn dispatch(kind: u64) {
+    let trap = match kind {
+        SYNCHRONOUS => fault::trap_of(Syndrome::read()),
+        INTERRUPT => Trap::Interrupt(gic::take_interrupt()),
+        // Nothing is configured as FIQ (the interrupt controller has all in group 1).
+        2 => Trap::Interrupt(Interrupt::Spurious),
+        _ => panic!("system error while in user mode, syndrome {:#x}", Syndrome::read().bits()),
+    };
+    upcall::kernel_trap(trap);
+}
+
+/// Reports an exception that the kernel itself caused, and ends the machine.
+pub(super) extern "C" fn report_kernel_exception(kind: u64, registers: &Registers) -> ! {
+    let syndrome = Syndrome::read();
+    if kind == SYNCHRONOUS && power::is_refused_semihosting(syndrome, registers.instruction_pointer()) {
+        power::off_by_firmware();
+    }
+    let earlier = percpu::current().kernel_exceptions.fetch_add(1, Ordering::Relaxed);
+    if earlier == 1 {
+        console::console_write(b"[kernel] PANIC: another exception while one was being reported\n");
+    }
+    if earlier > 0 {
+        cpu::halt_after_panic();
+    }
+    // Writing to the console cannot fail.
+    let _ = writeln!(LinePrefix { at_line_start: true }, "{registers}");
+    if kind == SYNCHRONOUS {
+        panic!("{}", fault::KernelException { syndrome, registers });
+    }
+    panic!("unexpected {} in the kernel", ["", "interrupt", "fast interrupt", "system error"][kind as usize & 3]);
+}
+
+/// Writes to the console with the kernel's prefix before every line.
+struct LinePrefix {
+    at_line_start: bool,
+}
+
+impl Write for LinePrefix {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive('\n') {
+            if self.at_line_start {
+                console::console_write(b"[kernel] ");
+            }
+            console::console_write(piece.as_bytes());
+            self.at_line_start = piece.ends_with('\n');
+        }
+        Ok(())
+    }
+}

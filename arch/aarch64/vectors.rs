@@ -1,0 +1,236 @@
+//! The exception vectors (DDI 0487, D1.3.1.5) and the assembly that leads to Rust and back.
+//!
+//! While a CPU is in user mode its SP_EL1 is that of an empty kernel stack (`percpu.rs`). Every entry runs with all
+//! exceptions masked (the hardware sets PSTATE.DAIF), so the bytes just below the stack pointer are a place
+//! to put a register without moving it.
+
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+use super::context::{Registers, SavedState};
+use super::percpu::PerCpu;
+use super::trap;
+
+/// `ESR_EL1.EC` of an SVC instruction in AArch64 state.
+const CLASS_SYSTEM_CALL: u64 = 0x15;
+/// The number of `space_switch`, whose fast path begins here.
+const SPACE_SWITCH: u64 = tessera_abi::syscall::number::space_switch;
+
+// The assembly below compares with zero for the one and subtracts for the other.
+const _: () = assert!(tessera_abi::syscall::number::null == 0 && SPACE_SWITCH == 1);
+const _: () = assert!(offset_of!(SavedState, registers) == 0 && size_of::<Registers>().is_multiple_of(16));
+// `stp x30, ...` and `stp elr, spsr` each store two neighbours.
+const _: () = assert!(offset_of!(Registers, stack_pointer) == 248 && offset_of!(Registers, flags) == 264);
+
+unsafe extern "C" {
+    /// The vector table, for VBAR_EL1.
+    pub(super) static exception_vectors: [u8; 2048];
+
+    /// Resumes the current context of this CPU. Entered by a branch, with SP_EL1 that of an empty kernel stack.
+    pub(super) fn return_to_user() -> !;
+}
+
+// Sixteen entries of 128 bytes: four kinds (synchronous, IRQ, FIQ, SError) from each of four origins: this level
+// with SP_EL0 (never used), this level (a bug of the kernel), AArch64 user mode, AArch32 user mode (never used).
+global_asm!(
+    ".pushsection .text.vectors, \"ax\"",
+    // The kind of exception goes to x17, whose value is kept below the stack pointer.
+    ".macro ENTER_FROM_USER kind",
+    "    str x17, [sp, #-16]",
+    "    mov x17, #\\kind",
+    "    b save_and_dispatch",
+    ".endm",
+    ".macro ENTER_FROM_KERNEL kind",
+    "    .balign 128",
+    "    msr tpidrro_el0, x17",
+    "    mov x17, #\\kind",
+    "    b report_kernel_exception",
+    ".endm",
+    ".balign 2048",
+    ".global exception_vectors",
+    "exception_vectors:",
+    "    ENTER_FROM_KERNEL 0",
+    "    ENTER_FROM_KERNEL 1",
+    "    ENTER_FROM_KERNEL 2",
+    "    ENTER_FROM_KERNEL 3",
+    "    ENTER_FROM_KERNEL 0",
+    "    ENTER_FROM_KERNEL 1",
+    "    ENTER_FROM_KERNEL 2",
+    "    ENTER_FROM_KERNEL 3",
+    "    .balign 128",
+    // Synchronous from user mode. The null call ends here: x0 and x1 zero, x17 zero by the subtraction.
+    "    str x17, [sp, #-16]",
+    "    mrs x17, esr_el1",
+    "    lsr x17, x17, #26",
+    "    sub x17, x17, #{system_call}",
+    "    cbnz x17, 1f",
+    "    cbnz x8, 2f",
+    "    mov x0, xzr",
+    "    mov x1, xzr",
+    "    eret",
+    "1:  mov x17, #0",
+    "    b save_and_dispatch",
+    // `space_switch`: x0 is the handle. The Rust function may clobber x0 to x18 and x30 by the procedure call
+    // standard; the ABI lets x0 to x17 be lost, so x18 and x30 are kept, and x0 for the common path. What the kernel
+    // left in the others is wiped, by loading the zeros above the empty stack.
+    "2:  sub x17, x8, #{space_switch}",
+    "    cbnz x17, 1b",
+    "    stp x18, x30, [sp, #-32]!",
+    "    str x0, [sp, #16]",
+    "    mrs x1, elr_el1",
+    "    mrs x2, sp_el0",
+    "    bl {switch}",
+    "    ldp x2, x3, [sp, #32]",
+    "    ldp x4, x5, [sp, #32]",
+    "    ldp x6, x7, [sp, #32]",
+    "    ldp x8, x9, [sp, #32]",
+    "    ldp x10, x11, [sp, #32]",
+    "    ldp x12, x13, [sp, #32]",
+    "    ldp x14, x15, [sp, #32]",
+    "    ldp x16, x17, [sp, #32]",
+    "    cmn x0, #1",
+    "    b.eq switch_commonly",
+    "    ldp x18, x30, [sp], #32",
+    "    eret",
+    // No speculation past the return. With these two the entry's 32 instructions are full.
+    "    dsb nsh",
+    "    isb",
+    // An error of the assembler if the entry grew too long.
+    "    .org exception_vectors + 0x480",
+    "    ENTER_FROM_USER 1",
+    "    .balign 128",
+    "    ENTER_FROM_USER 2",
+    "    .balign 128",
+    "    ENTER_FROM_USER 3",
+    "    ENTER_FROM_KERNEL 0",
+    "    ENTER_FROM_KERNEL 1",
+    "    ENTER_FROM_KERNEL 2",
+    "    ENTER_FROM_KERNEL 3",
+    "    .balign 128",
+    // The fast path of `space_switch` left it to the common path: the call again, as it came.
+    "switch_commonly:",
+    "    ldr x0, [sp, #16]",
+    "    mov x1, xzr",
+    "    mov x8, #{space_switch}",
+    "    ldp x18, x30, [sp], #32",
+    "    str x17, [sp, #-16]",
+    "    b save_and_dispatch",
+    ".popsection",
+    system_call = const CLASS_SYSTEM_CALL,
+    space_switch = const SPACE_SWITCH,
+    switch = sym trap::switch_space,
+);
+
+// The common path. x17 is the kind of exception; the user's x17 is below the stack pointer.
+global_asm!(
+    ".pushsection .text.vectors, \"ax\"",
+    "save_and_dispatch:",
+    "    str x17, [sp, #-8]",
+    "    mrs x17, tpidr_el1",
+    "    ldr x17, [x17, #{context}]",
+    "    stp x0, x1, [x17, #0]",
+    "    stp x2, x3, [x17, #16]",
+    "    ldp x2, x0, [sp, #-16]",
+    "    stp x4, x5, [x17, #32]",
+    "    stp x6, x7, [x17, #48]",
+    "    stp x8, x9, [x17, #64]",
+    "    stp x10, x11, [x17, #80]",
+    "    stp x12, x13, [x17, #96]",
+    "    stp x14, x15, [x17, #112]",
+    "    stp x16, x2, [x17, #128]",
+    "    stp x18, x19, [x17, #144]",
+    "    stp x20, x21, [x17, #160]",
+    "    stp x22, x23, [x17, #176]",
+    "    stp x24, x25, [x17, #192]",
+    "    stp x26, x27, [x17, #208]",
+    "    stp x28, x29, [x17, #224]",
+    "    mrs x1, sp_el0",
+    "    stp x30, x1, [x17, #240]",
+    "    mrs x2, elr_el1",
+    "    mrs x3, spsr_el1",
+    "    stp x2, x3, [x17, #256]",
+    "    mrs x4, tpidr_el0",
+    "    str x4, [x17, #{thread_pointer}]",
+    // The frame chain of the kernel ends here.
+    "    mov x29, xzr",
+    "    bl {dispatch}",
+    ".global return_to_user",
+    "return_to_user:",
+    "    mrs x17, tpidr_el1",
+    "    ldr x17, [x17, #{context}]",
+    "    ldp x0, x1, [x17, #256]",
+    "    msr elr_el1, x0",
+    "    msr spsr_el1, x1",
+    "    ldr x2, [x17, #{thread_pointer}]",
+    "    msr tpidr_el0, x2",
+    "    ldp x30, x3, [x17, #240]",
+    "    msr sp_el0, x3",
+    "    ldp x28, x29, [x17, #224]",
+    "    ldp x26, x27, [x17, #208]",
+    "    ldp x24, x25, [x17, #192]",
+    "    ldp x22, x23, [x17, #176]",
+    "    ldp x20, x21, [x17, #160]",
+    "    ldp x18, x19, [x17, #144]",
+    "    ldp x14, x15, [x17, #112]",
+    "    ldp x12, x13, [x17, #96]",
+    "    ldp x10, x11, [x17, #80]",
+    "    ldp x8, x9, [x17, #64]",
+    "    ldp x6, x7, [x17, #48]",
+    "    ldp x4, x5, [x17, #32]",
+    "    ldp x2, x3, [x17, #16]",
+    "    ldp x0, x1, [x17, #0]",
+    "    ldp x16, x17, [x17, #128]",
+    "    eret",
+    "    dsb nsh",
+    "    isb",
+    ".popsection",
+    context = const offset_of!(PerCpu, context),
+    thread_pointer = const offset_of!(Registers, thread_pointer),
+    dispatch = sym trap::dispatch,
+);
+
+// An exception of the kernel itself. The stack pointer may be what is wrong, so everything goes to the emergency
+// stack; nothing comes back from there. x17 is the kind, TPIDRRO_EL0 the interrupted x17: user mode, which could
+// read that register, does not run again.
+global_asm!(
+    ".pushsection .text.vectors, \"ax\"",
+    "report_kernel_exception:",
+    "    msr tpidr_el0, x17",
+    "    mrs x17, tpidr_el1",
+    "    ldr x17, [x17, #{emergency_top}]",
+    "    sub x17, x17, #{frame_bytes}",
+    "    stp x0, x1, [x17, #0]",
+    "    stp x2, x3, [x17, #16]",
+    "    stp x4, x5, [x17, #32]",
+    "    stp x6, x7, [x17, #48]",
+    "    stp x8, x9, [x17, #64]",
+    "    stp x10, x11, [x17, #80]",
+    "    stp x12, x13, [x17, #96]",
+    "    stp x14, x15, [x17, #112]",
+    "    mrs x2, tpidrro_el0",
+    "    stp x16, x2, [x17, #128]",
+    "    stp x18, x19, [x17, #144]",
+    "    stp x20, x21, [x17, #160]",
+    "    stp x22, x23, [x17, #176]",
+    "    stp x24, x25, [x17, #192]",
+    "    stp x26, x27, [x17, #208]",
+    "    stp x28, x29, [x17, #224]",
+    "    mov x1, sp",
+    "    stp x30, x1, [x17, #240]",
+    "    mrs x2, elr_el1",
+    "    mrs x3, spsr_el1",
+    "    stp x2, x3, [x17, #256]",
+    "    str xzr, [x17, #{thread_pointer}]",
+    // A frame record as a call from the interrupted place would have made, for the backtrace.
+    "    stp x29, x2, [x17, #-16]!",
+    "    mov sp, x17",
+    "    mov x29, sp",
+    "    mrs x0, tpidr_el0",
+    "    add x1, x17, #16",
+    "    bl {report}",
+    ".popsection",
+    emergency_top = const offset_of!(PerCpu, emergency_top),
+    frame_bytes = const size_of::<Registers>(),
+    thread_pointer = const offset_of!(Registers, thread_pointer),
+    report = sym trap::report_kernel_exception,
+);

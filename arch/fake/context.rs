@@ -1,0 +1,107 @@
+//! A thread's registers, as far as kernel logic can tell them apart.
+
+use core::fmt;
+
+/// The registers that the kernel reads and writes by slot.
+#[derive(Clone, Debug, Default)]
+pub struct Registers {
+    number: u64,
+    arguments: [u64; 6],
+    result: (u64, u64),
+    instruction_pointer: u64,
+    stack_pointer: u64,
+    thread_pointer: u64,
+}
+
+impl Registers {
+    /// Loads a system call, as a user program would before trapping.
+    pub fn set_call(&mut self, number: u64, arguments: [u64; 6]) {
+        (self.number, self.arguments) = (number, arguments);
+    }
+
+    /// Status and value of the last finished call.
+    pub fn result(&self) -> (u64, u64) {
+        self.result
+    }
+
+    /// The number of the system call.
+    pub fn call_number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its arguments.
+    pub fn call_arguments(&self) -> [u64; 6] {
+        self.arguments
+    }
+
+    /// Sets the call's result.
+    pub fn set_result(&mut self, status: u64, value: u64) {
+        self.result = (status, value);
+    }
+
+    /// Where the thread goes on.
+    pub fn instruction_pointer(&self) -> u64 {
+        self.instruction_pointer
+    }
+
+    /// Its stack pointer.
+    pub fn stack_pointer(&self) -> u64 {
+        self.stack_pointer
+    }
+
+    /// Makes the thread go on elsewhere, with two function arguments.
+    pub fn set_entry(&mut self, instruction_pointer: u64, stack_pointer: u64, arguments: [u64; 2]) {
+        (self.instruction_pointer, self.stack_pointer) = (instruction_pointer, stack_pointer);
+        self.arguments[..2].copy_from_slice(&arguments);
+    }
+
+    /// The thread pointer.
+    pub fn thread_pointer(&self) -> u64 {
+        self.thread_pointer
+    }
+
+    /// Sets the thread pointer.
+    pub fn set_thread_pointer(&mut self, value: u64) {
+        self.thread_pointer = value;
+    }
+}
+
+impl fmt::Display for Registers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ip {:#x} sp {:#x}", self.instruction_pointer, self.stack_pointer)
+    }
+}
+
+/// A thread's saved state.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadContext {
+    registers: Registers,
+}
+
+impl ThreadContext {
+    /// A fresh user-mode state.
+    pub fn new() -> ThreadContext {
+        ThreadContext::default()
+    }
+
+    /// The general registers.
+    pub fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
+    /// The general registers, to change.
+    pub fn registers_mut(&mut self) -> &mut Registers {
+        &mut self.registers
+    }
+}
+
+/// Names the context to return to: tests look at the scheduler instead.
+pub fn resume_context(_context: &ThreadContext) {}
+
+/// Leaves the current context.
+pub fn leave_context() {}
+
+/// There is no user mode to go to.
+pub fn enter_user() -> ! {
+    panic!("the fake machine has no user mode")
+}

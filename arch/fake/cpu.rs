@@ -1,0 +1,54 @@
+//! The fake machine's CPU: tests say which one they play.
+
+use core::cell::Cell;
+
+use tessera_abi::layout::Provocation;
+
+use crate::Interrupt;
+
+thread_local! {
+    static CPU: Cell<usize> = const { Cell::new(0) };
+}
+
+pub(super) fn reset() {
+    CPU.set(0);
+}
+
+/// Makes the calling test thread play this CPU.
+pub fn set_cpu_index(cpu: usize) {
+    CPU.set(cpu);
+}
+
+/// Which CPU this is.
+pub fn cpu_index() -> usize {
+    CPU.get()
+}
+
+/// Idle: the fake machine's only interrupt is its timer, which is moved to its deadline.
+pub fn wait_for_interrupt() -> Interrupt {
+    if super::timer::skip_to_deadline() { Interrupt::Timer } else { panic!("idle for ever: no timer is set") }
+}
+
+/// Ends the test's machine.
+pub fn power_off(code: u8) -> ! {
+    panic!("power off with code {code}")
+}
+
+/// Ends the test after a panic.
+pub fn halt_after_panic() -> ! {
+    std::process::abort()
+}
+
+/// Return addresses: the host's own backtrace serves tests.
+pub fn backtrace(_each: &mut dyn FnMut(u64)) {}
+
+/// Nothing is forbidden on the fake machine.
+pub fn provoke(_what: Provocation) {}
+
+/// Names the CPU's features.
+///
+/// # Errors
+/// Those of the writer.
+pub fn describe_features(out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+    out.write_str("fake")
+}

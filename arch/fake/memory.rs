@@ -1,0 +1,63 @@
+//! Physical memory as a leaked array of tables, one array per test thread.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::FIRST_FRAME;
+use crate::{Frame, PhysAddr, TABLE_ENTRIES, Table};
+
+thread_local! {
+    static MEMORY: Cell<&'static [Table]> = const { Cell::new(&[]) };
+}
+
+/// Memory starts with a pattern instead of zeroes, so that forgotten clearing shows.
+const UNCLEARED: u64 = 0xdead_beef_dead_beef;
+
+pub(super) fn install(frames: u64) {
+    let tables = (0..frames).map(|_| core::array::from_fn(|_| AtomicU64::new(UNCLEARED))).collect::<Vec<Table>>();
+    MEMORY.set(tables.leak());
+}
+
+/// The frame's memory, as a table.
+pub fn table(frame: Frame) -> &'static Table {
+    let index = frame.number().wrapping_sub(FIRST_FRAME.number());
+    MEMORY.get().get(index as usize).unwrap_or_else(|| panic!("{frame:?} is no memory"))
+}
+
+/// Fills frames with zeroes.
+pub fn clear_frames(first: Frame, count: u64) {
+    for number in 0..count {
+        for entry in table(first.offset(number)) {
+            entry.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Copies physical memory out.
+pub fn read_physical(from: PhysAddr, to: &mut [u8]) {
+    for (index, byte) in to.iter_mut().enumerate() {
+        let (word, shift) = locate(from.value() + index as u64);
+        *byte = (word.load(Ordering::Relaxed) >> shift) as u8;
+    }
+}
+
+/// Copies into physical memory.
+pub fn write_physical(to: PhysAddr, from: &[u8]) {
+    for (index, byte) in from.iter().enumerate() {
+        let (word, shift) = locate(to.value() + index as u64);
+        let kept = word.load(Ordering::Relaxed) & !(0xff << shift);
+        word.store(kept | (u64::from(*byte) << shift), Ordering::Relaxed);
+    }
+}
+
+/// Where physical memory appears in the kernel's own address space.
+pub fn direct_map(address: PhysAddr) -> *mut u8 {
+    let table = table(Frame::containing(address));
+    let offset = (address.value() % tessera_abi::PAGE_BYTES) as usize;
+    table.as_ptr().cast::<u8>().wrapping_add(offset).cast_mut()
+}
+
+fn locate(address: u64) -> (&'static AtomicU64, u32) {
+    let table = table(Frame::containing(PhysAddr::new(address)));
+    (&table[(address / 8) as usize % TABLE_ENTRIES], (address % 8) as u32 * 8)
+}

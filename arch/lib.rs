@@ -1,0 +1,110 @@
+//! What the kernel asks of a machine, and the machines that answer.
+//!
+//! This file is the whole contract. Each backend folder mirrors the others file for file and exports the
+//! names re-exported here; on a bare target that is the processor's own backend, on a host it is
+//! [`fake`], a machine made of ordinary memory, so that plain `cargo test` runs kernel logic.
+//!
+//! | file of a backend | gives |
+//! |---|---|
+//! | `format` | [`Format`]: page-table entries as pure data; compiled and tested on every host |
+//! | `memory` | [`table`], [`clear_frames`], [`read_physical`], [`write_physical`], [`direct_map`]: the direct map |
+//! | `tlb` | [`prepare_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
+//! | `context` | [`ThreadContext`]: a thread's registers, and which of them the CPU returns to |
+//! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace`, `provoke` |
+//! | `timer` | [`now_ns`], [`set_timer`] |
+//! | `console` | [`console_write`] |
+//! | `boot`, `trap` | entry from the loader and from traps; they call up |
+//!
+//! Up-calls, the only names that the kernel gives to a backend, are in [`upcall`].
+//!
+//! Rules both sides keep: interrupts are off whenever kernel code runs, except inside
+//! [`wait_for_interrupt`]; a trap from kernel mode is a bug of the kernel and never reaches
+//! [`upcall::kernel_trap`]; kernel stacks are per CPU and hold nothing across a return to user mode.
+
+#![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+pub mod address;
+pub mod boot_info;
+pub mod format;
+pub mod trap;
+
+pub mod aarch64;
+pub mod x86_64;
+
+#[cfg(not(target_os = "none"))]
+pub mod fake;
+
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+use aarch64 as backend;
+#[cfg(not(target_os = "none"))]
+use fake as backend;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+use x86_64 as backend;
+
+#[cfg(all(target_os = "none", not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("Tessera runs on x86_64 and aarch64");
+
+pub use address::{Frame, PhysAddr, VirtAddr};
+pub use boot_info::{BootInfo, PhysRange};
+pub use format::{Leaf, PageFormat};
+pub use trap::{Access, Fault, FaultKind, Interrupt, SwitchResult, Trap};
+
+/// The page-table format of this machine.
+pub use backend::format::Format;
+
+/// Direct access to physical memory.
+pub use backend::memory::{clear_frames, direct_map, read_physical, table, write_physical};
+
+/// Root tables, tags and local invalidation.
+pub use backend::tlb::{
+    activate, invalidate_all, invalidate_page, invalidate_tag, prepare_root, publish_tables, tag_bits,
+};
+
+/// Threads' registers. `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context
+/// that `resume_context` named last and never comes back to its caller.
+pub use backend::context::{Registers, ThreadContext, enter_user, leave_context, resume_context};
+
+/// The CPU itself.
+pub use backend::cpu::{
+    backtrace, cpu_index, describe_features, halt_after_panic, power_off, provoke, wait_for_interrupt,
+};
+
+/// Time since boot, and the next timer interrupt.
+pub use backend::timer::{now_ns, set_timer};
+
+/// The serial line.
+pub use backend::console::console_write;
+
+/// Entries in a table of any level, on both architectures.
+pub const TABLE_ENTRIES: usize = 512;
+
+/// Level of a root table's entries; each stands for 512 GiB. Level 0 entries stand for 4 KiB.
+pub const TOP_LEVEL: u8 = 3;
+
+/// The most CPUs the kernel uses.
+pub const CPUS_MAX: usize = 8;
+
+/// A page table as memory that the kernel writes and the hardware's walker reads at any time.
+pub type Table = [core::sync::atomic::AtomicU64; TABLE_ENTRIES];
+
+/// What the kernel gives to a backend.
+pub mod upcall {
+    use crate::{BootInfo, SwitchResult, Trap};
+
+    #[allow(improper_ctypes, reason = "both sides are Rust and built by one compiler")]
+    unsafe extern "Rust" {
+        /// Called once, on the boot CPU, with the machine set up: own page tables, traps, console, timer.
+        pub safe fn kernel_main(boot_info: &'static BootInfo) -> !;
+
+        /// Called for every trap from user mode but the fast calls. The thread's registers are saved in its
+        /// context; when this returns, the CPU returns to user mode with the context that
+        /// `resume_context` named last.
+        pub safe fn kernel_trap(trap: Trap);
+
+        /// Called for `space_switch` straight from the entry code, with only the registers that a function
+        /// call clobbers saved. Takes the handle and the user's instruction and stack pointer.
+        pub safe fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> SwitchResult;
+    }
+}

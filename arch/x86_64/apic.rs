@@ -1,0 +1,144 @@
+//! Interrupts: the CPU's local APIC (SDM volume 3, chapter 12); the PC's old controllers are only silenced.
+//!
+//! The APIC is used as the firmware left it: by its registers in memory, or in x2APIC mode by model-specific ones.
+//! The kernel does not change to x2APIC mode by itself: eight CPUs do not need it, and QEMU's instruction counting
+//! does not bear a timer started that way.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use x86_64::instructions::port::Port;
+use x86_64::registers::model_specific::Msr;
+
+use super::idt::vector;
+use super::{paging, timer};
+use crate::{Interrupt, PhysAddr};
+
+/// Where the registers are in memory, and two flags.
+const BASE: Msr = Msr::new(0x1b);
+/// In the base register: the APIC is on.
+const BASE_ENABLED: u64 = 1 << 11;
+/// In the base register: x2APIC mode.
+const BASE_X2APIC: u64 = 1 << 10;
+/// Where the model-specific registers of x2APIC mode begin.
+const X2APIC_FIRST: u32 = 0x800;
+
+/// The registers used, by their place in memory in units of 16 bytes (SDM volume 3, tables 12-1 and 12-6).
+#[derive(Clone, Copy)]
+enum Register {
+    TaskPriority = 0x08,
+    EndOfInterrupt = 0x0b,
+    SpuriousVector = 0x0f,
+    Timer = 0x32,
+    Line0 = 0x35,
+    Line1 = 0x36,
+    Error = 0x37,
+    TimerCount = 0x38,
+    TimerLeft = 0x39,
+    TimerDivide = 0x3e,
+}
+
+/// In the spurious vector's register: the APIC delivers interrupts.
+const SOFTWARE_ENABLE: u32 = 1 << 8;
+/// In a local vector: no interrupt.
+const MASKED: u32 = 1 << 16;
+/// In a local vector: a non-maskable interrupt.
+const NON_MASKABLE: u32 = 4 << 8;
+/// The timer counts every 16th tick of its clock, so that 32 bits last for a minute even at 1 GHz.
+const DIVIDE_BY_16: u32 = 3;
+
+/// Command and data ports of the two old controllers.
+const OLD_CONTROLLERS: [(u16, u16); 2] = [(0x20, 0x21), (0xa0, 0xa1)];
+
+/// Whether the registers are model-specific ones. The same on every CPU.
+static IS_X2APIC: AtomicBool = AtomicBool::new(false);
+
+/// Moves the old controllers' vectors out of the exceptions' way and masks all their lines.
+pub(super) fn silence_old_controllers() {
+    // The initialisation words of the 8259A in order: begin, vector, how the two are connected, mode.
+    let words = [[0x11, vector::OLD_CONTROLLERS, 4, 1], [0x11, vector::OLD_CONTROLLERS + 8, 2, 1]];
+    for ((command, data), words) in OLD_CONTROLLERS.into_iter().zip(words) {
+        let (mut command, mut data) = (Port::<u8>::new(command), Port::<u8>::new(data));
+        // SAFETY: the ports are the controllers' on every PC, and nothing else uses them.
+        unsafe {
+            command.write(words[0]);
+            words[1..].iter().for_each(|word| data.write(*word));
+            data.write(0xff);
+        }
+    }
+}
+
+/// Physical address of the local APIC's registers.
+pub(super) fn registers_address() -> PhysAddr {
+    // SAFETY: every x86_64 CPU has this register; reading it has no effect.
+    PhysAddr::new(unsafe { BASE.read() } & 0x000f_ffff_ffff_f000)
+}
+
+/// Switches the running CPU's local APIC on: timer stopped, the board's own lines off but for the non-maskable one.
+pub(super) fn enable() {
+    // SAFETY: switching the APIC on where it is changes nothing else.
+    let base = unsafe {
+        let mut register = BASE;
+        let base = register.read();
+        register.write(base | BASE_ENABLED);
+        base
+    };
+    IS_X2APIC.store(base & BASE_X2APIC != 0, Ordering::Relaxed);
+    write(Register::TaskPriority, 0);
+    write(Register::SpuriousVector, SOFTWARE_ENABLE | u32::from(vector::SPURIOUS));
+    write(Register::TimerCount, 0);
+    write(Register::TimerDivide, DIVIDE_BY_16);
+    // Mode 0: one interrupt each time a count is written.
+    write(Register::Timer, u32::from(vector::TIMER));
+    write(Register::Line0, MASKED);
+    write(Register::Line1, NON_MASKABLE);
+    write(Register::Error, u32::from(vector::APIC_ERROR));
+}
+
+/// Starts the timer: one interrupt after `ticks` of it, or none for 0.
+pub(super) fn start_timer(ticks: u32) {
+    write(Register::TimerCount, ticks);
+}
+
+/// Ticks until the timer reaches 0.
+pub(super) fn timer_ticks_left() -> u32 {
+    read(Register::TimerLeft)
+}
+
+/// Tells the APIC that an interrupt is being handled, and says what it means.
+pub(super) fn acknowledge(number: u8) -> Interrupt {
+    // The spurious interrupt and those of the old controllers want no acknowledgement (SDM volume 3, 12.9).
+    let is_old = (vector::OLD_CONTROLLERS..vector::OLD_CONTROLLERS + 16).contains(&number);
+    if number == vector::SPURIOUS || is_old {
+        return Interrupt::Spurious;
+    }
+    write(Register::EndOfInterrupt, 0);
+    match number {
+        vector::TIMER if timer::has_expired() => Interrupt::Timer,
+        vector::RESCHEDULE => Interrupt::Reschedule,
+        vector::SHOOTDOWN => Interrupt::Shootdown,
+        _ => Interrupt::Spurious,
+    }
+}
+
+fn read(register: Register) -> u32 {
+    if IS_X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: the register exists in x2APIC mode; reading it has no effect.
+        return unsafe { Msr::new(X2APIC_FIRST + register as u32).read() } as u32;
+    }
+    // SAFETY: `paging` maps the registers there, uncached.
+    unsafe { in_memory(register).read_volatile() }
+}
+
+fn write(register: Register, value: u32) {
+    if IS_X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: the register exists in x2APIC mode, and this file writes only what the manual allows.
+        unsafe { Msr::new(X2APIC_FIRST + register as u32).write(u64::from(value)) };
+    } else {
+        // SAFETY: `paging` maps the registers there, uncached; this file writes only what the manual allows.
+        unsafe { in_memory(register).write_volatile(value) };
+    }
+}
+
+fn in_memory(register: Register) -> *mut u32 {
+    (paging::APIC_WINDOW + register as u64 * 16) as *mut u32
+}

@@ -1,0 +1,275 @@
+//! A thread's registers: where they lie while the thread is not running, and which thread is running.
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::ptr::{NonNull, null_mut};
+
+use tessera_abi::USER_END;
+use x86_64::VirtAddr as MachineAddress;
+use x86_64::registers::model_specific::{FsBase, KernelGsBase};
+
+use super::percpu::this;
+use super::{entry, floating, gdt};
+
+/// What the entry code leaves as vector for a system call: the way back is `sysret`, not `iret`.
+pub(super) const CALL_MARK: u64 = 0x100;
+
+/// Flags a thread starts with: interrupts on, and bit 1, which is always set.
+const FIRST_FLAGS: u64 = 0x202;
+
+/// What a trap pushes, in memory order: first what the entry code pushes, last what the CPU does.
+#[derive(Clone, Debug, Default)]
+#[repr(C)]
+#[allow(missing_docs, reason = "registers have no more to say than their names")]
+pub(super) struct Frame {
+    pub(super) r15: u64,
+    pub(super) r14: u64,
+    pub(super) r13: u64,
+    pub(super) r12: u64,
+    pub(super) rbp: u64,
+    pub(super) rbx: u64,
+    pub(super) r11: u64,
+    pub(super) r10: u64,
+    pub(super) r9: u64,
+    pub(super) r8: u64,
+    pub(super) rax: u64,
+    pub(super) rcx: u64,
+    pub(super) rdx: u64,
+    pub(super) rsi: u64,
+    pub(super) rdi: u64,
+    /// The vector, or [`CALL_MARK`].
+    pub(super) vector: u64,
+    /// The error code, or 0.
+    pub(super) error: u64,
+    pub(super) rip: u64,
+    pub(super) cs: u64,
+    pub(super) rflags: u64,
+    pub(super) rsp: u64,
+    pub(super) ss: u64,
+}
+
+/// A thread's general registers, as they were when it last came into the kernel.
+#[repr(C, align(16))]
+pub struct Registers {
+    /// FS base, the thread pointer. Not true while the context is current: then the register is.
+    fs_base: u64,
+    /// GS base, which programs may use as they like. Not true while the context is current.
+    gs_base: u64,
+    pub(super) frame: Frame,
+}
+
+// The CPU aligns the stack pointer to 16 before it pushes its frame (SDM volume 3, 7.14.2).
+const _: () = assert!(size_of::<Registers>().is_multiple_of(16), "the frame ends where the registers end");
+
+/// What a context points at.
+#[repr(C, align(64))]
+pub(super) struct State {
+    pub(super) registers: Registers,
+    floating: floating::State,
+}
+
+impl Registers {
+    /// Number of the system call that the thread made.
+    pub fn call_number(&self) -> u64 {
+        self.frame.rax
+    }
+
+    /// Arguments of the system call that the thread made.
+    pub fn call_arguments(&self) -> [u64; 6] {
+        let frame = &self.frame;
+        [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9]
+    }
+
+    /// Sets what the system call returns.
+    pub fn set_result(&mut self, status: u64, value: u64) {
+        self.frame.rax = status;
+        self.frame.rdx = value;
+    }
+
+    /// The thread's next instruction.
+    pub fn instruction_pointer(&self) -> u64 {
+        self.frame.rip
+    }
+
+    /// The thread's stack pointer.
+    pub fn stack_pointer(&self) -> u64 {
+        self.frame.rsp
+    }
+
+    /// Makes the thread go on at `ip` with `sp` and two function arguments; other registers keep their values.
+    ///
+    /// # Panics
+    /// If `ip` is no user address: the caller must have checked, as the CPU would fault in the kernel on the
+    /// way to a non-canonical one (SDM volume 2, IRET).
+    pub fn set_entry(&mut self, ip: u64, sp: u64, arguments: [u64; 2]) {
+        assert!(ip < USER_END, "the entry point is no user address");
+        // From a call, `sysret` would leave the next instruction in rcx: go the general way instead.
+        self.frame.vector = 0;
+        self.frame.rip = ip;
+        self.frame.rsp = sp;
+        [self.frame.rdi, self.frame.rsi] = arguments;
+    }
+
+    /// The thread pointer: the FS base.
+    pub fn thread_pointer(&self) -> u64 {
+        if self.is_current() { FsBase::read().as_u64() } else { self.fs_base }
+    }
+
+    /// Sets the thread pointer; also in the CPU if the context is current.
+    ///
+    /// # Panics
+    /// If the value is not canonical: the caller must have checked that it is a user address.
+    pub fn set_thread_pointer(&mut self, value: u64) {
+        let address = MachineAddress::try_new(value).expect("a thread pointer is a user address");
+        self.fs_base = value;
+        if self.is_current() {
+            FsBase::write(address);
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        // Registers are the first field of a state.
+        core::ptr::addr_eq(this().current.get(), self)
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Frame { rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, .. } = self;
+        let Frame { r8, r9, r10, r11, r12, r13, r14, r15, .. } = self;
+        let Frame { rip, rflags, cs, ss, error, .. } = self;
+        writeln!(out, "rip={rip:016x} rsp={rsp:016x} rflags={rflags:08x} cs={cs:02x} ss={ss:02x} error={error:x}")?;
+        writeln!(out, "rax={rax:016x} rbx={rbx:016x} rcx={rcx:016x} rdx={rdx:016x}")?;
+        writeln!(out, "rsi={rsi:016x} rdi={rdi:016x} rbp={rbp:016x}")?;
+        writeln!(out, " r8={r8:016x}  r9={r9:016x} r10={r10:016x} r11={r11:016x}")?;
+        write!(out, "r12={r12:016x} r13={r13:016x} r14={r14:016x} r15={r15:016x}")
+    }
+}
+
+impl fmt::Display for Registers {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.frame.fmt(out)
+    }
+}
+
+/// Everything of a thread that lives in CPU registers.
+///
+/// Data segment selectors are no part of it: a program may load the few that exist, but finds null again after
+/// another thread has run.
+pub struct ThreadContext {
+    state: NonNull<State>,
+}
+
+// SAFETY: a context owns its state; nothing in it belongs to the CPU it was made on. A current context is used by
+// the one CPU on which it is current, which `resume_context` and the owner's locks see to.
+unsafe impl Send for ThreadContext {}
+
+impl ThreadContext {
+    /// A context in its first state: all registers zero, user mode, interrupts on, floating point as the ABI wants it.
+    pub fn new() -> ThreadContext {
+        let frame = Frame {
+            cs: u64::from(gdt::USER_CODE),
+            ss: u64::from(gdt::USER_DATA),
+            rflags: FIRST_FLAGS,
+            ..Frame::default()
+        };
+        let registers = Registers { fs_base: 0, gs_base: 0, frame };
+        let state = Box::new(State { registers, floating: floating::State::new() });
+        ThreadContext { state: NonNull::from(Box::leak(state)) }
+    }
+
+    /// The general registers, as of the last entry into the kernel.
+    pub fn registers(&self) -> &Registers {
+        // SAFETY: the state lives as long as the context. The entry code writes it only between a return to
+        // user mode and the next trap, when no kernel code runs on this CPU, hence none holds the reference.
+        unsafe { &self.state.as_ref().registers }
+    }
+
+    /// The general registers, to be changed.
+    pub fn registers_mut(&mut self) -> &mut Registers {
+        // SAFETY: as for `registers`; the exclusive borrow of the context makes this one exclusive.
+        unsafe { &mut self.state.as_mut().registers }
+    }
+}
+
+impl Default for ThreadContext {
+    fn default() -> ThreadContext {
+        ThreadContext::new()
+    }
+}
+
+impl Drop for ThreadContext {
+    fn drop(&mut self) {
+        if this().current.get() == self.state.as_ptr() {
+            forget_current();
+        }
+        // SAFETY: the state came from a box, and neither this CPU nor another (where the owner would have had to
+        // call `leave_context` first) saves into it any more.
+        drop(unsafe { Box::from_raw(self.state.as_ptr()) });
+    }
+}
+
+/// Makes traps save into `context` from now on, and the return to user mode resume it.
+///
+/// The registers that the entry code leaves alone (floating point, FS and GS base) are exchanged at once.
+pub fn resume_context(context: &ThreadContext) {
+    let cpu = this();
+    let next = context.state.as_ptr();
+    if cpu.current.get() == next {
+        return;
+    }
+    save_current();
+    // SAFETY: the state is alive, and no CPU uses it: the kernel runs a thread on one CPU at a time.
+    let state = unsafe { &*next };
+    state.floating.load();
+    gdt::clear_data_segments();
+    // Canonical: they came from the registers, or through `set_thread_pointer`.
+    FsBase::write(MachineAddress::new_truncate(state.registers.fs_base));
+    KernelGsBase::write(MachineAddress::new_truncate(state.registers.gs_base));
+    cpu.current.set(next);
+    cpu.set_frame_end((&raw const state.floating).addr() as u64);
+}
+
+/// Leaves the CPU without a current context; what it held in registers is saved.
+pub fn leave_context() {
+    save_current();
+    forget_current();
+}
+
+/// Goes to user mode with the current context, and never comes back to the caller.
+///
+/// # Panics
+/// If there is no current context.
+pub fn enter_user() -> ! {
+    assert!(!this().current.get().is_null(), "user mode needs a context");
+    // SAFETY: there is a context, and a function that never returns has no use for its stack.
+    unsafe { entry::resume() }
+}
+
+/// Saves what the entry code does not.
+fn save_current() {
+    let current = this().current.get();
+    if current.is_null() {
+        return;
+    }
+    // SAFETY: the current context's state is alive (its drop clears the pointer) and only this CPU uses it; the
+    // kernel holds no reference to it across this call, as it reaches it through the context's owner.
+    let state = unsafe { &mut *current };
+    state.floating.save();
+    state.registers.fs_base = FsBase::read().as_u64();
+    state.registers.gs_base = KernelGsBase::read().as_u64();
+}
+
+fn forget_current() {
+    let cpu = this();
+    cpu.current.set(null_mut());
+    // A trap from user mode cannot come now. If it did, pushing there would fault and be reported.
+    cpu.set_frame_end(0);
+}
+
+const _: () = assert!(
+    core::mem::offset_of!(State, floating) == size_of::<Registers>() && core::mem::offset_of!(State, registers) == 0,
+    "the frame ends where the floating-point state begins"
+);

@@ -1,0 +1,96 @@
+//! The CPU itself: which one, idling, ending the machine, looking at the stack.
+
+use core::arch::asm;
+
+use x86_64::instructions::hlt;
+use x86_64::instructions::interrupts;
+use x86_64::instructions::port::Port;
+
+use super::percpu::this;
+use super::{console, paging, stacks};
+use crate::Interrupt;
+
+pub use super::features::describe_features;
+pub use super::percpu::cpu_index;
+pub use super::provoke::provoke;
+
+/// I/O port of QEMU's `isa-debug-exit` device: a byte written there ends QEMU.
+const DEBUG_EXIT_PORT: u16 = 0xf4;
+/// Written for exit code 0, for any other, and after a panic.
+const DEBUG_EXIT_VALUES: [u8; 3] = [0x10, 0x11, 0x12];
+/// I/O port of Bochs: the text "Shutdown" written there ends it.
+const BOCHS_PORT: u16 = 0x8900;
+
+/// The most return addresses of a backtrace.
+const BACKTRACE_MAX: usize = 48;
+
+/// Sleeps until an interrupt, takes it, and says which it was. Interrupts are off before and after.
+pub fn wait_for_interrupt() -> Interrupt {
+    let cpu = this();
+    cpu.is_waiting.set(true);
+    let arrived = loop {
+        // `sti` takes effect after the next instruction, so an interrupt that is pending already ends the `hlt`.
+        // SAFETY: the kernel holds nothing here that the trap code touches, but the two cells around this.
+        unsafe { asm!("sti", "hlt", options(nostack)) };
+        // The trap code took one interrupt and returned with interrupts off again. None: a wake-up of another kind.
+        if let Some(interrupt) = cpu.arrived.take() {
+            break interrupt;
+        }
+    };
+    cpu.is_waiting.set(false);
+    arrived
+}
+
+/// Ends the machine: success for code 0, failure for any other.
+pub fn power_off(code: u8) -> ! {
+    end_machine(DEBUG_EXIT_VALUES[usize::from(code != 0)])
+}
+
+/// Ends the machine as failed, after a panic.
+pub fn halt_after_panic() -> ! {
+    end_machine(DEBUG_EXIT_VALUES[2])
+}
+
+/// Tells the emulators that know how to end; on other machines, stops the CPU.
+fn end_machine(value: u8) -> ! {
+    interrupts::disable();
+    console::drain();
+    let (mut debug_exit, mut bochs) = (Port::new(DEBUG_EXIT_PORT), Port::new(BOCHS_PORT));
+    // SAFETY: both ports do nothing, or end the machine, which is what is wanted.
+    unsafe {
+        debug_exit.write(value);
+        b"Shutdown".iter().for_each(|byte| bochs.write(*byte));
+    }
+    loop {
+        hlt();
+    }
+}
+
+/// Calls `each` with the return addresses of the running functions, innermost first.
+///
+/// Follows frame pointers as long as they lie in this CPU's stacks and lead upwards; a trap's own stack may lead
+/// over to another stack once.
+pub fn backtrace(each: &mut dyn FnMut(u64)) {
+    let mut frame: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) frame, options(nomem, nostack, preserves_flags)) };
+    let mut changes_of_stack = 0;
+    for _ in 0..BACKTRACE_MAX {
+        if !frame.is_multiple_of(8) || !stacks::holds(cpu_index(), frame) {
+            return;
+        }
+        // SAFETY: 16 aligned bytes within a mapped stack of this CPU.
+        let [next, return_address] = unsafe { *(frame as *const [u64; 2]) };
+        // A jump to where no code is leaves such an address; the caller before it is still of interest.
+        if paging::is_kernel_code(return_address) {
+            each(return_address);
+        }
+        if next <= frame {
+            changes_of_stack += 1;
+        }
+        if changes_of_stack > 1 {
+            return;
+        }
+        frame = next;
+    }
+}

@@ -1,0 +1,256 @@
+//! The way into the kernel and out of it, in assembly.
+//!
+//! A trap from user mode goes like this. The task state's stack pointer is the end of the current context's
+//! [`Registers`](super::context::Registers), so the CPU pushes its frame right there and the code pushes the
+//! other registers below it; then the CPU's kernel stack is taken and Rust is called. The way back pops the
+//! same registers. `syscall` pushes nothing, so for calls on the common path the code pushes the frame itself.
+//!
+//! * Calls 0 and 1 do not touch the context (see `fast_call`).
+//! * `swapgs` happens exactly once on each way in and out of user mode. The vectors that can interrupt the
+//!   entry code itself (double fault, NMI, machine check) do not trust the GS base, which user mode can set
+//!   freely with FSGSBASE: they take the block's address from the top of their own stack.
+//! * A debug trap in the kernel can only be one that user mode set up to hit the first instruction here (SDM
+//!   volume 3, 7.8.3, and its like). It has a stack of its own and goes back with TF clear.
+
+use core::arch::global_asm;
+
+use super::context::CALL_MARK;
+use super::percpu::offsets;
+use super::{gdt, trap};
+
+global_asm!(
+    r#"
+.pushsection .text.trap_entry, "ax", @progbits
+
+.macro push_registers
+    push rdi
+    push rsi
+    push rdx
+    push rcx
+    push rax
+    push r8
+    push r9
+    push r10
+    push r11
+    push rbx
+    push rbp
+    push r12
+    push r13
+    push r14
+    push r15
+.endm
+
+.macro pop_registers
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbp
+    pop rbx
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rax
+    pop rcx
+    pop rdx
+    pop rsi
+    pop rdi
+.endm
+
+/* Calls `function` with the saved registers' address in rdi and a frame that leads a backtrace to the trapped
+   instruction. rbx keeps the address. */
+.macro call_with_frame function
+    mov rdi, rsp
+    mov rbx, rsp
+    push qword ptr [rsp + {rip}]
+    push rbp
+    mov rbp, rsp
+    and rsp, -16
+    call \function
+.endm
+
+/* `syscall` comes here: rcx is the user's next instruction, r11 its flags; interrupts are off, everything else is the
+   user's, the stack included. */
+.balign 64
+.global tessera_system_call
+tessera_system_call:
+    test rax, rax
+    jnz 1f
+    xor edx, edx
+    sysretq
+
+1:  swapgs
+    mov gs:[{scratch}], rsp
+    cmp rax, 1
+    jne 3f
+    mov rsp, gs:[{kernel_stack}]
+    push rdi
+    push rcx
+    push r11
+    mov rsi, rcx
+    mov rdx, gs:[{scratch}]
+    call {fast_switch}
+    pop r11
+    pop rcx
+    pop rdi
+    xor esi, esi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    cmp rax, -1
+    je 2f
+    mov rsp, gs:[{scratch}]
+    swapgs
+    sysretq
+
+2:  mov eax, 1
+    xor edx, edx
+3:  mov rsp, gs:[{frame_end}]
+    push {user_data}
+    push qword ptr gs:[{scratch}]
+    push r11
+    push {user_code}
+    push rcx
+    push 0
+    push {call_mark}
+    push_registers
+4:  mov rsp, gs:[{kernel_stack}]
+    xor ebp, ebp
+    push rbp
+    call {from_user}
+
+/* Back to user mode, with the current context. Also where the first thread starts. */
+.global tessera_resume
+tessera_resume:
+    mov rsp, gs:[{frame_end}]
+    sub rsp, {frame_bytes}
+    pop_registers
+    swapgs
+    cmp dword ptr [rsp], {call_mark}
+    jne 5f
+    mov rcx, [rsp + 16]
+    mov r11, [rsp + 32]
+    mov rsp, [rsp + 40]
+    sysretq
+5:  add rsp, 16
+    iretq
+
+/* Every vector's stub comes here, with the frame, an error code and the vector's number on the stack. */
+trap_entry:
+    push_registers
+    cld
+    test byte ptr [rsp + {cs}], 3
+    jz 6f
+    swapgs
+    cmp byte ptr gs:[{clears_access_flag}], 0
+    je 4b
+    clac
+    jmp 4b
+
+6:  call_with_frame {from_kernel}
+    mov rsp, rbx
+    pop_registers
+    add rsp, 16
+    iretq
+
+/* Vectors that end the machine. The GS base may be anybody's. */
+fatal_entry:
+    push_registers
+    cld
+    mov rdx, [rsp + {frame_bytes}]
+    mov eax, edx
+    shr rdx, 32
+    mov ecx, 0xc0000101
+    wrmsr
+    call_with_frame {fatal}
+    ud2
+
+/* The debug trap has a stack of its own; from user mode its frame is moved to where the others are. */
+debug_entry:
+    test byte ptr [rsp + 8], 3
+    jnz 7f
+    and dword ptr [rsp + 16], ~0x100
+    iretq
+7:  swapgs
+    mov gs:[{scratch}], rax
+    mov rax, gs:[{frame_end}]
+    pop qword ptr [rax - 40]
+    pop qword ptr [rax - 32]
+    pop qword ptr [rax - 24]
+    pop qword ptr [rax - 16]
+    pop qword ptr [rax - 8]
+    lea rsp, [rax - 40]
+    mov rax, gs:[{scratch}]
+    swapgs
+    push 0
+    push 1
+    jmp trap_entry
+
+/* 256 stubs of 16 bytes. Vectors 8, 10 to 14, 17, 21, 29 and 30 push an error code (SDM volume 3, table 7-1). */
+.balign 16
+.global tessera_trap_stubs
+tessera_trap_stubs:
+.set vector, 0
+.rept 256
+    .balign 16
+    .if vector == 1
+    jmp debug_entry
+    .else
+    .if vector != 8 && (vector < 10 || vector > 14) && vector != 17 && vector != 21 && vector != 29 && vector != 30
+    push 0
+    .endif
+    push vector
+    .if vector == 2 || vector == 8 || vector == 18
+    jmp fatal_entry
+    .else
+    jmp trap_entry
+    .endif
+    .endif
+    .set vector, vector + 1
+.endr
+
+.popsection
+"#,
+    scratch = const offsets::SCRATCH,
+    kernel_stack = const offsets::KERNEL_STACK,
+    frame_end = const offsets::FRAME_END,
+    clears_access_flag = const offsets::CLEARS_ACCESS_FLAG,
+    user_data = const gdt::USER_DATA,
+    user_code = const gdt::USER_CODE,
+    call_mark = const CALL_MARK,
+    frame_bytes = const trap::FRAME_BYTES,
+    rip = const trap::FRAME_RIP,
+    cs = const trap::FRAME_RIP + 8,
+    fast_switch = sym trap::fast_switch,
+    from_user = sym trap::from_user,
+    from_kernel = sym trap::from_kernel,
+    fatal = sym trap::fatal,
+);
+
+unsafe extern "C" {
+    static tessera_system_call: u8;
+    static tessera_trap_stubs: u8;
+    /// Enters user mode with the current context.
+    fn tessera_resume() -> !;
+}
+
+/// Where `syscall` is to lead.
+pub(super) fn system_call_address() -> u64 {
+    (&raw const tessera_system_call).addr() as u64
+}
+
+/// Where the gate of a vector is to lead.
+pub(super) fn stub_address(vector: u8) -> u64 {
+    (&raw const tessera_trap_stubs).addr() as u64 + u64::from(vector) * 16
+}
+
+/// Leaves the kernel with the current context, for good: the kernel stack is given up.
+///
+/// # Safety
+/// 1. There is a current context.
+/// 2. Nothing on the kernel stack is needed any more.
+pub(super) unsafe fn resume() -> ! {
+    // SAFETY: the caller's two duties are all the code relies on.
+    unsafe { tessera_resume() }
+}

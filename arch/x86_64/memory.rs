@@ -1,0 +1,51 @@
+//! Physical memory, reached through the direct map.
+
+use core::arch::asm;
+use core::ptr;
+
+use crate::{Frame, PhysAddr, Table};
+
+/// Where physical address 0 is mapped: the beginning of the upper half.
+pub(super) const DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
+
+/// Where a physical address is mapped, readable and writable (the kernel's own code and constants: readable).
+#[inline(always)]
+pub fn direct_map(address: PhysAddr) -> *mut u8 {
+    ptr::with_exposed_provenance_mut((DIRECT_MAP + address.value()) as usize)
+}
+
+/// A frame as page table.
+#[inline(always)]
+pub fn table(frame: Frame) -> &'static Table {
+    // SAFETY: the direct map holds all memory for ever, frames are aligned, and every bit pattern is a table of
+    // atomic words; whether the frame serves as table is the caller's bookkeeping, not a matter of memory safety.
+    unsafe { &*direct_map(frame.start()).cast::<Table>() }
+}
+
+/// Fills whole frames with zeros.
+pub fn clear_frames(first: Frame, count: u64) {
+    // SAFETY: the frames are memory in the direct map, which the caller owns; the direction flag is clear in the
+    // kernel.
+    unsafe {
+        asm!(
+            "rep stosq",
+            inout("rcx") count * 512 => _,
+            inout("rdi") direct_map(first.start()) => _,
+            in("rax") 0,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Copies physical memory.
+pub fn read_physical(from: PhysAddr, to: &mut [u8]) {
+    // SAFETY: the source is in the direct map; the target is a slice of its own, as the kernel's objects never lie
+    // in memory that users can reach.
+    unsafe { ptr::copy_nonoverlapping(direct_map(from), to.as_mut_ptr(), to.len()) }
+}
+
+/// Copies to physical memory, which the caller owns.
+pub fn write_physical(to: PhysAddr, from: &[u8]) {
+    // SAFETY: as for `read_physical`, the other way round.
+    unsafe { ptr::copy_nonoverlapping(from.as_ptr(), direct_map(to), from.len()) }
+}

@@ -1,0 +1,62 @@
+//! The x86_64 backend: long mode with four levels of tables, local APIC, one serial line.
+//!
+//! | file | what |
+//! |---|---|
+//! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
+//! | `ranges`, `paging`, `acpi` | free memory while booting; the kernel's own tables; counting CPUs |
+//! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
+//! | `entry`, `trap`, `instruction` | from a trap to the kernel and back in assembly, its Rust side, what a fault means |
+//! | `context`, `floating`, `memory`, `tlb`, `cpu`, `provoke`, `timer`, `console` | the contract of `arch/lib.rs` |
+//! | `apic` | interrupt controllers |
+//! | `format` | page-table entries; compiled on every host |
+//!
+//! In comments, "SDM" is Intel's Software Developer's Manual and "APM" AMD's Architecture Programmer's Manual.
+
+pub mod format;
+
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod acpi;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod apic;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod boot;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod boot_bootloader;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod boot_limine;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod console;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod context;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod cpu;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod entry;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod features;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod floating;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod gdt;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod idt;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
+mod instruction;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod memory;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod paging;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod percpu;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod provoke;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
+mod ranges;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod stacks;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod timer;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod tlb;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod trap;

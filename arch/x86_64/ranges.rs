@@ -1,0 +1,133 @@
+//! Free memory while booting: a short sorted list of ranges in static size, as there is no heap yet.
+
+use tessera_abi::PAGE_BYTES;
+
+use crate::{PhysAddr, PhysRange};
+
+/// The most ranges a list can hold. Memory that would need more is left unused.
+pub(super) const RANGES_MAX: usize = 128;
+
+const EMPTY: PhysRange = PhysRange { start: PhysAddr::new(0), length_bytes: 0 };
+
+/// Sorted ranges of whole frames that neither overlap nor touch.
+#[derive(Clone)]
+pub(super) struct RangeList {
+    ranges: [PhysRange; RANGES_MAX],
+    count: usize,
+}
+
+impl RangeList {
+    /// The list without ranges.
+    pub(super) const fn new() -> RangeList {
+        RangeList { ranges: [EMPTY; RANGES_MAX], count: 0 }
+    }
+
+    /// The ranges, ascending.
+    pub(super) fn as_slice(&self) -> &[PhysRange] {
+        &self.ranges[..self.count]
+    }
+
+    /// Adds the whole frames between two addresses, whether or not some of them are in the list already.
+    pub(super) fn add(&mut self, start: u64, end: u64) {
+        let mut start = start.next_multiple_of(PAGE_BYTES);
+        let mut end = end / PAGE_BYTES * PAGE_BYTES;
+        if start >= end {
+            return;
+        }
+        let mut kept = RangeList::new();
+        for range in self.as_slice() {
+            let (first, last) = (range.start.value(), range.end().value());
+            if last < start || end < first {
+                kept.push(first, last);
+            } else {
+                (start, end) = (start.min(first), end.max(last));
+            }
+        }
+        kept.push(start, end);
+        kept.ranges[..kept.count].sort_unstable_by_key(|range| range.start);
+        *self = kept;
+    }
+
+    /// Takes every frame that has a byte between two addresses out of the list.
+    pub(super) fn remove(&mut self, start: u64, end: u64) {
+        let start = start / PAGE_BYTES * PAGE_BYTES;
+        let end = end.next_multiple_of(PAGE_BYTES);
+        let mut kept = RangeList::new();
+        for range in self.as_slice() {
+            let (first, last) = (range.start.value(), range.end().value());
+            kept.push(first, last.min(start));
+            kept.push(first.max(end), last);
+        }
+        *self = kept;
+    }
+
+    /// Takes the highest frame below `limit` out of the list.
+    pub(super) fn take_frame(&mut self, limit: u64) -> Option<PhysAddr> {
+        let range = self.as_slice().iter().rev().find(|range| range.start.value() + PAGE_BYTES <= limit)?;
+        let start = range.end().value().min(limit / PAGE_BYTES * PAGE_BYTES) - PAGE_BYTES;
+        self.remove(start, start + PAGE_BYTES);
+        Some(PhysAddr::new(start))
+    }
+
+    /// Appends a range if it is not empty and there is room for it.
+    fn push(&mut self, start: u64, end: u64) {
+        if start < end && self.count < RANGES_MAX {
+            self.ranges[self.count] = PhysRange { start: PhysAddr::new(start), length_bytes: end - start };
+            self.count += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RANGES_MAX, RangeList};
+
+    fn list(ranges: &[(u64, u64)]) -> RangeList {
+        let mut list = RangeList::new();
+        ranges.iter().for_each(|(start, end)| list.add(*start, *end));
+        list
+    }
+
+    fn pages(list: &RangeList) -> Vec<(u64, u64)> {
+        list.as_slice().iter().map(|range| (range.start.value() >> 12, range.end().value() >> 12)).collect()
+    }
+
+    #[test]
+    fn ranges_are_rounded_inwards_sorted_and_merged() {
+        let list = list(&[(0x9000, 0xb000), (0x1001, 0x4fff), (0x4000, 0x5000), (0x7fff, 0x8001)]);
+        assert_eq!(pages(&list), [(2, 5), (9, 11)]);
+        let mut merged = list.clone();
+        merged.add(0x5000, 0x9000);
+        assert_eq!(pages(&merged), [(2, 11)]);
+    }
+
+    #[test]
+    fn removal_is_rounded_outwards_and_splits() {
+        let mut list = list(&[(0x1000, 0x9000)]);
+        list.remove(0x3fff, 0x4001);
+        assert_eq!(pages(&list), [(1, 3), (5, 9)]);
+        list.remove(0, 0x2000);
+        list.remove(0x8000, 0x20000);
+        assert_eq!(pages(&list), [(2, 3), (5, 8)]);
+    }
+
+    #[test]
+    fn frames_come_from_below_the_limit() {
+        let mut list = list(&[(0x1000, 0x3000), (0x8000, 0xa000)]);
+        assert_eq!(list.take_frame(u64::MAX).map(|frame| frame.value()), Some(0x9000));
+        assert_eq!(list.take_frame(0x2000).map(|frame| frame.value()), Some(0x1000));
+        assert_eq!(list.take_frame(0x2fff), None);
+        assert_eq!(pages(&list), [(2, 3), (8, 9)]);
+    }
+
+    #[test]
+    fn a_full_list_loses_memory_and_nothing_else() {
+        let mut list = RangeList::new();
+        for index in 0..2 * RANGES_MAX as u64 {
+            list.add(index * 0x2000, index * 0x2000 + 0x1000);
+        }
+        assert_eq!(list.as_slice().len(), RANGES_MAX);
+        list.remove(0, u64::MAX / 2);
+        assert!(list.as_slice().is_empty());
+    }
+}

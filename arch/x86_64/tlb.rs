@@ -1,0 +1,95 @@
+//! Root tables and the TLB (SDM volume 3, section 5.10, "Caching translation information").
+
+use core::arch::asm;
+use core::sync::atomic::Ordering;
+
+use x86_64::VirtAddr as MachineAddress;
+use x86_64::instructions::tlb::{self, InvPcidCommand, Pcid};
+use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
+
+use super::features::features;
+use super::memory::table;
+use super::paging;
+use crate::{Frame, TABLE_ENTRIES, VirtAddr};
+
+/// In a value written to CR3: keep the translations under the tag.
+const KEEP: u64 = 1 << 63;
+
+/// Bits of a tag that the hardware compares: 12 where it has PCIDs, else 0.
+pub fn tag_bits() -> u32 {
+    if features().pcid { 12 } else { 0 }
+}
+
+/// Makes a cleared frame a valid root table: the upper half becomes the kernel's, which never changes after boot.
+pub fn prepare_root(root: Frame) {
+    let (from, to) = (table(paging::kernel_root()), table(root));
+    for index in TABLE_ENTRIES / 2..TABLE_ENTRIES {
+        to[index].store(from[index].load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// Makes table writes visible to the walker: on x86 they are, as soon as they are made.
+#[inline(always)]
+pub fn publish_tables() {}
+
+/// Makes `root` this CPU's root table, under `tag`. Tag 0 stands for untagged: its translations are dropped,
+/// as is everything under `tag` unless `keep`.
+#[inline(always)]
+pub fn activate(root: Frame, tag: u16, keep: bool) {
+    let mut value = root.start().value();
+    if tag != 0 {
+        value |= u64::from(tag) | if keep { KEEP } else { 0 };
+    }
+    // SAFETY: the root came from `prepare_root`, so the kernel stays where it is; a tag other than 0 exists only
+    // with PCIDs, which give the low bits and bit 63 their meaning.
+    unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
+/// Drops this CPU's translations of one page, and what it remembers of the tables on the way to it.
+///
+/// `active`: `tag` is the one in use; global translations of the page go as well, whatever their tag. Not active:
+/// needs INVPCID, which spares global ones (SDM volume 2, INVPCID); without it, nothing happens: the kernel marks
+/// the tag stale instead.
+pub fn invalidate_page(address: VirtAddr, tag: u16, active: bool) {
+    let address = MachineAddress::new_truncate(address.value());
+    if active {
+        tlb::flush(address);
+    } else if let (true, Ok(pcid)) = (has_invpcid(), Pcid::new(tag)) {
+        // SAFETY: INVPCID exists, and dropping a translation is always sound.
+        unsafe { tlb::flush_pcid(InvPcidCommand::Address(address, pcid)) }
+    }
+}
+
+/// Drops everything that this CPU holds under a tag, except global translations.
+///
+/// Not active and without INVPCID: nothing, as for [`invalidate_page`].
+pub fn invalidate_tag(tag: u16, active: bool) {
+    if active {
+        let value = Cr3::read_raw();
+        // SAFETY: the same root and tag again, without the wish to keep anything.
+        unsafe { Cr3::write_raw(value.0, value.1) }
+    } else if let (true, Ok(pcid)) = (has_invpcid(), Pcid::new(tag)) {
+        // SAFETY: INVPCID exists, and dropping translations is always sound.
+        unsafe { tlb::flush_pcid(InvPcidCommand::Single(pcid)) }
+    }
+}
+
+/// Drops every translation that this CPU holds, global ones and the kernel's included.
+pub fn invalidate_all() {
+    if has_invpcid() {
+        // SAFETY: INVPCID exists, and dropping translations is always sound.
+        unsafe { tlb::flush_pcid(InvPcidCommand::All) }
+    } else if features().global_pages {
+        // SAFETY: the flag is on; switching it off and on drops everything under every tag.
+        unsafe {
+            Cr4::update(|flags| flags.remove(Cr4Flags::PAGE_GLOBAL));
+            Cr4::update(|flags| flags.insert(Cr4Flags::PAGE_GLOBAL));
+        }
+    } else {
+        invalidate_tag(0, true);
+    }
+}
+
+fn has_invpcid() -> bool {
+    features().pcid && features().invpcid
+}

@@ -1,0 +1,192 @@
+//! What the entry code calls: from a vector and an error code to a meaning.
+
+use core::fmt::{self, Write};
+use core::mem::offset_of;
+
+use x86_64::VirtAddr as MachineAddress;
+use x86_64::registers::control::Cr2;
+use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+
+use super::apic;
+use super::console::console_write;
+use super::context::{CALL_MARK, Frame};
+use super::idt::vector;
+use super::{cpu, entry, gdt, instruction, percpu::this, stacks};
+use crate::{Access, Fault, FaultKind, SwitchResult, Trap, VirtAddr, upcall};
+
+/// Bytes of a [`Frame`].
+pub(super) const FRAME_BYTES: usize = size_of::<Frame>();
+/// Where the instruction pointer lies in a [`Frame`]; code segment, flags, stack pointer and segment follow.
+pub(super) const FRAME_RIP: usize = offset_of!(Frame, rip);
+
+const _: () = assert!(FRAME_RIP + 40 == FRAME_BYTES, "the CPU's part of the frame comes last");
+
+/// SYSENTER's code segment; 0 makes the instruction fault.
+const SYSENTER_CODE: Msr = Msr::new(0x174);
+
+/// Makes `syscall` lead to the entry code on the running CPU (SDM volume 3, 6.8.8).
+pub(super) fn enable_system_calls() {
+    // SAFETY: the selectors are those of `gdt`: `syscall` takes the first for code and the next for the stack,
+    // `sysret` the second plus 8 for the stack and plus 16 for code. SYSENTER is not used.
+    unsafe {
+        Star::write_raw(gdt::KERNEL_DATA | 3, gdt::KERNEL_CODE);
+        let mut sysenter = SYSENTER_CODE;
+        sysenter.write(0);
+    }
+    LStar::write(MachineAddress::new(entry::system_call_address()));
+    // Whatever the user's flags, the kernel runs without interrupts, single steps, reversed string instructions,
+    // nested tasks (IRET would fault) and access to user memory.
+    SFMask::write(
+        RFlags::INTERRUPT_FLAG
+            | RFlags::TRAP_FLAG
+            | RFlags::DIRECTION_FLAG
+            | RFlags::NESTED_TASK
+            | RFlags::ALIGNMENT_CHECK
+            | RFlags::IOPL_LOW
+            | RFlags::IOPL_HIGH
+            | RFlags::ID,
+    );
+}
+
+/// The fast path of `space_switch`, called by the entry code with the user's stack pointer in its scratch word.
+pub(super) extern "C" fn fast_switch(handle: u64, ip: u64, sp: u64) -> SwitchResult {
+    upcall::kernel_fast_switch(handle, ip, sp)
+}
+
+/// A trap from user mode; everything is saved in the current context.
+pub(super) extern "C" fn from_user() {
+    let cpu = this();
+    // SAFETY: the entry code has just saved into the current context, and no reference to it exists yet.
+    let frame = unsafe { &(*cpu.current.get()).registers.frame };
+    let trap = match frame.vector {
+        CALL_MARK => Trap::Call,
+        number if number < u64::from(vector::EXCEPTIONS) => Trap::Fault(fault(frame)),
+        number => Trap::Interrupt(apic::acknowledge(number as u8)),
+    };
+    upcall::kernel_trap(trap);
+    assert!(!cpu.current.get().is_null(), "the kernel left a trap without a thread to go on with");
+}
+
+/// What an exception in user mode means.
+fn fault(frame: &Frame) -> Fault {
+    let at_instruction = |kind| Fault { kind, address: VirtAddr::new(frame.rip), access: Access::Execute };
+    match frame.vector {
+        0 | 16 | 19 => at_instruction(FaultKind::Arithmetic),
+        1 | 3 => at_instruction(FaultKind::Breakpoint),
+        6 => at_instruction(FaultKind::Instruction),
+        12 | 17 => at_instruction(FaultKind::Address),
+        // A general protection fault has many causes. With an error code it is a selector or a gate; without, an
+        // instruction that is not for programs, or else an address that is not canonical.
+        13 if frame.error != 0 || instruction::is_privileged_at(frame.rip) => at_instruction(FaultKind::Instruction),
+        13 => at_instruction(FaultKind::Address),
+        14 => page_fault(frame.error),
+        other => at_instruction(FaultKind::Other(other)),
+    }
+}
+
+/// What a page fault's error code means (SDM volume 3, 5.7).
+fn page_fault(error: u64) -> Fault {
+    assert!(error & 8 == 0, "a page-table entry has a reserved bit set, address {:#x}", Cr2::read_raw());
+    let access = match (error & 2 != 0, error & 16 != 0) {
+        (_, true) => Access::Execute,
+        (true, false) => Access::Write,
+        (false, false) => Access::Read,
+    };
+    Fault { kind: FaultKind::Page, address: VirtAddr::new(Cr2::read_raw()), access }
+}
+
+/// A trap in the kernel: the interrupt that an idle CPU waits for, or a bug.
+pub(super) extern "C" fn from_kernel(frame: &mut Frame) {
+    let cpu = this();
+    if frame.vector < u64::from(vector::EXCEPTIONS) || !cpu.is_waiting.get() {
+        fatal(frame);
+    }
+    cpu.arrived.set(Some(apic::acknowledge(frame.vector as u8)));
+    // One interrupt per wait: the next stays pending until the kernel has seen this one.
+    frame.rflags &= !RFlags::INTERRUPT_FLAG.bits();
+}
+
+/// Reports a trap that the kernel cannot go on after.
+pub(super) extern "C" fn fatal(frame: &Frame) -> ! {
+    // A trap while reporting a trap: stop before it becomes endless.
+    if this().is_reporting.replace(true) {
+        console_write(b"\n[kernel] a second trap while reporting the first\n");
+        cpu::halt_after_panic();
+    }
+    // The console takes everything; there is no error to handle.
+    let _ = write!(Lines { at_line_start: true }, "{frame}\ncr2={:016x}\n", Cr2::read_raw());
+    panic!("{}", Description(frame));
+}
+
+/// Says in words what happened.
+struct Description<'a>(&'a Frame);
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Description(frame) = self;
+        let address = Cr2::read_raw();
+        let number = frame.vector as u8;
+        if matches!(number, vector::DOUBLE_FAULT | vector::PAGE_FAULT) && stacks::is_guard(address) {
+            return write!(out, "kernel stack overflow at 0x{:x}, stack pointer 0x{:x}", frame.rip, frame.rsp);
+        }
+        if number == vector::PAGE_FAULT {
+            let access = match (frame.error & 2 != 0, frame.error & 16 != 0) {
+                (_, true) => "execute",
+                (true, false) => "write",
+                (false, false) => "read",
+            };
+            let why = if frame.error & 1 == 0 { "nothing is mapped there" } else { "the mapping forbids it" };
+            return write!(out, "kernel fault at 0x{:x}: {access} of address 0x{address:x}, {why}", frame.rip);
+        }
+        let mode = if frame.cs & 3 == 0 { "kernel" } else { "user" };
+        write!(out, "{} (vector {number}, error {:#x}) in {mode} mode at 0x{:x}", name(number), frame.error, frame.rip)
+    }
+}
+
+/// An exception's name (SDM volume 3, table 7-1).
+fn name(number: u8) -> &'static str {
+    const NAMES: [&str; 22] = [
+        "divide error",
+        "debug trap",
+        "non-maskable interrupt",
+        "breakpoint",
+        "overflow",
+        "bound exceeded",
+        "invalid instruction",
+        "no floating-point unit",
+        "double fault",
+        "coprocessor overrun",
+        "invalid task state",
+        "segment not present",
+        "stack-segment fault",
+        "general protection fault",
+        "page fault",
+        "reserved exception",
+        "floating-point error",
+        "misaligned access",
+        "machine check",
+        "SIMD error",
+        "virtualization fault",
+        "control protection fault",
+    ];
+    NAMES.get(usize::from(number)).copied().unwrap_or("unexpected interrupt")
+}
+
+/// Writes to the console with the kernel's prefix on every line.
+struct Lines {
+    at_line_start: bool,
+}
+
+impl Write for Lines {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for line in text.split_inclusive('\n') {
+            if self.at_line_start {
+                console_write(b"[kernel]   ");
+            }
+            console_write(line.as_bytes());
+            self.at_line_start = line.ends_with('\n');
+        }
+        Ok(())
+    }
+}

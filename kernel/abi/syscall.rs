@@ -1,0 +1,436 @@
+//! The table of system calls: number, name, arguments and documentation, written once.
+//!
+//! The macro makes [`Call`] (a decoded call), [`Call::decode`], [`Call::encode`] and [`DESCRIPTIONS`],
+//! from which `docs/abi.md` is generated.
+
+use crate::{Error, Handle, Rights};
+
+/// A type that can stand as one 64-bit argument of a call.
+pub trait Argument: Sized {
+    /// Reads the argument.
+    ///
+    /// # Errors
+    /// `BadArgument` if no value of this type has these bits.
+    fn from_bits(bits: u64) -> Result<Self, Error>;
+    /// The argument as it crosses the boundary.
+    fn bits(self) -> u64;
+}
+
+impl Argument for u64 {
+    fn from_bits(bits: u64) -> Result<u64, Error> {
+        Ok(bits)
+    }
+    fn bits(self) -> u64 {
+        self
+    }
+}
+
+impl Argument for Handle {
+    fn from_bits(bits: u64) -> Result<Handle, Error> {
+        Ok(Handle::from_bits(bits))
+    }
+    fn bits(self) -> u64 {
+        Handle::bits(self)
+    }
+}
+
+impl Argument for Rights {
+    fn from_bits(bits: u64) -> Result<Rights, Error> {
+        u32::try_from(bits).ok().and_then(Rights::from_bits).ok_or(Error::BadArgument)
+    }
+    fn bits(self) -> u64 {
+        u64::from(Rights::bits(&self))
+    }
+}
+
+/// What the table says about one call, for documentation and tracing.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// The call's number.
+    pub number: u64,
+    /// The call's name.
+    pub name: &'static str,
+    /// Names and types of the arguments, in order.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// The documentation, one string per line.
+    pub documentation: &'static [&'static str],
+}
+
+macro_rules! system_calls {
+    ($(
+        $(#[doc = $doc:literal])*
+        $number:literal $name:ident $variant:ident ( $($argument:ident : $type:ty),* );
+    )*) => {
+        /// A system call with its arguments, decoded but not yet checked against any object.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Call {
+            $(
+                $(#[doc = $doc])*
+                $variant {
+                    $(
+                        #[doc = concat!("Argument `", stringify!($argument), "`.")]
+                        $argument: $type,
+                    )*
+                },
+            )*
+        }
+
+        impl Call {
+            /// Reads a call from its number and argument words; words beyond its arguments are ignored.
+            ///
+            /// # Errors
+            /// `BadCall` for an unknown number, `BadArgument` for a word its type does not allow.
+            #[allow(unused_mut, unused_variables, reason = "calls without arguments use none of the words")]
+            pub fn decode(number: u64, words: [u64; 6]) -> Result<Call, Error> {
+                let mut words = words.into_iter();
+                match number {
+                    $(
+                        $number => Ok(Call::$variant {
+                            $($argument: <$type as Argument>::from_bits(words.next().unwrap_or(0))?,)*
+                        }),
+                    )*
+                    _ => Err(Error::BadCall),
+                }
+            }
+
+            /// The number and argument words that decode to this call.
+            pub fn encode(self) -> (u64, [u64; 6]) {
+                match self {
+                    $(
+                        Call::$variant { $($argument),* } => {
+                            let arguments: &[u64] = &[$(Argument::bits($argument)),*];
+                            let mut words = [0; 6];
+                            words[..arguments.len()].copy_from_slice(arguments);
+                            ($number, words)
+                        }
+                    )*
+                }
+            }
+        }
+
+        /// Every call's number by name, for callers that build the words themselves.
+        pub mod number {
+            $(
+                #[doc = concat!("The number of `", stringify!($name), "`.")]
+                #[allow(non_upper_case_globals, reason = "the constant is named as the call")]
+                pub const $name: u64 = $number;
+            )*
+        }
+
+        /// The table as data, in numeric order.
+        pub const DESCRIPTIONS: &[Description] = &[
+            $(
+                Description {
+                    number: $number,
+                    name: stringify!($name),
+                    arguments: &[$((stringify!($argument), stringify!($type))),*],
+                    documentation: &[$($doc),*],
+                },
+            )*
+        ];
+    };
+}
+
+system_calls! {
+    /// Does nothing: the cost of entering and leaving the kernel.
+    ///
+    /// Returns 0. Errors: none.
+    0 null Null();
+
+    /// Goes on at the next instruction, in another space.
+    ///
+    /// Needs `SWITCH` on the space. The top-level entries that hold the instruction pointer and the stack
+    /// pointer must resolve to the same tables in both spaces, so that the switch cannot pull the ground
+    /// from under the thread.
+    ///
+    /// Returns the handle by which the thread had entered the space it leaves, or the null handle if it
+    /// entered otherwise. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `NotShared`.
+    1 space_switch SpaceSwitch(space: Handle);
+
+    /// Enters a space at a given place, without the check of `space_switch`.
+    ///
+    /// The thread goes on at `instruction_pointer` with `stack_pointer`, `argument` as first and the handle
+    /// of the space it came from as second function argument; all other registers keep their values.
+    ///
+    /// Returns nothing on success. Errors: `BadHandle`, `WrongObject`, `MissingRight` (`SWITCH`),
+    /// `BadAddress` if either pointer is no user address.
+    2 space_jump SpaceJump(space: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
+
+    /// Lets other threads of the same priority run first.
+    ///
+    /// Returns 0. Errors: none.
+    3 yield_now YieldNow();
+
+    /// Stops the calling thread for at least this many nanoseconds.
+    ///
+    /// Returns 0. Errors: none.
+    4 sleep Sleep(nanoseconds: u64);
+
+    /// Reads the time since boot.
+    ///
+    /// Returns nanoseconds. Errors: none.
+    5 clock Clock();
+
+    /// Writes UTF-8 text to the machine's console. Meant for debugging and tests: needs no capability.
+    ///
+    /// Returns 0. Errors: `BadPointer`, `BadText` (also for more than 4096 bytes).
+    6 console_write ConsoleWrite(text: u64, length_bytes: u64);
+
+    /// Makes a thread that has not started yet.
+    ///
+    /// Needs `CHARGE` on the account, `INSERT` on the table it will use and `SWITCH` on the space it will
+    /// start in. Priority is 0 to 31, at most the caller's own.
+    ///
+    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`,
+    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    7 thread_create ThreadCreate(account: Handle, table: Handle, space: Handle, priority: u64);
+
+    /// Starts a new thread at `instruction_pointer` with `stack_pointer` and one function argument.
+    ///
+    /// Needs `REGISTERS`. Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`,
+    /// `BadState` if it was started before.
+    8 thread_start ThreadStart(thread: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
+
+    /// Ends the calling thread; `code` goes to whoever joins it.
+    ///
+    /// Returns nothing. Errors: none.
+    9 thread_exit ThreadExit(code: u64);
+
+    /// Waits until a thread has ended.
+    ///
+    /// Needs `WAIT`. Returns the thread's exit code. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+    /// `Deadlock` for the caller itself, `Faulted` if the thread stopped by a fault, `Gone` if it was
+    /// stopped or destroyed.
+    10 thread_join ThreadJoin(thread: Handle);
+
+    /// Fills in a `ThreadInfo`. Needs `CONTROL`.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+    11 thread_info ThreadInfo(thread: Handle, buffer: u64);
+
+    /// Ends another thread wherever it is; those who join it get `Gone`. Needs `CONTROL`.
+    ///
+    /// Returns 0; a thread that has ended already stays as it is. Errors: `BadHandle`, `WrongObject`,
+    /// `MissingRight`.
+    12 thread_stop ThreadStop(thread: Handle);
+
+    /// Sets a thread's priority, 0 to 31, at most the caller's own. Needs `CONTROL`.
+    ///
+    /// Returns the old priority. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
+    13 thread_set_priority ThreadSetPriority(thread: Handle, priority: u64);
+
+    /// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0).
+    ///
+    /// Returns 0. Errors: `BadAddress` if it is no user address.
+    14 thread_set_pointer ThreadSetPointer(value: u64);
+
+    /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.
+    ///
+    /// It then goes on in `space` at `instruction_pointer` with `stack_pointer` and the reason code as first
+    /// function argument. The null handle takes the fallback away.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`.
+    15 thread_set_fallback ThreadSetFallback(space: Handle, instruction_pointer: u64, stack_pointer: u64);
+
+    /// Splits a budget of `bytes` off an account. Needs `SPLIT`.
+    ///
+    /// The new account's record is charged to the old one; the whole budget returns to it when the new one goes.
+    ///
+    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    16 account_create AccountCreate(account: Handle, bytes: u64);
+
+    /// Fills in an `AccountInfo`. Needs `CHARGE` or `CONTROL`.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+    17 account_info AccountInfo(account: Handle, buffer: u64);
+
+    /// Makes a child of a capability in the caller's table. Rights must be a subset of the parent's.
+    ///
+    /// Returns the new handle. Errors: `BadHandle`, `MissingRight` for a right the parent lacks,
+    /// `TableFull`.
+    18 capability_derive CapabilityDerive(handle: Handle, rights: Rights, badge: u64);
+
+    /// Like `capability_derive`, but into another table. Needs `GRANT`, and `INSERT` on the table.
+    ///
+    /// Returns the handle's value in that table. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+    /// `TableFull`.
+    19 capability_copy CapabilityCopy(handle: Handle, table: Handle, rights: Rights, badge: u64);
+
+    /// Gives a capability up. If it was the last to its object, the object goes too.
+    ///
+    /// Returns 0. Errors: `BadHandle`.
+    20 capability_delete CapabilityDelete(handle: Handle);
+
+    /// Fills in a `CapabilityInfo`: kind, rights, badge, parent, name of the object.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `BadPointer`.
+    21 capability_info CapabilityInfo(handle: Handle, buffer: u64);
+
+    /// Names an object, for people: at most 32 bytes of UTF-8. Needs `CONTROL`.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `MissingRight`, `BadPointer`, `BadText`, `WrongObject` for the machine.
+    22 object_set_name ObjectSetName(handle: Handle, text: u64, length_bytes: u64);
+
+    /// Makes a capability table with room for `slots` capabilities (1 to 65,536). Needs `CHARGE`.
+    ///
+    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`,
+    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    23 table_create TableCreate(account: Handle, slots: u64);
+
+    /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or 1 to populate on first touch.
+    ///
+    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`
+    /// (zero length, unknown flag), `Misaligned`, `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    24 segment_create SegmentCreate(account: Handle, length_bytes: u64, flags: u64);
+
+    /// Fills in a `SegmentInfo`. Needs `READ` or `CONTROL`.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+    25 segment_info SegmentInfo(segment: Handle, buffer: u64);
+
+    /// Makes an empty space. Needs `CHARGE`. Its tables are charged to the account.
+    ///
+    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    26 space_create SpaceCreate(account: Handle);
+
+    /// Fills in a `SpaceInfo`. Needs `INSPECT`.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+    27 space_info SpaceInfo(space: Handle, buffer: u64);
+
+    /// Lists mappings and attachments of a space, or mappings of a subtree, in order of address, beginning
+    /// with the first that ends after `from`. Needs `INSPECT`. The buffer holds `capacity` `MappingInfo`.
+    ///
+    /// Returns how many it filled in. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+    28 mappings_list MappingsList(target: Handle, from: u64, buffer: u64, capacity: u64);
+
+    /// Makes an empty subtree. Needs `CHARGE`. `level` is 3: one top-level entry, 512 GiB.
+    ///
+    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+    /// `NotSupported` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    29 subtree_create SubtreeCreate(account: Handle, level: u64);
+
+    /// Fills in a `SubtreeInfo`. Needs `INSPECT`.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+    30 subtree_info SubtreeInfo(subtree: Handle, buffer: u64);
+
+    /// Attaches a subtree at a top-level entry of a space; `bounds` limit what its mappings allow there.
+    ///
+    /// Needs `MAP` on the space and, on the subtree, each of `READ`, `WRITE`, `EXECUTE` that `bounds` holds.
+    /// `bounds` may hold both `WRITE` and `EXECUTE`: no mapping below does.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds),
+    /// `Misaligned`, `BadAddress`, `Overlap`, `AccountExhausted`, `OutOfMemory`.
+    31 subtree_attach SubtreeAttach(space: Handle, subtree: Handle, address: u64, bounds: Rights);
+
+    /// Takes the attachment at `address` out of a space. Needs `MAP` on the space.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`, `NotMapped`.
+    32 subtree_detach SubtreeDetach(space: Handle, address: u64);
+
+    /// Maps `length_bytes` of a segment from `offset` at `address` in a space or subtree (`target`; in a
+    /// subtree the address counts from its start).
+    ///
+    /// Needs `MAP` on the target and on the segment each of the rights asked for; `READ` always, `WRITE` and
+    /// `EXECUTE` never together. 2 MiB and 1 GiB pages are used where address, offset and memory allow.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (rights without `READ`
+    /// or range beyond the segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`,
+    /// `AccountExhausted`, `OutOfMemory`.
+    33 map Map(target: Handle, segment: Handle, offset: u64, address: u64, length_bytes: u64, rights: Rights);
+
+    /// Unmaps a range of a space or subtree; every page of it must be mapped. Needs `MAP`.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`,
+    /// `NotMapped`, and if a large page must be split `AccountExhausted`, `OutOfMemory`.
+    34 unmap Unmap(target: Handle, address: u64, length_bytes: u64);
+
+    /// Changes what a mapped range allows; never beyond what the segment capability allowed when it was
+    /// mapped. Needs `MAP`.
+    ///
+    /// Returns 0. Errors: as `unmap`, and `MissingRight` for rights beyond those of the segment capability,
+    /// `BadArgument` (no `READ`), `WriteExecute`.
+    35 protect Protect(target: Handle, address: u64, length_bytes: u64, rights: Rights);
+
+    /// Copies memory out of a space, running or not, into the caller's memory. Needs `INSPECT`.
+    ///
+    /// Returns the bytes copied, always all. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+    /// `BadAddress` (the space's side), `BadPointer` (the caller's side).
+    36 memory_read MemoryRead(space: Handle, address: u64, buffer: u64, length_bytes: u64);
+
+    /// Copies the caller's memory into a space, running or not. Needs `MAP`. The pages must be writable there.
+    ///
+    /// Returns the bytes copied, always all. Errors: as `memory_read`.
+    37 memory_write MemoryWrite(space: Handle, address: u64, buffer: u64, length_bytes: u64);
+
+    /// Fills in `Counters` of one CPU. Needs no capability.
+    ///
+    /// Returns the number of CPUs. Errors: `BadArgument` for a CPU that is not there, `BadPointer`.
+    38 counters Counters(cpu: u64, buffer: u64);
+
+    /// Ends the machine with an exit code, 0 to 255. Needs `CONTROL` on the machine.
+    ///
+    /// Returns nothing. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
+    39 machine_power_off MachinePowerOff(machine: Handle, code: u64);
+
+    /// Runs every consistency check the kernel has over its own state. Needs `INSPECT` on the machine.
+    ///
+    /// Returns the number of facts checked; the first one found false panics the kernel, which is what the
+    /// call is for. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+    40 machine_check MachineCheck(machine: Handle);
+
+    /// Makes the kernel itself do something forbidden, for tests of its last defences; `what` is a number of
+    /// `layout::Provocation`. Needs `CONTROL` on the machine.
+    ///
+    /// Returns 0 if the kernel survived. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
+    41 machine_provoke MachineProvoke(machine: Handle, what: u64);
+
+    /// Fills in a `MachineInfo`: memory, CPUs, objects by kind. Needs `INSPECT` on the machine.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+    42 machine_info MachineInfo(machine: Handle, buffer: u64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Call, DESCRIPTIONS};
+    use crate::{Error, Handle, Rights};
+
+    #[test]
+    fn the_table_is_dense_and_documented() {
+        for (index, description) in DESCRIPTIONS.iter().enumerate() {
+            assert_eq!(description.number, index as u64, "{}", description.name);
+            let text = description.documentation.concat();
+            assert!(text.contains("Errors:"), "{} documents no errors", description.name);
+            assert!(text.contains("Returns"), "{} documents no result", description.name);
+            assert!(description.arguments.len() <= 6);
+        }
+    }
+
+    #[test]
+    fn every_call_survives_the_boundary() {
+        for description in DESCRIPTIONS {
+            let words = [0x11, 0x12, 0x13, 0x14, 0x15, 0x16];
+            let call = Call::decode(description.number, words).expect("all words are valid");
+            let (number, encoded) = call.encode();
+            assert_eq!(number, description.number);
+            assert_eq!(encoded[..description.arguments.len()], words[..description.arguments.len()]);
+            assert_eq!(Call::decode(number, encoded), Ok(call));
+        }
+    }
+
+    #[test]
+    fn unknown_numbers_and_rights_are_refused() {
+        assert_eq!(Call::decode(DESCRIPTIONS.len() as u64, [0; 6]), Err(Error::BadCall));
+        assert_eq!(Call::decode(u64::MAX, [0; 6]), Err(Error::BadCall));
+        let derive = Call::CapabilityDerive { handle: Handle::NONE, rights: Rights::READ, badge: 0 };
+        let (number, mut words) = derive.encode();
+        words[1] = 1 << 31;
+        assert_eq!(Call::decode(number, words), Err(Error::BadArgument));
+        words[1] = 1 << 40;
+        assert_eq!(Call::decode(number, words), Err(Error::BadArgument));
+    }
+}

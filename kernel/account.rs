@@ -1,0 +1,100 @@
+//! Accounts: budgets in bytes, to which every frame, page table and kernel object is charged.
+
+use tessera_abi::layout::Name;
+use tessera_abi::{Error, PAGE_BYTES};
+
+use crate::store::{Id, Store};
+
+/// A budget. Budgets split off count as used until they return.
+#[derive(Debug)]
+pub struct Account {
+    /// For people.
+    pub name: Name,
+    /// Where the budget came from, and returns to; only the first account has none.
+    pub parent: Option<Id<Account>>,
+    limit_bytes: u64,
+    used_bytes: u64,
+}
+
+impl Account {
+    /// A budget of so many bytes, of which nothing is used.
+    pub fn new(limit_bytes: u64, parent: Option<Id<Account>>) -> Account {
+        Account { name: Name::EMPTY, parent, limit_bytes, used_bytes: 0 }
+    }
+
+    /// The whole budget, bytes.
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// What is charged now, bytes.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes
+    }
+
+    /// Whether so many bytes could be charged.
+    ///
+    /// # Errors
+    /// `AccountExhausted` if not.
+    pub fn ensure(&self, bytes: u64) -> Result<(), Error> {
+        if bytes <= self.limit_bytes - self.used_bytes { Ok(()) } else { Err(Error::AccountExhausted) }
+    }
+
+    /// Charges what `ensure` has allowed.
+    ///
+    /// # Panics
+    /// If the budget does not suffice: every charge is checked before anything is done.
+    pub fn charge(&mut self, bytes: u64) {
+        self.ensure(bytes).expect("a charge is checked before it is made");
+        self.used_bytes += bytes;
+    }
+
+    /// Credits what was charged.
+    ///
+    /// # Panics
+    /// If more is credited than was charged.
+    pub fn credit(&mut self, bytes: u64) {
+        self.used_bytes = self.used_bytes.checked_sub(bytes).expect("nothing is credited that was not charged");
+    }
+}
+
+/// What an object of type `T` costs its account: its record, rounded up to the heap's next block size, and
+/// its share of the store.
+pub const fn object_bytes<T>() -> u64 {
+    let size = size_of::<T>().next_power_of_two() as u64;
+    size + 64
+}
+
+/// Bytes in so many frames.
+pub const fn frame_bytes(frames: u64) -> u64 {
+    frames * PAGE_BYTES
+}
+
+/// Charges an account, which also comes to be referred to once more: it cannot go while something is charged.
+pub fn open_charge(accounts: &mut Store<Account>, account: Id<Account>, bytes: u64) {
+    accounts[account].charge(bytes);
+    accounts.retain(account);
+}
+
+/// Undoes [`open_charge`].
+pub fn close_charge(accounts: &mut Store<Account>, account: Id<Account>, bytes: u64) {
+    accounts[account].credit(bytes);
+    accounts.release(account);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Account;
+    use tessera_abi::Error;
+
+    #[test]
+    fn a_budget_is_never_exceeded() {
+        let mut account = Account::new(100, None);
+        account.charge(60);
+        assert_eq!(account.ensure(41), Err(Error::AccountExhausted));
+        assert_eq!(account.ensure(u64::MAX), Err(Error::AccountExhausted));
+        account.charge(40);
+        account.credit(100);
+        assert_eq!(account.used_bytes(), 0);
+    }
+}

@@ -1,0 +1,299 @@
+//! Address maps: which ranges are mapped to what, and the page tables that say so to the hardware.
+//!
+//! A space has one for its own mappings, a subtree one for the mappings in it. Each operation has a `plan_`
+//! half that checks everything and changes nothing, and a perform half that cannot be refused.
+
+use alloc::collections::BTreeMap;
+
+use tessera_abi::{Error, PAGE_BYTES, Rights};
+use tessera_arch::{Leaf, VirtAddr};
+
+use crate::flush::Flush;
+use crate::mem::FrameAllocator;
+use crate::page_table::{TableCount, Tree};
+use crate::segment::{self, Segment};
+use crate::store::{Id, Store};
+
+/// What one mapping costs its account besides tables, bytes.
+pub const MAPPING_BYTES: u64 = 128;
+
+/// Pages `first` to `first + count`, counted from the start of what is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRange {
+    /// The first page.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
+impl PageRange {
+    /// Reads an address and a length in bytes.
+    ///
+    /// # Errors
+    /// `Misaligned`, `BadAddress` if the range is empty, wraps around or leaves `start..end` (bytes).
+    pub fn new(address: u64, length_bytes: u64, start: u64, end: u64) -> Result<PageRange, Error> {
+        if !address.is_multiple_of(PAGE_BYTES) || !length_bytes.is_multiple_of(PAGE_BYTES) {
+            return Err(Error::Misaligned);
+        }
+        let last = address.checked_add(length_bytes).ok_or(Error::BadAddress)?;
+        if length_bytes == 0 || address < start || last > end {
+            return Err(Error::BadAddress);
+        }
+        Ok(PageRange { first: address / PAGE_BYTES, count: length_bytes / PAGE_BYTES })
+    }
+
+    /// The first page behind the range.
+    pub fn end(&self) -> u64 {
+        self.first + self.count
+    }
+
+    /// The first address.
+    pub fn start(&self) -> VirtAddr {
+        page_address(self.first)
+    }
+}
+
+fn page_address(page: u64) -> VirtAddr {
+    VirtAddr::new(page * PAGE_BYTES)
+}
+
+/// One mapping: pages of a segment at pages of the map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// How many pages.
+    pub pages: u64,
+    /// Whose memory.
+    pub segment: Id<Segment>,
+    /// The segment's page that the first one shows.
+    pub offset: u64,
+    /// What it allows.
+    pub rights: Rights,
+    /// What `protect` may make it allow: the rights of the segment capability it was made with.
+    pub maximum: Rights,
+}
+
+impl Mapping {
+    fn part(&self, skip: u64, pages: u64) -> Mapping {
+        Mapping { pages, offset: self.offset + skip, ..*self }
+    }
+
+    fn leaf(&self) -> Leaf {
+        Leaf { rights: self.rights, global: false }
+    }
+}
+
+/// What an operation will take, checked against account and memory before it is performed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Page tables, at most.
+    pub tables: u64,
+    /// Mapping records, at most.
+    pub records: u64,
+}
+
+impl Cost {
+    /// Bytes that the account must have.
+    pub fn bytes(&self) -> u64 {
+        self.tables * PAGE_BYTES + self.records * MAPPING_BYTES
+    }
+}
+
+/// Mappings and the tables that show them.
+#[derive(Debug)]
+pub struct AddressMap {
+    /// The page tables.
+    pub tree: Tree,
+    mappings: BTreeMap<u64, Mapping>,
+    mapped_pages: u64,
+}
+
+impl AddressMap {
+    /// A map of nothing.
+    pub fn new(tree: Tree) -> AddressMap {
+        AddressMap { tree, mappings: BTreeMap::new(), mapped_pages: 0 }
+    }
+
+    /// Pages covered by mappings.
+    pub fn mapped_pages(&self) -> u64 {
+        self.mapped_pages
+    }
+
+    /// How many mappings there are.
+    pub fn len(&self) -> usize {
+        self.mappings.len()
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.mappings.is_empty()
+    }
+
+    /// What tables and mappings cost now, bytes.
+    pub fn charged_bytes(&self) -> u64 {
+        Cost { tables: self.tree.tables, records: self.mappings.len() as u64 }.bytes()
+    }
+
+    /// The mapping that covers a page, and its first page.
+    pub fn find(&self, page: u64) -> Option<(u64, &Mapping)> {
+        let (first, mapping) = self.mappings.range(..=page).next_back()?;
+        (page < first + mapping.pages).then_some((*first, mapping))
+    }
+
+    /// Mappings that end after `page`, in order, with their first pages.
+    pub fn from(&self, page: u64) -> impl Iterator<Item = (u64, &Mapping)> {
+        let start = self.find(page).map_or(page, |(first, _)| first);
+        self.mappings.range(start..).map(|(first, mapping)| (*first, mapping))
+    }
+
+    /// Whether any mapping meets the range.
+    pub fn overlaps(&self, range: PageRange) -> bool {
+        self.from(range.first).next().is_some_and(|(first, _)| first < range.end())
+    }
+
+    /// Checks that a mapping can be made, and what it takes.
+    ///
+    /// # Errors
+    /// `Overlap`.
+    pub fn plan_map(&self, first: u64, mapping: &Mapping, segment: &Segment) -> Result<Cost, Error> {
+        if self.overlaps(PageRange { first, count: mapping.pages }) {
+            return Err(Error::Overlap);
+        }
+        let mut count = TableCount::default();
+        for_each_run(segment, mapping, |done, frame, pages| {
+            count.add(&self.tree, page_address(first + done), frame, pages);
+        });
+        Ok(Cost { tables: count.tables, records: 1 })
+    }
+
+    /// Makes a mapping that was planned.
+    pub fn map(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, first: u64, mapping: Mapping) {
+        segment::add_mapping(segments, mapping.segment);
+        for_each_run(&segments[mapping.segment], &mapping, |done, frame, pages| {
+            self.tree.map(frames, page_address(first + done), frame, pages, mapping.leaf());
+        });
+        self.mappings.insert(first, mapping);
+        self.mapped_pages += mapping.pages;
+        tessera_arch::publish_tables();
+    }
+
+    /// Checks that every page of a range is mapped, and what splitting at its ends takes.
+    ///
+    /// # Errors
+    /// `NotMapped`.
+    pub fn plan_change(&self, range: PageRange) -> Result<Cost, Error> {
+        let mut next = range.first;
+        for (first, mapping) in self.from(range.first) {
+            if first > next || next >= range.end() {
+                break;
+            }
+            next = first + mapping.pages;
+        }
+        if next < range.end() {
+            return Err(Error::NotMapped);
+        }
+        let splits = |page: u64| u64::from(self.find(page).is_some_and(|(first, _)| first < page));
+        let tables = |page: u64| self.tree.split_tables(page_address(page));
+        Ok(Cost {
+            tables: tables(range.first) + tables(range.end()),
+            records: splits(range.first) + splits(range.end()),
+        })
+    }
+
+    /// Checks that `protect` may give a range these rights.
+    ///
+    /// # Errors
+    /// `NotMapped`, `MissingRight` if a segment capability did not allow them.
+    pub fn plan_protect(&self, range: PageRange, rights: Rights) -> Result<Cost, Error> {
+        let cost = self.plan_change(range)?;
+        let mut within = self.from(range.first).take_while(|(first, _)| *first < range.end());
+        if within.any(|(_, mapping)| !mapping.maximum.contains(rights)) { Err(Error::MissingRight) } else { Ok(cost) }
+    }
+
+    /// Unmaps a planned range.
+    pub fn unmap(
+        &mut self,
+        frames: &mut FrameAllocator,
+        segments: &mut Store<Segment>,
+        range: PageRange,
+        flush: &mut Flush,
+    ) {
+        self.split_at(frames, segments, range.first, flush);
+        self.split_at(frames, segments, range.end(), flush);
+        self.tree.unmap(frames, range.start(), range.count, &mut flush.freed_tables);
+        flush.add(range);
+        while let Some((first, mapping)) = self.mappings.range(range.first..range.end()).next() {
+            let (first, segment) = (*first, mapping.segment);
+            self.mapped_pages -= mapping.pages;
+            self.mappings.remove(&first);
+            segment::drop_mapping(segments, segment);
+        }
+    }
+
+    /// Gives a planned range new rights.
+    pub fn protect(
+        &mut self,
+        frames: &mut FrameAllocator,
+        segments: &mut Store<Segment>,
+        range: PageRange,
+        rights: Rights,
+        flush: &mut Flush,
+    ) {
+        self.split_at(frames, segments, range.first, flush);
+        self.split_at(frames, segments, range.end(), flush);
+        self.tree.protect(range.start(), range.count, Leaf { rights, global: false });
+        flush.add(range);
+        for (_, mapping) in self.mappings.range_mut(range.first..range.end()) {
+            mapping.rights = rights;
+        }
+    }
+
+    /// Shows a page that its segment has a frame for by now; the tables it takes were found affordable.
+    pub fn show_page(&mut self, frames: &mut FrameAllocator, page: u64, segments: &Store<Segment>) {
+        let Some((first, mapping)) = self.find(page) else { return };
+        let (leaf, segment_page) = (mapping.leaf(), mapping.offset + page - first);
+        if let Some(frame) = segments[mapping.segment].frame(segment_page) {
+            self.tree.map(frames, page_address(page), frame, 1, leaf);
+            tessera_arch::publish_tables();
+        }
+    }
+
+    /// Tables that showing a page will take.
+    pub fn show_page_tables(&self, page: u64, frame: tessera_arch::Frame) -> u64 {
+        let mut count = TableCount::default();
+        count.add(&self.tree, page_address(page), frame, 1);
+        count.tables
+    }
+
+    /// Forgets all mappings and frees all tables but the root.
+    pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, flush: &mut Flush) {
+        self.tree.clear(frames, &mut flush.freed_tables);
+        self.mapped_pages = 0;
+        while let Some((_, mapping)) = self.mappings.pop_first() {
+            segment::drop_mapping(segments, mapping.segment);
+        }
+    }
+
+    fn split_at(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, page: u64, flush: &mut Flush) {
+        self.tree.split(frames, page_address(page), &mut |address| flush.now(address));
+        let Some((first, mapping)) = self.find(page) else { return };
+        if first == page {
+            return;
+        }
+        let (left, right) = (mapping.part(0, page - first), mapping.part(page - first, first + mapping.pages - page));
+        self.mappings.insert(first, left);
+        self.mappings.insert(page, right);
+        segment::add_mapping(segments, right.segment);
+    }
+}
+
+/// Calls `each` with (pages from the mapping's start, first frame, pages) for each populated run.
+fn for_each_run(segment: &Segment, mapping: &Mapping, mut each: impl FnMut(u64, tessera_arch::Frame, u64)) {
+    let mut done = 0;
+    while done < mapping.pages {
+        let run = segment.run(mapping.offset + done, mapping.pages - done);
+        if let Some(frame) = run.frame {
+            each(done, frame, run.pages);
+        }
+        done += run.pages;
+    }
+}

@@ -1,0 +1,249 @@
+//! Capability tables: slots that name objects, with rights.
+//!
+//! A slot has two halves. The *hot* half is what a use of the capability needs, in two words that the fast
+//! path reads without a lock; the *record* holds badge and derivation links, read and written under the
+//! kernel's lock only.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use tessera_abi::layout::Name;
+use tessera_abi::{Error, Handle, ObjectKind, Rights};
+
+use crate::account::Account;
+use crate::object::ObjectRef;
+use crate::store::Id;
+
+/// The most slots of one table.
+pub const SLOTS_MAX: u64 = 65_536;
+
+const NO_SLOT: u32 = u32::MAX;
+
+/// What a use of a capability needs, in one word: kind in bits 56 to 63, rights in 32 to 55, object number in
+/// 0 to 31. Zero is a free slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HotWord(u64);
+
+impl HotWord {
+    const FREE: HotWord = HotWord(0);
+
+    fn new(kind: ObjectKind, rights: Rights, index: u32) -> HotWord {
+        HotWord(((kind as u64) << 56) | (u64::from(rights.bits()) << 32) | u64::from(index))
+    }
+
+    /// The object's number, if the capability is for this kind.
+    ///
+    /// # Errors
+    /// `BadHandle` for a free slot, `WrongObject` for another kind, `MissingRight` without `rights`.
+    #[inline(always)]
+    pub fn object(self, kind: ObjectKind, rights: Rights) -> Result<u32, Error> {
+        let needed = HotWord::new(kind, rights, 0).0;
+        if self.0 >> 56 != kind as u64 {
+            return Err(if self.0 == 0 { Error::BadHandle } else { Error::WrongObject });
+        }
+        if self.0 & needed != needed {
+            return Err(Error::MissingRight);
+        }
+        Ok(self.0 as u32)
+    }
+
+    fn rights(self) -> Rights {
+        Rights::from_bits_truncate((self.0 >> 32) as u32 & 0xff_ffff)
+    }
+}
+
+/// The half of a slot that the fast path reads.
+#[derive(Debug)]
+pub struct HotSlot {
+    generation: AtomicU32,
+    word: AtomicU64,
+}
+
+impl HotSlot {
+    /// The word, if the slot's generation is the handle's.
+    ///
+    /// The generation is read again behind the word: a slot that was freed and filled anew in between has
+    /// another one, so the word cannot belong to a capability that the handle does not name.
+    ///
+    /// # Errors
+    /// `BadHandle` if it is not.
+    #[inline(always)]
+    pub fn read(&self, generation: u32) -> Result<HotWord, Error> {
+        let before = self.generation.load(Ordering::Acquire);
+        let word = self.word.load(Ordering::Acquire);
+        if before != generation || self.generation.load(Ordering::Relaxed) != generation {
+            return Err(Error::BadHandle);
+        }
+        Ok(HotWord(word))
+    }
+}
+
+/// A capability's place: a table and a slot in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapId {
+    /// The table.
+    pub table: Id<CapTable>,
+    /// The slot.
+    pub slot: u32,
+}
+
+/// The half of a slot that is used under the lock.
+#[derive(Clone, Copy, Debug)]
+pub struct CapRecord {
+    /// What the capability names; `None` for a free slot.
+    pub object: Option<ObjectRef>,
+    /// The badge given when it was derived.
+    pub badge: u64,
+    /// What it was derived from.
+    pub parent: Option<CapId>,
+    /// The first capability derived from it.
+    pub first_child: Option<CapId>,
+    /// Its siblings: derived from the same parent.
+    pub next_sibling: Option<CapId>,
+    /// The sibling whose `next_sibling` this is.
+    pub previous_sibling: Option<CapId>,
+    next_free: u32,
+}
+
+impl CapRecord {
+    const FREE: CapRecord = CapRecord {
+        object: None,
+        badge: 0,
+        parent: None,
+        first_child: None,
+        next_sibling: None,
+        previous_sibling: None,
+        next_free: NO_SLOT,
+    };
+}
+
+/// A table of capabilities, shared by the threads of one program.
+#[derive(Debug)]
+pub struct CapTable {
+    /// For people; a program's table carries the program's name.
+    pub name: Name,
+    /// Who pays.
+    pub account: Id<Account>,
+    /// Threads that use the table and have not ended.
+    pub users: u32,
+    hot: Box<[HotSlot]>,
+    records: Box<[CapRecord]>,
+    first_free: u32,
+    used: u32,
+}
+
+impl CapTable {
+    /// A table of free slots.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if the kernel heap has no block that large.
+    pub fn new(account: Id<Account>, slots: u32) -> Result<CapTable, Error> {
+        let mut hot = Vec::new();
+        let mut records = Vec::new();
+        hot.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
+        records.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
+        for slot in 0..slots {
+            hot.push(HotSlot { generation: AtomicU32::new(1), word: AtomicU64::new(HotWord::FREE.0) });
+            let next_free = if slot + 1 == slots { NO_SLOT } else { slot + 1 };
+            records.push(CapRecord { next_free, ..CapRecord::FREE });
+        }
+        Ok(CapTable {
+            name: Name::EMPTY,
+            account,
+            users: 0,
+            hot: hot.into_boxed_slice(),
+            records: records.into_boxed_slice(),
+            first_free: 0,
+            used: 0,
+        })
+    }
+
+    /// Bytes that a table of so many slots takes.
+    pub const fn slot_bytes(slots: u64) -> u64 {
+        slots * (size_of::<HotSlot>() + size_of::<CapRecord>()) as u64
+    }
+
+    /// How many slots it has.
+    pub fn slots(&self) -> u32 {
+        self.records.len() as u32
+    }
+
+    /// How many capabilities it holds.
+    pub fn used(&self) -> u32 {
+        self.used
+    }
+
+    /// The hot halves of all slots, for the fast path.
+    pub fn hot_slots(&self) -> &[HotSlot] {
+        &self.hot
+    }
+
+    /// Whether one more capability fits.
+    ///
+    /// # Errors
+    /// `TableFull` if not.
+    pub fn ensure_slot(&self) -> Result<(), Error> {
+        if self.first_free == NO_SLOT { Err(Error::TableFull) } else { Ok(()) }
+    }
+
+    /// The slot that a handle names.
+    ///
+    /// # Errors
+    /// `BadHandle` if it names none that is in use.
+    pub fn slot_of(&self, handle: Handle) -> Result<u32, Error> {
+        let hot = self.hot.get(handle.slot() as usize).ok_or(Error::BadHandle)?;
+        let word = hot.read(handle.generation())?;
+        if word == HotWord::FREE { Err(Error::BadHandle) } else { Ok(handle.slot()) }
+    }
+
+    /// The handle that names what is in a slot now.
+    pub fn handle_of(&self, slot: u32) -> Handle {
+        Handle::new(slot, self.hot[slot as usize].generation.load(Ordering::Relaxed))
+    }
+
+    /// The rights of the capability in a slot.
+    pub fn rights(&self, slot: u32) -> Rights {
+        HotWord(self.hot[slot as usize].word.load(Ordering::Relaxed)).rights()
+    }
+
+    /// The record of a slot.
+    pub fn record(&self, slot: u32) -> &CapRecord {
+        &self.records[slot as usize]
+    }
+
+    /// The record of a slot, to change its links.
+    pub fn record_mut(&mut self, slot: u32) -> &mut CapRecord {
+        &mut self.records[slot as usize]
+    }
+
+    /// Puts a capability without relatives into a free slot; `ensure_slot` has been asked before.
+    pub fn insert(&mut self, object: ObjectRef, rights: Rights, badge: u64) -> u32 {
+        let slot = self.first_free;
+        let record = &mut self.records[slot as usize];
+        self.first_free = record.next_free;
+        *record = CapRecord { object: Some(object), badge, ..CapRecord::FREE };
+        let word = HotWord::new(object.kind(), rights, object.index());
+        self.hot[slot as usize].word.store(word.0, Ordering::Release);
+        self.used += 1;
+        slot
+    }
+
+    /// Empties a slot whose relatives have been seen to; the handle is stale from here on.
+    pub fn remove(&mut self, slot: u32) {
+        let hot = &self.hot[slot as usize];
+        // The generation first, so that a reader on another CPU cannot see the old one with a new word.
+        // It skips 0, which no handle has.
+        let next = hot.generation.load(Ordering::Relaxed).wrapping_add(1).max(1);
+        hot.generation.store(next, Ordering::Release);
+        hot.word.store(HotWord::FREE.0, Ordering::Release);
+        self.records[slot as usize] = CapRecord { next_free: self.first_free, ..CapRecord::FREE };
+        self.first_free = slot;
+        self.used -= 1;
+    }
+
+    /// The first slot in use at or behind `from`.
+    pub fn next_used(&self, from: u32) -> Option<u32> {
+        (from..self.slots()).find(|slot| self.records[*slot as usize].object.is_some())
+    }
+}

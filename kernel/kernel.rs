@@ -1,0 +1,222 @@
+//! The kernel's state as a whole, and the rules that hold between objects: what refers to what, and what goes
+//! when nothing refers to it any more.
+
+use tessera_abi::{Error, Rights};
+use tessera_arch::{BootInfo, Frame};
+
+use crate::account::{Account, frame_bytes};
+use crate::cap_table::{CapId, CapTable};
+use crate::derivation;
+use crate::mem::FrameAllocator;
+use crate::object::ObjectRef;
+use crate::scheduler::Scheduler;
+use crate::segment::Segment;
+use crate::shared::Shared;
+use crate::space::Space;
+use crate::store::{Id, Store};
+use crate::subtree::Subtree;
+use crate::tags::TagAllocator;
+use crate::thread::Thread;
+
+/// Frames that user programs never get, so that the kernel can go on when they have taken all others.
+pub const RESERVE_FRAMES: u64 = 64;
+
+/// Everything the kernel knows, behind one lock.
+///
+/// "For a Microkernel, a Big Lock Is Fine" (Peters, Danis, Elphinstone, Heiser; APSys 2015): calls are short,
+/// and the paths that matter most take no lock at all (`fast`).
+pub struct Kernel {
+    /// Free memory.
+    pub frames: FrameAllocator,
+    /// Accounts.
+    pub accounts: Store<Account>,
+    /// Spaces.
+    pub spaces: Store<Space>,
+    /// Subtrees.
+    pub subtrees: Store<Subtree>,
+    /// Segments.
+    pub segments: Store<Segment>,
+    /// Threads.
+    pub threads: Store<Thread>,
+    /// Capability tables.
+    pub tables: Store<CapTable>,
+    /// Who runs next.
+    pub scheduler: Scheduler,
+    /// TLB tags.
+    pub tags: TagAllocator,
+    /// What CPUs read without the lock.
+    pub shared: &'static Shared,
+    /// A root table without user mappings, for CPUs that are in no space.
+    pub empty_root: Frame,
+    /// The machine.
+    pub boot_info: &'static BootInfo,
+}
+
+impl Kernel {
+    /// The kernel of a machine with this free memory.
+    ///
+    /// # Panics
+    /// If there is too little memory to begin with.
+    pub fn new(boot_info: &'static BootInfo, shared: &'static Shared, mut frames: FrameAllocator) -> Kernel {
+        let empty_root = crate::page_table::new_table(&mut frames);
+        tessera_arch::prepare_root(empty_root);
+        Kernel {
+            frames,
+            accounts: Store::new(),
+            spaces: Store::new(),
+            subtrees: Store::new(),
+            segments: Store::new(),
+            threads: Store::new(),
+            tables: Store::new(),
+            scheduler: Scheduler::default(),
+            tags: TagAllocator::new(tessera_arch::tag_bits(), shared),
+            shared,
+            empty_root,
+            boot_info,
+        }
+    }
+
+    /// CPUs that run.
+    pub fn cpus(&self) -> usize {
+        1
+    }
+
+    /// Checks that so many frames can be had besides the reserve.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn ensure_frames(&self, count: u64) -> Result<(), Error> {
+        if self.frames.free_frames() >= count.saturating_add(RESERVE_FRAMES) { Ok(()) } else { Err(Error::OutOfMemory) }
+    }
+
+    /// Notes one more reference to an object.
+    pub fn retain(&mut self, object: ObjectRef) {
+        match object {
+            ObjectRef::Account(id) => self.accounts.retain(id),
+            ObjectRef::Space(id) => self.spaces.retain(id),
+            ObjectRef::Subtree(id) => self.subtrees.retain(id),
+            ObjectRef::Segment(id) => self.segments.retain(id),
+            ObjectRef::Thread(id) => self.threads.retain(id),
+            ObjectRef::CapTable(id) => self.tables.retain(id),
+            ObjectRef::Machine => {}
+        }
+    }
+
+    /// Notes one reference less. What nothing refers to any more goes with the next [`Kernel::reap`].
+    pub fn release(&mut self, object: ObjectRef) {
+        match object {
+            ObjectRef::Account(id) => self.accounts.release(id),
+            ObjectRef::Space(id) => self.spaces.release(id),
+            ObjectRef::Subtree(id) => self.subtrees.release(id),
+            ObjectRef::Segment(id) => self.segments.release(id),
+            ObjectRef::Thread(id) => self.threads.release(id),
+            ObjectRef::CapTable(id) => self.tables.release(id),
+            ObjectRef::Machine => {}
+        }
+    }
+
+    /// How many references an object has.
+    pub fn references(&self, object: ObjectRef) -> u32 {
+        match object {
+            ObjectRef::Account(id) => self.accounts.references(id),
+            ObjectRef::Space(id) => self.spaces.references(id),
+            ObjectRef::Subtree(id) => self.subtrees.references(id),
+            ObjectRef::Segment(id) => self.segments.references(id),
+            ObjectRef::Thread(id) => self.threads.references(id),
+            ObjectRef::CapTable(id) => self.tables.references(id),
+            ObjectRef::Machine => 1,
+        }
+    }
+
+    /// Takes everything apart that nothing refers to. Taking one apart may doom others; they queue up in their
+    /// stores, so the kernel stack stays flat however long the chain.
+    pub fn reap(&mut self) {
+        loop {
+            if let Some(id) = self.threads.take_doomed() {
+                self.destroy_thread(id);
+            } else if let Some(id) = self.tables.take_doomed() {
+                self.empty_table(id);
+                let table = self.tables.remove(id);
+                let bytes = CapTable::slot_bytes(u64::from(table.slots()));
+                self.credit_object::<CapTable>(table.account, bytes);
+            } else if let Some(id) = self.spaces.take_doomed() {
+                self.destroy_space(id);
+            } else if let Some(id) = self.subtrees.take_doomed() {
+                self.destroy_subtree(id);
+            } else if let Some(id) = self.segments.take_doomed() {
+                self.destroy_segment(id);
+            } else if let Some(id) = self.accounts.take_doomed() {
+                self.destroy_account(id);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Gives a capability up.
+    pub fn delete_capability(&mut self, cap: CapId) {
+        let object = derivation::record(&self.tables, cap).object.expect("only capabilities that exist are deleted");
+        derivation::remove(&mut self.tables, cap);
+        self.release(object);
+    }
+
+    /// Gives all capabilities of a table up.
+    pub fn empty_table(&mut self, table: Id<CapTable>) {
+        let mut next = 0;
+        while let Some(slot) = self.tables[table].next_used(next) {
+            self.delete_capability(CapId { table, slot });
+            next = slot + 1;
+        }
+    }
+
+    /// Puts the first capability to a new object, which has one reference, into a table.
+    pub fn insert_first(&mut self, table: Id<CapTable>, object: ObjectRef) -> tessera_abi::Handle {
+        let slot = self.tables[table].insert(object, Rights::all(), 0);
+        self.tables[table].handle_of(slot)
+    }
+
+    /// Checks that an object of type `T`, plus `extra` bytes, can be charged and made.
+    ///
+    /// # Errors
+    /// `AccountExhausted`, `OutOfMemory`, `LimitReached`.
+    pub fn ensure_object<T>(&mut self, account: Id<Account>, extra: u64, frames: u64) -> Result<(), Error> {
+        let bytes = crate::account::object_bytes::<T>() + frame_bytes(frames);
+        self.accounts[account].ensure(bytes.saturating_add(extra))?;
+        self.ensure_frames(frames)
+    }
+
+    /// Charges an object of type `T`, plus `extra` bytes, to an account.
+    pub fn charge_object<T>(&mut self, account: Id<Account>, extra: u64) {
+        let bytes = crate::account::object_bytes::<T>() + extra;
+        crate::account::open_charge(&mut self.accounts, account, bytes);
+    }
+
+    /// Undoes [`Kernel::charge_object`].
+    pub fn credit_object<T>(&mut self, account: Id<Account>, extra: u64) {
+        let bytes = crate::account::object_bytes::<T>() + extra;
+        crate::account::close_charge(&mut self.accounts, account, bytes);
+    }
+
+    /// Charges or credits what an object that exists costs more or less than before.
+    pub fn settle(&mut self, account: Id<Account>, before_bytes: u64, after_bytes: u64) {
+        if after_bytes >= before_bytes {
+            self.accounts[account].charge(after_bytes - before_bytes);
+        } else {
+            self.accounts[account].credit(before_bytes - after_bytes);
+        }
+    }
+
+    fn destroy_segment(&mut self, id: Id<Segment>) {
+        let mut segment = self.segments.remove(id);
+        let bytes = Segment::region_bytes(segment.pages()) + segment.charged_frame_bytes();
+        segment.release_frames(&mut self.frames);
+        self.credit_object::<Segment>(segment.account, bytes);
+    }
+
+    fn destroy_account(&mut self, id: Id<Account>) {
+        let account = self.accounts.remove(id);
+        if let Some(parent) = account.parent {
+            self.credit_object::<Account>(parent, account.limit_bytes());
+        }
+    }
+}

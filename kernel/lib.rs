@@ -1,0 +1,63 @@
+//! The Tessera kernel: spaces as objects, held by capability.
+//!
+//! The listing of this folder is the object model: [`account`], [`space`], [`subtree`], [`segment`],
+//! [`thread`], [`cap_table`], one file each. Around them:
+//!
+//! | module | what it is about |
+//! |---|---|
+//! | [`kernel`] | all state together; references, and what goes when nothing refers to it |
+//! | [`object`], [`store`], [`derivation`] | naming objects, keeping them, deriving capabilities |
+//! | [`address_map`], [`page_table`] | what is mapped where; the tables that tell the hardware |
+//! | [`address_space`] | operations across space, subtree, segment and account |
+//! | [`flush`], [`tags`] | invalidation as a duty; hardware TLB tags |
+//! | [`fast`], [`shared`] | the switch path without a lock, and what it reads |
+//! | [`running`], [`scheduler`] | who runs |
+//! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
+//! | [`mem`], [`program`], [`upcalls`], [`check`], [`counters`], [`log`] | frames and heap; the first program; the boot list's steps; self-checks; figures; messages |
+//!
+//! Five rules:
+//! 1. A call is decoded and checked in full before it changes anything; what is performed cannot be refused.
+//! 2. All state is behind one lock, but for what `shared` holds.
+//! 3. Changing a live translation gives a `Flush`; frames are free only after it was committed.
+//! 4. Everything that a program can make grow is charged to an account before it grows.
+//! 5. No architecture's name or register appears here.
+
+#![cfg_attr(target_os = "none", no_std)]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+pub mod account;
+pub mod address_map;
+pub mod address_space;
+pub mod cap_table;
+pub mod check;
+pub mod counters;
+pub mod derivation;
+#[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
+pub mod fast;
+pub mod flush;
+pub mod kernel;
+pub mod log;
+#[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
+pub mod mem;
+pub mod object;
+pub mod page_table;
+pub mod program;
+pub mod running;
+pub mod scheduler;
+pub mod segment;
+pub mod shared;
+pub mod space;
+pub mod store;
+pub mod subtree;
+pub mod syscall;
+pub mod tags;
+pub mod thread;
+pub mod trap;
+#[cfg(target_os = "none")]
+#[expect(unsafe_code, reason = "names the symbols that the architecture calls")]
+pub mod upcalls;
+pub mod user_memory;
+
+pub use kernel::Kernel;

@@ -1,0 +1,296 @@
+//! The frame allocator: a buddy system over all free memory.
+//!
+//! A record per frame, outside the frames themselves, holds the free lists' links, so the allocator never
+//! touches the memory it hands out, and counts the present entries of frames used as page tables.
+//! (Knuth, The Art of Computer Programming 1, section 2.5, "buddy system".)
+
+use tessera_arch::{Frame, PhysRange};
+
+/// Blocks have 2^0 to 2^18 frames: 4 KiB to 1 GiB, the largest page.
+pub const ORDER_MAX: u8 = 18;
+
+const ORDERS: usize = ORDER_MAX as usize + 1;
+const NONE: u32 = u32::MAX;
+
+/// What a frame is used for, as far as the allocator cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// No memory the allocator manages.
+    Outside,
+    /// First frame of a free block of this order.
+    Free(u8),
+    /// Inside a free block, or handed out.
+    Taken,
+}
+
+/// The record of one frame.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameRecord {
+    next: u32,
+    previous: u32,
+    usage: Use,
+    entries: u16,
+}
+
+impl FrameRecord {
+    /// The record of a frame that the allocator does not manage.
+    pub const OUTSIDE: FrameRecord = FrameRecord { next: NONE, previous: NONE, usage: Use::Outside, entries: 0 };
+}
+
+/// Frames chained through their records; used for tables that wait for their invalidation.
+#[derive(Debug)]
+#[must_use = "frames in a list that is dropped are lost"]
+pub struct FrameList {
+    head: u32,
+    count: u64,
+}
+
+impl FrameList {
+    /// The list of no frames.
+    pub const fn new() -> FrameList {
+        FrameList { head: NONE, count: 0 }
+    }
+
+    /// How many frames are in it.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl Default for FrameList {
+    fn default() -> FrameList {
+        FrameList::new()
+    }
+}
+
+/// Allocates and frees blocks of frames.
+pub struct FrameAllocator {
+    records: &'static mut [FrameRecord],
+    first: u64,
+    heads: [u32; ORDERS],
+    free_frames: u64,
+    managed_frames: u64,
+}
+
+impl FrameAllocator {
+    /// Starts with no free memory. `records[0]` stands for the frame `first`.
+    ///
+    /// A multiple of 2^18 should be chosen for `first`, or blocks of 1 GiB will not be aligned.
+    pub fn new(records: &'static mut [FrameRecord], first: Frame) -> FrameAllocator {
+        FrameAllocator { records, first: first.number(), heads: [NONE; ORDERS], free_frames: 0, managed_frames: 0 }
+    }
+
+    /// Takes a range of free memory in.
+    pub fn add(&mut self, range: PhysRange) {
+        let mut next = Frame::containing(range.start).number();
+        let end = Frame::containing(range.end()).number();
+        while next < end {
+            let alignment = (next.trailing_zeros() as u8).min(ORDER_MAX);
+            let fitting = ((end - next).ilog2() as u8).min(ORDER_MAX);
+            let order = alignment.min(fitting);
+            for number in next..next + (1 << order) {
+                self.records[(number - self.first) as usize].usage = Use::Taken;
+            }
+            self.free(Frame::new(next), order);
+            self.managed_frames += 1 << order;
+            next += 1 << order;
+        }
+    }
+
+    /// Frames free now.
+    pub fn free_frames(&self) -> u64 {
+        self.free_frames
+    }
+
+    /// Frames managed in all.
+    pub fn managed_frames(&self) -> u64 {
+        self.managed_frames
+    }
+
+    /// Takes a block of exactly 2^order frames, aligned to its size; its contents are whatever was there.
+    pub fn allocate(&mut self, order: u8) -> Option<Frame> {
+        let mut found = order;
+        while self.heads[usize::from(found)] == NONE {
+            if found == ORDER_MAX {
+                return None;
+            }
+            found += 1;
+        }
+        let index = self.heads[usize::from(found)];
+        self.unlink(index, found);
+        while found > order {
+            found -= 1;
+            self.link(index + (1 << found), found);
+        }
+        self.free_frames -= 1 << order;
+        Some(Frame::new(self.first + u64::from(index)))
+    }
+
+    /// Takes the largest block of at most 2^order frames that there is.
+    pub fn allocate_up_to(&mut self, order: u8) -> Option<(Frame, u8)> {
+        (0..=order.min(ORDER_MAX)).rev().find_map(|order| self.allocate(order).map(|frame| (frame, order)))
+    }
+
+    /// Gives a block back that `allocate` handed out with this order, or a part of it that is a block itself.
+    ///
+    /// # Panics
+    /// If the frame is free already or was never managed.
+    pub fn free(&mut self, frame: Frame, order: u8) {
+        let mut index = self.index(frame);
+        assert_eq!(self.records[index as usize].usage, Use::Taken, "{frame:?} freed twice");
+        self.free_frames += 1 << order;
+        let mut order = order;
+        while order < ORDER_MAX {
+            let Some(buddy) = self.free_buddy(index, order) else { break };
+            self.unlink(buddy, order);
+            index = index.min(buddy);
+            order += 1;
+        }
+        self.link(index, order);
+    }
+
+    /// How many present entries the table in this frame has.
+    pub fn table_entries(&self, table: Frame) -> u16 {
+        self.records[self.index(table) as usize].entries
+    }
+
+    /// Notes that a table gained (or lost) entries; gives the new count.
+    pub fn change_table_entries(&mut self, table: Frame, change: i32) -> u16 {
+        let index = self.index(table) as usize;
+        let record = &mut self.records[index];
+        record.entries = record.entries.checked_add_signed(change as i16).expect("a table counts its own entries");
+        record.entries
+    }
+
+    /// Puts a frame on a list.
+    pub fn push(&mut self, list: &mut FrameList, frame: Frame) {
+        let index = self.index(frame);
+        self.records[index as usize].next = list.head;
+        list.head = index;
+        list.count += 1;
+    }
+
+    /// Frees all frames of a list; gives how many there were.
+    pub fn free_list(&mut self, list: FrameList) -> u64 {
+        let mut next = list.head;
+        while next != NONE {
+            let index = next;
+            next = self.records[index as usize].next;
+            self.records[index as usize].entries = 0;
+            self.free(Frame::new(self.first + u64::from(index)), 0);
+        }
+        list.count
+    }
+
+    /// Counts the free lists anew and checks their links; gives how many facts held.
+    ///
+    /// # Panics
+    /// If the lists and the count disagree.
+    pub fn check(&self) -> u64 {
+        let mut facts = 0;
+        let mut counted = 0;
+        for order in 0..ORDERS {
+            let mut next = self.heads[order];
+            let mut previous = NONE;
+            while next != NONE {
+                let record = &self.records[next as usize];
+                assert_eq!(record.usage, Use::Free(order as u8), "a free block knows its order");
+                assert_eq!(record.previous, previous, "free lists are linked both ways");
+                counted += 1 << order;
+                facts += 2;
+                previous = next;
+                next = record.next;
+            }
+        }
+        assert_eq!(counted, self.free_frames, "the free lists hold what is counted as free");
+        facts + 1
+    }
+
+    fn index(&self, frame: Frame) -> u32 {
+        (frame.number() - self.first) as u32
+    }
+
+    fn free_buddy(&self, index: u32, order: u8) -> Option<u32> {
+        let number = self.first + u64::from(index);
+        let buddy = (number ^ (1 << order)).checked_sub(self.first)?;
+        let record = self.records.get(buddy as usize)?;
+        (record.usage == Use::Free(order)).then_some(buddy as u32)
+    }
+
+    fn link(&mut self, index: u32, order: u8) {
+        let head = self.heads[usize::from(order)];
+        if head != NONE {
+            self.records[head as usize].previous = index;
+        }
+        let record = &mut self.records[index as usize];
+        (record.next, record.previous, record.usage) = (head, NONE, Use::Free(order));
+        self.heads[usize::from(order)] = index;
+    }
+
+    fn unlink(&mut self, index: u32, order: u8) {
+        let FrameRecord { next, previous, .. } = self.records[index as usize];
+        if next != NONE {
+            self.records[next as usize].previous = previous;
+        }
+        if previous == NONE {
+            self.heads[usize::from(order)] = next;
+        } else {
+            self.records[previous as usize].next = next;
+        }
+        self.records[index as usize].usage = Use::Taken;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FrameAllocator, FrameRecord};
+    use tessera_arch::{Frame, PhysAddr, PhysRange};
+
+    fn allocator(frames: u64) -> FrameAllocator {
+        let records = vec![FrameRecord::OUTSIDE; frames as usize + 8].leak();
+        let mut allocator = FrameAllocator::new(records, Frame::new(0x100));
+        allocator.add(PhysRange { start: PhysAddr::new(0x101_000), length_bytes: (frames - 1) * 4096 });
+        allocator
+    }
+
+    #[test]
+    fn all_memory_can_be_taken_and_comes_back_merged() {
+        let mut allocator = allocator(1024);
+        let mut taken = Vec::new();
+        while let Some(frame) = allocator.allocate(0) {
+            taken.push(frame);
+        }
+        assert_eq!((taken.len(), allocator.free_frames()), (1023, 0));
+        for frame in taken {
+            allocator.free(frame, 0);
+        }
+        allocator.check();
+        let big = allocator.allocate(9).expect("buddies merged again");
+        assert_eq!(big.number() % 512, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "freed twice")]
+    fn double_free_is_caught() {
+        let mut allocator = allocator(64);
+        let frame = allocator.allocate(0).expect("memory is free");
+        allocator.free(frame, 0);
+        allocator.free(frame, 0);
+    }
+
+    #[test]
+    fn lists_hold_frames_until_freed() {
+        let mut allocator = allocator(64);
+        let mut list = super::FrameList::new();
+        for _ in 0..5 {
+            let frame = allocator.allocate(0).expect("memory is free");
+            allocator.change_table_entries(frame, 3);
+            allocator.push(&mut list, frame);
+        }
+        assert_eq!((allocator.free_frames(), list.count()), (58, 5));
+        assert_eq!(allocator.free_list(list), 5);
+        assert_eq!(allocator.free_frames(), 63);
+        let frame = allocator.allocate(0).expect("memory is free");
+        assert_eq!(allocator.table_entries(frame), 0);
+    }
+}

@@ -1,0 +1,308 @@
+//! Page-table trees: walking, growing, pruning. What is mapped where, and why, is `address_map`'s business.
+//!
+//! Invariants: every table but the root has at least one present entry, and its frame's record counts them;
+//! entries are only ever changed under the kernel's lock, while hardware walkers read them at any time.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
+
+use crate::mem::{FrameAllocator, FrameList};
+
+/// A tree of tables.
+#[derive(Debug)]
+pub struct Tree {
+    /// The root table.
+    pub root: Frame,
+    /// Level of the root's entries: 3 for a space, less for a subtree.
+    pub level: u8,
+    /// Tables in the tree, the root included.
+    pub tables: u64,
+}
+
+/// A part of a mapping that fills consecutive entries of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    level: u8,
+    entries: u64,
+}
+
+/// Counts the tables that mapping a series of runs, in order of address, will add.
+#[derive(Debug, Default)]
+pub struct TableCount {
+    /// Tables to add.
+    pub tables: u64,
+    counted: [Option<u64>; 4],
+}
+
+/// Pages that one entry at `level` stands for.
+pub const fn entry_pages(level: u8) -> u64 {
+    1 << (9 * level as u32)
+}
+
+/// Chooses the largest pages that alignment and length allow.
+fn piece(address: VirtAddr, frame: Frame, pages: u64) -> Piece {
+    let page = address.value() / PAGE_BYTES;
+    let fits = |level: u8| {
+        let size = entry_pages(level);
+        page.is_multiple_of(size) && frame.number().is_multiple_of(size) && pages >= size
+    };
+    let level = if fits(2) { 2 } else { u8::from(fits(1)) };
+    let room = (TABLE_ENTRIES - address.table_index(level)) as u64;
+    Piece { level, entries: room.min(pages / entry_pages(level)) }
+}
+
+impl TableCount {
+    /// Notes a run of frames (or of pages without any, which take no table yet).
+    pub fn add(&mut self, tree: &Tree, address: VirtAddr, frame: Frame, pages: u64) {
+        let mut done = 0;
+        while done < pages {
+            let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
+            let piece = piece(address, frame.offset(done), pages - done);
+            self.add_piece(tree, address, piece.level);
+            done += piece.entries * entry_pages(piece.level);
+        }
+    }
+
+    fn add_piece(&mut self, tree: &Tree, address: VirtAddr, level: u8) {
+        let missing_below = tree.deepest(address, level).1;
+        for level in level..missing_below {
+            let prefix = address.value() >> (12 + 9 * u32::from(level + 1));
+            if self.counted[usize::from(level)] != Some(prefix) {
+                self.counted[usize::from(level)] = Some(prefix);
+                self.tables += 1;
+            }
+        }
+    }
+}
+
+impl Tree {
+    /// Maps a run of contiguous frames with the largest pages possible. The range holds nothing yet, and as
+    /// many tables as `TableCount` said can be allocated.
+    pub fn map(&mut self, frames: &mut FrameAllocator, address: VirtAddr, first: Frame, pages: u64, leaf: Leaf) {
+        let mut done = 0;
+        while done < pages {
+            let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
+            let frame = first.offset(done);
+            let piece = piece(address, frame, pages - done);
+            let holder = self.ensure_table(frames, address, piece.level);
+            let start = address.table_index(piece.level);
+            // Entries for consecutive frames differ by the page size, in both formats.
+            let mut entry = Format::leaf_entry(frame.start(), piece.level, leaf);
+            let step = entry_pages(piece.level) * PAGE_BYTES;
+            for slot in &table(holder)[start..start + piece.entries as usize] {
+                slot.store(entry, Relaxed);
+                entry += step;
+            }
+            frames.change_table_entries(holder, piece.entries as i32);
+            done += piece.entries * entry_pages(piece.level);
+        }
+    }
+
+    /// Tables that must be added so that no large page straddles `address`.
+    pub fn split_tables(&self, address: VirtAddr) -> u64 {
+        let (holder, level) = self.deepest(address, 0);
+        let entry = table(holder)[address.table_index(level)].load(Relaxed);
+        let straddled = |level: u8| !(address.value() / PAGE_BYTES).is_multiple_of(entry_pages(level));
+        if !Format::is_present(entry) { 0 } else { (1..=level).filter(|level| straddled(*level)).count() as u64 }
+    }
+
+    /// Replaces large pages that straddle `address` by tables of smaller ones.
+    ///
+    /// `invalidate` is called between taking the large page away and putting the table in its place: both at
+    /// once in a TLB is an error (Arm ARM D8.16.1, break-before-make).
+    pub fn split(&mut self, frames: &mut FrameAllocator, address: VirtAddr, invalidate: &mut dyn FnMut(VirtAddr)) {
+        for _ in 0..self.split_tables(address) {
+            let (holder, level) = self.deepest(address, 0);
+            let slot = &table(holder)[address.table_index(level)];
+            let entry = slot.load(Relaxed);
+            let lower = new_table(frames);
+            let step = entry_pages(level - 1) * PAGE_BYTES;
+            let mut small = Format::leaf_entry(Format::address(entry), level - 1, Format::leaf(entry));
+            for slot in table(lower) {
+                slot.store(small, Relaxed);
+                small += step;
+            }
+            frames.change_table_entries(lower, TABLE_ENTRIES as i32);
+            self.tables += 1;
+            slot.store(0, Relaxed);
+            tessera_arch::publish_tables();
+            invalidate(address);
+            slot.store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
+        }
+    }
+
+    /// Takes all translations out of a range; tables that become empty go to `freed`, not to be reused before
+    /// the range was invalidated. No large page straddles the range's ends.
+    pub fn unmap(&mut self, frames: &mut FrameAllocator, address: VirtAddr, pages: u64, freed: &mut FrameList) {
+        let mut done = 0;
+        while done < pages {
+            let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
+            let (holder, level, entries, advance) = self.portion(address, pages - done);
+            let start = address.table_index(level);
+            let mut removed = 0;
+            for slot in &table(holder)[start..start + entries] {
+                if slot.load(Relaxed) != 0 {
+                    slot.store(0, Relaxed);
+                    removed += 1;
+                }
+            }
+            if frames.change_table_entries(holder, -removed) == 0 && removed != 0 {
+                self.prune(frames, address, freed);
+            }
+            done += advance;
+        }
+    }
+
+    /// Gives all translations in a range new rights. No large page straddles the range's ends.
+    pub fn protect(&mut self, address: VirtAddr, pages: u64, leaf: Leaf) {
+        let mut done = 0;
+        while done < pages {
+            let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
+            let (holder, level, entries, advance) = self.portion(address, pages - done);
+            let start = address.table_index(level);
+            for slot in &table(holder)[start..start + entries] {
+                let entry = slot.load(Relaxed);
+                if Format::is_present(entry) {
+                    slot.store(Format::leaf_entry(Format::address(entry), level, leaf), Relaxed);
+                }
+            }
+            done += advance;
+        }
+    }
+
+    /// The frame that `address` translates to, and what the leaf allows.
+    pub fn translate(&self, address: VirtAddr) -> Option<(Frame, Rights)> {
+        let (holder, level) = self.deepest(address, 0);
+        let entry = table(holder)[address.table_index(level)].load(Relaxed);
+        if !Format::is_present(entry) || Format::is_table(entry, level) {
+            return None;
+        }
+        let within = (address.value() / PAGE_BYTES) % entry_pages(level);
+        Some((Frame::containing(Format::address(entry)).offset(within), Format::leaf(entry).rights))
+    }
+
+    /// Frees all tables but the root, whatever they hold.
+    pub fn clear(&mut self, frames: &mut FrameAllocator, freed: &mut FrameList) {
+        clear_below(frames, self.root, self.level, freed);
+        self.tables = 1;
+    }
+
+    /// Checks the invariants of every table; gives how many facts held. `skip` says which root entries lead to
+    /// tables that are not the tree's own.
+    ///
+    /// # Panics
+    /// If a table miscounts its entries or the tree its tables.
+    pub fn check(&self, frames: &FrameAllocator, skip: &dyn Fn(usize) -> bool) -> u64 {
+        let mut tables = 0;
+        let facts = check_below(frames, self.root, self.level, skip, &mut tables);
+        assert_eq!(tables, self.tables, "a tree counts its tables");
+        facts + 1
+    }
+
+    /// The table at the lowest level not below `level` that the walk for `address` reaches, and its level.
+    fn deepest(&self, address: VirtAddr, level: u8) -> (Frame, u8) {
+        let (mut holder, mut at) = (self.root, self.level);
+        while at > level {
+            let entry = table(holder)[address.table_index(at)].load(Relaxed);
+            if !Format::is_present(entry) || !Format::is_table(entry, at) {
+                break;
+            }
+            holder = Frame::containing(Format::address(entry));
+            at -= 1;
+        }
+        (holder, at)
+    }
+
+    /// The entries that stand for the next part of a range: table, level, how many entries, how many pages.
+    fn portion(&self, address: VirtAddr, pages: u64) -> (Frame, u8, usize, u64) {
+        let (holder, level) = self.deepest(address, 0);
+        if level == 0 {
+            let entries = (TABLE_ENTRIES - address.table_index(0)).min(pages as usize);
+            return (holder, 0, entries, entries as u64);
+        }
+        let within = (address.value() / PAGE_BYTES) % entry_pages(level);
+        (holder, level, 1, entry_pages(level) - within)
+    }
+
+    fn ensure_table(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8) -> Frame {
+        let (mut holder, mut at) = self.deepest(address, level);
+        while at > level {
+            let lower = new_table(frames);
+            let slot = &table(holder)[address.table_index(at)];
+            slot.store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
+            frames.change_table_entries(holder, 1);
+            self.tables += 1;
+            (holder, at) = (lower, at - 1);
+        }
+        holder
+    }
+
+    fn prune(&mut self, frames: &mut FrameAllocator, address: VirtAddr, freed: &mut FrameList) {
+        loop {
+            let (empty, level) = self.deepest(address, 0);
+            if level == self.level || frames.table_entries(empty) != 0 {
+                return;
+            }
+            let (parent, at) = self.deepest(address, level + 1);
+            table(parent)[address.table_index(at)].store(0, Relaxed);
+            frames.change_table_entries(parent, -1);
+            frames.push(freed, empty);
+            self.tables -= 1;
+        }
+    }
+}
+
+/// Allocates an empty table.
+pub fn new_table(frames: &mut FrameAllocator) -> Frame {
+    let frame = frames.allocate(0).expect("enough frames were found free before");
+    tessera_arch::clear_frames(frame, 1);
+    frame
+}
+
+/// The entries of a table that are for user memory: a top-level table may hold the kernel's behind them.
+fn own_entries(holder: Frame, level: u8) -> &'static [AtomicU64] {
+    let entries = if level == TOP_LEVEL { TOP_SLOTS } else { TABLE_ENTRIES };
+    &table(holder)[..entries]
+}
+
+fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mut FrameList) {
+    if frames.table_entries(holder) == 0 {
+        return;
+    }
+    for slot in own_entries(holder, level) {
+        let entry = slot.load(Relaxed);
+        if level > 0 && Format::is_present(entry) && Format::is_table(entry, level) {
+            let lower = Frame::containing(Format::address(entry));
+            clear_below(frames, lower, level - 1, freed);
+            frames.push(freed, lower);
+        }
+        slot.store(0, Relaxed);
+    }
+    let entries = frames.table_entries(holder);
+    frames.change_table_entries(holder, -i32::from(entries));
+}
+
+fn check_below(
+    frames: &FrameAllocator,
+    holder: Frame,
+    level: u8,
+    skip: &dyn Fn(usize) -> bool,
+    tables: &mut u64,
+) -> u64 {
+    *tables += 1;
+    let (mut present, mut facts) = (0, 1);
+    for (index, slot) in own_entries(holder, level).iter().enumerate() {
+        let entry = slot.load(Relaxed);
+        present += u16::from(Format::is_present(entry));
+        if level > 0 && !skip(index) && Format::is_present(entry) && Format::is_table(entry, level) {
+            let lower = Frame::containing(Format::address(entry));
+            assert_ne!(frames.table_entries(lower), 0, "no table is empty (entry {index} at level {level})");
+            facts += 1 + check_below(frames, lower, level - 1, &|_| false, tables);
+        }
+    }
+    assert_eq!(present, frames.table_entries(holder), "a table counts its entries");
+    facts
+}

@@ -1,0 +1,203 @@
+//! The first program: loaded by the kernel from the boot archive; it loads all others.
+
+use elf::ElfBytes;
+use elf::abi::{EM_AARCH64, EM_X86_64, ET_EXEC, PF_W, PF_X, PT_LOAD};
+use elf::endian::LittleEndian;
+use elf::segment::ProgramHeader;
+use tar_no_std::TarArchiveRef;
+use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, program};
+use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
+use tessera_arch::PhysAddr;
+
+use crate::account::Account;
+use crate::address_map::Mapping;
+use crate::address_space::MapOwner;
+use crate::cap_table::CapTable;
+use crate::kernel::{Kernel, RESERVE_FRAMES};
+use crate::object::ObjectRef;
+use crate::page_table::new_table;
+use crate::segment::Segment;
+use crate::space::{Attachment, Space};
+use crate::store::Id;
+use crate::subtree::Subtree;
+use crate::thread::{CONTEXT_BYTES, Thread};
+
+/// Name of the first program in the archive.
+const FIRST_PROGRAM: &str = "init";
+
+/// Slots in its capability table.
+const SLOTS: u32 = 1024;
+
+/// Why the first program cannot be started.
+type Reason = &'static str;
+
+/// The objects that make up the first program.
+struct First {
+    account: Id<Account>,
+    table: Id<CapTable>,
+    space: Id<Space>,
+    subtree: Id<Subtree>,
+    thread: Id<Thread>,
+}
+
+/// Loads the first program and makes its thread ready.
+///
+/// # Errors
+/// What is wrong with the archive or the program in it.
+pub fn start_first(kernel: &mut Kernel) -> Result<(), Reason> {
+    let archive = kernel.boot_info.archive;
+    let bytes = archive_bytes(archive.start, archive.length_bytes);
+    let archive_ref = TarArchiveRef::new(bytes).map_err(|_| "the boot archive is no tar")?;
+    let entry = archive_ref.entries().find(|entry| entry.filename().as_str() == Ok(FIRST_PROGRAM));
+    let image = entry.ok_or("the boot archive has no `init`")?;
+    let elf = ElfBytes::<LittleEndian>::minimal_parse(image.data()).map_err(|_| "`init` is no ELF file")?;
+    if elf.ehdr.e_type != ET_EXEC || !matches!(elf.ehdr.e_machine, EM_X86_64 | EM_AARCH64) {
+        return Err("`init` is no program for this kernel");
+    }
+    let first = make_objects(kernel)?;
+    let headers = elf.segments().ok_or("`init` has no program headers")?;
+    for header in headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_memsz != 0) {
+        load(kernel, &first, &header, elf.segment_data(&header).map_err(|_| "`init` is cut short")?)?;
+    }
+    let stack_top = map_stack(kernel, &first)?;
+    write_info(kernel, &first)?;
+    let registers = kernel.threads[first.thread].context.registers_mut();
+    registers.set_entry(elf.ehdr.e_entry, stack_top, [program::INFO, 0]);
+    kernel.scheduler.make_ready(&mut kernel.threads, first.thread);
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "the archive is memory that only the loader has written")]
+fn archive_bytes(start: PhysAddr, length_bytes: u64) -> &'static [u8] {
+    // SAFETY: by the contract of `BootInfo` the archive's frames are mapped in the direct map for good, belong
+    // to nobody else, and are never written: the segment over them is handed out without WRITE.
+    unsafe { core::slice::from_raw_parts(tessera_arch::direct_map(start), length_bytes as usize) }
+}
+
+fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
+    let free_frames = kernel.frames.free_frames().saturating_sub(2 * RESERVE_FRAMES);
+    let account = kernel.accounts.insert(Account::new(free_frames * PAGE_BYTES, None));
+    let table = CapTable::new(account, SLOTS).map_err(|_| "no memory for a capability table")?;
+    kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(u64::from(SLOTS)));
+    let table = kernel.tables.insert(table);
+    let space = Space::new(account, new_table(&mut kernel.frames));
+    kernel.charge_object::<Space>(account, space.charged_bytes());
+    let root = space.map.tree.root;
+    let space = kernel.spaces.insert(space);
+    kernel.shared.space_words(space.index()).initialise(root);
+    let subtree = Subtree::new(account, new_table(&mut kernel.frames));
+    kernel.charge_object::<Subtree>(account, subtree.map.charged_bytes());
+    let subtree = kernel.subtrees.insert(subtree);
+    attach(kernel, space, subtree, account);
+    kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
+    let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
+    thread.cpu = tessera_arch::cpu_index();
+    let thread = kernel.threads.insert(thread);
+    kernel.tables.retain(table);
+    kernel.tables[table].users = 1;
+    name(kernel, table, space, subtree, thread);
+    Ok(First { account, table, space, subtree, thread })
+}
+
+fn attach(kernel: &mut Kernel, space: Id<Space>, subtree: Id<Subtree>, account: Id<Account>) {
+    kernel.accounts[account].charge(crate::space::ATTACHMENT_BYTES);
+    let root = kernel.subtrees[subtree].map.tree.root;
+    kernel.subtrees[subtree].sharers.insert((space, 0));
+    kernel.subtrees.retain(subtree);
+    let attachment = Attachment { subtree, bounds: Rights::ACCESS };
+    kernel.spaces[space].attach(&mut kernel.frames, 0, attachment, root);
+}
+
+fn name(kernel: &mut Kernel, table: Id<CapTable>, space: Id<Space>, subtree: Id<Subtree>, thread: Id<Thread>) {
+    let text = |text: &str| Name::new(text).unwrap_or(Name::EMPTY);
+    kernel.tables[table].name = text(FIRST_PROGRAM);
+    kernel.spaces[space].name = text(FIRST_PROGRAM);
+    kernel.subtrees[subtree].name = text(FIRST_PROGRAM);
+    kernel.threads[thread].name = text("main");
+}
+
+/// Maps one segment of the ELF file, with its bytes in it.
+fn load(kernel: &mut Kernel, first: &First, header: &ProgramHeader, data: &[u8]) -> Result<(), Reason> {
+    if !header.p_vaddr.is_multiple_of(PAGE_BYTES) || header.p_filesz > header.p_memsz {
+        return Err("`init` has a segment that does not begin on a page");
+    }
+    let mut rights = Rights::READ;
+    rights.set(Rights::WRITE, header.p_flags & PF_W != 0);
+    rights.set(Rights::EXECUTE, header.p_flags & PF_X != 0);
+    if rights.is_write_execute() {
+        return Err("`init` has a segment that is writable and executable");
+    }
+    map_new(kernel, first, header.p_vaddr, header.p_memsz.div_ceil(PAGE_BYTES), rights, data).map(|_| ())
+}
+
+fn map_stack(kernel: &mut Kernel, first: &First) -> Result<u64, Reason> {
+    let top = program::STACKS + program::STACK_STRIDE;
+    let pages = program::STACK_BYTES / PAGE_BYTES;
+    map_new(kernel, first, top - program::STACK_BYTES, pages, Rights::READ_WRITE, &[])?;
+    Ok(top)
+}
+
+/// Makes a segment with these bytes and maps it in the program's subtree.
+fn map_new(
+    kernel: &mut Kernel,
+    first: &First,
+    address: u64,
+    pages: u64,
+    rights: Rights,
+    data: &[u8],
+) -> Result<Id<Segment>, Reason> {
+    let range = Subtree::range(address, pages * PAGE_BYTES).map_err(|_| "`init` is linked outside of its window")?;
+    kernel.ensure_heap(Segment::heap_pages(pages) + 4).map_err(|_| "no memory for `init`")?;
+    let mut segment = Segment::new(first.account, pages).map_err(|_| "no memory for `init`")?;
+    kernel.ensure_frames(pages + 4).map_err(|_| "no memory for `init`")?;
+    segment.populate(&mut kernel.frames);
+    for (page, bytes) in data.chunks(PAGE_BYTES as usize).enumerate() {
+        let frame = segment.frame(page as u64).ok_or("`init` has a segment longer than its memory")?;
+        tessera_arch::write_physical(frame.start(), bytes);
+    }
+    kernel.charge_object::<Segment>(first.account, Segment::region_bytes(pages) + segment.charged_frame_bytes());
+    let id = kernel.segments.insert(segment);
+    let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
+    let owner = MapOwner::Subtree(first.subtree);
+    let plan = kernel.map_of(owner).plan_map(range.first, &mapping, &kernel.segments[id]);
+    let cost = plan.map_err(|_| "`init` has segments that overlap")?;
+    kernel.ensure_cost(first.account, cost).map_err(|_| "no memory for `init`")?;
+    kernel.map(owner, range.first, mapping);
+    // The mapping keeps the segment; no capability to it is handed out.
+    kernel.segments.release(id);
+    Ok(id)
+}
+
+/// Gives the program its capabilities and the page that tells it about them.
+fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
+    let archive = kernel.boot_info.archive;
+    let segment = Segment::borrowing(first.account, archive).map_err(|_| "no memory for the archive's segment")?;
+    kernel.charge_object::<Segment>(first.account, Segment::region_bytes(segment.pages()));
+    let segment = kernel.segments.insert(segment);
+    let read_only = Rights::READ | Rights::GRANT | Rights::CONTROL;
+    let slot = kernel.tables[first.table].insert(ObjectRef::Segment(segment), read_only, 0);
+    let archive_handle = kernel.tables[first.table].handle_of(slot).bits();
+    let mut give = |object: ObjectRef| kernel.insert_first(first.table, object).bits();
+    let info = ProgramInfo {
+        version: PROGRAM_INFO_VERSION,
+        account: give(ObjectRef::Account(first.account)),
+        space: give(ObjectRef::Space(first.space)),
+        program: give(ObjectRef::Subtree(first.subtree)),
+        table: give(ObjectRef::CapTable(first.table)),
+        thread: give(ObjectRef::Thread(first.thread)),
+        machine: give(ObjectRef::Machine),
+        archive: archive_handle,
+        archive_bytes: archive.length_bytes,
+        arguments: program::INFO + ProgramInfo::BYTES as u64,
+        arguments_bytes: 0,
+        image_start: program::IMAGE,
+        image_end: program::INFO,
+    };
+    let mut words = [0; ProgramInfo::COUNT];
+    info.write(&mut words);
+    let mut bytes = [0; ProgramInfo::BYTES];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    map_new(kernel, first, program::INFO, 1, Rights::READ, &bytes).map(|_| ())
+}

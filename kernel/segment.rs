@@ -1,0 +1,225 @@
+//! Segments: memory that can be mapped.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use tessera_abi::layout::Name;
+use tessera_abi::{Error, PAGE_BYTES};
+use tessera_arch::{Frame, PhysRange};
+
+use crate::account::Account;
+use crate::mem::FrameAllocator;
+use crate::store::{Id, Store};
+
+/// Pages in one region, the unit in which a segment's frames are kept: 2 MiB.
+pub const REGION_PAGES: u64 = 512;
+
+/// The longest segment, bytes: 1 TiB.
+pub const LENGTH_MAX_BYTES: u64 = 1 << 40;
+
+/// The frames behind one 2 MiB of a segment.
+#[derive(Debug)]
+enum Region {
+    /// None yet.
+    Empty,
+    /// All, one behind the other.
+    Block(Frame),
+    /// Page by page; 0 for none. (Frame 0 is never handed out: it holds the first physical page.)
+    Pages(Box<[u64; REGION_PAGES as usize]>),
+}
+
+/// Contiguous frames of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first frame, or `None` where nothing is populated yet.
+    pub frame: Option<Frame>,
+    /// How many pages.
+    pub pages: u64,
+}
+
+/// Memory: frames, present from the start or on first touch.
+#[derive(Debug)]
+pub struct Segment {
+    /// For people.
+    pub name: Name,
+    /// Who pays for record and frames.
+    pub account: Id<Account>,
+    /// Mappings of it that exist.
+    pub mappings: u64,
+    regions: Vec<Region>,
+    pages: u64,
+    populated_pages: u64,
+    borrowed: bool,
+}
+
+impl Segment {
+    /// A segment without frames.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if the kernel heap has no block for the list of regions.
+    pub fn new(account: Id<Account>, pages: u64) -> Result<Segment, Error> {
+        let count = pages.div_ceil(REGION_PAGES) as usize;
+        let mut regions = Vec::new();
+        regions.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+        regions.resize_with(count, || Region::Empty);
+        Ok(Segment { name: Name::EMPTY, account, mappings: 0, regions, pages, populated_pages: 0, borrowed: false })
+    }
+
+    /// A segment over memory that is not the frame allocator's, and stays when the segment goes.
+    ///
+    /// # Errors
+    /// As [`Segment::new`].
+    pub fn borrowing(account: Id<Account>, range: PhysRange) -> Result<Segment, Error> {
+        let mut segment = Segment::new(account, range.length_bytes.div_ceil(PAGE_BYTES))?;
+        let first = Frame::containing(range.start);
+        for (number, region) in segment.regions.iter_mut().enumerate() {
+            *region = Region::Block(first.offset(number as u64 * REGION_PAGES));
+        }
+        (segment.populated_pages, segment.borrowed) = (segment.pages, true);
+        Ok(segment)
+    }
+
+    /// What the records of so many pages cost, bytes: a region each 2 MiB, and the page list that it may take.
+    pub const fn region_bytes(pages: u64) -> u64 {
+        pages.div_ceil(REGION_PAGES) * (size_of::<Region>() as u64 + PAGE_BYTES)
+    }
+
+    /// Pages of kernel heap that populating may take.
+    pub const fn heap_pages(pages: u64) -> u64 {
+        pages.div_ceil(REGION_PAGES)
+    }
+
+    /// Length in pages.
+    pub fn pages(&self) -> u64 {
+        self.pages
+    }
+
+    /// Pages that have a frame.
+    pub fn populated_pages(&self) -> u64 {
+        self.populated_pages
+    }
+
+    /// What the account is charged for the frames, bytes.
+    pub fn charged_frame_bytes(&self) -> u64 {
+        if self.borrowed { 0 } else { self.populated_pages * PAGE_BYTES }
+    }
+
+    /// Gives every page a cleared frame, in blocks as large as there are. The allocator has enough.
+    pub fn populate(&mut self, frames: &mut FrameAllocator) {
+        let mut page = 0;
+        while page < self.pages {
+            let order = ((self.pages - page).ilog2() as u8).min(crate::mem::frames::ORDER_MAX);
+            let (frame, order) = frames.allocate_up_to(order).expect("enough frames were found free before");
+            tessera_arch::clear_frames(frame, 1 << order);
+            self.place(page, frame, 1 << order);
+            page += 1 << order;
+        }
+        self.populated_pages = self.pages;
+    }
+
+    /// The frame of a page, if it has one.
+    pub fn frame(&self, page: u64) -> Option<Frame> {
+        self.run(page, 1).frame
+    }
+
+    /// Gives a page that has none its frame.
+    pub fn place_page(&mut self, page: u64, frame: Frame) {
+        self.place(page, frame, 1);
+        self.populated_pages += 1;
+    }
+
+    /// The longest run of frames (or of missing ones) from `page` on, at most `limit` pages.
+    pub fn run(&self, page: u64, limit: u64) -> Run {
+        let limit = limit.min(self.pages - page);
+        let mut run = self.run_in_region(page, limit);
+        while run.pages < limit {
+            let next = self.run_in_region(page + run.pages, limit - run.pages);
+            let joins = match (run.frame, next.frame) {
+                (Some(first), Some(next)) => first.number() + run.pages == next.number(),
+                (None, None) => true,
+                _ => false,
+            };
+            if !joins {
+                break;
+            }
+            run.pages += next.pages;
+        }
+        run
+    }
+
+    /// Gives all frames back.
+    pub fn release_frames(&mut self, frames: &mut FrameAllocator) {
+        let pages = self.pages;
+        for (number, region) in self.regions.iter_mut().enumerate() {
+            let count = REGION_PAGES.min(pages - number as u64 * REGION_PAGES);
+            match core::mem::replace(region, Region::Empty) {
+                Region::Empty => {}
+                Region::Block(_) if self.borrowed => {}
+                Region::Block(first) => free_run(frames, first, count),
+                Region::Pages(list) => {
+                    let present = list.iter().filter(|frame| **frame != 0);
+                    present.for_each(|frame| frames.free(Frame::new(*frame), 0));
+                }
+            }
+        }
+    }
+
+    fn place(&mut self, page: u64, frame: Frame, count: u64) {
+        let mut done = 0;
+        while done < count {
+            let (region, within) = ((page + done) / REGION_PAGES, (page + done) % REGION_PAGES);
+            let pages = (count - done).min(REGION_PAGES - within);
+            let region = &mut self.regions[region as usize];
+            if within == 0 && pages == REGION_PAGES {
+                *region = Region::Block(frame.offset(done));
+            } else {
+                if matches!(region, Region::Empty) {
+                    *region = Region::Pages(Box::new([0; REGION_PAGES as usize]));
+                }
+                let Region::Pages(list) = region else { unreachable!("blocks are placed once") };
+                for number in 0..pages {
+                    list[(within + number) as usize] = frame.offset(done + number).number();
+                }
+            }
+            done += pages;
+        }
+    }
+
+    fn run_in_region(&self, page: u64, limit: u64) -> Run {
+        let within = page % REGION_PAGES;
+        let limit = limit.min(REGION_PAGES - within);
+        match &self.regions[(page / REGION_PAGES) as usize] {
+            Region::Empty => Run { frame: None, pages: limit },
+            Region::Block(first) => Run { frame: Some(first.offset(within)), pages: limit },
+            Region::Pages(list) => {
+                let first = list[within as usize];
+                let step = u64::from(first != 0);
+                let follows = |number: &u64| list[(within + number) as usize] == first + step * number;
+                let pages = 1 + (1..limit).take_while(follows).count() as u64;
+                Run { frame: (first != 0).then(|| Frame::new(first)), pages }
+            }
+        }
+    }
+}
+
+/// Notes one more mapping of a segment, which keeps it.
+pub fn add_mapping(segments: &mut Store<Segment>, id: Id<Segment>) {
+    segments[id].mappings += 1;
+    segments.retain(id);
+}
+
+/// Notes one mapping less.
+pub fn drop_mapping(segments: &mut Store<Segment>, id: Id<Segment>) {
+    segments[id].mappings -= 1;
+    segments.release(id);
+}
+
+fn free_run(frames: &mut FrameAllocator, first: Frame, count: u64) {
+    let mut done = 0;
+    while done < count {
+        let frame = first.offset(done);
+        let order = (frame.number().trailing_zeros()).min((count - done).ilog2()).min(9) as u8;
+        frames.free(frame, order);
+        done += 1 << order;
+    }
+}

@@ -1,0 +1,261 @@
+//! Stores: where the objects of one kind live, each with a count of what refers to it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use tessera_abi::Error;
+
+/// Entries are made in chunks of this many.
+const CHUNK: usize = 32;
+
+/// The most objects of one kind.
+pub const OBJECTS_MAX: usize = CHUNK * 2048;
+
+const NONE: u32 = u32::MAX;
+
+/// Names an object in its store. Index and generation: the number of an object that went is never taken for
+/// the one that came after it.
+pub struct Id<T> {
+    index: u32,
+    generation: u32,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Id<T> {
+    /// The object's number, the one that programs see in `info` structures.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Id<T> {
+        *self
+    }
+}
+
+impl<T> Copy for Id<T> {}
+
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Id<T>) -> bool {
+        (self.index, self.generation) == (other.index, other.generation)
+    }
+}
+
+impl<T> Eq for Id<T> {}
+
+impl<T> PartialOrd for Id<T> {
+    fn partial_cmp(&self, other: &Id<T>) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Id<T> {
+    fn cmp(&self, other: &Id<T>) -> core::cmp::Ordering {
+        (self.index, self.generation).cmp(&(other.index, other.generation))
+    }
+}
+
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "#{}.{}", self.index, self.generation)
+    }
+}
+
+struct Entry<T> {
+    generation: u32,
+    references: u32,
+    /// Next free entry, or next entry that waits to be destroyed.
+    next: u32,
+    value: Option<Box<T>>,
+}
+
+/// All objects of one kind.
+pub struct Store<T> {
+    chunks: Vec<Vec<Entry<T>>>,
+    free: u32,
+    doomed: u32,
+    count: usize,
+}
+
+impl<T> Store<T> {
+    /// An empty store; takes the room for its directory at once, so that growing never moves anything.
+    pub fn new() -> Store<T> {
+        Store { chunks: Vec::with_capacity(OBJECTS_MAX / CHUNK), free: NONE, doomed: NONE, count: 0 }
+    }
+
+    /// Objects that exist.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether no object exists.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether another object fits.
+    ///
+    /// # Errors
+    /// `LimitReached` if the store is full.
+    pub fn ensure_room(&self) -> Result<(), Error> {
+        if self.free == NONE && self.chunks.len() == OBJECTS_MAX / CHUNK { Err(Error::LimitReached) } else { Ok(()) }
+    }
+
+    /// Puts an object in, with one reference. `ensure_room` has been asked before.
+    pub fn insert(&mut self, value: T) -> Id<T> {
+        if self.free == NONE {
+            self.grow();
+        }
+        let index = self.free;
+        let entry = self.entry_mut(index);
+        let generation = entry.generation;
+        (entry.value, entry.references) = (Some(Box::new(value)), 1);
+        self.free = entry.next;
+        self.count += 1;
+        Id { index, generation, kind: PhantomData }
+    }
+
+    /// The object, if it exists still.
+    pub fn find(&self, id: Id<T>) -> Option<&T> {
+        let entry = self.chunks.get(id.index as usize / CHUNK)?.get(id.index as usize % CHUNK)?;
+        if entry.generation == id.generation { entry.value.as_deref() } else { None }
+    }
+
+    /// The id of the object that has this index now.
+    pub fn id_at(&self, index: u32) -> Option<Id<T>> {
+        let entry = self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)?;
+        entry.value.as_ref()?;
+        Some(Id { index, generation: entry.generation, kind: PhantomData })
+    }
+
+    /// No object has an index of this or more.
+    pub fn limit(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
+    }
+
+    /// All ids, in order of index.
+    pub fn ids(&self) -> impl Iterator<Item = Id<T>> + '_ {
+        (0..self.limit()).filter_map(|index| self.id_at(index))
+    }
+
+    /// How often the object is referred to.
+    pub fn references(&self, id: Id<T>) -> u32 {
+        self.entry(id.index).references
+    }
+
+    /// Notes one more reference.
+    pub fn retain(&mut self, id: Id<T>) {
+        let entry = self.entry_mut(id.index);
+        assert_eq!(entry.generation, id.generation, "only what exists can be referred to");
+        entry.references += 1;
+    }
+
+    /// Notes one reference less; the last one dooms the object: it waits for [`Store::take_doomed`].
+    pub fn release(&mut self, id: Id<T>) {
+        let doomed = self.doomed;
+        let entry = self.entry_mut(id.index);
+        assert_eq!(entry.generation, id.generation, "only what exists can be released");
+        entry.references = entry.references.checked_sub(1).expect("a reference is released once");
+        if entry.references == 0 {
+            entry.next = doomed;
+            self.doomed = id.index;
+        }
+    }
+
+    /// An object that nothing refers to any more, to be taken apart.
+    pub fn take_doomed(&mut self) -> Option<Id<T>> {
+        let index = self.doomed;
+        if index == NONE {
+            return None;
+        }
+        self.doomed = self.entry(index).next;
+        Some(Id { index, generation: self.entry(index).generation, kind: PhantomData })
+    }
+
+    /// Takes an object out for good; its id is stale from here on.
+    pub fn remove(&mut self, id: Id<T>) -> Box<T> {
+        let free = self.free;
+        let entry = self.entry_mut(id.index);
+        assert_eq!(entry.generation, id.generation, "only what exists can be removed");
+        let value = entry.value.take().expect("only what exists can be removed");
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.next = free;
+        self.free = id.index;
+        self.count -= 1;
+        value
+    }
+
+    fn entry(&self, index: u32) -> &Entry<T> {
+        &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+    }
+
+    fn entry_mut(&mut self, index: u32) -> &mut Entry<T> {
+        &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+    }
+
+    fn grow(&mut self) {
+        let first = (self.chunks.len() * CHUNK) as u32;
+        let entry = |offset: u32| {
+            let next = if offset + 1 == CHUNK as u32 { NONE } else { first + offset + 1 };
+            Entry { generation: 1, references: 0, next, value: None }
+        };
+        self.chunks.push((0..CHUNK as u32).map(entry).collect());
+        self.free = first;
+    }
+}
+
+impl<T> Default for Store<T> {
+    fn default() -> Store<T> {
+        Store::new()
+    }
+}
+
+impl<T> core::ops::Index<Id<T>> for Store<T> {
+    type Output = T;
+    fn index(&self, id: Id<T>) -> &T {
+        self.find(id).expect("the kernel's own ids name objects that exist")
+    }
+}
+
+impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
+    fn index_mut(&mut self, id: Id<T>) -> &mut T {
+        let entry = self.entry_mut(id.index);
+        assert_eq!(entry.generation, id.generation, "the kernel's own ids name objects that exist");
+        entry.value.as_deref_mut().expect("the kernel's own ids name objects that exist")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Store;
+
+    #[test]
+    fn an_id_never_names_the_next_object() {
+        let mut store = Store::new();
+        let first = store.insert("first");
+        store.release(first);
+        assert_eq!(store.take_doomed(), Some(first));
+        assert_eq!(*store.remove(first), "first");
+        let second = store.insert("second");
+        assert_eq!(second.index(), first.index());
+        assert_eq!(store.find(first), None);
+        assert_eq!(store[second], "second");
+    }
+
+    #[test]
+    fn references_keep_an_object() {
+        let mut store = Store::new();
+        let ids: Vec<_> = (0..100).map(|number| store.insert(number)).collect();
+        store.retain(ids[50]);
+        store.release(ids[50]);
+        assert_eq!(store.take_doomed(), None);
+        store.release(ids[50]);
+        store.release(ids[51]);
+        assert_eq!(store.take_doomed(), Some(ids[51]));
+        assert_eq!(store.take_doomed(), Some(ids[50]));
+        assert_eq!((store.take_doomed(), store.len()), (None, 100));
+    }
+}

@@ -1,0 +1,82 @@
+//! Calls on capabilities themselves.
+
+use tessera_abi::layout::{CapabilityInfo, Name};
+use tessera_abi::{Error, Handle, NAME_BYTES, Rights};
+
+use super::{Caller, Result};
+use crate::derivation;
+use crate::object::ObjectRef;
+
+impl Caller<'_> {
+    pub(super) fn capability_derive(&mut self, handle: Handle, rights: Rights, badge: u64) -> Result<u64> {
+        let parent = self.capability(handle)?;
+        self.derive_into(parent, self.table, rights, badge)
+    }
+
+    pub(super) fn capability_copy(
+        &mut self,
+        handle: Handle,
+        table: Handle,
+        rights: Rights,
+        badge: u64,
+    ) -> Result<u64> {
+        let parent = self.capability(handle)?;
+        let table = self.cap_table(table, Rights::INSERT)?;
+        if !parent.2.contains(Rights::GRANT) {
+            return Err(Error::MissingRight);
+        }
+        self.derive_into(parent, table, rights, badge)
+    }
+
+    pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<u64> {
+        let (cap, _, _) = self.capability(handle)?;
+        self.kernel.delete_capability(cap);
+        Ok(0)
+    }
+
+    pub(super) fn capability_info(&mut self, handle: Handle, buffer: u64) -> Result<u64> {
+        let (cap, object, rights) = self.capability(handle)?;
+        let record = *derivation::record(&self.kernel.tables, cap);
+        let parent = record.parent.filter(|parent| parent.table == self.table);
+        let [name0, name1, name2, name3] = self.name_of(object).words();
+        let info = CapabilityInfo {
+            kind: object.kind() as u64,
+            rights: u64::from(rights.bits()),
+            badge: record.badge,
+            has_parent: u64::from(record.parent.is_some()),
+            parent: parent.map_or(Handle::NONE, |parent| self.kernel.tables[self.table].handle_of(parent.slot)).bits(),
+            children: derivation::children(&self.kernel.tables, cap),
+            object: u64::from(object.index()),
+            references: u64::from(self.kernel.references(object)),
+            name0,
+            name1,
+            name2,
+            name3,
+        };
+        self.write(buffer, &info).map(|()| 0)
+    }
+
+    pub(super) fn object_set_name(&mut self, handle: Handle, text: u64, length_bytes: u64) -> Result<u64> {
+        let object = self.object(handle, Rights::CONTROL)?;
+        let mut buffer = [0; NAME_BYTES];
+        let name = Name::new(self.text(text, length_bytes, &mut buffer)?).ok_or(Error::BadText)?;
+        *self.name_mut(object).ok_or(Error::WrongObject)? = name;
+        Ok(0)
+    }
+
+    fn name_mut(&mut self, object: ObjectRef) -> Option<&mut Name> {
+        Some(match object {
+            ObjectRef::Account(id) => &mut self.kernel.accounts[id].name,
+            ObjectRef::Space(id) => &mut self.kernel.spaces[id].name,
+            ObjectRef::Subtree(id) => &mut self.kernel.subtrees[id].name,
+            ObjectRef::Segment(id) => &mut self.kernel.segments[id].name,
+            ObjectRef::Thread(id) => &mut self.kernel.threads[id].name,
+            ObjectRef::CapTable(id) => &mut self.kernel.tables[id].name,
+            ObjectRef::Machine => return None,
+        })
+    }
+
+    fn name_of(&mut self, object: ObjectRef) -> Name {
+        self.name_mut(object).map_or(Name::EMPTY, |name| *name)
+    }
+}

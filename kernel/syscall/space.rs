@@ -1,0 +1,117 @@
+//! Calls on spaces: making, switching, telling about them, reading and writing their memory.
+
+use tessera_abi::layout::SpaceInfo;
+use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
+use tessera_arch::{Access, Frame, VirtAddr};
+
+use super::{Caller, Outcome, Result};
+use crate::fast;
+use crate::object::ObjectRef;
+use crate::page_table;
+use crate::space::Space;
+use crate::store::Id;
+use crate::user_memory::{self, COPY_MAX_BYTES, UserSlice};
+
+impl Caller<'_> {
+    pub(super) fn space_create(&mut self, account: Handle) -> Result<u64> {
+        let account = self.account(account, Rights::CHARGE)?;
+        self.kernel.spaces.ensure_room()?;
+        self.kernel.ensure_object::<Space>(account, 0, 1)?;
+        self.ensure_can_create(2)?;
+        let space = Space::new(account, page_table::new_table(&mut self.kernel.frames));
+        self.kernel.charge_object::<Space>(account, space.charged_bytes());
+        let root = space.map.tree.root;
+        let id = self.kernel.spaces.insert(space);
+        self.kernel.shared.space_words(id.index()).initialise(root);
+        Ok(self.kernel.insert_first(self.table, ObjectRef::Space(id)).bits())
+    }
+
+    /// The common path of `space_switch`, taken when the space's tag must be renewed or flushed first.
+    pub(super) fn space_switch(&mut self, space: Handle) -> Result<u64> {
+        let target = self.space(space, Rights::SWITCH)?;
+        let registers = self.kernel.threads[self.thread].context.registers();
+        let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
+        fast::check_shared(self.root(self.space), self.root(target), ip, sp)?;
+        Ok(self.enter(target, space))
+    }
+
+    pub(super) fn space_jump(
+        &mut self,
+        space: Handle,
+        instruction_pointer: u64,
+        stack_pointer: u64,
+        argument: u64,
+    ) -> Result<Outcome> {
+        let target = self.space(space, Rights::SWITCH)?;
+        ensure_entry(instruction_pointer, stack_pointer)?;
+        let previous = self.enter(target, space);
+        let registers = self.kernel.threads[self.thread].context.registers_mut();
+        registers.set_entry(instruction_pointer, stack_pointer, [argument, previous]);
+        Ok(Outcome::Unfinished)
+    }
+
+    pub(super) fn space_info(&mut self, space: Handle, buffer: u64) -> Result<u64> {
+        let id = self.space(space, Rights::INSPECT)?;
+        let kernel = &*self.kernel;
+        let (space, tag) = (&kernel.spaces[id], kernel.shared.space_words(id.index()).tag());
+        let shared_tables = |tables: u64, attachment: &crate::space::Attachment| {
+            tables + kernel.subtrees[attachment.subtree].map.tree.tables
+        };
+        let inside = |thread: &Id<_>| !kernel.threads[*thread].has_ended() && kernel.space_of(*thread) == id;
+        let info = SpaceInfo {
+            table_bytes: space.map.tree.tables * PAGE_BYTES,
+            shared_table_bytes: space.attachments.values().fold(0, shared_tables) * PAGE_BYTES,
+            mapped_bytes: space.map.mapped_pages() * PAGE_BYTES,
+            mappings: space.map.len() as u64,
+            attachments: space.attachments.len() as u64,
+            tag: u64::from(tag.tag()),
+            tag_generation: tag.generation(),
+            threads: kernel.threads.ids().filter(inside).count() as u64,
+        };
+        self.write(buffer, &info).map(|()| 0)
+    }
+
+    pub(super) fn memory_read(&mut self, space: Handle, address: u64, buffer: u64, length_bytes: u64) -> Result<u64> {
+        let space = self.space(space, Rights::INSPECT)?;
+        let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
+        theirs.ensure(self.kernel, Access::Read).map_err(|_| Error::BadAddress)?;
+        ours.ensure(self.kernel, Access::Write)?;
+        user_memory::copy(self.kernel, theirs, ours).map(|()| length_bytes)
+    }
+
+    pub(super) fn memory_write(&mut self, space: Handle, address: u64, buffer: u64, length_bytes: u64) -> Result<u64> {
+        let space = self.space(space, Rights::MAP)?;
+        let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
+        theirs.ensure(self.kernel, Access::Write).map_err(|_| Error::BadAddress)?;
+        ours.ensure(self.kernel, Access::Read)?;
+        user_memory::copy(self.kernel, ours, theirs).map(|()| length_bytes)
+    }
+
+    fn both_sides(&self, space: Id<Space>, address: u64, buffer: u64, length_bytes: u64) -> Result<(UserSlice, UserSlice)> {
+        if length_bytes > COPY_MAX_BYTES {
+            return Err(Error::BadArgument);
+        }
+        let theirs = UserSlice::new(space, address, length_bytes).map_err(|_| Error::BadAddress)?;
+        Ok((theirs, UserSlice::new(self.space, buffer, length_bytes)?))
+    }
+
+    fn root(&self, space: Id<Space>) -> Frame {
+        self.kernel.spaces[space].map.tree.root
+    }
+
+    /// Enters a space; gives the handle by which the thread had entered the one it leaves.
+    fn enter(&mut self, space: Id<Space>, handle: Handle) -> u64 {
+        let previous = self.kernel.shared.cpus[self.cpu].entered_by.load(core::sync::atomic::Ordering::Relaxed);
+        self.kernel.enter_space(self.cpu, space, handle);
+        previous
+    }
+}
+
+/// Checks a place where a thread is to go on. A stack pointer may point behind the last byte of its stack.
+///
+/// # Errors
+/// `BadAddress` if one of the two is no user address.
+pub(super) fn ensure_entry(instruction_pointer: u64, stack_pointer: u64) -> Result<()> {
+    let is_user = |address: u64| VirtAddr::new(address).is_user();
+    if is_user(instruction_pointer) && is_user(stack_pointer.wrapping_sub(1)) { Ok(()) } else { Err(Error::BadAddress) }
+}

@@ -1,0 +1,23 @@
+//! Calls on capability tables.
+
+use tessera_abi::{Error, Handle, Rights};
+
+use super::{Caller, Result};
+use crate::cap_table::{CapTable, SLOTS_MAX};
+use crate::object::ObjectRef;
+
+impl Caller<'_> {
+    pub(super) fn table_create(&mut self, account: Handle, slots: u64) -> Result<u64> {
+        let account = self.account(account, Rights::CHARGE)?;
+        if slots == 0 || slots > SLOTS_MAX {
+            return Err(Error::BadArgument);
+        }
+        self.kernel.tables.ensure_room()?;
+        self.kernel.ensure_object::<CapTable>(account, CapTable::slot_bytes(slots), 0)?;
+        self.ensure_can_create(2)?;
+        let table = CapTable::new(account, slots as u32)?;
+        self.kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(slots));
+        let id = self.kernel.tables.insert(table);
+        Ok(self.kernel.insert_first(self.table, ObjectRef::CapTable(id)).bits())
+    }
+}

@@ -1,0 +1,156 @@
+//! Calls on threads.
+
+use tessera_abi::layout::{ThreadInfo, ThreadState};
+use tessera_abi::{Error, Handle, PRIORITY_MAX, Rights};
+use tessera_arch::VirtAddr;
+
+use super::space::ensure_entry;
+use super::{Caller, Outcome, Result};
+use crate::object::ObjectRef;
+use crate::thread::{CONTEXT_BYTES, Fallback, Thread};
+
+impl Caller<'_> {
+    pub(super) fn thread_create(
+        &mut self,
+        account: Handle,
+        table: Handle,
+        space: Handle,
+        priority: u64,
+    ) -> Result<u64> {
+        let account = self.account(account, Rights::CHARGE)?;
+        let table = self.cap_table(table, Rights::INSERT)?;
+        let space = self.space(space, Rights::SWITCH)?;
+        let priority = self.allowed_priority(priority)?;
+        self.kernel.threads.ensure_room()?;
+        self.kernel.ensure_object::<Thread>(account, CONTEXT_BYTES, 0)?;
+        self.ensure_can_create(4)?;
+        self.kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
+        self.kernel.tables.retain(table);
+        self.kernel.tables[table].users += 1;
+        let mut thread = Thread::new(account, table, space, priority);
+        thread.cpu = self.cpu;
+        let id = self.kernel.threads.insert(thread);
+        Ok(self.kernel.insert_first(self.table, ObjectRef::Thread(id)).bits())
+    }
+
+    pub(super) fn thread_start(&mut self, thread: Handle, ip: u64, sp: u64, argument: u64) -> Result<u64> {
+        let id = self.thread(thread, Rights::REGISTERS)?;
+        ensure_entry(ip, sp)?;
+        if self.kernel.threads[id].state != ThreadState::Created {
+            return Err(Error::BadState);
+        }
+        self.kernel.threads[id].context.registers_mut().set_entry(ip, sp, [argument, 0]);
+        self.kernel.scheduler.make_ready(&mut self.kernel.threads, id);
+        Ok(0)
+    }
+
+    pub(super) fn yield_now(&mut self) -> Result<Outcome> {
+        self.kernel.finish_call(self.thread, Ok(0));
+        self.kernel.requeue_current(self.cpu);
+        Ok(Outcome::Unfinished)
+    }
+
+    pub(super) fn sleep(&mut self, nanoseconds: u64) -> Result<Outcome> {
+        self.kernel.ensure_heap(2)?;
+        self.kernel.finish_call(self.thread, Ok(0));
+        self.kernel.stop_current(self.cpu);
+        self.kernel.threads[self.thread].wake_ns = tessera_arch::now_ns().saturating_add(nanoseconds);
+        self.kernel.scheduler.add_sleeper(&mut self.kernel.threads, self.thread);
+        Ok(Outcome::Unfinished)
+    }
+
+    pub(super) fn thread_exit(&mut self, code: u64) -> Result<Outcome> {
+        self.kernel.threads[self.thread].exit_code = code;
+        self.kernel.end_thread(self.thread, ThreadState::Exited);
+        Ok(Outcome::Unfinished)
+    }
+
+    pub(super) fn thread_join(&mut self, thread: Handle) -> Result<Outcome> {
+        let target = self.thread(thread, Rights::WAIT)?;
+        if self.would_wait_for_itself(target) {
+            return Err(Error::Deadlock);
+        }
+        if self.kernel.threads[target].has_ended() {
+            return self.kernel.join_result(target).map(Outcome::Done);
+        }
+        self.kernel.stop_current(self.cpu);
+        let first = self.kernel.threads[target].joiners.replace(self.thread);
+        let waiter = &mut self.kernel.threads[self.thread];
+        (waiter.state, waiter.joining, waiter.next) = (ThreadState::Joining, Some(target), first);
+        Ok(Outcome::Unfinished)
+    }
+
+    pub(super) fn thread_info(&mut self, thread: Handle, buffer: u64) -> Result<u64> {
+        let id = self.thread(thread, Rights::CONTROL)?;
+        let thread = &self.kernel.threads[id];
+        let registers = thread.context.registers();
+        let info = ThreadInfo {
+            state: thread.state as u64,
+            priority: u64::from(thread.priority),
+            space: u64::from(self.kernel.space_of(id).index()),
+            exit_code: thread.exit_code,
+            cpu: thread.cpu as u64,
+            instruction_pointer: registers.instruction_pointer(),
+            stack_pointer: registers.stack_pointer(),
+        };
+        self.write(buffer, &info).map(|()| 0)
+    }
+
+    pub(super) fn thread_stop(&mut self, thread: Handle) -> Result<u64> {
+        let id = self.thread(thread, Rights::CONTROL)?;
+        self.kernel.end_thread(id, ThreadState::Stopped);
+        Ok(0)
+    }
+
+    pub(super) fn thread_set_priority(&mut self, thread: Handle, priority: u64) -> Result<u64> {
+        let id = self.thread(thread, Rights::CONTROL)?;
+        let priority = self.allowed_priority(priority)?;
+        let kernel = &mut *self.kernel;
+        let queued = kernel.threads[id].state == ThreadState::Ready && kernel.current(kernel.threads[id].cpu) != Some(id);
+        if queued {
+            kernel.scheduler.remove(&mut kernel.threads, id);
+        }
+        let old = core::mem::replace(&mut kernel.threads[id].priority, priority);
+        if queued {
+            kernel.scheduler.make_ready(&mut kernel.threads, id);
+        }
+        Ok(u64::from(old))
+    }
+
+    pub(super) fn thread_set_pointer(&mut self, value: u64) -> Result<u64> {
+        if value != 0 && !VirtAddr::new(value).is_user() {
+            return Err(Error::BadAddress);
+        }
+        self.kernel.threads[self.thread].context.registers_mut().set_thread_pointer(value);
+        Ok(0)
+    }
+
+    pub(super) fn thread_set_fallback(&mut self, space: Handle, ip: u64, sp: u64) -> Result<u64> {
+        if space == Handle::NONE {
+            self.kernel.threads[self.thread].fallback = None;
+            return Ok(0);
+        }
+        let space = self.space(space, Rights::SWITCH)?;
+        ensure_entry(ip, sp)?;
+        let fallback = Fallback { space, instruction_pointer: ip, stack_pointer: sp };
+        self.kernel.threads[self.thread].fallback = Some(fallback);
+        Ok(0)
+    }
+
+    fn allowed_priority(&self, priority: u64) -> Result<u8> {
+        let own = self.kernel.threads[self.thread].priority;
+        u8::try_from(priority).ok().filter(|priority| *priority <= own.min(PRIORITY_MAX)).ok_or(Error::BadArgument)
+    }
+
+    /// Whether the caller is among the threads that `target` waits for, directly or through others.
+    fn would_wait_for_itself(&self, target: crate::store::Id<Thread>) -> bool {
+        let mut at = Some(target);
+        while let Some(id) = at {
+            if id == self.thread {
+                return true;
+            }
+            at = self.kernel.threads[id].joining;
+        }
+        false
+    }
+}

@@ -1,0 +1,135 @@
+//! What happens when a thread comes into the kernel.
+
+use tessera_abi::layout::ThreadState;
+use tessera_abi::{Call, Rights};
+use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
+
+use crate::address_space::Denial;
+use crate::kernel::Kernel;
+use crate::log;
+use crate::store::Id;
+use crate::syscall::{self, Outcome};
+use crate::thread::Thread;
+
+impl Kernel {
+    /// Sees to a trap of the CPU's current thread.
+    pub fn handle(&mut self, cpu: usize, trap: Trap) {
+        match trap {
+            Trap::Call => self.call(cpu),
+            Trap::Fault(fault) => self.fault(cpu, fault),
+            Trap::Interrupt(interrupt) => self.interrupt(cpu, interrupt),
+        }
+        self.reap();
+        self.top_up_heap();
+    }
+
+    /// Sees to an interrupt, of a running thread or of an idle CPU.
+    pub fn interrupt(&mut self, cpu: usize, interrupt: Interrupt) {
+        match interrupt {
+            Interrupt::Timer => self.tick(cpu),
+            Interrupt::Reschedule | Interrupt::Shootdown => {}
+            Interrupt::Spurious => self.shared.cpus[cpu].counters.spurious_interrupts.add(1),
+        }
+    }
+
+    fn call(&mut self, cpu: usize) {
+        self.shared.cpus[cpu].counters.system_calls.add(1);
+        let Some(id) = self.current(cpu) else { return };
+        let registers = self.threads[id].context.registers();
+        let call = Call::decode(registers.call_number(), registers.call_arguments());
+        match call.and_then(|call| syscall::dispatch(self, cpu, id, call)) {
+            Ok(Outcome::Done(value)) => self.finish_call(id, Ok(value)),
+            Ok(Outcome::Unfinished) => {}
+            Err(error) => self.finish_call(id, Err(error)),
+        }
+    }
+
+    fn fault(&mut self, cpu: usize, fault: Fault) {
+        self.shared.cpus[cpu].counters.faults.add(1);
+        let Some(id) = self.current(cpu) else { return };
+        if fault.kind == FaultKind::Page {
+            let space = self.space_of(id);
+            match self.resolve(space, fault.address, fault.access) {
+                Ok(_) => return,
+                Err(denial) => self.report(id, fault, format_args!("{}", Missing(denial, fault.access))),
+            }
+        } else {
+            self.report(id, fault, format_args!("{}", describe_kind(fault.kind)));
+        }
+        self.end_thread(id, ThreadState::Faulted);
+    }
+
+    fn report(&self, id: Id<Thread>, fault: Fault, missing: core::fmt::Arguments<'_>) {
+        let thread = &self.threads[id];
+        let program = thread.table.map_or("?", |table| self.tables[table].name.as_str());
+        let access = match fault.access {
+            Access::Read => "read",
+            Access::Write => "write",
+            Access::Execute => "execute",
+        };
+        log!(
+            "fault: program={program} thread={} space={} address={:#x} access={access} ip={:#x} : {missing}",
+            thread.name.as_str(),
+            self.spaces[self.space_of(id)].name.as_str(),
+            fault.address.value(),
+            thread.context.registers().instruction_pointer(),
+        );
+    }
+}
+
+struct Missing(Denial, Access);
+
+impl core::fmt::Display for Missing {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let right = match self.1 {
+            Access::Read => "read",
+            Access::Write => "write",
+            Access::Execute => "execute",
+        };
+        match self.0 {
+            Denial::NothingMapped => out.write_str("nothing is mapped there"),
+            Denial::MappingForbids(rights) => {
+                write!(out, "the mapping lacks the right to {right}; it allows to {}", Allowed(rights))
+            }
+            Denial::BoundsForbid(bounds) => write!(
+                out,
+                "the mapping would allow it, but the subtree is attached here without the right to {right}; its \
+                 bounds allow to {}",
+                Allowed(bounds)
+            ),
+            Denial::AccountExhausted => {
+                out.write_str("the page gets its memory at first touch, and the account is exhausted")
+            }
+            Denial::OutOfMemory => {
+                out.write_str("the page gets its memory at first touch, and the machine has none left")
+            }
+        }
+    }
+}
+
+struct Allowed(Rights);
+
+impl core::fmt::Display for Allowed {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str("read")?;
+        if self.0.contains(Rights::WRITE) {
+            out.write_str(", write")?;
+        }
+        if self.0.contains(Rights::EXECUTE) {
+            out.write_str(", execute")?;
+        }
+        Ok(())
+    }
+}
+
+fn describe_kind(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Page => "a page",
+        FaultKind::Instruction => "the instruction does not exist or is not for user programs",
+        FaultKind::Address => "the address is not one the instruction can use",
+        FaultKind::Arithmetic => "the arithmetic has no result",
+        FaultKind::Breakpoint => "a breakpoint, and no debugger to tell",
+        FaultKind::Other(_) => "an exception that means nothing to the kernel",
+    }
+}
+

@@ -1,0 +1,143 @@
+//! User memory: the one place where a pointer that a program handed in is redeemed.
+//!
+//! The kernel never follows such a pointer. It looks the page up in the space's own records and copies
+//! through the direct map, so it cannot fault, cannot be fooled by a mapping that changes in between (the
+//! lock is held), and never needs SMAP or PAN lifted. It works the same for a space that nobody runs in.
+
+use tessera_abi::layout::Words;
+use tessera_abi::{Error, PAGE_BYTES, USER_END};
+use tessera_arch::{Access, PhysAddr, VirtAddr};
+
+use crate::kernel::Kernel;
+use crate::space::Space;
+use crate::store::Id;
+
+/// The most bytes that one call copies: 16 MiB.
+pub const COPY_MAX_BYTES: u64 = 16 << 20;
+
+/// A claim by a program that so many bytes of a space are its to use.
+#[derive(Clone, Copy, Debug)]
+pub struct UserSlice {
+    /// The space.
+    pub space: Id<Space>,
+    /// First address.
+    pub address: u64,
+    /// Length, bytes.
+    pub length_bytes: u64,
+}
+
+/// A part of a slice within one page, by its physical address.
+struct Part {
+    physical: PhysAddr,
+    bytes: usize,
+}
+
+impl UserSlice {
+    /// Takes the claim down; only arithmetic is checked yet.
+    ///
+    /// # Errors
+    /// `BadPointer` if it wraps around or leaves the user half.
+    pub fn new(space: Id<Space>, address: u64, length_bytes: u64) -> Result<UserSlice, Error> {
+        let end = address.checked_add(length_bytes).ok_or(Error::BadPointer)?;
+        if end > USER_END || length_bytes > COPY_MAX_BYTES {
+            return Err(Error::BadPointer);
+        }
+        Ok(UserSlice { space, address, length_bytes })
+    }
+
+    /// Checks every page for the access; populates what is populated on first touch.
+    ///
+    /// # Errors
+    /// `BadPointer` if a page does not allow it.
+    pub fn ensure(&self, kernel: &mut Kernel, access: Access) -> Result<(), Error> {
+        let mut done = 0;
+        while done < self.length_bytes {
+            done += self.part(kernel, done, access)?.bytes as u64;
+        }
+        Ok(())
+    }
+
+    /// Copies out of the program's memory.
+    ///
+    /// # Errors
+    /// `BadPointer` if a page is not readable.
+    pub fn read(&self, kernel: &mut Kernel, to: &mut [u8]) -> Result<(), Error> {
+        let mut done = 0;
+        while done < to.len() {
+            let part = self.part(kernel, done as u64, Access::Read)?;
+            let end = to.len().min(done + part.bytes);
+            tessera_arch::read_physical(part.physical, &mut to[done..end]);
+            done = end;
+        }
+        Ok(())
+    }
+
+    /// Copies into the program's memory.
+    ///
+    /// # Errors
+    /// `BadPointer` if a page is not writable; pages before it have been written.
+    pub fn write(&self, kernel: &mut Kernel, from: &[u8]) -> Result<(), Error> {
+        let mut done = 0;
+        while done < from.len() {
+            let part = self.part(kernel, done as u64, Access::Write)?;
+            let end = from.len().min(done + part.bytes);
+            tessera_arch::write_physical(part.physical, &from[done..end]);
+            done = end;
+        }
+        Ok(())
+    }
+
+    fn skip(&self, bytes: u64) -> UserSlice {
+        UserSlice { address: self.address + bytes, length_bytes: self.length_bytes - bytes, ..*self }
+    }
+
+    fn part(&self, kernel: &mut Kernel, skip: u64, access: Access) -> Result<Part, Error> {
+        let address = self.address + skip;
+        let frame = kernel.resolve(self.space, VirtAddr::new(address), access).map_err(|_| Error::BadPointer)?;
+        let within = address % PAGE_BYTES;
+        let bytes = (PAGE_BYTES - within).min(self.length_bytes - skip) as usize;
+        Ok(Part { physical: PhysAddr::new(frame.start().value() + within), bytes })
+    }
+}
+
+/// Fills in a structure at an address in the caller's space.
+///
+/// # Errors
+/// `BadPointer`, with nothing written.
+pub fn write_structure(
+    kernel: &mut Kernel,
+    space: Id<Space>,
+    address: u64,
+    value: &impl Words,
+) -> Result<(), Error> {
+    let mut words = [0; 32];
+    value.write(&mut words);
+    let count = bytes_of(value);
+    let mut bytes = [0; 32 * 8];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    let slice = UserSlice::new(space, address, count as u64)?;
+    slice.ensure(kernel, Access::Write)?;
+    slice.write(kernel, &bytes[..count])
+}
+
+fn bytes_of<T: Words>(_: &T) -> usize {
+    T::BYTES
+}
+
+/// Copies between two claims of equal length; both have been ensured.
+///
+/// # Errors
+/// `BadPointer` if one of them was not.
+pub fn copy(kernel: &mut Kernel, from: UserSlice, to: UserSlice) -> Result<(), Error> {
+    let mut buffer = [0; 512];
+    let mut done = 0;
+    while done < from.length_bytes {
+        let bytes = (from.length_bytes - done).min(buffer.len() as u64);
+        from.skip(done).read(kernel, &mut buffer[..bytes as usize])?;
+        to.skip(done).write(kernel, &buffer[..bytes as usize])?;
+        done += bytes;
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Owned capabilities: [`Cap<T>`].
+
+use crate::call::{fill_in, perform};
+use crate::{Account, CapTable, Machine, Segment, Space, Subtree, Thread};
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
+use tessera_abi::layout::{CapabilityInfo, Name};
+use tessera_abi::{Call, Error, Handle, ObjectKind, Rights};
+
+/// A kind of kernel object; implemented by the marker types such as [`Space`].
+pub trait Object: sealed::Sealed {
+    /// The kind's number and name in the ABI.
+    const KIND: ObjectKind;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! objects {
+    ($($name:ident),*) => {$(
+        impl sealed::Sealed for $name {}
+        impl Object for $name {
+            const KIND: ObjectKind = ObjectKind::$name;
+        }
+    )*};
+}
+
+objects!(Account, CapTable, Machine, Segment, Space, Subtree, Thread);
+
+/// A capability to an object of kind `T`, owned: dropping it gives the capability up.
+///
+/// When the last capability to an object goes, the object goes with it, and what it cost returns to its account.
+/// Lend a capability as `&Cap<T>`; to keep one for good, or to hand it on as a number, use
+/// [`Cap::into_handle`].
+///
+/// ```no_run
+/// use libvas::{Rights, Segment, program};
+///
+/// let segment = Segment::new(program().account(), 0x1000)?;
+/// let for_reading = segment.derive(Rights::READ, 0)?;
+/// assert_eq!(for_reading.capability_info()?.object, segment.capability_info()?.object);
+/// # Ok::<(), libvas::Error>(())
+/// ```
+pub struct Cap<T: Object> {
+    handle: Handle,
+    object: PhantomData<fn() -> T>,
+}
+
+impl<T: Object> Cap<T> {
+    /// Takes over the capability that a handle names. The kernel checks handle and kind at each use, so a wrong
+    /// one costs errors, not safety.
+    pub const fn from_handle(handle: Handle) -> Cap<T> {
+        Cap { handle, object: PhantomData }
+    }
+
+    /// The handle, without the duty to give the capability up.
+    pub fn into_handle(self) -> Handle {
+        ManuallyDrop::new(self).handle
+    }
+
+    /// The handle, for system calls and for people.
+    pub const fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// Makes a child capability with the given rights, a subset of this one's, and a badge, in the same table.
+    ///
+    /// # Errors
+    /// `MissingRight` for a right this one lacks, `TableFull`, `BadHandle`.
+    pub fn derive(&self, rights: Rights, badge: u64) -> Result<Cap<T>, Error> {
+        let bits = perform(Call::CapabilityDerive { handle: self.handle, rights, badge })?;
+        Ok(Cap::from_handle(Handle::from_bits(bits)))
+    }
+
+    /// Makes a child capability in another table; returns its handle there, which means nothing here.
+    ///
+    /// # Errors
+    /// `MissingRight` (`GRANT` here, `INSERT` on the table, or a right this one lacks), `TableFull`,
+    /// `BadHandle`.
+    pub fn copy_into(&self, table: &Cap<CapTable>, rights: Rights, badge: u64) -> Result<Handle, Error> {
+        let call = Call::CapabilityCopy { handle: self.handle, table: table.handle, rights, badge };
+        Ok(Handle::from_bits(perform(call)?))
+    }
+
+    /// Gives the capability up and says whether that worked, which dropping it does not.
+    ///
+    /// # Errors
+    /// `BadHandle` if it was gone already.
+    pub fn delete(self) -> Result<(), Error> {
+        perform(Call::CapabilityDelete { handle: self.into_handle() }).map(|_| ())
+    }
+
+    /// What the kernel knows of this capability: kind, rights, badge, parent, and the object's name.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn capability_info(&self) -> Result<CapabilityInfo, Error> {
+        let handle = self.handle;
+        fill_in(|buffer| Call::CapabilityInfo { handle, buffer }).map(|(info, _)| info)
+    }
+
+    /// The rights that this capability carries.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn rights(&self) -> Result<Rights, Error> {
+        Ok(Rights::from_bits_truncate(self.capability_info()?.rights as u32))
+    }
+
+    /// Names the object, for people: at most 32 bytes. The kernel shows the name where it tells of the object.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`), `BadText` for a longer name, `WrongObject` for the machine.
+    pub fn set_name(&self, name: &str) -> Result<(), Error> {
+        let text = name.as_ptr().expose_provenance() as u64;
+        let call = Call::ObjectSetName { handle: self.handle, text, length_bytes: name.len() as u64 };
+        perform(call).map(|_| ())
+    }
+
+    /// The object's name; empty if it has none.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn name(&self) -> Result<Name, Error> {
+        let info = self.capability_info()?;
+        Ok(Name::from_words([info.name0, info.name1, info.name2, info.name3]))
+    }
+}
+
+impl<T: Object> Drop for Cap<T> {
+    /// Gives the capability up. A handle that is stale already is no error here: the capability is gone, as wanted.
+    fn drop(&mut self) {
+        let _ = perform(Call::CapabilityDelete { handle: self.handle });
+    }
+}
+
+impl<T: Object> fmt::Debug for Cap<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Cap<{:?}>({:#x})", T::KIND, self.handle.bits())
+    }
+}

@@ -1,0 +1,131 @@
+//! What spaces and subtrees share: mapping memory, and looking at what is mapped.
+
+use crate::call::{perform, perform_unchecked};
+use crate::capability::Object;
+use crate::{Cap, Segment, Space, Subtree};
+use core::ops::Range;
+use tessera_abi::layout::{MappingInfo, Words};
+use tessera_abi::{Call, Error, Rights};
+
+/// What memory can be mapped into: a [`Space`], or a [`Subtree`], where addresses count from its start and the first
+/// page stays free, to catch null pointers wherever it is attached.
+pub trait Mappable: Object {}
+
+impl Mappable for Space {}
+impl Mappable for Subtree {}
+
+impl<T: Mappable> Cap<T> {
+    /// Maps the offsets `range` of a segment at `address`; addresses and offsets are multiples of the page size.
+    /// It makes no difference whether threads run there: they see the memory at once.
+    ///
+    /// `rights` hold `READ`, and at most one of `WRITE` and `EXECUTE`. Large pages are used where address, offset
+    /// and memory allow.
+    ///
+    /// ```no_run
+    /// use libvas::{Rights, Segment, Space, program};
+    ///
+    /// let space = Space::new(program().account())?;
+    /// let segment = Segment::new(program().account(), 0x4000)?;
+    /// space.map(0x100_0000_0000, &segment, 0x1000..0x3000, Rights::READ_WRITE)?;
+    /// space.protect(0x100_0000_0000..0x100_0000_1000, Rights::READ)?;
+    /// space.unmap(0x100_0000_0000..0x100_0000_2000)?;
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `MissingRight` (`MAP` here, each of `rights` on the segment), `BadArgument` (no `READ`, or beyond the
+    /// segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`, `AccountExhausted`, `OutOfMemory`. The
+    /// target is unchanged then.
+    pub fn map(&self, address: u64, segment: &Cap<Segment>, range: Range<u64>, rights: Rights) -> Result<(), Error> {
+        let length_bytes = length_of(&range)?;
+        let (target, segment) = (self.handle(), segment.handle());
+        perform(Call::Map { target, segment, offset: range.start, address, length_bytes, rights }).map(|_| ())
+    }
+
+    /// Unmaps the addresses `range`, all of which must be mapped.
+    ///
+    /// # Errors
+    /// `MissingRight` (`MAP`), `Misaligned`, `BadAddress`, `NotMapped`; `AccountExhausted` or `OutOfMemory` if a
+    /// large page must be split.
+    pub fn unmap(&self, range: Range<u64>) -> Result<(), Error> {
+        let length_bytes = length_of(&range)?;
+        perform(Call::Unmap { target: self.handle(), address: range.start, length_bytes }).map(|_| ())
+    }
+
+    /// Changes what the mapped addresses `range` allow, never beyond what the segment's capability did.
+    ///
+    /// # Errors
+    /// As [`Cap::unmap`]; `MissingRight` for rights the segment's capability lacked, `BadArgument` (no `READ`),
+    /// `WriteExecute`.
+    pub fn protect(&self, range: Range<u64>, rights: Rights) -> Result<(), Error> {
+        let length_bytes = length_of(&range)?;
+        perform(Call::Protect { target: self.handle(), address: range.start, length_bytes, rights }).map(|_| ())
+    }
+
+    /// The mappings and attachments that end after the address `from`, in order. Needs `INSPECT`.
+    ///
+    /// ```no_run
+    /// for mapping in libvas::program().space().mappings(0) {
+    ///     let mapping = mapping?;
+    ///     assert!(mapping.length_bytes > 0);
+    /// }
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    pub fn mappings(&self, from: u64) -> Mappings<'_, T> {
+        Mappings { target: self, from, done: false }
+    }
+}
+
+/// The length of a range of addresses or offsets; an empty or inverted one is `BadAddress`.
+fn length_of(range: &Range<u64>) -> Result<u64, Error> {
+    range.end.checked_sub(range.start).filter(|length| *length > 0).ok_or(Error::BadAddress)
+}
+
+/// Iterator over mappings; each item is one mapping or the error that ended the listing.
+#[derive(Debug)]
+pub struct Mappings<'a, T: Mappable> {
+    target: &'a Cap<T>,
+    from: u64,
+    done: bool,
+}
+
+impl<T: Mappable> Mappings<'_, T> {
+    /// Asks for the next mapping alone: listing is for people, so one call each is fast enough.
+    fn ask(&mut self) -> Result<Option<MappingInfo>, Error> {
+        let mut words = [0; MappingInfo::COUNT];
+        let buffer = words.as_mut_ptr().expose_provenance() as u64;
+        let call = Call::MappingsList { target: self.target.handle(), from: self.from, buffer, capacity: 1 };
+        // SAFETY: the kernel writes `capacity` structures, one, to a buffer that is ours and has that length.
+        let count = unsafe { perform_unchecked(call) }?;
+        let mapping = MappingInfo::read(&words);
+        self.from = mapping.address.saturating_add(mapping.length_bytes);
+        Ok((count > 0).then_some(mapping))
+    }
+}
+
+impl<T: Mappable> Iterator for Mappings<'_, T> {
+    type Item = Result<MappingInfo, Error>;
+
+    fn next(&mut self) -> Option<Result<MappingInfo, Error>> {
+        if self.done {
+            return None;
+        }
+        let answer = self.ask().transpose();
+        self.done = !matches!(answer, Some(Ok(_)));
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::length_of;
+    use tessera_abi::Error;
+
+    #[test]
+    fn empty_and_inverted_ranges_are_refused() {
+        assert_eq!(length_of(&(4096..8192)), Ok(4096));
+        assert_eq!(length_of(&(4096..4096)), Err(Error::BadAddress));
+        let (start, end) = (8192, 4096);
+        assert_eq!(length_of(&(start..end)), Err(Error::BadAddress));
+    }
+}

@@ -1,0 +1,253 @@
+//! The system call itself: the only assembly on the user side.
+//!
+//! | | number | arguments | status, value | clobbered |
+//! |---|---|---|---|---|
+//! | x86_64, `syscall` | `rax` | `rdi rsi rdx r10 r8 r9` | `rax`, `rdx` | `rcx r11` and all of the arguments |
+//! | aarch64, `svc #0` | `x8` | `x0` to `x5` | `x0`, `x1` | `x0` to `x17` |
+//!
+//! On a host there is no kernel to trap into; a test can name a function that stands for it
+//! ([`set_host_kernel`]), so that the same program code calls kernel logic in one process.
+
+pub use machine::*;
+
+/// The number that an executable for this processor carries in its ELF header (`e_machine`).
+pub const ELF_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+
+/// How far below a multiple of 16 the stack pointer stands when a function begins, bytes.
+///
+/// System V ABI for x86_64, 3.2.2: the call instruction has just pushed a return address. On aarch64
+/// (AAPCS64, 6.4.5) it stands at the multiple.
+pub const STACK_ENTRY_BIAS_BYTES: u64 = if cfg!(target_arch = "x86_64") { 8 } else { 0 };
+
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod machine {
+    use core::arch::asm;
+
+    /// Makes a system call; returns status and value.
+    ///
+    /// # Safety
+    /// 1. Where the call fills in a buffer, the caller owns that memory and it may take any bytes.
+    /// 2. Where the call moves a thread (jump, start, fallback), the goal is code that may run there.
+    #[inline(always)]
+    pub unsafe fn call(number: u64, arguments: [u64; 6]) -> (u64, u64) {
+        let [a, b, c, d, e, f] = arguments;
+        let (status, value);
+        // SAFETY: the kernel changes the registers listed and what the caller's promise covers.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") number => status,
+                inlateout("rdi") a => _, inlateout("rsi") b => _, inlateout("rdx") c => value,
+                inlateout("r10") d => _, inlateout("r8") e => _, inlateout("r9") f => _,
+                lateout("rcx") _, lateout("r11") _,
+                options(nostack),
+            );
+        }
+        (status, value)
+    }
+
+    /// [`call`] with one argument at most: the fewest instructions, for the fast calls.
+    ///
+    /// # Safety
+    /// As [`call`].
+    #[inline(always)]
+    pub unsafe fn call_short(number: u64, argument: u64) -> (u64, u64) {
+        let (status, value);
+        // SAFETY: as in `call`; the kernel ignores argument registers beyond the call's arguments.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") number => status, inlateout("rdi") argument => _,
+                lateout("rdx") value,
+                lateout("rsi") _, lateout("r10") _, lateout("r8") _, lateout("r9") _,
+                lateout("rcx") _, lateout("r11") _,
+                options(nostack),
+            );
+        }
+        (status, value)
+    }
+
+    /// Reads the time-stamp counter: ticks, whose length the machine decides; it counts instructions when
+    /// QEMU runs with `-icount shift=0` and its clock divided to match.
+    #[inline(always)]
+    pub fn ticks() -> u64 {
+        let (low, high): (u64, u64);
+        // SAFETY: reading the counter changes two registers; the kernel leaves CR4.TSD clear.
+        unsafe { asm!("rdtsc", lateout("rax") low, lateout("rdx") high, options(nostack, nomem)) };
+        (high << 32) | low
+    }
+
+    /// Reads the 64-bit word that the thread pointer (FS base) points to.
+    ///
+    /// # Safety
+    /// The thread pointer was set to a readable word.
+    pub unsafe fn thread_pointer_word() -> u64 {
+        let word;
+        // SAFETY: one load, from where the caller promises that a word is.
+        unsafe { asm!("mov {}, fs:[0]", lateout(reg) word, options(nostack, readonly, preserves_flags)) };
+        word
+    }
+
+    /// Writes to the low halves of four vector registers, which compiled code on this target never uses.
+    pub fn set_vector_registers(values: [u64; 4]) {
+        let [a, b, c, d] = values;
+        // SAFETY: user programs are compiled for integer registers only, so nobody misses the old values.
+        unsafe {
+            asm!("movq xmm0, {}", "movq xmm1, {}", "movq xmm8, {}", "movq xmm15, {}",
+                in(reg) a, in(reg) b, in(reg) c, in(reg) d, options(nostack, nomem, preserves_flags));
+        }
+    }
+
+    /// Reads what [`set_vector_registers`] wrote, unless somebody changed it.
+    pub fn vector_registers() -> [u64; 4] {
+        let (a, b, c, d);
+        // SAFETY: reads registers only.
+        unsafe {
+            asm!("movq {}, xmm0", "movq {}, xmm1", "movq {}, xmm8", "movq {}, xmm15",
+                out(reg) a, out(reg) b, out(reg) c, out(reg) d, options(nostack, nomem, preserves_flags));
+        }
+        [a, b, c, d]
+    }
+}
+
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod machine {
+    use core::arch::asm;
+
+    /// Makes a system call; returns status and value.
+    ///
+    /// # Safety
+    /// 1. Where the call fills in a buffer, the caller owns that memory and it may take any bytes.
+    /// 2. Where the call moves a thread (jump, start, fallback), the goal is code that may run there.
+    #[inline(always)]
+    pub unsafe fn call(number: u64, arguments: [u64; 6]) -> (u64, u64) {
+        let [a, b, c, d, e, f] = arguments;
+        let (status, value);
+        // SAFETY: the kernel changes the registers listed and what the caller's promise covers.
+        unsafe {
+            asm!(
+                "svc #0",
+                inlateout("x8") number => _,
+                inlateout("x0") a => status, inlateout("x1") b => value, inlateout("x2") c => _,
+                inlateout("x3") d => _, inlateout("x4") e => _, inlateout("x5") f => _,
+                lateout("x6") _, lateout("x7") _, lateout("x9") _, lateout("x10") _, lateout("x11") _,
+                lateout("x12") _, lateout("x13") _, lateout("x14") _, lateout("x15") _,
+                lateout("x16") _, lateout("x17") _,
+                options(nostack),
+            );
+        }
+        (status, value)
+    }
+
+    /// [`call`] with one argument at most: the fewest instructions, for the fast calls.
+    ///
+    /// # Safety
+    /// As [`call`].
+    #[inline(always)]
+    pub unsafe fn call_short(number: u64, argument: u64) -> (u64, u64) {
+        let (status, value);
+        // SAFETY: as in `call`; the kernel ignores argument registers beyond the call's arguments.
+        unsafe {
+            asm!(
+                "svc #0",
+                inlateout("x8") number => _, inlateout("x0") argument => status, lateout("x1") value,
+                lateout("x2") _, lateout("x3") _, lateout("x4") _, lateout("x5") _, lateout("x6") _,
+                lateout("x7") _, lateout("x9") _, lateout("x10") _, lateout("x11") _, lateout("x12") _,
+                lateout("x13") _, lateout("x14") _, lateout("x15") _, lateout("x16") _, lateout("x17") _,
+                options(nostack),
+            );
+        }
+        (status, value)
+    }
+
+    /// Reads the virtual counter: ticks, whose length the machine decides; QEMU's counter runs at 1 GHz, so
+    /// it counts instructions when QEMU runs with `-icount shift=0`.
+    #[inline(always)]
+    pub fn ticks() -> u64 {
+        let ticks;
+        // SAFETY: reads a register; the kernel lets user code read it (CNTKCTL_EL1.EL0VCTEN).
+        unsafe { asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nostack, nomem, preserves_flags)) };
+        ticks
+    }
+
+    /// Reads the 64-bit word that the thread pointer (TPIDR_EL0) points to.
+    ///
+    /// # Safety
+    /// The thread pointer was set to a readable word.
+    pub unsafe fn thread_pointer_word() -> u64 {
+        let word;
+        // SAFETY: one load, from where the caller promises that a word is.
+        unsafe {
+            asm!("mrs {word}, tpidr_el0", "ldr {word}, [{word}]", word = out(reg) word,
+                options(nostack, readonly, preserves_flags));
+        }
+        word
+    }
+
+    /// Writes to the low halves of four vector registers, which compiled code on this target never uses.
+    pub fn set_vector_registers(values: [u64; 4]) {
+        let [a, b, c, d] = values;
+        // SAFETY: user programs are compiled for integer registers only, so nobody misses the old values.
+        unsafe {
+            asm!(".arch_extension fp", "fmov d0, {}", "fmov d1, {}", "fmov d16, {}", "fmov d31, {}",
+                ".arch_extension nofp",
+                in(reg) a, in(reg) b, in(reg) c, in(reg) d, options(nostack, nomem, preserves_flags));
+        }
+    }
+
+    /// Reads what [`set_vector_registers`] wrote, unless somebody changed it.
+    pub fn vector_registers() -> [u64; 4] {
+        let (a, b, c, d);
+        // SAFETY: reads registers only.
+        unsafe {
+            asm!(".arch_extension fp", "fmov {}, d0", "fmov {}, d1", "fmov {}, d16", "fmov {}, d31",
+                ".arch_extension nofp",
+                out(reg) a, out(reg) b, out(reg) c, out(reg) d, options(nostack, nomem, preserves_flags));
+        }
+        [a, b, c, d]
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod machine {
+    use std::cell::Cell;
+    use tessera_abi::Error;
+
+    /// A function that answers system calls on a host: number and argument words to status and value.
+    pub type HostKernel = fn(u64, [u64; 6]) -> (u64, u64);
+
+    std::thread_local! {
+        static HOST_KERNEL: Cell<Option<HostKernel>> = const { Cell::new(None) };
+    }
+
+    /// Names the function that answers this host thread's system calls; `None` answers all with `BadCall`.
+    pub fn set_host_kernel(kernel: Option<HostKernel>) {
+        HOST_KERNEL.set(kernel);
+    }
+
+    /// Makes a system call; returns status and value.
+    ///
+    /// # Safety
+    /// 1. Where the call fills in a buffer, the caller owns that memory and it may take any bytes.
+    /// 2. Where the call moves a thread (jump, start, fallback), the goal is code that may run there.
+    pub unsafe fn call(number: u64, arguments: [u64; 6]) -> (u64, u64) {
+        match HOST_KERNEL.get() {
+            Some(kernel) => kernel(number, arguments),
+            None => (Error::BadCall.status(), 0),
+        }
+    }
+
+    /// [`call`] with one argument at most.
+    ///
+    /// # Safety
+    /// As [`call`].
+    pub unsafe fn call_short(number: u64, argument: u64) -> (u64, u64) {
+        // SAFETY: the caller's promise is the same.
+        unsafe { call(number, [argument, 0, 0, 0, 0, 0]) }
+    }
+
+    /// A host offers no counter that means anything here: always 0.
+    pub fn ticks() -> u64 {
+        0
+    }
+}

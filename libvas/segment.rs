@@ -1,0 +1,97 @@
+//! Segments: memory that can be mapped.
+
+use crate::call::{fill_in, perform};
+use crate::{Account, Cap, program};
+use core::ops::Range;
+use tessera_abi::layout::SegmentInfo;
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
+
+/// Memory: zeroed when made, and mapped into any number of spaces and subtrees. It stays for as long as there is a
+/// capability to it or a mapping of it.
+#[derive(Debug)]
+pub enum Segment {}
+
+impl Segment {
+    /// Makes a segment of `length_bytes`, a multiple of the page size, and all its memory at once.
+    ///
+    /// ```no_run
+    /// use libvas::{Segment, program};
+    ///
+    /// let segment = Segment::new(program().account(), 0x2000)?;
+    /// segment.write(0x1000, b"second page")?;
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `MissingRight` (`CHARGE`), `BadArgument` for zero, `Misaligned`, `AccountExhausted`, `OutOfMemory`,
+    /// `TableFull`.
+    pub fn new(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
+        create(account, length_bytes, 0)
+    }
+
+    /// Like [`Segment::new`], but each page of memory is made when it is first touched.
+    ///
+    /// # Errors
+    /// As [`Segment::new`]. A later touch that the account cannot pay stops the touching thread.
+    pub fn new_lazy(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
+        create(account, length_bytes, 1)
+    }
+}
+
+fn create(account: &Cap<Account>, length_bytes: u64, flags: u64) -> Result<Cap<Segment>, Error> {
+    let bits = perform(Call::SegmentCreate { account: account.handle(), length_bytes, flags })?;
+    Ok(Cap::from_handle(Handle::from_bits(bits)))
+}
+
+impl Cap<Segment> {
+    /// Length, existing memory, number of mappings.
+    ///
+    /// # Errors
+    /// `MissingRight` (`READ` or `CONTROL`).
+    pub fn info(&self) -> Result<SegmentInfo, Error> {
+        let segment = self.handle();
+        fill_in(|buffer| Call::SegmentInfo { segment, buffer }).map(|(info, _)| info)
+    }
+
+    /// Copies bytes out of the segment, from `offset` on, through a short-lived [`crate::Window`].
+    ///
+    /// # Errors
+    /// `MissingRight` (`READ`), `BadArgument` beyond the segment, and what mapping can fail with.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let (range, skip) = pages_around(offset, bytes.len())?;
+        program().window(self, range, Rights::READ)?.read(skip, bytes)
+    }
+
+    /// Copies bytes into the segment, from `offset` on, through a short-lived [`crate::Window`].
+    ///
+    /// # Errors
+    /// `MissingRight` (`READ`, `WRITE`), `BadArgument` beyond the segment, and what mapping can fail with.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let (range, skip) = pages_around(offset, bytes.len())?;
+        program().window(self, range, Rights::READ_WRITE)?.write(skip, bytes)
+    }
+}
+
+/// The whole pages that hold `length_bytes` from `offset` on, and where in them the first byte lies.
+fn pages_around(offset: u64, length_bytes: usize) -> Result<(Range<u64>, u64), Error> {
+    let start = offset - offset % PAGE_BYTES;
+    let end = offset
+        .checked_add((length_bytes as u64).max(1))
+        .and_then(|end| end.checked_next_multiple_of(PAGE_BYTES))
+        .ok_or(Error::BadArgument)?;
+    Ok((start..end, offset - start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pages_around;
+    use tessera_abi::Error;
+
+    #[test]
+    fn pages_cover_the_bytes() {
+        assert_eq!(pages_around(0x1ffe, 4), Ok((0x1000..0x3000, 0xffe)));
+        assert_eq!(pages_around(0x2000, 0x1000), Ok((0x2000..0x3000, 0)));
+        assert_eq!(pages_around(0x2000, 0), Ok((0x2000..0x3000, 0)));
+        assert_eq!(pages_around(u64::MAX - 2, 8), Err(Error::BadArgument));
+    }
+}

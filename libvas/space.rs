@@ -1,0 +1,130 @@
+//! Address spaces as objects: made, entered, looked into.
+
+use crate::call::{fill_in, perform, perform_short, perform_unchecked};
+use crate::{Account, Cap, stack};
+use tessera_abi::layout::SpaceInfo;
+use tessera_abi::{Call, Error, Handle};
+
+/// An address space. It exists without threads, and every operation works whether or not one runs in it.
+///
+/// What a thread sees after a switch: everything in the program subtree stays (code, statics, heap, every
+/// thread's stack), so Rust values can be used and closures can run. Everything else is the new space's own:
+/// memory mapped elsewhere in the old space is gone or something else. [`crate::Place`] reaches it by value.
+#[derive(Debug)]
+pub enum Space {}
+
+impl Space {
+    /// Makes a bare space: empty, without the program, so that no closure can run in it. See
+    /// [`crate::Program::new_space`] for one that has the program.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CHARGE`), `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    pub fn new(account: &Cap<Account>) -> Result<Cap<Space>, Error> {
+        let bits = perform(Call::SpaceCreate { account: account.handle() })?;
+        Ok(Cap::from_handle(Handle::from_bits(bits)))
+    }
+}
+
+impl Cap<Space> {
+    /// Runs a closure inside the space and comes back.
+    ///
+    /// Closures may be nested; each returns to the space it came from. The capability by which the thread entered
+    /// that one must still exist then.
+    ///
+    /// ```no_run
+    /// let space = libvas::program().new_space()?;
+    /// let mut log = Vec::new();
+    /// let sum = space.enter(|| {
+    ///     log.push("inside"); // the heap is in the program subtree, and so is `log` itself
+    ///     2 + 2
+    /// })?;
+    /// assert_eq!((sum, log.len()), (4, 1));
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `MissingRight` (`SWITCH`), `NotShared` if the space lacks the program subtree; the closure has not run
+    /// then.
+    ///
+    /// # Panics
+    /// If the way back is gone: the closure gave up the capability to the space that it came from.
+    #[inline]
+    pub fn enter<R>(&self, body: impl FnOnce() -> R) -> Result<R, Error> {
+        let way_back = WayBack(self.switch()?);
+        let result = body();
+        drop(way_back);
+        Ok(result)
+    }
+
+    /// Switches the calling thread into the space; it goes on at the next instruction there.
+    ///
+    /// Returns the handle by which the thread had entered the space it left, or [`Handle::NONE`] if that is the
+    /// space that it started in. The bare operation, for measuring and for schedulers; [`Cap::enter`] is easier.
+    ///
+    /// # Errors
+    /// `MissingRight` (`SWITCH`), `NotShared`.
+    #[inline(always)]
+    pub fn switch(&self) -> Result<Handle, Error> {
+        perform_short(Call::SpaceSwitch { space: self.handle() }).map(Handle::from_bits)
+    }
+
+    /// Sends the calling thread to `instruction_pointer` in the space, with `stack_pointer` and, as the first two
+    /// function arguments, `argument` and the handle of the space it came from. Returns only if that was refused.
+    ///
+    /// # Errors
+    /// `MissingRight` (`SWITCH`), `BadAddress`.
+    ///
+    /// # Safety
+    /// 1. Code that may run there lies at `instruction_pointer`, and a stack of its own below `stack_pointer`.
+    /// 2. What the thread leaves behind on its old stack, borrowed values above all, is never relied on again, or
+    ///    the code there jumps back.
+    pub unsafe fn jump(&self, instruction_pointer: u64, stack_pointer: u64, argument: u64) -> Error {
+        let call = Call::SpaceJump { space: self.handle(), instruction_pointer, stack_pointer, argument };
+        // SAFETY: the caller's promise is the same.
+        unsafe { perform_unchecked(call) }.err().unwrap_or(Error::BadCall)
+    }
+
+    /// Table bytes, mapped bytes, tag, number of threads inside.
+    ///
+    /// # Errors
+    /// `MissingRight` (`INSPECT`).
+    pub fn info(&self) -> Result<SpaceInfo, Error> {
+        let space = self.handle();
+        fill_in(|buffer| Call::SpaceInfo { space, buffer }).map(|(info, _)| info)
+    }
+
+    /// Copies the space's memory from `address` on into `bytes`, whether or not a thread runs there.
+    ///
+    /// # Errors
+    /// `MissingRight` (`INSPECT`), `BadAddress` if it is not all readable there.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let buffer = bytes.as_mut_ptr().expose_provenance() as u64;
+        let call = Call::MemoryRead { space: self.handle(), address, buffer, length_bytes: bytes.len() as u64 };
+        // SAFETY: the kernel writes to `bytes` only, which is borrowed for that.
+        unsafe { perform_unchecked(call) }.map(|_| ())
+    }
+
+    /// Copies `bytes` into the space's memory from `address` on, whether or not a thread runs there.
+    ///
+    /// # Errors
+    /// `MissingRight` (`MAP`), `BadAddress` if it is not all writable there.
+    pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        let buffer = bytes.as_ptr().expose_provenance() as u64;
+        let call = Call::MemoryWrite { space: self.handle(), address, buffer, length_bytes: bytes.len() as u64 };
+        perform(call).map(|_| ())
+    }
+}
+
+/// Switches back when dropped, to the space that was entered by this handle.
+struct WayBack(Handle);
+
+impl Drop for WayBack {
+    #[inline]
+    fn drop(&mut self) {
+        let space = if self.0 == Handle::NONE { stack::home() } else { self.0 };
+        // Going on in the wrong space would let code see memory that is not its own: better to stop.
+        if let Err(error) = perform_short(Call::SpaceSwitch { space }) {
+            panic!("the way back from a space is gone: {error}");
+        }
+    }
+}

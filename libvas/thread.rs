@@ -1,0 +1,128 @@
+//! Threads: the kernel objects, and what a thread does about itself. [`spawn`] starts one on a closure.
+
+use crate::call::{fill_in, perform, perform_unchecked};
+use crate::{Account, Cap, CapTable, Space};
+use tessera_abi::layout::ThreadInfo;
+use tessera_abi::{Call, Error, Handle};
+
+pub use crate::clock::sleep;
+pub use crate::spawn::{Builder, JoinHandle, spawn, spawn_in};
+pub use tessera_abi::layout::ThreadState;
+
+/// A thread of execution.
+#[derive(Debug)]
+pub enum Thread {}
+
+impl Thread {
+    /// Makes a thread that has not started: it will use the handles of `table` and begin in `space`. Priority is
+    /// 0 to 31, at most the caller's own.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CHARGE`, `INSERT`, `SWITCH`), `BadArgument`, `AccountExhausted`, `OutOfMemory`,
+    /// `TableFull`.
+    pub fn new(
+        account: &Cap<Account>,
+        table: &Cap<CapTable>,
+        space: &Cap<Space>,
+        priority: u64,
+    ) -> Result<Cap<Thread>, Error> {
+        let (account, table, space) = (account.handle(), table.handle(), space.handle());
+        let bits = perform(Call::ThreadCreate { account, table, space, priority })?;
+        Ok(Cap::from_handle(Handle::from_bits(bits)))
+    }
+}
+
+impl Cap<Thread> {
+    /// Starts a new thread at `instruction_pointer` with `stack_pointer` and one function argument.
+    ///
+    /// # Errors
+    /// `MissingRight` (`REGISTERS`), `BadAddress`, `BadState` if it was started before.
+    ///
+    /// # Safety
+    /// If the space that it starts in holds this program: code that may run there lies at `instruction_pointer`,
+    /// and a stack that nobody else uses below `stack_pointer`, aligned as
+    /// [`crate::raw::STACK_ENTRY_BIAS_BYTES`] says.
+    pub unsafe fn start(&self, instruction_pointer: u64, stack_pointer: u64, argument: u64) -> Result<(), Error> {
+        let call = Call::ThreadStart { thread: self.handle(), instruction_pointer, stack_pointer, argument };
+        // SAFETY: the caller's promise is the same.
+        unsafe { perform_unchecked(call) }.map(|_| ())
+    }
+
+    /// Waits until the thread has ended; returns its exit code.
+    ///
+    /// # Errors
+    /// `MissingRight` (`WAIT`), `Deadlock` for the caller itself, `Faulted` if it stopped by a fault, `Gone` if it
+    /// was stopped or destroyed.
+    pub fn join(&self) -> Result<u64, Error> {
+        perform(Call::ThreadJoin { thread: self.handle() })
+    }
+
+    /// State, priority, space, last instruction pointer.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`).
+    pub fn info(&self) -> Result<ThreadInfo, Error> {
+        let thread = self.handle();
+        fill_in(|buffer| Call::ThreadInfo { thread, buffer }).map(|(info, _)| info)
+    }
+
+    /// Ends the thread wherever it is; joiners get `Gone`. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`).
+    pub fn stop(&self) -> Result<(), Error> {
+        perform(Call::ThreadStop { thread: self.handle() }).map(|_| ())
+    }
+
+    /// Sets the priority, 0 to 31, at most the caller's own; returns the old one.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`), `BadArgument`.
+    pub fn set_priority(&self, priority: u64) -> Result<u64, Error> {
+        perform(Call::ThreadSetPriority { thread: self.handle(), priority })
+    }
+}
+
+/// Ends the calling thread. Nothing on its stack is dropped.
+///
+/// # Panics
+/// On a host without a kernel, where nothing ends it.
+pub fn exit(code: u64) -> ! {
+    let refused = perform(Call::ThreadExit { code });
+    panic!("nothing ended the thread: {refused:?}");
+}
+
+/// Lets other threads of the same priority run first.
+pub fn yield_now() {
+    // The call has no errors.
+    let _ = perform(Call::YieldNow {});
+}
+
+/// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0). libvas itself leaves it alone.
+///
+/// # Errors
+/// `BadAddress` if it is no user address.
+pub fn set_pointer(value: u64) -> Result<(), Error> {
+    perform(Call::ThreadSetPointer { value }).map(|_| ())
+}
+
+/// Sets where the calling thread lands if its space is destroyed under it: `space`, at `instruction_pointer`, with
+/// `stack_pointer`, and a number of `FallbackReason` as first function argument.
+///
+/// # Errors
+/// `MissingRight` (`SWITCH`), `BadAddress`.
+///
+/// # Safety
+/// As for [`Cap::<Space>::jump`], at whatever moment the space goes.
+pub unsafe fn set_fallback(space: &Cap<Space>, instruction_pointer: u64, stack_pointer: u64) -> Result<(), Error> {
+    let call = Call::ThreadSetFallback { space: space.handle(), instruction_pointer, stack_pointer };
+    // SAFETY: the caller's promise is the same.
+    unsafe { perform_unchecked(call) }.map(|_| ())
+}
+
+/// Takes the calling thread's fallback away.
+pub fn clear_fallback() {
+    let call = Call::ThreadSetFallback { space: Handle::NONE, instruction_pointer: 0, stack_pointer: 0 };
+    // SAFETY: the null handle sends the thread nowhere. The call has no errors then.
+    let _ = unsafe { perform_unchecked(call) };
+}

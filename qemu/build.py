@@ -1,0 +1,128 @@
+"""Building: the kernel and the user programs by one cargo call for each architecture, the image tool by another."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import base, toolchain
+from .base import ROOT, TARGET, Failure, must_run, step
+
+IMAGE_SOURCES = ROOT / "qemu" / "image"
+IMAGE_TOOL = TARGET / "image" / "release" / "tessera-image"
+KERNEL, STUB, INIT = "tessera", "tessera-stub", "init"
+# The folders whose packages hold programs for the bare machine, by what they are for.
+PROGRAM_FOLDERS = {"user": "user", "tests/user": "conformance", "tests/boot": "boot", "tests/bench": "bench"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One user program: the name it has in the boot archive, its package, its source, and what it is for."""
+
+    name: str
+    package: str
+    source: Path
+    purpose: str
+
+
+@functools.lru_cache(maxsize=None)
+def workspace() -> list:
+    """The workspace's packages, as cargo describes them."""
+    words = [toolchain.cargo(), "metadata", "--no-deps", "--format-version", "1"]
+    text = must_run(words, "cargo cannot read the workspace", env=toolchain.host_env(), quiet=True)
+    start = text.index("{")
+    return json.loads(text[start:].splitlines()[0])["packages"]
+
+
+@functools.lru_cache(maxsize=None)
+def programs() -> dict:
+    """Every user program in the tree, by name."""
+    found = {}
+    for package in workspace():
+        folder = Path(package["manifest_path"]).parent.relative_to(ROOT).as_posix()
+        purpose = PROGRAM_FOLDERS.get(folder) or PROGRAM_FOLDERS.get(folder.rsplit("/", 1)[0])
+        if purpose is None:
+            continue
+        for target in package["targets"]:
+            if "bin" in target["kind"]:
+                program = Program(target["name"], package["name"], Path(target["src_path"]), purpose)
+                if program.name in found:
+                    raise Failure(f"two programs are called {program.name}: {found[program.name].source} and "
+                                  f"{program.source}")
+                found[program.name] = program
+    return dict(sorted(found.items()))
+
+
+def of_purpose(purpose: str) -> list:
+    """The names of the programs of one purpose, in order."""
+    return [name for name, program in programs().items() if program.purpose == purpose]
+
+
+def output(arch: str, profile: str, name: str) -> Path:
+    """Where cargo puts a binary."""
+    return TARGET / toolchain.TARGETS[arch] / profile / name
+
+
+def bare_arguments(arch: str) -> list:
+    """What any cargo command needs to work on code for this architecture's bare machine."""
+    return ["--target", toolchain.TARGETS[arch], *toolchain.BUILD_STD]
+
+
+def build(arch: str, profile: str, names: list) -> None:
+    """Builds the kernel, what boots it, and the named programs, with one cargo call."""
+    packages = {KERNEL, programs()[INIT].package if INIT in programs() else KERNEL}
+    if arch == "aarch64":
+        packages.add(STUB)
+    packages.update(programs()[name].package for name in names)
+    step(f"building for {arch} ({profile}): {', '.join(sorted(packages))}")
+    words = [toolchain.cargo(), "build", "--profile", profile, *bare_arguments(arch)]
+    for package in sorted(packages):
+        words += ["-p", package]
+    must_run(words, f"the build for {arch} failed", env=toolchain.bare_env())
+
+
+def stripped(arch: str, profile: str, name: str) -> Path:
+    """A binary without its symbols, for the machine to load faster; the symbols stay here for backtraces."""
+    source = output(arch, profile, name)
+    if not source.exists():
+        raise Failure(f"there is no {source.relative_to(ROOT)}; did the build leave it out?")
+    goal = source.parent / "stripped" / name
+    return _converted(source, goal, ["--strip-all"])
+
+
+def stub_image(profile: str) -> Path:
+    """The aarch64 boot stub as the flat image that `-kernel` takes."""
+    source = output("aarch64", profile, STUB)
+    return _converted(source, source.parent / "stub.img", ["-O", "binary"])
+
+
+def _converted(source: Path, goal: Path, options: list) -> Path:
+    if not goal.exists() or goal.stat().st_mtime_ns < source.stat().st_mtime_ns:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        must_run([toolchain.find_tool("llvm-objcopy"), *options, source, goal], f"could not convert {source}",
+                 quiet=True)
+    return goal
+
+
+def image_tool() -> Path:
+    """The host tool that makes disk images, built when it is missing or older than its sources."""
+    sources = [path for path in IMAGE_SOURCES.iterdir() if path.is_file()]
+    newest = max(path.stat().st_mtime for path in sources)
+    if IMAGE_TOOL.exists() and IMAGE_TOOL.stat().st_mtime >= newest:
+        return IMAGE_TOOL
+    step("building the disk image tool and the x86_64 boot loader (once)")
+    words = [toolchain.cargo(), "build", "--release", "--locked", "--manifest-path", IMAGE_SOURCES / "Cargo.toml",
+             "--target-dir", TARGET / "image"]
+    must_run(words, "the image tool did not build", env=toolchain.image_env())
+    IMAGE_TOOL.touch()
+    return IMAGE_TOOL
+
+
+def clean() -> int:
+    """Removes everything that was built or logged."""
+    if TARGET.exists():
+        step(f"removing {TARGET}")
+        base.must_run(["rm", "-rf", TARGET], f"could not remove {TARGET}")
+    return 0

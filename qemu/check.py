@@ -1,0 +1,67 @@
+"""The verb `check`: everything a change must satisfy besides the tests, here exactly as in CI."""
+
+from __future__ import annotations
+
+import time
+
+from . import base, build, setup, style, toolchain
+from .base import ARCHES, LOGS, ROOT, TARGET, say, step
+
+IMAGE_MANIFEST = ROOT / "qemu" / "image" / "Cargo.toml"
+DENY = ["--", "-D", "warnings"]
+
+
+def check_verb(_options) -> int:
+    """Runs every check, also after one has failed; returns 1 if any did."""
+    setup.need(("build", "check"))
+    say(f"using {toolchain.describe()}")
+    failed = [name for name, passed in _checks() if not passed]
+    for name in failed:
+        base.warn(f"check failed: {name}")
+    say("every check passed" if not failed else f"{len(failed)} checks failed")
+    return 1 if failed else 0
+
+
+def _checks():
+    """Does one check after the other, yielding (name, whether it passed)."""
+    step("rules of the house")
+    found = style.breaches()
+    for breach in found:
+        say(breach)
+    yield f"rules of the house ({len(found)} breaches)", not found
+    for name, words, env in _commands():
+        step(name)
+        began = time.monotonic()
+        passed = _passes(words, env, name)
+        say(f"    {'ok' if passed else 'FAILED'} ({time.monotonic() - began:.0f} s)")
+        yield name, passed
+
+
+def _commands():
+    cargo, host = toolchain.cargo(), toolchain.host_env()
+    yield "formatting", [cargo, "fmt", "--all", "--check"], host
+    yield "formatting of the image tool", [cargo, "fmt", "--manifest-path", IMAGE_MANIFEST, "--check"], host
+    yield "lints on the host", [cargo, "clippy", "--all-targets", *DENY], host
+    for arch in ARCHES:
+        # The profile of the tests, so that the standard library they built serves here as well.
+        words = [cargo, "clippy", "--profile", "checked", *build.bare_arguments(arch), "--workspace",
+                 *_excluded(arch), *DENY]
+        yield f"lints on {arch}", words, toolchain.bare_env()
+    image = [cargo, "clippy", "--release", "--manifest-path", IMAGE_MANIFEST, "--target-dir", TARGET / "image", *DENY]
+    yield "lints of the image tool", image, toolchain.image_env()
+
+
+def _excluded(arch: str) -> list:
+    """The members that are not for this bare machine."""
+    names = ["host-tests"] + ([build.STUB] if arch != "aarch64" else [])
+    present = {package["name"] for package in build.workspace()}
+    return [word for name in names if name in present for word in ("--exclude", name)]
+
+
+def _passes(words: list, env: dict, name: str) -> bool:
+    log = LOGS / f"check-{name.replace(' ', '-')}.log"
+    code, output = base.run(words, env, quiet=True, log=log, ticker=name)
+    if code != 0:
+        say("\n".join(output.splitlines()[-80:]))
+        say(f"    the whole output: {log.relative_to(ROOT)}")
+    return code == 0

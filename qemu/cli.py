@@ -1,0 +1,160 @@
+"""The command line: verbs, their options, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import base, bench, build, check, new, run, setup, suites
+from .base import ARCHES, EXIT_USAGE, Failure
+
+HELP = """usage: ./x.py VERB [options]
+
+Use it:
+  run [PROGRAM]   build, boot, run a user program, and end with its exit code
+  new NAME        make a user program in user/NAME from a template
+  bench [NAME]    count instructions and compare with the budgets
+
+Work on it:
+  test [FILTER]   all tests: host, boot, user conformance
+  check           formatting, lints and the rules of the house
+  build           compile the kernel and every program
+  gdb [PROGRAM]   attach a debugger to a waiting `./x.py run --gdb`
+
+The machine:
+  setup           install what is missing (the other verbs do it by themselves)
+  doctor          say what is there and what is missing; changes nothing
+  clean           remove everything that was built
+
+`./x.py VERB --help` shows a verb's options. Start with `./x.py run`."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str):
+        raise Failure(f"{message} (see ./x.py {self.prog.split()[-1]} --help)", EXIT_USAGE)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
+
+
+def _parser(verb: str, text: str) -> _Parser:
+    parser = _Parser(prog=f"./x.py {verb}", description=text, allow_abbrev=False)
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every command that is run")
+    return parser
+
+
+def _add_arch(parser: _Parser, default: str | None) -> None:
+    told = f"default {default}" if default else "default both"
+    parser.add_argument("--arch", choices=ARCHES, default=default, help=f"the architecture ({told})")
+
+
+def _run_parser() -> _Parser:
+    parser = _parser("run", "Boots Tessera and runs PROGRAM. Ends with its exit code; 101 is a kernel panic, 102 a "
+                     "machine that stopped by itself, 124 a timeout.")
+    parser.add_argument("program", nargs="?", default="tour", help="a folder under user/ or a test (default tour)")
+    parser.add_argument("arguments", nargs="*", help="arguments for the program; after -- they may begin with a dash")
+    _add_arch(parser, "x86_64")
+    parser.add_argument("--smp", type=_count, default=1, metavar="N", help="CPUs (default 1)")
+    parser.add_argument("--memory", type=_count, default=512, metavar="MIB", help="MiB of memory (default 512)")
+    parser.add_argument("--boot", choices=("bios", "uefi", "limine", "stub"),
+                        help="how to boot: x86_64 has bios (default), uefi, limine; aarch64 has stub (default), limine")
+    parser.add_argument("--limine-dir", metavar="DIR", help="the folder with Limine's BOOTX64.EFI and BOOTAA64.EFI")
+    parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg", help="emulate (default), or use the host CPU")
+    parser.add_argument("--icount", action="store_true", help="one instruction is one nanosecond; repeatable")
+    parser.add_argument("--gdb", action="store_true", help="wait for ./x.py gdb before the first instruction")
+    parser.add_argument("--timeout", type=_count, default=120, metavar="S",
+                        help="seconds until it is ended (default 120)")
+    parser.add_argument("--profile", choices=("release", "checked"), default="release",
+                        help="checked: debug assertions on (default release)")
+    parser.add_argument("--options", default="", metavar="WORDS", help="kernel options, such as tags=off")
+    return parser
+
+
+def _test_parser() -> _Parser:
+    parser = _parser("test", "Runs the tests, two boots at a time. The last line says how many passed and failed.")
+    parser.add_argument("filter", nargs="?", default="", help="only tests whose name holds this text")
+    _add_arch(parser, None)
+    parser.add_argument("--host", action="store_true", help="only the tests that need no emulator")
+    parser.add_argument("--list", action="store_true", help="print the tests instead of running them")
+    parser.add_argument("--smp", type=_count, metavar="N", help="CPUs for every boot (default: what the test asks for)")
+    return parser
+
+
+def _bench_parser() -> _Parser:
+    parser = _parser("bench", "Counts instructions in the emulator, the same in every run, and compares them with "
+                     "the budgets in tests/bench/budgets.json. Ends with 1 when one is exceeded.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
+    _add_arch(parser, None)
+    parser.add_argument("--smp", type=_count, default=1, metavar="N", help="CPUs (default 1)")
+    parser.add_argument("--json", metavar="FILE", help="write the results there; needs --arch")
+    return parser
+
+
+def _build_parser() -> _Parser:
+    parser = _parser("build", "Compiles the kernel and every user program.")
+    _add_arch(parser, None)
+    parser.add_argument("--profile", choices=("release", "checked"), default="release", help="default release")
+    return parser
+
+
+def _gdb_parser() -> _Parser:
+    parser = _parser("gdb", "Attaches gdb, with symbols, to a machine started by ./x.py run --gdb in another terminal.")
+    parser.add_argument("program", nargs="?", help="also load this user program's symbols")
+    _add_arch(parser, "x86_64")
+    return parser
+
+
+def _new_parser() -> _Parser:
+    parser = _parser("new", "Makes user/NAME from a template; ./x.py run NAME builds and boots it.")
+    parser.add_argument("name", help="lower-case letters, digits and dashes")
+    return parser
+
+
+VERBS = {
+    "setup": (lambda: _parser("setup", "Installs what is missing."), lambda _: setup.setup()),
+    "doctor": (lambda: _parser("doctor", "Says what is there and what is missing."), lambda _: setup.doctor()),
+    "build": (_build_parser, run.build_verb),
+    "run": (_run_parser, run.run_verb),
+    "test": (_test_parser, suites.test_verb),
+    "check": (lambda: _parser("check", "Formatting, lints and the rules of the house, as in CI."), check.check_verb),
+    "bench": (_bench_parser, bench.bench_verb),
+    "new": (_new_parser, new.new_verb),
+    "gdb": (_gdb_parser, run.gdb_verb),
+    "clean": (lambda: _parser("clean", "Removes everything that was built."), lambda _: build.clean()),
+}
+
+
+def _parse(verb: str, words: list) -> argparse.Namespace:
+    parser = VERBS[verb][0]()
+    after = []
+    if "--" in words:
+        words, after = words[:words.index("--")], words[words.index("--") + 1:]
+    options = parser.parse_intermixed_args(words)
+    if after:
+        if not hasattr(options, "arguments"):
+            raise Failure(f"{verb} takes no arguments after --", EXIT_USAGE)
+        options.arguments += after
+    return options
+
+
+def main(words: list) -> int:
+    """Does what the command line says; returns the exit code."""
+    base.end_everything_on_exit()
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0 if words else EXIT_USAGE
+    try:
+        if words[0] not in VERBS:
+            raise Failure(f"there is no verb {words[0]!r} (see ./x.py --help)", EXIT_USAGE)
+        options = _parse(words[0], words[1:])
+        base.verbose = options.verbose
+        return VERBS[words[0]][1](options)
+    except Failure as failure:
+        base.warn(str(failure))
+        return failure.code
+    except BrokenPipeError:
+        return 1

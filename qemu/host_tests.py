@@ -1,0 +1,98 @@
+"""The tests that need no emulator: cargo's, over the workspace's default members."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Callable
+
+from . import base, toolchain
+from .base import LOGS, Failure
+
+RUNNING = re.compile(r"^\s*Running .*[/\\]([A-Za-z0-9_]+)-[0-9a-f]+\)")
+DOC_TESTS = re.compile(r"^\s*Doc-tests (\S+)")
+VERDICT = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)\b")
+SUMMARY = re.compile(r"^test result: \S+ (\d+) passed; (\d+) failed")
+LISTED = re.compile(r"^(.+): test$")
+
+
+def listed() -> list:
+    """Compiles the host tests and returns their names, each as `crate::test`."""
+    words = [toolchain.cargo(), "test", "--", "--list"]
+    code, output = base.run(words, toolchain.host_env(), quiet=True, log=LOGS / "host-list.log",
+                            ticker="compiling the host tests")
+    if code != 0:
+        raise Failure("\n".join(output.splitlines()[-40:]) + "\nx.py: the host tests do not compile")
+    names, crate = [], ""
+    for line in output.splitlines():
+        crate = _crate(line) or crate
+        found = LISTED.match(line)
+        if found:
+            names.append(f"{crate}::{found.group(1)}")
+    return names
+
+
+def _crate(line: str) -> str | None:
+    found = RUNNING.match(line) or DOC_TESTS.match(line)
+    return found.group(1) if found else None
+
+
+def run(only: list | None, report: Callable[[str, str, str], None]) -> None:
+    """Runs the host tests, all or `only` those named; `report` gets (name, verdict, reason) of each."""
+    words = [toolchain.cargo(), "test", "--no-fail-fast"]
+    if only is not None:
+        words += ["--", "--exact", *dict.fromkeys(name.split("::", 1)[1] for name in only)]
+    log = LOGS / "host.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = base.start(words, toolchain.host_env(), cwd=base.ROOT, stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    reader = _Reader(only, report)
+    try:
+        with open(log, "w", encoding="utf-8") as log_file:
+            for line in process.stdout:
+                log_file.write(line)
+                reader.line(line.rstrip("\n"))
+        code = process.wait()
+    finally:
+        base.end(process)
+    reader.finish(code, log)
+
+
+class _Reader:
+    """Follows cargo's output, and checks its own count against the summaries."""
+
+    def __init__(self, only: list | None, report: Callable[[str, str, str], None]):
+        self.only, self.report = only, report
+        self.crate = ""
+        self.seen = {"ok": 0, "FAILED": 0}
+        self.summed = {"ok": 0, "FAILED": 0}
+        self.tail: list = []
+
+    def line(self, text: str) -> None:
+        """Takes in one line."""
+        self.tail = self.tail[-200:] + [text]
+        self.crate = _crate(text) or self.crate
+        if text.lstrip().startswith(("Compiling", "Running", "Doc-tests", "error", "warning")):
+            base.say(text)
+        verdict, summary = VERDICT.match(text), SUMMARY.match(text)
+        if verdict:
+            name, word = f"{self.crate}::{verdict.group(1)}", verdict.group(2)
+            if word in self.seen:
+                self.seen[word] += 1
+            if self.only is None or name in self.only:
+                self.report(name, "skipped" if word == "ignored" else word, "")
+        elif summary:
+            self.summed["ok"] += int(summary.group(1))
+            self.summed["FAILED"] += int(summary.group(2))
+
+    def finish(self, code: int, log) -> None:
+        """Reports what the single verdicts could not."""
+        if self.seen["FAILED"] or code != 0:
+            begin = next((i for i, text in enumerate(self.tail) if text == "failures:"), max(0, len(self.tail) - 60))
+            base.say("\n".join(self.tail[begin:]))
+        # A test that prints on the verdict's line hides its verdict from us, but not from the summary.
+        for word in ("ok", "FAILED"):
+            for _ in range(self.summed[word] - self.seen[word] if self.only is None else 0):
+                self.report("(a test whose output hides its name)", word, f"see {log}")
+        if code != 0 and not self.summed["FAILED"]:
+            self.report("cargo test", "FAILED", f"it ended with exit code {code}; see {log}")

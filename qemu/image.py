@@ -1,0 +1,60 @@
+"""What a machine starts from: the boot archive, and the disk image that some ways of booting want around it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+from . import build
+from .base import Failure, must_run
+
+LIMINE_CONF = """timeout: 0
+serial: yes
+
+/Tessera
+    protocol: limine
+    kernel_path: boot():/kernel
+    path: boot():/kernel
+    module_path: boot():/archive.tar
+"""
+LIMINE_LOADERS = {"x86_64": "BOOTX64.EFI", "aarch64": "BOOTAA64.EFI"}
+
+
+def write_archive(path: Path, arch: str, profile: str, cmdline: str, names: list, with_kernel: bool) -> None:
+    """Writes the boot archive: `cmdline`, then the programs; with the kernel first where the stub looks for it."""
+    members = [("cmdline", cmdline.encode() + b"\n")]
+    if with_kernel:
+        members.insert(0, ("kernel", build.stripped(arch, profile, build.KERNEL).read_bytes()))
+    for name in dict.fromkeys([build.INIT, *names]):
+        members.append((name, build.stripped(arch, profile, name).read_bytes()))
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, data in members:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o755
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def write_disk(folder: Path, arch: str, profile: str, boot: str, archive: Path, limine_dir: str | None) -> Path:
+    """Writes the disk image for one boot into `folder`."""
+    tool, kernel, disk = build.image_tool(), build.stripped(arch, profile, build.KERNEL), folder / "disk.img"
+    if boot in ("bios", "uefi"):
+        words = [tool, boot, kernel, archive, disk]
+    else:
+        configuration = folder / "limine.conf"
+        configuration.write_text(LIMINE_CONF)
+        loader = limine_loader(arch, limine_dir)
+        words = [tool, "fat", disk, f"EFI/BOOT/{loader.name}={loader}", f"limine.conf={configuration}",
+                 f"kernel={kernel}", f"archive.tar={archive}"]
+    must_run(words, "the disk image could not be made", quiet=True)
+    return disk
+
+
+def limine_loader(arch: str, limine_dir: str | None) -> Path:
+    """The loader's file in the folder the user named."""
+    if not limine_dir:
+        raise Failure("--boot limine needs --limine-dir DIR, the folder with Limine's " + LIMINE_LOADERS[arch], 2)
+    loader = Path(limine_dir) / LIMINE_LOADERS[arch]
+    if not loader.is_file():
+        raise Failure(f"{limine_dir} holds no {LIMINE_LOADERS[arch]}", 2)
+    return loader

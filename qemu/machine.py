@@ -1,0 +1,97 @@
+"""The virtual machines: the QEMU command line for each architecture and way of booting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import build, image
+from .base import Failure
+
+BOOTS = {"x86_64": ("bios", "uefi", "limine"), "aarch64": ("stub", "limine")}
+FIRMWARE = {
+    "x86_64": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    "aarch64": ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+}
+COMMON = ["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]
+# One instruction of the guest is one nanosecond of its time, and the host's clock plays no part.
+ICOUNT = ["-icount", "shift=0,sleep=off"]
+GDB_PORT = 1234
+
+
+@dataclass
+class Machine:
+    """What a machine is made of; the defaults are those of `./x.py run`."""
+
+    arch: str = "x86_64"
+    smp: int = 1
+    memory_mib: int = 512
+    boot: str | None = None
+    limine_dir: str | None = None
+    accel: str = "tcg"
+    icount: bool = False
+    gdb: bool = False
+
+    def check(self) -> None:
+        """Refuses what cannot work together, and fills in the way of booting."""
+        self.boot = self.boot or BOOTS[self.arch][0]
+        if self.boot not in BOOTS[self.arch]:
+            raise Failure(f"--boot {self.boot} is not for {self.arch}, which has: {', '.join(BOOTS[self.arch])}", 2)
+        if self.boot == "limine":
+            image.limine_loader(self.arch, self.limine_dir)
+        if self.icount and self.accel == "kvm":
+            raise Failure("--icount counts emulated instructions; it does not go with --accel kvm", 2)
+        if self.accel == "kvm" and self.arch != "x86_64":
+            raise Failure("--accel kvm needs a guest of the host's architecture", 2)
+        if self.accel == "kvm" and not Path("/dev/kvm").exists():
+            raise Failure("--accel kvm: this machine has no /dev/kvm", 2)
+
+    def needs_firmware(self) -> bool:
+        """Whether this way of booting goes through UEFI."""
+        return self.boot in ("uefi", "limine")
+
+    def needs_disk(self) -> bool:
+        """Whether this way of booting reads a disk image."""
+        return self.boot != "stub"
+
+
+def command(machine: Machine, profile: str, archive: Path, disk: Path | None) -> list:
+    """The whole QEMU command line."""
+    words = [f"qemu-system-{machine.arch}", *COMMON, "-m", machine.memory_mib, "-smp", machine.smp,
+             "-accel", machine.accel]
+    words += _x86_64(machine) if machine.arch == "x86_64" else _aarch64(machine)
+    if machine.boot == "stub":
+        words += ["-kernel", build.stub_image(profile), "-initrd", archive]
+    if machine.needs_firmware():
+        words += _firmware(machine.arch)
+    if disk:
+        device = "virtio-blk-device" if machine.arch == "aarch64" else "virtio-blk-pci"
+        words += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file={disk}", "-device", f"{device},drive=disk"]
+    if machine.icount:
+        words += ICOUNT
+    if machine.gdb:
+        words += ["-gdb", f"tcp:127.0.0.1:{GDB_PORT}", "-S"]
+    return [str(word) for word in words]
+
+
+def _x86_64(machine: Machine) -> list:
+    # Five-level tables are off: the kernel's are four-level, as its loaders hand them over.
+    # The boot loader wants a screen to set up, though nobody looks at it.
+    # Under KVM, a host that is a guest itself cannot always grant the register that lists hardware flaws.
+    cpu = "max,la57=off" + (",arch-capabilities=off" if machine.accel == "kvm" else "")
+    return ["-M", "q35", "-cpu", cpu, "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+            "-device", "VGA"]
+
+
+def _aarch64(machine: Machine) -> list:
+    # Under icount the counter's frequency is that of the instructions, and the CPU is a fixed model.
+    cpu = "cortex-a72,cntfrq=1000000000" if machine.icount else "max"
+    board = "virt,gic-version=3" + (",acpi=off" if machine.needs_firmware() else "")
+    screen = ["-device", "ramfb"] if machine.needs_firmware() else []
+    return ["-M", board, "-cpu", cpu, "-semihosting-config", "enable=on,target=native", *screen]
+
+
+def _firmware(arch: str) -> list:
+    code, variables = FIRMWARE[arch]
+    return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
+            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={variables}"]

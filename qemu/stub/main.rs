@@ -1,0 +1,104 @@
+//! The aarch64 boot stub: starts as a Linux Image, enters the kernel the Limine way. `README.md` tells more.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
+mod load;
+#[cfg(target_os = "none")]
+mod memory;
+#[cfg(target_os = "none")]
+mod respond;
+#[cfg(target_os = "none")]
+mod start;
+
+/// On a host there is nothing to boot; this lets the whole workspace be checked there.
+#[cfg(not(target_os = "none"))]
+fn main() {}
+
+#[cfg(target_os = "none")]
+mod steps {
+    use core::panic::PanicInfo;
+
+    use fdt::Fdt;
+    use tar_no_std::TarArchiveRef;
+
+    use crate::memory::{self, Kind, Layout, Span};
+    use crate::{console, load, respond, start};
+
+    /// Where the direct map of physical memory begins, as with Limine.
+    pub(crate) const DIRECT_MAP: u64 = 0xffff_0000_0000_0000;
+
+    /// What went wrong, for people.
+    pub(crate) type Failure = &'static str;
+
+    /// Called by the start code, at EL1, with all of RAM mapped at its own address and in the direct map.
+    pub(crate) extern "C" fn run(device_tree: u64) -> ! {
+        let failure = match boot(device_tree) {
+            Err(failure) => failure,
+            Ok(entry) => start::enter_kernel(entry),
+        };
+        console::fail(format_args!("{failure}"))
+    }
+
+    /// Makes everything ready for the kernel; returns its entry point.
+    fn boot(device_tree: u64) -> Result<u64, Failure> {
+        // SAFETY: the Linux boot protocol puts the tree's physical address into x0, and it is mapped there.
+        let tree = unsafe { Fdt::from_ptr(device_tree as *const u8) };
+        let tree = tree.map_err(|_| "x0 does not point to a device tree")?;
+        console::find(&tree);
+        let archive = archive_of(&tree)?;
+        let mut layout = Layout::new(&tree)?;
+        layout.reserve(start::own_image(), Kind::Loader)?;
+        layout.reserve(Span::new(device_tree, tree.total_size() as u64), Kind::Loader)?;
+        layout.reserve(archive, Kind::KernelOrModule)?;
+        let file = member(archive, "kernel")?;
+        let kernel = load::Kernel::read(file)?;
+        let place = layout.find_room(kernel.length_bytes())?;
+        layout.reserve(place, Kind::KernelOrModule)?;
+        let image = kernel.load(place)?;
+        respond::answer(
+            image,
+            &respond::Facts {
+                layout: &layout,
+                archive,
+                device_tree,
+                kernel_virtual: kernel.first_address(),
+                kernel_physical: place.start,
+            },
+        )?;
+        start::limit_direct_map(layout.memory_end());
+        Ok(kernel.entry())
+    }
+
+    /// Where QEMU put the boot archive.
+    fn archive_of(tree: &Fdt<'_>) -> Result<Span, Failure> {
+        let chosen = tree.find_node("/chosen").ok_or("the device tree has no /chosen")?;
+        let address = |name| {
+            let bytes = chosen.property(name)?.value;
+            bytes.iter().try_fold(0u64, |sum, byte| sum.checked_mul(256)?.checked_add(u64::from(*byte)))
+        };
+        let start = address("linux,initrd-start").ok_or("there is no boot archive (QEMU: -initrd FILE)")?;
+        let end = address("linux,initrd-end").ok_or("the boot archive has no end")?;
+        if !start.is_multiple_of(memory::PAGE_BYTES) {
+            return Err("the boot archive does not begin on a page boundary");
+        }
+        Ok(Span::new(start, end.saturating_sub(start)))
+    }
+
+    /// A member of the boot archive.
+    fn member(archive: Span, name: &str) -> Result<&'static [u8], Failure> {
+        // SAFETY: QEMU put the archive there; nobody writes to it while the stub runs.
+        let bytes = unsafe { core::slice::from_raw_parts(archive.start as *const u8, archive.length_bytes as usize) };
+        let archive = TarArchiveRef::new(bytes).map_err(|_| "the boot archive is not a tar file")?;
+        let mut members = archive.entries();
+        let found = members.find(|entry| entry.filename().as_str() == Ok(name));
+        found.map(|entry| entry.data()).ok_or("the boot archive has no member `kernel`")
+    }
+
+    #[panic_handler]
+    fn panic(info: &PanicInfo<'_>) -> ! {
+        console::fail(format_args!("{info}"))
+    }
+}

@@ -1,0 +1,250 @@
+"""The verb `test`: host tests, then boot tests and conformance programs, two machines at a time."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import build, host_tests, setup, toolchain
+from .base import EXIT_USAGE, ROOT, Failure, is_arch_list, say, step
+from .boot import Job, Outcome, boot
+from .directives import BootTest, claims_in, read_boot_test
+from .machine import Machine
+
+PROFILE = "checked"
+JOBS = 2
+CONFORMANCE_TIMEOUT_S = 300.0
+CLAIM_LINE = re.compile(r"^test (\S+)::(\S+) \.\.\. (ok|FAILED|skipped)(?:: (.*))?$")
+SUITE_LINE = re.compile(r"^suite (\S+): (\d+) passed, (\d+) failed, (\d+) skipped")
+
+
+class Report:
+    """Counts verdicts and prints each as it comes."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures: list = []
+        self._lock = threading.Lock()
+
+    def add(self, name: str, verdict: str, reason: str = "", seconds: float | None = None) -> None:
+        """Takes in the verdict of one test: ok, FAILED or skipped."""
+        with self._lock:
+            if verdict == "ok":
+                self.passed += 1
+            elif verdict == "skipped":
+                self.skipped += 1
+            else:
+                self.failed += 1
+                self.failures.append(f"{name}: {reason}" if reason else name)
+        time_text = f" ({seconds:.1f} s)" if seconds is not None else ""
+        say(f"  {verdict:7} {name}{time_text}{': ' + reason if reason else ''}")
+
+    def finish(self) -> int:
+        """Prints the failures again and the last line; returns the exit code."""
+        if self.failures:
+            say("\nfailed:")
+            for text in self.failures:
+                say(f"  {text}")
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        say(f"{self.passed} passed, {self.failed} failed{skipped}")
+        return 1 if self.failed or not self.passed else 0
+
+
+@dataclass
+class Boots:
+    """What is to be booted for one architecture."""
+
+    arch: str
+    tests: list
+    conformance: list
+
+    def programs(self) -> list:
+        """The names of the programs that must be built."""
+        return [test.name for test in self.tests] + [e for test in self.tests for e in test.extra] + self.conformance
+
+
+def plan(arch: str, wanted: str) -> Boots:
+    """Chooses the boots whose tests match the filter."""
+    tests = [test for test in boot_tests() if arch in test.arches and wanted in boot_name(arch, test)]
+    programs = [name for name in build.of_purpose("conformance")
+                if not wanted or any(wanted in claim for claim in conformance_names(arch, name))]
+    return Boots(arch, tests, programs)
+
+
+def boot_tests() -> list:
+    """Every boot test there is."""
+    return [read_boot_test(name, build.programs()[name].source) for name in build.of_purpose("boot")]
+
+
+def boot_name(arch: str, test: BootTest) -> str:
+    """How a boot test is called in reports, and what a filter is matched with."""
+    return f"boot {arch} {test.name}"
+
+
+def conformance_names(arch: str, program: str) -> list:
+    """The same for the claims of a conformance program."""
+    return [f"user {arch} {program}::{claim}" for claim in claims_in(build.programs()[program].source)]
+
+
+def test_verb(options) -> int:
+    """Runs or lists the tests."""
+    began = time.monotonic()
+    setup.need(("build",) if options.host or options.list else ("build", "qemu"))
+    plans = [] if options.host else [plan(arch, options.filter) for arch in is_arch_list(options.arch)]
+    host = None
+    if options.filter or options.list:
+        host = [] if options.arch and not options.host else host_tests.listed()
+        host = [name for name in host if options.filter in f"host {name}"]
+        if not host and not any(entry.programs() for entry in plans):
+            raise Failure(f"no test matches {options.filter!r} (see ./x.py test --list)", EXIT_USAGE)
+    if options.list:
+        return list_tests(host, plans, options.filter)
+    say(f"using {toolchain.describe()}")
+    report = Report()
+    if (host or host is None) and (options.host or not options.arch):
+        step("host tests")
+        host_tests.run(host, lambda name, verdict, reason: report.add(f"host {name}", verdict, reason))
+    for entry in plans:
+        if entry.programs():
+            build_for(entry, report)
+    run_boots(plans, options, report)
+    say(f"took {time.monotonic() - began:.0f} s")
+    return report.finish()
+
+
+def list_tests(host: list, plans: list, wanted: str) -> int:
+    """Prints the names of the tests, with the claim of each boot test."""
+    for name in host:
+        say(f"host {name}")
+    for entry in plans:
+        for test in entry.tests:
+            say(f"{boot_name(entry.arch, test)}: {test.claim}")
+        for program in entry.conformance:
+            for name in conformance_names(entry.arch, program):
+                if wanted in name:
+                    say(name)
+    return 0
+
+
+def build_for(entry: Boots, report: Report) -> None:
+    """Builds what one architecture's boots need. A build that fails is a failed test, and nothing is booted."""
+    try:
+        build.build(entry.arch, PROFILE, entry.programs())
+        if entry.arch == "x86_64":
+            build.image_tool()
+    except Failure as failure:
+        report.add(f"build {entry.arch}", "FAILED", str(failure).splitlines()[-1])
+        entry.tests, entry.conformance = [], []
+
+
+def run_boots(plans: list, options, report: Report) -> None:
+    """Does every boot, the long ones first."""
+    with ThreadPoolExecutor(JOBS) as pool:
+        waiting = []
+        for entry in plans:
+            if entry.conformance:
+                waiting.append(pool.submit(_conformance, entry, options, report))
+        for entry in plans:
+            waiting += [pool.submit(_boot_test, entry.arch, test, options, report) for test in entry.tests]
+        if waiting:
+            step(f"{len(waiting)} boots, {JOBS} at a time")
+        for done in as_completed(waiting):
+            done.result()
+
+
+def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:
+    machine = Machine(arch, options.smp or test.smp, test.memory_mib)
+    job = Job(f"test-{arch}-{test.name}", machine, PROFILE, [test.name], test.args, test.extra, test.options,
+              test.timeout_s)
+    name = boot_name(arch, test)
+    try:
+        outcome = boot(job, lambda _line: None)
+    except Failure as failure:
+        report.add(name, "FAILED", str(failure))
+        return
+    complaint = judge(test, outcome)
+    report.add(name, "FAILED" if complaint else "ok", complaint, outcome.seconds)
+
+
+def judge(test: BootTest, outcome: Outcome) -> str:
+    """What is wrong with a boot test's outcome; the empty string when nothing is."""
+    if test.expect_panic and outcome.kind != "panic":
+        return f"expected a kernel panic, but: {outcome.sentence()}"
+    if not test.expect_panic and outcome.kind != "exit":
+        return outcome.sentence()
+    if not test.expect_panic and outcome.code != test.expect_exit:
+        told = next((line for line in reversed(outcome.lines) if "panicked" in line or "FAILED" in line), "")
+        return f"exit code {outcome.code}, expected {test.expect_exit} {told}(log: {_short(outcome.log)})"
+    for text in test.expect_output:
+        if not any(text in line for line in outcome.lines):
+            return f"the output does not hold {text!r} (log: {_short(outcome.log)})"
+    return ""
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(ROOT)
+
+
+class _Suite:
+    """Follows the lines of a boot with conformance programs."""
+
+    def __init__(self, arch: str, wanted: str, report: Report):
+        self.arch, self.wanted, self.report = arch, wanted, report
+        self.counts: dict = {}
+        self.finished: dict = {}
+        self.claims: set = set()
+
+    def line(self, text: str) -> None:
+        """Takes in one line of the serial output."""
+        claim, suite = CLAIM_LINE.match(text), SUITE_LINE.match(text)
+        if claim:
+            program, name, verdict, reason = claim.groups()
+            counts = self.counts.setdefault(program, {"ok": 0, "FAILED": 0, "skipped": 0})
+            counts[verdict] += 1
+            full = f"user {self.arch} {program}::{name}"
+            self.claims.add(full)
+            if self.wanted in full:
+                self.report.add(full, verdict, reason or "")
+        elif suite:
+            self.finished[suite.group(1)] = tuple(int(number) for number in suite.groups()[1:])
+
+    def check(self, programs: list, outcome: Outcome) -> None:
+        """Reports as failed what was promised but not said."""
+        complaints = 0
+        for program in programs:
+            counts = self.counts.get(program, {"ok": 0, "FAILED": 0, "skipped": 0})
+            said = self.finished.get(program)
+            if said is None:
+                complaint = f"it gave no result; {outcome.sentence()}"
+            elif said != tuple(counts.values()):
+                complaint = f"it says {said} passed, failed and skipped, but printed {tuple(counts.values())}"
+            elif not sum(said):
+                complaint = "it tested nothing"
+            else:
+                complaint = self._unsaid(program)
+            if complaint:
+                complaints += 1
+                self.report.add(f"user {self.arch} {program}", "FAILED", complaint)
+        failed = sum(counts["FAILED"] for counts in self.counts.values())
+        if not complaints and (outcome.kind != "exit" or (outcome.code != 0 and not failed)):
+            self.report.add(f"user {self.arch} (the whole boot)", "FAILED", outcome.sentence())
+
+    def _unsaid(self, program: str) -> str:
+        unsaid = [name.split("::")[1] for name in conformance_names(self.arch, program) if name not in self.claims]
+        return f"declared but never reported: {', '.join(unsaid)}" if unsaid else ""
+
+
+def _conformance(entry: Boots, options, report: Report) -> None:
+    machine = Machine(entry.arch, options.smp or 1)
+    job = Job(f"test-{entry.arch}-conformance", machine, PROFILE, entry.conformance, timeout_s=CONFORMANCE_TIMEOUT_S)
+    suite = _Suite(entry.arch, options.filter, report)
+    try:
+        outcome = boot(job, suite.line)
+    except Failure as failure:
+        report.add(f"user {entry.arch} (the whole boot)", "FAILED", str(failure))
+        return
+    suite.check(entry.conformance, outcome)

@@ -1,0 +1,1 @@
+//! Helpers for model and property tests.

@@ -1,0 +1,43 @@
+//! What the conformance programs share.
+//!
+//! Each program of this package checks claims about one object of the kernel's interface. A claim is a function
+//! without arguments, with one sentence of documentation that says what it claims; it gives a [`Verdict`].
+//!
+//! | module | gives |
+//! |---|---|
+//! | `failure` | [`Verdict`], [`ensure!`], [`ensure_eq!`], [`refused`] |
+//! | `suite` | [`run`], [`claim!`]: each claim in a thread of its own, and the lines that `x.py test` reads |
+//! | `attempt` | [`attempt()`]: any system call by number, valid or not |
+//! | `fixture` | [`Fixture`]: one object of each kind, and valid arguments for every call |
+//! | `room` | [`Room`]: memory to play with, outside of what Rust knows of |
+//! | `touch` | [`peek`], [`poke`], [`run_at`], [`ends_in_fault`]: accesses that may be refused |
+//! | `landing` | [`SpareStack`] and what sends threads to bare functions |
+//! | `census` | [`Census`]: what exists, to be compared before and after |
+
+#![no_std]
+
+extern crate alloc;
+
+mod attempt;
+mod census;
+mod failure;
+mod fixture;
+mod landing;
+mod random;
+mod room;
+mod suite;
+mod touch;
+
+pub use attempt::{argument_named, attempt};
+pub use census::{Census, Snapshot};
+pub use failure::{Failure, Verdict, refused};
+pub use fixture::{Fixture, NEEDS, Need};
+pub use landing::{SpareStack, jump_to, set_fallback, start_at};
+pub use random::Random;
+pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
+pub use suite::{CLAIM_PRIORITY, Claim, run, the_kernel_passes_its_own_checks};
+pub use touch::{Code, ends_in_fault, peek, poke, run_at};
+
+/// The pieces that `ensure!` needs wherever it is used.
+#[doc(hidden)]
+pub use alloc::format as format_text;

@@ -1,0 +1,128 @@
+//! Making a program out of an image: account, table, subtree, space, memory, first thread.
+
+use alloc::vec::Vec;
+use init::image::{Image, Part};
+use libvas::layout::program::{INFO, INFO_BYTES, STACK_BYTES, STACK_STRIDE, STACKS};
+use libvas::layout::{PROGRAM_INFO_VERSION, ProgramInfo, Words};
+use libvas::{
+    Account, Cap, CapTable, Error, Machine, NAME_BYTES, Object, Rights, Segment, Space, Subtree, Thread, program,
+};
+
+/// Room in a program's capability table.
+const TABLE_SLOTS: u64 = 4096;
+
+/// A program gets this part of what is left of the budget: all but an eighth, which pays for what `init` does.
+const SHARE: (u64, u64) = (7, 8);
+
+/// A program that can be started. Dropping it takes it down: its thread is stopped, then the objects are given up in
+/// the order of the fields.
+pub(crate) struct Loaded {
+    thread: Cap<Thread>,
+    table: Cap<CapTable>,
+    space: Cap<Space>,
+    subtree: Cap<Subtree>,
+    account: Cap<Account>,
+    entry: u64,
+}
+
+/// What a program is to be given besides its image.
+pub(crate) struct Gifts<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) arguments: &'a str,
+    pub(crate) machine: &'a Cap<Machine>,
+    pub(crate) machine_rights: Rights,
+}
+
+impl Loaded {
+    /// Makes the program; nothing of it remains if a step fails.
+    pub(crate) fn new(image: &Image<'_>, gifts: &Gifts<'_>) -> Result<Loaded, Error> {
+        let budget_bytes = program().account().available_bytes()? / SHARE.1 * SHARE.0;
+        let account = program().account().split(budget_bytes)?;
+        let table = CapTable::new(&account, TABLE_SLOTS)?;
+        let subtree = Subtree::new(&account)?;
+        let space = Space::new(&account)?;
+        space.attach(0, &subtree, Rights::ACCESS)?;
+        let priority = program().thread().info()?.priority;
+        let thread = Thread::new(&account, &table, &space, priority)?;
+        let loaded = Loaded { thread, table, space, subtree, account, entry: image.entry };
+        image.parts.iter().try_for_each(|part| loaded.add_part(part))?;
+        loaded.add_stack()?;
+        loaded.add_info(image, gifts)?;
+        loaded.set_names(gifts.name)?;
+        Ok(loaded)
+    }
+
+    /// Starts the program and waits for its first thread to end; returns its exit code.
+    pub(crate) fn run(&self) -> Result<u64, Error> {
+        let stack_pointer = STACKS + STACK_STRIDE;
+        // SAFETY: the thread runs in a space that holds none of this program.
+        unsafe { self.thread.start(self.entry, stack_pointer, INFO) }?;
+        self.thread.join()
+    }
+
+    /// Maps a whole segment, never to allow more than `rights`.
+    fn add(&self, address: u64, memory: &Cap<Segment>, length_bytes: u64, rights: Rights) -> Result<(), Error> {
+        self.subtree.map(address, &memory.derive(rights, 0)?, 0..length_bytes, rights)
+    }
+
+    fn add_part(&self, part: &Part<'_>) -> Result<(), Error> {
+        let memory = Segment::new(&self.account, part.length_bytes)?;
+        memory.write(0, part.bytes)?;
+        self.add(part.address, &memory, part.length_bytes, part.rights)
+    }
+
+    fn add_stack(&self) -> Result<(), Error> {
+        let memory = Segment::new_lazy(&self.account, STACK_BYTES)?;
+        self.add(STACKS + STACK_STRIDE - STACK_BYTES, &memory, STACK_BYTES, Rights::READ_WRITE)
+    }
+
+    fn add_info(&self, image: &Image<'_>, gifts: &Gifts<'_>) -> Result<(), Error> {
+        let info = self.give(image, gifts)?;
+        let mut words = [0; ProgramInfo::COUNT];
+        info.write(&mut words);
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.extend(gifts.arguments.as_bytes());
+        let memory = Segment::new(&self.account, INFO_BYTES)?;
+        memory.write(0, &bytes)?;
+        self.add(INFO, &memory, INFO_BYTES, Rights::READ)
+    }
+
+    /// Copies the program's own capabilities into its table.
+    fn give(&self, image: &Image<'_>, gifts: &Gifts<'_>) -> Result<ProgramInfo, Error> {
+        let (image_start, image_end) = image.bounds();
+        Ok(ProgramInfo {
+            version: PROGRAM_INFO_VERSION,
+            account: self.hand_over(&self.account)?,
+            space: self.hand_over(&self.space)?,
+            program: self.hand_over(&self.subtree)?,
+            table: self.hand_over(&self.table)?,
+            thread: self.hand_over(&self.thread)?,
+            machine: gifts.machine.copy_into(&self.table, gifts.machine_rights, 0)?.bits(),
+            archive: 0,
+            archive_bytes: 0,
+            arguments: INFO + ProgramInfo::BYTES as u64,
+            arguments_bytes: gifts.arguments.len() as u64,
+            image_start,
+            image_end,
+        })
+    }
+
+    /// Copies a capability with all its rights; returns the handle in the program's table.
+    fn hand_over<T: Object>(&self, capability: &Cap<T>) -> Result<u64, Error> {
+        Ok(capability.copy_into(&self.table, capability.rights()?, 0)?.bits())
+    }
+
+    fn set_names(&self, name: &str) -> Result<(), Error> {
+        self.table.set_name(&name[..name.floor_char_boundary(NAME_BYTES)])?;
+        self.space.set_name("home")?;
+        self.thread.set_name("main")
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // A table is emptied when its last thread has ended, and this one may never have been started. Stopping a
+        // thread that has ended is no error.
+        let _ = self.thread.stop();
+    }
+}

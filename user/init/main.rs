@@ -1,0 +1,115 @@
+//! The first program: reads what to run from the boot archive's `cmdline`, runs it, ends the machine.
+//!
+//! Each program gets an account, a capability table, a program subtree, a space and a first thread of its own,
+//! all taken down when that thread has ended. The machine's exit code is the last one that was not 0.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod leak;
+mod loader;
+
+use alloc::vec::Vec;
+use init::image::{Flaw, Image};
+use init::plan::Plan;
+use leak::Census;
+use libvas::{Cap, Error, Machine, PAGE_BYTES, Rights, program, raw};
+use loader::{Gifts, Loaded};
+use rt::println;
+use tar_no_std::{ArchiveEntry, TarArchiveRef};
+
+rt::main!(main);
+
+/// Exit codes that no program gave; from `NOT_STARTED` on they are what shells use for the same.
+const LEAKED: u8 = 120;
+const NO_ARCHIVE: u8 = 125;
+const NOT_STARTED: u8 = 126;
+const NO_PROGRAM: u8 = 127;
+const STOPPED: u8 = 137;
+const FAULTED: u8 = 139;
+
+fn main() -> Result<(), Error> {
+    let Some(machine) = program().machine() else {
+        println!("[init] was not given the machine; this is a program for the kernel to start");
+        return Err(Error::MissingRight);
+    };
+    let code = run_archive(machine).unwrap_or_else(|error| {
+        println!("[init] cannot read the boot archive: {error}");
+        NO_ARCHIVE
+    });
+    machine.power_off(code).map(|_| ())
+}
+
+/// Runs what the boot archive asks for; returns the machine's exit code.
+fn run_archive(machine: &Cap<Machine>) -> Result<u8, Error> {
+    let (archive, archive_bytes) = program().archive().ok_or(Error::Gone)?;
+    let window = program().window(archive, 0..archive_bytes.next_multiple_of(PAGE_BYTES), Rights::READ)?;
+    // SAFETY: the kernel gives the archive to this program alone, which only reads it.
+    let bytes = unsafe { window.as_slice() };
+    // A loader may hand over more than the file; a tar is whole blocks of 512 bytes.
+    let bytes = &bytes[..archive_bytes as usize / 512 * 512];
+    let Ok(files) = TarArchiveRef::new(bytes) else {
+        println!("[init] the boot archive is no tar file ({archive_bytes} bytes)");
+        return Ok(NO_ARCHIVE);
+    };
+    let files: Vec<ArchiveEntry<'_>> = files.entries().collect();
+    let cmdline = find(&files, "cmdline").and_then(|bytes| core::str::from_utf8(bytes).ok());
+    let plan = Plan::parse(cmdline.unwrap_or_default());
+    let results = plan.programs().map(|name| run_checked(machine, &files, &plan, name));
+    Ok(results.filter(|code| *code != 0).last().unwrap_or(0))
+}
+
+fn find<'a>(files: &[ArchiveEntry<'a>], name: &str) -> Option<&'a [u8]> {
+    files.iter().find(|file| file.filename().as_str() == Ok(name)).map(ArchiveEntry::data)
+}
+
+/// Runs one program and, if asked to, checks that nothing of it remains.
+fn run_checked(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name: &str) -> u8 {
+    let before = plan.leak_check.then(|| Census::take(machine));
+    let code = run(machine, files, plan, name);
+    if code != 0 {
+        println!("[init] {name} ended with exit code {code}");
+    }
+    match (before, plan.leak_check.then(|| Census::take(machine))) {
+        (Some(Ok(before)), Some(Ok(after))) if !before.compare(&after, name) => LEAKED,
+        (Some(Err(error)), _) | (_, Some(Err(error))) => {
+            println!("[init] cannot check for leaks: {error}");
+            LEAKED
+        }
+        _ => code,
+    }
+}
+
+/// Runs one program; returns its exit code.
+fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name: &str) -> u8 {
+    let Some(file) = find(files, name) else {
+        println!("[init] there is no program {name}; the boot archive holds:");
+        files.iter().for_each(|file| println!("[init]   {}", file.filename().as_str().unwrap_or("?")));
+        return NO_PROGRAM;
+    };
+    let image = match Image::parse(file, raw::ELF_MACHINE) {
+        Ok(image) => image,
+        Err(flaw) => return refuse(name, flaw),
+    };
+    let machine_rights = if plan.machine_control { Rights::INSPECT | Rights::CONTROL } else { Rights::INSPECT };
+    let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights };
+    match Loaded::new(&image, &gifts).map(|loaded| loaded.run()) {
+        Err(error) => {
+            println!("[init] cannot start {name}: {error}");
+            NOT_STARTED
+        }
+        Ok(Ok(code)) => u8::try_from(code).unwrap_or(u8::MAX),
+        Ok(Err(Error::Faulted)) => FAULTED,
+        Ok(Err(error)) => {
+            println!("[init] {name}: {error}");
+            STOPPED
+        }
+    }
+}
+
+fn refuse(name: &str, flaw: Flaw) -> u8 {
+    println!("[init] {name} is no program that runs here: {flaw}");
+    NO_PROGRAM
+}
