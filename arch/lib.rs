@@ -11,6 +11,7 @@
 //! | `tlb` | [`prepare_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `context` | [`ThreadContext`]: a thread's registers, and which of them the CPU returns to |
 //! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace`, `provoke` |
+//! | `smp` | [`start_cpus`], [`send_interrupt`] |
 //! | `timer` | [`now_ns`], [`set_timer`] |
 //! | `console` | [`console_write`] |
 //! | `boot`, `trap` | entry from the loader and from traps; they call up |
@@ -57,14 +58,19 @@ pub use backend::format::Format;
 /// Direct access to physical memory.
 pub use backend::memory::{clear_frames, direct_map, read_physical, table, write_physical};
 
-/// Root tables, tags and local invalidation.
+/// Root tables, tags and invalidation. The plain forms reach as far as the hardware lets them: every CPU if
+/// [`BROADCASTS_INVALIDATION`], else the calling one; the local forms reach the calling CPU alone.
 pub use backend::tlb::{
-    activate, invalidate_all, invalidate_page, invalidate_tag, prepare_root, publish_tables, tag_bits,
+    activate, can_invalidate_inactive, invalidate_all, invalidate_page, invalidate_page_local, invalidate_tag,
+    invalidate_tag_local, prepare_root, publish_tables, tag_bits,
 };
+
+/// Other CPUs: starting them, interrupting them, and whether invalidation reaches them.
+pub use backend::smp::{BROADCASTS_INVALIDATION, send_interrupt, start_cpus, stop_other_cpus};
 
 /// Threads' registers. `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context
 /// that `resume_context` named last and never comes back to its caller.
-pub use backend::context::{Registers, ThreadContext, enter_user, leave_context, resume_context};
+pub use backend::context::{Registers, ThreadContext, enter_user, leave_context, restart_call, resume_context};
 
 /// The CPU itself.
 pub use backend::cpu::{
@@ -97,6 +103,9 @@ pub mod upcall {
     unsafe extern "Rust" {
         /// Called once, on the boot CPU, with the machine set up: own page tables, traps, console, timer.
         pub safe fn kernel_main(boot_info: &'static BootInfo) -> !;
+
+        /// Called once on every other CPU, by the code that `start_cpus` let it run.
+        pub safe fn kernel_cpu_main() -> !;
 
         /// Called for every trap from user mode but the fast calls. The thread's registers are saved in its
         /// context; when this returns, the CPU returns to user mode with the context that

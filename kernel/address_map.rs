@@ -8,8 +8,7 @@ use alloc::collections::BTreeMap;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Leaf, VirtAddr};
 
-use crate::flush::Flush;
-use crate::mem::FrameAllocator;
+use crate::mem::{FrameAllocator, FrameList};
 use crate::page_table::{TableCount, Tree};
 use crate::segment::{self, Segment};
 use crate::store::{Id, Store};
@@ -209,18 +208,18 @@ impl AddressMap {
         if within.any(|(_, mapping)| !mapping.maximum.contains(rights)) { Err(Error::MissingRight) } else { Ok(cost) }
     }
 
-    /// Unmaps a planned range.
+    /// Unmaps a planned range, at whose ends no large page straddles. Tables that became empty go to `freed`, to
+    /// be freed after the range was invalidated.
     pub fn unmap(
         &mut self,
         frames: &mut FrameAllocator,
         segments: &mut Store<Segment>,
         range: PageRange,
-        flush: &mut Flush,
+        freed: &mut FrameList,
     ) {
-        self.split_at(frames, segments, range.first, flush);
-        self.split_at(frames, segments, range.end(), flush);
-        self.tree.unmap(frames, range.start(), range.count, &mut flush.freed_tables);
-        flush.add(range);
+        self.split_record(segments, range.first);
+        self.split_record(segments, range.end());
+        self.tree.unmap(frames, range.start(), range.count, freed);
         while let Some((first, mapping)) = self.mappings.range(range.first..range.end()).next() {
             let (first, segment) = (*first, mapping.segment);
             self.mapped_pages -= mapping.pages;
@@ -229,19 +228,11 @@ impl AddressMap {
         }
     }
 
-    /// Gives a planned range new rights.
-    pub fn protect(
-        &mut self,
-        frames: &mut FrameAllocator,
-        segments: &mut Store<Segment>,
-        range: PageRange,
-        rights: Rights,
-        flush: &mut Flush,
-    ) {
-        self.split_at(frames, segments, range.first, flush);
-        self.split_at(frames, segments, range.end(), flush);
+    /// Gives a planned range, at whose ends no large page straddles, new rights.
+    pub fn protect(&mut self, segments: &mut Store<Segment>, range: PageRange, rights: Rights) {
+        self.split_record(segments, range.first);
+        self.split_record(segments, range.end());
         self.tree.protect(range.start(), range.count, Leaf { rights, global: false });
-        flush.add(range);
         for (_, mapping) in self.mappings.range_mut(range.first..range.end()) {
             mapping.rights = rights;
         }
@@ -265,16 +256,15 @@ impl AddressMap {
     }
 
     /// Forgets all mappings and frees all tables but the root.
-    pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, flush: &mut Flush) {
-        self.tree.clear(frames, &mut flush.freed_tables);
+    pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, freed: &mut FrameList) {
+        self.tree.clear(frames, freed);
         self.mapped_pages = 0;
         while let Some((_, mapping)) = self.mappings.pop_first() {
             segment::drop_mapping(segments, mapping.segment);
         }
     }
 
-    fn split_at(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, page: u64, flush: &mut Flush) {
-        self.tree.split(frames, page_address(page), &mut |address| flush.now(address));
+    fn split_record(&mut self, segments: &mut Store<Segment>, page: u64) {
         let Some((first, mapping)) = self.find(page) else { return };
         if first == page {
             return;

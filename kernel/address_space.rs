@@ -1,18 +1,16 @@
 //! Operations that concern a space or subtree together with segments, accounts and translations.
 
-use core::sync::atomic::Ordering::Relaxed;
-
-use tessera_abi::{Error, Rights};
+use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
 use crate::account::{Account, frame_bytes};
 use crate::address_map::{AddressMap, Cost, Mapping, PageRange};
-use crate::flush::{Flush, Target};
+use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::segment::Segment;
-use crate::shared::NO_SPACE;
 use crate::space::{SLOT_PAGES, Space};
-use crate::mem::FrameAllocator;
+use crate::mem::{FrameAllocator, FrameList};
+use crate::page_table::Tree;
 use crate::store::{Id, Store};
 use crate::subtree::Subtree;
 
@@ -95,19 +93,19 @@ impl Kernel {
 
     /// Unmaps a planned range.
     pub fn unmap(&mut self, owner: MapOwner, range: PageRange) {
-        self.change_translations(owner, |map, frames, segments, flush| map.unmap(frames, segments, range, flush));
+        self.split_ends(owner, range);
+        self.change_translations(owner, range, |map, frames, segments, freed| map.unmap(frames, segments, range, freed));
     }
 
     /// Gives a planned range new rights.
     pub fn protect(&mut self, owner: MapOwner, range: PageRange, rights: Rights) {
-        self.change_translations(owner, |map, frames, segments, flush| {
-            map.protect(frames, segments, range, rights, flush);
-        });
+        self.split_ends(owner, range);
+        self.change_translations(owner, range, |map, _, segments, _| map.protect(segments, range, rights));
     }
 
-    /// Finds whose map covers a page of a space.
+    /// Finds whose map covers a page of a space, as the calling CPU sees it.
     pub fn locate(&self, space: Id<Space>, page: u64) -> Location {
-        match self.spaces[space].attachment(page) {
+        match self.spaces[space].attachment(page, tessera_arch::cpu_index()) {
             Some((slot, attachment)) => Location {
                 owner: MapOwner::Subtree(attachment.subtree),
                 page: page - slot as u64 * SLOT_PAGES,
@@ -125,7 +123,7 @@ impl Kernel {
         if !address.is_user() {
             return Err(Denial::NothingMapped);
         }
-        let location = self.locate(space, address.value() / tessera_abi::PAGE_BYTES);
+        let location = self.locate(space, address.value() / PAGE_BYTES);
         let (first, mapping) = self.map_of(location.owner).find(location.page).ok_or(Denial::NothingMapped)?;
         let needed = match access {
             Access::Read => Rights::READ,
@@ -152,8 +150,8 @@ impl Kernel {
         self.accounts[payer].ensure(frame_bytes(1)).map_err(|_| Denial::AccountExhausted)?;
         self.ensure_frames(4).map_err(|_| Denial::OutOfMemory)?;
         self.ensure_heap(2).map_err(|_| Denial::OutOfMemory)?;
-        // Which frame it will be does not matter for the tables one page takes.
-        self.ensure_showable(location, self.empty_root)?;
+        // Which frame it will be does not matter for the tables that one page takes.
+        self.ensure_showable(location, tessera_arch::Frame::new(1))?;
         let frame = crate::page_table::new_table(&mut self.frames);
         self.accounts[payer].charge(frame_bytes(1));
         self.segments[segment].place_page(page, frame);
@@ -171,7 +169,7 @@ impl Kernel {
     }
 
     fn ensure_shown(&mut self, location: Location, frame: Frame) -> Result<(), Denial> {
-        let address = VirtAddr::new(location.page * tessera_abi::PAGE_BYTES);
+        let address = VirtAddr::new(location.page * PAGE_BYTES);
         if self.map_of(location.owner).tree.translate(address).is_some() {
             return Ok(());
         }
@@ -183,46 +181,21 @@ impl Kernel {
     /// Takes a space apart that no capability names any more.
     pub(crate) fn destroy_space(&mut self, id: Id<Space>) {
         self.evict_threads(id);
-        for line in &self.shared.cpus {
-            if line.space.load(Relaxed) == id.index() {
-                line.space.store(NO_SPACE, Relaxed);
-                line.root.store(self.empty_root.number(), Relaxed);
-                tessera_arch::activate(self.empty_root, 0, false);
-            }
+        while let Some(place) = self.spaces[id].first_attachment() {
+            self.detach(id, place);
         }
-        while let Some((slot, _)) = self.spaces[id].attachments.first_key_value() {
-            let slot = *slot;
-            self.detach(id, slot);
-        }
-        self.change_translations(MapOwner::Space(id), |map, frames, segments, flush| map.clear(frames, segments, flush));
+        self.clear_map(MapOwner::Space(id));
         let space = self.spaces.remove(id);
-        self.frames.free(space.map.tree.root, 0);
+        space.free_roots(&mut self.frames);
         self.credit_object::<Space>(space.account, space.charged_bytes());
     }
 
     /// Takes a subtree apart that no capability names and no space has attached.
     pub(crate) fn destroy_subtree(&mut self, id: Id<Subtree>) {
-        self.change_translations(MapOwner::Subtree(id), |map, frames, segments, flush| {
-            map.clear(frames, segments, flush);
-        });
+        self.clear_map(MapOwner::Subtree(id));
         let subtree = self.subtrees.remove(id);
         self.frames.free(subtree.map.tree.root, 0);
         self.credit_object::<Subtree>(subtree.account, subtree.map.charged_bytes());
-    }
-
-    /// Takes an attachment out of a space; gives whether there was one.
-    pub fn detach(&mut self, space: Id<Space>, slot: usize) -> bool {
-        let before = self.spaces[space].charged_bytes();
-        let Some(attachment) = self.spaces[space].detach(&mut self.frames, slot) else { return false };
-        let after = self.spaces[space].charged_bytes();
-        self.settle(self.spaces[space].account, before, after);
-        let target = Target { space: space.index(), base_page: 0 };
-        let mut flush = Flush::new(self.shared, tessera_arch::cpu_index(), core::iter::once(target));
-        flush.add(PageRange { first: slot as u64 * SLOT_PAGES, count: SLOT_PAGES });
-        flush.commit(&mut self.frames);
-        self.subtrees[attachment.subtree].sharers.remove(&(space, slot));
-        self.subtrees.release(attachment.subtree);
-        true
     }
 
     /// Changes a map without touching live translations, and settles the bill.
@@ -239,6 +212,7 @@ impl Kernel {
         let before = map.charged_bytes();
         change(map, frames, segments);
         let after = map.charged_bytes();
+        self.sync_roots(owner);
         self.settle(self.payer_of(owner), before, after);
     }
 
@@ -247,21 +221,44 @@ impl Kernel {
     fn change_translations(
         &mut self,
         owner: MapOwner,
-        change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Store<Segment>, &mut Flush),
+        range: PageRange,
+        change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Store<Segment>, &mut FrameList),
     ) {
-        let mut flush = self.flush_for(owner);
-        self.change_map(owner, |map, frames, segments| change(map, frames, segments, &mut flush));
-        flush.commit(&mut self.frames);
+        let mut freed_tables = FrameList::new();
+        self.change_map(owner, |map, frames, segments| change(map, frames, segments, &mut freed_tables));
+        self.discharge(Flush { owner, range, freed_tables });
     }
 
-    fn flush_for(&self, owner: MapOwner) -> Flush {
-        let cpu = tessera_arch::cpu_index();
-        match owner {
-            MapOwner::Space(id) => {
-                let target = Target { space: id.index(), base_page: 0 };
-                Flush::new(self.shared, cpu, core::iter::once(target))
+    /// Splits the large pages that straddle the ends of a range.
+    fn split_ends(&mut self, owner: MapOwner, range: PageRange) {
+        for page in [range.first, range.end()] {
+            let address = VirtAddr::new(page * PAGE_BYTES);
+            while let Some((large, first, count)) = self.tree_mut(owner).take_straddling(address) {
+                self.sync_roots(owner);
+                tessera_arch::publish_tables();
+                self.invalidate(owner, PageRange { first, count });
+                self.change_map(owner, |map, frames, _| map.tree.put_split(frames, large));
             }
-            MapOwner::Subtree(id) => Flush::new(self.shared, cpu, self.subtrees[id].targets()),
+        }
+    }
+
+    /// Unmaps everything; nobody is in the space any more, or has the subtree attached.
+    fn clear_map(&mut self, owner: MapOwner) {
+        let range = PageRange { first: 0, count: u64::from(u32::MAX) };
+        self.change_translations(owner, range, |map, frames, segments, freed| map.clear(frames, segments, freed));
+    }
+
+    fn tree_mut(&mut self, owner: MapOwner) -> &mut Tree {
+        match owner {
+            MapOwner::Space(id) => &mut self.spaces[id].map.tree,
+            MapOwner::Subtree(id) => &mut self.subtrees[id].map.tree,
+        }
+    }
+
+    /// After a change at a space's root: the roots of other CPUs, if there are any, get it too.
+    fn sync_roots(&mut self, owner: MapOwner) {
+        if let MapOwner::Space(id) = owner {
+            self.spaces[id].sync_roots();
         }
     }
 }

@@ -63,19 +63,22 @@ pub struct HotSlot {
 impl HotSlot {
     /// The word, if the slot's generation is the handle's.
     ///
-    /// The generation is read again behind the word: a slot that was freed and filled anew in between has
-    /// another one, so the word cannot belong to a capability that the handle does not name.
+    /// Without the lock, the caller asks [`HotSlot::is_current`] afterwards, behind a fence: a slot that was
+    /// freed and filled anew in between has another generation, so the word cannot belong to a capability that
+    /// the handle does not name.
     ///
     /// # Errors
     /// `BadHandle` if it is not.
     #[inline(always)]
     pub fn read(&self, generation: u32) -> Result<HotWord, Error> {
-        let before = self.generation.load(Ordering::Acquire);
         let word = self.word.load(Ordering::Acquire);
-        if before != generation || self.generation.load(Ordering::Relaxed) != generation {
-            return Err(Error::BadHandle);
-        }
-        Ok(HotWord(word))
+        if self.is_current(generation) { Ok(HotWord(word)) } else { Err(Error::BadHandle) }
+    }
+
+    /// Whether the slot still holds what a handle of this generation names.
+    #[inline(always)]
+    pub fn is_current(&self, generation: u32) -> bool {
+        self.generation.load(Ordering::Relaxed) == generation
     }
 }
 

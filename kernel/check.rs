@@ -9,7 +9,8 @@ use crate::object::ObjectRef;
 use crate::segment::Segment;
 use crate::space::Space;
 use crate::store::Id;
-use crate::subtree::Subtree;
+use crate::attachment::Place;
+use crate::subtree::{Sharer, Subtree};
 
 impl Kernel {
     /// Runs all checks; gives how many facts held.
@@ -70,11 +71,12 @@ impl Kernel {
         let mut facts = 0;
         for id in self.spaces.ids() {
             let space = &self.spaces[id];
-            facts += space.map.tree.check(&self.frames, &|index| space.attachments.contains_key(&index));
+            facts += space.map.tree.check(&self.frames, &|index| space.attachments_from(index).next().is_some_and(|(place, _)| place.slot == index));
             facts += self.check_map(MapOwner::Space(id));
-            for (slot, attachment) in &space.attachments {
+            for (place, attachment) in space.attachments() {
                 let sharers = &self.subtrees[attachment.subtree].sharers;
-                assert!(sharers.contains(&(id, *slot)), "a subtree knows where it is attached");
+                let sharer = Sharer { space: id, slot: place.slot, cpu: place.cpu };
+                assert!(sharers.contains(&sharer), "a subtree knows where it is attached");
                 facts += 1;
             }
         }
@@ -83,8 +85,10 @@ impl Kernel {
             facts += subtree.map.tree.check(&self.frames, &|_| false) + self.check_map(MapOwner::Subtree(id));
             let references = subtree.sharers.len() as u32 + self.capabilities_to(ObjectRef::Subtree(id));
             assert_eq!(self.subtrees.references(id), references, "a subtree's references are sharers and capabilities");
-            for (space, slot) in &subtree.sharers {
-                assert!(self.spaces[*space].attachments.contains_key(slot), "a sharer has the attachment");
+            for sharer in &subtree.sharers {
+                let place = Place { slot: sharer.slot, cpu: sharer.cpu };
+                let attached = self.spaces[sharer.space].attachments().any(|(other, _)| other == place);
+                assert!(attached, "a sharer has the attachment");
             }
             facts += 1;
         }

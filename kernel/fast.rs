@@ -10,7 +10,7 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights, TOP_SLOTS};
 use tessera_arch::{Format, Frame, PageFormat, SwitchResult, TOP_LEVEL, VirtAddr, table};
 
 use crate::cap_table::HotSlot;
-use crate::shared::{CpuLine, NO_SPACE, Shared};
+use crate::shared::{CpuLine, Shared};
 
 /// Status word that sends the entry code to the common path, where the lock is taken.
 pub const TAKE_COMMON_PATH: u64 = u64::MAX;
@@ -52,7 +52,7 @@ impl SlotsPointer {
 /// Why the fast path did not switch.
 enum Stop {
     Refused(Error),
-    /// The tag is not ready: the common path sees to that.
+    /// The tag is not ready here, or the capability goes this moment: the common path sees to that.
     Slow,
 }
 
@@ -77,18 +77,20 @@ fn try_switch(shared: &Shared, cpu: &CpuLine, handle: Handle, ip: u64, sp: u64) 
     let slot = cpu.slots.get(handle.slot()).ok_or(Error::BadHandle)?;
     let space = slot.read(handle.generation())?.object(ObjectKind::Space, Rights::SWITCH)?;
     let words = shared.existing_space(space).ok_or(Error::BadHandle)?;
-    let root = words.root();
+    let root = words.root(cpu.index);
     check_shared(Frame::new(cpu.root.load(Relaxed)), root, ip, sp)?;
     let tag = words.tag();
-    if tag.generation() != shared.tag_generation.load(Relaxed) || cpu.is_stale(tag.tag()) {
+    if tag.generation() != shared.tag_generation.load(Relaxed) || !words.is_held_by(cpu.index) {
         return Err(Stop::Slow);
     }
-    // A roll-over takes the active tag away from this CPU (sets 0) to learn which one it must keep; a CPU
-    // that finds 0 here has had its tag taken, and asks the allocator.
-    if tag.tag() != 0 && cpu.active_tag.swap(tag.0, Relaxed) == 0 {
+    let before = cpu.presence.space();
+    let stale = cpu.presence.enter(space, tag.tag());
+    // Published: who takes the capability or the space away from here on sees this CPU in the space. Whether
+    // that had happened before shows in the slot.
+    if stale || !slot.is_current(handle.generation()) || !cpu.tag.try_activate(tag) {
+        cpu.presence.stay(before);
         return Err(Stop::Slow);
     }
-    cpu.space.store(space, Relaxed);
     cpu.root.store(root.number(), Relaxed);
     let previous = cpu.entered_by.load(Relaxed);
     cpu.entered_by.store(handle.bits(), Relaxed);
@@ -116,10 +118,4 @@ fn is_shared(from: Frame, to: Frame, address: u64) -> bool {
     let entry = |root: Frame| table(root)[index].load(Relaxed);
     let (ours, theirs) = (entry(from), entry(to));
     Format::is_present(ours) && Format::is_present(theirs) && Format::address(ours) == Format::address(theirs)
-}
-
-/// The number of the space that a CPU is in.
-pub fn current_space(cpu: &CpuLine) -> Option<u32> {
-    let space = cpu.space.load(Relaxed);
-    (space != NO_SPACE).then_some(space)
 }

@@ -1,120 +1,193 @@
 //! Flushes: the duty to invalidate that changing a live translation leaves behind.
 //!
-//! A [`Flush`] collects what one call changed and the tables it took out, and is discharged once by
-//! [`Flush::commit`]: invalidate first, then free. Whoever drops it otherwise gets a compiler warning.
-
-use core::sync::atomic::Ordering::Relaxed;
+//! A [`Flush`] holds what one call changed and the tables it took out, and is discharged once by
+//! [`Kernel::discharge`]: invalidate on exactly the CPUs that may hold a translation, wait for those that had
+//! to be interrupted, then free. Whoever drops it otherwise gets a compiler warning.
+//!
+//! Who may hold one: a CPU that is *in* a space that sees the change (it is interrupted), and a CPU that was in
+//! it under its present tag (the tag is marked stale there: no interrupt). Where the hardware broadcasts
+//! invalidation, nobody is interrupted or marked.
 
 use tessera_abi::PAGE_BYTES;
-use tessera_arch::VirtAddr;
+use tessera_arch::{BROADCASTS_INVALIDATION, Interrupt, VirtAddr};
 
 use crate::address_map::PageRange;
-use crate::mem::{FrameAllocator, FrameList};
-use crate::shared::{Shared, TagWord};
+use crate::address_space::MapOwner;
+use crate::handshake::Request;
+use crate::kernel::Kernel;
+use crate::mem::FrameList;
+use crate::shared::{CpuLine, Shared, SpaceWords};
+use crate::subtree::Sharer;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;
 
-/// More spaces than this, and everything is flushed instead of tag after tag.
-const TARGETS_MAX: usize = 8;
-
-/// Where the translations that changed may be held.
-#[derive(Clone, Copy, Debug)]
-pub struct Target {
-    /// Number of the space.
-    pub space: u32,
-    /// The page at which the changed map begins in the space: 0 for its own, more for a subtree.
-    pub base_page: u64,
-}
-
 /// What must be invalidated before the call returns.
 #[derive(Debug)]
-#[must_use = "stale translations stay behind unless the flush is committed"]
+#[must_use = "stale translations stay behind unless the flush is discharged"]
 pub struct Flush {
-    shared: &'static Shared,
-    cpu: usize,
-    targets: [Option<Target>; TARGETS_MAX],
-    everything: bool,
-    range: Option<PageRange>,
+    /// Whose map changed.
+    pub owner: MapOwner,
+    /// The pages that changed.
+    pub range: PageRange,
     /// Tables that were taken out, to be freed after the invalidation.
     pub freed_tables: FrameList,
 }
 
-impl core::fmt::Debug for Shared {
-    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        formatter.write_str("Shared")
+/// A space that sees a change, and where.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    space: u32,
+    range: PageRange,
+    /// The one CPU on which it is seen, for core windows and CPU-local spaces.
+    only_cpu: Option<usize>,
+}
+
+impl Kernel {
+    /// Invalidates what changed wherever it may be held, then frees the tables.
+    pub fn discharge(&mut self, flush: Flush) {
+        tessera_arch::publish_tables();
+        self.invalidate(flush.owner, flush.range);
+        self.frames.free_list(flush.freed_tables);
+    }
+
+    /// Invalidates pages of an owner wherever a translation may be held.
+    pub fn invalidate(&self, owner: MapOwner, range: PageRange) {
+        let cpu = tessera_arch::cpu_index();
+        let mut interrupted = 0;
+        match owner {
+            MapOwner::Space(id) => {
+                let only_cpu = self.shared.space_words(id.index()).only_cpu();
+                interrupted |= self.invalidate_seen(cpu, &Seen { space: id.index(), range, only_cpu });
+            }
+            MapOwner::Subtree(id) => {
+                for sharer in &self.subtrees[id].sharers {
+                    interrupted |= self.invalidate_seen(cpu, &self.seen_by(sharer, range));
+                }
+            }
+        }
+        self.await_acknowledgements(interrupted);
+    }
+
+    fn seen_by(&self, sharer: &Sharer, range: PageRange) -> Seen {
+        let base = sharer.slot as u64 * crate::space::SLOT_PAGES;
+        let only_cpu = sharer.cpu.or(self.shared.space_words(sharer.space.index()).only_cpu());
+        Seen { space: sharer.space.index(), range: PageRange { first: base + range.first, ..range }, only_cpu }
+    }
+
+    /// Sees to one space; gives the CPUs that were interrupted, a bit each.
+    fn invalidate_seen(&self, cpu: usize, seen: &Seen) -> u32 {
+        let words = self.shared.space_words(seen.space);
+        if BROADCASTS_INVALIDATION {
+            self.broadcast(cpu, words, seen);
+            return 0;
+        }
+        let mut interrupted = 0;
+        for line in self.shared.cpus.iter().take(self.cpus()) {
+            if seen.only_cpu.is_some_and(|only| only != line.index) || !words.is_held_by(line.index) {
+                continue;
+            }
+            let tag = self.markable_tag(words);
+            if line.index == cpu && line.presence.space() == seen.space {
+                flush_here(line, words.tag().tag(), seen.range);
+            } else if !line.presence.mark_and_ask(seen.space, tag) {
+                line.counters.stale_marks.add(u64::from(tag != 0));
+            } else {
+                self.interrupt_for(line, seen, words);
+                interrupted |= 1 << line.index;
+            }
+        }
+        interrupted
+    }
+
+    /// The tag that a mark must name: a tag of an old generation is flushed at the next activation anyway.
+    fn markable_tag(&self, words: &SpaceWords) -> u16 {
+        let tag = words.tag();
+        let now = self.shared.tag_generation.load(core::sync::atomic::Ordering::Relaxed);
+        if tag.generation() == now { tag.tag() } else { 0 }
+    }
+
+    fn interrupt_for(&self, line: &CpuLine, seen: &Seen, words: &SpaceWords) {
+        let request = Request::Pages {
+            space: seen.space,
+            tag: words.tag().tag(),
+            first: seen.range.first,
+            count: seen.range.count,
+        };
+        self.ask(line, request);
+    }
+
+    /// Posts a request to another CPU and interrupts it. Requests before it have been acknowledged.
+    pub fn ask(&self, line: &CpuLine, request: Request) {
+        while !line.presence.is_acknowledged() {
+            core::hint::spin_loop();
+        }
+        line.presence.post(request);
+        self.shared.cpus[tessera_arch::cpu_index()].counters.shootdowns_sent.add(1);
+        tessera_arch::send_interrupt(line.index, Interrupt::Shootdown);
+    }
+
+    /// Waits until all these CPUs (a bit each) have done what was asked of them.
+    pub fn await_acknowledgements(&self, cpus: u32) {
+        for line in self.shared.cpus.iter().filter(|line| cpus & (1 << line.index) != 0) {
+            while !line.presence.is_acknowledged() {
+                core::hint::spin_loop();
+            }
+        }
+    }
+
+    /// Where the hardware reaches every CPU by itself. A space that was never activated under a tag of this
+    /// generation has nothing anywhere that will be used again.
+    fn broadcast(&self, cpu: usize, words: &SpaceWords, seen: &Seen) {
+        let tag = words.tag().tag();
+        let line = &self.shared.cpus[cpu];
+        if words.holders() == 0 {
+            return;
+        }
+        let local = seen.only_cpu == Some(cpu);
+        if seen.range.count > PAGES_MAX {
+            line.counters.tag_flushes.add(1);
+            let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };
+            return flush(tag, true);
+        }
+        line.counters.page_flushes.add(seen.range.count);
+        let flush = if local { tessera_arch::invalidate_page_local } else { tessera_arch::invalidate_page };
+        for page in seen.range.first..seen.range.end() {
+            flush(VirtAddr::new(page * PAGE_BYTES), tag, true);
+        }
     }
 }
 
-impl Flush {
-    /// A flush for changes seen by these spaces, begun on this CPU.
-    pub fn new(shared: &'static Shared, cpu: usize, targets: impl Iterator<Item = Target>) -> Flush {
-        let mut slots = [None; TARGETS_MAX];
-        let mut everything = false;
-        for (number, target) in targets.enumerate() {
-            match slots.get_mut(number) {
-                Some(slot) => *slot = Some(target),
-                None => everything = true,
+/// Drops pages of the space that this CPU is in.
+fn flush_here(line: &CpuLine, tag: u16, range: PageRange) {
+    if range.count > PAGES_MAX {
+        line.counters.tag_flushes.add(1);
+        return tessera_arch::invalidate_tag_local(tag, true);
+    }
+    line.counters.page_flushes.add(range.count);
+    for page in range.first..range.end() {
+        tessera_arch::invalidate_page_local(VirtAddr::new(page * PAGE_BYTES), tag, true);
+    }
+}
+
+/// Does what another CPU has asked of this one, if anything. `parked` is called after the thread was let go.
+///
+/// Called without the kernel's lock: on a shootdown interrupt, and again and again while waiting for the lock.
+pub fn serve(shared: &Shared, line: &CpuLine, mut parked: impl FnMut()) -> bool {
+    line.presence.serve(|request| match request {
+        Request::Pages { space, tag, first, count } => {
+            if line.presence.space() == space {
+                line.presence.take_stale(tag);
+                flush_here(line, tag, PageRange { first, count });
+            } else {
+                line.counters.shootdowns_spurious.add(1);
             }
         }
-        Flush { shared, cpu, targets: slots, everything, range: None, freed_tables: FrameList::new() }
-    }
-
-    /// Notes a changed range. Several become the range that covers them.
-    pub fn add(&mut self, range: PageRange) {
-        let covering = |old: PageRange| {
-            let first = old.first.min(range.first);
-            PageRange { first, count: old.end().max(range.end()) - first }
-        };
-        self.range = Some(self.range.map_or(range, covering));
-    }
-
-    /// Invalidates one address at once.
-    pub fn now(&mut self, address: VirtAddr) {
-        self.invalidate(PageRange { first: address.value() / PAGE_BYTES, count: 1 });
-    }
-
-    /// Invalidates what was noted, then frees the tables; gives how many those were.
-    pub fn commit(self, frames: &mut FrameAllocator) -> u64 {
-        if let Some(range) = self.range {
-            tessera_arch::publish_tables();
-            self.invalidate(range);
+        Request::Park => {
+            line.parked_space.store(line.presence.space(), core::sync::atomic::Ordering::Relaxed);
+            line.slots.set(&[]);
+            parked();
+            shared.leave_space(line);
         }
-        frames.free_list(self.freed_tables)
-    }
-
-    fn invalidate(&self, range: PageRange) {
-        if self.everything {
-            self.shared.cpus[self.cpu].counters.tag_flushes.add(1);
-            return tessera_arch::invalidate_all();
-        }
-        for target in self.targets.iter().flatten() {
-            self.invalidate_in(target, range);
-        }
-    }
-
-    fn invalidate_in(&self, target: &Target, range: PageRange) {
-        let line = &self.shared.cpus[self.cpu];
-        let active = line.space.load(Relaxed) == target.space;
-        let tag = self.shared.space_words(target.space).tag();
-        if !active {
-            return self.invalidate_inactive(tag);
-        }
-        if range.count > PAGES_MAX {
-            line.counters.tag_flushes.add(1);
-            return tessera_arch::invalidate_tag(tag.tag(), true);
-        }
-        line.counters.page_flushes.add(range.count);
-        for page in range.first..range.end() {
-            tessera_arch::invalidate_page(VirtAddr::new((target.base_page + page) * PAGE_BYTES), tag.tag(), true);
-        }
-    }
-
-    /// A tag that is not active: no translation can be used before it is activated, so a mark suffices. A
-    /// tag of an old generation, or none, has nothing that will be used again.
-    fn invalidate_inactive(&self, tag: TagWord) {
-        if tag.tag() != 0 && tag.generation() == self.shared.tag_generation.load(Relaxed) {
-            self.shared.cpus[self.cpu].mark_stale(tag.tag());
-        }
-    }
+    })
 }

@@ -2,7 +2,7 @@
 //! when nothing refers to it any more.
 
 use tessera_abi::{Error, Rights};
-use tessera_arch::{BootInfo, Frame};
+use tessera_arch::BootInfo;
 
 use crate::account::{Account, frame_bytes};
 use crate::cap_table::{CapId, CapTable};
@@ -46,20 +46,26 @@ pub struct Kernel {
     pub tags: TagAllocator,
     /// What CPUs read without the lock.
     pub shared: &'static Shared,
-    /// A root table without user mappings, for CPUs that are in no space.
-    pub empty_root: Frame,
+    /// CPUs that run.
+    pub cpus: usize,
     /// The machine.
     pub boot_info: &'static BootInfo,
 }
 
 impl Kernel {
-    /// The kernel of a machine with this free memory.
+    /// The kernel of a machine with this free memory, tags of so many bits, and one CPU running so far.
     ///
     /// # Panics
     /// If there is too little memory to begin with.
-    pub fn new(boot_info: &'static BootInfo, shared: &'static Shared, mut frames: FrameAllocator) -> Kernel {
+    pub fn new(
+        boot_info: &'static BootInfo,
+        shared: &'static Shared,
+        mut frames: FrameAllocator,
+        tag_bits: u32,
+    ) -> Kernel {
         let empty_root = crate::page_table::new_table(&mut frames);
         tessera_arch::prepare_root(empty_root);
+        shared.empty_root.store(empty_root.number(), core::sync::atomic::Ordering::Relaxed);
         Kernel {
             frames,
             accounts: Store::new(),
@@ -69,16 +75,16 @@ impl Kernel {
             threads: Store::new(),
             tables: Store::new(),
             scheduler: Scheduler::default(),
-            tags: TagAllocator::new(tessera_arch::tag_bits(), shared),
+            tags: TagAllocator::new(tag_bits, &shared.tag_generation),
             shared,
-            empty_root,
+            cpus: 1,
             boot_info,
         }
     }
 
     /// CPUs that run.
     pub fn cpus(&self) -> usize {
-        1
+        self.cpus
     }
 
     /// Checks that so many frames can be had besides the reserve.

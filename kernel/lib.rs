@@ -9,11 +9,13 @@
 //! | [`object`], [`store`], [`derivation`] | naming objects, keeping them, deriving capabilities |
 //! | [`address_map`], [`page_table`] | what is mapped where; the tables that tell the hardware |
 //! | [`address_space`] | operations across space, subtree, segment and account |
-//! | [`flush`], [`tags`] | invalidation as a duty; hardware TLB tags |
+//! | [`attachment`] | attaching subtrees to spaces, on every CPU or on one |
+//! | [`flush`], [`handshake`], [`tags`] | invalidation as a duty; how CPUs reach each other for it; hardware TLB tags |
+//! | [`sync`], [`atomic`] | the big lock and the ranks of locks; atomics, as tests may replace them |
 //! | [`fast`], [`shared`] | the switch path without a lock, and what it reads |
 //! | [`running`], [`scheduler`] | who runs |
 //! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
-//! | [`mem`], [`program`], [`upcalls`], [`check`], [`counters`], [`log`] | frames and heap; the first program; the boot list's steps; self-checks; figures; messages |
+//! | [`mem`], [`options`], [`program`], [`boot`], [`upcalls`], [`check`], [`counters`], [`log`] | frames and heap; boot options; the first program; the boot list's steps; what the architecture calls; self-checks; figures; messages |
 //!
 //! Five rules:
 //! 1. A call is decoded and checked in full before it changes anything; what is performed cannot be refused.
@@ -30,6 +32,11 @@ extern crate alloc;
 pub mod account;
 pub mod address_map;
 pub mod address_space;
+pub mod atomic;
+pub mod attachment;
+#[cfg(target_os = "none")]
+#[expect(unsafe_code, reason = "takes the machine's free memory into use")]
+pub mod boot;
 pub mod cap_table;
 pub mod check;
 pub mod counters;
@@ -37,11 +44,13 @@ pub mod derivation;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
 pub mod fast;
 pub mod flush;
+pub mod handshake;
 pub mod kernel;
 pub mod log;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
 pub mod object;
+pub mod options;
 pub mod page_table;
 pub mod program;
 pub mod running;
@@ -51,6 +60,7 @@ pub mod shared;
 pub mod space;
 pub mod store;
 pub mod subtree;
+pub mod sync;
 pub mod syscall;
 pub mod tags;
 pub mod thread;

@@ -1,15 +1,28 @@
-//! The kernel's bootable binary: nothing but the panic handler. The loader enters the architecture's `boot`,
-//! which calls `tessera_kernel::upcalls::kernel_main`, the boot list.
+//! The kernel's bootable binary: the boot list. The loader enters the architecture's `boot`, which sets up the
+//! machine and calls `kernel_main`.
 
 #![no_std]
 #![no_main]
 
 use core::panic::PanicInfo;
 
-// Linked for the symbols that the architecture calls.
-use tessera_kernel as _;
+use tessera_arch::BootInfo;
+use tessera_kernel::{boot, upcalls};
+
+/// The boot list, run by the boot CPU on a kernel stack with the machine set up.
+#[unsafe(no_mangle)]
+fn kernel_main(boot_info: &'static BootInfo) -> ! {
+    boot::announce(boot_info);
+    let options = boot::read_options(boot_info);
+    let frames = boot::take_memory(boot_info);
+    let mut kernel = boot::make_kernel(boot_info, frames, options);
+    boot::load_first_program(&mut kernel);
+    boot::open_for_all(kernel);
+    boot::start_other_cpus(boot_info);
+    boot::run()
+}
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    tessera_kernel::upcalls::report_panic(info)
+    upcalls::report_panic(info)
 }

@@ -29,6 +29,16 @@ struct Piece {
     entries: u64,
 }
 
+/// A large page that was taken out to be split.
+#[derive(Debug)]
+#[must_use = "its memory is unmapped until it is put back"]
+pub struct LargePage {
+    address: VirtAddr,
+    entry: u64,
+    level: u8,
+    holder: Frame,
+}
+
 /// Counts the tables that mapping a series of runs, in order of address, will add.
 #[derive(Debug, Default)]
 pub struct TableCount {
@@ -109,29 +119,33 @@ impl Tree {
         if !Format::is_present(entry) { 0 } else { (1..=level).filter(|level| straddled(*level)).count() as u64 }
     }
 
-    /// Replaces large pages that straddle `address` by tables of smaller ones.
-    ///
-    /// `invalidate` is called between taking the large page away and putting the table in its place: both at
-    /// once in a TLB is an error (Arm ARM D8.16.1, break-before-make).
-    pub fn split(&mut self, frames: &mut FrameAllocator, address: VirtAddr, invalidate: &mut dyn FnMut(VirtAddr)) {
-        for _ in 0..self.split_tables(address) {
-            let (holder, level) = self.deepest(address, 0);
-            let slot = &table(holder)[address.table_index(level)];
-            let entry = slot.load(Relaxed);
-            let lower = new_table(frames);
-            let step = entry_pages(level - 1) * PAGE_BYTES;
-            let mut small = Format::leaf_entry(Format::address(entry), level - 1, Format::leaf(entry));
-            for slot in table(lower) {
-                slot.store(small, Relaxed);
-                small += step;
-            }
-            frames.change_table_entries(lower, TABLE_ENTRIES as i32);
-            self.tables += 1;
-            slot.store(0, Relaxed);
-            tessera_arch::publish_tables();
-            invalidate(address);
-            slot.store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
+    /// Takes the largest page that straddles `address` out; gives what [`Tree::put_split`] needs to put smaller
+    /// ones in its place, and the pages that must be invalidated first: both at once in a TLB is an error (Arm
+    /// ARM D8.16.1, break-before-make).
+    pub fn take_straddling(&mut self, address: VirtAddr) -> Option<(LargePage, u64, u64)> {
+        if self.split_tables(address) == 0 {
+            return None;
         }
+        let (holder, level) = self.deepest(address, 0);
+        let entry = table(holder)[address.table_index(level)].swap(0, Relaxed);
+        let page = address.value() / PAGE_BYTES;
+        Some((LargePage { address, entry, level, holder }, page - page % entry_pages(level), entry_pages(level)))
+    }
+
+    /// Puts a table of smaller pages in the place of a large one, with the same memory and rights.
+    pub fn put_split(&mut self, frames: &mut FrameAllocator, large: LargePage) {
+        let LargePage { address, entry, level, holder } = large;
+        let lower = new_table(frames);
+        let step = entry_pages(level - 1) * PAGE_BYTES;
+        let mut small = Format::leaf_entry(Format::address(entry), level - 1, Format::leaf(entry));
+        for slot in table(lower) {
+            slot.store(small, Relaxed);
+            small += step;
+        }
+        frames.change_table_entries(lower, TABLE_ENTRIES as i32);
+        self.tables += 1;
+        tessera_arch::publish_tables();
+        table(holder)[address.table_index(level)].store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
     }
 
     /// Takes all translations out of a range; tables that become empty go to `freed`, not to be reused before

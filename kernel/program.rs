@@ -4,20 +4,20 @@ use elf::ElfBytes;
 use elf::abi::{EM_AARCH64, EM_X86_64, ET_EXEC, PF_W, PF_X, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::segment::ProgramHeader;
-use tar_no_std::TarArchiveRef;
 use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, program};
 use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
-use tessera_arch::PhysAddr;
 
 use crate::account::Account;
 use crate::address_map::Mapping;
 use crate::address_space::MapOwner;
+use crate::attachment::{Attachment, Place};
 use crate::cap_table::CapTable;
 use crate::kernel::{Kernel, RESERVE_FRAMES};
 use crate::object::ObjectRef;
+use crate::options;
 use crate::page_table::new_table;
 use crate::segment::Segment;
-use crate::space::{Attachment, Space};
+use crate::space::Space;
 use crate::store::Id;
 use crate::subtree::Subtree;
 use crate::thread::{CONTEXT_BYTES, Thread};
@@ -45,10 +45,7 @@ struct First {
 /// # Errors
 /// What is wrong with the archive or the program in it.
 pub fn start_first(kernel: &mut Kernel) -> Result<(), Reason> {
-    let archive = kernel.boot_info.archive;
-    let bytes = archive_bytes(archive.start, archive.length_bytes);
-    let archive_ref = TarArchiveRef::new(bytes).map_err(|_| "the boot archive is no tar")?;
-    let entry = archive_ref.entries().find(|entry| entry.filename().as_str() == Ok(FIRST_PROGRAM));
+    let entry = options::archive(kernel.boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok(FIRST_PROGRAM));
     let image = entry.ok_or("the boot archive has no `init`")?;
     let elf = ElfBytes::<LittleEndian>::minimal_parse(image.data()).map_err(|_| "`init` is no ELF file")?;
     if elf.ehdr.e_type != ET_EXEC || !matches!(elf.ehdr.e_machine, EM_X86_64 | EM_AARCH64) {
@@ -63,15 +60,8 @@ pub fn start_first(kernel: &mut Kernel) -> Result<(), Reason> {
     write_info(kernel, &first)?;
     let registers = kernel.threads[first.thread].context.registers_mut();
     registers.set_entry(elf.ehdr.e_entry, stack_top, [program::INFO, 0]);
-    kernel.scheduler.make_ready(&mut kernel.threads, first.thread);
+    kernel.make_ready(first.thread);
     Ok(())
-}
-
-#[expect(unsafe_code, reason = "the archive is memory that only the loader has written")]
-fn archive_bytes(start: PhysAddr, length_bytes: u64) -> &'static [u8] {
-    // SAFETY: by the contract of `BootInfo` the archive's frames are mapped in the direct map for good, belong
-    // to nobody else, and are never written: the segment over them is handed out without WRITE.
-    unsafe { core::slice::from_raw_parts(tessera_arch::direct_map(start), length_bytes as usize) }
 }
 
 fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
@@ -84,11 +74,12 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     kernel.charge_object::<Space>(account, space.charged_bytes());
     let root = space.map.tree.root;
     let space = kernel.spaces.insert(space);
-    kernel.shared.space_words(space.index()).initialise(root);
+    kernel.shared.space_words(space.index()).initialise(root, None);
     let subtree = Subtree::new(account, new_table(&mut kernel.frames));
     kernel.charge_object::<Subtree>(account, subtree.map.charged_bytes());
     let subtree = kernel.subtrees.insert(subtree);
-    attach(kernel, space, subtree, account);
+    let attachment = Attachment { subtree, bounds: Rights::ACCESS };
+    kernel.attach(space, Place { slot: 0, cpu: None }, attachment);
     kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.cpu = tessera_arch::cpu_index();
@@ -97,15 +88,6 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     kernel.tables[table].users = 1;
     name(kernel, table, space, subtree, thread);
     Ok(First { account, table, space, subtree, thread })
-}
-
-fn attach(kernel: &mut Kernel, space: Id<Space>, subtree: Id<Subtree>, account: Id<Account>) {
-    kernel.accounts[account].charge(crate::space::ATTACHMENT_BYTES);
-    let root = kernel.subtrees[subtree].map.tree.root;
-    kernel.subtrees[subtree].sharers.insert((space, 0));
-    kernel.subtrees.retain(subtree);
-    let attachment = Attachment { subtree, bounds: Rights::ACCESS };
-    kernel.spaces[space].attach(&mut kernel.frames, 0, attachment, root);
 }
 
 fn name(kernel: &mut Kernel, table: Id<CapTable>, space: Id<Space>, subtree: Id<Subtree>, thread: Id<Thread>) {

@@ -1,18 +1,23 @@
 //! Running threads: who is current on a CPU, in which space, and how threads end.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::fence;
 
 use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
+use tessera_arch::Interrupt;
 
 use crate::account::object_bytes;
 use crate::cap_table::CapTable;
+use crate::handshake::Request;
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;
 use crate::scheduler::SLICE_NS;
+use crate::shared::CpuLine;
 use crate::space::Space;
 use crate::store::Id;
-use crate::thread::{CONTEXT_BYTES, Thread};
+use crate::tags::Ask;
+use crate::thread::{CONTEXT_BYTES, Fallback, Thread};
 
 impl Kernel {
     /// The thread that runs on a CPU.
@@ -26,23 +31,65 @@ impl Kernel {
         if self.current(thread.cpu) != Some(id) {
             return thread.space;
         }
-        let line = &self.shared.cpus[thread.cpu];
-        self.spaces.id_at(line.space.load(Relaxed)).unwrap_or(thread.space)
+        let space = self.shared.cpus[thread.cpu].presence.space();
+        self.spaces.id_at(space).unwrap_or(thread.space)
     }
 
-    /// Makes the CPU's space this one.
+    /// Makes the calling CPU's space this one.
     pub fn enter_space(&mut self, cpu: usize, space: Id<Space>, entered_by: Handle) {
-        let (line, words) = (&self.shared.cpus[cpu], self.shared.space_words(space.index()));
-        let activation = self.tags.activate(self.shared, cpu, words);
-        if activation.flush_all {
+        let (shared, line) = (self.shared, &self.shared.cpus[cpu]);
+        let words = shared.space_words(space.index());
+        let generation = shared.tag_generation.load(Relaxed);
+        let elsewhere = |other: &CpuLine| other.index != cpu && other.presence.space() == space.index();
+        let live_elsewhere = shared.cpus.iter().any(elsewhere);
+        let lines = shared.tag_lines();
+        let asked = Ask { old: words.tag(), live_elsewhere };
+        let (tag, flush_all) = self.tags.activate(&shared.tag_generation, lines, &line.tag, asked);
+        line.counters.tag_rollovers.add(shared.tag_generation.load(Relaxed) - generation);
+        if tag != words.tag() {
+            words.set_tag(tag);
+            shared.cpus.iter().filter(|line| elsewhere(line)).for_each(|line| words.add_holder(line.index));
+        }
+        words.add_holder(cpu);
+        if flush_all {
             tessera_arch::invalidate_all();
         }
-        tessera_arch::activate(words.root(), activation.tag.tag(), activation.keep);
-        line.space.store(space.index(), Relaxed);
-        line.root.store(words.root().number(), Relaxed);
+        let stale = line.presence.enter(space.index(), tag.tag()) && line.presence.take_stale(tag.tag());
+        let keep = tag.tag() != 0 && !stale && !flush_all;
+        let root = words.root(cpu);
+        tessera_arch::activate(root, tag.tag(), keep);
+        line.root.store(root.number(), Relaxed);
         line.entered_by.store(entered_by.bits(), Relaxed);
         line.counters.space_switches.add(1);
-        if activation.keep { line.counters.tag_hits.add(1) } else { line.counters.tag_flushes.add(1) }
+        if keep { line.counters.tag_hits.add(1) } else { line.counters.tag_flushes.add(1) }
+    }
+
+    /// Checks that a CPU may enter a space.
+    ///
+    /// # Errors
+    /// `WrongCpu` if the space is local to another one.
+    pub fn ensure_enterable(&self, cpu: usize, space: Id<Space>) -> Result<(), Error> {
+        let only_cpu = self.shared.space_words(space.index()).only_cpu();
+        if only_cpu.is_none_or(|only| only == cpu) { Ok(()) } else { Err(Error::WrongCpu) }
+    }
+
+    /// The CPUs on which a thread may go on, a bit each: its affinity, or the CPU its space is local to.
+    pub fn allowed_cpus(&self, thread: &Thread) -> u32 {
+        let only_cpu = self.shared.space_words(thread.space.index()).only_cpu();
+        let running = (1_u32 << self.cpus()) - 1;
+        only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & running
+    }
+
+    /// Makes a thread ready on the CPU that suits it best.
+    pub fn make_ready(&mut self, id: Id<Thread>) {
+        let allowed = self.allowed_cpus(&self.threads[id]);
+        let cpu = self.scheduler.place(&self.threads, id, self.cpus(), allowed);
+        self.threads[id].cpu = cpu;
+        self.scheduler.make_ready(&mut self.threads, id);
+        if cpu != tessera_arch::cpu_index() {
+            // It may have to run at once there, or to share the CPU's time from now on.
+            tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
+        }
     }
 
     /// Takes the CPU's current thread off it; what it did with its space is noted in the thread.
@@ -57,15 +104,15 @@ impl Kernel {
         Some(id)
     }
 
-    /// Makes a thread the CPU's current one.
-    pub fn run(&mut self, cpu: usize, id: Id<Thread>) {
+    /// Makes a thread the calling CPU's current one.
+    fn run(&mut self, cpu: usize, id: Id<Thread>) {
         let line = &self.shared.cpus[cpu];
         let (space, entered_by, table) = {
             let thread = &mut self.threads[id];
             thread.cpu = cpu;
             (thread.space, thread.entered_by, thread.table)
         };
-        if line.space.load(Relaxed) == space.index() {
+        if line.presence.space() == space.index() {
             line.entered_by.store(entered_by.bits(), Relaxed);
         } else {
             self.enter_space(cpu, space, entered_by);
@@ -78,30 +125,44 @@ impl Kernel {
         run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
     }
 
-    /// Chooses who goes on when the kernel is left: the current thread unless it cannot, or one of higher
-    /// priority is ready. Gives whether there is anyone.
+    /// Chooses who goes on when the kernel is left: the current thread unless it cannot, or may not be here any
+    /// more, or one of higher priority is ready. Gives whether there is anyone.
     pub fn choose(&mut self, cpu: usize) -> bool {
         if let Some(id) = self.current(cpu) {
-            if !self.scheduler.is_contended(cpu, self.threads[id].priority, true) {
+            let urgent = self.scheduler.is_contended(cpu, self.threads[id].priority, true);
+            if !urgent && self.threads[id].affinity & (1 << cpu) != 0 {
                 self.set_timer(cpu);
                 return true;
             }
             self.requeue_current(cpu);
         }
-        let next = self.scheduler.take_next(&mut self.threads, cpu);
+        let next = self.next_thread(cpu);
         if let Some(id) = next {
             self.run(cpu, id);
         } else {
             tessera_arch::leave_context();
+            self.shared.leave_space(&self.shared.cpus[cpu]);
         }
         self.set_timer(cpu);
         next.is_some()
     }
 
+    fn next_thread(&mut self, cpu: usize) -> Option<Id<Thread>> {
+        if let Some(id) = self.scheduler.take_next(&mut self.threads, cpu) {
+            return Some(id);
+        }
+        let (shared, running) = (self.shared, (1_u32 << self.cpus()) - 1);
+        let may_take = |thread: &Thread| {
+            let only_cpu = shared.space_words(thread.space.index()).only_cpu();
+            only_cpu.map_or(thread.affinity, |only| 1 << only) & running & (1 << cpu) != 0
+        };
+        self.scheduler.steal(&mut self.threads, cpu, may_take)
+    }
+
     /// Puts the current thread behind the others of its priority.
     pub fn requeue_current(&mut self, cpu: usize) {
         if let Some(id) = self.stop_current(cpu) {
-            self.scheduler.make_ready(&mut self.threads, id);
+            self.make_ready(id);
         }
     }
 
@@ -110,7 +171,9 @@ impl Kernel {
         self.shared.cpus[cpu].counters.timer_interrupts.add(1);
         let now_ns = tessera_arch::now_ns();
         self.scheduler.cpus[cpu].timer_ns = None;
-        self.scheduler.wake_sleepers(&mut self.threads, now_ns);
+        while let Some(id) = self.scheduler.take_woken(cpu, now_ns) {
+            self.make_ready(id);
+        }
         let Some(id) = self.current(cpu) else { return };
         let run_queue = &mut self.scheduler.cpus[cpu];
         if now_ns < run_queue.slice_end_ns {
@@ -135,7 +198,7 @@ impl Kernel {
             next = self.threads[joiner].next.take();
             self.threads[joiner].joining = None;
             self.finish_call(joiner, result);
-            self.scheduler.make_ready(&mut self.threads, joiner);
+            self.make_ready(joiner);
         }
         if let Some(table) = self.threads[id].table.take() {
             self.leave_table(table);
@@ -160,19 +223,75 @@ impl Kernel {
         self.threads[id].context.registers_mut().set_result(status, value);
     }
 
-    /// Sends every thread in a space that goes to its fallback, or ends it.
+    /// Sends every thread in a space that goes to its fallback, or ends it. Nobody can enter it any more: the last
+    /// capability went before.
     pub(crate) fn evict_threads(&mut self, space: Id<Space>) {
-        for index in 0..self.threads.limit() {
-            let Some(id) = self.threads.id_at(index) else { continue };
-            if self.space_of(id) != space || self.threads[id].has_ended() {
-                continue;
-            }
-            let fallback = self.threads[id].fallback;
-            match fallback.filter(|fallback| fallback.space != space && self.spaces.find(fallback.space).is_some()) {
-                Some(fallback) => self.land(id, fallback),
-                None => self.end_thread(id, ThreadState::Stopped),
+        fence(SeqCst);
+        for cpu in (0..self.cpus()).filter(|cpu| *cpu != tessera_arch::cpu_index()) {
+            if self.shared.cpus[cpu].presence.space() == space.index() {
+                self.let_go(cpu);
             }
         }
+        for index in 0..self.threads.limit() {
+            let Some(id) = self.threads.id_at(index) else { continue };
+            if self.space_of(id) == space && !self.threads[id].has_ended() {
+                self.evict(id, space);
+            }
+        }
+        let line = &self.shared.cpus[tessera_arch::cpu_index()];
+        if line.presence.space() == space.index() {
+            self.shared.leave_space(line);
+        }
+    }
+
+    fn evict(&mut self, id: Id<Thread>, space: Id<Space>) {
+        let fallback = self.threads[id].fallback;
+        let usable = |fallback: &Fallback| {
+            let enterable = |only: usize| self.threads[id].affinity & (1 << only) != 0;
+            fallback.space != space
+                && self.spaces.find(fallback.space).is_some()
+                && self.shared.space_words(fallback.space.index()).only_cpu().is_none_or(enterable)
+        };
+        match fallback.filter(usable) {
+            Some(fallback) => self.land(id, fallback),
+            None => self.end_thread(id, ThreadState::Stopped),
+        }
+    }
+
+    /// Makes another CPU let go of its thread and its space, and makes the thread ready again: its call, if it was
+    /// in one that had not begun, is made anew.
+    pub fn let_go(&mut self, cpu: usize) {
+        if let Some(id) = self.park(cpu) {
+            self.make_ready(id);
+        }
+    }
+
+    /// Moves a thread off a CPU that its affinity does not allow any more. The calling thread moves when the
+    /// kernel is left.
+    pub fn move_if_misplaced(&mut self, id: Id<Thread>) {
+        let (cpu, state) = (self.threads[id].cpu, self.threads[id].state);
+        if state != ThreadState::Ready || self.threads[id].affinity & (1 << cpu) != 0 {
+            return;
+        }
+        if self.current(cpu) != Some(id) {
+            self.scheduler.remove(&mut self.threads, id);
+            self.make_ready(id);
+        } else if cpu != tessera_arch::cpu_index() {
+            self.let_go(cpu);
+        }
+    }
+
+    /// Makes another CPU let go of its thread and its space; the thread is in no queue then.
+    fn park(&mut self, cpu: usize) -> Option<Id<Thread>> {
+        let line = &self.shared.cpus[cpu];
+        self.ask(line, Request::Park);
+        self.await_acknowledgements(1 << cpu);
+        let id = self.scheduler.cpus[cpu].current.take()?;
+        let space = self.spaces.id_at(line.parked_space.load(Relaxed));
+        let thread = &mut self.threads[id];
+        thread.space = space.unwrap_or(thread.space);
+        thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
+        Some(id)
     }
 
     /// Takes a thread apart that no capability names any more.
@@ -185,28 +304,25 @@ impl Kernel {
     /// What a thread costs its account, bytes.
     pub const THREAD_BYTES: u64 = object_bytes::<Thread>() + CONTEXT_BYTES;
 
-    fn land(&mut self, id: Id<Thread>, fallback: crate::thread::Fallback) {
-        let cpu = self.threads[id].cpu;
-        let running = self.current(cpu) == Some(id);
+    fn land(&mut self, id: Id<Thread>, fallback: Fallback) {
         let was = self.threads[id].state;
-        if running {
-            self.stop_current(cpu);
-        } else if was != ThreadState::Created {
-            self.take_off_queues(id);
-        }
+        self.take_off_queues(id);
         let thread = &mut self.threads[id];
         (thread.space, thread.entered_by) = (fallback.space, Handle::NONE);
         if was != ThreadState::Created {
             let reason = FallbackReason::SpaceDestroyed as u64;
             let registers = thread.context.registers_mut();
             registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason, 0]);
-            self.scheduler.make_ready(&mut self.threads, id);
+            self.make_ready(id);
         }
     }
 
     fn take_off_queues(&mut self, id: Id<Thread>) {
         let (state, cpu) = (self.threads[id].state, self.threads[id].cpu);
         match state {
+            ThreadState::Ready if self.current(cpu) == Some(id) && cpu != tessera_arch::cpu_index() => {
+                self.park(cpu);
+            }
             ThreadState::Ready if self.current(cpu) == Some(id) => {
                 self.stop_current(cpu);
                 tessera_arch::leave_context();

@@ -1,7 +1,10 @@
 //! The scheduler: preemptive, strict priorities, round robin within one.
 //!
-//! Each CPU has its own run queue. Queues are linked through the threads themselves, so making a thread ready
-//! allocates nothing.
+//! Each CPU has its own run queue, linked through the threads themselves, so making a thread ready allocates
+//! nothing. A thread that becomes ready goes to the CPU it ran on last if that is idle or runs something less
+//! urgent, else to the CPU whose thread is least urgent (an idle one, if there is any) and whose queue is shortest: caches
+//! and tags stay warm, and no CPU idles while a thread waits elsewhere. A CPU that runs out of threads takes
+//! the most urgent one it may run from the other queues. Both are cheap at the eight CPUs the kernel supports.
 
 use alloc::collections::BTreeSet;
 
@@ -29,12 +32,15 @@ pub struct RunQueue {
     queues: [Queue; LEVELS],
     /// A bit for each level that has threads.
     ready_levels: u32,
+    ready_count: usize,
     /// The thread that runs.
     pub current: Option<Id<Thread>>,
     /// When its turn ends.
     pub slice_end_ns: u64,
     /// What the CPU's timer is set to.
     pub timer_ns: Option<u64>,
+    /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.
+    sleepers: BTreeSet<(u64, Id<Thread>)>,
 }
 
 /// Who runs next.
@@ -42,7 +48,6 @@ pub struct RunQueue {
 pub struct Scheduler {
     /// A queue for each CPU.
     pub cpus: [RunQueue; CPUS_MAX],
-    sleepers: BTreeSet<(u64, Id<Thread>)>,
 }
 
 impl Scheduler {
@@ -57,6 +62,7 @@ impl Scheduler {
             None => run_queue.queues[level].first = Some(id),
         }
         run_queue.ready_levels |= 1 << level;
+        run_queue.ready_count += 1;
     }
 
     /// Takes a ready thread out of its queue, wherever in it it stands. Nothing happens if it is in none.
@@ -79,9 +85,62 @@ impl Scheduler {
                 run_queue.queues[level].last = previous;
             }
             threads[id].next = None;
-            run_queue.note_level(level);
+            run_queue.note_departure(level);
             return;
         }
+    }
+
+    /// How urgent what a CPU runs is: the current thread's priority plus one, 0 if it idles.
+    pub fn urgency(&self, threads: &Store<Thread>, cpu: usize) -> u8 {
+        let queued = self.cpus[cpu].ready_levels.checked_ilog2().map_or(0, |level| level as u8 + 1);
+        let running = self.cpus[cpu].current.map_or(0, |id| threads[id].priority + 1);
+        queued.max(running)
+    }
+
+    /// The CPU on which a thread that becomes ready goes on, among `allowed` (a bit each).
+    pub fn place(&self, threads: &Store<Thread>, id: Id<Thread>, cpus: usize, allowed: u32) -> usize {
+        let (last, urgency) = (threads[id].cpu, threads[id].priority + 1);
+        let may_use = |cpu: &usize| allowed & (1 << *cpu) != 0;
+        if may_use(&last) && self.urgency(threads, last) < urgency {
+            return last;
+        }
+        let burden = |cpu: &usize| (self.urgency(threads, *cpu), self.cpus[*cpu].ready_count, *cpu != last);
+        let least = (0..cpus).filter(may_use).min_by_key(burden);
+        least.unwrap_or(last)
+    }
+
+    /// Takes the most urgent thread that `may_take` lets go from the queues of other CPUs.
+    pub fn steal(
+        &mut self,
+        threads: &mut Store<Thread>,
+        thief: usize,
+        may_take: impl Fn(&Thread) -> bool,
+    ) -> Option<Id<Thread>> {
+        let mut best: Option<Id<Thread>> = None;
+        for cpu in (0..CPUS_MAX).filter(|cpu| *cpu != thief) {
+            let candidate = self.first_that(threads, cpu, &may_take);
+            let is_better = |id: &Id<Thread>| best.is_none_or(|best| threads[*id].priority > threads[best].priority);
+            best = candidate.filter(is_better).or(best);
+        }
+        let id = best?;
+        self.remove(threads, id);
+        Some(id)
+    }
+
+    fn first_that(&self, threads: &Store<Thread>, cpu: usize, wanted: &dyn Fn(&Thread) -> bool) -> Option<Id<Thread>> {
+        let run_queue = &self.cpus[cpu];
+        let mut levels = run_queue.ready_levels;
+        while let Some(level) = levels.checked_ilog2() {
+            let mut next = run_queue.queues[level as usize].first;
+            while let Some(id) = next {
+                if wanted(&threads[id]) {
+                    return Some(id);
+                }
+                next = threads[id].next;
+            }
+            levels &= !(1 << level);
+        }
+        None
     }
 
     /// Takes the thread that should run now out of its queue.
@@ -93,7 +152,7 @@ impl Scheduler {
         if run_queue.queues[level].first.is_none() {
             run_queue.queues[level].last = None;
         }
-        run_queue.note_level(level);
+        run_queue.note_departure(level);
         Some(id)
     }
 
@@ -106,23 +165,23 @@ impl Scheduler {
     /// Puts a thread to sleep until its `wake_ns`.
     pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
         threads[id].state = ThreadState::Sleeping;
-        self.sleepers.insert((threads[id].wake_ns, id));
+        self.cpus[threads[id].cpu].sleepers.insert((threads[id].wake_ns, id));
     }
 
     /// Forgets a sleeping thread.
     pub fn remove_sleeper(&mut self, threads: &Store<Thread>, id: Id<Thread>) {
-        self.sleepers.remove(&(threads[id].wake_ns, id));
+        self.cpus[threads[id].cpu].sleepers.remove(&(threads[id].wake_ns, id));
     }
 
-    /// Makes all threads ready whose time has come.
-    pub fn wake_sleepers(&mut self, threads: &mut Store<Thread>, now_ns: u64) {
-        while let Some((wake_ns, id)) = self.sleepers.first().copied() {
-            if wake_ns > now_ns {
-                return;
-            }
-            self.sleepers.pop_first();
-            self.make_ready(threads, id);
+    /// Takes a thread whose time has come off the CPU's sleepers.
+    pub fn take_woken(&mut self, cpu: usize, now_ns: u64) -> Option<Id<Thread>> {
+        let sleepers = &mut self.cpus[cpu].sleepers;
+        let (wake_ns, id) = *sleepers.first()?;
+        if wake_ns > now_ns {
+            return None;
         }
+        sleepers.pop_first();
+        Some(id)
     }
 
     /// When the CPU must be interrupted: at the first sleeper's time, or when the current thread's turn ends
@@ -131,7 +190,7 @@ impl Scheduler {
         let slice_end = current_priority
             .filter(|priority| self.is_contended(cpu, *priority, false))
             .map(|_| self.cpus[cpu].slice_end_ns);
-        let first_sleeper = self.sleepers.first().map(|(wake_ns, _)| *wake_ns);
+        let first_sleeper = self.cpus[cpu].sleepers.first().map(|(wake_ns, _)| *wake_ns);
         match (slice_end, first_sleeper) {
             (Some(slice_end), Some(wake_ns)) => Some(slice_end.min(wake_ns)),
             (one, other) => one.or(other),
@@ -163,7 +222,8 @@ impl Scheduler {
 }
 
 impl RunQueue {
-    fn note_level(&mut self, level: usize) {
+    fn note_departure(&mut self, level: usize) {
+        self.ready_count -= 1;
         if self.queues[level].first.is_none() {
             self.ready_levels &= !(1 << level);
         }

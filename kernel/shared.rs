@@ -1,12 +1,11 @@
 //! What CPUs read of each other without the kernel's lock.
 //!
-//! A line per CPU, written by that CPU alone (but for stale marks and the tag allocator's roll-over), and
-//! for each space the few words that a switch needs. All of it lives for ever and is reused, never freed, so
-//! the fast path can hold plain references.
+//! A line per CPU, and for each space the few words that a switch needs. All of it lives for ever and is
+//! reused, never freed, so the fast path can hold plain references.
 
 use alloc::boxed::Box;
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use spin::Once;
 use tessera_abi::Handle;
@@ -14,31 +13,53 @@ use tessera_arch::{CPUS_MAX, Frame};
 
 use crate::counters::CounterBlock;
 use crate::fast::SlotsPointer;
+use crate::handshake::{NO_SPACE, Presence, STALE_WORDS};
 use crate::store::OBJECTS_MAX;
-
-/// No space: the CPU is in the kernel's empty root.
-pub const NO_SPACE: u32 = u32::MAX;
+use crate::tags::{TagLine, TagWord};
 
 const CHUNK: usize = 64;
 
+/// Any CPU may enter the space.
+const ANY_CPU: u32 = u32::MAX;
+
 /// The words of a space that a switch needs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SpaceWords {
-    root: AtomicU64,
+    /// Frame number of the root table, for each CPU: they differ if the space has core windows.
+    roots: [AtomicU64; CPUS_MAX],
     tag: AtomicU64,
+    /// CPUs that may hold translations under the tag, a bit each. Set before a CPU's first activation, so the
+    /// fast path only reads it, and a space that is local to one CPU never gets another's bit.
+    holders: AtomicU32,
+    only_cpu: AtomicU32,
 }
 
 impl SpaceWords {
-    /// Sets them for a new space.
-    pub fn initialise(&self, root: Frame) {
-        self.root.store(root.number(), Relaxed);
-        self.tag.store(0, Relaxed);
+    const fn new() -> SpaceWords {
+        SpaceWords {
+            roots: [const { AtomicU64::new(0) }; CPUS_MAX],
+            tag: AtomicU64::new(0),
+            holders: AtomicU32::new(0),
+            only_cpu: AtomicU32::new(ANY_CPU),
+        }
     }
 
-    /// The root table.
+    /// Sets them for a new space, local to one CPU or not.
+    pub fn initialise(&self, root: Frame, only_cpu: Option<usize>) {
+        self.set_tag(TagWord::default());
+        self.only_cpu.store(only_cpu.map_or(ANY_CPU, |cpu| cpu as u32), Relaxed);
+        self.roots.iter().for_each(|word| word.store(root.number(), Relaxed));
+    }
+
+    /// The root table on a CPU.
     #[inline(always)]
-    pub fn root(&self) -> Frame {
-        Frame::new(self.root.load(Relaxed))
+    pub fn root(&self, cpu: usize) -> Frame {
+        Frame::new(self.roots[cpu].load(Relaxed))
+    }
+
+    /// Gives a CPU a root table of its own.
+    pub fn set_root(&self, cpu: usize, root: Frame) {
+        self.roots[cpu].store(root.number(), Relaxed);
     }
 
     /// The tag with its generation.
@@ -47,32 +68,32 @@ impl SpaceWords {
         TagWord(self.tag.load(Relaxed))
     }
 
-    /// Gives the space a tag.
+    /// Gives the space a tag, under which no CPU holds anything yet.
     pub fn set_tag(&self, tag: TagWord) {
+        self.holders.store(0, Relaxed);
         self.tag.store(tag.0, Relaxed);
     }
-}
 
-/// A tag and the generation of the allocator that gave it, in one word: generation in bits 16 to 63.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TagWord(pub u64);
-
-impl TagWord {
-    /// Puts tag and generation together.
-    pub const fn new(generation: u64, tag: u16) -> TagWord {
-        TagWord(generation << 16 | tag as u64)
+    /// Whether a CPU may hold translations under the tag.
+    #[inline(always)]
+    pub fn is_held_by(&self, cpu: usize) -> bool {
+        self.holders.load(Relaxed) & (1 << cpu) != 0
     }
 
-    /// The hardware's part; 0 is untagged.
-    #[inline(always)]
-    pub const fn tag(self) -> u16 {
-        self.0 as u16
+    /// All CPUs that may hold translations under the tag, a bit each.
+    pub fn holders(&self) -> u32 {
+        self.holders.load(Relaxed)
     }
 
-    /// The generation.
-    #[inline(always)]
-    pub const fn generation(self) -> u64 {
-        self.0 >> 16
+    /// Notes that a CPU may hold translations from now on.
+    pub fn add_holder(&self, cpu: usize) {
+        self.holders.fetch_or(1 << cpu, Relaxed);
+    }
+
+    /// The CPU the space is local to, if it is.
+    pub fn only_cpu(&self) -> Option<usize> {
+        let cpu = self.only_cpu.load(Relaxed);
+        (cpu != ANY_CPU).then_some(cpu as usize)
     }
 }
 
@@ -80,55 +101,36 @@ impl TagWord {
 #[repr(align(128))]
 #[derive(Debug)]
 pub struct CpuLine {
-    /// Number of the space whose root is loaded, or [`NO_SPACE`].
-    pub space: AtomicU32,
-    /// Frame number of that root.
+    /// Which CPU this is.
+    pub index: usize,
+    /// The space it is in, and what others ask of it.
+    pub presence: Presence<STALE_WORDS>,
+    /// Frame number of the root that is loaded.
     pub root: AtomicU64,
-    /// The handle by which the current thread entered it.
+    /// The handle by which the current thread entered the space.
     pub entered_by: AtomicU64,
-    /// The tag loaded with it.
-    pub active_tag: AtomicU64,
-    /// Set at a roll-over: flush everything before activating any tag again.
-    pub flush_pending: AtomicBool,
+    /// What it tells the tag allocator.
+    pub tag: TagLine,
     /// The hot slots of the current thread's capability table.
     pub slots: SlotsPointer,
     /// What happened on this CPU.
     pub counters: CounterBlock,
-    /// Tags whose translations on this CPU are stale, a bit for each of 16-bit tags.
-    stale: [AtomicU64; STALE_WORDS],
+    /// The space it was in when it was last parked.
+    pub parked_space: AtomicU32,
 }
 
-const STALE_WORDS: usize = (1 << 16) / 64;
-
 impl CpuLine {
-    const fn new() -> CpuLine {
+    const fn new(index: usize) -> CpuLine {
         CpuLine {
-            space: AtomicU32::new(NO_SPACE),
+            index,
+            presence: Presence::new([const { AtomicU64::new(0) }; STALE_WORDS]),
             root: AtomicU64::new(0),
             entered_by: AtomicU64::new(Handle::NONE.bits()),
-            active_tag: AtomicU64::new(0),
-            flush_pending: AtomicBool::new(false),
+            tag: TagLine::new(),
             slots: SlotsPointer::none(),
             counters: CounterBlock::new(),
-            stale: [const { AtomicU64::new(0) }; STALE_WORDS],
+            parked_space: AtomicU32::new(NO_SPACE),
         }
-    }
-
-    /// Whether translations under a tag are stale here.
-    #[inline(always)]
-    pub fn is_stale(&self, tag: u16) -> bool {
-        self.stale[usize::from(tag / 64)].load(Relaxed) & (1 << (tag % 64)) != 0
-    }
-
-    /// Marks a tag's translations stale: this CPU flushes the tag before it uses it again.
-    pub fn mark_stale(&self, tag: u16) {
-        self.stale[usize::from(tag / 64)].fetch_or(1 << (tag % 64), Relaxed);
-        self.counters.stale_marks.add(1);
-    }
-
-    /// Takes the mark away, after the flush or because the tag has a new owner that starts with one.
-    pub fn clear_stale(&self, tag: u16) {
-        self.stale[usize::from(tag / 64)].fetch_and(!(1 << (tag % 64)), Relaxed);
     }
 }
 
@@ -138,6 +140,8 @@ pub struct Shared {
     pub cpus: [CpuLine; CPUS_MAX],
     /// The tag allocator's generation.
     pub tag_generation: AtomicU64,
+    /// Frame number of a root table without user mappings, for CPUs that are in no space.
+    pub empty_root: AtomicU64,
     spaces: [Once<Box<[SpaceWords; CHUNK]>>; OBJECTS_MAX / CHUNK],
 }
 
@@ -145,17 +149,23 @@ impl Shared {
     /// Fresh lines; meant for a static, or to be leaked by a test.
     #[expect(clippy::new_without_default, reason = "a default is no constant, which the static needs")]
     pub const fn new() -> Shared {
+        let mut cpus = [const { CpuLine::new(0) }; CPUS_MAX];
+        let mut index = 0;
+        while index < CPUS_MAX {
+            cpus[index].index = index;
+            index += 1;
+        }
         Shared {
-            cpus: [const { CpuLine::new() }; CPUS_MAX],
+            cpus,
             tag_generation: AtomicU64::new(0),
+            empty_root: AtomicU64::new(0),
             spaces: [const { Once::new() }; OBJECTS_MAX / CHUNK],
         }
     }
 
     /// The words of the space with this number; made when first asked for, under the kernel's lock.
     pub fn space_words(&self, index: u32) -> &SpaceWords {
-        let chunk = self.spaces[index as usize / CHUNK]
-            .call_once(|| Box::new(core::array::from_fn(|_| SpaceWords::default())));
+        let chunk = self.spaces[index as usize / CHUNK].call_once(|| Box::new([const { SpaceWords::new() }; CHUNK]));
         &chunk[index as usize % CHUNK]
     }
 
@@ -164,5 +174,24 @@ impl Shared {
     pub fn existing_space(&self, index: u32) -> Option<&SpaceWords> {
         let chunk = self.spaces.get(index as usize / CHUNK)?.get()?;
         Some(&chunk[index as usize % CHUNK])
+    }
+
+    /// What the tag allocator hears from all CPUs.
+    pub fn tag_lines(&self) -> impl Iterator<Item = &TagLine> + Clone {
+        self.cpus.iter().map(|line| &line.tag)
+    }
+
+    /// Makes the calling CPU leave its space for the empty root.
+    pub fn leave_space(&self, line: &CpuLine) {
+        let root = Frame::new(self.empty_root.load(Relaxed));
+        tessera_arch::activate(root, 0, false);
+        line.root.store(root.number(), Relaxed);
+        line.presence.stay(NO_SPACE);
+    }
+}
+
+impl core::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("Shared")
     }
 }

@@ -8,9 +8,8 @@ use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::account::Account;
 use crate::address_map::{AddressMap, PageRange};
-use crate::flush::Target;
 use crate::page_table::Tree;
-use crate::space::{SLOT_PAGES, Space};
+use crate::space::Space;
 use crate::store::Id;
 
 /// The tables below one top-level entry, and the mappings in them.
@@ -22,8 +21,19 @@ pub struct Subtree {
     pub account: Id<Account>,
     /// The mappings.
     pub map: AddressMap,
-    /// Every place it is attached at: space and top-level slot.
-    pub sharers: BTreeSet<(Id<Space>, usize)>,
+    /// Every place it is attached at.
+    pub sharers: BTreeSet<Sharer>,
+}
+
+/// A place where a subtree is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sharer {
+    /// The space.
+    pub space: Id<Space>,
+    /// The top-level slot.
+    pub slot: usize,
+    /// The one CPU that sees it there, for a core window.
+    pub cpu: Option<usize>,
 }
 
 impl Subtree {
@@ -41,10 +51,5 @@ impl Subtree {
     /// As [`PageRange::new`].
     pub fn range(address: u64, length_bytes: u64) -> Result<PageRange, Error> {
         PageRange::new(address, length_bytes, USER_START, TOP_SLOT_BYTES)
-    }
-
-    /// Where a change of the subtree is seen.
-    pub fn targets(&self) -> impl Iterator<Item = Target> + '_ {
-        self.sharers.iter().map(|(space, slot)| Target { space: space.index(), base_page: *slot as u64 * SLOT_PAGES })
     }
 }

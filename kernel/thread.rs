@@ -50,8 +50,10 @@ pub struct Thread {
     pub joiners: Option<Id<Thread>>,
     /// The next thread in whichever queue this one is in.
     pub next: Option<Id<Thread>>,
-    /// The CPU it ran on last.
+    /// The CPU it runs on, ran on last, or waits for.
     pub cpu: usize,
+    /// The CPUs it may run on, a bit each.
+    pub affinity: u32,
 }
 
 impl Thread {
@@ -73,6 +75,7 @@ impl Thread {
             joiners: None,
             next: None,
             cpu: 0,
+            affinity: u32::MAX,
         }
     }
 

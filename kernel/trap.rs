@@ -34,6 +34,7 @@ impl Kernel {
 
     fn call(&mut self, cpu: usize) {
         self.shared.cpus[cpu].counters.system_calls.add(1);
+        // None if another CPU made this one let the thread go meanwhile.
         let Some(id) = self.current(cpu) else { return };
         let registers = self.threads[id].context.registers();
         let call = Call::decode(registers.call_number(), registers.call_arguments());

@@ -1,54 +1,45 @@
-//! What the architecture calls: the boot list, traps, the fast path. And how a panic ends.
+//! What the architecture calls once the machine is up: traps, the fast path, other CPUs. And how a panic ends.
 
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use spin::Mutex;
-use tessera_abi::{Handle, PAGE_BYTES};
-use tessera_arch::{BootInfo, Frame, SwitchResult, Trap};
+use tessera_abi::Handle;
+use tessera_arch::{Interrupt, SwitchResult, Trap};
 
-use crate::log;
 use crate::log::line_in_panic;
-use crate::mem::FrameAllocator;
-use crate::mem::frames::{FrameRecord, ORDER_MAX};
-use crate::shared::Shared;
-use crate::{Kernel, fast, mem, program};
+use crate::shared::{CpuLine, Shared};
+use crate::sync::{BigGuard, BigLock};
+use crate::{Kernel, fast, flush};
 
-static SHARED: Shared = Shared::new();
+/// What CPUs read without the lock.
+pub(crate) static SHARED: Shared = Shared::new();
 
-static KERNEL: Mutex<Option<Kernel>> = Mutex::new(None);
+/// Everything else.
+pub(crate) static KERNEL: BigLock<Option<Kernel>> = BigLock::new(None);
 
-/// Memory for the kernel heap's large blocks: one part in so many.
-const HEAP_SHARE: u64 = 32;
-
-/// The boot list.
+/// What every CPU ends its boot with: it runs what there is to run.
 #[unsafe(no_mangle)]
-fn kernel_main(boot_info: &'static BootInfo) -> ! {
-    log!("Tessera {}, entered by {}", env!("CARGO_PKG_VERSION"), boot_info.loader);
-    log_features();
-    let frames = take_memory(boot_info);
-    log!("memory: {} MiB free", frames.free_frames() * PAGE_BYTES >> 20);
-    let mut kernel = Kernel::new(boot_info, &SHARED, frames);
-    match program::start_first(&mut kernel) {
-        Ok(()) => {}
-        Err(reason) => panic!("the first program cannot be started: {reason}"),
-    }
-    assert!(kernel.choose(tessera_arch::cpu_index()), "the first program's thread is ready");
-    *KERNEL.lock() = Some(kernel);
+pub fn kernel_cpu_main() -> ! {
+    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    SHARED.leave_space(line);
+    let guard = lock(line, None);
+    go_on(guard, line);
     tessera_arch::enter_user()
 }
 
 #[unsafe(no_mangle)]
 fn kernel_trap(trap: Trap) {
-    let cpu = tessera_arch::cpu_index();
-    let mut guard = KERNEL.lock();
-    with(&mut guard, |kernel| kernel.handle(cpu, trap));
-    while !with(&mut guard, |kernel| kernel.choose(cpu)) {
-        drop(guard);
-        let interrupt = tessera_arch::wait_for_interrupt();
-        guard = KERNEL.lock();
-        with(&mut guard, |kernel| kernel.interrupt(cpu, interrupt));
+    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    if trap == Trap::Interrupt(Interrupt::Shootdown) {
+        line.counters.shootdowns_received.add(1);
+        // The thread is in no call, so nothing has to be made anew if it is let go.
+        if serve_pages(line) {
+            return;
+        }
     }
+    let mut guard = lock(line, Some(trap));
+    with(&mut guard, |kernel| kernel.handle(line.index, trap));
+    go_on(guard, line);
 }
 
 #[unsafe(no_mangle)]
@@ -57,13 +48,51 @@ fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64)
     fast::space_switch(&SHARED, line, Handle::from_bits(handle), instruction_pointer, stack_pointer)
 }
 
-fn with<T>(guard: &mut Option<Kernel>, work: impl FnOnce(&mut Kernel) -> T) -> T {
+/// Leaves the kernel with a thread to run, idling until there is one.
+fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
+    while !with(&mut guard, |kernel| kernel.choose(line.index)) {
+        drop(guard);
+        let interrupt = tessera_arch::wait_for_interrupt();
+        if interrupt == Interrupt::Shootdown {
+            line.counters.shootdowns_received.add(1);
+        }
+        guard = lock(line, None);
+        with(&mut guard, |kernel| kernel.interrupt(line.index, interrupt));
+    }
+}
+
+/// Takes the big lock; serves what other CPUs ask meanwhile. If this CPU is made to let its thread go while that
+/// waits with a call not yet begun, the thread will make the call anew.
+fn lock(line: &'static CpuLine, trap: Option<Trap>) -> BigGuard<'static, Option<Kernel>> {
+    KERNEL.lock(|| {
+        flush::serve(&SHARED, line, || {
+            if trap == Some(Trap::Call) {
+                tessera_arch::restart_call();
+            }
+            tessera_arch::leave_context();
+        });
+    })
+}
+
+/// Serves a shootdown without the lock; gives whether the thread can go straight on.
+fn serve_pages(line: &'static CpuLine) -> bool {
+    let mut parked = false;
+    let served = flush::serve(&SHARED, line, || {
+        parked = true;
+        tessera_arch::leave_context();
+    });
+    line.counters.shootdowns_spurious.add(u64::from(!served));
+    !parked
+}
+
+pub(crate) fn with<T>(guard: &mut Option<Kernel>, work: impl FnOnce(&mut Kernel) -> T) -> T {
     work(guard.as_mut().expect("traps come after kernel_main has made the kernel"))
 }
 
 /// Prints why the kernel cannot go on, where it was, and ends the machine as a failure.
 pub fn report_panic(info: &PanicInfo<'_>) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
+    tessera_arch::stop_other_cpus();
     if !PANICKING.swap(true, Ordering::Relaxed) {
         match info.location() {
             Some(place) => line_in_panic(format_args!("PANIC: {} ({}:{})", info.message(), place.file(), place.line())),
@@ -74,48 +103,4 @@ pub fn report_panic(info: &PanicInfo<'_>) -> ! {
     }
     line_in_panic(format_args!("panicked"));
     tessera_arch::halt_after_panic()
-}
-
-fn log_features() {
-    struct Features;
-    impl core::fmt::Display for Features {
-        fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-            tessera_arch::describe_features(out)
-        }
-    }
-    log!("cpu: {Features}");
-}
-
-/// Takes the machine's free memory: records and heap out of the largest range, the rest for the allocator.
-fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
-    let first = boot_info.memory.first().expect("there is memory").start.value() / PAGE_BYTES;
-    let first = first & !((1 << ORDER_MAX) - 1);
-    let end = boot_info.memory.last().expect("there is memory").end().value() / PAGE_BYTES;
-    let largest = boot_info.memory.iter().max_by_key(|range| range.length_bytes).expect("there is memory");
-    let total: u64 = boot_info.memory.iter().map(|range| range.length_bytes).sum();
-    let record_bytes = ((end - first) * size_of::<FrameRecord>() as u64).next_multiple_of(PAGE_BYTES);
-    let heap_bytes = (total / HEAP_SHARE).next_multiple_of(PAGE_BYTES);
-    assert!(record_bytes + heap_bytes < largest.length_bytes, "no range is large enough for the kernel's own records");
-    let records = tessera_arch::direct_map(largest.start).cast::<FrameRecord>();
-    // SAFETY: the range is free memory by the contract of `BootInfo`, mapped for good in the direct map; its
-    // first `record_bytes` go to the records, the next `heap_bytes` to the heap, and the allocator is given
-    // only what is behind them. The records are written before the slice over them is made.
-    let records = unsafe {
-        for index in 0..(end - first) as usize {
-            records.add(index).write(FrameRecord::OUTSIDE);
-        }
-        mem::heap::initialise(records.cast::<u8>().add(record_bytes as usize), heap_bytes as usize);
-        core::slice::from_raw_parts_mut(records, (end - first) as usize)
-    };
-    let mut frames = FrameAllocator::new(records, Frame::new(first));
-    for range in boot_info.memory {
-        let mut range = *range;
-        if range == *largest {
-            range.start = tessera_arch::PhysAddr::new(range.start.value() + record_bytes + heap_bytes);
-            range.length_bytes -= record_bytes + heap_bytes;
-        }
-        frames.add(range);
-    }
-    mem::top_up(&mut frames);
-    frames
 }

@@ -55,6 +55,11 @@ impl<const BYTES: usize, Sink: FnMut(&str)> LineBuffer<BYTES, Sink> {
         LineBuffer { bytes: [0; BYTES], length_bytes: 0, sink }
     }
 
+    /// Whether no line has been begun.
+    pub const fn is_empty(&self) -> bool {
+        self.length_bytes == 0
+    }
+
     /// Hands on what has been collected, be it a whole line or not.
     pub fn flush(&mut self) {
         // Only whole characters are ever put in, so this is never an error.

@@ -19,6 +19,16 @@ pub const ELF_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 
 /// (AAPCS64, 6.4.5) it stands at the multiple.
 pub const STACK_ENTRY_BIAS_BYTES: u64 = if cfg!(target_arch = "x86_64") { 8 } else { 0 };
 
+/// Checks that a call changes nothing but registers for its caller.
+#[cfg(target_os = "none")]
+fn ensure_plain(number: u64) {
+    use tessera_abi::syscall::{DESCRIPTIONS, number as named};
+    let moves = [named::space_jump, named::thread_start, named::thread_set_fallback, named::thread_exit];
+    let description = usize::try_from(number).ok().and_then(|number| DESCRIPTIONS.get(number));
+    let writes = description.is_some_and(|call| call.arguments.iter().any(|(name, _)| *name == "buffer"));
+    assert!(!writes && !moves.contains(&number), "this call may do more than change registers");
+}
+
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod machine {
     use core::arch::asm;
@@ -86,6 +96,41 @@ mod machine {
         // SAFETY: one load, from where the caller promises that a word is.
         unsafe { asm!("mov {}, fs:[0]", lateout(reg) word, options(nostack, readonly, preserves_flags)) };
         word
+    }
+
+    /// How many general registers a call keeps, the stack pointer apart: rbx, rbp, r12 to r15.
+    pub const SAVED_REGISTERS: usize = 6;
+
+    /// Makes a call with one argument at most while the general registers that calls keep hold these values;
+    /// returns what they hold afterwards. For tests of the kernel.
+    ///
+    /// # Panics
+    /// For a call that writes memory or moves the thread.
+    pub fn call_with_registers(
+        number: u64,
+        argument: u64,
+        mut values: [u64; SAVED_REGISTERS],
+    ) -> [u64; SAVED_REGISTERS] {
+        super::ensure_plain(number);
+        // SAFETY: the call was found to change registers only. The compiler's rbx and rbp are on the stack meanwhile,
+        // and so is the address of `values`, which has room for all that is loaded and stored.
+        unsafe {
+            asm!(
+                "push rbx", "push rbp", "push rsi",
+                "mov rbx, [rsi]", "mov rbp, [rsi + 8]", "mov r12, [rsi + 16]",
+                "mov r13, [rsi + 24]", "mov r14, [rsi + 32]", "mov r15, [rsi + 40]",
+                "syscall",
+                "pop rcx",
+                "mov [rcx], rbx", "mov [rcx + 8], rbp", "mov [rcx + 16], r12",
+                "mov [rcx + 24], r13", "mov [rcx + 32], r14", "mov [rcx + 40], r15",
+                "pop rbp", "pop rbx",
+                inlateout("rax") number => _, inlateout("rdi") argument => _,
+                inlateout("rsi") values.as_mut_ptr() => _,
+                lateout("rdx") _, lateout("r10") _, lateout("r8") _, lateout("r9") _, lateout("rcx") _,
+                lateout("r11") _, lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
+            );
+        }
+        values
     }
 
     /// Writes to the low halves of four vector registers, which compiled code on this target never uses.
@@ -182,6 +227,49 @@ mod machine {
                 options(nostack, readonly, preserves_flags));
         }
         word
+    }
+
+    /// How many general registers a call keeps, the stack pointer apart: x18 to x30.
+    pub const SAVED_REGISTERS: usize = 13;
+
+    /// Makes a call with one argument at most while the general registers that calls keep hold these values;
+    /// returns what they hold afterwards. For tests of the kernel.
+    ///
+    /// # Panics
+    /// For a call that writes memory or moves the thread.
+    pub fn call_with_registers(
+        number: u64,
+        argument: u64,
+        mut values: [u64; SAVED_REGISTERS],
+    ) -> [u64; SAVED_REGISTERS] {
+        super::ensure_plain(number);
+        // SAFETY: the call was found to change registers only. The compiler's registers are on the stack meanwhile,
+        // and so is the address of `values`, which has room for all that is loaded and stored.
+        unsafe {
+            asm!(
+                "sub sp, sp, #112",
+                "stp x18, x19, [sp]", "stp x20, x21, [sp, #16]", "stp x22, x23, [sp, #32]",
+                "stp x24, x25, [sp, #48]", "stp x26, x27, [sp, #64]", "stp x28, x29, [sp, #80]",
+                "stp x30, x1, [sp, #96]",
+                "ldp x18, x19, [x1]", "ldp x20, x21, [x1, #16]", "ldp x22, x23, [x1, #32]",
+                "ldp x24, x25, [x1, #48]", "ldp x26, x27, [x1, #64]", "ldp x28, x29, [x1, #80]",
+                "ldr x30, [x1, #96]",
+                "svc #0",
+                "ldr x9, [sp, #104]",
+                "stp x18, x19, [x9]", "stp x20, x21, [x9, #16]", "stp x22, x23, [x9, #32]",
+                "stp x24, x25, [x9, #48]", "stp x26, x27, [x9, #64]", "stp x28, x29, [x9, #80]",
+                "str x30, [x9, #96]",
+                "ldp x18, x19, [sp]", "ldp x20, x21, [sp, #16]", "ldp x22, x23, [sp, #32]",
+                "ldp x24, x25, [sp, #48]", "ldp x26, x27, [sp, #64]", "ldp x28, x29, [sp, #80]",
+                "ldr x30, [sp, #96]",
+                "add sp, sp, #112",
+                inlateout("x8") number => _, inlateout("x0") argument => _, inlateout("x1") values.as_mut_ptr() => _,
+                lateout("x2") _, lateout("x3") _, lateout("x4") _, lateout("x5") _, lateout("x6") _,
+                lateout("x7") _, lateout("x9") _, lateout("x10") _, lateout("x11") _, lateout("x12") _,
+                lateout("x13") _, lateout("x14") _, lateout("x15") _, lateout("x16") _, lateout("x17") _,
+            );
+        }
+        values
     }
 
     /// Writes to the low halves of four vector registers, which compiled code on this target never uses.

@@ -78,6 +78,7 @@ def boot(job: Job, on_line: Callable[[str], None]) -> Outcome:
     symboliser = Symboliser(build.output(job.machine.arch, job.profile, build.KERNEL), binaries)
     scratch = TARGET / "boot"
     scratch.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(scratch)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=scratch))
     try:
         archive = folder / "archive.tar"
@@ -90,6 +91,14 @@ def boot(job: Job, on_line: Callable[[str], None]) -> Outcome:
         return _Session(job, words, symboliser, on_line).go()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(scratch: Path) -> None:
+    """Removes the folders of runs that were ended before they could do it themselves."""
+    for folder in scratch.iterdir():
+        owner = folder.name.split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Session:
@@ -154,12 +163,13 @@ class _Session:
 
     def _note(self, text: str) -> None:
         """Recognises the lines that say how the run ends."""
-        panic, ending = PANIC_LINE.match(text), EXIT_LINE.match(text)
+        # Searched, not matched: the kernel may have to write behind a program's unfinished line.
+        panic, ending = PANIC_LINE.search(text), EXIT_LINE.search(text)
         if panic and self.ended_by != "panic":
             self.ended_by, self.outcome.reason = "panic", panic.group(1)
-        elif ending and self.ended_by is None:
+        elif ending and self.ended_by != "panic":
             self.ended_by, self.outcome.code = "exit", int(ending.group(1))
-        if ending or text.startswith(PANIC_END):
+        if ending or PANIC_END in text:
             self.deadline = min(self.deadline, time.monotonic() + GRACE_S)
 
     def _wait(self, process: subprocess.Popen) -> int | None:

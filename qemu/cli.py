@@ -78,7 +78,7 @@ def _test_parser() -> _Parser:
     parser = _parser("test", "Runs the tests, two boots at a time. The last line says how many passed and failed.")
     parser.add_argument("filter", nargs="?", default="", help="only tests whose name holds this text")
     _add_arch(parser, None)
-    parser.add_argument("--host", action="store_true", help="only the tests that need no emulator")
+    parser.add_argument("--host", action="store_true", help="only the tests on the host, which need no emulator")
     parser.add_argument("--list", action="store_true", help="print the tests instead of running them")
     parser.add_argument("--smp", type=_count, metavar="N", help="CPUs for every boot (default: what the test asks for)")
     return parser
@@ -157,4 +157,7 @@ def main(words: list) -> int:
         base.warn(str(failure))
         return failure.code
     except BrokenPipeError:
+        return 1
+    except OSError as error:
+        base.warn(f"{error.filename or 'the system'}: {error.strerror}")
         return 1

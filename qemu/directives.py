@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .base import ARCHES, ROOT, Failure
+from .rust_text import code_only
+
+# How a program of tests/user declares a claim: `claim!(name_of_the_function)`.
+CLAIM = re.compile(r"\bclaim!\(\s*([a-z][a-z0-9_]*)\s*\)")
 
 
 @dataclass
@@ -96,9 +100,5 @@ def read_boot_test(name: str, source: Path) -> BootTest:
 def claims_in(source: Path) -> list:
     """The names of the claims a conformance program declares, in order."""
     folder = source.with_suffix("")
-    texts = [source.read_text()] + [path.read_text() for path in sorted(folder.glob("*.rs")) if folder.is_dir()]
-    return list(dict.fromkeys(name for text in texts for name in CLAIM.findall(text)))
-
-
-# How tests/user declares a claim.
-CLAIM = re.compile(r"\bclaim!?\(\s*\"?([a-z][a-z0-9_]*)\"?")
+    texts = [path.read_text() for path in [source, *sorted(folder.glob("*.rs"))]]
+    return list(dict.fromkeys(name for text in texts for name in CLAIM.findall(code_only(text))))

@@ -8,9 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from . import build, host_tests, setup, toolchain
-from .base import EXIT_USAGE, ROOT, Failure, is_arch_list, say, step
+from .base import ARCHES, EXIT_USAGE, ROOT, Failure, is_arch_list, say, step
 from .boot import Job, Outcome, boot
 from .directives import BootTest, claims_in, read_boot_test
 from .machine import Machine
@@ -39,7 +40,7 @@ class Report:
                 self.skipped += 1
             else:
                 self.failed += 1
-                self.failures.append(f"{name}: {reason}" if reason else name)
+                self.failures.append(shorten(f"{name}: {reason}" if reason else name, 200, placeholder=" ..."))
         time_text = f" ({seconds:.1f} s)" if seconds is not None else ""
         say(f"  {verdict:7} {name}{time_text}{': ' + reason if reason else ''}")
 
@@ -97,7 +98,7 @@ def test_verb(options) -> int:
     plans = [] if options.host else [plan(arch, options.filter) for arch in is_arch_list(options.arch)]
     host = None
     if options.filter or options.list:
-        host = [] if options.arch and not options.host else host_tests.listed()
+        host = host_tests.listed() if _may_match_host(options) else []
         host = [name for name in host if options.filter in f"host {name}"]
         if not host and not any(entry.programs() for entry in plans):
             raise Failure(f"no test matches {options.filter!r} (see ./x.py test --list)", EXIT_USAGE)
@@ -114,6 +115,12 @@ def test_verb(options) -> int:
     run_boots(plans, options, report)
     say(f"took {time.monotonic() - began:.0f} s")
     return report.finish()
+
+
+def _may_match_host(options) -> bool:
+    """Whether host tests are asked for at all; if not, there is no need to compile them."""
+    for_boots = any(arch in options.filter for arch in ARCHES) or options.filter.startswith(("user", "boot"))
+    return options.host or not (options.arch or for_boots)
 
 
 def list_tests(host: list, plans: list, wanted: str) -> int:

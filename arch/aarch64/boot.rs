@@ -22,7 +22,7 @@ use crate::{BootInfo, PhysAddr, PhysRange, upcall};
 use super::machine::{self, Machine};
 use super::paging::{self, Builder};
 use super::ranges::RangeList;
-use super::{console, control, gic, memory, percpu, power, timer, trap};
+use super::{console, control, gic, memory, percpu, power, smp, timer, trap};
 
 #[used]
 #[unsafe(link_section = ".limine_requests_start")]
@@ -86,6 +86,7 @@ extern "C" fn boot() -> ! {
     control::configure();
     memory::start();
     power::set_firmware_call(machine.firmware_by_smc);
+    smp::set_cpus(&machine.cpus);
     start_devices(&machine);
     // The loader may have left the terminal in the middle of a line.
     console::console_write(b"\n");
@@ -94,7 +95,7 @@ extern "C" fn boot() -> ! {
         loader: LOADER.get().map_or("unknown", Text::as_str),
         memory: FREE_MEMORY.get().map_or(&[], RangeList::as_slice),
         archive,
-        cpus: machine.cpus,
+        cpus: machine.cpus.count(),
     });
     upcall::kernel_main(boot_info)
 }

@@ -10,6 +10,8 @@ use super::percpu;
 
 /// PSTATE of user mode: EL0, AArch64, no exception masked (DDI 0487, C5.2.18 "SPSR_EL1").
 const USER_PSTATE: u64 = 0;
+/// Length of the instruction `svc`, bytes.
+const CALL_BYTES: u64 = 4;
 
 /// The registers that every trap saves. `vectors.rs` knows the layout.
 #[derive(Clone, Debug)]
@@ -155,10 +157,9 @@ impl ThreadContext {
 
 impl Drop for ThreadContext {
     /// # Panics
-    /// If the context is current on the CPU that drops it: the entry code would go on writing to freed memory.
+    /// If the context is current on a CPU: the entry code would go on writing to freed memory.
     fn drop(&mut self) {
-        let current = percpu::current().context.load(Ordering::Relaxed);
-        assert!(!ptr::eq(current, self.state.as_ptr()), "a current context was dropped");
+        assert!(!percpu::is_current_anywhere(self.state.as_ptr()), "a current context was dropped");
         // SAFETY: the pointer came from `Box::leak` in `new` and is given back once, here.
         drop(unsafe { Box::from_raw(self.state.as_ptr()) });
     }
@@ -179,6 +180,18 @@ pub fn resume_context(context: &ThreadContext) {
 /// Leaves the current context, if any: there is none until `resume_context` names one.
 pub fn leave_context() {
     save_previous(percpu::current().context.swap(ptr::null_mut(), Ordering::Relaxed));
+}
+
+/// Takes the current context, which came in by a system call, back to before the call instruction: it makes the call
+/// again when it goes on, with the arguments as they were, unless `set_result` was called.
+///
+/// # Panics
+/// If there is no current context.
+pub fn restart_call() {
+    let current = NonNull::new(percpu::current().context.load(Ordering::Relaxed)).expect("no call to restart");
+    // SAFETY: the current context is alive (`drop` checks), and its thread is stopped in this call on this CPU; no
+    // reference to its registers is held across a call into here.
+    unsafe { (*current.as_ptr()).registers.instruction_pointer -= CALL_BYTES };
 }
 
 fn save_previous(previous: *mut SavedState) {

@@ -8,7 +8,7 @@ use tessera_abi::layout::Provocation;
 
 use crate::{Frame, Interrupt, PhysAddr};
 
-use super::{control, gic, memory, paging, percpu, power};
+use super::{control, gic, memory, paging, percpu, power, smp};
 
 /// The exit code for a panic.
 const PANIC_CODE: u8 = 101;
@@ -40,13 +40,15 @@ pub fn wait_for_interrupt() -> Interrupt {
     }
 }
 
-/// Ends the machine with an exit code.
+/// Ends the machine with an exit code. Of several CPUs that do so the first wins.
 pub fn power_off(code: u8) -> ! {
+    smp::stop_other_cpus();
     power::off(code)
 }
 
 /// Ends the machine as failure.
 pub fn halt_after_panic() -> ! {
+    smp::stop_other_cpus();
     power::off(PANIC_CODE)
 }
 

@@ -155,7 +155,7 @@ impl fmt::Display for KernelException<'_> {
                 } else {
                     "kernel page fault"
                 };
-                write!(formatter, "{what}: {access} at address {address:#x}, ip {here:#x}")?;
+                write!(formatter, "{what}: {access} of address {address:#x}, ip {here:#x}")?;
             }
             class::UNKNOWN => write!(formatter, "undefined instruction in the kernel at address {here:#x}")?,
             class::BREAK_INSTRUCTION => write!(formatter, "breakpoint in the kernel at address {here:#x}")?,

@@ -1,20 +1,24 @@
 //! The interrupt controller: GICv3 by the `arm-gic` crate.
 
+use core::arch::asm;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
-use arm_gic::gicv3::{GicCpuInterface, GicV3};
+use arm_gic::gicv3::{GicCpuInterface, GicError, GicRedistributorIterator, GicV3, SgiTarget, SgiTargetGroup};
 use arm_gic::{IntId, InterruptGroup, UniqueMmioPointer};
+use spin::{Mutex, Once};
 
 use crate::Interrupt;
 
-use super::timer;
+use super::{machine, smp, timer};
 
 /// The software-generated interrupt that asks a CPU to look at its run queue.
-const RESCHEDULE: IntId = IntId::sgi(0);
+pub(super) const RESCHEDULE: IntId = IntId::sgi(0);
 /// The software-generated interrupt that asks a CPU to invalidate translations.
-const SHOOTDOWN: IntId = IntId::sgi(1);
+pub(super) const SHOOTDOWN: IntId = IntId::sgi(1);
+/// The software-generated interrupt that stops a CPU for good.
+pub(super) const STOP: IntId = IntId::sgi(2);
 /// Lets interrupts of every priority through.
 const LOWEST_PRIORITY: u8 = 0xff;
 /// Priority of all interrupts: there is no nesting.
@@ -22,30 +26,85 @@ const PRIORITY: u8 = 0x80;
 
 /// The timer's interrupt number.
 static TIMER: AtomicU32 = AtomicU32::new(u32::MAX);
+/// The controller, but for each CPU's own interface, which is in system registers.
+static CONTROLLER: Once<Mutex<GicV3<'static>>> = Once::new();
 
-/// Sets up the distributor and the boot CPU's interface, with the timer and the two software-generated
-/// interrupts enabled. `timer` is the number of the timer's private peripheral interrupt (27 by number means 11 here).
+/// Sets up the distributor and the boot CPU's part. `timer` is the number of the timer's private peripheral
+/// interrupt (27 by number means 11 here).
 ///
 /// # Panics
 /// If the controller is not a GICv3.
 ///
 /// # Safety
-/// 1. Both addresses are those of the controller's registers, mapped as device memory.
+/// 1. Both addresses are those of the controller's registers, mapped as device memory, the redistributors' up to the
+///    last one.
 /// 2. Called once, on the boot CPU.
 pub(super) unsafe fn start(distributor: NonNull<Gicd>, redistributors: NonNull<GicrSgi>, timer: u32) {
-    let timer = IntId::ppi(timer);
-    TIMER.store(u32::from(timer), Ordering::Relaxed);
-    // SAFETY: the caller promises that the registers are there; this is the only driver.
-    let gic = unsafe { GicV3::new(UniqueMmioPointer::new(distributor), redistributors, 1) };
-    let mut gic = gic.unwrap_or_else(|error| panic!("the interrupt controller: {error}"));
+    TIMER.store(u32::from(IntId::ppi(timer)), Ordering::Relaxed);
+    let new = || -> Result<GicV3<'static>, GicError> {
+        // SAFETY: the caller promises that the registers are there; nobody else uses them yet.
+        let count = unsafe { GicRedistributorIterator::new(redistributors) }?.count();
+        // SAFETY: as above; this is the only driver, and the iterator is gone.
+        unsafe { GicV3::new(UniqueMmioPointer::new(distributor), redistributors, count) }
+    };
+    let mut gic = new().unwrap_or_else(|error| panic!("the interrupt controller: {error}"));
     gic.enable_all_interrupts(false);
-    gic.setup(0);
-    for interrupt in [timer, RESCHEDULE, SHOOTDOWN] {
-        gic.set_interrupt_priority(interrupt, Some(0), PRIORITY)
-            .and_then(|()| gic.enable_interrupt(interrupt, Some(0), true))
-            .unwrap_or_else(|error| panic!("interrupt {interrupt:?}: {error}"));
-    }
+    gic.distributor().configure_default_settings();
+    CONTROLLER.call_once(|| Mutex::new(gic));
+    start_cpu();
+}
+
+/// Sets up the part of the CPU that runs this, with the timer and the software-generated interrupts enabled.
+///
+/// # Panics
+/// If the controller does not know this CPU.
+pub(super) fn start_cpu() {
+    let mut gic = CONTROLLER.get().expect("the interrupt controller was started").lock();
+    let own = machine::own_affinity();
+    let index = (0..)
+        .map_while(|index| gic.gicr_typer(index).ok())
+        .position(|description| description.core_mpidr() == own)
+        .unwrap_or_else(|| panic!("the interrupt controller has no redistributor for CPU {own:#x}"));
+    let timer = IntId::ppi(TIMER.load(Ordering::Relaxed) - u32::from(IntId::ppi(0)));
+    let mut configure = || {
+        gic.gicr_power_on(index)?;
+        gic.init_cpu(index);
+        gic.redistributor(index)?.configure_default_settings();
+        for interrupt in [timer, RESCHEDULE, SHOOTDOWN, STOP] {
+            gic.set_interrupt_priority(interrupt, Some(index), PRIORITY)?;
+            gic.enable_interrupt(interrupt, Some(index), true)?;
+        }
+        Ok(())
+    };
+    configure().unwrap_or_else(|error: GicError| panic!("the interrupt controller: {error}"));
     GicCpuInterface::set_priority_mask(LOWEST_PRIORITY);
+    GicCpuInterface::enable_group1(true);
+}
+
+/// Whether `send` reaches a CPU: its lowest level of affinity must be one of 16.
+pub(super) fn can_reach(affinity: u64) -> bool {
+    affinity & 0xff < 16
+}
+
+/// Sends a software-generated interrupt to one CPU. What was written before is visible to it then.
+pub(super) fn send(affinity: u64, interrupt: IntId) {
+    let [affinity0, affinity1, affinity2, _, affinity3, ..] = affinity.to_le_bytes();
+    generate(interrupt, SgiTarget::List { affinity3, affinity2, affinity1, target_list: 1 << (affinity0 & 15) });
+}
+
+/// Sends a software-generated interrupt to all CPUs but this one.
+pub(super) fn send_to_others(interrupt: IntId) {
+    generate(interrupt, SgiTarget::All);
+}
+
+fn generate(interrupt: IntId, target: SgiTarget) {
+    // SAFETY: barriers change no value. System registers are not ordered with memory accesses without one (IHI 0069,
+    // 12.1.6).
+    unsafe { asm!("dsb ishst", options(nostack, preserves_flags)) };
+    GicCpuInterface::send_sgi(interrupt, target, SgiTargetGroup::CurrentGroup1)
+        .unwrap_or_else(|error| panic!("interrupt {interrupt:?}: {error}"));
+    // SAFETY: as above; the interrupt leaves without delay.
+    unsafe { asm!("isb", options(nostack, preserves_flags)) };
 }
 
 /// Takes the pending interrupt, if any, and finishes it as far as the hardware is concerned.
@@ -57,6 +116,7 @@ pub(super) fn take_interrupt() -> Interrupt {
     let interrupt = match number {
         RESCHEDULE => Interrupt::Reschedule,
         SHOOTDOWN => Interrupt::Shootdown,
+        STOP => smp::stop(),
         _ if u32::from(number) == TIMER.load(Ordering::Relaxed) => {
             // The line stays high until the timer is off.
             timer::set_timer(None);
@@ -65,5 +125,13 @@ pub(super) fn take_interrupt() -> Interrupt {
         _ => Interrupt::Spurious,
     };
     GicCpuInterface::end_interrupt(number, group);
+    // What the sender wrote before is read after this.
+    // SAFETY: barriers change no value.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
     interrupt
+}
+
+/// Lets no interrupt through to this CPU any more.
+pub(super) fn close() {
+    GicCpuInterface::enable_group1(false);
 }

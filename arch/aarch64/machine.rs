@@ -4,8 +4,10 @@
 
 use core::ops::Range;
 
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use fdt::Fdt;
 use fdt::node::FdtNode;
+use fdt::standard_nodes::Cpu;
 
 use crate::CPUS_MAX;
 
@@ -23,8 +25,59 @@ pub(super) struct Machine {
     pub(super) timer_interrupt: u32,
     /// Whether PSCI is called by SMC instead of HVC.
     pub(super) firmware_by_smc: bool,
-    /// How many CPUs there are, at most `CPUS_MAX`.
-    pub(super) cpus: usize,
+    /// The CPUs.
+    pub(super) cpus: CpuList,
+}
+
+/// CPUs by their affinity, the number that MPIDR_EL1, PSCI and the interrupt controller share.
+#[derive(Clone)]
+pub(super) struct CpuList {
+    /// The CPU that booted.
+    pub(super) boot: u64,
+    others: [u64; CPUS_MAX - 1],
+    other_count: usize,
+}
+
+impl CpuList {
+    /// The CPU that runs this, and those of the tree that PSCI can start, as far as the kernel uses them.
+    fn read(tree: &Fdt<'_>) -> CpuList {
+        let mut list = CpuList { boot: own_affinity(), others: [0; CPUS_MAX - 1], other_count: 0 };
+        let cpus = tree.cpus().filter(|cpu| {
+            text(*cpu, "enable-method") == Some("psci") && text(*cpu, "status").is_none_or(|status| status == "okay")
+        });
+        // One or two cells, most significant first.
+        let affinities = cpus.filter_map(|cpu| {
+            let bytes = cpu.property("reg")?.value;
+            Some(bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        });
+        let boot = list.boot;
+        for (place, affinity) in list.others.iter_mut().zip(affinities.filter(|affinity| *affinity != boot)) {
+            *place = affinity;
+            list.other_count += 1;
+        }
+        list
+    }
+
+    /// All but the CPU that booted.
+    pub(super) fn others(&self) -> &[u64] {
+        &self.others[..self.other_count]
+    }
+
+    /// How many there are, at most `CPUS_MAX`.
+    pub(super) fn count(&self) -> usize {
+        1 + self.other_count
+    }
+}
+
+/// A property of a CPU's node.
+fn text<'a>(cpu: Cpu<'_, 'a>, name: &str) -> Option<&'a str> {
+    cpu.property(name)?.as_str()
+}
+
+/// The affinity of the CPU that runs this: the four fields Aff0 to Aff3 of MPIDR_EL1.
+pub(super) fn own_affinity() -> u64 {
+    const FIELDS: u64 = 0xff_00ff_ffff;
+    MPIDR_EL1.get() & FIELDS
 }
 
 impl Machine {
@@ -45,7 +98,7 @@ impl Machine {
             redistributors: registers(controller, 1),
             timer_interrupt: virtual_timer_interrupt(tree),
             firmware_by_smc: method == Some("smc"),
-            cpus: tree.cpus().count().clamp(1, CPUS_MAX),
+            cpus: CpuList::read(tree),
         }
     }
 }

@@ -6,9 +6,10 @@
 //! | `ranges` | lists of memory ranges while booting |
 //! | `paging`, `control` | the kernel's own tables and the change to them; system control registers |
 //! | `percpu` | per-CPU blocks and kernel stacks |
+//! | `smp`, `trampoline` | the other CPUs: starting, interrupting, stopping; their way into the kernel |
 //! | `vectors`, `trap`, `fault` | exception entry in assembly, its Rust side, what a fault means |
 //! | `context`, `memory`, `tlb`, `cpu`, `timer`, `console` | the contract of `arch/lib.rs` |
-//! | `gic`, `power` | interrupt controller; semihosting and PSCI |
+//! | `gic`, `power` | interrupt controller; PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |
 //!
 //! "DDI 0487" in comments is the Arm Architecture Reference Manual for A-profile.
@@ -42,9 +43,13 @@ mod power;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod ranges;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod smp;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod timer;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod tlb;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod trampoline;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod trap;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

@@ -3,9 +3,9 @@
 //! The upper half holds the direct map (`memory::DIRECT_MAP`), device registers and the kernel image.
 //! Nothing is both writable and executable, and only the kernel's code is executable.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 use core::ops::Range;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::registers::{MAIR_EL1, Readable, TCR_EL1, TTBR0_EL1, Writeable};
 use tessera_abi::PAGE_BYTES;
@@ -16,7 +16,7 @@ use super::format::{
     ACCESSED, INNER_SHAREABLE, KERNEL_NO_EXECUTE, NORMAL_MEMORY, READ_ONLY, TABLE_OR_PAGE, USER_NO_EXECUTE, VALID,
     attribute,
 };
-use super::{boot, control, memory, percpu, tlb};
+use super::{boot, control, memory, percpu, trampoline};
 
 /// Where device registers appear: this plus their physical address.
 const DEVICE_MAP: u64 = 0xffff_8000_0000_0000;
@@ -37,6 +37,9 @@ const DEVICE: u64 = VALID | ACCESSED | USER_NO_EXECUTE | KERNEL_NO_EXECUTE | att
 /// The user root while no space is active.
 static EMPTY_ROOT: EmptyTable = EmptyTable([const { AtomicU64::new(0) }; TABLE_ENTRIES]);
 
+/// Physical address of a root that maps the code which turns translation on at its own physical address.
+static ENTRY_ROOT: AtomicU64 = AtomicU64::new(0);
+
 #[repr(C, align(4096))]
 struct EmptyTable([AtomicU64; TABLE_ENTRIES]);
 
@@ -52,6 +55,11 @@ unsafe extern "C" {
 /// Where a device's register appears.
 pub(super) fn device_address(physical: u64) -> u64 {
     DEVICE_MAP + physical
+}
+
+/// The lower root with which a CPU turns translation on.
+pub(super) fn entry_root() -> u64 {
+    ENTRY_ROOT.load(Ordering::Relaxed)
 }
 
 /// The physical address of something in the kernel's image.
@@ -75,6 +83,7 @@ impl Builder {
         let free = free.start.value()..free.end().value();
         let mut builder = Builder { loader_map, root: 0, free };
         builder.root = builder.take_frame();
+        ENTRY_ROOT.store(builder.map_entry_code(NORMAL_MEMORY), Ordering::Relaxed);
         builder
     }
 
@@ -175,34 +184,37 @@ impl Builder {
         // "Machine state at entry").
         let loader_attributes = MAIR_EL1.get().to_le_bytes();
         let loader_field = loader_attributes.iter().position(|value| *value == WRITE_BACK).unwrap_or(0);
-        let before = self.map_switch_code(loader_field as u64);
-        let after = self.map_switch_code(NORMAL_MEMORY);
+        let before = self.map_entry_code(loader_field as u64);
         // The loader's TCR_EL1 with our lower half: the fields for it are bits 0 to 15.
         const LOWER_HALF: u64 = 0xffff;
         let control = control::translation_control();
         let transition = TCR_EL1.get() & !LOWER_HALF | control & LOWER_HALF;
-        let values = [before, transition, after, self.root, control, MEMORY_ATTRIBUTES];
+        let values = [before, transition, entry_root(), self.root, control, MEMORY_ATTRIBUTES];
         // SAFETY: both lower halves map the code that runs while translation changes; the tables were written
         // through cached memory, as the walker reads them. The caller promises the rest.
         unsafe { leave_loader_tables(&values, control::system_control(), boot::image_offset()) };
         leave_user_half_empty();
     }
 
-    /// A root that maps the code of the switch at its own physical address.
-    fn map_switch_code(&mut self, memory_field: u64) -> u64 {
+    /// A root that maps the code which turns translation on at its own physical address.
+    fn map_entry_code(&mut self, memory_field: u64) -> u64 {
         let root = self.take_frame();
-        let code = physical_address_of_image((&raw const switch_tables).addr() as u64) & !(PAGE_BYTES - 1);
         let attributes = VALID | ACCESSED | INNER_SHAREABLE | READ_ONLY | attribute(memory_field);
-        self.map(root, code, code..code + PAGE_BYTES, attributes);
+        for code in [&raw const switch_tables, &raw const trampoline::secondary_entry] {
+            let page = physical_address_of_image(code.addr() as u64) & !(PAGE_BYTES - 1);
+            self.map(root, page, page..page + PAGE_BYTES, attributes);
+        }
         root
     }
 }
 
-/// Gives the CPU a user root with nothing in it, until a space is activated.
-fn leave_user_half_empty() {
+/// Gives the CPU that runs this a user root with nothing in it, until a space is activated.
+pub(super) fn leave_user_half_empty() {
     let root = physical_address_of_image(EMPTY_ROOT.0.as_ptr().addr() as u64);
     TTBR0_EL1.set(root);
-    tlb::invalidate_all();
+    // SAFETY: dropping translations is always allowed. The new root is in force first, so that nothing of the old one
+    // is fetched any more.
+    unsafe { asm!("isb", "tlbi vmalle1", "dsb nsh", "isb", options(nostack, preserves_flags)) };
 }
 
 /// Bytes that a leaf at `level` maps.

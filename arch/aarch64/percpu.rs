@@ -106,6 +106,11 @@ pub(super) fn install(index: usize) {
     }
 }
 
+/// Whether a context is any CPU's current one.
+pub(super) fn is_current_anywhere(context: *const SavedState) -> bool {
+    PER_CPU.iter().any(|block| ptr::eq(block.context.load(Ordering::Relaxed), context))
+}
+
 /// The block of the CPU that runs this.
 #[inline(always)]
 pub(super) fn current() -> &'static PerCpu {
@@ -121,12 +126,16 @@ pub(super) fn current() -> &'static PerCpu {
 /// The number of the CPU that runs this.
 #[inline(always)]
 pub(super) fn index() -> usize {
-    current().index.load(Ordering::Relaxed) as usize
+    let index = current().index.load(Ordering::Relaxed) as usize;
+    // SAFETY: only `install` writes the field, with the index of an element of an array of `CPUS_MAX`. Knowing it saves
+    // the check where the index leads to other per-CPU data, on the fast paths too.
+    unsafe { core::hint::assert_unchecked(index < CPUS_MAX) };
+    index
 }
 
 /// The stack pointer of a CPU's kernel stack with nothing on it: above are 16 bytes that stay zero, from which the
 /// entry code clears registers two at a time.
-fn empty_stack_pointer(index: usize) -> u64 {
+pub(super) fn empty_stack_pointer(index: usize) -> u64 {
     kernel_stack(index).end - 16
 }
 

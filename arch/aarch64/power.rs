@@ -1,4 +1,4 @@
-//! Ways to end the machine: semihosting, which carries an exit code, and PSCI, which does not.
+//! The firmware by PSCI: starting a CPU, stopping it, ending the machine; and semihosting, which ends it with a code.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -41,10 +41,33 @@ pub(super) fn is_refused_semihosting(syndrome: Syndrome, instruction_pointer: u6
         && unsafe { (instruction_pointer as *const u32).read_volatile() } == SEMIHOSTING_INSTRUCTION
 }
 
+/// Starts the CPU with this affinity at a physical address, with a word in x0, by PSCI CPU_ON.
+///
+/// # Errors
+/// If the firmware refuses.
+pub(super) fn start_cpu(affinity: u64, code: u64, argument: u64) -> Result<(), psci::Error> {
+    if FIRMWARE_BY_SMC.load(Ordering::Relaxed) {
+        psci::cpu_on::<Smc>(affinity, code, argument)
+    } else {
+        psci::cpu_on::<Hvc>(affinity, code, argument)
+    }
+}
+
+/// Stops the CPU that runs this by PSCI CPU_OFF.
+pub(super) fn stop_cpu() -> ! {
+    // An error leaves nothing to try but to stop here.
+    let _ = if FIRMWARE_BY_SMC.load(Ordering::Relaxed) { psci::cpu_off::<Smc>() } else { psci::cpu_off::<Hvc>() };
+    wait_for_ever()
+}
+
 /// Ends the machine by PSCI SYSTEM_OFF.
 pub(super) fn off_by_firmware() -> ! {
     // An error leaves nothing to try but to stop here.
     let _ = if FIRMWARE_BY_SMC.load(Ordering::Relaxed) { psci::system_off::<Smc>() } else { psci::system_off::<Hvc>() };
+    wait_for_ever()
+}
+
+fn wait_for_ever() -> ! {
     loop {
         // SAFETY: waits with all interrupts masked; nothing else is left to do.
         unsafe { asm!("wfi", options(nomem, nostack)) };

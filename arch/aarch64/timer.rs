@@ -13,7 +13,7 @@ static NANOSECONDS_PER_TICK: AtomicU64 = AtomicU64::new(0);
 /// Ticks per nanosecond, 32 bits before and 32 bits behind the point.
 static TICKS_PER_NANOSECOND: AtomicU64 = AtomicU64::new(0);
 
-/// Starts counting on the boot CPU, with no interrupt due.
+/// Starts counting on the boot CPU.
 ///
 /// # Panics
 /// If the firmware left no frequency.
@@ -24,6 +24,11 @@ pub(super) fn start() {
     NANOSECONDS_PER_TICK.store(ratio(NANOSECONDS_PER_SECOND, hertz), Ordering::Relaxed);
     TICKS_PER_NANOSECOND.store(ratio(hertz, NANOSECONDS_PER_SECOND), Ordering::Relaxed);
     BOOT_TICKS.store(ticks(), Ordering::Relaxed);
+    start_cpu();
+}
+
+/// Sets up the part of the CPU that runs this, with no interrupt due. All CPUs read one counter.
+pub(super) fn start_cpu() {
     set_timer(None);
     // User programs may read the virtual counter, to measure; nothing else of the timer is theirs.
     CNTKCTL_EL1.write(CNTKCTL_EL1::EL0VCTEN::SET);

@@ -1,7 +1,7 @@
 //! User roots, ASIDs ("tags") and invalidation (DDI 0487, D8.17 "TLB maintenance").
 //!
 //! The root and its ASID stand in one register, TTBR0_EL1, so they change together. Invalidation is broadcast to
-//! all CPUs of the inner shareable domain.
+//! all CPUs of the inner shareable domain, but for the forms that say "local".
 
 use core::arch::asm;
 
@@ -12,6 +12,11 @@ use super::control;
 /// Bits in an ASID: 8 or 16.
 pub fn tag_bits() -> u32 {
     control::features().tag_bits
+}
+
+/// Whether translations under a tag that is not active here can be dropped: always.
+pub fn can_invalidate_inactive() -> bool {
+    true
 }
 
 /// Makes a cleared frame a valid root table. The kernel has a root of its own, so there is nothing to add.
@@ -49,13 +54,33 @@ pub fn activate(root: Frame, tag: u16, keep: bool) {
     }
 }
 
+/// Which page of which tag, for TLBI by address.
+#[inline(always)]
+fn page_operand(address: VirtAddr, tag: u16) -> u64 {
+    u64::from(tag) << 48 | (address.value() >> 12) & ((1 << 44) - 1)
+}
+
 /// Drops the translations of one page under a tag, and what walks cached on the way to it, on all CPUs.
 #[inline]
 pub fn invalidate_page(address: VirtAddr, tag: u16, _active: bool) {
-    let operand = u64::from(tag) << 48 | (address.value() >> 12) & ((1 << 44) - 1);
     // SAFETY: dropping translations is always allowed; the first barrier makes the changed entry visible before.
     unsafe {
-        asm!("dsb ishst", "tlbi vae1is, {}", "dsb ish", "isb", in(reg) operand, options(nostack, preserves_flags));
+        asm!(
+            "dsb ishst", "tlbi vae1is, {}", "dsb ish", "isb",
+            in(reg) page_operand(address, tag), options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// As [`invalidate_page`], but on the CPU that runs this only.
+#[inline]
+pub fn invalidate_page_local(address: VirtAddr, tag: u16, _active: bool) {
+    // SAFETY: as in `invalidate_page`. The first barrier reaches as far as this CPU's walker.
+    unsafe {
+        asm!(
+            "dsb nshst", "tlbi vae1, {}", "dsb nsh", "isb",
+            in(reg) page_operand(address, tag), options(nostack, preserves_flags)
+        );
     }
 }
 
@@ -66,6 +91,18 @@ pub fn invalidate_tag(tag: u16, _active: bool) {
     unsafe {
         asm!(
             "dsb ishst", "tlbi aside1is, {}", "dsb ish", "isb",
+            in(reg) u64::from(tag) << 48, options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// As [`invalidate_tag`], but on the CPU that runs this only.
+#[inline]
+pub fn invalidate_tag_local(tag: u16, _active: bool) {
+    // SAFETY: as in `invalidate_page_local`.
+    unsafe {
+        asm!(
+            "dsb nshst", "tlbi aside1, {}", "dsb nsh", "isb",
             in(reg) u64::from(tag) << 48, options(nostack, preserves_flags)
         );
     }

@@ -5,11 +5,11 @@ use core::fmt::{self, Write};
 use core::sync::atomic::Ordering;
 
 use crate::upcall;
-use crate::{Interrupt, SwitchResult, Trap};
+use crate::{Interrupt, Trap};
 
 use super::context::Registers;
 use super::fault::{self, Syndrome};
-use super::{console, cpu, gic, percpu, power, vectors};
+use super::{console, cpu, gic, percpu, power, smp, vectors};
 
 /// Which of the four vectors of an origin was taken; `vectors.rs` passes the number.
 const SYNCHRONOUS: u64 = 0;
@@ -22,11 +22,6 @@ pub(super) fn install_vectors() {
     unsafe {
         asm!("msr vbar_el1, {}", "isb", in(reg) table, options(nostack, preserves_flags));
     }
-}
-
-/// The fast path of `space_switch`, called by the entry code.
-pub(super) extern "C" fn switch_space(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> SwitchResult {
-    upcall::kernel_fast_switch(handle, instruction_pointer, stack_pointer)
 }
 
 /// Takes every trap from user mode that the entry code did not finish by itself. The registers are saved.
@@ -47,6 +42,7 @@ pub(super) extern "C" fn report_kernel_exception(kind: u64, registers: &Register
     if kind == SYNCHRONOUS && power::is_refused_semihosting(syndrome, registers.instruction_pointer()) {
         power::off_by_firmware();
     }
+    smp::stop_other_cpus();
     let earlier = percpu::current().kernel_exceptions.fetch_add(1, Ordering::Relaxed);
     if earlier == 1 {
         console::console_write(b"[kernel] PANIC: another exception while one was being reported\n");

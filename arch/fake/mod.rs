@@ -8,6 +8,7 @@ pub mod context;
 pub mod cpu;
 pub mod format;
 pub mod memory;
+pub mod smp;
 pub mod timer;
 pub mod tlb;
 
@@ -27,6 +28,7 @@ pub fn power_on(flavour: Flavour, frames: u64, archive_frames: u64) -> &'static 
     tlb::reset();
     timer::reset();
     cpu::reset();
+    smp::reset();
     let bytes = |count: u64| count * tessera_abi::PAGE_BYTES;
     let memory = PhysRange { start: FIRST_FRAME.start(), length_bytes: bytes(frames - archive_frames) };
     Box::leak(Box::new(BootInfo {

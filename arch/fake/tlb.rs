@@ -82,3 +82,18 @@ pub fn invalidate_tag(tag: u16, _active: bool) {
 pub fn invalidate_all() {
     record(Event::All);
 }
+
+/// Drops one page's translations on the calling CPU.
+pub fn invalidate_page_local(address: VirtAddr, tag: u16, active: bool) {
+    invalidate_page(address, tag, active);
+}
+
+/// Drops everything under a tag on the calling CPU.
+pub fn invalidate_tag_local(tag: u16, active: bool) {
+    invalidate_tag(tag, active);
+}
+
+/// Whether translations under a tag that is not active can be dropped.
+pub fn can_invalidate_inactive() -> bool {
+    false
+}

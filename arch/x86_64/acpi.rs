@@ -1,7 +1,7 @@
-//! How many CPUs the machine has, from ACPI's tables (ACPI 6.5, 5.2.5 to 5.2.12). Read through the direct map.
+//! Which CPUs the machine has, from ACPI's tables (ACPI 6.5, 5.2.5 to 5.2.12). Read through the direct map.
 
 use super::memory::read_physical;
-use crate::{CPUS_MAX, PhysAddr};
+use crate::PhysAddr;
 
 /// Bytes of the header that every table begins with; the length is its second word.
 const HEADER_BYTES: u64 = 36;
@@ -17,11 +17,12 @@ fn number<const N: usize>(address: u64) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Counts the CPUs that the firmware says can be used; 1 if its tables do not tell.
-pub(super) fn count_cpus(root_pointer: PhysAddr) -> usize {
-    let count = find_controllers(root_pointer.value())
-        .map_or(1, |table| entries(table).filter(|(kind, address)| is_usable_cpu(*kind, *address)).count());
-    count.clamp(1, CPUS_MAX)
+/// Numbers of the local APICs of the CPUs that the firmware says can be used; none if its tables do not tell.
+pub(super) fn usable_cpus(root_pointer: PhysAddr) -> impl Iterator<Item = u32> {
+    find_controllers(root_pointer.value())
+        .into_iter()
+        .flat_map(entries)
+        .filter_map(|(kind, address)| usable_cpu(kind, address))
 }
 
 /// The table of interrupt controllers, signature `APIC`.
@@ -58,11 +59,13 @@ fn entries(table: u64) -> impl Iterator<Item = (u64, u64)> {
     })
 }
 
-/// Whether an entry describes a CPU that runs or can be started: local APIC or local x2APIC, flag "enabled".
-fn is_usable_cpu(kind: u64, entry: u64) -> bool {
-    match kind {
-        0 => number::<4>(entry + 4) & 1 != 0,
-        9 => number::<4>(entry + 8) & 1 != 0,
-        _ => false,
-    }
+/// The number of the CPU's APIC, if an entry describes one that runs or can be started: a local APIC or local
+/// x2APIC with the flag "enabled".
+fn usable_cpu(kind: u64, entry: u64) -> Option<u32> {
+    let (number, flags) = match kind {
+        0 => (number::<1>(entry + 3), number::<4>(entry + 4)),
+        9 => (number::<4>(entry + 4), number::<4>(entry + 8)),
+        _ => return None,
+    };
+    (flags & 1 != 0).then_some(number as u32)
 }

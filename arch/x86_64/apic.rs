@@ -4,6 +4,7 @@
 //! The kernel does not change to x2APIC mode by itself: eight CPUs do not need it, and QEMU's instruction counting
 //! does not bear a timer started that way.
 
+use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::instructions::port::Port;
@@ -11,7 +12,7 @@ use x86_64::registers::model_specific::Msr;
 
 use super::idt::vector;
 use super::{paging, timer};
-use crate::{Interrupt, PhysAddr};
+use crate::{Frame, Interrupt, PhysAddr};
 
 /// Where the registers are in memory, and two flags.
 const BASE: Msr = Msr::new(0x1b);
@@ -25,9 +26,12 @@ const X2APIC_FIRST: u32 = 0x800;
 /// The registers used, by their place in memory in units of 16 bytes (SDM volume 3, tables 12-1 and 12-6).
 #[derive(Clone, Copy)]
 enum Register {
+    Number = 0x02,
     TaskPriority = 0x08,
     EndOfInterrupt = 0x0b,
     SpuriousVector = 0x0f,
+    Command = 0x30,
+    CommandTarget = 0x31,
     Timer = 0x32,
     Line0 = 0x35,
     Line1 = 0x36,
@@ -45,6 +49,26 @@ const MASKED: u32 = 1 << 16;
 const NON_MASKABLE: u32 = 4 << 8;
 /// The timer counts every 16th tick of its clock, so that 32 bits last for a minute even at 1 GHz.
 const DIVIDE_BY_16: u32 = 3;
+
+/// In the command register: the last message has not left yet. Not in x2APIC mode.
+const COMMAND_PENDING: u32 = 1 << 12;
+/// In the command register: assert, as all messages do.
+const COMMAND_ASSERT: u32 = 1 << 14;
+/// How often the command register is looked at: far longer than a message needs.
+const LOOKS_MAX: u32 = 1 << 24;
+
+/// What one CPU's APIC can tell another's (SDM volume 3, figure 12-12).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Message {
+    /// The interrupt with this vector.
+    Interrupt(u8),
+    /// A non-maskable interrupt.
+    NonMaskable,
+    /// Stop, and wait for the next message: INIT.
+    Reset,
+    /// After [`Message::Reset`]: run the real-mode code in this frame, which lies below 1 MiB.
+    Startup(Frame),
+}
 
 /// Command and data ports of the two old controllers.
 const OLD_CONTROLLERS: [(u16, u16); 2] = [(0x20, 0x21), (0xa0, 0xa1)];
@@ -75,14 +99,14 @@ pub(super) fn registers_address() -> PhysAddr {
 
 /// Switches the running CPU's local APIC on: timer stopped, the board's own lines off but for the non-maskable one.
 pub(super) fn enable() {
-    // SAFETY: switching the APIC on where it is changes nothing else.
-    let base = unsafe {
+    // SAFETY: switching the APIC on where it is changes nothing else; the mode is the boot CPU's on all.
+    unsafe {
         let mut register = BASE;
         let base = register.read();
-        register.write(base | BASE_ENABLED);
-        base
-    };
-    IS_X2APIC.store(base & BASE_X2APIC != 0, Ordering::Relaxed);
+        let is_x2apic = IS_X2APIC.load(Ordering::Relaxed) || base & BASE_X2APIC != 0;
+        register.write(base | BASE_ENABLED | if is_x2apic { BASE_X2APIC } else { 0 });
+        IS_X2APIC.store(is_x2apic, Ordering::Relaxed);
+    }
     write(Register::TaskPriority, 0);
     write(Register::SpuriousVector, SOFTWARE_ENABLE | u32::from(vector::SPURIOUS));
     write(Register::TimerCount, 0);
@@ -92,6 +116,42 @@ pub(super) fn enable() {
     write(Register::Line0, MASKED);
     write(Register::Line1, NON_MASKABLE);
     write(Register::Error, u32::from(vector::APIC_ERROR));
+}
+
+/// The number of the running CPU's APIC, by which others reach it.
+pub(super) fn number() -> u32 {
+    let number = read(Register::Number);
+    if IS_X2APIC.load(Ordering::Relaxed) { number } else { number >> 24 }
+}
+
+/// Whether the APIC with this number can be sent a message: outside of x2APIC mode only 8 bits tell the target, of
+/// which the highest value means all.
+pub(super) fn can_reach(number: u32) -> bool {
+    IS_X2APIC.load(Ordering::Relaxed) || number < 0xff
+}
+
+/// Sends a message to another CPU's APIC. What this CPU wrote to memory before is visible when it arrives.
+pub(super) fn send(number: u32, message: Message) {
+    let command = COMMAND_ASSERT
+        | match message {
+            Message::Interrupt(vector) => u32::from(vector),
+            Message::NonMaskable => 4 << 8,
+            Message::Reset => 5 << 8,
+            Message::Startup(frame) => 6 << 8 | frame.number() as u32,
+        };
+    if IS_X2APIC.load(Ordering::Relaxed) {
+        // SAFETY: the fences have no effect but order: unlike other writes of such registers this one may go before
+        // earlier ones to memory (SDM volume 3, 12.12.3). The register exists in x2APIC mode.
+        unsafe {
+            asm!("mfence", "lfence", options(nostack, preserves_flags));
+            Msr::new(X2APIC_FIRST + Register::Command as u32).write(u64::from(number) << 32 | u64::from(command));
+        }
+    } else {
+        let has_left = |_: &u32| read(Register::Command) & COMMAND_PENDING == 0;
+        (0..LOOKS_MAX).find(has_left);
+        write(Register::CommandTarget, number << 24);
+        write(Register::Command, command);
+    }
 }
 
 /// Starts the timer: one interrupt after `ticks` of it, or none for 0.

@@ -6,16 +6,14 @@
 use core::arch::naked_asm;
 
 use spin::Once;
-use x86_64::PhysAddr as MachinePhysAddr;
-use x86_64::registers::control::{Cr3, Cr3Flags};
-use x86_64::structures::paging::PhysFrame;
 
 use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
-use super::{acpi, apic, console, features, gdt, idt, paging, percpu, timer, trap};
-use crate::{BootInfo, PhysAddr, PhysRange, upcall};
+use super::trampoline::FRAMES;
+use super::{apic, console, features, gdt, idt, paging, percpu, smp, timer, trap};
+use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
-/// Memory below this is left alone: firmware data, and where other CPUs will have to start.
+/// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.
 const LOW_MEMORY_END: u64 = 1 << 20;
 
 /// What a loader left behind.
@@ -70,7 +68,7 @@ pub(super) fn prepare_cpu() {
 /// Sets the machine up and starts the kernel. `prepare_cpu` was called.
 pub(super) fn start(mut loader: Loader) -> ! {
     features::enable_for_paging();
-    leave_loader(&mut loader);
+    let low_frames = leave_loader(&mut loader);
     features::enable();
     trap::enable_system_calls();
     apic::silence_old_controllers();
@@ -81,14 +79,16 @@ pub(super) fn start(mut loader: Loader) -> ! {
         loader: loader.name,
         memory: memory.as_slice(),
         archive: loader.archive,
-        cpus: loader.acpi.map_or(1, acpi::count_cpus),
+        cpus: smp::find_cpus(loader.acpi, low_frames),
     });
     upcall::kernel_main(info)
 }
 
-/// Exchanges the loader's page tables for the kernel's, and gives the loader's memory back.
-fn leave_loader(loader: &mut Loader) {
+/// Exchanges the loader's page tables for the kernel's, and gives the loader's memory back. Returns
+/// the frames that other CPUs need to start.
+fn leave_loader(loader: &mut Loader) -> Option<[Frame; FRAMES]> {
     let Loader { free, reclaimable, .. } = loader;
+    let low_frames = smp::take_frames(free);
     for list in [&mut *free, &mut *reclaimable] {
         list.remove(0, LOW_MEMORY_END);
         list.remove(loader.archive.start.value(), loader.archive.end().value());
@@ -96,11 +96,9 @@ fn leave_loader(loader: &mut Loader) {
     // SAFETY: the loader promises both, by its protocol; what the kernel uses itself, image and archive, is out of
     // the lists or will be before the first frame is taken for anything but tables.
     unsafe { paging::build(loader.direct_map, loader.direct_map_end, free, reclaimable) };
-    let root = PhysFrame::containing_address(MachinePhysAddr::new(paging::kernel_root().start().value()));
-    // SAFETY: the new tables hold the image, stacks included, where it runs now, so the next instruction is there.
-    // Everything wanted from the loader was copied; PCIDs are not on yet, so the low bits mean nothing else.
-    unsafe { Cr3::write(root, Cr3Flags::empty()) };
+    paging::use_kernel_root();
     for range in reclaimable.as_slice() {
         free.add(range.start.value(), range.end().value());
     }
+    low_frames
 }

@@ -5,11 +5,13 @@ use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::LSR;
 use uart_16550::{BaudRate, Config, Uart16550};
 
+use super::smp;
+
 /// I/O port of the first serial line.
 const PORT: u16 = 0x3f8;
 
-/// How often a writer tries to get the line to itself before it writes regardless.
-const TRIES: u32 = 1 << 20;
+/// How often the line is asked whether it is empty.
+const LOOKS_MAX: u32 = 1 << 20;
 
 /// Taken for the length of a write, so that texts of two CPUs do not mix.
 static LINE: Mutex<()> = Mutex::new(());
@@ -27,14 +29,17 @@ pub(super) fn init() {
     let _ = port().init(config);
 }
 
-/// Writes bytes as they are. Never blocks for ever, so that a panic inside of a write is still heard.
+/// Writes bytes as they are. Texts of several CPUs do not mix.
+///
+/// A CPU that has stopped the others, as a panic does, writes whether or not one of them was writing.
 pub fn console_write(bytes: &[u8]) {
-    let guard = (0..TRIES).find_map(|_| {
-        LINE.try_lock().or_else(|| {
-            core::hint::spin_loop();
-            None
-        })
-    });
+    let guard = loop {
+        let guard = LINE.try_lock();
+        if guard.is_some() || smp::is_alone() {
+            break guard;
+        }
+        core::hint::spin_loop();
+    };
     port().send_bytes_exact(bytes);
     drop(guard);
 }
@@ -42,5 +47,5 @@ pub fn console_write(bytes: &[u8]) {
 /// Waits until everything written has left the machine, for a while at most.
 pub(super) fn drain() {
     let is_empty = |_: &u32| port().lsr().contains(LSR::TRANSMITTER_EMPTY);
-    (0..TRIES).find(is_empty);
+    (0..LOOKS_MAX).find(is_empty);
 }

@@ -16,6 +16,9 @@ use super::{entry, floating, gdt};
 /// What the entry code leaves as vector for a system call: the way back is `sysret`, not `iret`.
 pub(super) const CALL_MARK: u64 = 0x100;
 
+/// Length of the `syscall` instruction.
+const CALL_BYTES: u64 = 2;
+
 /// Flags a thread starts with: interrupts on, and bit 1, which is always set.
 const FIRST_FLAGS: u64 = 0x202;
 
@@ -230,6 +233,20 @@ pub fn resume_context(context: &ThreadContext) {
     KernelGsBase::write(MachineAddress::new_truncate(state.registers.gs_base));
     cpu.current.set(next);
     cpu.set_frame_end((&raw const state.floating).addr() as u64);
+}
+
+/// Takes the current context back to before the system call by which it came in, so that it makes the call again,
+/// with its arguments as they were if no result was set.
+///
+/// # Panics
+/// If there is no current context, or it came in otherwise.
+pub fn restart_call() {
+    let current = this().current.get();
+    assert!(!current.is_null(), "no thread made a call");
+    // SAFETY: as in `save_current`.
+    let frame = unsafe { &mut (*current).registers.frame };
+    assert!(frame.vector == CALL_MARK, "the thread did not come in by a call");
+    frame.rip -= CALL_BYTES;
 }
 
 /// Leaves the CPU without a current context; what it held in registers is saved.

@@ -2,12 +2,10 @@
 
 use core::arch::asm;
 
-use x86_64::instructions::hlt;
-use x86_64::instructions::interrupts;
 use x86_64::instructions::port::Port;
 
 use super::percpu::this;
-use super::{console, paging, stacks};
+use super::{console, paging, smp, stacks};
 use crate::Interrupt;
 
 pub use super::features::describe_features;
@@ -31,8 +29,9 @@ pub fn wait_for_interrupt() -> Interrupt {
     let arrived = loop {
         // `sti` takes effect after the next instruction, so an interrupt that is pending already ends the `hlt`.
         // SAFETY: the kernel holds nothing here that the trap code touches, but the two cells around this.
-        unsafe { asm!("sti", "hlt", options(nostack)) };
-        // The trap code took one interrupt and returned with interrupts off again. None: a wake-up of another kind.
+        unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+        // The trap code took one interrupt and returned with interrupts off again, so no second one can have come.
+        // None: a wake-up of another kind.
         if let Some(interrupt) = cpu.arrived.take() {
             break interrupt;
         }
@@ -53,7 +52,7 @@ pub fn halt_after_panic() -> ! {
 
 /// Tells the emulators that know how to end; on other machines, stops the CPU.
 fn end_machine(value: u8) -> ! {
-    interrupts::disable();
+    smp::stop_other_cpus();
     console::drain();
     let (mut debug_exit, mut bochs) = (Port::new(DEBUG_EXIT_PORT), Port::new(BOCHS_PORT));
     // SAFETY: both ports do nothing, or end the machine, which is what is wanted.
@@ -61,9 +60,7 @@ fn end_machine(value: u8) -> ! {
         debug_exit.write(value);
         b"Shutdown".iter().for_each(|byte| bochs.write(*byte));
     }
-    loop {
-        hlt();
-    }
+    smp::stop()
 }
 
 /// Calls `each` with the return addresses of the running functions, innermost first.

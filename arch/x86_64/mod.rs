@@ -3,10 +3,11 @@
 //! | file | what |
 //! |---|---|
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
-//! | `ranges`, `paging`, `acpi` | free memory while booting; the kernel's own tables; counting CPUs |
+//! | `ranges`, `paging`, `acpi` | free memory while booting; the kernel's own tables; which CPUs there are |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
 //! | `entry`, `trap`, `instruction` | from a trap to the kernel and back in assembly, its Rust side, what a fault means |
-//! | `context`, `floating`, `memory`, `tlb`, `cpu`, `provoke`, `timer`, `console` | the contract of `arch/lib.rs` |
+//! | `trampoline` | the first instructions of every CPU but the boot CPU |
+//! | `context`, `floating`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract of `arch/lib.rs` |
 //! | `apic` | interrupt controllers |
 //! | `format` | page-table entries; compiled on every host |
 //!
@@ -53,10 +54,14 @@ mod provoke;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod ranges;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod smp;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod stacks;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod timer;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod tlb;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod trampoline;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod trap;

@@ -7,7 +7,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use x86_64::registers::control::Cr3;
+use x86_64::PhysAddr as MachinePhysAddr;
+use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::structures::paging::PhysFrame;
 
 use super::apic;
 use super::features::features;
@@ -73,6 +75,14 @@ static ROOT: AtomicU64 = AtomicU64::new(0);
 /// The frame of the kernel's root table.
 pub(super) fn kernel_root() -> Frame {
     Frame::new(ROOT.load(Ordering::Relaxed))
+}
+
+/// Makes the kernel's root table the running CPU's, with nothing in the lower half. PCIDs are not on yet.
+pub(super) fn use_kernel_root() {
+    let root = PhysFrame::containing_address(MachinePhysAddr::new(kernel_root().start().value()));
+    // SAFETY: the table holds the image, stacks included, where it runs now, so the next instruction is there. Whoever
+    // calls wants nothing of the lower half any more. The low bits mean nothing without PCIDs.
+    unsafe { Cr3::write(root, Cr3Flags::empty()) };
 }
 
 /// Finds what a virtual address stands for in the tables that the CPU uses now. The kernel's direct map is in use.

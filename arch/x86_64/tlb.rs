@@ -90,6 +90,21 @@ pub fn invalidate_all() {
     }
 }
 
+/// The same as [`invalidate_page`], which reaches no other CPU here.
+pub fn invalidate_page_local(address: VirtAddr, tag: u16, active: bool) {
+    invalidate_page(address, tag, active);
+}
+
+/// The same as [`invalidate_tag`], which reaches no other CPU here.
+pub fn invalidate_tag_local(tag: u16, active: bool) {
+    invalidate_tag(tag, active);
+}
+
+/// Whether what this CPU holds under a tag that is not active can be invalidated: it has PCID and INVPCID.
+pub fn can_invalidate_inactive() -> bool {
+    has_invpcid()
+}
+
 fn has_invpcid() -> bool {
     features().pcid && features().invpcid
 }

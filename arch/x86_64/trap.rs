@@ -12,7 +12,7 @@ use super::apic;
 use super::console::console_write;
 use super::context::{CALL_MARK, Frame};
 use super::idt::vector;
-use super::{cpu, entry, gdt, instruction, percpu::this, stacks};
+use super::{cpu, entry, gdt, instruction, percpu::this, smp, stacks};
 use crate::{Access, Fault, FaultKind, SwitchResult, Trap, VirtAddr, upcall};
 
 /// Bytes of a [`Frame`].
@@ -107,8 +107,12 @@ pub(super) extern "C" fn from_kernel(frame: &mut Frame) {
     frame.rflags &= !RFlags::INTERRUPT_FLAG.bits();
 }
 
-/// Reports a trap that the kernel cannot go on after.
+/// Reports a trap that the kernel cannot go on after, unless it is another CPU's wish that this one stop.
 pub(super) extern "C" fn fatal(frame: &Frame) -> ! {
+    if frame.vector == u64::from(vector::NON_MASKABLE) && smp::is_to_stop() {
+        smp::stop();
+    }
+    smp::stop_other_cpus();
     // A trap while reporting a trap: stop before it becomes endless.
     if this().is_reporting.replace(true) {
         console_write(b"\n[kernel] a second trap while reporting the first\n");

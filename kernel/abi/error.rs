@@ -50,11 +50,13 @@ pub enum Error {
     LimitReached = 21,
     /// The machine or the boot configuration does not offer what was asked for.
     NotSupported = 22,
+    /// The space is local to another CPU than the calling thread runs on, or may run on.
+    WrongCpu = 23,
 }
 
 impl Error {
     /// Every error, in numeric order.
-    pub const ALL: [Error; 22] = [
+    pub const ALL: [Error; 23] = [
         Error::BadCall,
         Error::BadHandle,
         Error::WrongObject,
@@ -77,6 +79,7 @@ impl Error {
         Error::BadText,
         Error::LimitReached,
         Error::NotSupported,
+        Error::WrongCpu,
     ];
 
     /// The status word of a call that failed this way.
@@ -123,6 +126,7 @@ impl Error {
             Error::BadText => "a text is no valid UTF-8 or too long",
             Error::LimitReached => "a fixed limit of the kernel is reached",
             Error::NotSupported => "this machine or boot configuration does not offer that",
+            Error::WrongCpu => "the space is local to another CPU",
         }
     }
 }

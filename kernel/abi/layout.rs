@@ -111,6 +111,12 @@ word_structures! {
         pub tag_generation: u64,
         /// How many threads are in it now, running or not.
         pub threads: u64,
+        /// CPUs that may hold translations of it: bit n for CPU n.
+        pub holders: u64,
+        /// The CPU it is local to, plus one; 0 for a space that any CPU may enter.
+        pub local_to: u64,
+        /// Core windows, over all CPUs.
+        pub core_windows: u64,
     }
 
     /// What `subtree_info` tells.
@@ -157,9 +163,11 @@ word_structures! {
         pub exit_code: u64,
         /// The CPU it ran on last.
         pub cpu: u64,
-        /// Its program counter when it last entered the kernel.
+        /// The CPUs it may run on, a bit each.
+        pub affinity: u64,
+        /// Its program counter when it last entered the kernel; 0 while it runs on another CPU.
         pub instruction_pointer: u64,
-        /// Its stack pointer then.
+        /// Its stack pointer then; 0 likewise.
         pub stack_pointer: u64,
     }
 
@@ -221,6 +229,9 @@ word_structures! {
         pub tables: u64,
         /// Capabilities that exist.
         pub capabilities: u64,
+        /// Memory that the kernel heap has taken for good, bytes: with `free_bytes` it adds up to what is not in
+        /// use by anything that can go.
+        pub heap_held_bytes: u64,
     }
 
     /// What a program finds at the address that its first thread gets as argument.

@@ -144,7 +144,7 @@ system_calls! {
     /// from under the thread.
     ///
     /// Returns the handle by which the thread had entered the space it leaves, or the null handle if it
-    /// entered otherwise. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `NotShared`.
+    /// entered otherwise. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `NotShared`, `WrongCpu`.
     1 space_switch SpaceSwitch(space: Handle);
 
     /// Enters a space at a given place, without the check of `space_switch`.
@@ -153,7 +153,7 @@ system_calls! {
     /// of the space it came from as second function argument; all other registers keep their values.
     ///
     /// Returns nothing on success. Errors: `BadHandle`, `WrongObject`, `MissingRight` (`SWITCH`),
-    /// `BadAddress` if either pointer is no user address.
+    /// `BadAddress` if either pointer is no user address, `WrongCpu`.
     2 space_jump SpaceJump(space: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
 
     /// Lets other threads of the same priority run first.
@@ -163,7 +163,7 @@ system_calls! {
 
     /// Stops the calling thread for at least this many nanoseconds.
     ///
-    /// Returns 0. Errors: none.
+    /// Returns 0. Errors: `OutOfMemory`.
     4 sleep Sleep(nanoseconds: u64);
 
     /// Reads the time since boot.
@@ -221,7 +221,7 @@ system_calls! {
 
     /// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0).
     ///
-    /// Returns 0. Errors: `BadAddress` if it is no user address.
+    /// Returns 0. Errors: `BadAddress` if it is neither 0 nor a user address.
     14 thread_set_pointer ThreadSetPointer(value: u64);
 
     /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.
@@ -281,7 +281,8 @@ system_calls! {
     /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or 1 to populate on first touch.
     ///
     /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`
-    /// (zero length, unknown flag), `Misaligned`, `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    /// (zero length, more than 1 TiB, unknown flag), `Misaligned`, `AccountExhausted`, `OutOfMemory`,
+    /// `TableFull`.
     24 segment_create SegmentCreate(account: Handle, length_bytes: u64, flags: u64);
 
     /// Fills in a `SegmentInfo`. Needs `READ` or `CONTROL`.
@@ -345,7 +346,7 @@ system_calls! {
     /// Unmaps a range of a space or subtree; every page of it must be mapped. Needs `MAP`.
     ///
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`,
-    /// `NotMapped`, and if a large page must be split `AccountExhausted`, `OutOfMemory`.
+    /// `NotMapped`, `OutOfMemory`, and if a mapping or a large page must be split `AccountExhausted`.
     34 unmap Unmap(target: Handle, address: u64, length_bytes: u64);
 
     /// Changes what a mapped range allows; never beyond what the segment capability allowed when it was
@@ -358,7 +359,7 @@ system_calls! {
     /// Copies memory out of a space, running or not, into the caller's memory. Needs `INSPECT`.
     ///
     /// Returns the bytes copied, always all. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `BadAddress` (the space's side), `BadPointer` (the caller's side).
+    /// `BadArgument` (more than 16 MiB), `BadAddress` (the space's side), `BadPointer` (the caller's side).
     36 memory_read MemoryRead(space: Handle, address: u64, buffer: u64, length_bytes: u64);
 
     /// Copies the caller's memory into a space, running or not. Needs `MAP`. The pages must be writable there.
@@ -392,6 +393,38 @@ system_calls! {
     ///
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
     42 machine_info MachineInfo(machine: Handle, buffer: u64);
+
+    /// Sets on which CPUs a thread may run: bit n of `cpus` for CPU n. Needs `CONTROL`. A thread that is inside
+    /// a CPU-local space runs on that space's CPU all the same until it leaves it.
+    ///
+    /// Returns 0; a thread on a CPU it may not use any more moves when it next enters the kernel. Errors:
+    /// `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` if no running CPU is in the set, `WrongCpu` if
+    /// the thread is in a space local to a CPU outside of it.
+    43 thread_set_affinity ThreadSetAffinity(thread: Handle, cpus: u64);
+
+    /// Like `space_create`, for a space that is local to one CPU: it can be entered only there, and so its
+    /// changes never interrupt another CPU.
+    ///
+    /// Returns a handle with all rights. Errors: as `space_create`, and `BadArgument` for a CPU that is not
+    /// running.
+    44 space_create_local SpaceCreateLocal(account: Handle, cpu: u64);
+
+    /// Attaches a subtree at a top-level entry of a space *on one CPU only*: a core window. On other CPUs the
+    /// slot is empty or shows what is attached there for them. A subtree in a core window can be attached
+    /// nowhere else, so its changes concern that CPU alone.
+    ///
+    /// Rights and errors as for `subtree_attach`; also `BadArgument` for a CPU that is not running, `BadState`
+    /// if the subtree is attached anywhere already, and the account is charged a root table for each CPU.
+    45 subtree_attach_core SubtreeAttachCore(space: Handle, subtree: Handle, address: u64, bounds: Rights, cpu: u64);
+
+    /// Takes a core window out. Rights and errors as for `subtree_detach`.
+    46 subtree_detach_core SubtreeDetachCore(space: Handle, address: u64, cpu: u64);
+
+    /// Ends every thread that uses a capability table, which is what makes up a program, but for the caller
+    /// itself. Needs `CONTROL`.
+    ///
+    /// Returns how many it ended. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+    47 table_stop_threads TableStopThreads(table: Handle);
 }
 
 #[cfg(test)]

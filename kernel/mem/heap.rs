@@ -2,7 +2,7 @@
 //!
 //! Blocks of up to 4 KiB come from per-size slabs, so that making the thousandth object costs what the first
 //! did. Slabs are refilled one frame-sized piece at a time from [`provide`], which the kernel calls with frames of its
-//! own before anything is created (`Kernel::ensure_memory`): no allocation of a system call can fail.
+//! own before anything is created (`Kernel::ensure_heap`): no allocation of a system call can fail.
 //! Larger blocks (a few tables that live long) come from `linked_list_allocator` over a region taken at boot.
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -11,6 +11,8 @@ use core::ptr::NonNull;
 use linked_list_allocator::Heap;
 use spin::Mutex;
 use tessera_abi::PAGE_BYTES;
+
+use crate::sync::{RANK_HEAP, Rank};
 
 const SIZES: [usize; 9] = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
 
@@ -23,6 +25,7 @@ struct Slabs {
     free: [Option<NonNull<FreeBlock>>; SIZES.len()],
     pages: Option<NonNull<FreeBlock>>,
     spare_pages: usize,
+    held_pages: usize,
     large: Heap,
     used_bytes: usize,
 }
@@ -38,6 +41,7 @@ static HEAP: KernelHeap = KernelHeap(Mutex::new(Slabs {
     free: [None; SIZES.len()],
     pages: None,
     spare_pages: 0,
+    held_pages: 0,
     large: Heap::empty(),
     used_bytes: 0,
 }));
@@ -47,6 +51,7 @@ static HEAP: KernelHeap = KernelHeap(Mutex::new(Slabs {
 /// # Safety
 /// The region must be unused memory that is mapped for good and that nobody else uses.
 pub unsafe fn initialise(start: *mut u8, bytes: usize) {
+    let _rank = Rank::take(RANK_HEAP);
     // SAFETY: the caller hands the region over; this is called once.
     unsafe { HEAP.0.lock().large.init(start, bytes) }
 }
@@ -56,21 +61,31 @@ pub unsafe fn initialise(start: *mut u8, bytes: usize) {
 /// # Safety
 /// The page must be unused memory, aligned to its size, mapped for good, that nobody else uses.
 pub unsafe fn provide(page: *mut u8) {
+    let _rank = Rank::take(RANK_HEAP);
     let mut slabs = HEAP.0.lock();
     let block = page.cast::<FreeBlock>();
     // SAFETY: the caller gave the page to us; it is large enough and aligned for a block header.
     unsafe { block.write(FreeBlock { next: slabs.pages }) };
     slabs.pages = NonNull::new(block);
     slabs.spare_pages += 1;
+    slabs.held_pages += 1;
 }
 
 /// Pages that were provided and not yet cut into blocks.
 pub fn spare_pages() -> usize {
+    let _rank = Rank::take(RANK_HEAP);
     HEAP.0.lock().spare_pages
+}
+
+/// Bytes in pages that were provided, used or not.
+pub fn held_bytes() -> usize {
+    let _rank = Rank::take(RANK_HEAP);
+    HEAP.0.lock().held_pages * PAGE_BYTES as usize
 }
 
 /// Bytes handed out now.
 pub fn used_bytes() -> usize {
+    let _rank = Rank::take(RANK_HEAP);
     HEAP.0.lock().used_bytes
 }
 
@@ -129,10 +144,12 @@ impl Slabs {
 // SAFETY: `allocate` hands out blocks that fit the layout and are on no list; `free` takes them back.
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _rank = Rank::take(RANK_HEAP);
         self.0.lock().allocate(layout).map_or(core::ptr::null_mut(), NonNull::as_ptr)
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let _rank = Rank::take(RANK_HEAP);
         if let Some(block) = NonNull::new(block) {
             self.0.lock().free(block, layout);
         }

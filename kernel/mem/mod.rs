@@ -38,6 +38,11 @@ impl Kernel {
     pub fn heap_used_bytes(&self) -> u64 {
         heap::used_bytes() as u64
     }
+
+    /// Bytes that the heap has taken from the frame allocator.
+    pub fn heap_held_bytes(&self) -> u64 {
+        heap::held_bytes() as u64
+    }
 }
 
 /// Gives the heap what it lacks of its spare pages, while there is any memory at all.
@@ -72,6 +77,11 @@ impl Kernel {
 
     /// Unknown on a host.
     pub fn heap_used_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Nothing on a host.
+    pub fn heap_held_bytes(&self) -> u64 {
         0
     }
 }

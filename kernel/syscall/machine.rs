@@ -52,6 +52,7 @@ impl Caller<'_> {
             segments: kernel.segments.len() as u64,
             threads: kernel.threads.len() as u64,
             tables: kernel.tables.len() as u64,
+            heap_held_bytes: kernel.heap_held_bytes(),
             capabilities: kernel.tables.ids().map(|id| u64::from(kernel.tables[id].used())).sum(),
         };
         self.write(buffer, &info).map(|()| 0)

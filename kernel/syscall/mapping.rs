@@ -1,7 +1,8 @@
 //! `map`, `unmap`, `protect` and the list of mappings, on spaces and subtrees alike.
 
 use tessera_abi::layout::{MappingInfo, Words};
-use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END};
+use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
+use tessera_arch::Access;
 
 use super::{Caller, Result};
 use crate::address_map::Mapping;
@@ -9,7 +10,7 @@ use crate::address_space::MapOwner;
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;
 use crate::space::SLOT_PAGES;
-use crate::user_memory::write_structure;
+use crate::user_memory::{UserSlice, write_structure};
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;
@@ -74,17 +75,24 @@ impl Caller<'_> {
 
     pub(super) fn mappings_list(&mut self, target: Handle, from: u64, buffer: u64, capacity: u64) -> Result<u64> {
         let owner = self.map_owner(target, Rights::INSPECT)?;
-        let mut from = from;
-        let mut written = 0;
-        while written < capacity.min(LIST_MAX) {
-            let Some(info) = self.next_mapping(owner, from / PAGE_BYTES) else { break };
-            let offset = written.checked_mul(MappingInfo::BYTES as u64).ok_or(Error::BadPointer)?;
-            let address = buffer.checked_add(offset).ok_or(Error::BadPointer)?;
+        let capacity = capacity.min(LIST_MAX) as usize;
+        let count = self.mappings_from(owner, from).take(capacity).count() as u64;
+        // All or nothing: a list that does not fit is not begun.
+        let list = UserSlice::new(self.space, buffer, count * MappingInfo::BYTES as u64)?;
+        list.ensure(self.kernel, Access::Write)?;
+        let (mut from, mut address) = (from, buffer);
+        for _ in 0..count {
+            let Some(info) = self.mappings_from(owner, from).next() else { break };
             write_structure(self.kernel, self.space, address, &info)?;
-            written += 1;
-            from = info.address.saturating_add(info.length_bytes).min(USER_END.next_multiple_of(TOP_SLOT_BYTES));
+            (from, address) = (end_of(&info), address + MappingInfo::BYTES as u64);
         }
-        Ok(written)
+        Ok(count)
+    }
+
+    /// Mappings and attachments that end after an address, in order.
+    fn mappings_from(&self, owner: MapOwner, from: u64) -> impl Iterator<Item = MappingInfo> + '_ {
+        let first = self.next_mapping(owner, from / PAGE_BYTES);
+        core::iter::successors(first, move |info| self.next_mapping(owner, end_of(info) / PAGE_BYTES))
     }
 
     /// The first mapping or attachment that ends after a page.
@@ -98,9 +106,9 @@ impl Caller<'_> {
             object: u64::from(mapping.segment.index()),
         });
         let MapOwner::Space(space) = owner else { return own };
-        let attachments = &self.kernel.spaces[space].attachments;
-        let attached = attachments.range((page / SLOT_PAGES) as usize..).next().map(|(slot, attachment)| MappingInfo {
-            address: *slot as u64 * TOP_SLOT_BYTES,
+        let mut attachments = self.kernel.spaces[space].attachments_from((page / SLOT_PAGES) as usize);
+        let attached = attachments.next().map(|(place, attachment)| MappingInfo {
+            address: place.slot as u64 * TOP_SLOT_BYTES,
             length_bytes: TOP_SLOT_BYTES,
             offset: 0,
             rights: u64::from(attachment.bounds.bits()),
@@ -109,6 +117,11 @@ impl Caller<'_> {
         });
         own.into_iter().chain(attached).min_by_key(|info| info.address)
     }
+}
+
+/// The first address behind a mapping or attachment.
+fn end_of(info: &MappingInfo) -> u64 {
+    info.address.saturating_add(info.length_bytes)
 }
 
 /// Checks rights asked for a mapping.

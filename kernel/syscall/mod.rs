@@ -82,6 +82,7 @@ impl Caller<'_> {
             Call::Clock {} => Ok(tessera_arch::now_ns()),
             Call::ConsoleWrite { text, length_bytes } => self.console_write(text, length_bytes),
             Call::SpaceCreate { account } => self.space_create(account),
+            Call::SpaceCreateLocal { account, cpu } => self.space_create_local(account, cpu),
             Call::SpaceInfo { space, buffer } => self.space_info(space, buffer),
             Call::MappingsList { target, from, buffer, capacity } => self.mappings_list(target, from, buffer, capacity),
             Call::Map { target, segment, offset, address, length_bytes, rights } => {
@@ -100,9 +101,13 @@ impl Caller<'_> {
             Call::SubtreeCreate { account, level } => self.subtree_create(account, level),
             Call::SubtreeInfo { subtree, buffer } => self.subtree_info(subtree, buffer),
             Call::SubtreeAttach { space, subtree, address, bounds } => {
-                self.subtree_attach(space, subtree, address, bounds)
+                self.subtree_attach(space, subtree, address, bounds, None)
             }
-            Call::SubtreeDetach { space, address } => self.subtree_detach(space, address),
+            Call::SubtreeDetach { space, address } => self.subtree_detach(space, address, None),
+            Call::SubtreeAttachCore { space, subtree, address, bounds, cpu } => {
+                self.subtree_attach(space, subtree, address, bounds, Some(cpu))
+            }
+            Call::SubtreeDetachCore { space, address, cpu } => self.subtree_detach(space, address, Some(cpu)),
             Call::SegmentCreate { account, length_bytes, flags } => self.segment_create(account, length_bytes, flags),
             Call::SegmentInfo { segment, buffer } => self.segment_info(segment, buffer),
             other => self.serve_authority(other),
@@ -121,6 +126,7 @@ impl Caller<'_> {
             Call::ThreadInfo { thread, buffer } => self.thread_info(thread, buffer),
             Call::ThreadStop { thread } => self.thread_stop(thread),
             Call::ThreadSetPriority { thread, priority } => self.thread_set_priority(thread, priority),
+            Call::ThreadSetAffinity { thread, cpus } => self.thread_set_affinity(thread, cpus),
             Call::ThreadSetPointer { value } => self.thread_set_pointer(value),
             Call::ThreadSetFallback { space, instruction_pointer, stack_pointer } => {
                 self.thread_set_fallback(space, instruction_pointer, stack_pointer)
@@ -133,6 +139,7 @@ impl Caller<'_> {
             Call::CapabilityInfo { handle, buffer } => self.capability_info(handle, buffer),
             Call::ObjectSetName { handle, text, length_bytes } => self.object_set_name(handle, text, length_bytes),
             Call::TableCreate { account, slots } => self.table_create(account, slots),
+            Call::TableStopThreads { table } => self.table_stop_threads(table),
             Call::Counters { cpu, buffer } => self.counters(cpu, buffer),
             Call::MachinePowerOff { machine, code } => self.machine_power_off(machine, code),
             Call::MachineCheck { machine } => self.machine_check(machine),
@@ -176,6 +183,11 @@ impl Caller<'_> {
         if rights.contains(needed) { Ok(owner) } else { Err(Error::MissingRight) }
     }
 
+    /// The CPU with this number, if it runs.
+    fn running_cpu(&self, cpu: u64) -> Result<usize> {
+        usize::try_from(cpu).ok().filter(|cpu| *cpu < self.kernel.cpus()).ok_or(Error::BadArgument)
+    }
+
     /// Checks what every call that makes an object needs: a free slot and room on the kernel heap.
     fn ensure_can_create(&mut self, heap_pages: u64) -> Result<()> {
         self.kernel.tables[self.table].ensure_slot()?;
@@ -199,7 +211,7 @@ impl Caller<'_> {
     fn console_write(&mut self, address: u64, length_bytes: u64) -> Result<u64> {
         let mut buffer = [0; 4096];
         let text = self.text(address, length_bytes, &mut buffer)?;
-        tessera_arch::console_write(text.as_bytes());
+        crate::log::program_text(text);
         Ok(0)
     }
 

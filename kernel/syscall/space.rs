@@ -5,6 +5,7 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
+use crate::attachment::{Attachment, Place};
 use crate::fast;
 use crate::object::ObjectRef;
 use crate::page_table;
@@ -14,6 +15,15 @@ use crate::user_memory::{self, COPY_MAX_BYTES, UserSlice};
 
 impl Caller<'_> {
     pub(super) fn space_create(&mut self, account: Handle) -> Result<u64> {
+        self.create(account, None)
+    }
+
+    pub(super) fn space_create_local(&mut self, account: Handle, cpu: u64) -> Result<u64> {
+        let cpu = self.running_cpu(cpu)?;
+        self.create(account, Some(cpu))
+    }
+
+    fn create(&mut self, account: Handle, only_cpu: Option<usize>) -> Result<u64> {
         let account = self.account(account, Rights::CHARGE)?;
         self.kernel.spaces.ensure_room()?;
         self.kernel.ensure_object::<Space>(account, 0, 1)?;
@@ -22,7 +32,7 @@ impl Caller<'_> {
         self.kernel.charge_object::<Space>(account, space.charged_bytes());
         let root = space.map.tree.root;
         let id = self.kernel.spaces.insert(space);
-        self.kernel.shared.space_words(id.index()).initialise(root);
+        self.kernel.shared.space_words(id.index()).initialise(root, only_cpu);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Space(id)).bits())
     }
 
@@ -32,6 +42,7 @@ impl Caller<'_> {
         let registers = self.kernel.threads[self.thread].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
         fast::check_shared(self.root(self.space), self.root(target), ip, sp)?;
+        self.kernel.ensure_enterable(self.cpu, target)?;
         Ok(self.enter(target, space))
     }
 
@@ -44,6 +55,7 @@ impl Caller<'_> {
     ) -> Result<Outcome> {
         let target = self.space(space, Rights::SWITCH)?;
         ensure_entry(instruction_pointer, stack_pointer)?;
+        self.kernel.ensure_enterable(self.cpu, target)?;
         let previous = self.enter(target, space);
         let registers = self.kernel.threads[self.thread].context.registers_mut();
         registers.set_entry(instruction_pointer, stack_pointer, [argument, previous]);
@@ -53,20 +65,21 @@ impl Caller<'_> {
     pub(super) fn space_info(&mut self, space: Handle, buffer: u64) -> Result<u64> {
         let id = self.space(space, Rights::INSPECT)?;
         let kernel = &*self.kernel;
-        let (space, tag) = (&kernel.spaces[id], kernel.shared.space_words(id.index()).tag());
-        let shared_tables = |tables: u64, attachment: &crate::space::Attachment| {
-            tables + kernel.subtrees[attachment.subtree].map.tree.tables
-        };
+        let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
+        let shared_tables = |(_, attachment): (Place, &Attachment)| kernel.subtrees[attachment.subtree].map.tree.tables;
         let inside = |thread: &Id<_>| !kernel.threads[*thread].has_ended() && kernel.space_of(*thread) == id;
         let info = SpaceInfo {
-            table_bytes: space.map.tree.tables * PAGE_BYTES,
-            shared_table_bytes: space.attachments.values().fold(0, shared_tables) * PAGE_BYTES,
+            table_bytes: space.table_bytes(),
+            shared_table_bytes: space.attachments().map(shared_tables).sum::<u64>() * PAGE_BYTES,
             mapped_bytes: space.map.mapped_pages() * PAGE_BYTES,
             mappings: space.map.len() as u64,
-            attachments: space.attachments.len() as u64,
-            tag: u64::from(tag.tag()),
-            tag_generation: tag.generation(),
+            attachments: space.attachment_count() as u64,
+            tag: u64::from(words.tag().tag()),
+            tag_generation: words.tag().generation(),
             threads: kernel.threads.ids().filter(inside).count() as u64,
+            holders: u64::from(words.holders()),
+            local_to: words.only_cpu().map_or(0, |cpu| cpu as u64 + 1),
+            core_windows: space.core_windows() as u64,
         };
         self.write(buffer, &info).map(|()| 0)
     }
@@ -96,7 +109,7 @@ impl Caller<'_> {
     }
 
     fn root(&self, space: Id<Space>) -> Frame {
-        self.kernel.spaces[space].map.tree.root
+        self.kernel.shared.space_words(space.index()).root(self.cpu)
     }
 
     /// Enters a space; gives the handle by which the thread had entered the one it leaves.

@@ -5,10 +5,9 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
 use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Result};
-use crate::address_map::PageRange;
+use crate::attachment::{Attachment, Place};
 use crate::object::ObjectRef;
 use crate::page_table;
-use crate::space::{ATTACHMENT_BYTES, Attachment, SLOT_PAGES};
 use crate::subtree::Subtree;
 
 impl Caller<'_> {
@@ -40,38 +39,36 @@ impl Caller<'_> {
         self.write(buffer, &info).map(|()| 0)
     }
 
+    /// Attaches on every CPU, or (`cpu`) on one.
     pub(super) fn subtree_attach(
         &mut self,
         space: Handle,
         subtree: Handle,
         address: u64,
         bounds: Rights,
+        cpu: Option<u64>,
     ) -> Result<u64> {
         let space = self.space(space, Rights::MAP)?;
         if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) {
             return Err(Error::BadArgument);
         }
         let subtree = self.subtree(subtree, bounds)?;
-        let slot = attachment_slot(address)?;
-        let range = PageRange { first: slot as u64 * SLOT_PAGES, count: SLOT_PAGES };
-        if self.kernel.spaces[space].map.overlaps(range) || self.kernel.spaces[space].is_attached(range) {
-            return Err(Error::Overlap);
-        }
-        let account = self.kernel.spaces[space].account;
-        self.kernel.accounts[account].ensure(ATTACHMENT_BYTES)?;
-        self.kernel.ensure_heap(2)?;
-        self.kernel.accounts[account].charge(ATTACHMENT_BYTES);
-        let root = self.kernel.subtrees[subtree].map.tree.root;
-        self.kernel.subtrees[subtree].sharers.insert((space, slot));
-        self.kernel.subtrees.retain(subtree);
-        self.kernel.spaces[space].attach(&mut self.kernel.frames, slot, Attachment { subtree, bounds }, root);
+        let place = self.place(address, cpu)?;
+        self.kernel.plan_attach(space, place, subtree)?;
+        self.kernel.attach(space, place, Attachment { subtree, bounds });
         Ok(0)
     }
 
-    pub(super) fn subtree_detach(&mut self, space: Handle, address: u64) -> Result<u64> {
+    pub(super) fn subtree_detach(&mut self, space: Handle, address: u64, cpu: Option<u64>) -> Result<u64> {
         let space = self.space(space, Rights::MAP)?;
+        let place = self.place(address, cpu)?;
+        if self.kernel.detach(space, place) { Ok(0) } else { Err(Error::NotMapped) }
+    }
+
+    fn place(&self, address: u64, cpu: Option<u64>) -> Result<Place> {
         let slot = attachment_slot(address)?;
-        if self.kernel.detach(space, slot) { Ok(0) } else { Err(Error::NotMapped) }
+        let cpu = cpu.map(|cpu| self.running_cpu(cpu)).transpose()?;
+        Ok(Place { slot, cpu })
     }
 }
 

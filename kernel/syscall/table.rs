@@ -1,5 +1,6 @@
 //! Calls on capability tables.
 
+use tessera_abi::layout::ThreadState;
 use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
@@ -19,5 +20,18 @@ impl Caller<'_> {
         self.kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(slots));
         let id = self.kernel.tables.insert(table);
         Ok(self.kernel.insert_first(self.table, ObjectRef::CapTable(id)).bits())
+    }
+
+    pub(super) fn table_stop_threads(&mut self, table: Handle) -> Result<u64> {
+        let table = self.cap_table(table, Rights::CONTROL)?;
+        let mut ended = 0;
+        for index in 0..self.kernel.threads.limit() {
+            let Some(id) = self.kernel.threads.id_at(index) else { continue };
+            if self.kernel.threads[id].table == Some(table) && id != self.thread {
+                self.kernel.end_thread(id, ThreadState::Stopped);
+                ended += 1;
+            }
+        }
+        Ok(ended)
     }
 }

@@ -40,7 +40,7 @@ impl Caller<'_> {
             return Err(Error::BadState);
         }
         self.kernel.threads[id].context.registers_mut().set_entry(ip, sp, [argument, 0]);
-        self.kernel.scheduler.make_ready(&mut self.kernel.threads, id);
+        self.kernel.make_ready(id);
         Ok(0)
     }
 
@@ -83,15 +83,18 @@ impl Caller<'_> {
     pub(super) fn thread_info(&mut self, thread: Handle, buffer: u64) -> Result<u64> {
         let id = self.thread(thread, Rights::CONTROL)?;
         let thread = &self.kernel.threads[id];
-        let registers = thread.context.registers();
+        // The registers of a thread that runs on another CPU are there, not here.
+        let elsewhere = thread.cpu != self.cpu && self.kernel.current(thread.cpu) == Some(id);
+        let registers = (!elsewhere).then(|| thread.context.registers());
         let info = ThreadInfo {
             state: thread.state as u64,
             priority: u64::from(thread.priority),
             space: u64::from(self.kernel.space_of(id).index()),
             exit_code: thread.exit_code,
             cpu: thread.cpu as u64,
-            instruction_pointer: registers.instruction_pointer(),
-            stack_pointer: registers.stack_pointer(),
+            affinity: u64::from(thread.affinity) & ((1 << self.kernel.cpus()) - 1),
+            instruction_pointer: registers.map_or(0, |registers| registers.instruction_pointer()),
+            stack_pointer: registers.map_or(0, |registers| registers.stack_pointer()),
         };
         self.write(buffer, &info).map(|()| 0)
     }
@@ -112,9 +115,26 @@ impl Caller<'_> {
         }
         let old = core::mem::replace(&mut kernel.threads[id].priority, priority);
         if queued {
-            kernel.scheduler.make_ready(&mut kernel.threads, id);
+            kernel.make_ready(id);
         }
         Ok(u64::from(old))
+    }
+
+    pub(super) fn thread_set_affinity(&mut self, thread: Handle, cpus: u64) -> Result<u64> {
+        let id = self.thread(thread, Rights::CONTROL)?;
+        let running = (1 << self.kernel.cpus()) - 1;
+        if cpus & running == 0 {
+            return Err(Error::BadArgument);
+        }
+        let affinity = (cpus & running) as u32;
+        let space = self.kernel.space_of(id);
+        let only_cpu = self.kernel.shared.space_words(space.index()).only_cpu();
+        if only_cpu.is_some_and(|only| affinity & (1 << only) == 0) {
+            return Err(Error::WrongCpu);
+        }
+        self.kernel.threads[id].affinity = affinity;
+        self.kernel.move_if_misplaced(id);
+        Ok(0)
     }
 
     pub(super) fn thread_set_pointer(&mut self, value: u64) -> Result<u64> {

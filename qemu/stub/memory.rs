@@ -1,31 +1,29 @@
 //! What lies where in RAM.
 
-use fdt::Fdt;
-
-use crate::steps::Failure;
+use crate::Failure;
 
 /// Bytes in a page.
-pub(crate) const PAGE_BYTES: u64 = 4096;
+pub const PAGE_BYTES: u64 = 4096;
 /// The most banks of RAM, and the most reserved spans.
 const SPANS_MAX: usize = 16;
 
 /// Physical memory in whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     /// First address.
-    pub(crate) start: u64,
+    pub start: u64,
     /// Length, bytes.
-    pub(crate) length_bytes: u64,
+    pub length_bytes: u64,
 }
 
 impl Span {
     /// The span with this start and length.
-    pub(crate) const fn new(start: u64, length_bytes: u64) -> Span {
+    pub const fn new(start: u64, length_bytes: u64) -> Span {
         Span { start, length_bytes }
     }
 
     /// First address after the span.
-    pub(crate) const fn end(&self) -> u64 {
+    pub const fn end(&self) -> u64 {
         self.start + self.length_bytes
     }
 
@@ -39,7 +37,7 @@ impl Span {
 /// What memory is used for, by the numbers of the Limine memory map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Free.
     Usable = 0,
     /// The firmware's.
@@ -51,65 +49,81 @@ pub(crate) enum Kind {
 }
 
 /// The banks of RAM and the spans in them that are in use, both in ascending order.
-pub(crate) struct Layout {
+pub struct Layout {
     banks: [Span; SPANS_MAX],
     bank_count: usize,
     reserved: [(Span, Kind); SPANS_MAX],
     reserved_count: usize,
 }
 
+impl Default for Layout {
+    fn default() -> Layout {
+        Layout::new()
+    }
+}
+
 impl Layout {
-    /// The RAM that the device tree lists, with nothing in use but what the tree reserves.
-    pub(crate) fn new(tree: &Fdt<'_>) -> Result<Layout, Failure> {
+    /// No RAM at all.
+    pub const fn new() -> Layout {
         let nothing = Span::new(0, 0);
-        let mut layout = Layout {
+        Layout {
             banks: [nothing; SPANS_MAX],
             bank_count: 0,
             reserved: [(nothing, Kind::Usable); SPANS_MAX],
             reserved_count: 0,
-        };
-        for node in tree.find_all_nodes("/memory") {
-            for region in node.reg().into_iter().flatten() {
-                let span = Span::new(region.starting_address.addr() as u64, region.size.unwrap_or(0) as u64);
-                *layout.banks.get_mut(layout.bank_count).ok_or("too many banks of memory")? = span;
-                layout.bank_count += 1;
-            }
         }
-        layout.banks[..layout.bank_count].sort_unstable_by_key(|bank| bank.start);
-        for reservation in tree.memory_reservations() {
-            let start = reservation.address().addr() as u64;
-            layout.reserve(Span::new(start, reservation.size() as u64), Kind::Reserved)?;
+    }
+
+    /// Adds RAM, of which nothing is in use yet and which overlaps no other. Parts of pages at its ends are left out.
+    ///
+    /// # Errors
+    /// There is too much to keep in mind.
+    pub fn add_bank(&mut self, span: Span) -> Result<(), Failure> {
+        let start = span.start.next_multiple_of(PAGE_BYTES);
+        let end = span.end() & !(PAGE_BYTES - 1);
+        if start >= end {
+            return Ok(());
         }
-        Ok(layout)
+        *self.banks.get_mut(self.bank_count).ok_or("too many banks of memory")? = Span::new(start, end - start);
+        self.bank_count += 1;
+        self.banks[..self.bank_count].sort_unstable_by_key(|bank| bank.start);
+        Ok(())
     }
 
     /// First address after all RAM.
-    pub(crate) fn memory_end(&self) -> u64 {
+    pub fn memory_end(&self) -> u64 {
         self.banks[..self.bank_count].last().map_or(0, Span::end)
     }
 
     /// Marks the pages of a span as in use.
-    pub(crate) fn reserve(&mut self, span: Span, kind: Kind) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// There is too much to keep in mind.
+    pub fn reserve(&mut self, span: Span, kind: Kind) -> Result<(), Failure> {
         *self.reserved.get_mut(self.reserved_count).ok_or("too many reserved spans")? = (span.pages(), kind);
         self.reserved_count += 1;
         self.reserved[..self.reserved_count].sort_unstable_by_key(|(span, _)| span.start);
         Ok(())
     }
 
-    /// The first free span of so many bytes, in whole pages.
-    pub(crate) fn find_room(&self, bytes: u64) -> Result<Span, Failure> {
+    /// The first free span of so many bytes, in whole pages, from the address `lowest` on.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find_room(&self, bytes: u64, lowest: u64) -> Result<Span, Failure> {
         let bytes = bytes.next_multiple_of(PAGE_BYTES);
         let mut room = None;
         self.for_each(|span, kind| {
-            if room.is_none() && kind == Kind::Usable && span.length_bytes >= bytes {
-                room = Some(Span::new(span.start, bytes));
+            let start = span.start.max(lowest);
+            if room.is_none() && kind == Kind::Usable && start + bytes <= span.end() {
+                room = Some(Span::new(start, bytes));
             }
         });
         room.ok_or("there is no room for the kernel in memory")
     }
 
     /// Calls `each` for all of RAM in ascending order, free and in use.
-    pub(crate) fn for_each(&self, mut each: impl FnMut(Span, Kind)) {
+    pub fn for_each(&self, mut each: impl FnMut(Span, Kind)) {
         for bank in &self.banks[..self.bank_count] {
             let mut next = bank.start;
             let mut upto = |end: u64, kind| {

@@ -6,8 +6,8 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::Failure;
 use crate::memory::{Layout, Span};
-use crate::steps::{DIRECT_MAP, Failure};
 
 /// The first two words of every request.
 const COMMON_MAGIC: [u64; 2] = [0xc7b1_dd30_df4c_8b88, 0x0a82_e883_a194_f07b];
@@ -25,34 +25,44 @@ mod magic {
     pub(super) const MEMORY_MAP: [u64; 2] = [0x67cf_3d9d_378a_806f, 0xe304_acdf_c50c_3c62];
     pub(super) const MODULES: [u64; 2] = [0x3e7e_2797_02be_32af, 0xca1c_4f3b_d128_0cee];
     pub(super) const IMAGE_ADDRESS: [u64; 2] = [0x71ba_7686_3cc5_5f63, 0xb264_4a48_c516_a487];
+    pub(super) const ENTRY_POINT: [u64; 2] = [0x13d8_6c03_5a1c_d3e1, 0x2b0c_aa89_d8f3_026a];
+    pub(super) const ACPI: [u64; 2] = [0xc5e7_7b6b_397e_7b43, 0x2763_7845_accd_cf3c];
     pub(super) const DEVICE_TREE: [u64; 2] = [0xb40d_db48_fb54_bac7, 0x5450_8149_3f81_ffb7];
 }
 
 /// Words that the answers take at most.
 const ANSWER_WORDS: usize = 512;
-/// Where the answers lie: the stub's own memory, which the memory map calls reclaimable.
+/// Where the answers lie: the stub's own memory, at its physical address, which the memory map calls reclaimable.
 static ANSWERS: [AtomicU64; ANSWER_WORDS] = [const { AtomicU64::new(0) }; ANSWER_WORDS];
 
 /// What there is to tell.
-pub(crate) struct Facts<'a> {
+pub struct Facts<'a> {
     /// RAM and its use.
-    pub(crate) layout: &'a Layout,
+    pub layout: &'a Layout,
     /// The boot archive.
-    pub(crate) archive: Span,
-    /// Physical address of the device tree.
-    pub(crate) device_tree: u64,
+    pub archive: Span,
+    /// Physical address of the device tree, if there is one.
+    pub device_tree: Option<u64>,
+    /// Physical address of ACPI's root pointer, if there is one.
+    pub acpi: Option<u64>,
+    /// Where the direct map of physical memory begins.
+    pub direct_map: u64,
     /// First virtual address of the kernel's image.
-    pub(crate) kernel_virtual: u64,
+    pub kernel_virtual: u64,
     /// Its physical address.
-    pub(crate) kernel_physical: u64,
+    pub kernel_physical: u64,
 }
 
 /// Answers every request in the kernel's image that the stub knows; the others stay unanswered, which the protocol
-/// allows.
-pub(crate) fn answer(image: &mut [u64], facts: &Facts<'_>) -> Result<(), Failure> {
-    let mut answers = Answers { free: &ANSWERS };
+/// allows. Returns the entry point, if a request names one.
+///
+/// # Errors
+/// The kernel wants a later protocol, or the answers need more room than there is.
+pub fn answer(image: &mut [u64], facts: &Facts<'_>) -> Result<Option<u64>, Failure> {
+    let mut answers = Answers { free: &ANSWERS, direct_map: facts.direct_map };
+    let mut entry = None;
     let mut has_base_revision = false;
-    for position in 0..image.len().saturating_sub(5) {
+    for position in 0..image.len().saturating_sub(6) {
         if image[position..position + 2] == BASE_REVISION_MAGIC {
             if image[position + 2] > BASE_REVISION_MAX {
                 return Err("the kernel wants a later base revision of the Limine protocol than 2");
@@ -64,32 +74,42 @@ pub(crate) fn answer(image: &mut [u64], facts: &Facts<'_>) -> Result<(), Failure
             if let Some(address) = answers.to(identification, facts)? {
                 image[position + 5] = address;
             }
+            if identification == magic::ENTRY_POINT {
+                entry = Some(image[position + 6]);
+            }
         }
     }
-    if has_base_revision { Ok(()) } else { Err("the kernel has no Limine base revision tag") }
+    if has_base_revision { Ok(entry) } else { Err("the kernel has no Limine base revision tag") }
 }
 
 /// The memory for answers that is still free.
 struct Answers {
     free: &'static [AtomicU64],
+    direct_map: u64,
 }
 
 impl Answers {
     /// Makes the answer to a request; returns where the kernel finds it.
     fn to(&mut self, request: [u64; 2], facts: &Facts<'_>) -> Result<Option<u64>, Failure> {
         let address = match request {
-            magic::LOADER_INFO => self.place(&[0, text(c"Tessera boot stub"), text(VERSION)])?,
-            magic::STACK_SIZE => self.place(&[0])?,
-            magic::DIRECT_MAP => self.place(&[0, DIRECT_MAP])?,
+            magic::LOADER_INFO => self.place(&[0, self.text(c"Tessera boot stub"), self.text(VERSION)])?,
+            magic::STACK_SIZE | magic::ENTRY_POINT => self.place(&[0])?,
+            magic::DIRECT_MAP => self.place(&[0, facts.direct_map])?,
             // Mode 0: four levels, 48 bits.
             magic::PAGING_MODE => self.place(&[0, 0])?,
             magic::MEMORY_MAP => self.memory_map(facts.layout)?,
             magic::MODULES => self.modules(facts.archive)?,
             magic::IMAGE_ADDRESS => self.place(&[0, facts.kernel_physical, facts.kernel_virtual])?,
-            magic::DEVICE_TREE => self.place(&[0, DIRECT_MAP + facts.device_tree])?,
+            magic::DEVICE_TREE => return self.pointer(facts.device_tree),
+            magic::ACPI => return self.pointer(facts.acpi),
             _ => return Ok(None),
         };
         Ok(Some(address))
+    }
+
+    /// The address of something, if there is such a thing; no answer otherwise.
+    fn pointer(&mut self, physical: Option<u64>) -> Result<Option<u64>, Failure> {
+        physical.map(|address| self.place(&[0, self.direct_map + address])).transpose()
     }
 
     /// Count and table of pointers to entries of start, length and kind.
@@ -114,10 +134,10 @@ impl Answers {
     fn modules(&mut self, archive: Span) -> Result<u64, Failure> {
         let mut file = [0; 14];
         file[1..5].copy_from_slice(&[
-            DIRECT_MAP + archive.start,
+            self.direct_map + archive.start,
             archive.length_bytes,
-            text(c"/archive.tar"),
-            text(c""),
+            self.text(c"/archive.tar"),
+            self.text(c""),
         ]);
         let file = self.place(&file)?;
         let table = self.place(&[file])?;
@@ -134,7 +154,12 @@ impl Answers {
             place.store(*word, Ordering::Relaxed);
         }
         self.free = rest;
-        Ok(DIRECT_MAP + used.as_ptr().addr() as u64)
+        Ok(self.direct_map + used.as_ptr().addr() as u64)
+    }
+
+    /// Where the kernel finds a text of the stub's.
+    fn text(&self, text: &'static CStr) -> u64 {
+        self.direct_map + text.as_ptr().addr() as u64
     }
 }
 
@@ -143,8 +168,3 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Ok(version) => version,
     Err(_) => panic!("a version contains no zero byte"),
 };
-
-/// Where the kernel finds a text of the stub's.
-fn text(text: &'static CStr) -> u64 {
-    DIRECT_MAP + text.as_ptr().addr() as u64
-}

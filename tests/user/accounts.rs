@@ -200,7 +200,7 @@ fn a_first_touch_that_cannot_be_paid_is_a_fault() -> Verdict {
     let rest = leave(&account, PAGE_BYTES / 2)?;
     let untouched = Place::<u64>::new(room.address() + PAGE_BYTES)?;
     ensure!(ends_in_fault(program().space(), move || untouched.set(1))?, "the write was paid by nobody");
-    ensure!(ends_in_fault(program().space(), move || drop(untouched.get()))?, "the read was paid by nobody");
+    ensure!(ends_in_fault(program().space(), move || untouched.get())?, "the read was paid by nobody");
     refused(program().space().write(untouched.address(), b"text"), Error::BadAddress)?;
     ensure_eq!(room.segment().info()?.populated_bytes, PAGE_BYTES);
     drop(rest);

@@ -88,7 +88,7 @@ mod bare {
         // SAFETY: whoever started the program gave it this structure and the capabilities in it, and this runs once.
         unsafe { libvas::program::start(info) };
         let code = program_main();
-        crate::print::flush();
+        crate::print::end_line();
         thread::exit(u64::from(code))
     }
 }

@@ -24,9 +24,12 @@ mod bare {
         let _ = OUTPUT.lock().write_fmt(arguments);
     }
 
-    /// Writes out a line begun and not ended.
-    pub(crate) fn flush() {
-        OUTPUT.lock().flush();
+    /// Ends a line that was begun, so that whatever is printed next does not stand behind it.
+    pub(crate) fn end_line() {
+        let mut output = OUTPUT.lock();
+        if !output.is_empty() {
+            let _ = output.write_str("\n");
+        }
     }
 
     /// Prints without the lock, which a panicking thread may hold itself.
@@ -38,7 +41,7 @@ mod bare {
 #[cfg(target_os = "none")]
 pub use bare::print_formatted;
 #[cfg(target_os = "none")]
-pub(crate) use bare::{flush, print_from_panic};
+pub(crate) use bare::{end_line, print_from_panic};
 
 /// Prints; what [`crate::print!`] and [`crate::println!`] call.
 #[cfg(not(target_os = "none"))]

@@ -24,7 +24,8 @@ impl Census {
     }
 }
 
-/// All that can be told of a space from outside.
+/// All that can be told of a space from outside, but for what is shared with others: attached tables can grow under
+/// it, as those of the program do with its heap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     info: SpaceInfo,
@@ -37,6 +38,7 @@ impl Snapshot {
     /// # Errors
     /// `MissingRight` (`INSPECT`).
     pub fn of(space: &Cap<Space>) -> Result<Snapshot, Error> {
-        Ok(Snapshot { info: space.info()?, mappings: space.mappings(0).collect::<Result<_, _>>()? })
+        let info = SpaceInfo { shared_table_bytes: 0, ..space.info()? };
+        Ok(Snapshot { info, mappings: space.mappings(0).collect::<Result<_, _>>()? })
     }
 }

@@ -1,5 +1,7 @@
 //! One object of each kind, valid arguments for every call, and which right each argument needs.
 
+#![allow(non_upper_case_globals, reason = "the constants of the ABI are named as the calls")]
+
 use crate::{Room, fresh_address};
 use libvas::{
     Account, Cap, CapTable, Error, Handle, Machine, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree, Thread,

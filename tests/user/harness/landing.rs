@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use libvas::raw::STACK_ENTRY_BIAS_BYTES;
-use libvas::{Cap, Error, Space, Thread, thread};
+use libvas::{Cap, Error, Space, TOP_SLOT_BYTES, Thread, thread};
 
 /// A function that a thread can be sent to; it gets two words and never returns.
 type Landing = extern "C" fn(u64, u64) -> !;
@@ -32,6 +32,19 @@ impl SpareStack {
 pub fn start_at(thread: &Cap<Thread>, landing: Landing, stack: SpareStack, argument: u64) -> Result<(), Error> {
     // SAFETY: the function is this program's, and the stack is given away to that thread for good.
     unsafe { thread.start(landing as *const () as usize as u64, stack.top(), argument) }
+}
+
+/// Starts a thread that was made by hand at a function, on a stack that its space has of its own.
+///
+/// # Errors
+/// As `Cap::<Thread>::start`; `BadAddress` for a stack pointer that lies in the program's own memory.
+pub fn start_on(thread: &Cap<Thread>, landing: Landing, stack_pointer: u64) -> Result<(), Error> {
+    if stack_pointer < TOP_SLOT_BYTES {
+        return Err(Error::BadAddress);
+    }
+    // SAFETY: the function is this program's. Above the program subtree there is no Rust object that the thread
+    // could damage; if there is no memory at all, it faults.
+    unsafe { thread.start(landing as *const () as usize as u64, stack_pointer, 0) }
 }
 
 /// Sends the calling thread to a function, on another stack in another space; comes back only if that is refused.

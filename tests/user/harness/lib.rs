@@ -32,7 +32,7 @@ pub use attempt::{argument_named, attempt};
 pub use census::{Census, Snapshot};
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
-pub use landing::{SpareStack, jump_to, set_fallback, start_at};
+pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
 pub use suite::{CLAIM_PRIORITY, Claim, run, the_kernel_passes_its_own_checks};

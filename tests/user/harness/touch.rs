@@ -82,9 +82,13 @@ impl Code {
 /// # Errors
 /// A failure if the thread could not start or ended in a third way.
 #[track_caller]
-pub fn ends_in_fault(space: &Cap<Space>, body: impl FnOnce() + Send + 'static) -> Result<bool, Failure> {
+pub fn ends_in_fault<T, F>(space: &Cap<Space>, body: F) -> Result<bool, Failure>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     match thread::spawn_in(space, body)?.join() {
-        Ok(()) => Ok(false),
+        Ok(_) => Ok(false),
         Err(Error::Faulted) => Ok(true),
         Err(other) => Err(other.into()),
     }

@@ -1,4 +1,4 @@
-//! The aarch64 boot stub: starts as a Linux Image, enters the kernel the Limine way. `README.md` tells more.
+//! The aarch64 boot stub: starts as a Linux Image, enters the kernel the Limine way. `../README.md` tells more.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -6,10 +6,6 @@
 mod console;
 #[cfg(target_os = "none")]
 mod load;
-#[cfg(target_os = "none")]
-mod memory;
-#[cfg(target_os = "none")]
-mod respond;
 #[cfg(target_os = "none")]
 mod start;
 
@@ -21,17 +17,17 @@ fn main() {}
 mod steps {
     use core::panic::PanicInfo;
 
+    use elf::abi::EM_AARCH64;
     use fdt::Fdt;
-    use tar_no_std::TarArchiveRef;
+    use tessera_stub::kernel::Kernel;
+    use tessera_stub::memory::{Kind, Layout, PAGE_BYTES, Span};
+    use tessera_stub::respond::{self, Facts};
+    use tessera_stub::{Failure, archive};
 
-    use crate::memory::{self, Kind, Layout, Span};
-    use crate::{console, load, respond, start};
+    use crate::{console, load, start};
 
     /// Where the direct map of physical memory begins, as with Limine.
     pub(crate) const DIRECT_MAP: u64 = 0xffff_0000_0000_0000;
-
-    /// What went wrong, for people.
-    pub(crate) type Failure = &'static str;
 
     /// Called by the start code, at EL1, with all of RAM mapped at its own address and in the direct map.
     pub(crate) extern "C" fn run(device_tree: u64) -> ! {
@@ -49,27 +45,43 @@ mod steps {
         let tree = tree.map_err(|_| "x0 does not point to a device tree")?;
         console::find(&tree);
         let archive = archive_of(&tree)?;
-        let mut layout = Layout::new(&tree)?;
+        let mut layout = memory_of(&tree)?;
         layout.reserve(start::own_image(), Kind::Loader)?;
         layout.reserve(Span::new(device_tree, tree.total_size() as u64), Kind::Loader)?;
         layout.reserve(archive, Kind::KernelOrModule)?;
-        let file = member(archive, "kernel")?;
-        let kernel = load::Kernel::read(file)?;
-        let place = layout.find_room(kernel.length_bytes())?;
+        // SAFETY: QEMU put the archive there; nobody writes to it while the stub runs.
+        let bytes = unsafe { core::slice::from_raw_parts(archive.start as *const u8, archive.length_bytes as usize) };
+        let kernel = Kernel::read(archive::kernel_file(bytes)?, EM_AARCH64)?;
+        let place = layout.find_room(kernel.length_bytes(), 0)?;
         layout.reserve(place, Kind::KernelOrModule)?;
-        let image = kernel.load(place)?;
-        respond::answer(
-            image,
-            &respond::Facts {
-                layout: &layout,
-                archive,
-                device_tree,
-                kernel_virtual: kernel.first_address(),
-                kernel_physical: place.start,
-            },
-        )?;
+        let image = load::load(&kernel, place)?;
+        let facts = Facts {
+            layout: &layout,
+            archive,
+            device_tree: Some(device_tree),
+            acpi: None,
+            direct_map: DIRECT_MAP,
+            kernel_virtual: kernel.first_address(),
+            kernel_physical: place.start,
+        };
+        let entry = respond::answer(image, &facts)?.unwrap_or(kernel.entry());
         start::limit_direct_map(layout.memory_end());
-        Ok(kernel.entry())
+        Ok(entry)
+    }
+
+    /// The RAM that the device tree lists, with nothing in use but what the tree reserves.
+    fn memory_of(tree: &Fdt<'_>) -> Result<Layout, Failure> {
+        let mut layout = Layout::new();
+        for node in tree.find_all_nodes("/memory") {
+            for region in node.reg().into_iter().flatten() {
+                layout.add_bank(Span::new(region.starting_address.addr() as u64, region.size.unwrap_or(0) as u64))?;
+            }
+        }
+        for reservation in tree.memory_reservations() {
+            let start = reservation.address().addr() as u64;
+            layout.reserve(Span::new(start, reservation.size() as u64), Kind::Reserved)?;
+        }
+        Ok(layout)
     }
 
     /// Where QEMU put the boot archive.
@@ -81,20 +93,10 @@ mod steps {
         };
         let start = address("linux,initrd-start").ok_or("there is no boot archive (QEMU: -initrd FILE)")?;
         let end = address("linux,initrd-end").ok_or("the boot archive has no end")?;
-        if !start.is_multiple_of(memory::PAGE_BYTES) {
+        if !start.is_multiple_of(PAGE_BYTES) {
             return Err("the boot archive does not begin on a page boundary");
         }
         Ok(Span::new(start, end.saturating_sub(start)))
-    }
-
-    /// A member of the boot archive.
-    fn member(archive: Span, name: &str) -> Result<&'static [u8], Failure> {
-        // SAFETY: QEMU put the archive there; nobody writes to it while the stub runs.
-        let bytes = unsafe { core::slice::from_raw_parts(archive.start as *const u8, archive.length_bytes as usize) };
-        let archive = TarArchiveRef::new(bytes).map_err(|_| "the boot archive is not a tar file")?;
-        let mut members = archive.entries();
-        let found = members.find(|entry| entry.filename().as_str() == Ok(name));
-        found.map(|entry| entry.data()).ok_or("the boot archive has no member `kernel`")
     }
 
     #[panic_handler]

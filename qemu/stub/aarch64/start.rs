@@ -5,7 +5,8 @@
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::memory::Span;
+use tessera_stub::memory::Span;
+
 use crate::steps;
 
 /// Bytes of the stack that the stub uses and the kernel starts on; the Limine protocol promises 64 KiB.

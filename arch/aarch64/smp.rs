@@ -1,0 +1,164 @@
+//! Several CPUs: starting them by PSCI, interrupting them, stopping them.
+//!
+//! CPU 0 is the one that booted; the others have numbers in the order of the device tree.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use spin::Once;
+
+use crate::{CPUS_MAX, Interrupt, upcall};
+
+use super::machine::CpuList;
+use super::percpu::{self, index as cpu_index};
+use super::{console, control, gic, paging, power, timer, trampoline, trap};
+
+/// The plain forms of invalidation reach every CPU.
+pub const BROADCASTS_INVALIDATION: bool = true;
+
+/// How long a CPU may take to come up; on an emulator whose host has other work to do that can be long.
+const START_NS_MAX: u64 = 5_000_000_000;
+/// Stands for no CPU.
+const NOBODY: usize = usize::MAX;
+
+/// The machine's CPUs, found at boot.
+static FOUND: Once<CpuList> = Once::new();
+/// Each running CPU's affinity, by its number; filled in before the CPU runs.
+static AFFINITIES: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
+/// The CPU that is being started; it takes its number out when it is there.
+static EXPECTED: AtomicUsize = AtomicUsize::new(NOBODY);
+/// CPUs that came up may go on.
+static ARE_RELEASED: AtomicBool = AtomicBool::new(false);
+/// The CPU that stopped the others.
+static STOPPER: AtomicUsize = AtomicUsize::new(NOBODY);
+
+/// Remembers the machine's CPUs.
+pub(super) fn set_cpus(found: &CpuList) {
+    AFFINITIES[0].store(found.boot, Ordering::Relaxed);
+    FOUND.call_once(|| found.clone());
+}
+
+/// Starts CPUs until `count` run, this one included, and says how many do. Called once, by the boot CPU.
+///
+/// Each goes on in `kernel_cpu_main` once all are there. A CPU that the firmware refuses to start is left out; after
+/// one that does not come up in time no more are started.
+pub fn start_cpus(count: usize) -> usize {
+    let mut next = 1;
+    for affinity in FOUND.get().map_or(&[][..], CpuList::others) {
+        if next >= count.min(CPUS_MAX) {
+            break;
+        }
+        match start_cpu(next, *affinity) {
+            Outcome::Runs => next += 1,
+            Outcome::Refused => {}
+            Outcome::Missing => break,
+        }
+    }
+    ARE_RELEASED.store(true, Ordering::Release);
+    // SAFETY: wakes the CPUs that wait in `enter`; changes no value.
+    unsafe { asm!("dsb ishst", "sev", options(nostack, preserves_flags)) };
+    next
+}
+
+/// What became of a CPU that was to start.
+enum Outcome {
+    Runs,
+    Refused,
+    Missing,
+}
+
+fn start_cpu(cpu: usize, affinity: u64) -> Outcome {
+    AFFINITIES[cpu].store(affinity, Ordering::Relaxed);
+    let entry = trampoline::prepare(cpu, enter);
+    EXPECTED.store(cpu, Ordering::Relaxed);
+    if !gic::can_reach(affinity) || power::start_cpu(affinity, entry.code, entry.argument).is_err() {
+        return Outcome::Refused;
+    }
+    let end_ns = timer::now_ns() + START_NS_MAX;
+    while EXPECTED.load(Ordering::Acquire) == cpu {
+        // Too late only if it does not come at this very moment.
+        if timer::now_ns() >= end_ns && take_expected(cpu) {
+            return Outcome::Missing;
+        }
+        core::hint::spin_loop();
+    }
+    Outcome::Runs
+}
+
+/// Takes the number of the CPU that is being started, unless it is taken already.
+fn take_expected(cpu: usize) -> bool {
+    EXPECTED.compare_exchange(cpu, NOBODY, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// Where the trampoline leads: the CPU has the kernel's tables and its stack, and nothing else of its own.
+extern "C" fn enter(cpu: u64) -> ! {
+    let cpu = cpu as usize;
+    percpu::install(cpu);
+    trap::install_vectors();
+    paging::leave_user_half_empty();
+    control::configure();
+    timer::start_cpu();
+    gic::start_cpu();
+    if !take_expected(cpu) {
+        // Nobody waits any more.
+        power::stop_cpu();
+    }
+    while !ARE_RELEASED.load(Ordering::Acquire) {
+        // SAFETY: waits for an event such as the one that `start_cpus` sends.
+        unsafe { asm!("wfe", options(nostack, preserves_flags)) };
+    }
+    upcall::kernel_cpu_main()
+}
+
+/// Interrupts another CPU: [`Interrupt::Reschedule`] or [`Interrupt::Shootdown`].
+///
+/// Everything that this CPU wrote before is visible to the other one when it takes the interrupt. Several of one
+/// kind that the other CPU has not taken yet become one.
+///
+/// # Panics
+/// For the other interrupts, which no CPU can send.
+pub fn send_interrupt(cpu: usize, interrupt: Interrupt) {
+    let number = match interrupt {
+        Interrupt::Reschedule => gic::RESCHEDULE,
+        Interrupt::Shootdown => gic::SHOOTDOWN,
+        Interrupt::Timer | Interrupt::Spurious => panic!("{interrupt:?} is no interrupt between CPUs"),
+    };
+    gic::send(AFFINITIES[cpu].load(Ordering::Relaxed), number);
+}
+
+/// Makes the calling CPU the only one that runs, for good, so that what it reports last stands alone.
+///
+/// The others stop where they next take an interrupt, write to the console or want to end the machine: kernel code
+/// is not interrupted. A second call by the same CPU does nothing. Of several CPUs that call at once one goes on; for
+/// the others the call does not return.
+pub fn stop_other_cpus() {
+    let own = cpu_index();
+    match STOPPER.compare_exchange(NOBODY, own, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            gic::send_to_others(gic::STOP);
+            console::wait_for_line();
+        }
+        Err(stopper) if stopper == own => {}
+        Err(_) => stop(),
+    }
+}
+
+/// Whether another CPU has stopped this one.
+pub(super) fn is_to_stop() -> bool {
+    let stopper = STOPPER.load(Ordering::Acquire);
+    stopper != NOBODY && stopper != cpu_index()
+}
+
+/// Whether this CPU has stopped the others.
+pub(super) fn is_alone() -> bool {
+    STOPPER.load(Ordering::Acquire) == cpu_index()
+}
+
+/// Stops the CPU that runs this for good.
+pub(super) fn stop() -> ! {
+    gic::close();
+    loop {
+        // SAFETY: exceptions are masked and no interrupt gets through any more; nothing is left to do.
+        unsafe { asm!("wfi", options(nomem, nostack)) };
+    }
+}

@@ -1,0 +1,104 @@
+//! The steps of the boot list in `main.rs`.
+
+use tessera_abi::PAGE_BYTES;
+use tessera_arch::{BootInfo, Frame};
+
+use crate::log::log;
+use crate::mem::FrameAllocator;
+use crate::mem::frames::{FrameRecord, ORDER_MAX};
+use crate::options::Options;
+use crate::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
+use crate::{Kernel, mem, program};
+
+/// Memory for the kernel heap's large blocks: one part in so many.
+const HEAP_SHARE: u64 = 32;
+
+/// Says who we are and on what.
+pub fn announce(boot_info: &BootInfo) {
+    log!("Tessera {}, entered by {}", env!("CARGO_PKG_VERSION"), boot_info.loader);
+    log_features();
+}
+
+/// Reads the options that the user gave at boot.
+///
+/// # Panics
+/// If they make no sense, or the boot archive is none.
+pub fn read_options(boot_info: &BootInfo) -> Options {
+    Options::read(boot_info).unwrap_or_else(|reason| panic!("the boot archive: {reason}"))
+}
+
+/// Puts the kernel together: allocators full, no objects yet.
+pub fn make_kernel(boot_info: &'static BootInfo, frames: FrameAllocator, options: Options) -> Kernel {
+    let tag_bits = options.tag_bits.min(tessera_arch::tag_bits());
+    log!("memory: {} MiB free; tags: {tag_bits} bits", (frames.free_frames() * PAGE_BYTES) >> 20);
+    Kernel::new(boot_info, &SHARED, frames, tag_bits)
+}
+
+/// Loads the first program, to be run by whichever CPU is free first.
+///
+/// # Panics
+/// If there is none to load.
+pub fn load_first_program(kernel: &mut Kernel) {
+    program::start_first(kernel).unwrap_or_else(|reason| panic!("the first program: {reason}"));
+}
+
+/// Hands the kernel over to the lock: from here on every CPU may enter it.
+pub fn open_for_all(kernel: Kernel) {
+    *KERNEL.lock(|| {}) = Some(kernel);
+}
+
+/// Starts the other CPUs, which begin to run threads at once.
+pub fn start_other_cpus(boot_info: &BootInfo) {
+    let running = tessera_arch::start_cpus(boot_info.cpus);
+    with(&mut KERNEL.lock(|| {}), |kernel| kernel.cpus = running);
+    log!("cpus: {running} of {} running", boot_info.cpus);
+}
+
+/// Runs threads, for ever.
+pub fn run() -> ! {
+    kernel_cpu_main()
+}
+
+/// Takes the machine's free memory: records and heap out of the largest range, the rest for the allocator.
+pub fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
+    let first = boot_info.memory.first().expect("there is memory").start.value() / PAGE_BYTES;
+    let first = first & !((1 << ORDER_MAX) - 1);
+    let end = boot_info.memory.last().expect("there is memory").end().value() / PAGE_BYTES;
+    let largest = boot_info.memory.iter().max_by_key(|range| range.length_bytes).expect("there is memory");
+    let total: u64 = boot_info.memory.iter().map(|range| range.length_bytes).sum();
+    let record_bytes = ((end - first) * size_of::<FrameRecord>() as u64).next_multiple_of(PAGE_BYTES);
+    let heap_bytes = (total / HEAP_SHARE).next_multiple_of(PAGE_BYTES);
+    assert!(record_bytes + heap_bytes < largest.length_bytes, "no range is large enough for the kernel's own records");
+    let records = tessera_arch::direct_map(largest.start).cast::<FrameRecord>();
+    // SAFETY: the range is free memory by the contract of `BootInfo`, mapped for good in the direct map; its
+    // first `record_bytes` go to the records, the next `heap_bytes` to the heap, and the allocator is given
+    // only what is behind them. The records are written before the slice over them is made.
+    let records = unsafe {
+        for index in 0..(end - first) as usize {
+            records.add(index).write(FrameRecord::OUTSIDE);
+        }
+        mem::heap::initialise(records.cast::<u8>().add(record_bytes as usize), heap_bytes as usize);
+        core::slice::from_raw_parts_mut(records, (end - first) as usize)
+    };
+    let mut frames = FrameAllocator::new(records, Frame::new(first));
+    for range in boot_info.memory {
+        let mut range = *range;
+        if range == *largest {
+            range.start = tessera_arch::PhysAddr::new(range.start.value() + record_bytes + heap_bytes);
+            range.length_bytes -= record_bytes + heap_bytes;
+        }
+        frames.add(range);
+    }
+    mem::top_up(&mut frames);
+    frames
+}
+
+fn log_features() {
+    struct Features;
+    impl core::fmt::Display for Features {
+        fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            tessera_arch::describe_features(out)
+        }
+    }
+    log!("cpu: {Features}");
+}

@@ -1,0 +1,71 @@
+//! What the boot archive's `cmdline` asks of the kernel.
+
+use tar_no_std::TarArchiveRef;
+use tessera_arch::{BootInfo, PhysAddr};
+
+/// Options of the kernel; other words of the line are for the first program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bits in a TLB tag, at most: `tags=N`, or `tags=off` for 0.
+    pub tag_bits: u32,
+}
+
+impl Options {
+    /// Reads the line out of the archive.
+    ///
+    /// # Errors
+    /// What is wrong with the archive or the line.
+    pub fn read(boot_info: &BootInfo) -> Result<Options, &'static str> {
+        let entry = archive(boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok("cmdline"));
+        let entry = entry.ok_or("it has no `cmdline`")?;
+        Options::parse(core::str::from_utf8(entry.data()).map_err(|_| "its `cmdline` is no text")?)
+    }
+
+    /// Reads the line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(line: &str) -> Result<Options, &'static str> {
+        let mut options = Options { tag_bits: u32::MAX };
+        // Everything behind `args=` belongs to the program.
+        let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
+        for value in words.filter_map(|word| word.strip_prefix("tags=")) {
+            options.tag_bits = match value {
+                "off" => 0,
+                number => number.parse().ok().filter(|bits| (2..=16).contains(bits)).ok_or("`tags=` takes off or 2 to 16")?,
+            };
+        }
+        Ok(options)
+    }
+}
+
+/// The boot archive.
+///
+/// # Errors
+/// If it is no tar.
+pub fn archive(boot_info: &BootInfo) -> Result<TarArchiveRef<'static>, &'static str> {
+    let archive = boot_info.archive;
+    TarArchiveRef::new(archive_bytes(archive.start, archive.length_bytes)).map_err(|_| "it is no tar")
+}
+
+#[expect(unsafe_code, reason = "the archive is memory that only the loader has written")]
+fn archive_bytes(start: PhysAddr, length_bytes: u64) -> &'static [u8] {
+    // SAFETY: by the contract of `BootInfo` the archive's frames are mapped in the direct map for good, belong
+    // to nobody else, and are never written: the segment over them is handed out without WRITE.
+    unsafe { core::slice::from_raw_parts(tessera_arch::direct_map(start), length_bytes as usize) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+
+    #[test]
+    fn tags_can_be_off_or_narrow_and_nothing_else() {
+        assert_eq!(Options::parse("run=tour tags=off"), Ok(Options { tag_bits: 0 }));
+        assert_eq!(Options::parse("tags=2 run=tour args=tags=9"), Ok(Options { tag_bits: 2 }));
+        assert_eq!(Options::parse("run=tour\n"), Ok(Options { tag_bits: u32::MAX }));
+        for wrong in ["tags=", "tags=1", "tags=17", "tags=on"] {
+            assert!(Options::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

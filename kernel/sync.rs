@@ -1,0 +1,108 @@
+//! Locks with ranks, and the big lock.
+//!
+//! | rank | lock | held while |
+//! |---|---|---|
+//! | 1 | the big lock ([`BigLock`]) | the kernel works on anything in `Kernel` |
+//! | 2 | the heap (`mem::heap`) | one block is allocated or freed |
+//! | 3 | the console line (`log`) | one line is printed |
+//!
+//! A lock is only taken while locks of lower rank are held; debug builds check that on every CPU. Nobody
+//! waits for another CPU while holding a lock of rank 2 or 3; who waits for the big lock serves shootdowns
+//! meanwhile, so its holder may wait for their acknowledgement.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use spin::{Mutex, MutexGuard};
+use tessera_arch::CPUS_MAX;
+
+/// Which ranks each CPU holds, a bit each.
+static HELD: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
+
+/// Notes that the calling CPU takes a lock of this rank; dropping it notes the release.
+///
+/// # Panics
+/// In debug builds, if a lock of this or a higher rank is held.
+#[derive(Debug)]
+#[must_use = "the rank counts as held until this is dropped"]
+pub struct Rank(u32);
+
+impl Rank {
+    /// Takes the rank.
+    pub fn take(rank: u32) -> Rank {
+        if cfg!(debug_assertions) {
+            let held = &HELD[tessera_arch::cpu_index()];
+            let before = held.load(Ordering::Relaxed);
+            assert!(before >> rank == 0, "a lock of rank {rank} is taken while ranks {before:#b} are held");
+            held.store(before | 1 << rank, Ordering::Relaxed);
+        }
+        Rank(rank)
+    }
+}
+
+impl Drop for Rank {
+    fn drop(&mut self) {
+        if cfg!(debug_assertions) {
+            HELD[tessera_arch::cpu_index()].fetch_and(!(1 << self.0), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Rank of the big lock.
+pub const RANK_KERNEL: u32 = 1;
+/// Rank of the heap's lock.
+pub const RANK_HEAP: u32 = 2;
+/// Rank of the console's lock.
+pub const RANK_CONSOLE: u32 = 3;
+
+/// The lock around all kernel state: first come, first served, and whoever waits keeps serving others.
+pub struct BigLock<T> {
+    next_ticket: AtomicU32,
+    now_serving: AtomicU32,
+    value: Mutex<T>,
+}
+
+/// Access to what the big lock protects.
+pub struct BigGuard<'a, T> {
+    value: Option<MutexGuard<'a, T>>,
+    now_serving: &'a AtomicU32,
+    _rank: Rank,
+}
+
+impl<T> BigLock<T> {
+    /// A free lock.
+    pub const fn new(value: T) -> BigLock<T> {
+        BigLock { next_ticket: AtomicU32::new(0), now_serving: AtomicU32::new(0), value: Mutex::new(value) }
+    }
+
+    /// Waits for its turn, calling `meanwhile` again and again, then takes the lock.
+    pub fn lock(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
+        let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
+        while self.now_serving.load(Ordering::Acquire) != ticket {
+            meanwhile();
+            core::hint::spin_loop();
+        }
+        let rank = Rank::take(RANK_KERNEL);
+        // Nobody else's turn it is, so this does not wait.
+        BigGuard { value: Some(self.value.lock()), now_serving: &self.now_serving, _rank: rank }
+    }
+}
+
+impl<T> Drop for BigGuard<'_, T> {
+    fn drop(&mut self) {
+        self.value = None;
+        self.now_serving.store(self.now_serving.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+}
+
+impl<T> core::ops::Deref for BigGuard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("a guard holds the lock until it is dropped")
+    }
+}
+
+impl<T> core::ops::DerefMut for BigGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("a guard holds the lock until it is dropped")
+    }
+}

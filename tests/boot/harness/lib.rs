@@ -1,0 +1,101 @@
+//! What the boot tests share.
+
+#![no_std]
+
+use libvas::layout::program::{IMAGE, SCRATCH};
+use libvas::layout::{MachineInfo, Provocation};
+use libvas::thread::Builder;
+use libvas::{Error, program};
+use rt::println;
+
+/// Makes the kernel do something forbidden; gives the program's exit code for when nothing stopped it.
+pub fn provoke(what: Provocation) -> u8 {
+    let result = program().machine().ok_or(Error::MissingRight).and_then(|machine| machine.provoke(what));
+    println!("the kernel survived {what:?}: {result:?}");
+    1
+}
+
+/// Does something that counts once, so that whatever is kept for reuse is there, and twice more; gives the count.
+///
+/// # Errors
+/// What the work fails with; `BadState` if it left anything behind or did not come as far the second time.
+pub fn comes_back(what: &str, work: impl Fn() -> Result<u64, Error>) -> Result<u64, Error> {
+    work()?;
+    let before = state()?;
+    let (first, second, after) = (work()?, work()?, state()?);
+    println!("{what}: {first}, and again {second}");
+    if (first, before) == (second, after) {
+        return Ok(first);
+    }
+    println!("before: {before:?}\nafter: {after:?}");
+    Err(Error::BadState)
+}
+
+/// What must be the same before and after: objects, what they cost, and the program's account.
+///
+/// Free memory is left out: what the kernel heap has taken it keeps for itself.
+fn state() -> Result<(MachineInfo, u64), Error> {
+    let info = program().machine().ok_or(Error::MissingRight)?.info()?;
+    Ok((MachineInfo { free_bytes: 0, ..info }, program().account().info()?.used_bytes))
+}
+
+/// Addresses of the kernel's half, those of both architectures: none of them is ever a program's.
+const KERNEL_ADDRESSES: [u64; 12] = [
+    0xffff_8000_0000_0000,
+    0xffff_8000_0010_0000,
+    0xffff_8000_fee0_0000,
+    0xffff_0000_0000_0000,
+    0xffff_0000_0800_0000,
+    0xffff_0000_4000_0000,
+    0xffff_ffff_8000_0000,
+    0xffff_ffff_8000_1000,
+    0xffff_ffff_c000_0000,
+    0xffff_ffff_ffff_e000,
+    0xffff_ffff_ffff_f000,
+    0xffff_ffff_ffff_fff8,
+];
+
+/// Lets a thread touch each of a number of kernel addresses.
+///
+/// # Errors
+/// `BadState` if one of them did not end in a fault.
+pub fn every_kernel_address_faults(touch: fn(u64)) -> Result<(), Error> {
+    for address in KERNEL_ADDRESSES {
+        let result = Builder::new().name("prober").spawn(move || touch(address))?.join();
+        if result != Err(Error::Faulted) {
+            println!("touching {address:#x} gave {result:?}");
+            return Err(Error::BadState);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a byte from an address where nothing of the program is.
+pub fn peek(address: u64) {
+    ensure_foreign(address);
+    let pointer: *const u8 = core::ptr::with_exposed_provenance(address as usize);
+    // SAFETY: no Rust object is there; where nothing may be read, the thread faults.
+    core::hint::black_box(unsafe { pointer.read_volatile() });
+}
+
+/// Writes a byte to an address where nothing of the program is.
+pub fn poke(address: u64) {
+    ensure_foreign(address);
+    let pointer: *mut u8 = core::ptr::with_exposed_provenance_mut(address as usize);
+    // SAFETY: as in `peek`; no Rust object can change by this.
+    unsafe { pointer.write_volatile(0) };
+}
+
+/// Goes on at an address where nothing of the program is.
+pub fn run_at(address: u64) {
+    ensure_foreign(address);
+    let pointer: *const () = core::ptr::with_exposed_provenance(address as usize);
+    // SAFETY: only called with addresses of the kernel, where the thread faults. If it does not, the test is lost
+    // in any case.
+    let function = unsafe { core::mem::transmute::<*const (), extern "C" fn()>(pointer) };
+    function();
+}
+
+fn ensure_foreign(address: u64) {
+    assert!(!(IMAGE..SCRATCH).contains(&address), "{address:#x} belongs to the program itself");
+}

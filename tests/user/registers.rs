@@ -1,0 +1,180 @@
+//! Registers: what a thread has in them is its own, across calls, preemption and switches.
+
+#![no_std]
+#![no_main]
+
+use conformance::{
+    CLAIM_PRIORITY, Claim, KERNEL_ADDRESSES, Room, Verdict, claim, ensure, ensure_eq, refused, run,
+    the_kernel_passes_its_own_checks,
+};
+use core::time::Duration;
+use libvas::raw::{self, SAVED_REGISTERS};
+use libvas::thread::{self, Builder, JoinHandle};
+use libvas::{Error, clock, program};
+use tessera_abi::syscall::number;
+
+rt::main!(main);
+
+fn main() -> u8 {
+    const CLAIMS: &[Claim] = &[
+        claim!(general_registers_survive_calls),
+        claim!(general_registers_survive_another_threads_turn),
+        claim!(computations_survive_preemption),
+        claim!(vector_registers_survive_calls),
+        claim!(vector_registers_survive_preemption),
+        claim!(vector_registers_survive_a_switch_of_space),
+        claim!(a_new_thread_finds_no_others_vector_registers),
+        claim!(the_thread_pointer_is_each_threads_own),
+        claim!(the_thread_pointer_must_be_a_user_address),
+        claim!(the_kernel_passes_its_own_checks),
+    ];
+    run("registers", CLAIMS)
+}
+
+/// A pattern for each register that a call keeps.
+fn patterns(seed: u64) -> [u64; SAVED_REGISTERS] {
+    core::array::from_fn(|index| seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (index as u64 + 1) << 56)
+}
+
+/// Two threads of one priority, both started before either runs.
+fn both<T: Send + 'static>(body: fn(u64) -> T) -> Result<[T; 2], Error> {
+    let start = |seed| -> Result<JoinHandle<T>, Error> {
+        Builder::new().priority(CLAIM_PRIORITY - 1).spawn(move || body(seed))
+    };
+    let (first, second) = (start(1)?, start(2)?);
+    Ok([first.join()?, second.join()?])
+}
+
+/// The registers that the ABI says a call keeps are kept: by fast calls, common calls and refused ones.
+fn general_registers_survive_calls() -> Verdict {
+    let space = program().space().handle().bits();
+    let calls = [
+        (number::null, 0),
+        (number::space_switch, space),
+        (number::space_switch, 0),
+        (number::clock, 0),
+        (number::yield_now, 0),
+        (number::sleep, 100_000),
+        (number::capability_delete, u64::MAX),
+        (u64::MAX, 0),
+    ];
+    for (seed, (call, argument)) in calls.into_iter().enumerate() {
+        let before = patterns(seed as u64 + 1);
+        let after = raw::call_with_registers(call, argument, before);
+        ensure!(after == before, "call {call} changed {before:x?} to {after:x?}");
+    }
+    Ok(())
+}
+
+/// Registers are kept while another thread, with others in them, has its turn.
+fn general_registers_survive_another_threads_turn() -> Verdict {
+    fn exchange(seed: u64) -> u64 {
+        let kept = |round: u64| {
+            let before = patterns(seed * 1000 + round);
+            let call = if round % 2 == 0 { (number::yield_now, 0) } else { (number::sleep, 1000) };
+            raw::call_with_registers(call.0, call.1, before) == before
+        };
+        (0..200).filter(|round| kept(*round)).count() as u64
+    }
+    ensure_eq!(both(exchange)?, [200, 200]);
+    Ok(())
+}
+
+/// Two long computations that share the CPU by the timer give what each gives alone.
+fn computations_survive_preemption() -> Verdict {
+    fn mix(seed: u64, rounds: u64) -> u64 {
+        (0..rounds).fold(seed, |word, round| {
+            core::hint::black_box(word.rotate_left(7).wrapping_mul(0x2545_f491_4f6c_dd1d) ^ round)
+        })
+    }
+    fn mix_for_a_while(seed: u64) -> (u64, u64) {
+        let (end, mut word, mut rounds) = (clock::now() + Duration::from_millis(60), seed, 0);
+        while clock::now() < end {
+            word = mix(word, 10_000);
+            rounds += 1;
+        }
+        (word, rounds)
+    }
+    for (seed, (word, rounds)) in (1..).zip(both(mix_for_a_while)?) {
+        let alone = (0..rounds).fold(seed, |word, _| mix(word, 10_000));
+        ensure_eq!(word, alone);
+    }
+    Ok(())
+}
+
+const VECTORS: [u64; 4] = [0x1111_2222_3333_4444, 0x5555, u64::MAX, 0x8000_0000_0000_0001];
+
+/// Vector registers are kept by calls, also by those that copy much memory or fail.
+fn vector_registers_survive_calls() -> Verdict {
+    let room = Room::new(1)?;
+    raw::set_vector_registers(VECTORS);
+    let mut bytes = [0; 600];
+    program().space().read(room.address(), &mut bytes)?;
+    refused(program().space().read(0, &mut bytes), Error::BadAddress)?;
+    drop(program().new_space()?);
+    thread::yield_now();
+    ensure_eq!(raw::vector_registers(), VECTORS);
+    Ok(())
+}
+
+/// Two spinning threads with different vector registers never see each other's.
+fn vector_registers_survive_preemption() -> Verdict {
+    fn hold(seed: u64) -> u64 {
+        let mine = VECTORS.map(|value| value ^ seed << 40);
+        raw::set_vector_registers(mine);
+        let end = clock::now() + Duration::from_millis(80);
+        let mut strange = 0;
+        while clock::now() < end {
+            strange += (0..1000).filter(|_| raw::vector_registers() != mine).count() as u64;
+        }
+        strange
+    }
+    ensure_eq!(both(hold)?, [0, 0]);
+    Ok(())
+}
+
+/// Vector registers are the thread's, whatever space it is in.
+fn vector_registers_survive_a_switch_of_space() -> Verdict {
+    let space = program().new_space()?;
+    raw::set_vector_registers(VECTORS);
+    let inside = space.enter(raw::vector_registers)?;
+    ensure_eq!((inside, raw::vector_registers()), (VECTORS, VECTORS));
+    Ok(())
+}
+
+/// A thread begins with empty vector registers, not with what another left there.
+fn a_new_thread_finds_no_others_vector_registers() -> Verdict {
+    raw::set_vector_registers([u64::MAX; 4]);
+    let found = thread::spawn(raw::vector_registers)?.join()?;
+    ensure_eq!(found, [0; 4]);
+    Ok(())
+}
+
+/// Each thread's thread pointer leads to its own word, across turns.
+fn the_thread_pointer_is_each_threads_own() -> Verdict {
+    static WORDS: [u64; 2] = [111, 222];
+    fn follow(seed: u64) -> Result<u64, Error> {
+        let word = &WORDS[seed as usize - 1];
+        thread::set_pointer((&raw const *word).expose_provenance() as u64)?;
+        for _ in 0..100 {
+            // SAFETY: this thread's pointer was just set to a static word.
+            if unsafe { raw::thread_pointer_word() } != *word {
+                return Ok(0);
+            }
+            thread::yield_now();
+        }
+        Ok(*word)
+    }
+    let [first, second] = both(follow)?;
+    ensure_eq!((first?, second?), (111, 222));
+    Ok(())
+}
+
+/// The thread pointer cannot be set to the kernel's half or to no address at all.
+fn the_thread_pointer_must_be_a_user_address() -> Verdict {
+    for address in KERNEL_ADDRESSES.into_iter().chain([1 << 47, 1 << 48, 1 << 63, u64::MAX]) {
+        refused(thread::set_pointer(address), Error::BadAddress)?;
+    }
+    thread::set_pointer(0)?;
+    Ok(())
+}
