@@ -11,9 +11,11 @@ impl PhysAddr {
     /// Takes any value below 2^52, the widest physical address of both architectures.
     ///
     /// # Panics
-    /// If the value is larger: physical addresses come from the loader or the kernel, never from users.
+    /// In debug builds, if the value is larger: physical addresses come from the loader or the kernel, never from
+    /// users.
+    #[inline(always)]
     pub const fn new(value: u64) -> PhysAddr {
-        assert!(value < 1 << 52, "a physical address has at most 52 bits");
+        debug_assert!(value < 1 << 52, "a physical address has at most 52 bits");
         PhysAddr(value)
     }
 
@@ -23,7 +25,7 @@ impl PhysAddr {
     }
 }
 
-/// A page frame: 4 KiB of physical memory, named by its number.
+/// A page frame: 4 KiB of physical memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Frame(u64);
@@ -32,30 +34,47 @@ impl Frame {
     /// The frame with this number (physical address divided by 4096).
     ///
     /// # Panics
-    /// If the number has more than 40 bits.
+    /// In debug builds, if the number has more than 40 bits.
+    #[inline(always)]
     pub const fn new(number: u64) -> Frame {
-        assert!(number < 1 << 40, "a frame number has at most 40 bits");
-        Frame(number)
+        debug_assert!(number < 1 << 40, "a frame number has at most 40 bits");
+        Frame(number * PAGE_BYTES)
     }
 
     /// The frame that contains a physical address.
+    #[inline(always)]
     pub const fn containing(address: PhysAddr) -> Frame {
-        Frame(address.0 / PAGE_BYTES)
+        Frame(address.0 & !(PAGE_BYTES - 1))
     }
 
-    /// The frame's number.
-    pub const fn number(self) -> u64 {
+    /// The frame from what [`Frame::to_word`] gave: for keeping frames in atomic words.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Frame {
+        Frame(word)
+    }
+
+    /// The frame as one word: its first address.
+    #[inline(always)]
+    pub const fn to_word(self) -> u64 {
         self.0
     }
 
+    /// The frame's number.
+    #[inline(always)]
+    pub const fn number(self) -> u64 {
+        self.0 / PAGE_BYTES
+    }
+
     /// The frame's first physical address.
+    #[inline(always)]
     pub const fn start(self) -> PhysAddr {
-        PhysAddr(self.0 * PAGE_BYTES)
+        PhysAddr(self.0)
     }
 
     /// The frame `count` further on.
+    #[inline(always)]
     pub const fn offset(self, count: u64) -> Frame {
-        Frame::new(self.0 + count)
+        Frame::new(self.number() + count)
     }
 }
 
@@ -94,6 +113,7 @@ mod tests {
     fn frames_and_addresses_agree() {
         assert_eq!(Frame::containing(PhysAddr::new(0x1fff)).start(), PhysAddr::new(0x1000));
         assert_eq!(Frame::new(3).offset(2), Frame::new(5));
+        assert_eq!(Frame::from_word(Frame::new(3).to_word()).number(), 3);
     }
 
     #[test]

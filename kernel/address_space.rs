@@ -147,11 +147,12 @@ impl Kernel {
     /// Gives a page of a segment its frame, and shows it where it was missed.
     fn populate(&mut self, segment: Id<Segment>, page: u64, location: Location) -> Result<Frame, Denial> {
         let payer = self.segments[segment].account;
-        self.accounts[payer].ensure(frame_bytes(1)).map_err(|_| Denial::AccountExhausted)?;
         self.ensure_frames(4).map_err(|_| Denial::OutOfMemory)?;
         self.ensure_heap(2).map_err(|_| Denial::OutOfMemory)?;
         // Which frame it will be does not matter for the tables that one page takes.
-        self.ensure_showable(location, tessera_arch::Frame::new(1))?;
+        let tables = self.ensure_showable(location, tessera_arch::Frame::new(1))?;
+        let tables = if self.payer_of(location.owner) == payer { tables } else { 0 };
+        self.accounts[payer].ensure(frame_bytes(1 + tables)).map_err(|_| Denial::AccountExhausted)?;
         let frame = crate::page_table::new_table(&mut self.frames);
         self.accounts[payer].charge(frame_bytes(1));
         self.segments[segment].place_page(page, frame);
@@ -159,13 +160,15 @@ impl Kernel {
         Ok(frame)
     }
 
-    fn ensure_showable(&self, location: Location, frame: Frame) -> Result<(), Denial> {
+    /// Checks that the tables that showing a page takes are affordable; gives how many they are.
+    fn ensure_showable(&self, location: Location, frame: Frame) -> Result<u64, Denial> {
         let tables = self.map_of(location.owner).show_page_tables(location.page, frame);
         let cost = Cost { tables, records: 0 };
-        self.ensure_cost(self.payer_of(location.owner), cost).map_err(|error| match error {
+        let ensured = self.ensure_cost(self.payer_of(location.owner), cost).map_err(|error| match error {
             Error::AccountExhausted => Denial::AccountExhausted,
             _ => Denial::OutOfMemory,
-        })
+        });
+        ensured.map(|()| tables)
     }
 
     fn ensure_shown(&mut self, location: Location, frame: Frame) -> Result<(), Denial> {

@@ -20,6 +20,9 @@ pub const SLOTS_MAX: u64 = 65_536;
 
 const NO_SLOT: u32 = u32::MAX;
 
+const KIND_SHIFT: u32 = 56;
+const KIND_MASK: u64 = 0xff << KIND_SHIFT;
+
 /// What a use of a capability needs, in one word: kind in bits 56 to 63, rights in 32 to 55, object number in
 /// 0 to 31. Zero is a free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,23 +32,14 @@ impl HotWord {
     const FREE: HotWord = HotWord(0);
 
     fn new(kind: ObjectKind, rights: Rights, index: u32) -> HotWord {
-        HotWord(((kind as u64) << 56) | (u64::from(rights.bits()) << 32) | u64::from(index))
+        HotWord(((kind as u64) << KIND_SHIFT) | (u64::from(rights.bits()) << 32) | u64::from(index))
     }
 
-    /// The object's number, if the capability is for this kind.
-    ///
-    /// # Errors
-    /// `BadHandle` for a free slot, `WrongObject` for another kind, `MissingRight` without `rights`.
+    /// The object's number, if the capability is for this kind and carries the rights.
     #[inline(always)]
-    pub fn object(self, kind: ObjectKind, rights: Rights) -> Result<u32, Error> {
+    pub fn object(self, kind: ObjectKind, rights: Rights) -> Option<u32> {
         let needed = HotWord::new(kind, rights, 0).0;
-        if self.0 >> 56 != kind as u64 {
-            return Err(if self.0 == 0 { Error::BadHandle } else { Error::WrongObject });
-        }
-        if self.0 & needed != needed {
-            return Err(Error::MissingRight);
-        }
-        Ok(self.0 as u32)
+        (self.0 & (needed | KIND_MASK) == needed).then_some(self.0 as u32)
     }
 
     fn rights(self) -> Rights {
@@ -63,22 +57,12 @@ pub struct HotSlot {
 impl HotSlot {
     /// The word, if the slot's generation is the handle's.
     ///
-    /// Without the lock, the caller asks [`HotSlot::is_current`] afterwards, behind a fence: a slot that was
-    /// freed and filled anew in between has another generation, so the word cannot belong to a capability that
-    /// the handle does not name.
-    ///
-    /// # Errors
-    /// `BadHandle` if it is not.
+    /// Read without the lock, a word may be one that is taken away at this moment: then the use counts as one
+    /// that came before. An object that goes altogether closes its own doors first (`SpaceWords::retire`).
     #[inline(always)]
-    pub fn read(&self, generation: u32) -> Result<HotWord, Error> {
+    pub fn read(&self, generation: u32) -> Option<HotWord> {
         let word = self.word.load(Ordering::Acquire);
-        if self.is_current(generation) { Ok(HotWord(word)) } else { Err(Error::BadHandle) }
-    }
-
-    /// Whether the slot still holds what a handle of this generation names.
-    #[inline(always)]
-    pub fn is_current(&self, generation: u32) -> bool {
-        self.generation.load(Ordering::Relaxed) == generation
+        (self.generation.load(Ordering::Relaxed) == generation).then_some(HotWord(word))
     }
 }
 
@@ -196,8 +180,10 @@ impl CapTable {
     /// `BadHandle` if it names none that is in use.
     pub fn slot_of(&self, handle: Handle) -> Result<u32, Error> {
         let hot = self.hot.get(handle.slot() as usize).ok_or(Error::BadHandle)?;
-        let word = hot.read(handle.generation())?;
-        if word == HotWord::FREE { Err(Error::BadHandle) } else { Ok(handle.slot()) }
+        match hot.read(handle.generation()) {
+            Some(word) if word != HotWord::FREE => Ok(handle.slot()),
+            _ => Err(Error::BadHandle),
+        }
     }
 
     /// The handle that names what is in a slot now.

@@ -40,20 +40,21 @@ macro_rules! counter_block {
                 CounterBlock { $($name: Counter(AtomicU64::new(0)),)* }
             }
 
-            /// All numbers as a program sees them.
+            /// All numbers as a program sees them. A switch either hits or flushes.
             pub fn read(&self) -> Counters {
-                Counters { $($name: self.$name.get(),)* }
+                let space_switches = self.tag_hits.get() + self.tag_flushes.get();
+                Counters { space_switches, $($name: self.$name.get(),)* }
             }
         }
     };
 }
 
 counter_block! {
-    space_switches,
     tag_hits,
     tag_flushes,
     tag_rollovers,
     page_flushes,
+    range_flushes,
     shootdowns_sent,
     shootdowns_received,
     shootdowns_spurious,

@@ -1,121 +1,152 @@
 //! The fast path of `space_switch`: no lock, no allocation, no walk, no line that another CPU writes.
 //!
 //! One of the kernel's few modules with unsafe code, for one purpose: to read the current thread's
-//! capability slots without the lock.
+//! capability slots, and the words of spaces, without the lock.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
-use tessera_abi::{Error, Handle, ObjectKind, Rights, TOP_SLOTS};
-use tessera_arch::{Format, Frame, PageFormat, SwitchResult, TOP_LEVEL, VirtAddr, table};
+use tessera_abi::{Handle, ObjectKind, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
+use tessera_arch::{Format, Frame, PageFormat, SwitchResult, table};
 
 use crate::cap_table::HotSlot;
-use crate::shared::{CpuLine, Shared};
+use crate::shared::{CpuLine, Shared, SpaceWords};
 
 /// Status word that sends the entry code to the common path, where the lock is taken.
 pub const TAKE_COMMON_PATH: u64 = u64::MAX;
 
-/// Points to the hot slots of the current thread's capability table.
+/// A slice that one CPU, or the boot code, sets and that is read without a lock.
 #[derive(Debug)]
-pub struct SlotsPointer {
-    first: AtomicPtr<HotSlot>,
+pub struct SlicePointer<T> {
+    first: AtomicPtr<T>,
     count: AtomicUsize,
 }
 
-impl SlotsPointer {
-    /// Points to no slots.
-    pub(crate) const fn none() -> SlotsPointer {
-        SlotsPointer { first: AtomicPtr::new(core::ptr::null_mut()), count: AtomicUsize::new(0) }
+impl<T> SlicePointer<T> {
+    /// Points to an empty slice.
+    pub(crate) const fn none() -> SlicePointer<T> {
+        SlicePointer { first: AtomicPtr::new(core::ptr::null_mut()), count: AtomicUsize::new(0) }
     }
 
-    /// Points to these slots from now on. The kernel keeps the table while a thread that uses it is current
-    /// here, and points elsewhere before it lets the table go.
-    pub(crate) fn set(&self, slots: &[HotSlot]) {
+    /// Points to a slice that lives for ever.
+    pub(crate) fn set_static(&self, slice: &'static [T]) {
+        self.set(slice);
+    }
+
+    fn set(&self, slice: &[T]) {
         self.count.store(0, Relaxed);
-        self.first.store(slots.as_ptr().cast_mut(), Relaxed);
-        self.count.store(slots.len(), Relaxed);
+        self.first.store(slice.as_ptr().cast_mut(), Relaxed);
+        self.count.store(slice.len(), Release);
     }
 
     #[inline(always)]
-    fn get(&self, slot: u32) -> Option<&HotSlot> {
-        let index = slot as usize;
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        let index = index as usize;
         if index >= self.count.load(Relaxed) {
             return None;
         }
-        // SAFETY: `set` was given a slice with more than `index` slots, of a table that the kernel keeps
-        // while its thread is current on this CPU; only this CPU reads or changes the pointer, with
-        // interrupts off, so it cannot change between the two loads. Slots are atomics.
-        Some(unsafe { &*self.first.load(Relaxed).add(index) })
+        // SAFETY: `first` points to a slice of more than `index` elements: the count is 0 while they do not match,
+        // and only the CPU that reads (or the boot CPU, before the others run) changes them, with interrupts off.
+        // The slice is static, or the kernel keeps it as `set_slots` says. Elements are only shared, never
+        // borrowed mutably: what changes in them is atomic. A slice's first element is never at null.
+        unsafe {
+            let first = self.first.load(Relaxed);
+            core::hint::assert_unchecked(!first.is_null());
+            Some(&*first.add(index))
+        }
     }
 }
 
-/// Why the fast path did not switch.
-enum Stop {
-    Refused(Error),
-    /// The tag is not ready here, or the capability goes this moment: the common path sees to that.
-    Slow,
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Stop {
-        Stop::Refused(error)
+impl SlicePointer<SpaceWords> {
+    /// The element that a capability slot names.
+    #[inline(always)]
+    pub(crate) fn named(&self, index: u32) -> &SpaceWords {
+        debug_assert!((index as usize) < self.count.load(Relaxed), "slots name spaces that have words");
+        // SAFETY: the kernel makes no space without words (`Store::with_limit`), and a slot's word names a space
+        // that the kernel made. The slice is static, as for `get`.
+        unsafe { &*self.first.load(Relaxed).add(index as usize) }
     }
 }
 
-/// Switches the calling CPU's space; see the system call for its meaning.
-#[inline]
-pub fn space_switch(shared: &Shared, cpu: &CpuLine, handle: Handle, ip: u64, sp: u64) -> SwitchResult {
-    match try_switch(shared, cpu, handle, ip, sp) {
-        Ok(previous) => SwitchResult { status: 0, value: previous },
-        Err(Stop::Refused(error)) => SwitchResult { status: error.status(), value: 0 },
-        Err(Stop::Slow) => SwitchResult { status: TAKE_COMMON_PATH, value: 0 },
+impl SlicePointer<HotSlot> {
+    /// Points to the hot slots of the current thread's table from now on. The kernel keeps the table while a
+    /// thread that uses it is current on this CPU, and points elsewhere before it lets the table go.
+    pub(crate) fn set_slots(&self, slots: &[HotSlot]) {
+        self.set(slots);
+    }
+}
+
+/// Switches the calling CPU's space; see the system call for its meaning. Whatever stands in the way sends the call
+/// to the common path, which sees to it or refuses with the right error.
+#[inline(always)]
+pub fn space_switch(shared: &Shared, cpu: &CpuLine, index: usize, handle: Handle, ip: u64, sp: u64) -> SwitchResult {
+    match try_switch(shared, cpu, index, handle, ip, sp) {
+        Some(previous) => SwitchResult { status: 0, value: previous },
+        None => SwitchResult { status: TAKE_COMMON_PATH, value: 0 },
     }
 }
 
 #[inline(always)]
-fn try_switch(shared: &Shared, cpu: &CpuLine, handle: Handle, ip: u64, sp: u64) -> Result<u64, Stop> {
-    let slot = cpu.slots.get(handle.slot()).ok_or(Error::BadHandle)?;
+fn try_switch(shared: &Shared, cpu: &CpuLine, index: usize, handle: Handle, ip: u64, sp: u64) -> Option<u64> {
+    let slot = cpu.slots.get(handle.slot())?;
     let space = slot.read(handle.generation())?.object(ObjectKind::Space, Rights::SWITCH)?;
-    let words = shared.existing_space(space).ok_or(Error::BadHandle)?;
-    let root = words.root(cpu.index);
-    check_shared(Frame::new(cpu.root.load(Relaxed)), root, ip, sp)?;
+    let words = shared.named_space(space);
+    let way = words.pass(index);
+    let pass = way.read();
+    if !pass.is_good() {
+        return None;
+    }
+    let root = Frame::from_word(pass.root());
+    if !is_ground_plainly_shared(Frame::from_word(cpu.root.load(Relaxed)), root, ip, sp) {
+        return None;
+    }
+    // Published and looked again: who takes the space away or changes it from here on sees this CPU in it.
+    if !cpu.presence.enter(space, way, pass) {
+        cpu.presence.stay(cpu.space.load(Relaxed));
+        return None;
+    }
+    cpu.space.store(space, Relaxed);
+    cpu.root.store(root.to_word(), Relaxed);
     let tag = words.tag();
-    if tag.generation() != shared.tag_generation.load(Relaxed) || !words.is_held_by(cpu.index) {
-        return Err(Stop::Slow);
-    }
-    let before = cpu.presence.space();
-    let stale = cpu.presence.enter(space, tag.tag());
-    // Published: who takes the capability or the space away from here on sees this CPU in the space. Whether
-    // that had happened before shows in the slot.
-    if stale || !slot.is_current(handle.generation()) || !cpu.tag.try_activate(tag) {
-        cpu.presence.stay(before);
-        return Err(Stop::Slow);
-    }
-    cpu.root.store(root.number(), Relaxed);
     let previous = cpu.entered_by.load(Relaxed);
     cpu.entered_by.store(handle.bits(), Relaxed);
-    tessera_arch::activate(root, tag.tag(), tag.tag() != 0);
-    cpu.counters.space_switches.add(1);
-    if tag.tag() == 0 { cpu.counters.tag_flushes.add(1) } else { cpu.counters.tag_hits.add(1) }
-    Ok(previous)
+    if tag.tag() == 0 {
+        tessera_arch::activate(root, 0, false);
+        cpu.counters.tag_flushes.add(1);
+    } else {
+        tessera_arch::activate(root, tag.tag(), true);
+        cpu.counters.tag_hits.add(1);
+    }
+    Some(previous)
 }
 
-/// Checks that the top-level entries for instruction and stack pointer lead to the same tables in both roots.
-///
-/// # Errors
-/// `NotShared` if not.
+/// Whether instruction and stack pointer lie in one top-level slot, and both roots have the same entry there: the
+/// usual case. What else [`is_ground_shared`] accepts goes the common path.
 #[inline(always)]
-pub fn check_shared(from: Frame, to: Frame, ip: u64, sp: u64) -> Result<(), Error> {
-    if is_shared(from, to, ip) && is_shared(from, to, sp.wrapping_sub(1)) { Ok(()) } else { Err(Error::NotShared) }
+fn is_ground_plainly_shared(from: Frame, to: Frame, ip: u64, sp: u64) -> bool {
+    // The instruction pointer is a user address: the thread has just executed there.
+    let slot = (slot_of(ip) % TOP_SLOTS as u64) as usize;
+    let one_slot = (ip ^ sp.wrapping_sub(1)) < TOP_SLOT_BYTES;
+    one_slot && table(from)[slot].load(Relaxed) == table(to)[slot].load(Relaxed)
 }
 
+/// Whether the top-level entries for instruction and stack pointer lead to the same tables in both roots.
+pub fn is_ground_shared(from: Frame, to: Frame, ip: u64, sp: u64) -> bool {
+    is_shared(from, to, slot_of(ip)) && is_shared(from, to, slot_of(sp.wrapping_sub(1)))
+}
+
+/// The top-level slot of an address; beyond the last one for what is no user address.
 #[inline(always)]
-fn is_shared(from: Frame, to: Frame, address: u64) -> bool {
-    let index = VirtAddr::new(address).table_index(TOP_LEVEL);
-    if address >> 47 != 0 || index >= TOP_SLOTS {
+fn slot_of(address: u64) -> u64 {
+    address / TOP_SLOT_BYTES
+}
+
+fn is_shared(from: Frame, to: Frame, slot: u64) -> bool {
+    if slot >= TOP_SLOTS as u64 {
         return false;
     }
-    let entry = |root: Frame| table(root)[index].load(Relaxed);
+    let entry = |root: Frame| table(root)[slot as usize].load(Relaxed);
     let (ours, theirs) = (entry(from), entry(to));
-    Format::is_present(ours) && Format::is_present(theirs) && Format::address(ours) == Format::address(theirs)
+    // An entry that is not present is zero, and no table lies at address zero: equal addresses, both present.
+    Format::is_present(ours) && Format::address(ours) == Format::address(theirs)
 }

@@ -84,15 +84,12 @@ impl Kernel {
         }
         let mut interrupted = 0;
         for line in self.shared.cpus.iter().take(self.cpus()) {
-            if seen.only_cpu.is_some_and(|only| only != line.index) || !words.is_held_by(line.index) {
+            if seen.only_cpu.is_some_and(|only| only != line.index) {
                 continue;
             }
-            let tag = self.markable_tag(words);
             if line.index == cpu && line.presence.space() == seen.space {
                 flush_here(line, words.tag().tag(), seen.range);
-            } else if !line.presence.mark_and_ask(seen.space, tag) {
-                line.counters.stale_marks.add(u64::from(tag != 0));
-            } else {
+            } else if self.must_interrupt(line, words, seen.space) {
                 self.interrupt_for(line, seen, words);
                 interrupted |= 1 << line.index;
             }
@@ -100,11 +97,13 @@ impl Kernel {
         interrupted
     }
 
-    /// The tag that a mark must name: a tag of an old generation is flushed at the next activation anyway.
-    fn markable_tag(&self, words: &SpaceWords) -> u16 {
-        let tag = words.tag();
-        let now = self.shared.tag_generation.load(core::sync::atomic::Ordering::Relaxed);
-        if tag.generation() == now { tag.tag() } else { 0 }
+    /// Turns a CPU's pass stale where it may hold translations; gives whether it is in the space right now. A tag of
+    /// 0 needs no mark: what is untagged is flushed at each entry.
+    fn must_interrupt(&self, line: &CpuLine, words: &SpaceWords, space: u32) -> bool {
+        let marked = words.tag().tag() != 0 && words.pass(line.index).make_stale();
+        let is_in = line.presence.is_in(space);
+        line.counters.stale_marks.add(u64::from(marked && !is_in));
+        is_in
     }
 
     fn interrupt_for(&self, line: &CpuLine, seen: &Seen, words: &SpaceWords) {
@@ -141,12 +140,12 @@ impl Kernel {
     fn broadcast(&self, cpu: usize, words: &SpaceWords, seen: &Seen) {
         let tag = words.tag().tag();
         let line = &self.shared.cpus[cpu];
-        if words.holders() == 0 {
+        if words.tag().generation() == 0 {
             return;
         }
         let local = seen.only_cpu == Some(cpu);
         if seen.range.count > PAGES_MAX {
-            line.counters.tag_flushes.add(1);
+            line.counters.range_flushes.add(1);
             let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };
             return flush(tag, true);
         }
@@ -161,7 +160,7 @@ impl Kernel {
 /// Drops pages of the space that this CPU is in.
 fn flush_here(line: &CpuLine, tag: u16, range: PageRange) {
     if range.count > PAGES_MAX {
-        line.counters.tag_flushes.add(1);
+        line.counters.range_flushes.add(1);
         return tessera_arch::invalidate_tag_local(tag, true);
     }
     line.counters.page_flushes.add(range.count);
@@ -177,15 +176,15 @@ pub fn serve(shared: &Shared, line: &CpuLine, mut parked: impl FnMut()) -> bool 
     line.presence.serve(|request| match request {
         Request::Pages { space, tag, first, count } => {
             if line.presence.space() == space {
-                line.presence.take_stale(tag);
                 flush_here(line, tag, PageRange { first, count });
+                shared.space_words(space).pass(line.index).make_good();
             } else {
                 line.counters.shootdowns_spurious.add(1);
             }
         }
         Request::Park => {
             line.parked_space.store(line.presence.space(), core::sync::atomic::Ordering::Relaxed);
-            line.slots.set(&[]);
+            line.slots.set_slots(&[]);
             parked();
             shared.leave_space(line);
         }

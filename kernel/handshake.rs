@@ -1,11 +1,12 @@
 //! The shootdown handshake: how a CPU that changed a translation reaches those that may use the old one.
 //!
-//! Each CPU publishes the space it is in, in a line of its own, *before* it uses any translation of it. Who
-//! changes a space's tables does so first, then marks the space's tag stale on the other CPUs, then asks which
-//! of them are in the space, and interrupts exactly these. A full fence on each side makes it impossible that
-//! both miss each other: either the changer sees the CPU in the space, or the CPU sees the mark (and the new
-//! tables) when it enters. (Dekker's argument; Intel SDM volume 3, section 9.2.3.4 names the reordering that the
-//! fences exclude.)
+//! For each space a CPU has a [`Pass`]: the root table it loads there, and whether the translations it may still
+//! hold under the space's tag are good. A CPU publishes in its [`Presence`] the space it is about to enter, then
+//! looks at its pass once more, then enters. Who changes a space's tables does so first, then turns the passes of
+//! the CPUs that may hold old translations stale, then asks which of them are in the space, and interrupts exactly
+//! these. A full fence on each side makes it impossible that both miss each other: either the changer sees the CPU
+//! in the space, or the CPU sees its pass stale and goes the long way, which flushes. (Dekker's argument; Intel SDM
+//! volume 3, section 9.2.3.4 names the reordering that the fences exclude.)
 //!
 //! The request itself lies in the target's line. Only the holder of the kernel's lock posts one, and it waits
 //! for the acknowledgement, so there is at most one at a time.
@@ -14,9 +15,6 @@ use crate::atomic::{AtomicU32, AtomicU64, Ordering, const_unless_modelled, fence
 
 /// No space: the CPU is in the kernel's empty root.
 pub const NO_SPACE: u32 = u32::MAX;
-
-/// Words of stale marks that cover every tag of 16 bits.
-pub const STALE_WORDS: usize = (1 << 16) / 64;
 
 const IDLE: u32 = 0;
 const POSTED: u32 = 1;
@@ -39,28 +37,105 @@ pub enum Request {
     Park,
 }
 
-/// One CPU's part of the handshake. `WORDS` words of stale marks; tests use fewer than the hardware's tags need.
+/// One CPU's way into one space, in one word: the root table's address, and two bits that say what the CPU may
+/// hold under the space's tag.
 #[derive(Debug)]
-pub struct Presence<const WORDS: usize> {
+pub struct Pass(AtomicU64);
+
+/// The CPU has been in the space under its tag, and what it may hold is good.
+const GOOD: u64 = 1;
+/// It has been, and what it may hold is not good any more.
+const STALE: u64 = 2;
+
+/// What a pass said at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassWord(u64);
+
+impl PassWord {
+    /// Whether the CPU may enter without a flush.
+    #[inline(always)]
+    pub fn is_good(self) -> bool {
+        self.0 & GOOD != 0
+    }
+
+    /// Whether what the CPU holds must be flushed when it enters.
+    pub fn is_stale(self) -> bool {
+        self.0 & STALE != 0
+    }
+
+    /// The root table's address.
+    #[inline(always)]
+    pub fn root(self) -> u64 {
+        self.0 & !(GOOD | STALE)
+    }
+}
+
+impl Pass {
+    const_unless_modelled! {
+        /// A pass to nowhere.
+        pub fn new() -> Pass {
+            Pass(AtomicU64::new(0))
+        }
+    }
+
+    /// What it says now.
+    #[inline(always)]
+    pub fn read(&self) -> PassWord {
+        PassWord(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Under the lock: a new way in, by this root; the CPU holds nothing. 0 closes the way for good.
+    pub fn reset(&self, root: u64) {
+        self.0.store(root, Ordering::Relaxed);
+    }
+
+    /// Under the lock: the CPU, which is in no space now, has flushed everything.
+    pub fn forget(&self) {
+        self.0.store(self.read().root(), Ordering::Relaxed);
+    }
+
+    /// Under the lock, or on the CPU itself while the changer waits for it: what the CPU holds is good from here on,
+    /// because it was flushed or is nothing.
+    pub fn make_good(&self) {
+        self.0.store(self.read().root() | GOOD, Ordering::Relaxed);
+    }
+
+    /// For the changer, after its change: turns a good pass stale; gives whether it was good, so that the CPU may be
+    /// in the space at this moment.
+    pub fn make_stale(&self) -> bool {
+        self.0.fetch_and(!GOOD, Ordering::Relaxed) & GOOD != 0 && {
+            self.0.fetch_or(STALE, Ordering::Relaxed);
+            true
+        }
+    }
+}
+
+impl Default for Pass {
+    fn default() -> Pass {
+        Pass::new()
+    }
+}
+
+/// Where one CPU is, and what is asked of it.
+#[derive(Debug)]
+pub struct Presence {
     space: AtomicU32,
     state: AtomicU32,
     kind: AtomicU64,
     first: AtomicU64,
     count: AtomicU64,
-    stale: [AtomicU64; WORDS],
 }
 
-impl<const WORDS: usize> Presence<WORDS> {
+impl Presence {
     const_unless_modelled! {
-        /// A CPU in no space, with these stale marks (all zero).
-        pub fn new(stale: [AtomicU64; WORDS]) -> Presence<WORDS> {
+        /// A CPU in no space.
+        pub fn new() -> Presence {
             Presence {
                 space: AtomicU32::new(NO_SPACE),
                 state: AtomicU32::new(IDLE),
                 kind: AtomicU64::new(0),
                 first: AtomicU64::new(0),
                 count: AtomicU64::new(0),
-                stale,
             }
         }
     }
@@ -71,33 +146,23 @@ impl<const WORDS: usize> Presence<WORDS> {
         self.space.load(Ordering::Relaxed)
     }
 
-    /// The CPU publishes that it is about to use a space; gives whether the tag's translations are stale here.
-    /// To be called before the space's root is loaded, and on the CPU itself.
+    /// On the CPU itself: publishes that it is about to enter a space by a pass that said `pass`; gives whether the
+    /// pass says so still. If not, the CPU stays where it was ([`Presence::stay`]).
     #[inline(always)]
-    pub fn enter(&self, space: u32, tag: u16) -> bool {
+    pub fn enter(&self, space: u32, way: &Pass, pass: PassWord) -> bool {
         self.space.store(space, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        self.is_stale(tag)
+        way.read() == pass
     }
 
-    /// The CPU takes back what it published: it stays in the space it was in.
+    /// On the CPU itself: it stays in, or goes to, a space that needs no look at a pass.
     pub fn stay(&self, space: u32) {
         self.space.store(space, Ordering::Relaxed);
     }
 
-    /// Takes a stale mark off, before the tag is flushed: a mark made after this one is seen next time.
-    pub fn take_stale(&self, tag: u16) -> bool {
-        let (word, bit) = self.mark(tag);
-        word.fetch_and(!bit, Ordering::Relaxed) & bit != 0
-    }
-
-    /// For the changer, after its change: marks the tag stale on this CPU (tag 0 needs no mark: it is flushed at
-    /// each activation) and gives whether the CPU is in the space, so that it must be interrupted.
-    pub fn mark_and_ask(&self, space: u32, tag: u16) -> bool {
-        if tag != 0 {
-            let (word, bit) = self.mark(tag);
-            word.fetch_or(bit, Ordering::Relaxed);
-        }
+    /// For the changer, after its change and after turning passes stale: whether the CPU is in the space, so that it
+    /// must be interrupted.
+    pub fn is_in(&self, space: u32) -> bool {
         fence(Ordering::SeqCst);
         self.space.load(Ordering::Relaxed) == space
     }
@@ -138,15 +203,10 @@ impl<const WORDS: usize> Presence<WORDS> {
         self.state.store(IDLE, Ordering::Release);
         true
     }
+}
 
-    #[inline(always)]
-    fn is_stale(&self, tag: u16) -> bool {
-        let (word, bit) = self.mark(tag);
-        word.load(Ordering::Relaxed) & bit != 0
-    }
-
-    #[inline(always)]
-    fn mark(&self, tag: u16) -> (&AtomicU64, u64) {
-        (&self.stale[usize::from(tag) / 64 % WORDS], 1 << (tag % 64))
+impl Default for Presence {
+    fn default() -> Presence {
+        Presence::new()
     }
 }

@@ -13,7 +13,7 @@ use crate::scheduler::Scheduler;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::space::Space;
-use crate::store::{Id, Store};
+use crate::store::{Id, OBJECTS_MAX, Store};
 use crate::subtree::Subtree;
 use crate::tags::TagAllocator;
 use crate::thread::Thread;
@@ -65,17 +65,20 @@ impl Kernel {
     ) -> Kernel {
         let empty_root = crate::page_table::new_table(&mut frames);
         tessera_arch::prepare_root(empty_root);
-        shared.empty_root.store(empty_root.number(), core::sync::atomic::Ordering::Relaxed);
+        shared.empty_root.store(empty_root.to_word(), core::sync::atomic::Ordering::Relaxed);
+        // A space takes two frames at least, so memory runs out well before these do.
+        let spaces = (frames.managed_frames() as usize / 16).next_multiple_of(32).clamp(1024, OBJECTS_MAX);
+        shared.make_spaces(spaces);
         Kernel {
             frames,
             accounts: Store::new(),
-            spaces: Store::new(),
+            spaces: Store::with_limit(spaces),
             subtrees: Store::new(),
             segments: Store::new(),
             threads: Store::new(),
             tables: Store::new(),
             scheduler: Scheduler::default(),
-            tags: TagAllocator::new(tag_bits, &shared.tag_generation),
+            tags: TagAllocator::new(tag_bits),
             shared,
             cpus: 1,
             boot_info,

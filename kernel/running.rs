@@ -5,18 +5,18 @@ use core::sync::atomic::fence;
 
 use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
-use tessera_arch::Interrupt;
+use tessera_arch::{Frame, Interrupt};
 
 use crate::account::object_bytes;
 use crate::cap_table::CapTable;
-use crate::handshake::Request;
+use crate::handshake::{NO_SPACE, Request};
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;
 use crate::scheduler::SLICE_NS;
 use crate::shared::CpuLine;
 use crate::space::Space;
 use crate::store::Id;
-use crate::tags::Ask;
+use crate::tags::TagWord;
 use crate::thread::{CONTEXT_BYTES, Fallback, Thread};
 
 impl Kernel {
@@ -39,29 +39,47 @@ impl Kernel {
     pub fn enter_space(&mut self, cpu: usize, space: Id<Space>, entered_by: Handle) {
         let (shared, line) = (self.shared, &self.shared.cpus[cpu]);
         let words = shared.space_words(space.index());
-        let generation = shared.tag_generation.load(Relaxed);
-        let elsewhere = |other: &CpuLine| other.index != cpu && other.presence.space() == space.index();
-        let live_elsewhere = shared.cpus.iter().any(elsewhere);
-        let lines = shared.tag_lines();
-        let asked = Ask { old: words.tag(), live_elsewhere };
-        let (tag, flush_all) = self.tags.activate(&shared.tag_generation, lines, &line.tag, asked);
-        line.counters.tag_rollovers.add(shared.tag_generation.load(Relaxed) - generation);
+        let tag = self.tag_for(cpu, space);
         if tag != words.tag() {
             words.set_tag(tag);
-            shared.cpus.iter().filter(|line| elsewhere(line)).for_each(|line| words.add_holder(line.index));
         }
-        words.add_holder(cpu);
+        let flush_all = self.tags.take_flush_pending(cpu);
         if flush_all {
             tessera_arch::invalidate_all();
         }
-        let stale = line.presence.enter(space.index(), tag.tag()) && line.presence.take_stale(tag.tag());
-        let keep = tag.tag() != 0 && !stale && !flush_all;
-        let root = words.root(cpu);
+        // The lock is held, so nobody changes the pass between a look at it and the entry.
+        let pass = words.pass(cpu).read();
+        let keep = tag.tag() != 0 && !flush_all && !pass.is_stale();
+        line.presence.enter(space.index(), words.pass(cpu), pass);
+        words.pass(cpu).make_good();
+        let root = Frame::from_word(pass.root());
         tessera_arch::activate(root, tag.tag(), keep);
-        line.root.store(root.number(), Relaxed);
+        line.root.store(root.to_word(), Relaxed);
+        line.space.store(space.index(), Relaxed);
         line.entered_by.store(entered_by.bits(), Relaxed);
-        line.counters.space_switches.add(1);
         if keep { line.counters.tag_hits.add(1) } else { line.counters.tag_flushes.add(1) }
+    }
+
+    /// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left.
+    fn tag_for(&mut self, cpu: usize, space: Id<Space>) -> TagWord {
+        let (shared, words) = (self.shared, self.shared.space_words(space.index()));
+        if self.tags.bits() != 0 && words.tag().tag() == 0 {
+            // It may get a tag now. Whoever enters it untagged at this moment is seen below, or comes too late.
+            words.forget_passes();
+            fence(SeqCst);
+        }
+        let elsewhere = |line: &CpuLine| line.index != cpu && line.presence.space() == space.index();
+        if let Some(tag) = self.tags.renew(words.tag(), shared.cpus.iter().any(elsewhere)) {
+            return tag;
+        }
+        shared.cpus[cpu].counters.tag_rollovers.add(1);
+        // Nobody enters by a pass from here on. Who was entering meanwhile is either seen to, or goes back to the
+        // space that it had loaded: both count as live.
+        self.spaces.ids().for_each(|id| shared.space_words(id.index()).forget_passes());
+        fence(SeqCst);
+        let spaces = shared.cpus.iter().flat_map(|line| [line.presence.space(), line.space.load(Relaxed)]);
+        let live = spaces.filter(|space| *space != NO_SPACE).map(|space| shared.space_words(space).tag());
+        self.tags.roll_over(live, words.tag())
     }
 
     /// Checks that a CPU may enter a space.
@@ -100,7 +118,7 @@ impl Kernel {
         let thread = &mut self.threads[id];
         (thread.space, thread.entered_by) = (space, Handle::from_bits(line.entered_by.load(Relaxed)));
         self.scheduler.cpus[cpu].current = None;
-        line.slots.set(&[]);
+        line.slots.set_slots(&[]);
         Some(id)
     }
 
@@ -117,7 +135,7 @@ impl Kernel {
         } else {
             self.enter_space(cpu, space, entered_by);
         }
-        line.slots.set(table.map_or(&[], |table| self.tables[table].hot_slots()));
+        line.slots.set_slots(table.map_or(&[], |table| self.tables[table].hot_slots()));
         line.counters.thread_switches.add(1);
         tessera_arch::resume_context(&self.threads[id].context);
         let run_queue = &mut self.scheduler.cpus[cpu];
@@ -226,9 +244,9 @@ impl Kernel {
     /// Sends every thread in a space that goes to its fallback, or ends it. Nobody can enter it any more: the last
     /// capability went before.
     pub(crate) fn evict_threads(&mut self, space: Id<Space>) {
-        fence(SeqCst);
+        self.shared.space_words(space.index()).retire();
         for cpu in (0..self.cpus()).filter(|cpu| *cpu != tessera_arch::cpu_index()) {
-            if self.shared.cpus[cpu].presence.space() == space.index() {
+            if self.shared.cpus[cpu].presence.is_in(space.index()) {
                 self.let_go(cpu);
             }
         }

@@ -3,63 +3,63 @@
 //! A line per CPU, and for each space the few words that a switch needs. All of it lives for ever and is
 //! reused, never freed, so the fast path can hold plain references.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use spin::Once;
 use tessera_abi::Handle;
 use tessera_arch::{CPUS_MAX, Frame};
 
 use crate::counters::CounterBlock;
-use crate::fast::SlotsPointer;
-use crate::handshake::{NO_SPACE, Presence, STALE_WORDS};
-use crate::store::OBJECTS_MAX;
-use crate::tags::{TagLine, TagWord};
-
-const CHUNK: usize = 64;
+use crate::cap_table::HotSlot;
+use crate::fast::SlicePointer;
+use crate::handshake::{NO_SPACE, Pass, Presence};
+use crate::tags::TagWord;
 
 /// Any CPU may enter the space.
 const ANY_CPU: u32 = u32::MAX;
 
-/// The words of a space that a switch needs.
+/// The words of a space that a switch needs. The size is a power of two, so that finding them is a shift.
+#[repr(align(128))]
 #[derive(Debug)]
 pub struct SpaceWords {
-    /// Frame number of the root table, for each CPU: they differ if the space has core windows.
-    roots: [AtomicU64; CPUS_MAX],
+    /// Each CPU's way in. A space that is local to one CPU never has another's good.
+    passes: [Pass; CPUS_MAX],
     tag: AtomicU64,
-    /// CPUs that may hold translations under the tag, a bit each. Set before a CPU's first activation, so the
-    /// fast path only reads it, and a space that is local to one CPU never gets another's bit.
-    holders: AtomicU32,
     only_cpu: AtomicU32,
 }
 
 impl SpaceWords {
     const fn new() -> SpaceWords {
         SpaceWords {
-            roots: [const { AtomicU64::new(0) }; CPUS_MAX],
+            passes: [const { Pass::new() }; CPUS_MAX],
             tag: AtomicU64::new(0),
-            holders: AtomicU32::new(0),
             only_cpu: AtomicU32::new(ANY_CPU),
         }
     }
 
     /// Sets them for a new space, local to one CPU or not.
     pub fn initialise(&self, root: Frame, only_cpu: Option<usize>) {
-        self.set_tag(TagWord::default());
+        self.passes.iter().for_each(|pass| pass.reset(root.to_word()));
+        self.tag.store(0, Relaxed);
         self.only_cpu.store(only_cpu.map_or(ANY_CPU, |cpu| cpu as u32), Relaxed);
-        self.roots.iter().for_each(|word| word.store(root.number(), Relaxed));
+    }
+
+    /// Closes every CPU's way in: the space goes.
+    pub fn retire(&self) {
+        self.passes.iter().for_each(|pass| pass.reset(0));
+    }
+
+    /// A CPU's way in.
+    #[inline(always)]
+    pub fn pass(&self, cpu: usize) -> &Pass {
+        // The remainder changes nothing; it tells the compiler that the index is in bounds.
+        &self.passes[cpu % CPUS_MAX]
     }
 
     /// The root table on a CPU.
-    #[inline(always)]
     pub fn root(&self, cpu: usize) -> Frame {
-        Frame::new(self.roots[cpu].load(Relaxed))
-    }
-
-    /// Gives a CPU a root table of its own.
-    pub fn set_root(&self, cpu: usize, root: Frame) {
-        self.roots[cpu].store(root.number(), Relaxed);
+        Frame::from_word(self.pass(cpu).read().root())
     }
 
     /// The tag with its generation.
@@ -68,26 +68,24 @@ impl SpaceWords {
         TagWord(self.tag.load(Relaxed))
     }
 
-    /// Gives the space a tag, under which no CPU holds anything yet.
+    /// Gives the space a tag. Under another number than before, no CPU holds anything yet; under the same, what the
+    /// passes say goes on to hold.
     pub fn set_tag(&self, tag: TagWord) {
-        self.holders.store(0, Relaxed);
+        if tag.tag() != self.tag().tag() {
+            self.forget_passes();
+        }
         self.tag.store(tag.0, Relaxed);
     }
 
-    /// Whether a CPU may hold translations under the tag.
-    #[inline(always)]
-    pub fn is_held_by(&self, cpu: usize) -> bool {
-        self.holders.load(Relaxed) & (1 << cpu) != 0
+    /// Makes every CPU go the long way when it next enters.
+    pub fn forget_passes(&self) {
+        self.passes.iter().for_each(Pass::forget);
     }
 
-    /// All CPUs that may hold translations under the tag, a bit each.
+    /// The CPUs that may hold translations under the tag, a bit each.
     pub fn holders(&self) -> u32 {
-        self.holders.load(Relaxed)
-    }
-
-    /// Notes that a CPU may hold translations from now on.
-    pub fn add_holder(&self, cpu: usize) {
-        self.holders.fetch_or(1 << cpu, Relaxed);
+        let bit = |(cpu, pass): (usize, &Pass)| u32::from(pass.read().is_good() || pass.read().is_stale()) << cpu;
+        self.passes.iter().enumerate().map(bit).sum()
     }
 
     /// The CPU the space is local to, if it is.
@@ -97,22 +95,22 @@ impl SpaceWords {
     }
 }
 
-/// What one CPU publishes and counts.
-#[repr(align(128))]
+/// What one CPU publishes and counts. The size is a power of two, so that finding a CPU's line is a shift.
+#[repr(align(512))]
 #[derive(Debug)]
 pub struct CpuLine {
     /// Which CPU this is.
     pub index: usize,
     /// The space it is in, and what others ask of it.
-    pub presence: Presence<STALE_WORDS>,
-    /// Frame number of the root that is loaded.
+    pub presence: Presence,
+    /// The root that is loaded.
     pub root: AtomicU64,
     /// The handle by which the current thread entered the space.
     pub entered_by: AtomicU64,
-    /// What it tells the tag allocator.
-    pub tag: TagLine,
+    /// The space whose root that is. `presence` may name another for a moment, while a switch is tried.
+    pub space: AtomicU32,
     /// The hot slots of the current thread's capability table.
-    pub slots: SlotsPointer,
+    pub slots: SlicePointer<HotSlot>,
     /// What happened on this CPU.
     pub counters: CounterBlock,
     /// The space it was in when it was last parked.
@@ -123,11 +121,11 @@ impl CpuLine {
     const fn new(index: usize) -> CpuLine {
         CpuLine {
             index,
-            presence: Presence::new([const { AtomicU64::new(0) }; STALE_WORDS]),
+            presence: Presence::new(),
             root: AtomicU64::new(0),
             entered_by: AtomicU64::new(Handle::NONE.bits()),
-            tag: TagLine::new(),
-            slots: SlotsPointer::none(),
+            space: AtomicU32::new(NO_SPACE),
+            slots: SlicePointer::none(),
             counters: CounterBlock::new(),
             parked_space: AtomicU32::new(NO_SPACE),
         }
@@ -138,11 +136,9 @@ impl CpuLine {
 pub struct Shared {
     /// A line for each CPU.
     pub cpus: [CpuLine; CPUS_MAX],
-    /// The tag allocator's generation.
-    pub tag_generation: AtomicU64,
-    /// Frame number of a root table without user mappings, for CPUs that are in no space.
+    /// A root table without user mappings, for CPUs that are in no space.
     pub empty_root: AtomicU64,
-    spaces: [Once<Box<[SpaceWords; CHUNK]>>; OBJECTS_MAX / CHUNK],
+    spaces: SlicePointer<SpaceWords>,
 }
 
 impl Shared {
@@ -157,35 +153,36 @@ impl Shared {
         }
         Shared {
             cpus,
-            tag_generation: AtomicU64::new(0),
             empty_root: AtomicU64::new(0),
-            spaces: [const { Once::new() }; OBJECTS_MAX / CHUNK],
+            spaces: SlicePointer::none(),
         }
     }
 
-    /// The words of the space with this number; made when first asked for, under the kernel's lock.
+    /// Makes the words of so many spaces, once, at boot.
+    pub fn make_spaces(&self, count: usize) {
+        self.spaces.set_static((0..count).map(|_| SpaceWords::new()).collect::<Vec<_>>().leak());
+    }
+
+    /// The words of a space that exists.
+    ///
+    /// # Panics
+    /// If there are no words with this number: the kernel makes no more spaces than it has words.
     pub fn space_words(&self, index: u32) -> &SpaceWords {
-        let chunk = self.spaces[index as usize / CHUNK].call_once(|| Box::new([const { SpaceWords::new() }; CHUNK]));
-        &chunk[index as usize % CHUNK]
+        self.spaces.get(index).expect("every space has its words")
     }
 
-    /// The words of a space that exists: no allocation.
+    /// The words of a space that a capability slot names.
     #[inline(always)]
-    pub fn existing_space(&self, index: u32) -> Option<&SpaceWords> {
-        let chunk = self.spaces.get(index as usize / CHUNK)?.get()?;
-        Some(&chunk[index as usize % CHUNK])
-    }
-
-    /// What the tag allocator hears from all CPUs.
-    pub fn tag_lines(&self) -> impl Iterator<Item = &TagLine> + Clone {
-        self.cpus.iter().map(|line| &line.tag)
+    pub fn named_space(&self, index: u32) -> &SpaceWords {
+        self.spaces.named(index)
     }
 
     /// Makes the calling CPU leave its space for the empty root.
     pub fn leave_space(&self, line: &CpuLine) {
-        let root = Frame::new(self.empty_root.load(Relaxed));
+        let root = Frame::from_word(self.empty_root.load(Relaxed));
         tessera_arch::activate(root, 0, false);
-        line.root.store(root.number(), Relaxed);
+        line.root.store(root.to_word(), Relaxed);
+        line.space.store(NO_SPACE, Relaxed);
         line.presence.stay(NO_SPACE);
     }
 }

@@ -78,12 +78,18 @@ pub struct Store<T> {
     free: u32,
     doomed: u32,
     count: usize,
+    limit: usize,
 }
 
 impl<T> Store<T> {
     /// An empty store; takes the room for its directory at once, so that growing never moves anything.
     pub fn new() -> Store<T> {
-        Store { chunks: Vec::with_capacity(OBJECTS_MAX / CHUNK), free: NONE, doomed: NONE, count: 0 }
+        Store::with_limit(OBJECTS_MAX)
+    }
+
+    /// An empty store for at most so many objects, a multiple of 32.
+    pub fn with_limit(limit: usize) -> Store<T> {
+        Store { chunks: Vec::with_capacity(limit / CHUNK), free: NONE, doomed: NONE, count: 0, limit }
     }
 
     /// Objects that exist.
@@ -101,7 +107,7 @@ impl<T> Store<T> {
     /// # Errors
     /// `LimitReached` if the store is full.
     pub fn ensure_room(&self) -> Result<(), Error> {
-        if self.free == NONE && self.chunks.len() == OBJECTS_MAX / CHUNK { Err(Error::LimitReached) } else { Ok(()) }
+        if self.free == NONE && self.chunks.len() == self.limit / CHUNK { Err(Error::LimitReached) } else { Ok(()) }
     }
 
     /// Puts an object in, with one reference. `ensure_room` has been asked before.

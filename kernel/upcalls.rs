@@ -44,8 +44,9 @@ fn kernel_trap(trap: Trap) {
 
 #[unsafe(no_mangle)]
 fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> SwitchResult {
-    let line = &SHARED.cpus[tessera_arch::cpu_index()];
-    fast::space_switch(&SHARED, line, Handle::from_bits(handle), instruction_pointer, stack_pointer)
+    let index = tessera_arch::cpu_index();
+    let handle = Handle::from_bits(handle);
+    fast::space_switch(&SHARED, &SHARED.cpus[index], index, handle, instruction_pointer, stack_pointer)
 }
 
 /// Leaves the kernel with a thread to run, idling until there is one.

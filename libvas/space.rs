@@ -23,6 +23,15 @@ impl Space {
         let bits = perform(Call::SpaceCreate { account: account.handle() })?;
         Ok(Cap::from_handle(Handle::from_bits(bits)))
     }
+
+    /// Makes a bare space that can be entered on one CPU only, so that changing it never interrupts another.
+    ///
+    /// # Errors
+    /// As [`Space::new`]; `BadArgument` for a CPU that is not running.
+    pub fn new_local(account: &Cap<Account>, cpu: u64) -> Result<Cap<Space>, Error> {
+        let bits = perform(Call::SpaceCreateLocal { account: account.handle(), cpu })?;
+        Ok(Cap::from_handle(Handle::from_bits(bits)))
+    }
 }
 
 impl Cap<Space> {
@@ -43,8 +52,8 @@ impl Cap<Space> {
     /// ```
     ///
     /// # Errors
-    /// `MissingRight` (`SWITCH`), `NotShared` if the space lacks the program subtree; the closure has not run
-    /// then.
+    /// `MissingRight` (`SWITCH`), `NotShared` if the space lacks the program subtree, `WrongCpu` if it is local to
+    /// another CPU; the closure has not run then.
     ///
     /// # Panics
     /// If the way back is gone: the closure gave up the capability to the space that it came from.
@@ -62,7 +71,7 @@ impl Cap<Space> {
     /// space that it started in. The bare operation, for measuring and for schedulers; [`Cap::enter`] is easier.
     ///
     /// # Errors
-    /// `MissingRight` (`SWITCH`), `NotShared`.
+    /// `MissingRight` (`SWITCH`), `NotShared`, `WrongCpu`.
     #[inline(always)]
     pub fn switch(&self) -> Result<Handle, Error> {
         perform_short(Call::SpaceSwitch { space: self.handle() }).map(Handle::from_bits)

@@ -57,13 +57,14 @@ where
 pub struct Builder<'a> {
     space: Option<&'a Cap<Space>>,
     priority: Option<u64>,
+    cpus: Option<u64>,
     stack_bytes: u64,
     name: &'a str,
 }
 
 impl Default for Builder<'_> {
     fn default() -> Self {
-        Builder { space: None, priority: None, stack_bytes: STACK_BYTES, name: "" }
+        Builder { space: None, priority: None, cpus: None, stack_bytes: STACK_BYTES, name: "" }
     }
 }
 
@@ -83,6 +84,11 @@ impl<'a> Builder<'a> {
         Builder { priority: Some(priority), ..self }
     }
 
+    /// Lets it run on these CPUs only: bit n for CPU n.
+    pub fn cpus(self, cpus: u64) -> Builder<'a> {
+        Builder { cpus: Some(cpus), ..self }
+    }
+
     /// Gives it a stack of this size in bytes, rounded up to pages; below 2 MiB.
     pub fn stack_bytes(self, stack_bytes: u64) -> Builder<'a> {
         Builder { stack_bytes, ..self }
@@ -96,8 +102,8 @@ impl<'a> Builder<'a> {
     /// Starts it.
     ///
     /// # Errors
-    /// `BadArgument` for a priority or stack size out of range or a closure that needs more than half of the
-    /// stack, `BadText` for a long name, `LimitReached` beyond 1024 threads, `MissingRight` (`SWITCH`) for the
+    /// `BadArgument` for a priority, a set of CPUs or a stack size out of range or a closure that needs more than half
+    /// of the stack, `BadText` for a long name, `LimitReached` beyond 1024 threads, `MissingRight` (`SWITCH`) for the
     /// space, `AccountExhausted`, `OutOfMemory`, `TableFull`.
     pub fn spawn<F, T>(self, body: F) -> Result<JoinHandle<T>, Error>
     where
@@ -137,6 +143,9 @@ impl<'a> Builder<'a> {
         let thread = Thread::new(program().account(), program().table(), space, self.priority_or_own()?)?;
         if !self.name.is_empty() {
             thread.set_name(self.name)?;
+        }
+        if let Some(cpus) = self.cpus {
+            thread.set_affinity(cpus)?;
         }
         Ok(thread)
     }

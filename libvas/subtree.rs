@@ -67,4 +67,22 @@ impl Cap<Space> {
     pub fn detach(&self, address: u64) -> Result<(), Error> {
         perform(Call::SubtreeDetach { space: self.handle(), address }).map(|_| ())
     }
+
+    /// Attaches a subtree at `address` on one CPU only: a core window. Threads on other CPUs find nothing there, or
+    /// what was attached for their CPU. The subtree can be attached nowhere else, so its changes concern one CPU.
+    ///
+    /// # Errors
+    /// As [`Cap::attach`]; `BadArgument` for a CPU that is not running, `BadState` if the subtree is attached already.
+    pub fn attach_core(&self, address: u64, subtree: &Cap<Subtree>, bounds: Rights, cpu: u64) -> Result<(), Error> {
+        let (space, subtree) = (self.handle(), subtree.handle());
+        perform(Call::SubtreeAttachCore { space, subtree, address, bounds, cpu }).map(|_| ())
+    }
+
+    /// Takes the core window at `address` of one CPU out of the space.
+    ///
+    /// # Errors
+    /// As [`Cap::detach`]; `BadArgument` for a CPU that is not running.
+    pub fn detach_core(&self, address: u64, cpu: u64) -> Result<(), Error> {
+        perform(Call::SubtreeDetachCore { space: self.handle(), address, cpu }).map(|_| ())
+    }
 }

@@ -27,3 +27,14 @@ impl CapTable {
         Ok(Cap::from_handle(Handle::from_bits(bits)))
     }
 }
+
+impl Cap<CapTable> {
+    /// Ends every thread that uses the table, which is what makes up a program, but for the caller itself; returns
+    /// how many it ended.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`).
+    pub fn stop_threads(&self) -> Result<u64, Error> {
+        perform(Call::TableStopThreads { table: self.handle() })
+    }
+}

@@ -81,6 +81,15 @@ impl Cap<Thread> {
     pub fn set_priority(&self, priority: u64) -> Result<u64, Error> {
         perform(Call::ThreadSetPriority { thread: self.handle(), priority })
     }
+
+    /// Sets on which CPUs the thread may run: bit n of `cpus` for CPU n. It moves when it next enters the kernel.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`), `BadArgument` if no running CPU is among them, `WrongCpu` if it is in a space that
+    /// is local to a CPU not among them.
+    pub fn set_affinity(&self, cpus: u64) -> Result<(), Error> {
+        perform(Call::ThreadSetAffinity { thread: self.handle(), cpus }).map(|_| ())
+    }
 }
 
 /// Ends the calling thread. Nothing on its stack is dropped.

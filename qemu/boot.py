@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
-from . import base, build, image, machine
+from . import base, bochs, build, image, machine
 from .base import EXIT_PANIC, EXIT_RESET, EXIT_TIMEOUT, LOGS, ROOT, TARGET
 from .symbols import Symboliser
 
@@ -87,7 +87,10 @@ def boot(job: Job, on_line: Callable[[str], None]) -> Outcome:
         if job.machine.needs_disk():
             disk = image.write_disk(folder, job.machine.arch, job.profile, job.machine.boot, archive,
                                     job.machine.limine_dir)
-        words = machine.command(job.machine, job.profile, archive, disk)
+        if job.machine.emulator == "bochs":
+            words = bochs.command(folder, disk, job.machine.cpu, job.machine.smp, job.machine.memory_mib, job.timeout_s)
+        else:
+            words = machine.command(job.machine, job.profile, archive, disk)
         return _Session(job, words, symboliser, on_line).go()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -192,7 +195,7 @@ class _Session:
             complaint = next((line for line in outcome.lines if line.startswith("qemu-system-")), "")
             outcome.kind = "broken" if complaint else "reset"
             outcome.reason = complaint or f"before any exit code, with QEMU's status {status}"
-        elif (outcome.code == 0) != (status in (0, 33)):
+        elif self.job.machine.emulator != "bochs" and (outcome.code == 0) != (status in (0, 33)):
             outcome.kind = "broken"
             outcome.reason = f"the kernel said exit code {outcome.code} but QEMU ended with {status}"
         else:

@@ -12,7 +12,9 @@ from .base import ROOT, TARGET, Failure, must_run, step
 
 IMAGE_SOURCES = ROOT / "qemu" / "image"
 IMAGE_TOOL = TARGET / "image" / "release" / "tessera-image"
-KERNEL, STUB, INIT = "tessera", "tessera-stub", "init"
+KERNEL, INIT = "tessera", "init"
+# The program that stands in for a loader, one for each architecture.
+STUBS = {"x86_64": "tessera-stub-x86_64", "aarch64": "tessera-stub-aarch64"}
 # The folders whose packages hold programs for the bare machine, by what they are for.
 PROGRAM_FOLDERS = {"user": "user", "tests/user": "conformance", "tests/boot": "boot", "tests/bench": "bench"}
 
@@ -72,9 +74,7 @@ def bare_arguments(arch: str) -> list:
 
 def build(arch: str, profile: str, names: list) -> None:
     """Builds the kernel, what boots it, and the named programs, with one cargo call."""
-    packages = {KERNEL, programs()[INIT].package if INIT in programs() else KERNEL}
-    if arch == "aarch64":
-        packages.add(STUB)
+    packages = {KERNEL, STUBS[arch], programs()[INIT].package if INIT in programs() else KERNEL}
     packages.update(programs()[name].package for name in names)
     step(f"building for {arch} ({profile}): {', '.join(sorted(packages))}")
     words = [toolchain.cargo(), "build", "--profile", profile, *bare_arguments(arch)]
@@ -92,9 +92,9 @@ def stripped(arch: str, profile: str, name: str) -> Path:
     return _converted(source, goal, ["--strip-all"])
 
 
-def stub_image(profile: str) -> Path:
-    """The aarch64 boot stub as the flat image that `-kernel` takes."""
-    source = output("aarch64", profile, STUB)
+def stub_image(arch: str, profile: str) -> Path:
+    """The boot stub as a flat image: on aarch64 what `-kernel` takes, on x86_64 the beginning of a disk."""
+    source = output(arch, profile, STUBS[arch])
     return _converted(source, source.parent / "stub.img", ["-O", "binary"])
 
 

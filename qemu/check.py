@@ -53,7 +53,7 @@ def _commands():
 
 def _excluded(arch: str) -> list:
     """The members that are not for this bare machine."""
-    names = ["host-tests"] + ([build.STUB] if arch != "aarch64" else [])
+    names = ["host-tests", *(stub for other, stub in build.STUBS.items() if other != arch)]
     present = {package["name"] for package in build.workspace()}
     return [word for name in names if name in present for word in ("--exclude", name)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import base, bench, build, check, new, run, setup, suites
+from . import base, bench, bochs, build, check, new, run, setup, suites
 from .base import ARCHES, EXIT_USAGE, Failure
 
 HELP = """usage: ./x.py VERB [options]
@@ -52,6 +52,13 @@ def _add_arch(parser: _Parser, default: str | None) -> None:
     parser.add_argument("--arch", choices=ARCHES, default=default, help=f"the architecture ({told})")
 
 
+def _add_machine(parser: _Parser) -> None:
+    parser.add_argument("--machine", choices=("qemu", "bochs"), default="qemu",
+                        help="the emulator (default qemu); bochs, for x86_64, has PCID and INVPCID")
+    parser.add_argument("--cpu", choices=tuple(bochs.MODELS), help="the CPU of --machine bochs: " + "; ".join(
+        f"{name} has {what}" for name, what in bochs.MODELS.items()))
+
+
 def _run_parser() -> _Parser:
     parser = _parser("run", "Boots Tessera and runs PROGRAM. Ends with its exit code; 101 is a kernel panic, 102 a "
                      "machine that stopped by itself, 124 a timeout.")
@@ -60,8 +67,9 @@ def _run_parser() -> _Parser:
     _add_arch(parser, "x86_64")
     parser.add_argument("--smp", type=_count, default=1, metavar="N", help="CPUs (default 1)")
     parser.add_argument("--memory", type=_count, default=512, metavar="MIB", help="MiB of memory (default 512)")
+    _add_machine(parser)
     parser.add_argument("--boot", choices=("bios", "uefi", "limine", "stub"),
-                        help="how to boot: x86_64 has bios (default), uefi, limine; aarch64 has stub (default), limine")
+                        help="how to boot: x86_64 has bios (default), uefi, limine, stub; aarch64 has stub (default), limine")
     parser.add_argument("--limine-dir", metavar="DIR", help="the folder with Limine's BOOTX64.EFI and BOOTAA64.EFI")
     parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg", help="emulate (default), or use the host CPU")
     parser.add_argument("--icount", action="store_true", help="one instruction is one nanosecond; repeatable")
@@ -78,6 +86,7 @@ def _test_parser() -> _Parser:
     parser = _parser("test", "Runs the tests, two boots at a time. The last line says how many passed and failed.")
     parser.add_argument("filter", nargs="?", default="", help="only tests whose name holds this text")
     _add_arch(parser, None)
+    _add_machine(parser)
     parser.add_argument("--host", action="store_true", help="only the tests on the host, which need no emulator")
     parser.add_argument("--list", action="store_true", help="print the tests instead of running them")
     parser.add_argument("--smp", type=_count, metavar="N", help="CPUs for every boot (default: what the test asks for)")

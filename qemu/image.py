@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 from pathlib import Path
 
-from . import build
+from . import bochs, build
 from .base import Failure, must_run
 
 LIMINE_CONF = """timeout: 0
@@ -19,6 +20,10 @@ serial: yes
     module_path: boot():/archive.tar
 """
 LIMINE_LOADERS = {"x86_64": "BOOTX64.EFI", "aarch64": "BOOTAA64.EFI"}
+
+SECTOR_BYTES = 512
+# What the boot sector loads at a time.
+CHUNK_BYTES = 64 * SECTOR_BYTES
 
 
 def write_archive(path: Path, arch: str, profile: str, cmdline: str, names: list, with_kernel: bool) -> None:
@@ -35,8 +40,25 @@ def write_archive(path: Path, arch: str, profile: str, cmdline: str, names: list
             archive.addfile(entry, io.BytesIO(data))
 
 
+def write_stub_disk(folder: Path, profile: str, archive: Path) -> Path:
+    """Writes the disk that the x86_64 boot stub starts from: boot sector, stub, archive, in whole chunks of its own.
+
+    Two numbers in the boot sector say how much to load; see `stub/x86_64/sector.rs`.
+    """
+    stub, data = build.stub_image("x86_64", profile).read_bytes(), archive.read_bytes()
+    sector, body = bytearray(stub[:SECTOR_BYTES]), stub[SECTOR_BYTES:] + data
+    chunks = -(-len(body) // CHUNK_BYTES)
+    sector[4:12] = struct.pack("<II", chunks, len(data))
+    used = SECTOR_BYTES + chunks * CHUNK_BYTES
+    disk = folder / "disk.img"
+    disk.write_bytes((bytes(sector) + body).ljust(-(-used // bochs.CYLINDER_BYTES) * bochs.CYLINDER_BYTES, b"\0"))
+    return disk
+
+
 def write_disk(folder: Path, arch: str, profile: str, boot: str, archive: Path, limine_dir: str | None) -> Path:
     """Writes the disk image for one boot into `folder`."""
+    if boot == "stub":
+        return write_stub_disk(folder, profile, archive)
     tool, kernel, disk = build.image_tool(), build.stripped(arch, profile, build.KERNEL), folder / "disk.img"
     if boot in ("bios", "uefi"):
         words = [tool, boot, kernel, archive, disk]

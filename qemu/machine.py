@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import build, image
+from . import bochs, build, image
 from .base import Failure
 
-BOOTS = {"x86_64": ("bios", "uefi", "limine"), "aarch64": ("stub", "limine")}
+BOOTS = {"x86_64": ("bios", "uefi", "limine", "stub"), "aarch64": ("stub", "limine")}
 FIRMWARE = {
     "x86_64": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     "aarch64": ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
@@ -31,9 +31,15 @@ class Machine:
     accel: str = "tcg"
     icount: bool = False
     gdb: bool = False
+    emulator: str = "qemu"
+    cpu: str | None = None
 
     def check(self) -> None:
         """Refuses what cannot work together, and fills in the way of booting."""
+        if self.emulator == "bochs":
+            self._check_bochs()
+        elif self.cpu:
+            raise Failure("--cpu chooses a model of Bochs; it goes with --machine bochs", 2)
         self.boot = self.boot or BOOTS[self.arch][0]
         if self.boot not in BOOTS[self.arch]:
             raise Failure(f"--boot {self.boot} is not for {self.arch}, which has: {', '.join(BOOTS[self.arch])}", 2)
@@ -46,13 +52,25 @@ class Machine:
         if self.accel == "kvm" and not Path("/dev/kvm").exists():
             raise Failure("--accel kvm: this machine has no /dev/kvm", 2)
 
+    def _check_bochs(self) -> None:
+        self.boot = self.boot or "stub"
+        self.cpu = self.cpu or next(iter(bochs.MODELS))
+        if self.arch != "x86_64":
+            raise Failure("--machine bochs is an x86_64", 2)
+        if self.boot != "stub":
+            raise Failure("--machine bochs boots by the stub only", 2)
+        if self.smp > bochs.CPUS_MAX:
+            raise Failure(f"--machine bochs has {bochs.CPUS_MAX} CPUs at most", 2)
+        if self.icount or self.gdb or self.accel != "tcg":
+            raise Failure("--icount, --gdb and --accel are for QEMU, not for --machine bochs", 2)
+
     def needs_firmware(self) -> bool:
         """Whether this way of booting goes through UEFI."""
         return self.boot in ("uefi", "limine")
 
     def needs_disk(self) -> bool:
         """Whether this way of booting reads a disk image."""
-        return self.boot != "stub"
+        return self.boot != "stub" or self.arch == "x86_64"
 
 
 def command(machine: Machine, profile: str, archive: Path, disk: Path | None) -> list:
@@ -60,8 +78,8 @@ def command(machine: Machine, profile: str, archive: Path, disk: Path | None) ->
     words = [f"qemu-system-{machine.arch}", *COMMON, "-m", machine.memory_mib, "-smp", machine.smp,
              "-accel", machine.accel]
     words += _x86_64(machine) if machine.arch == "x86_64" else _aarch64(machine)
-    if machine.boot == "stub":
-        words += ["-kernel", build.stub_image(profile), "-initrd", archive]
+    if not disk:
+        words += ["-kernel", build.stub_image(machine.arch, profile), "-initrd", archive]
     if machine.needs_firmware():
         words += _firmware(machine.arch)
     if disk:

@@ -14,6 +14,8 @@ from .machine import GDB_PORT, Machine
 
 def groups_for(machine: Machine) -> tuple:
     """What a machine needs installed."""
+    if machine.emulator == "bochs":
+        return ("build", "bochs")
     return ("build", "qemu", "uefi") if machine.needs_firmware() else ("build", "qemu")
 
 
@@ -40,7 +42,7 @@ def known(name: str) -> None:
 def run_verb(options) -> int:
     """Boots one machine and runs one program."""
     machine = Machine(options.arch, options.smp, options.memory, options.boot, options.limine_dir, options.accel,
-                      options.icount, options.gdb)
+                      options.icount, options.gdb, options.machine, options.cpu)
     machine.check()
     setup.need(groups_for(machine))
     known(options.program)
@@ -52,7 +54,8 @@ def run_verb(options) -> int:
     if options.gdb:
         step(f"waiting for: ./x.py gdb {options.program} --arch {options.arch}")
     else:
-        step(f"booting {options.arch} ({machine.boot}) to run {options.program}")
+        on = f"Bochs, {machine.cpu}" if machine.emulator == "bochs" else machine.boot
+        step(f"booting {options.arch} ({on}) to run {options.program}")
     outcome = boot(job, say)
     if outcome.kind != "exit":
         warn(outcome.sentence())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from . import apt, base, toolchain
+from . import apt, base, bochs, toolchain
 from .base import Failure, say, step
 from .toolchain import output_of, pinned
 
@@ -72,6 +72,13 @@ def _linker_is_there() -> bool:
     return toolchain.kind() == "rustup" or shutil.which("ld.lld") is not None
 
 
+def _bochs_is_there() -> bool:
+    # Debian has Bochs's screens as plugins in packages of their own; elsewhere they may be built in.
+    plugins = list(Path("/usr/lib").glob("*/bochs/plugins"))
+    has_screen = not plugins or any(folder.joinpath("libbx_term_gui.so").exists() for folder in plugins)
+    return shutil.which("bochs") is not None and has_screen
+
+
 NEEDS = (
     Need("Rust (see rust-toolchain.toml)", "build", _rust_is_there, ("rustc-web", "cargo-web", "rust-web-src")),
     Need("a C linker for host programs", "build", _program("cc"), ("gcc", "libc6-dev")),
@@ -84,9 +91,13 @@ NEEDS = (
     Need("clippy and rustfmt", "check", _lint_is_there, ("rust-web-clippy", "rustfmt-web")),
     Need("UEFI firmware for x86_64", "uefi", _file("/usr/share/OVMF/OVMF_CODE_4M.fd"), ("ovmf",)),
     Need("UEFI firmware for aarch64", "uefi", _file("/usr/share/AAVMF/AAVMF_CODE.fd"), ("qemu-efi-aarch64",)),
+    Need("Bochs with its text screen", "bochs", _bochs_is_there, ("bochs", "bochs-term")),
+    Need("a BIOS for Bochs", "bochs", lambda: all(Path(rom).exists() for rom in bochs.ROMS), ("seabios",)),
     Need("gdb for both architectures", "gdb", _program("gdb-multiarch"), ("gdb-multiarch",)),
 )
 GROUPS = tuple(dict.fromkeys(need.group for need in NEEDS))
+# Installed by the verb that wants them only.
+ON_DEMAND = ("bochs",)
 
 
 def missing(groups: tuple) -> list:
@@ -99,8 +110,9 @@ def doctor() -> int:
     absent = 0
     for need in NEEDS:
         there = need.is_there()
-        absent += not there
-        say(f"  {'ok     ' if there else 'missing'}  {need.name}" + ("" if there else f"  ({' '.join(need.packages)})"))
+        absent += not there and need.group not in ON_DEMAND
+        word = "ok     " if there else "absent " if need.group in ON_DEMAND else "missing"
+        say(f"  {word}  {need.name}" + ("" if there else f"  ({' '.join(need.packages)})"))
     if toolchain.kind():
         say(f"using {toolchain.describe()}")
     if qemu_version("x86_64") >= QEMU_OLDEST:
@@ -110,8 +122,8 @@ def doctor() -> int:
 
 
 def setup() -> int:
-    """Installs all that is missing."""
-    need(GROUPS)
+    """Installs all that is missing, but for what few need."""
+    need(tuple(group for group in GROUPS if group not in ON_DEMAND))
     say(f"ready: {toolchain.describe()}; QEMU {'.'.join(map(str, qemu_version('x86_64')))}")
     return 0
 

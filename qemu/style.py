@@ -15,7 +15,7 @@ SKIPPED_FOLDERS = {"target", ".git", "__pycache__", ".venv"}
 ARCH_CFG_HOMES = ("arch/", "libvas/raw.rs", "user/rt/")
 EDGE_CRATES = ("x86_64", "aarch64-cpu", "uart_16550", "bootloader_api", "limine", "arm-gic", "smccc",
                "arm-pl011-uart", "x2apic")
-EDGE_HOMES = ("arch/Cargo.toml", "qemu/stub/Cargo.toml")
+EDGE_HOMES = ("arch/Cargo.toml", "qemu/stub/aarch64/Cargo.toml", "qemu/stub/x86_64/Cargo.toml")
 UNSAFE_LIST = "docs/unsafe.md"
 UNFINISHED = re.compile(r"\b(todo|unimplemented)!\s*[(\[{]")
 ARCH_CFG = re.compile(r"\bcfg(?:_attr)?!?\s*\([^\n]*\btarget_arch\b")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 
-from . import build, host_tests, setup, toolchain
+from . import bochs, build, host_tests, setup, toolchain
 from .base import ARCHES, EXIT_USAGE, ROOT, Failure, is_arch_list, say, step
 from .boot import Job, Outcome, boot
 from .directives import BootTest, claims_in, read_boot_test
@@ -19,6 +19,7 @@ from .machine import Machine
 PROFILE = "checked"
 JOBS = 2
 CONFORMANCE_TIMEOUT_S = 300.0
+BOCHS_TIMEOUT_S = 900.0
 CLAIM_LINE = re.compile(r"^test (\S+)::(\S+) \.\.\. (ok|FAILED|skipped)(?:: (.*))?$")
 SUITE_LINE = re.compile(r"^suite (\S+): (\d+) passed, (\d+) failed, (\d+) skipped")
 
@@ -62,10 +63,33 @@ class Boots:
     arch: str
     tests: list
     conformance: list
+    # A model of Bochs, or None for QEMU.
+    cpu: str | None = None
+
+    def where(self) -> str:
+        """The machine, as reports and filters name it."""
+        return f"{self.arch} bochs {self.cpu}" if self.cpu else self.arch
 
     def programs(self) -> list:
         """The names of the programs that must be built."""
         return [test.name for test in self.tests] + [e for test in self.tests for e in test.extra] + self.conformance
+
+
+def plans_for(options) -> list:
+    """The boots that the options ask for: on QEMU or, conformance programs only, on each of Bochs's models."""
+    if options.machine == "qemu":
+        Machine(cpu=options.cpu).check()
+        return [plan(arch, options.filter) for arch in is_arch_list(options.arch)]
+    Machine(options.arch or "x86_64", emulator="bochs", smp=options.smp or 1, cpu=options.cpu).check()
+    return [plan_bochs(cpu, options.filter) for cpu in ([options.cpu] if options.cpu else bochs.MODELS)]
+
+
+def plan_bochs(cpu: str, wanted: str) -> Boots:
+    """The conformance programs that match the filter, on one of Bochs's models."""
+    boots = Boots("x86_64", [], [], cpu)
+    boots.conformance = [name for name in build.of_purpose("conformance")
+                         if any(wanted in claim for claim in conformance_names(boots.where(), name))]
+    return boots
 
 
 def plan(arch: str, wanted: str) -> Boots:
@@ -86,16 +110,16 @@ def boot_name(arch: str, test: BootTest) -> str:
     return f"boot {arch} {test.name}"
 
 
-def conformance_names(arch: str, program: str) -> list:
+def conformance_names(where: str, program: str) -> list:
     """The same for the claims of a conformance program."""
-    return [f"user {arch} {program}::{claim}" for claim in claims_in(build.programs()[program].source)]
+    return [f"user {where} {program}::{claim}" for claim in claims_in(build.programs()[program].source)]
 
 
 def test_verb(options) -> int:
     """Runs or lists the tests."""
     began = time.monotonic()
-    setup.need(("build",) if options.host or options.list else ("build", "qemu"))
-    plans = [] if options.host else [plan(arch, options.filter) for arch in is_arch_list(options.arch)]
+    setup.need(("build",) if options.host or options.list else ("build", options.machine))
+    plans = [] if options.host else plans_for(options)
     host = None
     if options.filter or options.list:
         host = host_tests.listed() if _may_match_host(options) else []
@@ -106,7 +130,7 @@ def test_verb(options) -> int:
         return list_tests(host, plans, options.filter)
     say(f"using {toolchain.describe()}")
     report = Report()
-    if (host or host is None) and (options.host or not options.arch):
+    if (host or host is None) and (options.host or not (options.arch or options.machine == "bochs")):
         step("host tests")
         host_tests.run(host, lambda name, verdict, reason: report.add(f"host {name}", verdict, reason))
     for entry in plans:
@@ -120,7 +144,7 @@ def test_verb(options) -> int:
 def _may_match_host(options) -> bool:
     """Whether host tests are asked for at all; if not, there is no need to compile them."""
     for_boots = any(arch in options.filter for arch in ARCHES) or options.filter.startswith(("user", "boot"))
-    return options.host or not (options.arch or for_boots)
+    return options.host or not (options.arch or for_boots or options.machine == "bochs")
 
 
 def list_tests(host: list, plans: list, wanted: str) -> int:
@@ -131,7 +155,7 @@ def list_tests(host: list, plans: list, wanted: str) -> int:
         for test in entry.tests:
             say(f"{boot_name(entry.arch, test)}: {test.claim}")
         for program in entry.conformance:
-            for name in conformance_names(entry.arch, program):
+            for name in conformance_names(entry.where(), program):
                 if wanted in name:
                     say(name)
     return 0
@@ -141,7 +165,7 @@ def build_for(entry: Boots, report: Report) -> None:
     """Builds what one architecture's boots need. A build that fails is a failed test, and nothing is booted."""
     try:
         build.build(entry.arch, PROFILE, entry.programs())
-        if entry.arch == "x86_64":
+        if entry.arch == "x86_64" and not entry.cpu:
             build.image_tool()
     except Failure as failure:
         report.add(f"build {entry.arch}", "FAILED", str(failure).splitlines()[-1])
@@ -199,8 +223,8 @@ def _short(path: Path) -> Path:
 class _Suite:
     """Follows the lines of a boot with conformance programs."""
 
-    def __init__(self, arch: str, wanted: str, report: Report):
-        self.arch, self.wanted, self.report = arch, wanted, report
+    def __init__(self, where: str, wanted: str, report: Report):
+        self.where, self.wanted, self.report = where, wanted, report
         self.counts: dict = {}
         self.finished: dict = {}
         self.claims: set = set()
@@ -212,7 +236,7 @@ class _Suite:
             program, name, verdict, reason = claim.groups()
             counts = self.counts.setdefault(program, {"ok": 0, "FAILED": 0, "skipped": 0})
             counts[verdict] += 1
-            full = f"user {self.arch} {program}::{name}"
+            full = f"user {self.where} {program}::{name}"
             self.claims.add(full)
             if self.wanted in full:
                 self.report.add(full, verdict, reason or "")
@@ -235,23 +259,25 @@ class _Suite:
                 complaint = self._unsaid(program)
             if complaint:
                 complaints += 1
-                self.report.add(f"user {self.arch} {program}", "FAILED", complaint)
+                self.report.add(f"user {self.where} {program}", "FAILED", complaint)
         failed = sum(counts["FAILED"] for counts in self.counts.values())
         if not complaints and (outcome.kind != "exit" or (outcome.code != 0 and not failed)):
-            self.report.add(f"user {self.arch} (the whole boot)", "FAILED", outcome.sentence())
+            self.report.add(f"user {self.where} (the whole boot)", "FAILED", outcome.sentence())
 
     def _unsaid(self, program: str) -> str:
-        unsaid = [name.split("::")[1] for name in conformance_names(self.arch, program) if name not in self.claims]
+        unsaid = [name.split("::")[1] for name in conformance_names(self.where, program) if name not in self.claims]
         return f"declared but never reported: {', '.join(unsaid)}" if unsaid else ""
 
 
 def _conformance(entry: Boots, options, report: Report) -> None:
-    machine = Machine(entry.arch, options.smp or 1)
-    job = Job(f"test-{entry.arch}-conformance", machine, PROFILE, entry.conformance, timeout_s=CONFORMANCE_TIMEOUT_S)
-    suite = _Suite(entry.arch, options.filter, report)
+    machine = Machine(entry.arch, options.smp or 1, emulator=options.machine, cpu=entry.cpu)
+    timeout_s = BOCHS_TIMEOUT_S if entry.cpu else CONFORMANCE_TIMEOUT_S
+    job = Job(f"test-{entry.where().replace(' ', '-')}-conformance", machine, PROFILE, entry.conformance,
+              timeout_s=timeout_s)
+    suite = _Suite(entry.where(), options.filter, report)
     try:
         outcome = boot(job, suite.line)
     except Failure as failure:
-        report.add(f"user {entry.arch} (the whole boot)", "FAILED", str(failure))
+        report.add(f"user {entry.where()} (the whole boot)", "FAILED", str(failure))
         return
     suite.check(entry.conformance, outcome)

@@ -14,7 +14,6 @@ mod class {
     pub(super) const WAIT_INSTRUCTION: u64 = 0x01;
     pub(super) const VECTORS_TRAPPED: u64 = 0x07;
     pub(super) const BRANCH_TARGET: u64 = 0x0d;
-    pub(super) const SYSTEM_CALL: u64 = 0x15;
     pub(super) const SYSTEM_REGISTER: u64 = 0x18;
     pub(super) const SCALABLE_VECTORS: u64 = 0x19;
     pub(super) const MATRICES: u64 = 0x1d;
@@ -101,7 +100,7 @@ fn is_canonical(address: u64) -> bool {
     matches!(address >> 48, 0 | 0xffff)
 }
 
-/// What a synchronous exception from user mode means. The registers are saved in the current context.
+/// What a synchronous exception from user mode other than a system call means. The registers are saved in the current context.
 pub(super) fn trap_of(syndrome: Syndrome) -> Trap {
     let context = percpu::current().context.load(core::sync::atomic::Ordering::Relaxed);
     // SAFETY: the exception came from user mode, so there is a current context, which nobody else refers to now.
@@ -109,7 +108,6 @@ pub(super) fn trap_of(syndrome: Syndrome) -> Trap {
     let here = registers.instruction_pointer();
     let fault = |kind, address, access| Trap::Fault(Fault { kind, address: VirtAddr::new(address), access });
     match syndrome.class() {
-        class::SYSTEM_CALL => Trap::Call,
         class::FETCH_FROM_USER | class::DATA_FROM_USER => {
             fault(syndrome.abort_kind(), syndrome.address(), syndrome.access())
         }

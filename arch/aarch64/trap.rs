@@ -14,6 +14,9 @@ use super::{console, cpu, gic, percpu, power, smp, vectors};
 /// Which of the four vectors of an origin was taken; `vectors.rs` passes the number.
 const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
+const FAST_INTERRUPT: u64 = 2;
+/// Instead of `SYNCHRONOUS`: a system call, as the entry code found out.
+pub(super) const CALL: u64 = 4;
 
 /// Points this CPU at the vector table.
 pub(super) fn install_vectors() {
@@ -27,10 +30,11 @@ pub(super) fn install_vectors() {
 /// Takes every trap from user mode that the entry code did not finish by itself. The registers are saved.
 pub(super) extern "C" fn dispatch(kind: u64) {
     let trap = match kind {
+        CALL => Trap::Call,
         SYNCHRONOUS => fault::trap_of(Syndrome::read()),
         INTERRUPT => Trap::Interrupt(gic::take_interrupt()),
         // Nothing is configured as FIQ (the interrupt controller has all in group 1).
-        2 => Trap::Interrupt(Interrupt::Spurious),
+        FAST_INTERRUPT => Trap::Interrupt(Interrupt::Spurious),
         _ => panic!("system error while in user mode, syndrome {:#x}", Syndrome::read().bits()),
     };
     upcall::kernel_trap(trap);

@@ -78,7 +78,7 @@ global_asm!(
     // standard; the ABI lets x0 to x17 be lost, so x18 and x30 are kept, and x0 for the common path. What the kernel
     // left in the others is wiped, by loading the zeros above the empty stack.
     "2:  sub x17, x8, #{space_switch}",
-    "    cbnz x17, 1b",
+    "    cbnz x17, call_commonly",
     "    stp x18, x30, [sp, #-32]!",
     "    str x0, [sp, #16]",
     "    mrs x1, elr_el1",
@@ -118,10 +118,13 @@ global_asm!(
     "    mov x8, #{space_switch}",
     "    ldp x18, x30, [sp], #32",
     "    str x17, [sp, #-16]",
+    "call_commonly:",
+    "    mov x17, #{call}",
     "    b save_and_dispatch",
     ".popsection",
     system_call = const CLASS_SYSTEM_CALL,
     space_switch = const SPACE_SWITCH,
+    call = const trap::CALL,
     switch = sym upcall::kernel_fast_switch,
 );
 

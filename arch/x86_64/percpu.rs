@@ -90,6 +90,8 @@ pub fn cpu_index() -> usize {
             offset = const offset_of!(PerCpu, index),
             options(pure, readonly, nostack, preserves_flags),
         );
+        // Tells the compiler that indexing a per-CPU array needs no check: blocks have no larger index.
+        core::hint::assert_unchecked(index < crate::CPUS_MAX);
     }
     index
 }

@@ -16,12 +16,7 @@ use super::ranges::RangeList;
 use super::timer::now_ns;
 use super::trampoline::{self, FRAMES};
 use super::{acpi, features, gdt, paging, stacks, trap};
-use crate::{CPUS_MAX, Frame, Interrupt, PhysAddr};
-
-#[allow(improper_ctypes, reason = "both sides are Rust and built by one compiler")]
-unsafe extern "Rust" {
-    safe fn kernel_cpu_main() -> !;
-}
+use crate::{CPUS_MAX, Frame, Interrupt, PhysAddr, upcall};
 
 /// Invalidation reaches the calling CPU only.
 pub const BROADCASTS_INVALIDATION: bool = false;
@@ -88,7 +83,7 @@ pub(super) fn find_cpus(root_pointer: Option<PhysAddr>, frames: Option<[Frame; F
 
 /// Starts CPUs until `count` run, this one included, and says how many do. Called once, by the boot CPU.
 ///
-/// Each goes on in `kernel_cpu_main` once all are there. One that does not come up within a second is
+/// Each goes on in [`upcall::kernel_cpu_main`] once all are there. One that does not come up within a second is
 /// left out.
 pub fn start_cpus(count: usize) -> usize {
     let Some(Found { others, count: found, frames: Some(frames) }) = FOUND.get() else { return 1 };
@@ -154,7 +149,7 @@ extern "C" fn enter(cpu: u64) -> ! {
     while !ARE_RELEASED.load(Ordering::Acquire) {
         spin_loop();
     }
-    kernel_cpu_main()
+    upcall::kernel_cpu_main()
 }
 
 /// Interrupts another CPU: [`Interrupt::Reschedule`] or [`Interrupt::Shootdown`].

@@ -183,6 +183,8 @@ word_structures! {
         pub tag_rollovers: u64,
         /// Pages invalidated one by one.
         pub page_flushes: u64,
+        /// Tags flushed as a whole because a changed range was too long to be invalidated page by page.
+        pub range_flushes: u64,
         /// Shootdown interrupts sent.
         pub shootdowns_sent: u64,
         /// Shootdown interrupts received.

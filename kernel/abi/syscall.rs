@@ -94,6 +94,7 @@ macro_rules! system_calls {
             }
 
             /// The number and argument words that decode to this call.
+            #[inline(always)]
             pub fn encode(self) -> (u64, [u64; 6]) {
                 match self {
                     $(

@@ -41,7 +41,9 @@ impl Caller<'_> {
         let target = self.space(space, Rights::SWITCH)?;
         let registers = self.kernel.threads[self.thread].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        fast::check_shared(self.root(self.space), self.root(target), ip, sp)?;
+        if !fast::is_ground_shared(self.root(self.space), self.root(target), ip, sp) {
+            return Err(Error::NotShared);
+        }
         self.kernel.ensure_enterable(self.cpu, target)?;
         Ok(self.enter(target, space))
     }

@@ -26,9 +26,9 @@ fn main() -> Result<(), Error> {
     space.map(HERE, &page, 0..PAGE_BYTES, Rights::READ)?;
     stops("writer", &space, HERE, true)?;
     let shelf = Subtree::new(account)?;
-    shelf.map(0, &page, 0..PAGE_BYTES, Rights::READ_WRITE)?;
+    shelf.map(PAGE_BYTES, &page, 0..PAGE_BYTES, Rights::READ_WRITE)?;
     space.attach(2 * HERE, &shelf, Rights::READ)?;
-    stops("borrower", &space, 2 * HERE, true)?;
+    stops("borrower", &space, 2 * HERE + PAGE_BYTES, true)?;
     let poor = account.split(16 * PAGE_BYTES)?;
     let unpaid = Segment::new_lazy(&poor, PAGE_BYTES)?;
     let _rest = poor.split(poor.available_bytes()? - PAGE_BYTES)?;
@@ -39,7 +39,12 @@ fn main() -> Result<(), Error> {
 /// Fails unless a thread of this name that touches this address is stopped by a fault.
 fn stops(name: &str, space: &Cap<Space>, address: u64, writes: bool) -> Result<(), Error> {
     let place = Place::<u64>::new(address)?;
-    let touch = move || if writes { place.set(1) } else { drop(core::hint::black_box([place.get()])) };
+    let touch = move || {
+        if writes {
+            place.set(1);
+        }
+        place.get()
+    };
     match Builder::new().name(name).space(space).spawn(touch)?.join() {
         Err(Error::Faulted) => Ok(()),
         other => other.and(Err(Error::BadState)),

@@ -5,12 +5,12 @@
 
 use conformance::{
     Claim, KERNEL_ADDRESSES, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq, refused, run,
-    set_fallback, the_kernel_passes_its_own_checks,
+    set_fallback, the_kernel_passes_its_own_checks, wait_for_state, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use libvas::layout::FallbackReason;
-use libvas::thread::{self, JoinHandle};
+use libvas::thread::{self, JoinHandle, ThreadState};
 use libvas::{Cap, CapTable, Error, Rights, Space, Thread, program};
 use tessera_abi::syscall::number;
 
@@ -33,6 +33,8 @@ fn main() -> u8 {
     ];
     run("fallback", CLAIMS)
 }
+
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The exit code of a thread that landed.
 const LANDED: u64 = 55;
@@ -58,11 +60,6 @@ fn thread_in(space: &Cap<Space>, body: impl FnOnce() + Send + 'static) -> Result
     })
 }
 
-/// Lets the other threads run until they wait for something.
-fn let_others_run() {
-    thread::sleep(Duration::from_millis(1));
-}
-
 /// Fails unless the thread has landed at its fallback because its space was destroyed.
 #[track_caller]
 fn has_landed(thread: &JoinHandle<()>) -> Verdict {
@@ -74,8 +71,8 @@ fn has_landed(thread: &JoinHandle<()>) -> Verdict {
 /// A thread that sleeps in a space lands when the space goes, long before its time.
 fn a_sleeping_thread_lands_at_its_fallback() -> Verdict {
     let space = program().new_space()?;
-    let thread = thread_in(&space, || thread::sleep(Duration::from_secs(3600)))?;
-    let_others_run();
+    let thread = thread_in(&space, || thread::sleep(LONG))?;
+    wait_for_state(thread.thread(), ThreadState::Sleeping)?;
     ensure_eq!(space.info()?.threads, 1);
     drop(space);
     has_landed(&thread)
@@ -89,8 +86,7 @@ fn a_ready_thread_lands_at_its_fallback() -> Verdict {
             thread::yield_now();
         }
     })?;
-    let_others_run();
-    ensure_eq!(space.info()?.threads, 1);
+    wait_until(|| Ok(space.info()?.threads == 1))?;
     drop(space);
     has_landed(&thread)
 }
@@ -98,14 +94,15 @@ fn a_ready_thread_lands_at_its_fallback() -> Verdict {
 /// A thread that waits for another lands when its space goes; the one it waited for is not disturbed.
 fn a_joining_thread_lands_at_its_fallback() -> Verdict {
     let space = program().new_space()?;
-    let target = thread::spawn(|| thread::sleep(Duration::from_millis(20)))?;
+    let target = thread::spawn(|| thread::sleep(LONG))?;
     let to_join = target.thread().derive(Rights::WAIT, 0)?;
     let thread = thread_in(&space, move || assert!(to_join.join().is_ok()))?;
-    let_others_run();
+    wait_for_state(thread.thread(), ThreadState::Joining)?;
     drop(space);
     has_landed(&thread)?;
-    target.join()?;
-    Ok(())
+    ensure_eq!(target.thread().info()?.state, ThreadState::Sleeping as u64);
+    target.thread().stop()?;
+    refused(target.join(), Error::Gone)
 }
 
 /// A thread that gives up the last capability to the space it is in lands, instead of coming back.
@@ -121,13 +118,13 @@ fn a_thread_that_destroys_its_own_space_lands() -> Verdict {
 fn without_a_fallback_the_thread_stops() -> Verdict {
     for asleep in [true, false] {
         let space = program().new_space()?;
-        let wait = if asleep { || thread::sleep(Duration::from_secs(3600)) } else { || thread::yield_now() };
+        let wait = if asleep { || thread::sleep(LONG) } else { || thread::yield_now() };
         let thread = thread::spawn_in(&space, move || {
             loop {
                 wait();
             }
         })?;
-        let_others_run();
+        wait_for_state(thread.thread(), if asleep { ThreadState::Sleeping } else { ThreadState::Ready })?;
         drop(space);
         ensure_eq!(thread.join(), Err::<(), _>(Error::Gone));
     }
@@ -155,9 +152,9 @@ fn a_fallback_that_was_taken_away_does_not_count() -> Verdict {
     let space = program().new_space()?;
     let thread = thread_in(&space, || {
         thread::clear_fallback();
-        thread::sleep(Duration::from_secs(3600));
+        thread::sleep(LONG);
     })?;
-    let_others_run();
+    wait_for_state(thread.thread(), ThreadState::Sleeping)?;
     drop(space);
     ensure_eq!(thread.join(), Err(Error::Gone));
     ensure_eq!(REASON.load(Ordering::Relaxed), 0);
@@ -171,10 +168,10 @@ fn a_fallback_into_the_space_that_goes_does_not_count() -> Verdict {
     let thread = thread_in(&space, move || {
         let space = core::mem::ManuallyDrop::new(Cap::<Space>::from_handle(handle));
         if set_fallback(&space, landing, SpareStack::new()).is_ok() {
-            thread::sleep(Duration::from_secs(3600));
+            thread::sleep(LONG);
         }
     })?;
-    let_others_run();
+    wait_for_state(thread.thread(), ThreadState::Sleeping)?;
     drop(space);
     ensure_eq!(thread.join(), Err(Error::Gone));
     Ok(())

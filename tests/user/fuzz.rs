@@ -8,13 +8,13 @@ extern crate alloc;
 use alloc::vec::Vec;
 use conformance::{
     Claim, KERNEL_ADDRESSES, Random, Room, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq,
-    fresh_address, run, start_at, the_kernel_passes_its_own_checks,
+    fresh_address, run, start_at, takes, the_kernel_passes_its_own_checks,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use libvas::layout::program::SCRATCH;
 use libvas::sync::Mutex;
 use libvas::{
-    Account, Cap, CapTable, Error, Object, PAGE_BYTES, Rights, Segment, Space, Subtree, Thread, USER_END, program,
+    Account, Cap, CapTable, Error, Object, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree, Thread, USER_END, program,
     thread,
 };
 use tessera_abi::syscall::{DESCRIPTIONS, number};
@@ -61,7 +61,10 @@ const ON_MEMORY: [u64; 8] = [
 /// What the noisy thread picks its arguments from.
 struct Noise {
     random: Random,
-    handles: Vec<u64>,
+    /// Those of the toys, which stay.
+    handles: Vec<(ObjectKind, u64)>,
+    /// What calls returned, the last few of them.
+    made: [u64; 16],
     addresses: Vec<u64>,
     calls: &'static [u64],
 }
@@ -71,10 +74,19 @@ static DONE: AtomicU64 = AtomicU64::new(0);
 static GRANTED: AtomicU64 = AtomicU64::new(0);
 
 impl Noise {
-    /// A handle that may be good, a little wrong, or nothing at all. What calls return is taken in, too.
-    fn handle(&mut self) -> u64 {
-        let known = self.random.one_of(&self.handles);
-        match self.random.below(10) {
+    /// A handle for an argument of this name: mostly a good one, or a little wrong, or nothing at all.
+    fn handle(&mut self, name: &str) -> u64 {
+        let mut known = match self.random.below(8) {
+            0 => self.random.one_of(&self.made),
+            _ => self.random.one_of(&self.handles).1,
+        };
+        if self.random.below(4) != 0 {
+            let fitting = |(kind, _): &&(ObjectKind, u64)| takes(name, *kind);
+            let count = self.handles.iter().filter(fitting).count() as u64;
+            let chosen = self.random.below(count.max(1)) as usize;
+            known = self.handles.iter().filter(fitting).nth(chosen).map_or(known, |(_, handle)| *handle);
+        }
+        match self.random.below(16) {
             0 => self.random.next_word(),
             1 => known ^ 1 << self.random.below(64),
             2 => self.random.below(64) | 1 << 32,
@@ -88,12 +100,29 @@ impl Noise {
         let address = match self.random.below(8) {
             0 => self.random.next_word(),
             1 => known.wrapping_add(self.random.below(64)),
-            _ => known.wrapping_add(self.random.below(16) * PAGE_BYTES),
+            2 => known.wrapping_add(self.random.below(16) * PAGE_BYTES),
+            _ => known,
         };
         if (PAGE_BYTES..SCRATCH).contains(&address) { UNMAPPED } else { address }
     }
 
-    /// A length, offset, number or set of rights.
+    /// A length or offset, mostly of a few pages.
+    fn length(&mut self) -> u64 {
+        match self.random.below(4) {
+            0 => self.word(),
+            _ => self.random.below(6) * PAGE_BYTES,
+        }
+    }
+
+    /// A set of rights, mostly of those that memory has.
+    fn rights(&mut self) -> u64 {
+        match self.random.below(4) {
+            0 => self.word(),
+            _ => u64::from(self.random.one_of(&[Rights::READ, Rights::READ_WRITE, Rights::READ_EXECUTE]).bits()),
+        }
+    }
+
+    /// A number.
     fn word(&mut self) -> u64 {
         match self.random.below(6) {
             0 => self.random.next_word(),
@@ -113,16 +142,18 @@ impl Noise {
         let mut words = [0; 6];
         for (index, word) in words.iter_mut().enumerate() {
             *word = match arguments.get(index) {
-                Some((_, "Handle")) => self.handle(),
+                Some((name, "Handle")) => self.handle(name),
+                Some((_, "Rights")) => self.rights(),
                 Some(("address" | "buffer" | "text" | "value" | "from", _)) => self.address(),
+                Some(("length_bytes" | "offset" | "bytes", _)) => self.length(),
                 _ => self.word(),
             };
         }
         let result = attempt(call, words);
         let gives_handle = description.is_some_and(|call| call.name.ends_with("_create") || call.name.contains("derive"));
         if let (true, Ok(handle)) = (gives_handle, result) {
-            let place = self.random.below(self.handles.len() as u64) as usize;
-            self.handles[place] = handle;
+            let place = self.random.below(self.made.len() as u64) as usize;
+            self.made[place] = handle;
         }
         result.is_ok()
     }
@@ -146,7 +177,7 @@ struct Toys {
     account: Cap<Account>,
     home: Cap<Space>,
     room: Room,
-    handles: Vec<u64>,
+    handles: Vec<(ObjectKind, u64)>,
 }
 
 impl Toys {
@@ -158,7 +189,7 @@ impl Toys {
         home.map(room.address(), room.segment(), 0..4 * PAGE_BYTES, Rights::READ_WRITE)?;
         // The noisy thread's own space may be looked at, but the ground under the thread stays.
         let in_home = home.copy_into(&toys.table, Rights::SWITCH | Rights::INSPECT | Rights::GRANT, 0)?;
-        toys.handles.push(in_home.bits());
+        toys.handles.push((ObjectKind::Space, in_home.bits()));
         let sleeper = CapTable::new(&toys.account, 4)?;
         let idle = Thread::new(&toys.account, &sleeper, &toys.home, 0)?;
         toys.add(&idle)?;
@@ -175,18 +206,19 @@ impl Toys {
     }
 
     fn add<T: Object>(&mut self, toy: &Cap<T>) -> Result<(), Error> {
-        self.handles.push(toy.copy_into(&self.table, Rights::all(), 0)?.bits());
+        self.handles.push((T::KIND, toy.copy_into(&self.table, Rights::all(), 0)?.bits()));
         Ok(())
     }
 
     /// Lets a thread make noise with the toys; gives how joining it ended.
     fn make_noise(&self, seed: u64, calls: &'static [u64]) -> Result<Result<u64, Error>, Error> {
-        let mut addresses = Vec::from(KERNEL_ADDRESSES);
-        addresses.extend([0, UNMAPPED, USER_END - 8 * PAGE_BYTES, USER_END, 0_u64.wrapping_sub(64)]);
-        addresses.extend([self.room.address(); 4]);
+        let bad = [0, UNMAPPED, USER_END, 0_u64.wrapping_sub(64)];
+        let mut addresses = Vec::from_iter(KERNEL_ADDRESSES.into_iter().step_by(3).chain(bad));
         let free = fresh_address();
-        addresses.extend([free, free + (2 << 20), free + (64 << 20), 30 << 39, 31 << 39, 77 << 39]);
-        let noise = Noise { random: Random::new(seed), handles: self.handles.clone(), addresses, calls };
+        addresses.extend([self.room.address(), USER_END - 8 * PAGE_BYTES, 30 << 39, 31 << 39, 77 << 39]);
+        addresses.extend([free, free + 4 * PAGE_BYTES, free + 8 * PAGE_BYTES, free + (2 << 20), free + (64 << 20)]);
+        let (random, handles) = (Random::new(seed), self.handles.clone());
+        let noise = Noise { random, made: [0; 16], handles, addresses, calls };
         *NOISE.lock() = Some(noise);
         DONE.store(0, Ordering::Relaxed);
         GRANTED.store(0, Ordering::Relaxed);

@@ -7,7 +7,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use conformance::{
-    Census, Claim, Fixture, Random, Verdict, attempt, claim, ensure, ensure_eq, refused, run,
+    Census, Claim, Fixture, Random, Verdict, attempt, claim, ensure, ensure_eq, refused, run, takes,
     the_kernel_passes_its_own_checks,
 };
 use libvas::{Cap, CapTable, Error, Handle, ObjectKind, Rights, Segment, Space, program};
@@ -123,7 +123,7 @@ fn a_handle_of_another_kind_is_refused_by_every_call() -> Verdict {
     let mut tried = 0;
     for (call, index, name) in handle_arguments() {
         for kind in ObjectKind::ALL {
-            if is_for(name, kind) {
+            if takes(name, kind) {
                 continue;
             }
             let result = with_argument(&fixture, call, index, fixture.handle(kind).bits());
@@ -133,22 +133,6 @@ fn a_handle_of_another_kind_is_refused_by_every_call() -> Verdict {
     }
     ensure!(tried > 200, "only {tried} mistakes were tried");
     Ok(())
-}
-
-/// Whether an argument of this name may be of this kind.
-fn is_for(name: &str, kind: ObjectKind) -> bool {
-    match name {
-        "handle" => true,
-        "target" => matches!(kind, ObjectKind::Space | ObjectKind::Subtree),
-        "account" => kind == ObjectKind::Account,
-        "space" => kind == ObjectKind::Space,
-        "subtree" => kind == ObjectKind::Subtree,
-        "segment" => kind == ObjectKind::Segment,
-        "thread" => kind == ObjectKind::Thread,
-        "table" => kind == ObjectKind::CapTable,
-        "machine" => kind == ObjectKind::Machine,
-        _ => false,
-    }
 }
 
 /// Giving a capability up a second time is refused.

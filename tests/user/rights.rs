@@ -43,8 +43,8 @@ fn with_rights(fixture: &Fixture, need: &Need, rights: impl FnOnce(Rights) -> Ri
 /// Whether a call with the fixture's arguments returns to its caller and leaves the fixture usable.
 fn is_harmless(call: u64) -> bool {
     use number::{
-        machine_power_off, machine_provoke, object_set_name, space_jump, space_switch, subtree_detach, thread_join,
-        thread_set_fallback, thread_start, thread_stop,
+        machine_power_off, machine_provoke, object_set_name, space_jump, space_switch, subtree_detach,
+        subtree_detach_core, thread_join, thread_set_fallback, thread_start, thread_stop,
     };
     ![
         machine_power_off,
@@ -53,6 +53,7 @@ fn is_harmless(call: u64) -> bool {
         space_jump,
         space_switch,
         subtree_detach,
+        subtree_detach_core,
         thread_join,
         thread_set_fallback,
         thread_start,

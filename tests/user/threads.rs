@@ -5,7 +5,7 @@
 
 use conformance::{
     CLAIM_PRIORITY, Claim, KERNEL_ADDRESSES, SpareStack, UNMAPPED, Verdict, attempt, claim, ends_in_fault, ensure,
-    ensure_eq, peek, refused, run, start_at, the_kernel_passes_its_own_checks,
+    ensure_eq, peek, refused, run, start_at, the_kernel_passes_its_own_checks, wait_for_state, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -40,11 +40,6 @@ fn main() -> u8 {
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Lets the other threads run until they wait for something.
-fn let_others_run() {
-    thread::sleep(Duration::from_millis(1));
-}
-
 fn own_thread() -> Result<Cap<Thread>, Error> {
     let table = CapTable::new(program().account(), 1)?;
     Thread::new(program().account(), &table, program().space(), 1)
@@ -71,9 +66,9 @@ fn everybody_who_joins_is_told() -> Verdict {
     let mut waiting = [const { None }; 4];
     for waiter in &mut waiting {
         let target = thread.derive(Rights::WAIT, 0)?;
-        *waiter = Some(thread::spawn(move || target.join())?);
+        let waiter = waiter.insert(thread::spawn(move || target.join())?);
+        wait_for_state(waiter.thread(), ThreadState::Joining)?;
     }
-    let_others_run();
     start_at(&thread, exit_with, SpareStack::new(), 3)?;
     for waiter in waiting.into_iter().flatten() {
         ensure_eq!(waiter.join()?, Ok(3));
@@ -112,13 +107,13 @@ fn a_circle_of_waiting_threads_is_refused() -> Verdict {
             while LAST.load(Ordering::Acquire) == 0 {
                 thread::yield_now();
             }
-            let_others_run();
             attempt(number::thread_join, [LAST.load(Ordering::Acquire), 0, 0, 0, 0, 0])
         })?;
         let first = chain.thread().derive(Rights::WAIT | Rights::CONTROL, 0)?;
         for _ in 0..links {
             let before = chain;
             chain = thread::spawn(move || before.join()?)?;
+            wait_for_state(chain.thread(), ThreadState::Joining)?;
         }
         LAST.store(chain.thread().handle().bits(), Ordering::Release);
         refused(chain.join()?, Error::Deadlock)?;
@@ -127,41 +122,50 @@ fn a_circle_of_waiting_threads_is_refused() -> Verdict {
     Ok(())
 }
 
-/// Stops a thread that does this, and says what joining it gives.
-fn stopped(body: impl FnOnce() + Send + 'static) -> Result<Result<(), Error>, Error> {
+/// Stops a thread that does this as soon as it is in this state; joining it must give `Gone`.
+fn can_be_stopped(state: ThreadState, body: impl FnOnce() + Send + 'static) -> Verdict {
     let thread = thread::spawn(body)?;
-    let_others_run();
+    wait_for_state(thread.thread(), state)?;
     thread.thread().stop()?;
-    Ok(thread.join())
+    refused(thread.join(), Error::Gone)
 }
 
 /// A thread that waits for its turn never gets another.
 fn a_ready_thread_can_be_stopped() -> Verdict {
     static STEPS: AtomicU64 = AtomicU64::new(0);
-    let result = stopped(|| {
+    let thread = thread::spawn(|| {
         loop {
             STEPS.fetch_add(1, Ordering::Relaxed);
             thread::yield_now();
         }
     })?;
-    refused(result, Error::Gone)?;
+    wait_until(|| Ok(STEPS.load(Ordering::Relaxed) > 3))?;
+    thread.thread().stop()?;
     let steps = STEPS.load(Ordering::Relaxed);
-    let_others_run();
+    refused::<()>(thread.join(), Error::Gone)?;
+    thread::sleep(Duration::from_millis(5));
     ensure!(steps > 0 && STEPS.load(Ordering::Relaxed) == steps, "it went on after {steps} steps");
     Ok(())
 }
 
 /// A sleeping thread is stopped without waiting for its time.
 fn a_sleeping_thread_can_be_stopped() -> Verdict {
-    refused(stopped(|| thread::sleep(LONG))?, Error::Gone)
+    can_be_stopped(ThreadState::Sleeping, || thread::sleep(LONG))
 }
 
 /// A thread that waits for another can be stopped; the other ends as if nobody had waited.
 fn a_joining_thread_can_be_stopped() -> Verdict {
-    let target = thread::spawn(|| thread::sleep(Duration::from_millis(30)))?;
+    static GO: AtomicU64 = AtomicU64::new(0);
+    let target = thread::spawn(|| {
+        while GO.load(Ordering::Acquire) == 0 {
+            thread::sleep(Duration::from_micros(300));
+        }
+    })?;
     let (first, second) = (target.thread().derive(Rights::WAIT, 0)?, target.thread().derive(Rights::WAIT, 0)?);
     let other_waiter = thread::spawn(move || first.join())?;
-    refused(stopped(move || assert!(second.join().is_ok()))?, Error::Gone)?;
+    wait_for_state(other_waiter.thread(), ThreadState::Joining)?;
+    can_be_stopped(ThreadState::Joining, move || assert!(second.join().is_ok()))?;
+    GO.store(1, Ordering::Release);
     ensure_eq!(other_waiter.join()?, Ok(0));
     target.join()?;
     Ok(())
@@ -242,10 +246,10 @@ fn giving_up_the_last_capability_stops_the_thread() -> Verdict {
     let table = CapTable::new(program().account(), 1)?;
     let thread = Thread::new(program().account(), &table, program().space(), CLAIM_PRIORITY)?;
     start_at(&thread, count, SpareStack::new(), 0)?;
-    let_others_run();
+    wait_until(|| Ok(STEPS.load(Ordering::Relaxed) > 3))?;
     drop(thread);
     let steps = STEPS.load(Ordering::Relaxed);
-    let_others_run();
+    thread::sleep(Duration::from_millis(5));
     ensure!(steps > 0 && STEPS.load(Ordering::Relaxed) == steps, "it went on after {steps} steps");
     Ok(())
 }
@@ -256,13 +260,13 @@ fn info_tells_the_state_of_a_thread() -> Verdict {
     ensure_eq!(thread.info()?.state, ThreadState::Created as u64);
     ensure_eq!(thread.info()?.priority, 1);
     ensure_eq!(thread.info()?.space, program().space().capability_info()?.object);
-    let sleeper = thread::spawn(|| thread::sleep(LONG))?;
+    // Of lower priority, it stays ready until this thread sleeps.
+    let sleeper = thread::Builder::new().priority(CLAIM_PRIORITY - 1).spawn(|| thread::sleep(LONG))?;
     let target = sleeper.thread().derive(Rights::WAIT, 0)?;
     let waiter = thread::spawn(move || target.join())?;
     ensure_eq!(sleeper.thread().info()?.state, ThreadState::Ready as u64);
-    let_others_run();
-    ensure_eq!(sleeper.thread().info()?.state, ThreadState::Sleeping as u64);
-    ensure_eq!(waiter.thread().info()?.state, ThreadState::Joining as u64);
+    wait_for_state(sleeper.thread(), ThreadState::Sleeping)?;
+    wait_for_state(waiter.thread(), ThreadState::Joining)?;
     sleeper.thread().stop()?;
     ensure_eq!(sleeper.thread().info()?.state, ThreadState::Stopped as u64);
     refused(waiter.join()?, Error::Gone)?;

@@ -14,7 +14,7 @@ const TABLE_SLOTS: u64 = 4096;
 /// A program gets this part of what is left of the budget: all but an eighth, which pays for what `init` does.
 const SHARE: (u64, u64) = (7, 8);
 
-/// A program that can be started. Dropping it takes it down: its thread is stopped, then the objects are given up in
+/// A program that can be started. Dropping it takes it down: its threads are stopped, then the objects are given up in
 /// the order of the fields.
 pub(crate) struct Loaded {
     thread: Cap<Thread>,
@@ -121,8 +121,9 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // A table is emptied when its last thread has ended, and this one may never have been started. Stopping a
-        // thread that has ended is no error.
-        let _ = self.thread.stop();
+        // The first thread may have left others behind, or may never have been started. When the last thread that
+        // uses a table has ended, the kernel empties the table, so that capabilities to itself do not keep it. This
+        // program holds all rights to the table, so nothing is refused.
+        let _ = self.table.stop_threads();
     }
 }

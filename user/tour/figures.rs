@@ -36,7 +36,6 @@ fn each_cpu() -> Result<(), Failure> {
         ] {
             println!("   {what:<34} {count:>8}");
         }
-        check(cpu > 0 || counted.faults >= 1, "the stopped write was counted as a fault")?;
     }
-    Ok(())
+    check(counters::total()?.faults >= 1, "the stopped write was counted as a fault")
 }

@@ -98,7 +98,7 @@ fn window_space() -> Result<Cap<Space>, Error> {
 /// Does the updates through the windows, switching where the window changes; returns how often that was.
 fn update_windows(task: Task, spaces: &[Cap<Space>]) -> Result<u64, Error> {
     let table = Place::<u64>::new(WINDOW)?;
-    let (start, before) = (clock::now(), counters::of_cpu(0)?);
+    let (start, before) = (clock::now(), counters::total()?);
     let mut current = None;
     for update in task.updates() {
         if current != Some(update.window) {
@@ -109,7 +109,7 @@ fn update_windows(task: Task, spaces: &[Cap<Space>]) -> Result<u64, Error> {
         place.set(place.get() ^ update.value);
     }
     program().space().switch()?;
-    let (after, time) = (counters::of_cpu(0)?, clock::now() - start);
+    let (after, time) = (counters::total()?, clock::now() - start);
     println!(
         "windows: {} us; {} switches kept the TLB's entries, {} flushed",
         time.as_micros(),

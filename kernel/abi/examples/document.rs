@@ -23,10 +23,10 @@ A `Handle` holds a slot index in its low half and the slot's generation in its h
 that is called `buffer` or `text` is an address in the space the caller is in. The structures that calls fill in, and
 the page that a program finds at its start, are in `kernel/abi/layout.rs`: 64-bit words in the order written there.
 
-A refused call has changed no object (pages that get their memory on first touch may have got it, and
-`mappings_list` may have filled in a part of its buffer). Besides the errors listed with a call, a word that its type
-does not allow (unknown bits in `Rights`) is `BadArgument`, and a call that makes an object is `LimitReached` when
-65,536 of its kind exist.
+A refused call has changed no object and written to no buffer (pages that get their memory on first touch may have got
+it). Besides the errors listed with a call, a word that its type does not allow (unknown bits in `Rights`) is
+`BadArgument`, and a call that makes an object is `LimitReached` when 65,536 of its kind exist. The first page of a
+space and of a subtree is never mapped, so that null pointers fault.
 ";
 
 fn main() {

@@ -1,7 +1,7 @@
 //! Any system call, by number and words, whether it makes sense or not.
 
 use libvas::layout::program::SCRATCH;
-use libvas::{Error, PAGE_BYTES, raw};
+use libvas::{Error, ObjectKind, PAGE_BYTES, raw};
 use tessera_abi::syscall::{DESCRIPTIONS, number};
 
 /// Calls that move a thread to an address.
@@ -32,6 +32,22 @@ pub fn attempt(number: u64, words: [u64; 6]) -> Result<u64, Error> {
 pub fn argument_named(number: u64, name: &str) -> Option<usize> {
     let description = DESCRIPTIONS.get(usize::try_from(number).ok()?)?;
     description.arguments.iter().position(|(argument, _)| *argument == name)
+}
+
+/// Whether the argument of this name takes capabilities to objects of this kind, in whatever call.
+pub fn takes(name: &str, kind: ObjectKind) -> bool {
+    match name {
+        "handle" => true,
+        "target" => matches!(kind, ObjectKind::Space | ObjectKind::Subtree),
+        "account" => kind == ObjectKind::Account,
+        "space" => kind == ObjectKind::Space,
+        "subtree" => kind == ObjectKind::Subtree,
+        "segment" => kind == ObjectKind::Segment,
+        "thread" => kind == ObjectKind::Thread,
+        "table" => kind == ObjectKind::CapTable,
+        "machine" => kind == ObjectKind::Machine,
+        _ => false,
+    }
 }
 
 /// Whether nothing of the program lies at an address, or behind it as far as a call may write.

@@ -12,6 +12,7 @@
 //! | `room` | [`Room`]: memory to play with, outside of what Rust knows of |
 //! | `touch` | [`peek`], [`poke`], [`run_at`], [`ends_in_fault`]: accesses that may be refused |
 //! | `landing` | [`SpareStack`] and what sends threads to bare functions |
+//! | `wait` | [`wait_until`], [`wait_for_state`] |
 //! | `census` | [`Census`]: what exists, to be compared before and after |
 
 #![no_std]
@@ -27,8 +28,9 @@ mod random;
 mod room;
 mod suite;
 mod touch;
+mod wait;
 
-pub use attempt::{argument_named, attempt};
+pub use attempt::{argument_named, attempt, takes};
 pub use census::{Census, Snapshot};
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
@@ -37,6 +39,7 @@ pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
 pub use suite::{CLAIM_PRIORITY, Claim, run, the_kernel_passes_its_own_checks};
 pub use touch::{Code, ends_in_fault, peek, poke, run_at};
+pub use wait::{wait_for_state, wait_until};
 
 /// The pieces that `ensure!` needs wherever it is used.
 #[doc(hidden)]
