@@ -56,7 +56,7 @@ pub use trap::{Access, Fault, FaultKind, Interrupt, SwitchResult, Trap};
 pub use backend::format::Format;
 
 /// Direct access to physical memory.
-pub use backend::memory::{clear_frames, direct_map, read_physical, table, write_physical};
+pub use backend::memory::{clear_frames, direct_map, publish_code, read_physical, table, write_physical};
 
 /// Root tables, tags and invalidation. The plain forms reach as far as the hardware lets them: every CPU if
 /// [`BROADCASTS_INVALIDATION`], else the calling one; the local forms reach the calling CPU alone.

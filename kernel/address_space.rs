@@ -7,10 +7,10 @@ use crate::account::{Account, frame_bytes};
 use crate::address_map::{AddressMap, Cost, Mapping, PageRange};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
-use crate::segment::Segment;
-use crate::space::{SLOT_PAGES, Space};
 use crate::mem::{FrameAllocator, FrameList};
 use crate::page_table::Tree;
+use crate::segment::Segment;
+use crate::space::{SLOT_PAGES, Space};
 use crate::store::{Id, Store};
 use crate::subtree::Subtree;
 
@@ -94,7 +94,9 @@ impl Kernel {
     /// Unmaps a planned range.
     pub fn unmap(&mut self, owner: MapOwner, range: PageRange) {
         self.split_ends(owner, range);
-        self.change_translations(owner, range, |map, frames, segments, freed| map.unmap(frames, segments, range, freed));
+        self.change_translations(owner, range, |map, frames, segments, freed| {
+            map.unmap(frames, segments, range, freed)
+        });
     }
 
     /// Gives a planned range new rights.

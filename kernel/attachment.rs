@@ -100,7 +100,7 @@ impl Kernel {
             let root: Frame = new_table(&mut self.frames);
             tessera_arch::prepare_root(root);
             let cpu = self.spaces[space].add_root(root);
-            self.shared.space_words(space.index()).pass(cpu).reset(root.to_word());
+            self.shared.space_words(space.index()).pass(cpu).redirect(root.to_word());
             let line = &self.shared.cpus[cpu];
             if line.presence.space() != space.index() {
                 continue;

@@ -2,6 +2,7 @@
 
 use crate::account::object_bytes;
 use crate::address_space::MapOwner;
+use crate::attachment::Place;
 use crate::cap_table::{CapId, CapTable};
 use crate::derivation;
 use crate::kernel::Kernel;
@@ -9,7 +10,6 @@ use crate::object::ObjectRef;
 use crate::segment::Segment;
 use crate::space::Space;
 use crate::store::Id;
-use crate::attachment::Place;
 use crate::subtree::{Sharer, Subtree};
 
 impl Kernel {
@@ -60,7 +60,8 @@ impl Kernel {
             assert_eq!(child.previous_sibling, None, "the first child has no elder sibling");
         }
         if let Some(parent) = record.parent {
-            let (theirs, ours) = (self.tables[parent.table].rights(parent.slot), self.tables[cap.table].rights(cap.slot));
+            let (theirs, ours) =
+                (self.tables[parent.table].rights(parent.slot), self.tables[cap.table].rights(cap.slot));
             assert!(theirs.contains(ours), "rights only shrink");
             assert_eq!(derivation::record(&self.tables, parent).object, record.object, "a child names the same object");
         }
@@ -71,7 +72,9 @@ impl Kernel {
         let mut facts = 0;
         for id in self.spaces.ids() {
             let space = &self.spaces[id];
-            facts += space.map.tree.check(&self.frames, &|index| space.attachments_from(index).next().is_some_and(|(place, _)| place.slot == index));
+            facts += space.map.tree.check(&self.frames, &|index| {
+                space.attachments_from(index).next().is_some_and(|(place, _)| place.slot == index)
+            });
             facts += self.check_map(MapOwner::Space(id));
             for (place, attachment) in space.attachments() {
                 let sharers = &self.subtrees[attachment.subtree].sharers;
@@ -125,7 +128,11 @@ impl Kernel {
             let mapped = maps().flat_map(|map| map.from(0)).filter(|(_, mapping)| mapping.segment == id).count() as u64;
             assert_eq!(mapped, self.segments[id].mappings, "a segment counts its mappings");
             let references = mapped as u32 + self.capabilities_to(ObjectRef::Segment(id));
-            assert_eq!(self.segments.references(id), references, "a segment's references are mappings and capabilities");
+            assert_eq!(
+                self.segments.references(id),
+                references,
+                "a segment's references are mappings and capabilities"
+            );
             facts += 2;
         }
         facts
@@ -152,7 +159,9 @@ impl Kernel {
         let children = children.filter(|child| child.parent == Some(account));
         threads * Kernel::THREAD_BYTES
             + tables.map(|t| object_bytes::<CapTable>() + CapTable::slot_bytes(u64::from(t.slots()))).sum::<u64>()
-            + segments.map(|s| with_object::<Segment>(Segment::region_bytes(s.pages()) + s.charged_frame_bytes())).sum::<u64>()
+            + segments
+                .map(|s| with_object::<Segment>(Segment::region_bytes(s.pages()) + s.charged_frame_bytes()))
+                .sum::<u64>()
             + spaces.map(|s| with_object::<Space>(s.charged_bytes())).sum::<u64>()
             + subtrees.map(|s| with_object::<Subtree>(s.map.charged_bytes())).sum::<u64>()
             + children.map(|c| with_object::<crate::account::Account>(c.limit_bytes())).sum::<u64>()

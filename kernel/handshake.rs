@@ -89,6 +89,13 @@ impl Pass {
         self.0.store(root, Ordering::Relaxed);
     }
 
+    /// Under the lock: the way in leads to another root. What the CPU holds, it holds from the old one.
+    pub fn redirect(&self, root: u64) {
+        let pass = self.read();
+        let held = if pass.is_good() || pass.is_stale() { STALE } else { 0 };
+        self.0.store(root | held, Ordering::Relaxed);
+    }
+
     /// Under the lock: the CPU, which is in no space now, has flushed everything.
     pub fn forget(&self) {
         self.0.store(self.read().root(), Ordering::Relaxed);
@@ -171,7 +178,9 @@ impl Presence {
     pub fn post(&self, request: Request) {
         let (kind, first, count) = match request {
             Request::Park => (0, 0, 0),
-            Request::Pages { space, tag, first, count } => (1 | u64::from(tag) << 16 | u64::from(space) << 32, first, count),
+            Request::Pages { space, tag, first, count } => {
+                (1 | u64::from(tag) << 16 | u64::from(space) << 32, first, count)
+            }
         };
         self.kind.store(kind, Ordering::Relaxed);
         self.first.store(first, Ordering::Relaxed);

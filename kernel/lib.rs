@@ -15,12 +15,14 @@
 //! | [`fast`], [`shared`] | the switch path without a lock, and what it reads |
 //! | [`running`], [`scheduler`] | who runs |
 //! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
-//! | [`mem`], [`options`], [`program`], [`boot`], [`upcalls`], [`check`], [`counters`], [`log`] | frames and heap; boot options; the first program; the boot list's steps; what the architecture calls; self-checks; figures; messages |
+//! | [`boot`], [`options`], [`program`] | the steps of the boot list; boot options; the first program |
+//! | [`upcalls`], [`mem`] | what the architecture calls; frames and heap |
+//! | [`check`], [`counters`], [`log`] | self-checks; figures; messages |
 //!
 //! Five rules:
 //! 1. A call is decoded and checked in full before it changes anything; what is performed cannot be refused.
 //! 2. All state is behind one lock, but for what `shared` holds.
-//! 3. Changing a live translation gives a `Flush`; frames are free only after it was committed.
+//! 3. Changing a live translation gives a `Flush`; frames are free only after it was discharged.
 //! 4. Everything that a program can make grow is charged to an account before it grows.
 //! 5. No architecture's name or register appears here.
 

@@ -32,7 +32,9 @@ impl Options {
         for value in words.filter_map(|word| word.strip_prefix("tags=")) {
             options.tag_bits = match value {
                 "off" => 0,
-                number => number.parse().ok().filter(|bits| (2..=16).contains(bits)).ok_or("`tags=` takes off or 2 to 16")?,
+                number => {
+                    number.parse().ok().filter(|bits| (2..=16).contains(bits)).ok_or("`tags=` takes off or 2 to 16")?
+                }
             };
         }
         Ok(options)

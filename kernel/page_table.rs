@@ -97,6 +97,9 @@ impl Tree {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
             let frame = first.offset(done);
             let piece = piece(address, frame, pages - done);
+            if leaf.rights.contains(Rights::EXECUTE) {
+                tessera_arch::publish_code(frame, piece.entries * entry_pages(piece.level));
+            }
             let holder = self.ensure_table(frames, address, piece.level);
             let start = address.table_index(piece.level);
             // Entries for consecutive frames differ by the page size, in both formats.
@@ -180,6 +183,9 @@ impl Tree {
             for slot in &table(holder)[start..start + entries] {
                 let entry = slot.load(Relaxed);
                 if Format::is_present(entry) {
+                    if leaf.rights.contains(Rights::EXECUTE) {
+                        tessera_arch::publish_code(Frame::containing(Format::address(entry)), entry_pages(level));
+                    }
                     slot.store(Format::leaf_entry(Format::address(entry), level, leaf), Relaxed);
                 }
             }

@@ -45,7 +45,8 @@ struct First {
 /// # Errors
 /// What is wrong with the archive or the program in it.
 pub fn start_first(kernel: &mut Kernel) -> Result<(), Reason> {
-    let entry = options::archive(kernel.boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok(FIRST_PROGRAM));
+    let entry =
+        options::archive(kernel.boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok(FIRST_PROGRAM));
     let image = entry.ok_or("the boot archive has no `init`")?;
     let elf = ElfBytes::<LittleEndian>::minimal_parse(image.data()).map_err(|_| "`init` is no ELF file")?;
     if elf.ehdr.e_type != ET_EXEC || !matches!(elf.ehdr.e_machine, EM_X86_64 | EM_AARCH64) {

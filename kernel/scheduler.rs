@@ -2,8 +2,8 @@
 //!
 //! Each CPU has its own run queue, linked through the threads themselves, so making a thread ready allocates
 //! nothing. A thread that becomes ready goes to the CPU it ran on last if that is idle or runs something less
-//! urgent, else to the CPU whose thread is least urgent (an idle one, if there is any) and whose queue is shortest: caches
-//! and tags stay warm, and no CPU idles while a thread waits elsewhere. A CPU that runs out of threads takes
+//! urgent, else to the CPU whose thread is least urgent (an idle one, if there is any) and whose queue is shortest:
+//! caches and tags stay warm, and no CPU idles while a thread waits elsewhere. A CPU that runs out of threads takes
 //! the most urgent one it may run from the other queues. Both are cheap at the eight CPUs the kernel supports.
 
 use alloc::collections::BTreeSet;

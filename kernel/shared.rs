@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use tessera_abi::Handle;
 use tessera_arch::{CPUS_MAX, Frame};
 
-use crate::counters::CounterBlock;
 use crate::cap_table::HotSlot;
+use crate::counters::CounterBlock;
 use crate::fast::SlicePointer;
 use crate::handshake::{NO_SPACE, Pass, Presence};
 use crate::tags::TagWord;
@@ -151,11 +151,7 @@ impl Shared {
             cpus[index].index = index;
             index += 1;
         }
-        Shared {
-            cpus,
-            empty_root: AtomicU64::new(0),
-            spaces: SlicePointer::none(),
-        }
+        Shared { cpus, empty_root: AtomicU64::new(0), spaces: SlicePointer::none() }
     }
 
     /// Makes the words of so many spaces, once, at boot.

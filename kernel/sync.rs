@@ -54,55 +54,51 @@ pub const RANK_HEAP: u32 = 2;
 /// Rank of the console's lock.
 pub const RANK_CONSOLE: u32 = 3;
 
-/// The lock around all kernel state: first come, first served, and whoever waits keeps serving others.
+/// The lock around all kernel state. Whoever waits for it keeps serving others.
+///
+/// It is not fair: the first CPU to see it free takes it. In an emulator, or under a hypervisor, a CPU whose turn
+/// it would be may not be running at all, and every other one would wait for it; calls are short enough that a
+/// running CPU gets its chance.
 pub struct BigLock<T> {
-    next_ticket: AtomicU32,
-    now_serving: AtomicU32,
     value: Mutex<T>,
 }
 
 /// Access to what the big lock protects.
 pub struct BigGuard<'a, T> {
-    value: Option<MutexGuard<'a, T>>,
-    now_serving: &'a AtomicU32,
+    value: MutexGuard<'a, T>,
     _rank: Rank,
 }
 
 impl<T> BigLock<T> {
     /// A free lock.
     pub const fn new(value: T) -> BigLock<T> {
-        BigLock { next_ticket: AtomicU32::new(0), now_serving: AtomicU32::new(0), value: Mutex::new(value) }
+        BigLock { value: Mutex::new(value) }
     }
 
-    /// Waits for its turn, calling `meanwhile` again and again, then takes the lock.
+    /// Takes the lock, calling `meanwhile` again and again while it waits.
     pub fn lock(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
-        let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
-        while self.now_serving.load(Ordering::Acquire) != ticket {
+        loop {
+            // Looking before trying leaves the line in peace while another CPU holds the lock.
+            if !self.value.is_locked() {
+                if let Some(value) = self.value.try_lock() {
+                    return BigGuard { value, _rank: Rank::take(RANK_KERNEL) };
+                }
+            }
             meanwhile();
             core::hint::spin_loop();
         }
-        let rank = Rank::take(RANK_KERNEL);
-        // Nobody else's turn it is, so this does not wait.
-        BigGuard { value: Some(self.value.lock()), now_serving: &self.now_serving, _rank: rank }
-    }
-}
-
-impl<T> Drop for BigGuard<'_, T> {
-    fn drop(&mut self) {
-        self.value = None;
-        self.now_serving.store(self.now_serving.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 }
 
 impl<T> core::ops::Deref for BigGuard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.value.as_ref().expect("a guard holds the lock until it is dropped")
+        &self.value
     }
 }
 
 impl<T> core::ops::DerefMut for BigGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("a guard holds the lock until it is dropped")
+        &mut self.value
     }
 }

@@ -133,4 +133,3 @@ fn describe_kind(kind: FaultKind) -> &'static str {
         FaultKind::Other(_) => "an exception that means nothing to the kernel",
     }
 }
-

@@ -104,12 +104,7 @@ impl UserSlice {
 ///
 /// # Errors
 /// `BadPointer`, with nothing written.
-pub fn write_structure(
-    kernel: &mut Kernel,
-    space: Id<Space>,
-    address: u64,
-    value: &impl Words,
-) -> Result<(), Error> {
+pub fn write_structure(kernel: &mut Kernel, space: Id<Space>, address: u64, value: &impl Words) -> Result<(), Error> {
     let mut words = [0; 32];
     value.write(&mut words);
     let count = bytes_of(value);

@@ -128,7 +128,7 @@ class _Session:
             finally:
                 base.end(process)
             self._judge(status)
-            self.log_file.write(f"# {self.outcome.kind} {self.outcome.code}, QEMU's status {status}, "
+            self.log_file.write(f"# {self.outcome.kind} {self.outcome.code}, the emulator's status {status}, "
                                 f"{self.outcome.seconds:.2f} s\n")
         return self.outcome
 
@@ -194,7 +194,7 @@ class _Session:
         elif self.ended_by is None:
             complaint = next((line for line in outcome.lines if line.startswith("qemu-system-")), "")
             outcome.kind = "broken" if complaint else "reset"
-            outcome.reason = complaint or f"before any exit code, with QEMU's status {status}"
+            outcome.reason = complaint or f"before any exit code, with the emulator's status {status}"
         elif self.job.machine.emulator != "bochs" and (outcome.code == 0) != (status in (0, 33)):
             outcome.kind = "broken"
             outcome.reason = f"the kernel said exit code {outcome.code} but QEMU ended with {status}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from . import base, build, setup, style, toolchain
@@ -39,6 +40,7 @@ def _checks():
 
 def _commands():
     cargo, host = toolchain.cargo(), toolchain.host_env()
+    yield "tests of x.py itself", [sys.executable, "-B", "-m", "unittest", "-q", "qemu.selftest"], None
     yield "formatting", [cargo, "fmt", "--all", "--check"], host
     yield "formatting of the image tool", [cargo, "fmt", "--manifest-path", IMAGE_MANIFEST, "--check"], host
     yield "lints on the host", [cargo, "clippy", "--all-targets", *DENY], host

@@ -59,6 +59,11 @@ def _add_machine(parser: _Parser) -> None:
         f"{name} has {what}" for name, what in bochs.MODELS.items()))
 
 
+def _add_profile(parser: _Parser) -> None:
+    parser.add_argument("--profile", choices=("release", "checked"), default="release",
+                        help="checked: debug assertions on (default release)")
+
+
 def _run_parser() -> _Parser:
     parser = _parser("run", "Boots Tessera and runs PROGRAM. Ends with its exit code; 101 is a kernel panic, 102 a "
                      "machine that stopped by itself, 124 a timeout.")
@@ -69,15 +74,15 @@ def _run_parser() -> _Parser:
     parser.add_argument("--memory", type=_count, default=512, metavar="MIB", help="MiB of memory (default 512)")
     _add_machine(parser)
     parser.add_argument("--boot", choices=("bios", "uefi", "limine", "stub"),
-                        help="how to boot: x86_64 has bios (default), uefi, limine, stub; aarch64 has stub (default), limine")
+                        help="how to boot: x86_64 has bios (default), uefi, limine, stub; "
+                        "aarch64 has stub (default), limine")
     parser.add_argument("--limine-dir", metavar="DIR", help="the folder with Limine's BOOTX64.EFI and BOOTAA64.EFI")
     parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg", help="emulate (default), or use the host CPU")
     parser.add_argument("--icount", action="store_true", help="one instruction is one nanosecond; repeatable")
     parser.add_argument("--gdb", action="store_true", help="wait for ./x.py gdb before the first instruction")
     parser.add_argument("--timeout", type=_count, default=120, metavar="S",
                         help="seconds until it is ended (default 120)")
-    parser.add_argument("--profile", choices=("release", "checked"), default="release",
-                        help="checked: debug assertions on (default release)")
+    _add_profile(parser)
     parser.add_argument("--options", default="", metavar="WORDS", help="kernel options, such as tags=off")
     return parser
 
@@ -106,7 +111,7 @@ def _bench_parser() -> _Parser:
 def _build_parser() -> _Parser:
     parser = _parser("build", "Compiles the kernel and every user program.")
     _add_arch(parser, None)
-    parser.add_argument("--profile", choices=("release", "checked"), default="release", help="default release")
+    _add_profile(parser)
     return parser
 
 
@@ -114,6 +119,7 @@ def _gdb_parser() -> _Parser:
     parser = _parser("gdb", "Attaches gdb, with symbols, to a machine started by ./x.py run --gdb in another terminal.")
     parser.add_argument("program", nargs="?", help="also load this user program's symbols")
     _add_arch(parser, "x86_64")
+    _add_profile(parser)
     return parser
 
 
@@ -137,7 +143,8 @@ VERBS = {
 }
 
 
-def _parse(verb: str, words: list) -> argparse.Namespace:
+def parse(verb: str, words: list) -> argparse.Namespace:
+    """Reads the words after a verb."""
     parser = VERBS[verb][0]()
     after = []
     if "--" in words:
@@ -159,7 +166,7 @@ def main(words: list) -> int:
     try:
         if words[0] not in VERBS:
             raise Failure(f"there is no verb {words[0]!r} (see ./x.py --help)", EXIT_USAGE)
-        options = _parse(words[0], words[1:])
+        options = parse(words[0], words[1:])
         base.verbose = options.verbose
         return VERBS[words[0]][1](options)
     except Failure as failure:

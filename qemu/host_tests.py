@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
 from typing import Callable
 
 from . import base, toolchain
 from .base import LOGS, Failure
 
+# For compiling and running all of them.
+TIMEOUT_S = 20 * 60.0
 RUNNING = re.compile(r"^\s*Running .*[/\\]([A-Za-z0-9_]+)-[0-9a-f]+\)")
 DOC_TESTS = re.compile(r"^\s*Doc-tests (\S+)")
 VERDICT = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)\b")
@@ -44,9 +47,13 @@ def run(only: list | None, report: Callable[[str, str, str], None]) -> None:
         words += ["--", "--exact", *dict.fromkeys(name.split("::", 1)[1] for name in only)]
     log = LOGS / "host.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = base.start(words, toolchain.host_env(), cwd=base.ROOT, stdin=subprocess.DEVNULL,
+    process = base.start(words, toolchain.host_env(), group=True, cwd=base.ROOT, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     reader = _Reader(only, report)
+    # A test that hangs must not hang us: ending the group closes the pipe that is read below.
+    limit = threading.Timer(TIMEOUT_S, base.end, [process])
+    limit.daemon = True
+    limit.start()
     try:
         with open(log, "w", encoding="utf-8") as log_file:
             for line in process.stdout:
@@ -54,6 +61,7 @@ def run(only: list | None, report: Callable[[str, str, str], None]) -> None:
                 reader.line(line.rstrip("\n"))
         code = process.wait()
     finally:
+        limit.cancel()
         base.end(process)
     reader.finish(code, log)
 

@@ -70,13 +70,13 @@ def gdb_verb(options) -> int:
     if debugger != "gdb-multiarch" and (debugger is None or options.arch != "x86_64"):
         setup.need(("gdb",))
         debugger = "gdb-multiarch"
-    kernel = build.output(options.arch, "release", build.KERNEL)
+    kernel = build.output(options.arch, options.profile, build.KERNEL)
     if not kernel.exists():
         raise Failure(f"no kernel for {options.arch} yet; start ./x.py run --gdb --arch {options.arch} first")
     words = [debugger, "-q", kernel, "-ex", f"target remote 127.0.0.1:{GDB_PORT}"]
     if options.program:
         known(options.program)
-        words += ["-ex", f"add-symbol-file {build.output(options.arch, 'release', options.program)}"]
+        words += ["-ex", f"add-symbol-file {build.output(options.arch, options.profile, options.program)}"]
     # The debugger has the terminal: Ctrl-C is for it and must not end us before it.
     base.show_command(words)
     os.execvp(debugger, [str(word) for word in words])

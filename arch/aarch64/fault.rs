@@ -100,7 +100,8 @@ fn is_canonical(address: u64) -> bool {
     matches!(address >> 48, 0 | 0xffff)
 }
 
-/// What a synchronous exception from user mode other than a system call means. The registers are saved in the current context.
+/// What a synchronous exception from user mode other than a system call means. The registers are saved in the current
+/// context.
 pub(super) fn trap_of(syndrome: Syndrome) -> Trap {
     let context = percpu::current().context.load(core::sync::atomic::Ordering::Relaxed);
     // SAFETY: the exception came from user mode, so there is a current context, which nobody else refers to now.

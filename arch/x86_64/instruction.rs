@@ -30,7 +30,8 @@ fn is_privileged(bytes: &[u8]) -> bool {
     match &bytes[start..] {
         // HLT, CLI, STI; INS and OUTS; IN and OUT.
         [0xf4 | 0xfa | 0xfb | 0x6c..=0x6f | 0xe4..=0xe7 | 0xec..=0xef, ..] => true,
-        // CLTS, SYSRET, INVD, WBINVD; moves from and to control and debug registers; WRMSR, RDMSR, RDPMC; SYSENTER, SYSEXIT.
+        // CLTS, SYSRET, INVD, WBINVD; moves from and to control and debug registers; WRMSR, RDMSR, RDPMC; SYSENTER,
+        // SYSEXIT.
         [0x0f, 0x06..=0x09 | 0x20..=0x23 | 0x30 | 0x32..=0x35, ..] => true,
         // SLDT, STR, LLDT, LTR; SGDT, SIDT, LGDT, LIDT, SMSW, LMSW, INVLPG and their neighbours, SWAPGS, but not
         // XGETBV and the like, which share the opcode.

@@ -5,9 +5,9 @@
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
 //! | `ranges`, `paging`, `acpi` | free memory while booting; the kernel's own tables; which CPUs there are |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
-//! | `entry`, `trap`, `instruction` | from a trap to the kernel and back in assembly, its Rust side, what a fault means |
+//! | `entry`, `trap`, `instruction` | a trap's way in and out in assembly; its Rust side; what a fault means |
 //! | `trampoline` | the first instructions of every CPU but the boot CPU |
-//! | `context`, `floating`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract of `arch/lib.rs` |
+//! | `context`, `floating`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
 //! | `apic` | interrupt controllers |
 //! | `format` | page-table entries; compiled on every host |
 //!

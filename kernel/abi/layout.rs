@@ -352,7 +352,14 @@ impl Provocation {
             WriteReadOnlyData,
         };
         let all = [
-            Panic, WriteCode, ExecuteData, OverflowStack, ReadUser, ExecuteUser, ReadNull, WriteReadOnlyData,
+            Panic,
+            WriteCode,
+            ExecuteData,
+            OverflowStack,
+            ReadUser,
+            ExecuteUser,
+            ReadNull,
+            WriteReadOnlyData,
             ExecuteDirectMap,
         ];
         all.into_iter().find(|what| *what as u64 == number)
@@ -382,9 +389,7 @@ impl Name {
 
     /// The name as four words, for [`CapabilityInfo`].
     pub fn words(&self) -> [u64; 4] {
-        core::array::from_fn(|index| {
-            u64::from_le_bytes(core::array::from_fn(|byte| self.0[index * 8 + byte]))
-        })
+        core::array::from_fn(|index| u64::from_le_bytes(core::array::from_fn(|byte| self.0[index * 8 + byte])))
     }
 
     /// The name from its four words.

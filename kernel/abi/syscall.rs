@@ -414,11 +414,16 @@ system_calls! {
     /// slot is empty or shows what is attached there for them. A subtree in a core window can be attached
     /// nowhere else, so its changes concern that CPU alone.
     ///
-    /// Rights and errors as for `subtree_attach`; also `BadArgument` for a CPU that is not running, `BadState`
-    /// if the subtree is attached anywhere already, and the account is charged a root table for each CPU.
+    /// Needs the rights of `subtree_attach`. The first core window of a space charges its account with a root
+    /// table for each CPU.
+    ///
+    /// Returns 0. Errors: as `subtree_attach`, and `BadArgument` for a CPU that is not running, `BadState` if the
+    /// subtree is attached anywhere already.
     45 subtree_attach_core SubtreeAttachCore(space: Handle, subtree: Handle, address: u64, bounds: Rights, cpu: u64);
 
-    /// Takes a core window out. Rights and errors as for `subtree_detach`.
+    /// Takes a core window out. Needs `MAP` on the space.
+    ///
+    /// Returns 0. Errors: as `subtree_detach`, and `BadArgument` for a CPU that is not running.
     46 subtree_detach_core SubtreeDetachCore(space: Handle, address: u64, cpu: u64);
 
     /// Ends every thread that uses a capability table, which is what makes up a program, but for the caller

@@ -13,13 +13,7 @@ impl Caller<'_> {
         self.derive_into(parent, self.table, rights, badge)
     }
 
-    pub(super) fn capability_copy(
-        &mut self,
-        handle: Handle,
-        table: Handle,
-        rights: Rights,
-        badge: u64,
-    ) -> Result<u64> {
+    pub(super) fn capability_copy(&mut self, handle: Handle, table: Handle, rights: Rights, badge: u64) -> Result<u64> {
         let parent = self.capability(handle)?;
         let table = self.cap_table(table, Rights::INSERT)?;
         if !parent.2.contains(Rights::GRANT) {

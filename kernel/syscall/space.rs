@@ -102,7 +102,13 @@ impl Caller<'_> {
         user_memory::copy(self.kernel, ours, theirs).map(|()| length_bytes)
     }
 
-    fn both_sides(&self, space: Id<Space>, address: u64, buffer: u64, length_bytes: u64) -> Result<(UserSlice, UserSlice)> {
+    fn both_sides(
+        &self,
+        space: Id<Space>,
+        address: u64,
+        buffer: u64,
+        length_bytes: u64,
+    ) -> Result<(UserSlice, UserSlice)> {
         if length_bytes > COPY_MAX_BYTES {
             return Err(Error::BadArgument);
         }

@@ -109,7 +109,8 @@ impl Caller<'_> {
         let id = self.thread(thread, Rights::CONTROL)?;
         let priority = self.allowed_priority(priority)?;
         let kernel = &mut *self.kernel;
-        let queued = kernel.threads[id].state == ThreadState::Ready && kernel.current(kernel.threads[id].cpu) != Some(id);
+        let queued =
+            kernel.threads[id].state == ThreadState::Ready && kernel.current(kernel.threads[id].cpu) != Some(id);
         if queued {
             kernel.scheduler.remove(&mut kernel.threads, id);
         }

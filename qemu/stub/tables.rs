@@ -39,11 +39,7 @@ pub struct Tables {
 impl Tables {
     /// Tables that map nothing.
     pub const fn empty() -> Tables {
-        Tables {
-            gigabytes: Table::empty(),
-            megabytes: Table::empty(),
-            pages: [const { Table::empty() }; PAGE_TABLES],
-        }
+        Tables { gigabytes: Table::empty(), megabytes: Table::empty(), pages: [const { Table::empty() }; PAGE_TABLES] }
     }
 
     /// Sets the entry for a page of the kernel's image.

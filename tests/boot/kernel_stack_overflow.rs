@@ -1,6 +1,6 @@
 //! A kernel stack that overflows meets its guard page and is reported as what it is.
 //! boot: options=machine=control expect-panic=true expect-output="PANIC: kernel stack overflow"
-//! boot: expect-output="provoke" expect-output="  at 0x"
+//! boot: expect-output="recurse" expect-output="  at 0x"
 
 #![no_std]
 #![no_main]

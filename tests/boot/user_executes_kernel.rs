@@ -9,5 +9,5 @@
 rt::main!(main);
 
 fn main() -> Result<(), libvas::Error> {
-    boot_tests::every_kernel_address_faults(|address| boot_tests::run_at(address))
+    boot_tests::every_kernel_address_faults(boot_tests::run_at)
 }

@@ -7,9 +7,7 @@ use conformance::{
     Census, Claim, Room, Snapshot, Verdict, claim, ends_in_fault, ensure, ensure_eq, fresh_address, refused, run,
     the_kernel_passes_its_own_checks,
 };
-use libvas::{
-    Account, Cap, CapTable, Error, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, Thread, program,
-};
+use libvas::{Account, Cap, CapTable, Error, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, Thread, program};
 
 rt::main!(main);
 

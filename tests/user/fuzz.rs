@@ -14,8 +14,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use libvas::layout::program::SCRATCH;
 use libvas::sync::Mutex;
 use libvas::{
-    Account, Cap, CapTable, Error, Object, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree, Thread, USER_END, program,
-    thread,
+    Account, Cap, CapTable, Error, Object, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree, Thread, USER_END,
+    program, thread,
 };
 use tessera_abi::syscall::{DESCRIPTIONS, number};
 
@@ -150,7 +150,8 @@ impl Noise {
             };
         }
         let result = attempt(call, words);
-        let gives_handle = description.is_some_and(|call| call.name.ends_with("_create") || call.name.contains("derive"));
+        let gives_handle =
+            description.is_some_and(|call| call.name.ends_with("_create") || call.name.contains("derive"));
         if let (true, Ok(handle)) = (gives_handle, result) {
             let place = self.random.below(self.made.len() as u64) as usize;
             self.made[place] = handle;

@@ -152,7 +152,7 @@ fn a_thousand_capabilities_leave_nothing() -> Verdict {
 fn a_thousand_mappings_leave_nothing() -> Verdict {
     let (space, room) = (program().new_space()?, Room::new(8)?);
     leaves_nothing(CYCLES, |cycle| {
-        let address = (cycle % 64 << 30) + TOP_SLOT_BYTES;
+        let address = ((cycle % 64) << 30) + TOP_SLOT_BYTES;
         space.map(address, room.segment(), 0..8 * PAGE_BYTES, Rights::READ_WRITE)?;
         space.protect(address + PAGE_BYTES..address + 3 * PAGE_BYTES, Rights::READ)?;
         space.unmap(address + 2 * PAGE_BYTES..address + 5 * PAGE_BYTES)?;

@@ -180,7 +180,6 @@ fn protect_reaches_a_part_of_a_mapping() -> Verdict {
     Ok(())
 }
 
-
 /// A range of which one part may not get the rights, or is not mapped, keeps those it has everywhere.
 fn protect_is_all_or_nothing() -> Verdict {
     let (space, segment) = (program().new_space()?, Segment::new(program().account(), PAGE)?);
@@ -234,11 +233,11 @@ fn bad_instructions_stop_the_thread() -> Verdict {
 
 /// Each fault is counted.
 fn faults_are_counted() -> Verdict {
-    let before = counters::of_cpu(0)?.faults;
+    let before = counters::total()?.faults;
     for _ in 0..3 {
         stops("a read", || peek(UNMAPPED))?;
     }
-    let faults = counters::of_cpu(0)?.faults - before;
+    let faults = counters::total()?.faults - before;
     // The threads' stacks are made on first touch, which are faults as well.
     ensure!(faults >= 3, "three faults were counted as {faults}");
     Ok(())

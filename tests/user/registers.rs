@@ -71,7 +71,7 @@ fn general_registers_survive_another_threads_turn() -> Verdict {
     fn exchange(seed: u64) -> u64 {
         let kept = |round: u64| {
             let before = patterns(seed * 1000 + round);
-            let call = if round % 2 == 0 { (number::yield_now, 0) } else { (number::sleep, 1000) };
+            let call = if round.is_multiple_of(2) { (number::yield_now, 0) } else { (number::sleep, 1000) };
             raw::call_with_registers(call.0, call.1, before) == before
         };
         (0..200).filter(|round| kept(*round)).count() as u64

@@ -4,7 +4,7 @@
 #![no_main]
 
 use conformance::{
-    CLAIM_PRIORITY, Claim, Failure, Verdict, claim, ensure, ensure_eq, refused, run, the_kernel_passes_its_own_checks,
+    CLAIM_PRIORITY, Claim, Failure, Verdict, claim, ensure, ensure_eq, refused, run_on, the_kernel_passes_its_own_checks,
 };
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
@@ -13,6 +13,9 @@ use libvas::thread::{self, Builder, JoinHandle};
 use libvas::{CapTable, Error, PRIORITY_MAX, Thread, clock, counters, program};
 
 rt::main!(main);
+
+/// All that these claims speak of happens on one CPU; `smp_threads` has the claims about several.
+const CPU_0: u64 = 1;
 
 fn main() -> u8 {
     const CLAIMS: &[Claim] = &[
@@ -31,7 +34,7 @@ fn main() -> u8 {
         claim!(timer_interrupts_and_switches_are_counted),
         claim!(the_kernel_passes_its_own_checks),
     ];
-    run("scheduling", CLAIMS)
+    run_on("scheduling", CLAIMS, CPU_0)
 }
 
 /// Who did something, in order.
@@ -47,14 +50,11 @@ fn note(who: u64) {
 }
 
 fn take_order() -> ([u64; 16], usize) {
-    core::mem::replace(&mut ORDER.lock(), ([0; 16], 0))
+    core::mem::take(&mut ORDER.lock())
 }
 
-fn at<T: Send + 'static>(
-    priority: u64,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Error> {
-    Builder::new().priority(priority).spawn(body)
+fn at<T: Send + 'static>(priority: u64, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
+    Builder::new().priority(priority).cpus(CPU_0).spawn(body)
 }
 
 fn join_all<T, const N: usize>(threads: [JoinHandle<T>; N]) -> Result<(), Error> {
@@ -135,7 +135,11 @@ fn equals_take_turns_without_yielding() -> Verdict {
 /// A thread whose sleep is over runs at once if its priority is higher, though another spins.
 fn a_spinning_thread_does_not_keep_a_sleeper_from_waking() -> Verdict {
     static STOP: AtomicBool = AtomicBool::new(false);
-    let spinner = at(1, || while !STOP.load(Ordering::Relaxed) {})?;
+    let spinner = at(1, || {
+        while !STOP.load(Ordering::Relaxed) {
+            core::hint::spin_loop();
+        }
+    })?;
     let began = clock::now();
     thread::sleep(Duration::from_millis(5));
     let slept = clock::now() - began;

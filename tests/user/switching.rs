@@ -111,9 +111,8 @@ fn a_space_with_other_tables_at_the_stack_is_refused() -> Verdict {
     static RESULT: AtomicU64 = AtomicU64::new(0);
     static TARGET: AtomicU64 = AtomicU64::new(0);
     extern "C" fn on_own_stack(_: u64, _: u64) -> ! {
-        let target = core::mem::ManuallyDrop::new(Cap::<Space>::from_handle(Handle::from_bits(
-            TARGET.load(Ordering::Relaxed),
-        )));
+        let target =
+            core::mem::ManuallyDrop::new(Cap::<Space>::from_handle(Handle::from_bits(TARGET.load(Ordering::Relaxed))));
         RESULT.store(target.switch().err().map_or(0, Error::status), Ordering::Relaxed);
         thread::exit(0)
     }
@@ -226,7 +225,8 @@ fn a_space_counts_the_threads_inside() -> Verdict {
     let (first, second) = (thread::spawn_in(&space, wait)?, thread::spawn_in(&space, wait)?);
     ensure_eq!(space.enter(|| space.info())??.threads, 3);
     LEAVE.store(1, Ordering::Release);
-    (first.join()?, second.join()?);
+    first.join()?;
+    second.join()?;
     ensure_eq!(space.info()?.threads, 0);
     Ok(())
 }
@@ -234,11 +234,11 @@ fn a_space_counts_the_threads_inside() -> Verdict {
 /// Every switch counts, and each either kept or flushed the translations of its tag.
 fn switches_are_counted() -> Verdict {
     let spaces = [program().new_space()?, program().new_space()?];
-    let before = counters::of_cpu(0)?;
+    let before = counters::total()?;
     for _ in 0..100 {
         spaces[0].enter(|| spaces[1].enter(|| ()))??;
     }
-    let after = counters::of_cpu(0)?;
+    let after = counters::total()?;
     let switches = after.space_switches - before.space_switches;
     ensure!(switches >= 400, "400 switches were counted as {switches}");
     let (hits, flushes) = (after.tag_hits - before.tag_hits, after.tag_flushes - before.tag_flushes);

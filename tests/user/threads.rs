@@ -260,11 +260,17 @@ fn info_tells_the_state_of_a_thread() -> Verdict {
     ensure_eq!(thread.info()?.state, ThreadState::Created as u64);
     ensure_eq!(thread.info()?.priority, 1);
     ensure_eq!(thread.info()?.space, program().space().capability_info()?.object);
-    // Of lower priority, it stays ready until this thread sleeps.
-    let sleeper = thread::Builder::new().priority(CLAIM_PRIORITY - 1).spawn(|| thread::sleep(LONG))?;
+    static FREE: AtomicBool = AtomicBool::new(false);
+    let sleeper = thread::spawn(|| {
+        while !FREE.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        thread::sleep(LONG);
+    })?;
     let target = sleeper.thread().derive(Rights::WAIT, 0)?;
     let waiter = thread::spawn(move || target.join())?;
     ensure_eq!(sleeper.thread().info()?.state, ThreadState::Ready as u64);
+    FREE.store(true, Ordering::Relaxed);
     wait_for_state(sleeper.thread(), ThreadState::Sleeping)?;
     wait_for_state(waiter.thread(), ThreadState::Joining)?;
     sleeper.thread().stop()?;

@@ -52,5 +52,5 @@ pub fn takes(name: &str, kind: ObjectKind) -> bool {
 
 /// Whether nothing of the program lies at an address, or behind it as far as a call may write.
 fn is_foreign(address: u64) -> bool {
-    address < PAGE_BYTES || address >= SCRATCH
+    !(PAGE_BYTES..SCRATCH).contains(&address)
 }

@@ -9,18 +9,28 @@ use libvas::Error;
 /// What a claim gives: nothing, or why it does not hold.
 pub type Verdict = Result<(), Failure>;
 
-/// Why a claim does not hold, and where that was noticed.
+/// Why a claim does not hold, and where that was noticed; or why it cannot be checked on this machine.
 #[derive(Debug)]
 pub struct Failure {
     reason: String,
-    place: &'static Location<'static>,
+    place: Option<&'static Location<'static>>,
 }
 
 impl Failure {
     /// A failure noticed where this is called.
     #[track_caller]
     pub fn new(reason: String) -> Failure {
-        Failure { reason, place: Location::caller() }
+        Failure { reason, place: Some(Location::caller()) }
+    }
+
+    /// Not a failure: the machine lacks what the claim speaks of. The reason says what.
+    pub fn skip(reason: String) -> Failure {
+        Failure { reason, place: None }
+    }
+
+    /// Whether it is no failure, but a claim that was not checked.
+    pub fn is_skip(&self) -> bool {
+        self.place.is_none()
     }
 }
 
@@ -34,7 +44,10 @@ impl From<Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({}:{})", self.reason, self.place.file(), self.place.line())
+        match self.place {
+            Some(place) => write!(formatter, "{} ({}:{})", self.reason, place.file(), place.line()),
+            None => formatter.write_str(&self.reason),
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 
 use crate::{Room, fresh_address};
 use libvas::{
-    Account, Cap, CapTable, Error, Handle, Machine, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree, Thread,
-    TOP_SLOT_BYTES, program,
+    Account, Cap, CapTable, Error, Handle, Machine, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree,
+    TOP_SLOT_BYTES, Thread, program,
 };
 use tessera_abi::syscall::number::*;
 
@@ -100,9 +100,11 @@ impl Fixture {
 
     /// [`Fixture::words`] of the calls on capabilities and memory.
     fn memory_words(&self, call: u64) -> [u64; 6] {
-        let (space, segment, subtree) = (self.space.handle().bits(), self.segment.handle().bits(), self.subtree.handle());
+        let (space, segment, subtree) =
+            (self.space.handle().bits(), self.segment.handle().bits(), self.subtree.handle());
         let (buffer, address) = (self.room.address(), self.address);
-        let [read, read_write, all] = [Rights::READ, Rights::READ_WRITE, Rights::ACCESS].map(|set| u64::from(set.bits()));
+        let [read, read_write, all] =
+            [Rights::READ, Rights::READ_WRITE, Rights::ACCESS].map(|set| u64::from(set.bits()));
         match call {
             capability_derive => [segment, read, 0, 0, 0, 0],
             capability_copy => [segment, self.table.handle().bits(), read, 0, 0, 0],

@@ -13,6 +13,7 @@
 //! | `touch` | [`peek`], [`poke`], [`run_at`], [`ends_in_fault`]: accesses that may be refused |
 //! | `landing` | [`SpareStack`] and what sends threads to bare functions |
 //! | `wait` | [`wait_until`], [`wait_for_state`] |
+//! | `cpus` | [`on_cpu`], [`needs_cpus`], [`Spinner`]: claims about several CPUs |
 //! | `census` | [`Census`]: what exists, to be compared before and after |
 
 #![no_std]
@@ -21,6 +22,7 @@ extern crate alloc;
 
 mod attempt;
 mod census;
+mod cpus;
 mod failure;
 mod fixture;
 mod landing;
@@ -32,12 +34,13 @@ mod wait;
 
 pub use attempt::{argument_named, attempt, takes};
 pub use census::{Census, Snapshot};
+pub use cpus::{Spinner, keep_home_on_cpu_0, needs_cpus, needs_interrupts_for_shootdown, on_cpu, sent_by, shot_down};
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
-pub use suite::{CLAIM_PRIORITY, Claim, run, the_kernel_passes_its_own_checks};
+pub use suite::{CLAIM_PRIORITY, Claim, run, run_on, the_kernel_passes_its_own_checks};
 pub use touch::{Code, ends_in_fault, peek, poke, run_at};
 pub use wait::{wait_for_state, wait_until};
 

@@ -13,6 +13,9 @@ pub const CLAIM_PRIORITY: u64 = 20;
 /// A claim that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A set with all CPUs, however many there are.
+const EVERY_CPU: u64 = u64::MAX;
+
 /// How long the watcher sleeps between two looks, at most.
 const NAP_MAX: Duration = Duration::from_millis(5);
 
@@ -40,23 +43,35 @@ macro_rules! claim {
 ///
 /// A claim that panics, faults or takes too long has failed, and the rest goes on.
 pub fn run(program: &str, claims: &[Claim]) -> u8 {
-    let mut failed = 0;
+    run_on(program, claims, EVERY_CPU)
+}
+
+/// Like [`run`], with the claims' threads, and the one that watches over them, on these CPUs only (bit n for CPU n).
+/// Threads that the claims start may run anywhere.
+pub fn run_on(program: &str, claims: &[Claim], cpus: u64) -> u8 {
+    // Refused only if none of the CPUs runs; then no claim can start, which the output tells.
+    let _ = libvas::program().thread().set_affinity(cpus);
+    let (mut failed, mut skipped) = (0, 0);
     for claim in claims {
-        match check(claim) {
+        match check(claim, cpus) {
             Ok(()) => println!("test {program}::{} ... ok", claim.name),
+            Err(reason) if reason.is_skip() => {
+                skipped += 1;
+                println!("test {program}::{} ... skipped: {reason}", claim.name);
+            }
             Err(failure) => {
                 failed += 1;
                 println!("test {program}::{} ... FAILED: {failure}", claim.name);
             }
         }
     }
-    println!("suite {program}: {} passed, {failed} failed, 0 skipped", claims.len() - failed);
+    println!("suite {program}: {} passed, {failed} failed, {skipped} skipped", claims.len() - failed - skipped);
     u8::from(failed != 0)
 }
 
-fn check(claim: &Claim) -> Verdict {
+fn check(claim: &Claim, cpus: u64) -> Verdict {
     let name = &claim.name[..claim.name.len().min(NAME_BYTES)];
-    let builder = Builder::new().priority(CLAIM_PRIORITY).stack_bytes(STACK_BYTES).name(name);
+    let builder = Builder::new().priority(CLAIM_PRIORITY).cpus(cpus).stack_bytes(STACK_BYTES).name(name);
     let thread = builder.spawn(claim.body)?;
     if !ends_in_time(&thread)? {
         thread.thread().stop()?;
@@ -64,8 +79,8 @@ fn check(claim: &Claim) -> Verdict {
     }
     thread.join().unwrap_or_else(|error| {
         Err(Failure::new(match error {
-            Error::Faulted => format!("the claim's thread was stopped by a fault"),
-            Error::Gone => format!("the claim's thread panicked or was stopped"),
+            Error::Faulted => "the claim's thread was stopped by a fault".into(),
+            Error::Gone => "the claim's thread panicked or was stopped".into(),
             other => format!("joining the claim's thread gave {other:?}"),
         }))
     })
