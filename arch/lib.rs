@@ -59,14 +59,14 @@ pub use backend::format::Format;
 pub use backend::memory::{clear_frames, direct_map, publish_code, read_physical, table, write_physical};
 
 /// Root tables, tags and invalidation. The plain forms reach as far as the hardware lets them: every CPU if
-/// [`BROADCASTS_INVALIDATION`], else the calling one; the local forms reach the calling CPU alone.
+/// [`broadcasts_invalidation`], else the calling one; the local forms reach the calling CPU alone.
 pub use backend::tlb::{
     activate, can_invalidate_inactive, invalidate_all, invalidate_page, invalidate_page_local, invalidate_tag,
-    invalidate_tag_local, prepare_root, publish_tables, tag_bits,
+    invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables, tag_bits,
 };
 
 /// Other CPUs: starting them, interrupting them, and whether invalidation reaches them.
-pub use backend::smp::{BROADCASTS_INVALIDATION, send_interrupt, start_cpus, stop_other_cpus};
+pub use backend::smp::{broadcasts_invalidation, send_interrupt, start_cpus, stop_other_cpus};
 
 /// Threads' registers. `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context
 /// that `resume_context` named last and never comes back to its caller.
@@ -82,6 +82,16 @@ pub use backend::timer::{now_ns, set_timer};
 
 /// The serial line.
 pub use backend::console::console_write;
+
+/// Notes that nobody uses these frames any more. For the machine it means nothing; the fake one looks whether a
+/// CPU may still reach them.
+#[inline(always)]
+pub fn note_free(first: Frame, count: u64) {
+    #[cfg(not(target_os = "none"))]
+    fake::oracle::note_free(first, count);
+    #[cfg(target_os = "none")]
+    let _ = (first, count);
+}
 
 /// Entries in a table of any level, on both architectures.
 pub const TABLE_ENTRIES: usize = 512;

@@ -7,6 +7,7 @@ use crate::account::{Account, frame_bytes};
 use crate::address_map::{AddressMap, Cost, Mapping, PageRange};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
+use crate::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
 use crate::page_table::Tree;
 use crate::segment::Segment;
@@ -102,7 +103,9 @@ impl Kernel {
     /// Gives a planned range new rights.
     pub fn protect(&mut self, owner: MapOwner, range: PageRange, rights: Rights) {
         self.split_ends(owner, range);
-        self.change_translations(owner, range, |map, _, segments, _| map.protect(segments, range, rights));
+        let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { range.count };
+        let flushed = PageRange { count, ..range };
+        self.change_translations(owner, flushed, |map, _, segments, _| map.protect(segments, range, rights));
     }
 
     /// Finds whose map covers a page of a space, as the calling CPU sees it.
@@ -241,6 +244,7 @@ impl Kernel {
             while let Some((large, first, count)) = self.tree_mut(owner).take_straddling(address) {
                 self.sync_roots(owner);
                 tessera_arch::publish_tables();
+                let count = if is_seeded(Mutant::SplitWithoutBreak) { 0 } else { count };
                 self.invalidate(owner, PageRange { first, count });
                 self.change_map(owner, |map, frames, _| map.tree.put_split(frames, large));
             }

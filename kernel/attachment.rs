@@ -8,6 +8,7 @@ use crate::address_space::MapOwner;
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
+use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::new_table;
 use crate::space::{SLOT_PAGES, Space};
 use crate::store::Id;
@@ -87,7 +88,8 @@ impl Kernel {
             None => MapOwner::Space(space),
         };
         let range = if place.cpu.is_some() { range } else { place.range() };
-        self.discharge(Flush { owner, range, freed_tables: FrameList::new() });
+        let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
+        self.discharge(Flush { owner, range: PageRange { count, ..range }, freed_tables: FrameList::new() });
         self.subtrees[attachment.subtree].sharers.remove(&Sharer { space, slot: place.slot, cpu: place.cpu });
         self.subtrees.release(attachment.subtree);
         true
@@ -100,12 +102,17 @@ impl Kernel {
             let root: Frame = new_table(&mut self.frames);
             tessera_arch::prepare_root(root);
             let cpu = self.spaces[space].add_root(root);
-            self.shared.space_words(space.index()).pass(cpu).redirect(root.to_word());
+            let way = self.shared.space_words(space.index()).pass(cpu);
+            if is_seeded(Mutant::WindowForgetsMarks) {
+                way.reset(root.to_word());
+            } else {
+                way.redirect(root.to_word());
+            }
             let line = &self.shared.cpus[cpu];
-            if line.presence.space() != space.index() {
+            if !line.presence.is_in(space.index()) {
                 continue;
             }
-            // The CPU is in the space on the old root.
+            // The CPU is in the space on the old root, or was about to enter it.
             if cpu == tessera_arch::cpu_index() {
                 let entered_by = line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
                 self.enter_space(cpu, space, tessera_abi::Handle::from_bits(entered_by));

@@ -102,10 +102,8 @@ fn try_switch(shared: &Shared, cpu: &CpuLine, index: usize, handle: Handle, ip: 
     }
     // Published and looked again: who takes the space away or changes it from here on sees this CPU in it.
     if !cpu.presence.enter(space, way, pass) {
-        cpu.presence.stay(cpu.space.load(Relaxed));
         return None;
     }
-    cpu.space.store(space, Relaxed);
     cpu.root.store(root.to_word(), Relaxed);
     let tag = words.tag();
     let previous = cpu.entered_by.load(Relaxed);

@@ -9,13 +9,14 @@
 //! invalidation, nobody is interrupted or marked.
 
 use tessera_abi::PAGE_BYTES;
-use tessera_arch::{BROADCASTS_INVALIDATION, Interrupt, VirtAddr};
+use tessera_arch::{Interrupt, VirtAddr};
 
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::handshake::Request;
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
+use crate::mutants::{Mutant, is_seeded};
 use crate::shared::{CpuLine, Shared, SpaceWords};
 use crate::subtree::Sharer;
 
@@ -45,9 +46,14 @@ struct Seen {
 
 impl Kernel {
     /// Invalidates what changed wherever it may be held, then frees the tables.
-    pub fn discharge(&mut self, flush: Flush) {
+    pub fn discharge(&mut self, mut flush: Flush) {
         tessera_arch::publish_tables();
-        self.invalidate(flush.owner, flush.range);
+        if is_seeded(Mutant::FreedBeforeFlush) {
+            self.frames.free_list(core::mem::take(&mut flush.freed_tables));
+        }
+        if !(is_seeded(Mutant::TablesFreedUnflushed) && flush.freed_tables.count() != 0) {
+            self.invalidate(flush.owner, flush.range);
+        }
         self.frames.free_list(flush.freed_tables);
     }
 
@@ -61,8 +67,14 @@ impl Kernel {
                 interrupted |= self.invalidate_seen(cpu, &Seen { space: id.index(), range, only_cpu });
             }
             MapOwner::Subtree(id) => {
-                for sharer in &self.subtrees[id].sharers {
-                    interrupted |= self.invalidate_seen(cpu, &self.seen_by(sharer, range));
+                let sharers = self.subtrees[id].sharers.iter().skip(usize::from(is_seeded(Mutant::SharerForgotten)));
+                let mut all_seen = sharers.map(|sharer| self.seen_by(sharer, range)).peekable();
+                while let Some(mut seen) = all_seen.next() {
+                    // One request for each space, however often it sees the change: see `Presence::invalidate`.
+                    while let Some(next) = all_seen.next_if(|next| next.space == seen.space) {
+                        seen.range.count = next.range.end() - seen.range.first;
+                    }
+                    interrupted |= self.invalidate_seen(cpu, &seen);
                 }
             }
         }
@@ -72,18 +84,23 @@ impl Kernel {
     fn seen_by(&self, sharer: &Sharer, range: PageRange) -> Seen {
         let base = sharer.slot as u64 * crate::space::SLOT_PAGES;
         let only_cpu = sharer.cpu.or(self.shared.space_words(sharer.space.index()).only_cpu());
+        let only_cpu = match sharer.cpu {
+            Some(cpu) if is_seeded(Mutant::WindowFlushedElsewhere) => Some((cpu + 1) % self.cpus()),
+            _ => only_cpu,
+        };
         Seen { space: sharer.space.index(), range: PageRange { first: base + range.first, ..range }, only_cpu }
     }
 
     /// Sees to one space; gives the CPUs that were interrupted, a bit each.
     fn invalidate_seen(&self, cpu: usize, seen: &Seen) -> u32 {
         let words = self.shared.space_words(seen.space);
-        if BROADCASTS_INVALIDATION {
+        if tessera_arch::broadcasts_invalidation() {
             self.broadcast(cpu, words, seen);
             return 0;
         }
         let mut interrupted = 0;
-        for line in self.shared.cpus.iter().take(self.cpus()) {
+        let cpus = self.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
+        for line in self.shared.cpus.iter().take(cpus) {
             if seen.only_cpu.is_some_and(|only| only != line.index) {
                 continue;
             }
@@ -100,10 +117,10 @@ impl Kernel {
     /// Turns a CPU's pass stale where it may hold translations; gives whether it is in the space right now. A tag of
     /// 0 needs no mark: what is untagged is flushed at each entry.
     fn must_interrupt(&self, line: &CpuLine, words: &SpaceWords, space: u32) -> bool {
-        let marked = words.tag().tag() != 0 && words.pass(line.index).make_stale();
-        let is_in = line.presence.is_in(space);
-        line.counters.stale_marks.add(u64::from(marked && !is_in));
-        is_in
+        let is_tagged = words.tag().tag() != 0 && !is_seeded(Mutant::StaleMarkForgotten);
+        let found = line.presence.find(space, words.pass(line.index), is_tagged);
+        line.counters.stale_marks.add(u64::from(found.was_good && !found.is_in));
+        found.is_in && !is_seeded(Mutant::MissingInterrupt)
     }
 
     fn interrupt_for(&self, line: &CpuLine, seen: &Seen, words: &SpaceWords) {
@@ -158,7 +175,11 @@ impl Kernel {
 }
 
 /// Drops pages of the space that this CPU is in.
-fn flush_here(line: &CpuLine, tag: u16, range: PageRange) {
+fn flush_here(line: &CpuLine, tag: u16, mut range: PageRange) {
+    range.count -= u64::from(is_seeded(Mutant::RangeOnePageShort));
+    if range.count > PAGES_MAX && is_seeded(Mutant::LongRangeDropped) {
+        return;
+    }
     if range.count > PAGES_MAX {
         line.counters.range_flushes.add(1);
         return tessera_arch::invalidate_tag_local(tag, true);
@@ -175,10 +196,9 @@ fn flush_here(line: &CpuLine, tag: u16, range: PageRange) {
 pub fn serve(shared: &Shared, line: &CpuLine, mut parked: impl FnMut()) -> bool {
     line.presence.serve(|request| match request {
         Request::Pages { space, tag, first, count } => {
-            if line.presence.space() == space {
-                flush_here(line, tag, PageRange { first, count });
-                shared.space_words(space).pass(line.index).make_good();
-            } else {
+            let way = shared.space_words(space).pass(line.index);
+            let flush = || flush_here(line, tag, PageRange { first, count });
+            if !line.presence.invalidate(space, way, flush) {
                 line.counters.shootdowns_spurious.add(1);
             }
         }
@@ -186,7 +206,9 @@ pub fn serve(shared: &Shared, line: &CpuLine, mut parked: impl FnMut()) -> bool 
             line.parked_space.store(line.presence.space(), core::sync::atomic::Ordering::Relaxed);
             line.slots.set_slots(&[]);
             parked();
-            shared.leave_space(line);
+            if !is_seeded(Mutant::ParkedStays) {
+                shared.leave_space(line);
+            }
         }
     })
 }

@@ -6,12 +6,14 @@
 //! the CPUs that may hold old translations stale, then asks which of them are in the space, and interrupts exactly
 //! these. A full fence on each side makes it impossible that both miss each other: either the changer sees the CPU
 //! in the space, or the CPU sees its pass stale and goes the long way, which flushes. (Dekker's argument; Intel SDM
-//! volume 3, section 9.2.3.4 names the reordering that the fences exclude.)
+//! volume 3, section 9.2.3.4 names the reordering that the fences exclude.) Until it has looked, the CPU counts as
+//! in both spaces, the one it is in and the one it may enter: it may yet have to stay where it was.
 //!
 //! The request itself lies in the target's line. Only the holder of the kernel's lock posts one, and it waits
 //! for the acknowledgement, so there is at most one at a time.
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering, const_unless_modelled, fence};
+use crate::mutants::{Mutant, is_seeded};
 
 /// No space: the CPU is in the kernel's empty root.
 pub const NO_SPACE: u32 = u32::MAX;
@@ -123,10 +125,22 @@ impl Default for Pass {
     }
 }
 
+/// How a changer found a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its pass was good, and is stale now.
+    pub was_good: bool,
+    /// It is in the space, or about to enter it: it must be interrupted.
+    pub is_in: bool,
+}
+
 /// Where one CPU is, and what is asked of it.
 #[derive(Debug)]
 pub struct Presence {
-    space: AtomicU32,
+    /// The space it is about to enter, or is in.
+    next: AtomicU32,
+    /// The space it is in.
+    entered: AtomicU32,
     state: AtomicU32,
     kind: AtomicU64,
     first: AtomicU64,
@@ -138,7 +152,8 @@ impl Presence {
         /// A CPU in no space.
         pub fn new() -> Presence {
             Presence {
-                space: AtomicU32::new(NO_SPACE),
+                next: AtomicU32::new(NO_SPACE),
+                entered: AtomicU32::new(NO_SPACE),
                 state: AtomicU32::new(IDLE),
                 kind: AtomicU64::new(0),
                 first: AtomicU64::new(0),
@@ -150,28 +165,63 @@ impl Presence {
     /// The space the CPU is in. Its own answer is exact; others may be a switch behind.
     #[inline(always)]
     pub fn space(&self) -> u32 {
-        self.space.load(Ordering::Relaxed)
+        self.entered.load(Ordering::Relaxed)
     }
 
     /// On the CPU itself: publishes that it is about to enter a space by a pass that said `pass`; gives whether the
-    /// pass says so still. If not, the CPU stays where it was ([`Presence::stay`]).
+    /// pass says so still. If not, the CPU is where it was.
     #[inline(always)]
     pub fn enter(&self, space: u32, way: &Pass, pass: PassWord) -> bool {
-        self.space.store(space, Ordering::Relaxed);
+        // Release: who sees this sees where the CPU has been so far.
+        self.next.store(space, Ordering::Release);
         fence(Ordering::SeqCst);
-        way.read() == pass
+        let good = way.read() == pass || is_seeded(Mutant::NotLookedAgain);
+        if good {
+            self.entered.store(space, Ordering::Relaxed);
+        } else {
+            self.next.store(self.entered.load(Ordering::Relaxed), Ordering::Release);
+        }
+        good
     }
 
-    /// On the CPU itself: it stays in, or goes to, a space that needs no look at a pass.
+    /// On the CPU itself: it goes to a space that needs no look at a pass.
     pub fn stay(&self, space: u32) {
-        self.space.store(space, Ordering::Relaxed);
+        self.next.store(space, Ordering::Release);
+        self.entered.store(space, Ordering::Relaxed);
     }
 
-    /// For the changer, after its change and after turning passes stale: whether the CPU is in the space, so that it
-    /// must be interrupted.
+    /// For the changer, after its change and after turning passes stale: whether the CPU is in the space, or may yet
+    /// turn out to be, so that it must be interrupted.
     pub fn is_in(&self, space: u32) -> bool {
-        fence(Ordering::SeqCst);
-        self.space.load(Ordering::Relaxed) == space
+        if !is_seeded(Mutant::ChangerWithoutFence) {
+            fence(Ordering::SeqCst);
+        }
+        let [next, entered] = self.places();
+        next == space || entered == space && !is_seeded(Mutant::TriedSwitchHides)
+    }
+
+    /// Where the CPU may be: the space it is about to enter, and the one it is in, mostly the same.
+    pub fn places(&self) -> [u32; 2] {
+        [self.next.load(Ordering::Acquire), self.entered.load(Ordering::Relaxed)]
+    }
+
+    /// For the changer, after its change: turns the CPU's pass stale if the CPU may hold translations under a tag
+    /// (what is untagged is flushed at each entry), then looks where the CPU is.
+    pub fn find(&self, space: u32, way: &Pass, is_tagged: bool) -> Found {
+        let was_good = is_tagged && way.make_stale();
+        Found { was_good, is_in: self.is_in(space) }
+    }
+
+    /// On the CPU itself, asked to invalidate pages: does so if it is in the space, which makes its pass good again;
+    /// gives whether it is. If not, the pass is stale and stays so. One change must not ask twice for one space: the
+    /// first answer would make the pass good while the second is due.
+    pub fn invalidate(&self, space: u32, way: &Pass, flush: impl FnOnce()) -> bool {
+        if self.space() != space {
+            return false;
+        }
+        flush();
+        way.make_good();
+        true
     }
 
     /// For the changer: puts a request into the CPU's line. The interrupt is the caller's to send.
@@ -200,6 +250,9 @@ impl Presence {
             return false;
         }
         let kind = self.kind.load(Ordering::Relaxed);
+        if is_seeded(Mutant::AcknowledgedBefore) {
+            self.state.store(IDLE, Ordering::Release);
+        }
         act(match kind {
             0 => Request::Park,
             _ => Request::Pages {

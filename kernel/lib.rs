@@ -51,6 +51,7 @@ pub mod kernel;
 pub mod log;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
+pub mod mutants;
 pub mod object;
 pub mod options;
 pub mod page_table;

@@ -10,6 +10,7 @@ use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
 use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
 use crate::mem::{FrameAllocator, FrameList};
+use crate::mutants::{Mutant, is_seeded};
 
 /// A tree of tables.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ fn piece(address: VirtAddr, frame: Frame, pages: u64) -> Piece {
         let size = entry_pages(level);
         page.is_multiple_of(size) && frame.number().is_multiple_of(size) && pages >= size
     };
-    let level = if fits(2) { 2 } else { u8::from(fits(1)) };
+    let level = if fits(2) && tessera_arch::largest_leaf_level() >= 2 { 2 } else { u8::from(fits(1)) };
     let room = (TABLE_ENTRIES - address.table_index(level)) as u64;
     Piece { level, entries: room.min(pages / entry_pages(level)) }
 }
@@ -269,8 +270,12 @@ impl Tree {
             let (parent, at) = self.deepest(address, level + 1);
             table(parent)[address.table_index(at)].store(0, Relaxed);
             frames.change_table_entries(parent, -1);
-            frames.push(freed, empty);
             self.tables -= 1;
+            if is_seeded(Mutant::TableFreedAtOnce) {
+                frames.free(empty, 0);
+            } else {
+                frames.push(freed, empty);
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::account::object_bytes;
 use crate::cap_table::CapTable;
 use crate::handshake::{NO_SPACE, Request};
 use crate::kernel::Kernel;
+use crate::mutants::{Mutant, is_seeded};
 use crate::object::ObjectRef;
 use crate::scheduler::SLICE_NS;
 use crate::shared::CpuLine;
@@ -45,17 +46,19 @@ impl Kernel {
         }
         let flush_all = self.tags.take_flush_pending(cpu);
         if flush_all {
+            // From the empty root, or the CPU might hold translations of the space it leaves again, and no pass says.
+            shared.leave_space(line);
             tessera_arch::invalidate_all();
         }
         // The lock is held, so nobody changes the pass between a look at it and the entry.
         let pass = words.pass(cpu).read();
-        let keep = tag.tag() != 0 && !flush_all && !pass.is_stale();
+        let is_tagged = tag.tag() != 0 || is_seeded(Mutant::UntaggedKept);
+        let keep = is_tagged && !flush_all && !pass.is_stale();
         line.presence.enter(space.index(), words.pass(cpu), pass);
         words.pass(cpu).make_good();
         let root = Frame::from_word(pass.root());
         tessera_arch::activate(root, tag.tag(), keep);
         line.root.store(root.to_word(), Relaxed);
-        line.space.store(space.index(), Relaxed);
         line.entered_by.store(entered_by.bits(), Relaxed);
         if keep { line.counters.tag_hits.add(1) } else { line.counters.tag_flushes.add(1) }
     }
@@ -68,16 +71,18 @@ impl Kernel {
             words.forget_passes();
             fence(SeqCst);
         }
-        let elsewhere = |line: &CpuLine| line.index != cpu && line.presence.space() == space.index();
+        let elsewhere = |line: &CpuLine| line.index != cpu && line.presence.is_in(space.index());
         if let Some(tag) = self.tags.renew(words.tag(), shared.cpus.iter().any(elsewhere)) {
             return tag;
         }
         shared.cpus[cpu].counters.tag_rollovers.add(1);
         // Nobody enters by a pass from here on. Who was entering meanwhile is either seen to, or goes back to the
         // space that it had loaded: both count as live.
-        self.spaces.ids().for_each(|id| shared.space_words(id.index()).forget_passes());
+        if !is_seeded(Mutant::PassesSurviveRollOver) {
+            self.spaces.ids().for_each(|id| shared.space_words(id.index()).forget_passes());
+        }
         fence(SeqCst);
-        let spaces = shared.cpus.iter().flat_map(|line| [line.presence.space(), line.space.load(Relaxed)]);
+        let spaces = shared.cpus.iter().flat_map(|line| line.presence.places());
         let live = spaces.filter(|space| *space != NO_SPACE).map(|space| shared.space_words(space).tag());
         self.tags.roll_over(live, words.tag())
     }
@@ -257,7 +262,7 @@ impl Kernel {
             }
         }
         let line = &self.shared.cpus[tessera_arch::cpu_index()];
-        if line.presence.space() == space.index() {
+        if line.presence.space() == space.index() && !is_seeded(Mutant::DestroyerStays) {
             self.shared.leave_space(line);
         }
     }

@@ -107,8 +107,6 @@ pub struct CpuLine {
     pub root: AtomicU64,
     /// The handle by which the current thread entered the space.
     pub entered_by: AtomicU64,
-    /// The space whose root that is. `presence` may name another for a moment, while a switch is tried.
-    pub space: AtomicU32,
     /// The hot slots of the current thread's capability table.
     pub slots: SlicePointer<HotSlot>,
     /// What happened on this CPU.
@@ -124,7 +122,6 @@ impl CpuLine {
             presence: Presence::new(),
             root: AtomicU64::new(0),
             entered_by: AtomicU64::new(Handle::NONE.bits()),
-            space: AtomicU32::new(NO_SPACE),
             slots: SlicePointer::none(),
             counters: CounterBlock::new(),
             parked_space: AtomicU32::new(NO_SPACE),
@@ -178,7 +175,6 @@ impl Shared {
         let root = Frame::from_word(self.empty_root.load(Relaxed));
         tessera_arch::activate(root, 0, false);
         line.root.store(root.to_word(), Relaxed);
-        line.space.store(NO_SPACE, Relaxed);
         line.presence.stay(NO_SPACE);
     }
 }

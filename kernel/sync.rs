@@ -79,10 +79,10 @@ impl<T> BigLock<T> {
     pub fn lock(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
         loop {
             // Looking before trying leaves the line in peace while another CPU holds the lock.
-            if !self.value.is_locked() {
-                if let Some(value) = self.value.try_lock() {
-                    return BigGuard { value, _rank: Rank::take(RANK_KERNEL) };
-                }
+            if !self.value.is_locked()
+                && let Some(value) = self.value.try_lock()
+            {
+                return BigGuard { value, _rank: Rank::take(RANK_KERNEL) };
             }
             meanwhile();
             core::hint::spin_loop();

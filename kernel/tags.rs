@@ -14,6 +14,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use crate::mutants::{Mutant, is_seeded};
+
 /// A tag and the generation of the allocator that gave it, in one word: generation in bits 16 to 63.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TagWord(pub u64);
@@ -37,7 +39,7 @@ impl TagWord {
 }
 
 /// The tag allocator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TagAllocator {
     bits: u32,
     generation: u64,
@@ -91,11 +93,11 @@ impl TagAllocator {
         self.used[0] = 1;
         self.next = 1;
         self.reserved.clear();
-        for tag in live.filter(|tag| tag.tag() != 0) {
+        for tag in live.filter(|tag| tag.tag() != 0 && !is_seeded(Mutant::LiveTagNotReserved)) {
             self.used[usize::from(tag.tag()) / 64] |= 1 << (tag.tag() % 64);
             self.reserved.push(tag);
         }
-        self.flush_pending = u32::MAX;
+        self.flush_pending = if is_seeded(Mutant::NoFlushAtRollOver) { 0 } else { u32::MAX };
         self.renew(old, false).unwrap_or(TagWord::new(self.generation, 0))
     }
 

@@ -10,6 +10,7 @@ from . import build, setup
 from .base import EXIT_USAGE, ROOT, Failure, is_arch_list, say, step, warn
 from .boot import Job, boot
 from .machine import Machine
+from .rounds import tags_option
 
 PROGRAM = "bench"
 BUDGETS = ROOT / "tests" / "bench" / "budgets.json"
@@ -36,7 +37,7 @@ def bench_verb(options) -> int:
         raise Failure("there is no program bench (tests/bench)")
     over = []
     for arch in is_arch_list(options.arch):
-        results = measure(arch, options.smp, options.names)
+        results = measure(arch, options.smp, options.names, options.tags)
         if not options.names:
             have = {result["name"] for result in results}
             over += [f"{arch} {name} has a budget but no result" for name in limits if name not in have]
@@ -48,11 +49,11 @@ def bench_verb(options) -> int:
     return 1 if over else 0
 
 
-def measure(arch: str, smp: int, names: list) -> list:
+def measure(arch: str, smp: int, names: list, tags: str | None = None) -> list:
     """Boots the benchmarks once and returns their results, in the order they came."""
     build.build(arch, "release", [PROGRAM])
     machine = Machine(arch, smp, icount=True)
-    job = Job(f"bench-{arch}", machine, "release", [PROGRAM], names, timeout_s=TIMEOUT_S)
+    job = Job(f"bench-{arch}", machine, "release", [PROGRAM], names, options=tags_option(tags), timeout_s=TIMEOUT_S)
     step(f"counting on {arch}")
     results: list = []
 

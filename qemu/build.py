@@ -72,6 +72,12 @@ def bare_arguments(arch: str) -> list:
     return ["--target", toolchain.TARGETS[arch], *toolchain.BUILD_STD]
 
 
+def specification(package: str) -> str:
+    """How cargo is told which package is meant, though a dependency may have the same name."""
+    version = next(entry["version"] for entry in workspace() if entry["name"] == package)
+    return f"{package}@{version}"
+
+
 def build(arch: str, profile: str, names: list) -> None:
     """Builds the kernel, what boots it, and the named programs, with one cargo call."""
     packages = {KERNEL, STUBS[arch], programs()[INIT].package if INIT in programs() else KERNEL}
@@ -79,7 +85,7 @@ def build(arch: str, profile: str, names: list) -> None:
     step(f"building for {arch} ({profile}): {', '.join(sorted(packages))}")
     words = [toolchain.cargo(), "build", "--profile", profile, *bare_arguments(arch)]
     for package in sorted(packages):
-        words += ["-p", package]
+        words += ["-p", specification(package)]
     must_run(words, f"the build for {arch} failed", env=toolchain.bare_env())
 
 

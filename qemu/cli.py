@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import base, bench, bochs, build, check, new, run, setup, suites
+from . import base, bench, bochs, build, check, figures, new, run, setup, soak, suites
 from .base import ARCHES, EXIT_USAGE, Failure
 
 HELP = """usage: ./x.py VERB [options]
@@ -13,9 +13,11 @@ Use it:
   run [PROGRAM]   build, boot, run a user program, and end with its exit code
   new NAME        make a user program in user/NAME from a template
   bench [NAME]    count instructions and compare with the budgets
+  figures         count shootdown interrupts; writes docs/figures.md
 
 Work on it:
   test [FILTER]   all tests: host, boot, user conformance
+  soak            boot again and again under stress
   check           formatting, lints and the rules of the house
   build           compile the kernel and every program
   gdb [PROGRAM]   attach a debugger to a waiting `./x.py run --gdb`
@@ -59,6 +61,17 @@ def _add_machine(parser: _Parser) -> None:
         f"{name} has {what}" for name, what in bochs.MODELS.items()))
 
 
+def _tags(text: str) -> str:
+    if text != "off" and not (text.isdigit() and 2 <= int(text) <= 16):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither off nor 2 to 16")
+    return text
+
+
+def _add_tags(parser: _Parser) -> None:
+    parser.add_argument("--tags", type=_tags, metavar="off|N",
+                        help="TLB tags: none, or at most N bits (2 to 16), if the CPU has any")
+
+
 def _add_profile(parser: _Parser) -> None:
     parser.add_argument("--profile", choices=("release", "checked"), default="release",
                         help="checked: debug assertions on (default release)")
@@ -83,7 +96,8 @@ def _run_parser() -> _Parser:
     parser.add_argument("--timeout", type=_count, default=120, metavar="S",
                         help="seconds until it is ended (default 120)")
     _add_profile(parser)
-    parser.add_argument("--options", default="", metavar="WORDS", help="kernel options, such as tags=off")
+    _add_tags(parser)
+    parser.add_argument("--options", default="", metavar="WORDS", help="kernel options, such as leakcheck=1")
     return parser
 
 
@@ -94,7 +108,19 @@ def _test_parser() -> _Parser:
     _add_machine(parser)
     parser.add_argument("--host", action="store_true", help="only the tests on the host, which need no emulator")
     parser.add_argument("--list", action="store_true", help="print the tests instead of running them")
-    parser.add_argument("--smp", type=_count, metavar="N", help="CPUs for every boot (default: what the test asks for)")
+    parser.add_argument("--smp", type=_count, metavar="N", help="CPUs for every boot (default: what a boot test asks "
+                        "for; the conformance programs with 1, 2 and 4)")
+    _add_tags(parser)
+    return parser
+
+
+def _soak_parser() -> _Parser:
+    parser = _parser("soak", "Boots again and again: one second of stress and hello. Ends with 1 at the first failure.")
+    parser.add_argument("--boots", type=_count, default=10, metavar="N", help="boots of each architecture (default 10)")
+    _add_arch(parser, None)
+    parser.add_argument("--smp", type=_count, default=4, metavar="N", help="CPUs (default 4)")
+    _add_tags(parser)
+    _add_profile(parser)
     return parser
 
 
@@ -104,6 +130,7 @@ def _bench_parser() -> _Parser:
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
     _add_arch(parser, None)
     parser.add_argument("--smp", type=_count, default=1, metavar="N", help="CPUs (default 1)")
+    _add_tags(parser)
     parser.add_argument("--json", metavar="FILE", help="write the results there; needs --arch")
     return parser
 
@@ -135,6 +162,9 @@ VERBS = {
     "build": (_build_parser, run.build_verb),
     "run": (_run_parser, run.run_verb),
     "test": (_test_parser, suites.test_verb),
+    "soak": (_soak_parser, soak.soak_verb),
+    "figures": (lambda: _parser("figures", "Counts shootdown interrupts on QEMU and Bochs; writes docs/figures.md."),
+                figures.figures_verb),
     "check": (lambda: _parser("check", "Formatting, lints and the rules of the house, as in CI."), check.check_verb),
     "bench": (_bench_parser, bench.bench_verb),
     "new": (_new_parser, new.new_verb),

@@ -79,4 +79,7 @@ def limine_loader(arch: str, limine_dir: str | None) -> Path:
     loader = Path(limine_dir) / LIMINE_LOADERS[arch]
     if not loader.is_file():
         raise Failure(f"{limine_dir} holds no {LIMINE_LOADERS[arch]}", 2)
+    with open(loader, "rb") as file:
+        if file.read(2) != b"MZ":
+            raise Failure(f"{loader} is no UEFI program", 2)
     return loader

@@ -10,6 +10,7 @@ from . import base, build, setup, toolchain
 from .base import EXIT_USAGE, Failure, is_arch_list, say, step, warn
 from .boot import Job, boot
 from .machine import GDB_PORT, Machine
+from .rounds import tags_option
 
 
 def groups_for(machine: Machine) -> tuple:
@@ -50,7 +51,7 @@ def run_verb(options) -> int:
     build.build(options.arch, options.profile, [options.program, *others])
     timeout_s = 24 * 3600.0 if options.gdb else float(options.timeout)
     job = Job(f"run-{options.arch}-{options.program}", machine, options.profile, [options.program], options.arguments,
-              others, options.options, timeout_s)
+              others, f"{options.options} {tags_option(options.tags)}".strip(), timeout_s)
     if options.gdb:
         step(f"waiting for: ./x.py gdb {options.program} --arch {options.arch}")
     else:

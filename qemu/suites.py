@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 
@@ -15,6 +15,7 @@ from .base import ARCHES, EXIT_USAGE, ROOT, Failure, is_arch_list, say, step
 from .boot import Job, Outcome, boot
 from .directives import BootTest, claims_in, read_boot_test
 from .machine import Machine
+from .rounds import Round, rounds_for, runs_for, tags_option
 
 PROFILE = "checked"
 JOBS = 2
@@ -65,6 +66,9 @@ class Boots:
     conformance: list
     # A model of Bochs, or None for QEMU.
     cpu: str | None = None
+    # How often the conformance programs are booted, and the boots of programs that check themselves.
+    rounds: tuple = (Round(),)
+    runs: list = field(default_factory=list)
 
     def where(self) -> str:
         """The machine, as reports and filters name it."""
@@ -72,32 +76,35 @@ class Boots:
 
     def programs(self) -> list:
         """The names of the programs that must be built."""
-        return [test.name for test in self.tests] + [e for test in self.tests for e in test.extra] + self.conformance
+        return ([test.name for test in self.tests] + [e for test in self.tests for e in test.extra] + self.conformance
+                + [name for _, names, _, _ in self.runs for name in names])
 
 
 def plans_for(options) -> list:
     """The boots that the options ask for: on QEMU or, conformance programs only, on each of Bochs's models."""
     if options.machine == "qemu":
         Machine(cpu=options.cpu).check()
-        return [plan(arch, options.filter) for arch in is_arch_list(options.arch)]
+        return [plan(arch, options) for arch in is_arch_list(options.arch)]
     Machine(options.arch or "x86_64", emulator="bochs", smp=options.smp or 1, cpu=options.cpu).check()
-    return [plan_bochs(cpu, options.filter) for cpu in ([options.cpu] if options.cpu else bochs.MODELS)]
+    return [plan_bochs(cpu, options) for cpu in ([options.cpu] if options.cpu else bochs.MODELS)]
 
 
-def plan_bochs(cpu: str, wanted: str) -> Boots:
+def plan_bochs(cpu: str, options) -> Boots:
     """The conformance programs that match the filter, on one of Bochs's models."""
-    boots = Boots("x86_64", [], [], cpu)
+    wanted = options.filter
+    boots = Boots("x86_64", [], [], cpu, rounds_for("x86_64", options.smp, options.tags, options.machine))
     boots.conformance = [name for name in build.of_purpose("conformance")
                          if any(wanted in claim for claim in conformance_names(boots.where(), name))]
     return boots
 
 
-def plan(arch: str, wanted: str) -> Boots:
+def plan(arch: str, options) -> Boots:
     """Chooses the boots whose tests match the filter."""
+    wanted, rounds = options.filter, rounds_for(arch, options.smp, options.tags, options.machine)
     tests = [test for test in boot_tests() if arch in test.arches and wanted in boot_name(arch, test)]
     programs = [name for name in build.of_purpose("conformance")
                 if not wanted or any(wanted in claim for claim in conformance_names(arch, name))]
-    return Boots(arch, tests, programs)
+    return Boots(arch, tests, programs, rounds=rounds, runs=runs_for(arch, rounds, wanted))
 
 
 def boot_tests() -> list:
@@ -143,7 +150,8 @@ def test_verb(options) -> int:
 
 def _may_match_host(options) -> bool:
     """Whether host tests are asked for at all; if not, there is no need to compile them."""
-    for_boots = any(arch in options.filter for arch in ARCHES) or options.filter.startswith(("user", "boot"))
+    begins_so = options.filter.startswith(("user", "boot", "programs"))
+    for_boots = begins_so or any(arch in options.filter for arch in ARCHES)
     return options.host or not (options.arch or for_boots or options.machine == "bochs")
 
 
@@ -158,6 +166,8 @@ def list_tests(host: list, plans: list, wanted: str) -> int:
             for name in conformance_names(entry.where(), program):
                 if wanted in name:
                     say(name)
+        for title, *_ in entry.runs:
+            say(title)
     return 0
 
 
@@ -169,7 +179,7 @@ def build_for(entry: Boots, report: Report) -> None:
             build.image_tool()
     except Failure as failure:
         report.add(f"build {entry.arch}", "FAILED", str(failure).splitlines()[-1])
-        entry.tests, entry.conformance = [], []
+        entry.tests, entry.conformance, entry.runs = [], [], []
 
 
 def run_boots(plans: list, options, report: Report) -> None:
@@ -177,9 +187,10 @@ def run_boots(plans: list, options, report: Report) -> None:
     with ThreadPoolExecutor(JOBS) as pool:
         waiting = []
         for entry in plans:
-            if entry.conformance:
-                waiting.append(pool.submit(_conformance, entry, options, report))
+            rounds = [each for each in entry.rounds if each.chosen(entry.conformance)]
+            waiting += [pool.submit(_conformance, entry, each, options, report) for each in rounds]
         for entry in plans:
+            waiting += [pool.submit(_run, entry.arch, run, report) for run in entry.runs]
             waiting += [pool.submit(_boot_test, entry.arch, test, options, report) for test in entry.tests]
         if waiting:
             step(f"{len(waiting)} boots, {JOBS} at a time")
@@ -189,8 +200,8 @@ def run_boots(plans: list, options, report: Report) -> None:
 
 def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:
     machine = Machine(arch, options.smp or test.smp, test.memory_mib)
-    job = Job(f"test-{arch}-{test.name}", machine, PROFILE, [test.name], test.args, test.extra, test.options,
-              test.timeout_s)
+    job = Job(f"test-{arch}-{test.name}", machine, PROFILE, [test.name], test.args, test.extra,
+              f"{test.options} {tags_option(options.tags)}".strip(), test.timeout_s)
     name = boot_name(arch, test)
     try:
         outcome = boot(job, lambda _line: None)
@@ -199,6 +210,27 @@ def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:
         return
     complaint = judge(test, outcome)
     report.add(name, "FAILED" if complaint else "ok", complaint, outcome.seconds)
+
+
+def _run(arch: str, run: tuple, report: Report) -> None:
+    """Boots user programs that check themselves."""
+    title, names, arguments, each = run
+    job = Job(f"test-{arch}-{names[-1]}{each.label()}", Machine(arch, each.smp), PROFILE, names, arguments,
+              options=f"leakcheck=1 {tags_option(each.tags)}".strip(), timeout_s=CONFORMANCE_TIMEOUT_S)
+    try:
+        outcome = boot(job, lambda _line: None)
+    except Failure as failure:
+        report.add(title, "FAILED", str(failure))
+        return
+    report.add(title, *_verdict_on_run(outcome), outcome.seconds)
+
+
+def _verdict_on_run(outcome: Outcome) -> tuple:
+    """The verdict on such a boot, and why."""
+    if outcome.kind == "exit" and outcome.code == 0:
+        return "ok", ""
+    told = next((f"; {line}" for line in outcome.lines if "[init]" in line), "")
+    return "FAILED", f"{outcome.sentence()}{told} (log: {_short(outcome.log)})"
 
 
 def judge(test: BootTest, outcome: Outcome) -> str:
@@ -223,8 +255,8 @@ def _short(path: Path) -> Path:
 class _Suite:
     """Follows the lines of a boot with conformance programs."""
 
-    def __init__(self, where: str, wanted: str, report: Report):
-        self.where, self.wanted, self.report = where, wanted, report
+    def __init__(self, where: str, suffix: str, wanted: str, report: Report):
+        self.where, self.suffix, self.wanted, self.report = where, suffix, wanted, report
         self.counts: dict = {}
         self.finished: dict = {}
         self.claims: set = set()
@@ -239,7 +271,7 @@ class _Suite:
             full = f"user {self.where} {program}::{name}"
             self.claims.add(full)
             if self.wanted in full:
-                self.report.add(full, verdict, reason or "")
+                self.report.add(full + self.suffix, verdict, reason or "")
         elif suite:
             self.finished[suite.group(1)] = tuple(int(number) for number in suite.groups()[1:])
 
@@ -259,25 +291,26 @@ class _Suite:
                 complaint = self._unsaid(program)
             if complaint:
                 complaints += 1
-                self.report.add(f"user {self.where} {program}", "FAILED", complaint)
+                self.report.add(f"user {self.where} {program}{self.suffix}", "FAILED", complaint)
         failed = sum(counts["FAILED"] for counts in self.counts.values())
         if not complaints and (outcome.kind != "exit" or (outcome.code != 0 and not failed)):
-            self.report.add(f"user {self.where} (the whole boot)", "FAILED", outcome.sentence())
+            self.report.add(f"user {self.where} (the whole boot){self.suffix}", "FAILED", outcome.sentence())
 
     def _unsaid(self, program: str) -> str:
         unsaid = [name.split("::")[1] for name in conformance_names(self.where, program) if name not in self.claims]
         return f"declared but never reported: {', '.join(unsaid)}" if unsaid else ""
 
 
-def _conformance(entry: Boots, options, report: Report) -> None:
-    machine = Machine(entry.arch, options.smp or 1, emulator=options.machine, cpu=entry.cpu)
+def _conformance(entry: Boots, each: Round, options, report: Report) -> None:
+    machine = Machine(entry.arch, each.smp, emulator=options.machine, cpu=entry.cpu)
+    programs = each.chosen(entry.conformance)
     timeout_s = BOCHS_TIMEOUT_S if entry.cpu else CONFORMANCE_TIMEOUT_S
-    job = Job(f"test-{entry.where().replace(' ', '-')}-conformance", machine, PROFILE, entry.conformance,
-              timeout_s=timeout_s)
-    suite = _Suite(entry.where(), options.filter, report)
+    job = Job(f"test-{entry.where().replace(' ', '-')}-conformance{each.label()}", machine, PROFILE, programs,
+              options=tags_option(each.tags), timeout_s=timeout_s)
+    suite = _Suite(entry.where(), each.suffix(), options.filter, report)
     try:
         outcome = boot(job, suite.line)
     except Failure as failure:
-        report.add(f"user {entry.where()} (the whole boot)", "FAILED", str(failure))
+        report.add(f"user {entry.where()} (the whole boot){each.suffix()}", "FAILED", str(failure))
         return
-    suite.check(entry.conformance, outcome)
+    suite.check(programs, outcome)

@@ -14,7 +14,10 @@ use super::percpu::{self, index as cpu_index};
 use super::{console, control, gic, paging, power, timer, trampoline, trap};
 
 /// The plain forms of invalidation reach every CPU.
-pub const BROADCASTS_INVALIDATION: bool = true;
+#[inline(always)]
+pub const fn broadcasts_invalidation() -> bool {
+    true
+}
 
 /// How long a CPU may take to come up; on an emulator whose host has other work to do that can be long.
 const START_NS_MAX: u64 = 5_000_000_000;

@@ -19,6 +19,11 @@ pub fn can_invalidate_inactive() -> bool {
     true
 }
 
+/// The highest level at which an entry can be a leaf: always 2, for 1 GiB.
+pub fn largest_leaf_level() -> u8 {
+    2
+}
+
 /// Makes a cleared frame a valid root table. The kernel has a root of its own, so there is nothing to add.
 pub fn prepare_root(_root: Frame) {}
 

@@ -8,6 +8,7 @@ use crate::{Frame, PhysAddr, TABLE_ENTRIES, Table};
 
 thread_local! {
     static MEMORY: Cell<&'static [Table]> = const { Cell::new(&[]) };
+    static TOUCHES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Memory starts with a pattern instead of zeroes, so that forgotten clearing shows.
@@ -26,12 +27,24 @@ pub(super) fn install(frames: u64) {
 
 /// The frame's memory, as a table.
 pub fn table(frame: Frame) -> &'static Table {
+    TOUCHES.set(TOUCHES.get() + 1);
+    quiet_table(frame)
+}
+
+/// How often anyone has asked for a table: while the number stays the same, no table changes.
+pub(super) fn touches() -> u64 {
+    TOUCHES.get()
+}
+
+/// The same as [`table`], for who only looks.
+pub(super) fn quiet_table(frame: Frame) -> &'static Table {
     let index = frame.number().wrapping_sub(FIRST_FRAME.number());
     MEMORY.get().get(index as usize).unwrap_or_else(|| panic!("{frame:?} is no memory"))
 }
 
 /// Fills frames with zeroes.
 pub fn clear_frames(first: Frame, count: u64) {
+    super::oracle::note_reuse(first, count);
     for number in 0..count {
         for entry in table(first.offset(number)) {
             entry.store(0, Ordering::Relaxed);

@@ -8,9 +8,11 @@ pub mod context;
 pub mod cpu;
 pub mod format;
 pub mod memory;
+pub mod oracle;
 pub mod smp;
 pub mod timer;
 pub mod tlb;
+pub mod worst_case;
 
 pub use format::Flavour;
 pub use tlb::Event;
@@ -29,6 +31,7 @@ pub fn power_on(flavour: Flavour, frames: u64, archive_frames: u64) -> &'static 
     timer::reset();
     cpu::reset();
     smp::reset();
+    oracle::reset();
     let bytes = |count: u64| count * tessera_abi::PAGE_BYTES;
     let memory = PhysRange { start: FIRST_FRAME.start(), length_bytes: bytes(frames - archive_frames) };
     Box::leak(Box::new(BootInfo {

@@ -1,9 +1,10 @@
-//! Records what the kernel tells the translation hardware.
+//! Records what the kernel tells the translation hardware, and lets the oracle know.
 
 use core::cell::{Cell, RefCell};
 use core::sync::atomic::Ordering;
 
-use super::memory;
+use super::oracle::Reach;
+use super::{memory, oracle};
 use crate::{Frame, VirtAddr};
 
 /// One instruction to the translation hardware.
@@ -29,11 +30,13 @@ pub enum Event {
 thread_local! {
     static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
     static TAG_BITS: Cell<u32> = const { Cell::new(8) };
+    static LARGEST_LEAF_LEVEL: Cell<u8> = const { Cell::new(2) };
 }
 
 pub(super) fn reset() {
     EVENTS.with_borrow_mut(Vec::clear);
     TAG_BITS.set(8);
+    LARGEST_LEAF_LEVEL.set(2);
 }
 
 /// Sets how wide the machine's tags are; call it before the kernel starts.
@@ -55,45 +58,63 @@ pub fn tag_bits() -> u32 {
     TAG_BITS.get()
 }
 
+/// The highest level at which an entry can be a leaf: 2, for 1 GiB, unless [`set_largest_leaf_level`] says otherwise.
+pub fn largest_leaf_level() -> u8 {
+    LARGEST_LEAF_LEVEL.get()
+}
+
+/// Sets whether the machine has pages of 1 GiB (2) or not (1).
+pub fn set_largest_leaf_level(level: u8) {
+    LARGEST_LEAF_LEVEL.set(level);
+}
+
 /// Makes a cleared frame a root table: the fake machine has no kernel half.
 pub fn prepare_root(root: Frame) {
     assert!(memory::table(root).iter().all(|entry| entry.load(Ordering::Relaxed) == 0), "a root must be cleared");
 }
 
 /// Makes table writes visible to the walker: nothing to do.
-pub fn publish_tables() {}
+pub fn publish_tables() {
+    oracle::observe();
+}
 
 /// Makes `root` the user root.
 pub fn activate(root: Frame, tag: u16, keep: bool) {
     record(Event::Activate { root, tag, keep });
+    oracle::activate(root, tag, keep);
 }
 
 /// Drops one page's translations.
-pub fn invalidate_page(address: VirtAddr, tag: u16, _active: bool) {
+pub fn invalidate_page(address: VirtAddr, tag: u16, active: bool) {
     record(Event::Page(address, tag));
+    oracle::drop_page(address, tag, active, Reach::Machine);
 }
 
 /// Drops everything under a tag.
-pub fn invalidate_tag(tag: u16, _active: bool) {
+pub fn invalidate_tag(tag: u16, active: bool) {
     record(Event::Tag(tag));
+    oracle::drop_tag(tag, active, Reach::Machine);
 }
 
 /// Drops everything.
 pub fn invalidate_all() {
     record(Event::All);
+    oracle::drop_all();
 }
 
 /// Drops one page's translations on the calling CPU.
 pub fn invalidate_page_local(address: VirtAddr, tag: u16, active: bool) {
-    invalidate_page(address, tag, active);
+    record(Event::Page(address, tag));
+    oracle::drop_page(address, tag, active, Reach::Cpu);
 }
 
 /// Drops everything under a tag on the calling CPU.
 pub fn invalidate_tag_local(tag: u16, active: bool) {
-    invalidate_tag(tag, active);
+    record(Event::Tag(tag));
+    oracle::drop_tag(tag, active, Reach::Cpu);
 }
 
 /// Whether translations under a tag that is not active can be dropped.
 pub fn can_invalidate_inactive() -> bool {
-    false
+    super::smp::broadcasts_invalidation()
 }

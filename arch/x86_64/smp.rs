@@ -19,7 +19,10 @@ use super::{acpi, features, gdt, paging, stacks, trap};
 use crate::{CPUS_MAX, Frame, Interrupt, PhysAddr, upcall};
 
 /// Invalidation reaches the calling CPU only.
-pub const BROADCASTS_INVALIDATION: bool = false;
+#[inline(always)]
+pub const fn broadcasts_invalidation() -> bool {
+    false
+}
 
 /// Startup interrupts tell a page number of 8 bits; what is above this is not memory on a PC.
 const LOW_MEMORY_END: u64 = 0xa_0000;

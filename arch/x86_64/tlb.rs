@@ -20,6 +20,12 @@ pub fn tag_bits() -> u32 {
     if features().pcid { 12 } else { 0 }
 }
 
+/// The highest level at which an entry can be a leaf: 2, for 1 GiB, where the CPU has pages of that size; elsewhere
+/// the bit that would say so is reserved.
+pub fn largest_leaf_level() -> u8 {
+    if features().gigabyte_pages { 2 } else { 1 }
+}
+
 /// Makes a cleared frame a valid root table: the upper half becomes the kernel's, which never changes after boot.
 pub fn prepare_root(root: Frame) {
     let (from, to) = (table(paging::kernel_root()), table(root));

@@ -138,6 +138,7 @@ impl FrameAllocator {
     pub fn free(&mut self, frame: Frame, order: u8) {
         let mut index = self.index(frame);
         assert_eq!(self.records[index as usize].usage, Use::Taken, "{frame:?} freed twice");
+        tessera_arch::note_free(frame, 1 << order);
         self.free_frames += 1 << order;
         let mut order = order;
         while order < ORDER_MAX {

@@ -5,7 +5,7 @@ use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights, TOP_SLOT_BYTES}
 use tessera_arch::Access;
 
 use super::{Caller, Result};
-use crate::address_map::Mapping;
+use crate::address_map::{Cost, Mapping};
 use crate::address_space::MapOwner;
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;
@@ -56,8 +56,7 @@ impl Caller<'_> {
         let owner = self.map_owner(target, Rights::MAP)?;
         let range = Kernel::range_of(owner, address, length_bytes)?;
         let cost = self.kernel.map_of(owner).plan_change(range)?;
-        self.kernel.ensure_cost(self.kernel.payer_of(owner), cost)?;
-        self.kernel.ensure_heap(4)?;
+        self.ensure_change(owner, cost)?;
         self.kernel.unmap(owner, range);
         Ok(0)
     }
@@ -67,8 +66,7 @@ impl Caller<'_> {
         ensure_access(rights)?;
         let range = Kernel::range_of(owner, address, length_bytes)?;
         let cost = self.kernel.map_of(owner).plan_protect(range, rights)?;
-        self.kernel.ensure_cost(self.kernel.payer_of(owner), cost)?;
-        self.kernel.ensure_heap(4)?;
+        self.ensure_change(owner, cost)?;
         self.kernel.protect(owner, range, rights);
         Ok(0)
     }
@@ -87,6 +85,15 @@ impl Caller<'_> {
             (from, address) = (end_of(&info), address + MappingInfo::BYTES as u64);
         }
         Ok(count)
+    }
+
+    /// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
+    fn ensure_change(&mut self, owner: MapOwner, cost: Cost) -> Result<()> {
+        if cost == Cost::default() {
+            return Ok(());
+        }
+        self.kernel.ensure_cost(self.kernel.payer_of(owner), cost)?;
+        self.kernel.ensure_heap(4)
     }
 
     /// Mappings and attachments that end after an address, in order.

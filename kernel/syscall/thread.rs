@@ -2,7 +2,7 @@
 
 use tessera_abi::layout::{ThreadInfo, ThreadState};
 use tessera_abi::{Error, Handle, PRIORITY_MAX, Rights};
-use tessera_arch::VirtAddr;
+use tessera_arch::{Interrupt, VirtAddr};
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
@@ -109,14 +109,17 @@ impl Caller<'_> {
         let id = self.thread(thread, Rights::CONTROL)?;
         let priority = self.allowed_priority(priority)?;
         let kernel = &mut *self.kernel;
-        let queued =
-            kernel.threads[id].state == ThreadState::Ready && kernel.current(kernel.threads[id].cpu) != Some(id);
+        let cpu = kernel.threads[id].cpu;
+        let queued = kernel.threads[id].state == ThreadState::Ready && kernel.current(cpu) != Some(id);
         if queued {
             kernel.scheduler.remove(&mut kernel.threads, id);
         }
         let old = core::mem::replace(&mut kernel.threads[id].priority, priority);
         if queued {
             kernel.make_ready(id);
+        } else if kernel.current(cpu) == Some(id) && cpu != self.cpu {
+            // A thread that waits there may be the more urgent one now.
+            tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
         }
         Ok(u64::from(old))
     }

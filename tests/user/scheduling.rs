@@ -4,7 +4,8 @@
 #![no_main]
 
 use conformance::{
-    CLAIM_PRIORITY, Claim, Failure, Verdict, claim, ensure, ensure_eq, refused, run_on, the_kernel_passes_its_own_checks,
+    CLAIM_PRIORITY, Claim, Failure, Verdict, claim, ensure, ensure_eq, refused, run_on,
+    the_kernel_passes_its_own_checks,
 };
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;

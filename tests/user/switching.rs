@@ -29,6 +29,7 @@ fn main() -> u8 {
         claim!(a_jump_into_nothing_stops_only_that_thread),
         claim!(a_space_counts_the_threads_inside),
         claim!(switches_are_counted),
+        claim!(known_spaces_are_switched_on_the_fast_path),
         claim!(a_thread_keeps_its_space_while_others_switch),
         claim!(the_kernel_passes_its_own_checks),
     ];
@@ -103,7 +104,9 @@ fn a_space_without_the_program_is_refused() -> Verdict {
     bare.detach(0)?;
     bare.attach(0, program().subtree(), Rights::ACCESS)?;
     bare.enter(|| ())?;
-    Ok(())
+    bare.enter(|| ())?;
+    bare.detach(0)?;
+    refused(bare.switch(), Error::NotShared)
 }
 
 /// With the stack in a mapping of the space's own, no other space will do, though the code is shared.
@@ -121,6 +124,8 @@ fn a_space_with_other_tables_at_the_stack_is_refused() -> Verdict {
     // The other space has the very same memory at the same address, but in tables of its own.
     for space in [&own, &other] {
         space.map(stack, &segment, 0..4 * PAGE_BYTES, Rights::READ_WRITE)?;
+        // Entered once, a space is one that the kernel's fast path knows.
+        space.enter(|| ())?;
     }
     TARGET.store(other.handle().bits(), Ordering::Relaxed);
     let thread = libvas::Thread::new(program().account(), program().table(), &own, 0)?;
@@ -134,6 +139,7 @@ fn a_space_with_other_tables_at_the_stack_is_refused() -> Verdict {
 /// Without the right to switch, by a stale handle and by a handle of something else, nobody gets in.
 fn a_switch_needs_its_right_and_a_live_handle() -> Verdict {
     let space = program().new_space()?;
+    space.enter(|| ())?;
     let other_rights = space.derive(Rights::all() - Rights::SWITCH, 0)?;
     refused(other_rights.switch(), Error::MissingRight)?;
     let stale = space.derive(Rights::SWITCH, 0)?;
@@ -209,7 +215,8 @@ fn a_jump_into_nothing_stops_only_that_thread() -> Verdict {
     let jump = move || attempt(number::space_jump, [handle, UNMAPPED, UNMAPPED, 0, 0, 0]);
     ensure!(ends_in_fault(program().space(), jump)?, "the thread went on");
     ensure_eq!(bare.info()?.threads, 0);
-    Ok(())
+    // Now the CPU knows the space; a switch is refused all the same.
+    refused(bare.switch(), Error::NotShared)
 }
 
 /// A space tells how many threads are inside, whether they run or sleep.
@@ -243,6 +250,20 @@ fn switches_are_counted() -> Verdict {
     ensure!(switches >= 400, "400 switches were counted as {switches}");
     let (hits, flushes) = (after.tag_hits - before.tag_hits, after.tag_flushes - before.tag_flushes);
     ensure_eq!(hits + flushes, switches);
+    Ok(())
+}
+
+/// Between spaces that the CPU knows, a switch does not take the kernel's common path.
+fn known_spaces_are_switched_on_the_fast_path() -> Verdict {
+    let space = program().new_space()?;
+    space.enter(|| ())?;
+    let before = counters::total()?.system_calls;
+    for _ in 0..200 {
+        space.enter(|| ())?;
+    }
+    let calls = counters::total()?.system_calls - before;
+    // Reading the counters, and what the watching thread does, are calls as well.
+    ensure!(calls < 100, "400 switches took the common path {calls} times");
     Ok(())
 }
 

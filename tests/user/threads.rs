@@ -7,7 +7,7 @@ use conformance::{
     CLAIM_PRIORITY, Claim, KERNEL_ADDRESSES, SpareStack, UNMAPPED, Verdict, attempt, claim, ends_in_fault, ensure,
     ensure_eq, peek, refused, run, start_at, the_kernel_passes_its_own_checks, wait_for_state, wait_until,
 };
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use libvas::thread::{self, ThreadState};
 use libvas::{Cap, CapTable, Error, Rights, Segment, Thread, program};

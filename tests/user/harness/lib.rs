@@ -34,7 +34,7 @@ mod wait;
 
 pub use attempt::{argument_named, attempt, takes};
 pub use census::{Census, Snapshot};
-pub use cpus::{Spinner, keep_home_on_cpu_0, needs_cpus, needs_interrupts_for_shootdown, on_cpu, sent_by, shot_down};
+pub use cpus::{Spinner, counted, interrupts_for, needs_cpus, on_cpu};
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};

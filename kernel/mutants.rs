@@ -1,0 +1,119 @@
+//! Bugs that host tests can switch on, to see that the tests of invalidation catch them.
+//!
+//! On bare metal [`is_seeded`] is constantly false, so that nothing of this is left in the kernel. On a host a test
+//! thread seeds one mutant at a time (`seed`).
+
+/// One bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A new generation of tags begins without the CPUs having to flush.
+    NoFlushAtRollOver,
+    /// A new generation leaves the passes of the old one good.
+    PassesSurviveRollOver,
+    /// A tag that is live on a CPU is given to another space.
+    LiveTagNotReserved,
+    /// A CPU in the space is not interrupted.
+    MissingInterrupt,
+    /// The last CPU is left out.
+    LastCpuForgotten,
+    /// A CPU that may hold translations is not marked.
+    StaleMarkForgotten,
+    /// Tables are freed before the invalidation.
+    FreedBeforeFlush,
+    /// A table that becomes empty is freed at once, not with the others after the invalidation.
+    TableFreedAtOnce,
+    /// What the CPU remembers of tables on the way stays: a change that frees tables is not flushed.
+    TablesFreedUnflushed,
+    /// The last page of a range is left out.
+    RangeOnePageShort,
+    /// A range that is too long for page after page is not flushed at all.
+    LongRangeDropped,
+    /// Detaching a subtree flushes nothing.
+    DetachUnflushed,
+    /// A core window is flushed on another CPU than its own.
+    WindowFlushedElsewhere,
+    /// A root of its own for each CPU makes stale marks go.
+    WindowForgetsMarks,
+    /// Rights shrink without a flush.
+    ProtectUnflushed,
+    /// One of the spaces that share a subtree is left out.
+    SharerForgotten,
+    /// A large page is split without having been invalidated.
+    SplitWithoutBreak,
+    /// The CPU that destroys the space it is in stays on its root.
+    DestroyerStays,
+    /// A CPU that is told to let go of its space stays on its root.
+    ParkedStays,
+    /// What is untagged is not flushed when it is entered again.
+    UntaggedKept,
+    /// A CPU enters a space without looking at its pass again.
+    NotLookedAgain,
+    /// Who changes a space looks where CPUs are without a fence before.
+    ChangerWithoutFence,
+    /// A CPU that tries to switch counts as in the space it may enter only.
+    TriedSwitchHides,
+    /// What a CPU is asked is acknowledged before it is done.
+    AcknowledgedBefore,
+}
+
+/// Those of the handshake, which show only where CPUs run at the same time (`tests/loom`).
+pub const HANDSHAKE_MUTANTS: [Mutant; 4] = [
+    Mutant::NotLookedAgain,
+    Mutant::ChangerWithoutFence,
+    Mutant::TriedSwitchHides,
+    Mutant::AcknowledgedBefore,
+];
+
+/// All others, which the oracle of the fake machine catches (`tests/host`).
+pub const MUTANTS: [Mutant; 20] = [
+    Mutant::NoFlushAtRollOver,
+    Mutant::PassesSurviveRollOver,
+    Mutant::LiveTagNotReserved,
+    Mutant::MissingInterrupt,
+    Mutant::LastCpuForgotten,
+    Mutant::StaleMarkForgotten,
+    Mutant::FreedBeforeFlush,
+    Mutant::TableFreedAtOnce,
+    Mutant::TablesFreedUnflushed,
+    Mutant::RangeOnePageShort,
+    Mutant::LongRangeDropped,
+    Mutant::DetachUnflushed,
+    Mutant::WindowFlushedElsewhere,
+    Mutant::WindowForgetsMarks,
+    Mutant::ProtectUnflushed,
+    Mutant::SharerForgotten,
+    Mutant::SplitWithoutBreak,
+    Mutant::DestroyerStays,
+    Mutant::ParkedStays,
+    Mutant::UntaggedKept,
+];
+
+/// Whether the kernel has this bug.
+#[cfg(target_os = "none")]
+#[inline(always)]
+pub const fn is_seeded(_mutant: Mutant) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "none"))]
+pub use on_host::{is_seeded, seed};
+
+#[cfg(not(target_os = "none"))]
+mod on_host {
+    use super::Mutant;
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static SEEDED: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Whether the calling test thread's kernel has this bug.
+    pub fn is_seeded(mutant: Mutant) -> bool {
+        SEEDED.get() == Some(mutant)
+    }
+
+    /// Gives the calling test thread's kernel a bug, or none.
+    pub fn seed(mutant: Option<Mutant>) {
+        SEEDED.set(mutant);
+    }
+}

@@ -1,0 +1,132 @@
+//! From a machine that is switched on to a program whose thread runs.
+
+use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
+use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
+use tessera_arch::{BootInfo, Frame};
+use tessera_kernel::Kernel;
+use tessera_kernel::account::Account;
+use tessera_kernel::cap_table::CapTable;
+use tessera_kernel::kernel::RESERVE_FRAMES;
+use tessera_kernel::mem::FrameAllocator;
+use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
+use tessera_kernel::object::ObjectRef;
+use tessera_kernel::page_table::new_table;
+use tessera_kernel::shared::Shared;
+use tessera_kernel::space::Space;
+use tessera_kernel::thread::{CONTEXT_BYTES, Thread};
+
+use crate::machine::{BUFFER, BUFFER_BYTES, CODE, Machine, STACK_END};
+
+/// What kind of machine to boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whose page-table format.
+    pub flavour: Flavour,
+    /// Frames of memory.
+    pub frames: u64,
+    /// Slots in the program's capability table.
+    pub slots: u32,
+    /// Width of a TLB tag.
+    pub tag_bits: u32,
+    /// What the program may do with the machine.
+    pub machine_rights: Rights,
+    /// CPUs that run; the test plays them.
+    pub cpus: usize,
+}
+
+impl Options {
+    /// A machine with 4 MiB of memory, 64 slots, tags of 8 bits.
+    pub fn new(flavour: Flavour) -> Options {
+        Options { flavour, frames: 1024, slots: 64, tag_bits: 8, machine_rights: Rights::all(), cpus: 1 }
+    }
+
+    /// The same with so many frames of memory.
+    pub fn frames(self, frames: u64) -> Options {
+        Options { frames, ..self }
+    }
+
+    /// The same with so many slots.
+    pub fn slots(self, slots: u32) -> Options {
+        Options { slots, ..self }
+    }
+
+    /// The same with tags of so many bits.
+    pub fn tag_bits(self, tag_bits: u32) -> Options {
+        Options { tag_bits, ..self }
+    }
+}
+
+impl Machine {
+    /// Boots.
+    pub fn boot(options: &Options) -> Machine {
+        let boot_info = fake::power_on(options.flavour, options.frames, 0);
+        let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
+        machine.kernel.make_ready(machine.thread_id);
+        assert!(machine.kernel.choose(0), "the first thread is ready");
+        machine.map_program();
+        machine.kernel.cpus = options.cpus;
+        machine.kernel.check();
+        machine
+    }
+
+    fn first_objects(mut kernel: Kernel, options: &Options) -> Machine {
+        let budget = kernel.frames.free_frames() - 2 * RESERVE_FRAMES;
+        let account = kernel.accounts.insert(Account::new(budget * PAGE_BYTES, None));
+        kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(u64::from(options.slots)));
+        let table = CapTable::new(account, options.slots).expect("a host has memory");
+        let table = kernel.tables.insert(table);
+        let root = new_table(&mut kernel.frames);
+        let space = Space::new(account, root);
+        kernel.charge_object::<Space>(account, space.charged_bytes());
+        let space = kernel.spaces.insert(space);
+        kernel.shared.space_words(space.index()).initialise(root, None);
+        kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
+        let mut thread = Thread::new(account, table, space, tessera_abi::PRIORITY_MAX);
+        thread.context.registers_mut().set_entry(CODE, STACK_END, [0, 0]);
+        let thread = kernel.threads.insert(thread);
+        kernel.tables.retain(table);
+        kernel.tables[table].users = 1;
+        let slot = kernel.tables[table].insert(ObjectRef::Machine, options.machine_rights, 0);
+        Machine {
+            account: kernel.insert_first(table, ObjectRef::Account(account)),
+            table: kernel.insert_first(table, ObjectRef::CapTable(table)),
+            space: kernel.insert_first(table, ObjectRef::Space(space)),
+            program: Handle::NONE,
+            thread: kernel.insert_first(table, ObjectRef::Thread(thread)),
+            machine: kernel.tables[table].handle_of(slot),
+            kernel,
+            thread_id: thread,
+            space_id: space,
+            account_id: account,
+            table_id: table,
+        }
+    }
+
+    /// Code, stack and buffer, in a subtree that is attached at address 0.
+    fn map_program(&mut self) {
+        self.program = self.make(Call::SubtreeCreate { account: self.account, level: 3 });
+        for (address, length_bytes, rights) in [
+            (CODE, PAGE_BYTES, Rights::READ_EXECUTE),
+            (STACK_END - 4 * PAGE_BYTES, 4 * PAGE_BYTES, Rights::READ_WRITE),
+            (BUFFER, BUFFER_BYTES, Rights::READ_WRITE),
+        ] {
+            let segment = self.segment(length_bytes, 0);
+            self.map(self.program, segment, 0, address, length_bytes, rights).expect("the program's memory is mapped");
+            self.call(Call::CapabilityDelete { handle: segment }).expect("the segment's handle is valid");
+        }
+        self.attach_program(self.space);
+    }
+}
+
+/// The kernel on a machine that was just switched on.
+///
+/// # Panics
+/// If the machine has no memory.
+pub fn new_kernel(boot_info: &'static BootInfo, tag_bits: u32) -> Kernel {
+    let first = FIRST_FRAME.number() & !((1 << ORDER_MAX) - 1);
+    let end = boot_info.memory.last().expect("there is memory").end().value() / PAGE_BYTES;
+    let records = vec![FrameRecord::OUTSIDE; (end - first) as usize].leak();
+    let mut frames = FrameAllocator::new(records, Frame::new(first));
+    boot_info.memory.iter().for_each(|range| frames.add(*range));
+    Kernel::new(boot_info, Box::leak(Box::new(Shared::new())), frames, tag_bits)
+}

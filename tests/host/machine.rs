@@ -1,0 +1,251 @@
+//! A booted machine with one program, whose system calls the test makes.
+
+use tessera_abi::layout::Words;
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
+use tessera_arch::{Frame, Interrupt, PhysRange, Trap, fake};
+use tessera_kernel::account::Account;
+use tessera_kernel::cap_table::CapTable;
+use tessera_kernel::object::ObjectRef;
+use tessera_kernel::segment::Segment;
+use tessera_kernel::space::Space;
+use tessera_kernel::store::Id;
+use tessera_kernel::thread::Thread;
+use tessera_kernel::{Kernel, fast};
+
+use crate::walker;
+
+/// Where the program's code would be: a page that can be read and executed.
+pub const CODE: u64 = 0x40_0000;
+/// Behind the last byte of its stack.
+pub const STACK_END: u64 = 0x60_0000;
+/// Memory for what calls fill in.
+pub const BUFFER: u64 = 0x80_0000;
+/// Bytes there.
+pub const BUFFER_BYTES: u64 = 16 * PAGE_BYTES;
+/// Value of a call that has not ended when `call` returns: the caller waits, or is gone.
+pub const UNFINISHED: u64 = u64::MAX;
+
+const CENTURY_NS: u64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+
+/// A machine whose CPU 0 runs a thread of a program with an account, a table, a space and a subtree at address 0.
+pub struct Machine {
+    /// All state.
+    pub kernel: Kernel,
+    /// The program's account; all frames but a reserve are in its budget.
+    pub account: Handle,
+    /// Its capability table.
+    pub table: Handle,
+    /// Its space.
+    pub space: Handle,
+    /// The subtree with code, stack and buffer, attached at address 0.
+    pub program: Handle,
+    /// Its thread.
+    pub thread: Handle,
+    /// The machine.
+    pub machine: Handle,
+    /// The thread.
+    pub thread_id: Id<Thread>,
+    /// The space.
+    pub space_id: Id<Space>,
+    /// The account.
+    pub account_id: Id<Account>,
+    /// The table.
+    pub table_id: Id<CapTable>,
+}
+
+impl Machine {
+    /// Attaches the program's subtree to another space, so that threads can switch to it.
+    pub fn attach_program(&mut self, space: Handle) {
+        let attach = Call::SubtreeAttach { space, subtree: self.program, address: 0, bounds: Rights::ACCESS };
+        self.call(attach).expect("the program is attached");
+    }
+
+    /// Makes a call as the current thread, and goes on until some thread runs again. `UNFINISHED` if the call's
+    /// end is not among what happened.
+    ///
+    /// # Errors
+    /// The call's own; `Gone` if the calling thread is no more.
+    pub fn call(&mut self, call: Call) -> Result<u64, Error> {
+        let (number, words) = call.encode();
+        self.call_words(number, words)
+    }
+
+    /// As [`Machine::call`], for any number and words.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn call_words(&mut self, number: u64, words: [u64; 6]) -> Result<u64, Error> {
+        let id = self.kernel.current(tessera_arch::cpu_index()).expect("some thread runs");
+        let registers = self.kernel.threads[id].context.registers_mut();
+        registers.set_call(number, words);
+        registers.set_result(0, UNFINISHED);
+        self.trap(Trap::Call);
+        let (status, value) = self.kernel.threads.find(id).ok_or(Error::Gone)?.context.registers().result();
+        Error::from_status(status).map(|()| value)
+    }
+
+    /// Lets the current thread trap, and the CPU that the test plays idle until some thread runs. Gives whether one
+    /// does: not if there is nothing to wait for in the next century, or if other CPUs could go on meanwhile.
+    pub fn trap(&mut self, trap: Trap) -> bool {
+        let cpu = tessera_arch::cpu_index();
+        self.kernel.handle(cpu, trap);
+        while !self.kernel.choose(cpu) {
+            let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
+            if !waits || tessera_arch::now_ns() > CENTURY_NS {
+                return false;
+            }
+            self.kernel.interrupt(cpu, Interrupt::Timer);
+        }
+        true
+    }
+
+    /// Enters a space by the fast path, and by the common one if that is needed, as the entry code does.
+    ///
+    /// # Errors
+    /// Those of `space_switch`.
+    pub fn switch_fast(&mut self, space: Handle) -> Result<u64, Error> {
+        let cpu = tessera_arch::cpu_index();
+        let id = self.kernel.current(cpu).expect("some thread runs");
+        let registers = self.kernel.threads[id].context.registers();
+        let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
+        let result = fast::space_switch(self.kernel.shared, &self.kernel.shared.cpus[cpu], cpu, space, ip, sp);
+        if result.status == fast::TAKE_COMMON_PATH {
+            return self.call(Call::SpaceSwitch { space });
+        }
+        Error::from_status(result.status).map(|()| result.value)
+    }
+
+    /// Makes an object by a call that gives a handle.
+    ///
+    /// # Panics
+    /// If the call is refused.
+    pub fn make(&mut self, call: Call) -> Handle {
+        match self.call(call) {
+            Ok(bits) => Handle::from_bits(bits),
+            Err(error) => panic!("{call:?}: {error}"),
+        }
+    }
+
+    /// A new segment.
+    pub fn segment(&mut self, length_bytes: u64, flags: u64) -> Handle {
+        self.make(Call::SegmentCreate { account: self.account, length_bytes, flags })
+    }
+
+    /// A segment over `pages` frames from `first_frame` on that are not the machine's memory: they can be mapped,
+    /// in pages as large as their numbers allow, but neither read nor written.
+    pub fn borrow_frames(&mut self, first_frame: u64, pages: u64) -> Handle {
+        let account = self.kernel.accounts.insert(Account::new(u64::MAX, None));
+        let range = PhysRange { start: Frame::new(first_frame).start(), length_bytes: pages * PAGE_BYTES };
+        let segment = Segment::borrowing(account, range).expect("a host has memory");
+        self.kernel.charge_object::<Segment>(account, Segment::region_bytes(pages));
+        let id = self.kernel.segments.insert(segment);
+        self.kernel.insert_first(self.table_id, ObjectRef::Segment(id))
+    }
+
+    /// A program of its own, in the same space: a table with so many slots and a started thread that uses it.
+    pub fn new_program(&mut self, slots: u64, priority: u64) -> (Handle, Id<Thread>) {
+        let table = self.make(Call::TableCreate { account: self.account, slots });
+        let call = Call::ThreadCreate { account: self.account, table, space: self.space, priority };
+        let (thread, id) = self.new_thread(call);
+        let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
+        let start = Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 };
+        self.call(start).expect("a new thread can be started");
+        (table, id)
+    }
+
+    /// A new thread: its handle, and its name in the kernel.
+    pub fn new_thread(&mut self, call: Call) -> (Handle, Id<Thread>) {
+        let handle = self.make(call);
+        let ObjectRef::Thread(id) = self.object(handle) else { panic!("{call:?} makes a thread") };
+        (handle, id)
+    }
+
+    /// Lets others run until this thread does, which must be of the highest priority there is.
+    pub fn let_run(&mut self, thread: Id<Thread>) {
+        for _ in 0..1000 {
+            if self.kernel.current(0) == Some(thread) {
+                return;
+            }
+            self.call(Call::YieldNow {}).expect("nothing stands against yielding");
+        }
+        panic!("{thread:?} never runs");
+    }
+
+    /// A new space without anything.
+    pub fn new_space(&mut self) -> Handle {
+        self.make(Call::SpaceCreate { account: self.account })
+    }
+
+    /// Maps; see the system call.
+    ///
+    /// # Errors
+    /// The call's own.
+    pub fn map(
+        &mut self,
+        target: Handle,
+        segment: Handle,
+        offset: u64,
+        address: u64,
+        length_bytes: u64,
+        rights: Rights,
+    ) -> Result<u64, Error> {
+        self.call(Call::Map { target, segment, offset, address, length_bytes, rights })
+    }
+
+    /// Makes a call that fills in a structure.
+    ///
+    /// # Errors
+    /// The call's own.
+    pub fn info<T: Words>(&mut self, call: impl FnOnce(u64) -> Call) -> Result<T, Error> {
+        self.call(call(BUFFER))?;
+        let mut bytes = vec![0; T::BYTES];
+        self.read(BUFFER, &mut bytes);
+        let words: Vec<u64> =
+            bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or([0; 8]))).collect();
+        Ok(T::read(&words))
+    }
+
+    /// Reads memory as the current thread would.
+    ///
+    /// # Panics
+    /// If it could not.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) {
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let physical = self.physical(address + index as u64, Rights::READ);
+            tessera_arch::read_physical(physical, core::slice::from_mut(byte));
+        }
+    }
+
+    /// Writes memory as the current thread would.
+    ///
+    /// # Panics
+    /// If it could not.
+    pub fn write(&self, address: u64, bytes: &[u8]) {
+        for (index, byte) in bytes.iter().enumerate() {
+            let physical = self.physical(address + index as u64, Rights::WRITE);
+            tessera_arch::write_physical(physical, core::slice::from_ref(byte));
+        }
+    }
+
+    fn physical(&self, address: u64, needed: Rights) -> tessera_arch::PhysAddr {
+        let current = self.kernel.current(tessera_arch::cpu_index()).expect("some thread runs");
+        let root = self.kernel.spaces[self.kernel.space_of(current)].map.tree.root;
+        let found = walker::translate(root, address).filter(|found| found.rights.contains(needed));
+        found.unwrap_or_else(|| panic!("{address:#x} cannot be used for {needed:?}")).physical
+    }
+
+    /// The space that a handle in the program's table names.
+    pub fn space_id(&self, handle: Handle) -> Id<Space> {
+        match self.object(handle) {
+            ObjectRef::Space(id) => id,
+            other => panic!("{other:?} is no space"),
+        }
+    }
+
+    /// What a handle in the program's table names.
+    pub fn object(&self, handle: Handle) -> ObjectRef {
+        let table = &self.kernel.tables[self.table_id];
+        let slot = table.slot_of(handle).expect("the handle is valid");
+        table.record(slot).object.expect("the slot is in use")
+    }
+}

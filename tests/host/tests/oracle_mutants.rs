@@ -1,0 +1,63 @@
+//! The oracle catches what it is for: bugs seeded into the kernel, one at a time, must break a rule in some run. The
+//! runs are the same for every mutant, and the kernel without one passes them all.
+
+use host_tests::config;
+use host_tests::oracle::run;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use tessera_kernel::mutants::{Mutant, seed};
+
+/// Runs until a mutant counts as missed.
+const RUNS: u32 = 400;
+
+/// Plays runs until one breaks a rule; gives the rule's name.
+fn search(mutant: Option<Mutant>) -> Option<String> {
+    seed(mutant);
+    let mut runner = TestRunner::new(config(RUNS));
+    let strategy = run(150);
+    for number in 0..RUNS {
+        let run = strategy.new_tree(&mut runner).expect("runs can be made").current();
+        if let Some(breach) = run.play() {
+            println!("{mutant:?} is caught by run {number}: {breach}");
+            return breach.split(':').next().map(str::to_owned);
+        }
+    }
+    None
+}
+
+macro_rules! caught {
+    ($($test:ident: $mutant:ident,)*) => {$(
+        #[test]
+        fn $test() {
+            assert!(search(Some(Mutant::$mutant)).is_some(), "no run shows {:?}", Mutant::$mutant);
+        }
+    )*};
+}
+
+caught! {
+    roll_over_without_flush_is_caught: NoFlushAtRollOver,
+    passes_that_survive_a_roll_over_are_caught: PassesSurviveRollOver,
+    live_tag_not_reserved_is_caught: LiveTagNotReserved,
+    missing_interrupt_is_caught: MissingInterrupt,
+    last_cpu_forgotten_is_caught: LastCpuForgotten,
+    stale_mark_forgotten_is_caught: StaleMarkForgotten,
+    tables_freed_before_the_flush_are_caught: FreedBeforeFlush,
+    table_freed_at_once_is_caught: TableFreedAtOnce,
+    tables_freed_without_flush_are_caught: TablesFreedUnflushed,
+    range_one_page_short_is_caught: RangeOnePageShort,
+    long_range_dropped_is_caught: LongRangeDropped,
+    detach_without_flush_is_caught: DetachUnflushed,
+    window_flushed_on_another_cpu_is_caught: WindowFlushedElsewhere,
+    window_that_forgets_marks_is_caught: WindowForgetsMarks,
+    protect_without_flush_is_caught: ProtectUnflushed,
+    sharer_forgotten_is_caught: SharerForgotten,
+    split_without_break_is_caught: SplitWithoutBreak,
+    destroyer_that_stays_is_caught: DestroyerStays,
+    parked_cpu_that_stays_is_caught: ParkedStays,
+    untagged_kept_is_caught: UntaggedKept,
+}
+
+#[test]
+fn the_kernel_without_mutants_passes_the_same_runs() {
+    assert_eq!(search(None), None);
+}

@@ -1,0 +1,81 @@
+//! What reviews found: each was wrong once.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use host_tests::machine::{CODE, STACK_END};
+use host_tests::{Machine, Options};
+use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
+use tessera_arch::Interrupt;
+use tessera_arch::fake::{self, Flavour};
+
+fn derive(machine: &mut Machine, handle: Handle) -> Handle {
+    machine.make(Call::CapabilityDerive { handle, rights: Rights::all(), badge: 0 })
+}
+
+/// How long it takes to delete a chain of `count` capabilities from its end, where the last has `count` children.
+fn chain_seconds(count: usize) -> f64 {
+    let mut machine = Machine::boot(&Options::new(Flavour::X86).slots(60_000).frames(16384));
+    let mut chain = vec![machine.account];
+    for _ in 0..count {
+        let next = derive(&mut machine, *chain.last().expect("never empty"));
+        chain.push(next);
+    }
+    let last = *chain.last().expect("never empty");
+    for _ in 0..count {
+        derive(&mut machine, last);
+    }
+    let start = Instant::now();
+    for handle in chain.drain(1..).rev() {
+        machine.call(Call::CapabilityDelete { handle }).expect("it exists");
+    }
+    start.elapsed().as_secs_f64()
+}
+
+#[test]
+fn deleting_a_chain_is_not_quadratic() {
+    let (small, large) = (chain_seconds(1000), chain_seconds(4000));
+    println!("1000: {small:.4} s, 4000: {large:.4} s");
+    assert!(large < small * 8.0 + 0.05, "1000 took {small} s, 4000 took {large} s");
+}
+
+/// A machine without pages of 1 GiB never sees one: there the bit is reserved, and the kernel would stop at the fault.
+#[test]
+fn pages_of_1_gib_are_used_only_where_they_exist() {
+    const GIB: u64 = 1 << 30;
+    for (level, tables) in [(2, 1), (1, 2)] {
+        let mut machine = Machine::boot(&Options::new(Flavour::X86));
+        fake::tlb::set_largest_leaf_level(level);
+        let segment = machine.borrow_frames(1 << 28, GIB / PAGE_BYTES);
+        let space = machine.new_space();
+        machine.map(space, segment, 0, 1 << 39, GIB, Rights::READ_WRITE).expect("nothing is there");
+        let tree = &machine.kernel.spaces[machine.space_id(space)].map.tree;
+        assert_eq!(tree.tables - 1, tables, "tables below the root with leaves up to level {level}");
+        machine.kernel.check();
+    }
+}
+
+/// A thread that runs elsewhere and becomes less urgent than one that waits there makes way.
+#[test]
+fn a_priority_lowered_from_afar_makes_way() {
+    let mut machine = Machine::boot(&Options { cpus: 2, ..Options::new(Flavour::X86) });
+    let (account, table, space) = (machine.account, machine.table, machine.space);
+    let mut threads = Vec::new();
+    for priority in [30, 20] {
+        let (thread, id) = machine.new_thread(Call::ThreadCreate { account, table, space, priority });
+        machine.call(Call::ThreadSetAffinity { thread, cpus: 2 }).expect("CPU 1 runs");
+        let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
+        machine.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 }).expect("it is new");
+        threads.push((thread, id));
+    }
+    fake::cpu::set_cpu_index(1);
+    assert!(machine.kernel.choose(1));
+    assert_eq!(machine.kernel.current(1), Some(threads[0].1));
+    fake::cpu::set_cpu_index(0);
+    let interrupted = Rc::new(Cell::new(false));
+    let note = interrupted.clone();
+    fake::smp::on_interrupt(move |cpu, interrupt| note.set(cpu == 1 && interrupt == Interrupt::Reschedule));
+    machine.call(Call::ThreadSetPriority { thread: threads[0].0, priority: 5 }).expect("less than ours");
+    assert!(interrupted.get(), "CPU 1 goes on with the less urgent thread");
+}
