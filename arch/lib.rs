@@ -74,7 +74,8 @@ pub use backend::context::{Registers, ThreadContext, enter_user, leave_context, 
 
 /// The CPU itself.
 pub use backend::cpu::{
-    backtrace, cpu_index, describe_features, halt_after_panic, power_off, provoke, wait_for_interrupt,
+    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, power_off, provoke,
+    wait_for_interrupt,
 };
 
 /// Time since boot, and the next timer interrupt.

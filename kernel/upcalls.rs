@@ -99,9 +99,18 @@ pub fn report_panic(info: &PanicInfo<'_>) -> ! {
             Some(place) => line_in_panic(format_args!("PANIC: {} ({}:{})", info.message(), place.file(), place.line())),
             None => line_in_panic(format_args!("PANIC: {}", info.message())),
         }
+        line_in_panic(format_args!("registers: {Registers}"));
         line_in_panic(format_args!("on CPU {}, called from:", tessera_arch::cpu_index()));
         tessera_arch::backtrace(&mut |address| line_in_panic(format_args!("  at {address:#x}")));
     }
     line_in_panic(format_args!("panicked"));
     tessera_arch::halt_after_panic()
+}
+
+struct Registers;
+
+impl core::fmt::Display for Registers {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        tessera_arch::describe_registers(out)
+    }
 }

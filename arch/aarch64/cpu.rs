@@ -139,3 +139,19 @@ pub fn describe_features(out: &mut dyn fmt::Write) -> fmt::Result {
     }
     write!(out, " asid{}", features.tag_bits)
 }
+
+/// Writes the registers that tell where a panicking kernel is: stack, the last exception's, and the user root.
+///
+/// # Errors
+/// Those of the writer.
+pub fn describe_registers(out: &mut dyn fmt::Write) -> fmt::Result {
+    let (sp, fp, elr, spsr, esr, far, root): (u64, u64, u64, u64, u64, u64, u64);
+    // SAFETY: reads registers.
+    unsafe {
+        asm!("mov {}, sp", "mov {}, x29", out(reg) sp, out(reg) fp, options(nomem, nostack, preserves_flags));
+        asm!("mrs {}, elr_el1", "mrs {}, spsr_el1", "mrs {}, esr_el1", "mrs {}, far_el1", "mrs {}, ttbr0_el1",
+             out(reg) elr, out(reg) spsr, out(reg) esr, out(reg) far, out(reg) root,
+             options(nomem, nostack, preserves_flags));
+    }
+    write!(out, "sp={sp:#x} x29={fp:#x} elr={elr:#x} spsr={spsr:#x} esr={esr:#x} far={far:#x} ttbr0={root:#x}")
+}

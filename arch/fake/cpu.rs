@@ -52,3 +52,11 @@ pub fn provoke(_what: Provocation) {}
 pub fn describe_features(out: &mut dyn core::fmt::Write) -> core::fmt::Result {
     out.write_str("fake")
 }
+
+/// Writes the registers of the CPU, of which the fake machine has none.
+///
+/// # Errors
+/// Those of the writer.
+pub fn describe_registers(out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+    out.write_str("none")
+}

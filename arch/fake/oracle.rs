@@ -122,7 +122,9 @@ pub(super) fn activate(root: Frame, tag: u16, keep: bool) {
 }
 
 pub(super) fn drop_page(address: VirtAddr, tag: u16, active: bool, reach: Reach) {
-    with(|oracle| oracle.drop_held(tag, active, reach, |held| held.drop_page(address.value() / tessera_abi::PAGE_BYTES)));
+    with(|oracle| {
+        oracle.drop_held(tag, active, reach, |held| held.drop_page(address.value() / tessera_abi::PAGE_BYTES))
+    });
 }
 
 pub(super) fn drop_tag(tag: u16, active: bool, reach: Reach) {

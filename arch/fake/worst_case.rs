@@ -145,7 +145,8 @@ impl Held {
 
     /// The leaves that translate some of these pages.
     fn covering(&self, first: u64, count: u64) -> impl Iterator<Item = &Leaf> {
-        let above = [1, 2].map(|level| first - first % entry_pages(level)).into_iter().filter(move |page| *page != first);
+        let above =
+            [1, 2].map(|level| first - first % entry_pages(level)).into_iter().filter(move |page| *page != first);
         let mut above: Vec<u64> = above.collect();
         above.dedup();
         let larger = above.into_iter().filter_map(|page| self.leaves.get(&page)).flatten();

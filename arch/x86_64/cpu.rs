@@ -91,3 +91,18 @@ pub fn backtrace(each: &mut dyn FnMut(u64)) {
         frame = next;
     }
 }
+
+/// Writes the registers that tell where a panicking kernel is: stack, flags and the control registers.
+///
+/// # Errors
+/// Those of the writer.
+pub fn describe_registers(out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+    let (rsp, rbp, flags, cr0, cr2, cr3, cr4): (u64, u64, u64, u64, u64, u64, u64);
+    // SAFETY: reads registers; the flags go over the stack, which has room.
+    unsafe {
+        asm!("mov {}, rsp", "mov {}, rbp", "pushfq", "pop {}", out(reg) rsp, out(reg) rbp, out(reg) flags);
+        asm!("mov {}, cr0", "mov {}, cr2", "mov {}, cr3", "mov {}, cr4",
+             out(reg) cr0, out(reg) cr2, out(reg) cr3, out(reg) cr4, options(nomem, nostack, preserves_flags));
+    }
+    write!(out, "rsp={rsp:#x} rbp={rbp:#x} rflags={flags:#x} cr0={cr0:#x} cr2={cr2:#x} cr3={cr3:#x} cr4={cr4:#x}")
+}

@@ -15,7 +15,11 @@ pub(super) fn is_privileged_at(address: u64) -> bool {
     let mut count = 0;
     // By hand through the page tables, as the instruction may end in a page that is not there.
     for byte in &mut bytes {
-        let Some(physical) = paging::translate_active(address + count as u64) else { break };
+        let at = address.wrapping_add(count as u64);
+        // Some CPUs (and QEMU) report a jump to an address that is not canonical with that address as its own.
+        let Some(physical) = crate::VirtAddr::new(at).is_user().then(|| paging::translate_active(at)).flatten() else {
+            break;
+        };
         memory::read_physical(physical, core::slice::from_mut(byte));
         count += 1;
     }
