@@ -95,7 +95,8 @@ impl Kernel {
     /// # Errors
     /// `OutOfMemory`.
     pub fn ensure_frames(&self, count: u64) -> Result<(), Error> {
-        if self.frames.free_frames() >= count.saturating_add(RESERVE_FRAMES) { Ok(()) } else { Err(Error::OutOfMemory) }
+        let enough = count == 0 || self.frames.free_frames() >= count.saturating_add(RESERVE_FRAMES);
+        if enough { Ok(()) } else { Err(Error::OutOfMemory) }
     }
 
     /// Notes one more reference to an object.

@@ -57,12 +57,8 @@ pub enum Mutant {
 }
 
 /// Those of the handshake, which show only where CPUs run at the same time (`tests/loom`).
-pub const HANDSHAKE_MUTANTS: [Mutant; 4] = [
-    Mutant::NotLookedAgain,
-    Mutant::ChangerWithoutFence,
-    Mutant::TriedSwitchHides,
-    Mutant::AcknowledgedBefore,
-];
+pub const HANDSHAKE_MUTANTS: [Mutant; 4] =
+    [Mutant::NotLookedAgain, Mutant::ChangerWithoutFence, Mutant::TriedSwitchHides, Mutant::AcknowledgedBefore];
 
 /// All others, which the oracle of the fake machine catches (`tests/host`).
 pub const MUTANTS: [Mutant; 20] = [

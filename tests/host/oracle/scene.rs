@@ -6,8 +6,8 @@ use std::rc::Rc;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::{cpu, oracle, smp};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
-use tessera_kernel::object::ObjectRef;
 use tessera_kernel::address_space::MapOwner;
+use tessera_kernel::object::ObjectRef;
 use tessera_kernel::shared::Shared;
 use tessera_kernel::{fast, flush};
 
@@ -110,7 +110,14 @@ impl Scene {
                 let offset = if borrowed { PLACES[place] } else { place as u64 } * PAGE_BYTES;
                 let length_bytes = if borrowed { pages } else { pages.min(SEGMENT_PAGES - 8) } * PAGE_BYTES;
                 let address = address(target, place);
-                Call::Map { target: self.maps[target], segment: self.segments[segment], offset, address, length_bytes, rights }
+                Call::Map {
+                    target: self.maps[target],
+                    segment: self.segments[segment],
+                    offset,
+                    address,
+                    length_bytes,
+                    rights,
+                }
             }
             Kind::Attach { space, subtree, slot, bounds, only_cpu } => {
                 let (space, subtree, address) = (self.maps[space], self.maps[SPACES + subtree], slot * TOP_SLOT_BYTES);
@@ -172,9 +179,11 @@ impl Scene {
         if self.replace_map(index, call) {
             let (space, subtree, bounds) = (self.maps[index], self.machine.program, Rights::ACCESS);
             // Not if the caller has gone with the space it was in, or there is no memory.
-            self.machine.kernel.current(cpu::cpu_index()).is_some().then(|| {
-                self.machine.call(Call::SubtreeAttach { space, subtree, address: 0, bounds }).ok()
-            });
+            self.machine
+                .kernel
+                .current(cpu::cpu_index())
+                .is_some()
+                .then(|| self.machine.call(Call::SubtreeAttach { space, subtree, address: 0, bounds }).ok());
         }
     }
 

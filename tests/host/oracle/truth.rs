@@ -1,8 +1,8 @@
 //! What is true by the kernel's records, whatever its tables say.
 
+use tessera_abi::Rights;
 use tessera_arch::fake::oracle;
 use tessera_arch::fake::worst_case::Leaf;
-use tessera_abi::Rights;
 use tessera_kernel::Kernel;
 use tessera_kernel::address_space::MapOwner;
 use tessera_kernel::handshake::NO_SPACE;

@@ -89,7 +89,10 @@ impl State {
         for space in (0..fresh).filter(|space| self.loaded.iter().flatten().all(|(live, _)| live != space)) {
             let mut next = self.clone();
             next.words[space] = TagWord::default();
-            next.held.iter_mut().flatten().for_each(|spaces| *spaces = *spaces & !(1 << space) | (*spaces >> space & 1) << 7);
+            next.held
+                .iter_mut()
+                .flatten()
+                .for_each(|spaces| *spaces = *spaces & !(1 << space) | (*spaces >> space & 1) << 7);
             next.explore(depth - 1, fresh, steps);
         }
     }

@@ -2,44 +2,12 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
 
 use host_tests::machine::{CODE, STACK_END};
 use host_tests::{Machine, Options};
-use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
+use tessera_abi::{Call, PAGE_BYTES, Rights};
 use tessera_arch::Interrupt;
 use tessera_arch::fake::{self, Flavour};
-
-fn derive(machine: &mut Machine, handle: Handle) -> Handle {
-    machine.make(Call::CapabilityDerive { handle, rights: Rights::all(), badge: 0 })
-}
-
-/// How long it takes to delete a chain of `count` capabilities from its end, where the last has `count` children.
-fn chain_seconds(count: usize) -> f64 {
-    let mut machine = Machine::boot(&Options::new(Flavour::X86).slots(60_000).frames(16384));
-    let mut chain = vec![machine.account];
-    for _ in 0..count {
-        let next = derive(&mut machine, *chain.last().expect("never empty"));
-        chain.push(next);
-    }
-    let last = *chain.last().expect("never empty");
-    for _ in 0..count {
-        derive(&mut machine, last);
-    }
-    let start = Instant::now();
-    for handle in chain.drain(1..).rev() {
-        machine.call(Call::CapabilityDelete { handle }).expect("it exists");
-    }
-    start.elapsed().as_secs_f64()
-}
-
-#[test]
-#[ignore = "still is: each deletion hands all children on to the parent"]
-fn deleting_a_chain_is_not_quadratic() {
-    let (small, large) = (chain_seconds(1000), chain_seconds(4000));
-    println!("1000: {small:.4} s, 4000: {large:.4} s");
-    assert!(large < small * 8.0 + 0.05, "1000 took {small} s, 4000 took {large} s");
-}
 
 /// A machine without pages of 1 GiB never sees one: there the bit is reserved, and the kernel would stop at the fault.
 #[test]

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 
 use loom_tests::atomic::AtomicBool;
-use loom_tests::mutants::{Mutant, seed};
+use loom_tests::mutants::{HANDSHAKE_MUTANTS, Mutant, seed};
 use loom_tests::world::{ALONE, APART, Cpu, Layout, S, SHARED, T, TWICE, TWO, World};
 
+/// What a CPU does.
+type Script = fn(&mut Cpu);
+
 /// Runs changers' work on a thread of its own, under the lock, while CPUs do theirs; then all CPUs look once more.
-fn explore(preemptions: Option<usize>, layout: Layout, work: fn(&World), cpus: &'static [(usize, fn(&mut Cpu))]) {
+fn explore(preemptions: Option<usize>, layout: Layout, work: fn(&World), cpus: &'static [(usize, Script)]) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = preemptions;
     model.max_branches = 10_000;
     model.check(move || {
         let world = World::new(cpus.len(), layout);
-        let mut all: Vec<Cpu> = cpus.iter().enumerate().map(|(index, (space, _))| Cpu::new(&world, index, *space)).collect();
+        let mut all: Vec<Cpu> =
+            cpus.iter().enumerate().map(|(index, (space, _))| Cpu::new(&world, index, *space)).collect();
         assert!(world.try_lock(), "the lock is free");
         let done = Arc::new(AtomicBool::new(false));
         let first = all.remove(0);
-        let others: Vec<_> = all.into_iter().zip(&cpus[1..]).map(|(cpu, (_, script))| follow(layout, cpu, *script, &done)).collect();
+        let others: Vec<_> =
+            all.into_iter().zip(&cpus[1..]).map(|(cpu, (_, script))| follow(layout, cpu, *script, &done)).collect();
         let first = follow(layout, first, cpus[0].1, &done);
         work(&world);
         world.unlock();
@@ -28,7 +33,7 @@ fn explore(preemptions: Option<usize>, layout: Layout, work: fn(&World), cpus: &
     });
 }
 
-fn follow(layout: Layout, mut cpu: Cpu, script: fn(&mut Cpu), done: &Arc<AtomicBool>) -> loom::thread::JoinHandle<()> {
+fn follow(layout: Layout, mut cpu: Cpu, script: Script, done: &Arc<AtomicBool>) -> loom::thread::JoinHandle<()> {
     let done = done.clone();
     loom::thread::spawn(move || {
         script(&mut cpu);
@@ -187,20 +192,41 @@ fn changers_do_not_wait_for_each_other() {
     });
 }
 
+/// The bug is there until this is dropped.
+struct Seeded;
+
+impl Seeded {
+    fn new(mutant: Mutant) -> Seeded {
+        seed(Some(mutant));
+        Seeded
+    }
+}
+
+impl Drop for Seeded {
+    fn drop(&mut self) {
+        seed(None);
+    }
+}
+
 macro_rules! caught {
-    ($($test:ident: $mutant:ident by $run:ident, $breach:literal;)*) => {$(
+    ($($test:ident: $mutant:ident by $run:ident;)*) => {$(
         #[test]
-        #[should_panic(expected = $breach)]
+        #[should_panic(expected = "stale translation")]
         fn $test() {
-            seed(Some(Mutant::$mutant));
+            let _seeded = Seeded::new(Mutant::$mutant);
             $run();
         }
-    )*};
+    )*
+
+    #[test]
+    fn every_mutant_has_its_test() {
+        assert_eq!(HANDSHAKE_MUTANTS, [$(Mutant::$mutant,)*]);
+    }};
 }
 
 caught! {
-    not_looking_again_is_caught: NotLookedAgain by cpu_enters, "stale translation";
-    a_missing_fence_is_caught: ChangerWithoutFence by cpu_enters, "stale translation";
-    a_tried_switch_that_hides_the_cpu_is_caught: TriedSwitchHides by cpu_tries_what_is_changed_first, "stale translation";
-    an_early_acknowledgement_is_caught: AcknowledgedBefore by cpu_is_asked_twice, "";
+    not_looking_again_is_caught: NotLookedAgain by cpu_enters;
+    a_missing_fence_is_caught: ChangerWithoutFence by cpu_enters;
+    a_tried_switch_that_hides_the_cpu_is_caught: TriedSwitchHides by cpu_tries_what_is_changed_first;
+    an_early_acknowledgement_is_caught: AcknowledgedBefore by cpu_is_asked_twice;
 }
