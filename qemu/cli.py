@@ -37,9 +37,19 @@ class _Parser(argparse.ArgumentParser):
         raise Failure(f"{message} (see ./x.py {self.prog.split()[-1]} --help)", EXIT_USAGE)
 
 
+# The most CPUs that the kernel uses (`CPUS_MAX` in arch/lib.rs).
+CPUS_MAX = 8
+
+
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return int(text)
+
+
+def _cpus(text: str) -> int:
+    if text not in {str(number) for number in range(1, CPUS_MAX + 1)}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of CPUs from 1 to {CPUS_MAX}")
     return int(text)
 
 
@@ -83,7 +93,7 @@ def _run_parser() -> _Parser:
     parser.add_argument("program", nargs="?", default="tour", help="a folder under user/ or a test (default tour)")
     parser.add_argument("arguments", nargs="*", help="arguments for the program; after -- they may begin with a dash")
     _add_arch(parser, "x86_64")
-    parser.add_argument("--smp", type=_count, default=1, metavar="N", help="CPUs (default 1)")
+    parser.add_argument("--smp", type=_cpus, default=1, metavar="N", help="CPUs (default 1)")
     parser.add_argument("--memory", type=_count, default=512, metavar="MIB", help="MiB of memory (default 512)")
     _add_machine(parser)
     parser.add_argument("--boot", choices=("bios", "uefi", "limine", "stub"),
@@ -108,7 +118,7 @@ def _test_parser() -> _Parser:
     _add_machine(parser)
     parser.add_argument("--host", action="store_true", help="only the tests on the host, which need no emulator")
     parser.add_argument("--list", action="store_true", help="print the tests instead of running them")
-    parser.add_argument("--smp", type=_count, metavar="N", help="CPUs for every boot (default: what a boot test asks "
+    parser.add_argument("--smp", type=_cpus, metavar="N", help="CPUs for every boot (default: what a boot test asks "
                         "for; the conformance programs with 1, 2 and 4)")
     _add_tags(parser)
     return parser
@@ -118,7 +128,7 @@ def _soak_parser() -> _Parser:
     parser = _parser("soak", "Boots again and again: one second of stress and hello. Ends with 1 at the first failure.")
     parser.add_argument("--boots", type=_count, default=10, metavar="N", help="boots of each architecture (default 10)")
     _add_arch(parser, None)
-    parser.add_argument("--smp", type=_count, default=4, metavar="N", help="CPUs (default 4)")
+    parser.add_argument("--smp", type=_cpus, default=4, metavar="N", help="CPUs (default 4)")
     _add_tags(parser)
     _add_profile(parser)
     return parser
@@ -129,7 +139,7 @@ def _bench_parser() -> _Parser:
                      "the budgets in tests/bench/budgets.json. Ends with 1 when one is exceeded.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
     _add_arch(parser, None)
-    parser.add_argument("--smp", type=_count, default=1, metavar="N", help="CPUs (default 1)")
+    parser.add_argument("--smp", type=_cpus, default=1, metavar="N", help="CPUs (default 1)")
     _add_tags(parser)
     parser.add_argument("--json", metavar="FILE", help="write the results there; needs --arch")
     return parser
