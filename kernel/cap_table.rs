@@ -231,6 +231,18 @@ impl CapTable {
         self.used -= 1;
     }
 
+    /// Chains a slot in use before another, through a link that slots in use have no need of; gives the slot.
+    pub fn chain(&mut self, slot: u32, behind: Option<u32>) -> u32 {
+        self.records[slot as usize].next_free = behind.unwrap_or(NO_SLOT);
+        slot
+    }
+
+    /// Takes a slot off its chain; gives the one behind it.
+    pub fn unchain(&mut self, slot: u32) -> Option<u32> {
+        let behind = core::mem::replace(&mut self.records[slot as usize].next_free, NO_SLOT);
+        (behind != NO_SLOT).then_some(behind)
+    }
+
     /// The first slot in use at or behind `from`.
     pub fn next_used(&self, from: u32) -> Option<u32> {
         (from..self.slots()).find(|slot| self.records[*slot as usize].object.is_some())

@@ -174,8 +174,31 @@ impl Kernel {
     pub fn empty_table(&mut self, table: Id<CapTable>) {
         let mut next = 0;
         while let Some(slot) = self.tables[table].next_used(next) {
-            self.delete_capability(CapId { table, slot });
             next = slot + 1;
+            let parent = derivation::record(&self.tables, CapId { table, slot }).parent;
+            if parent.is_none_or(|parent| parent.table != table) {
+                self.delete_from_top(CapId { table, slot });
+            }
+        }
+    }
+
+    /// Gives a capability up, and what was derived from it and lies in the same table: parents before children, so
+    /// that a child is handed on once and not by each of its ancestors.
+    fn delete_from_top(&mut self, top: CapId) {
+        let mut waiting = None;
+        let mut at = Some(top.slot);
+        while let Some(slot) = at {
+            let cap = CapId { table: top.table, slot };
+            let mut child = derivation::record(&self.tables, cap).first_child;
+            while let Some(below) = child {
+                if below.table == top.table {
+                    waiting = Some(self.tables[top.table].chain(below.slot, waiting));
+                }
+                child = derivation::record(&self.tables, below).next_sibling;
+            }
+            self.delete_capability(cap);
+            at = waiting;
+            waiting = at.and_then(|slot| self.tables[top.table].unchain(slot));
         }
     }
 
