@@ -49,7 +49,7 @@ compile_error!("Tessera runs on x86_64 and aarch64");
 
 pub use address::{Frame, PhysAddr, VirtAddr};
 pub use boot_info::{BootInfo, PhysRange};
-pub use format::{Leaf, PageFormat};
+pub use format::{Leaf, PageFormat, Share};
 pub use trap::{Access, Fault, FaultKind, Interrupt, SwitchResult, Trap};
 
 /// The page-table format of this machine.
@@ -60,9 +60,11 @@ pub use backend::memory::{clear_frames, direct_map, publish_code, read_physical,
 
 /// Root tables, tags and invalidation. The plain forms reach as far as the hardware lets them: every CPU if
 /// [`broadcasts_invalidation`], else the calling one; the local forms reach the calling CPU alone.
+/// `invalidate_page_all_tags` drops a page's translations under every tag, global ones included.
 pub use backend::tlb::{
-    activate, can_invalidate_inactive, invalidate_all, invalidate_page, invalidate_page_local, invalidate_tag,
-    invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables, tag_bits,
+    activate, can_invalidate_inactive, invalidate_all, invalidate_page, invalidate_page_all_tags,
+    invalidate_page_local, invalidate_tag, invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables,
+    tag_bits,
 };
 
 /// Other CPUs: starting them, interrupting them, and whether invalidation reaches them.

@@ -36,8 +36,20 @@ impl Account {
     ///
     /// # Errors
     /// `AccountExhausted` if not.
+    #[inline(always)]
     pub fn ensure(&self, bytes: u64) -> Result<(), Error> {
         if bytes <= self.limit_bytes - self.used_bytes { Ok(()) } else { Err(Error::AccountExhausted) }
+    }
+
+    /// Charges so many bytes if they are left.
+    ///
+    /// # Errors
+    /// `AccountExhausted` if not.
+    #[inline(always)]
+    pub fn try_charge(&mut self, bytes: u64) -> Result<(), Error> {
+        self.ensure(bytes)?;
+        self.used_bytes += bytes;
+        Ok(())
     }
 
     /// Charges what `ensure` has allowed.
@@ -45,8 +57,7 @@ impl Account {
     /// # Panics
     /// If the budget does not suffice: every charge is checked before anything is done.
     pub fn charge(&mut self, bytes: u64) {
-        self.ensure(bytes).expect("a charge is checked before it is made");
-        self.used_bytes += bytes;
+        self.try_charge(bytes).expect("a charge is checked before it is made");
     }
 
     /// Credits what was charged.

@@ -1,15 +1,17 @@
 //! Address maps: which ranges are mapped to what, and the page tables that say so to the hardware.
 //!
-//! A space has one for its own mappings, a subtree one for the mappings in it. Each operation has a `plan_`
+//! A space has one for what is its own, a subtree one for what is in it. Besides mappings a map has attachments: other
+//! subtrees, an entry each, which is all there is to say of them (`attachment`). Each operation has a `plan_`
 //! half that checks everything and changes nothing, and a perform half that cannot be refused.
 
 use alloc::collections::BTreeMap;
 
 use tessera_abi::{Error, PAGE_BYTES, Rights};
-use tessera_arch::{Leaf, VirtAddr};
+use tessera_arch::{Frame, Leaf, VirtAddr};
 
+use crate::attachment::{ATTACHMENT_BYTES, Place};
 use crate::mem::{FrameAllocator, FrameList};
-use crate::page_table::{TableCount, Tree};
+use crate::page_table::{TableCount, Tree, entry_pages};
 use crate::segment::{self, Segment};
 use crate::store::{Id, Store};
 
@@ -75,10 +77,6 @@ impl Mapping {
     fn part(&self, skip: u64, pages: u64) -> Mapping {
         Mapping { pages, offset: self.offset + skip, ..*self }
     }
-
-    fn leaf(&self) -> Leaf {
-        Leaf { rights: self.rights, global: false }
-    }
 }
 
 /// What an operation will take, checked against account and memory before it is performed.
@@ -88,28 +86,33 @@ pub struct Cost {
     pub tables: u64,
     /// Mapping records, at most.
     pub records: u64,
+    /// Attachments.
+    pub attachments: u64,
 }
 
 impl Cost {
     /// Bytes that the account must have.
     pub fn bytes(&self) -> u64 {
-        self.tables * PAGE_BYTES + self.records * MAPPING_BYTES
+        self.tables * PAGE_BYTES + self.records * MAPPING_BYTES + self.attachments * ATTACHMENT_BYTES
     }
 }
 
-/// Mappings and the tables that show them.
+/// Mappings, attachments, and the tables that show them.
 #[derive(Debug)]
 pub struct AddressMap {
     /// The page tables.
     pub tree: Tree,
     mappings: BTreeMap<u64, Mapping>,
+    attachments: u64,
+    core_windows: u64,
     mapped_pages: u64,
+    global: bool,
 }
 
 impl AddressMap {
     /// A map of nothing.
     pub fn new(tree: Tree) -> AddressMap {
-        AddressMap { tree, mappings: BTreeMap::new(), mapped_pages: 0 }
+        AddressMap { tree, mappings: BTreeMap::new(), attachments: 0, core_windows: 0, mapped_pages: 0, global: false }
     }
 
     /// Pages covered by mappings.
@@ -127,9 +130,20 @@ impl AddressMap {
         self.mappings.is_empty()
     }
 
-    /// What tables and mappings cost now, bytes.
+    /// What tables, mappings and attachments cost now, bytes.
     pub fn charged_bytes(&self) -> u64 {
-        Cost { tables: self.tree.tables, records: self.mappings.len() as u64 }.bytes()
+        let records = self.mappings.len() as u64;
+        Cost { tables: self.tree.tables, records, attachments: self.attachments }.bytes()
+    }
+
+    /// How many attachments there are, core windows included.
+    pub fn attachments(&self) -> u64 {
+        self.attachments
+    }
+
+    /// How many of them are core windows.
+    pub fn core_windows(&self) -> u64 {
+        self.core_windows
     }
 
     /// The mapping that covers a page, and its first page.
@@ -144,9 +158,52 @@ impl AddressMap {
         self.mappings.range(start..).map(|(first, mapping)| (*first, mapping))
     }
 
+    /// Writes the entry of an attachment at a place that was found vacant. Other CPUs' core windows are not in these
+    /// tables.
+    #[inline(always)]
+    pub fn attach(&mut self, frames: &mut FrameAllocator, place: Place, level: u8, entry: u64) {
+        if place.cpu.is_none_or(|cpu| cpu == 0) {
+            self.tree.attach(frames, page_address(place.page), level, entry);
+        }
+        self.attachments += 1;
+        self.core_windows += u64::from(place.cpu.is_some());
+        tessera_arch::publish_tables();
+    }
+
+    /// Takes the entry of an attachment out; the caller flushes, then frees the tables that became empty.
+    #[inline(always)]
+    pub fn detach(&mut self, frames: &mut FrameAllocator, place: Place, level: u8, freed: &mut FrameList) {
+        self.attachments -= 1;
+        self.core_windows -= u64::from(place.cpu.is_some());
+        if place.cpu.is_none_or(|cpu| cpu == 0) {
+            self.tree.detach(frames, page_address(place.page), level, freed);
+        }
+    }
+
+    /// Whether nothing is in the way of an entry at a level.
+    ///
+    /// Every attachment shows in the tables, and so does what is public. A mapping need not: its pages may have no
+    /// memory yet.
+    #[inline(always)]
+    pub fn is_free(&self, page: u64, level: u8) -> bool {
+        let range = PageRange { first: page, count: entry_pages(level) };
+        self.tree.is_free(range.start(), level) && !self.overlaps(range)
+    }
+
+    /// Makes all leaves, those to come included, global or not; no CPU can reach them now.
+    pub fn set_global(&mut self, global: bool) {
+        self.global = global;
+        self.tree.set_global(global);
+    }
+
+    fn leaf(&self, rights: Rights) -> Leaf {
+        Leaf { rights, global: self.global }
+    }
+
     /// Whether any mapping meets the range.
+    #[inline(always)]
     pub fn overlaps(&self, range: PageRange) -> bool {
-        self.from(range.first).next().is_some_and(|(first, _)| first < range.end())
+        !self.mappings.is_empty() && self.from(range.first).next().is_some_and(|(first, _)| first < range.end())
     }
 
     /// Checks that a mapping can be made, and what it takes.
@@ -154,21 +211,23 @@ impl AddressMap {
     /// # Errors
     /// `Overlap`.
     pub fn plan_map(&self, first: u64, mapping: &Mapping, segment: &Segment) -> Result<Cost, Error> {
-        if self.overlaps(PageRange { first, count: mapping.pages }) {
+        let range = PageRange { first, count: mapping.pages };
+        if self.overlaps(range) || self.tree.next_attached(range.first, range.end()).is_some() {
             return Err(Error::Overlap);
         }
         let mut count = TableCount::default();
         for_each_run(segment, mapping, |done, frame, pages| {
             count.add(&self.tree, page_address(first + done), frame, pages);
         });
-        Ok(Cost { tables: count.tables, records: 1 })
+        Ok(Cost { tables: count.tables, records: 1, attachments: 0 })
     }
 
     /// Makes a mapping that was planned.
     pub fn map(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, first: u64, mapping: Mapping) {
         segment::add_mapping(segments, mapping.segment);
+        let leaf = self.leaf(mapping.rights);
         for_each_run(&segments[mapping.segment], &mapping, |done, frame, pages| {
-            self.tree.map(frames, page_address(first + done), frame, pages, mapping.leaf());
+            self.tree.map(frames, page_address(first + done), frame, pages, leaf);
         });
         self.mappings.insert(first, mapping);
         self.mapped_pages += mapping.pages;
@@ -195,6 +254,7 @@ impl AddressMap {
         Ok(Cost {
             tables: tables(range.first) + tables(range.end()),
             records: splits(range.first) + splits(range.end()),
+            attachments: 0,
         })
     }
 
@@ -232,7 +292,7 @@ impl AddressMap {
     pub fn protect(&mut self, segments: &mut Store<Segment>, range: PageRange, rights: Rights) {
         self.split_record(segments, range.first);
         self.split_record(segments, range.end());
-        self.tree.protect(range.start(), range.count, Leaf { rights, global: false });
+        self.tree.protect(range.start(), range.count, self.leaf(rights));
         for (_, mapping) in self.mappings.range_mut(range.first..range.end()) {
             mapping.rights = rights;
         }
@@ -241,7 +301,7 @@ impl AddressMap {
     /// Shows a page that its segment has a frame for by now; the tables it takes were found affordable.
     pub fn show_page(&mut self, frames: &mut FrameAllocator, page: u64, segments: &Store<Segment>) {
         let Some((first, mapping)) = self.find(page) else { return };
-        let (leaf, segment_page) = (mapping.leaf(), mapping.offset + page - first);
+        let (leaf, segment_page) = (self.leaf(mapping.rights), mapping.offset + page - first);
         if let Some(frame) = segments[mapping.segment].frame(segment_page) {
             self.tree.map(frames, page_address(page), frame, 1, leaf);
             tessera_arch::publish_tables();
@@ -249,7 +309,7 @@ impl AddressMap {
     }
 
     /// Tables that showing a page will take.
-    pub fn show_page_tables(&self, page: u64, frame: tessera_arch::Frame) -> u64 {
+    pub fn show_page_tables(&self, page: u64, frame: Frame) -> u64 {
         let mut count = TableCount::default();
         count.add(&self.tree, page_address(page), frame, 1);
         count.tables
@@ -277,7 +337,7 @@ impl AddressMap {
 }
 
 /// Calls `each` with (pages from the mapping's start, first frame, pages) for each populated run.
-fn for_each_run(segment: &Segment, mapping: &Mapping, mut each: impl FnMut(u64, tessera_arch::Frame, u64)) {
+fn for_each_run(segment: &Segment, mapping: &Mapping, mut each: impl FnMut(u64, Frame, u64)) {
     let mut done = 0;
     while done < mapping.pages {
         let run = segment.run(mapping.offset + done, mapping.pages - done);

@@ -11,17 +11,20 @@ use crate::mem::{FrameAllocator, FrameList};
 use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::Tree;
 use crate::segment::Segment;
-use crate::space::{SLOT_PAGES, Space};
+use crate::space::Space;
 use crate::store::{Id, Store};
 use crate::subtree::Subtree;
 
+/// A range that holds all pages of any owner.
+pub const EVERYTHING: PageRange = PageRange { first: 0, count: u32::MAX as u64 };
+
 /// What `map`, `unmap` and `protect` work on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MapOwner {
-    /// A space's own mappings.
-    Space(Id<Space>),
     /// The mappings in a subtree.
     Subtree(Id<Subtree>),
+    /// A space's own mappings.
+    Space(Id<Space>),
 }
 
 /// A page that a memory access concerns, found through attachments.
@@ -31,8 +34,10 @@ pub struct Location {
     pub owner: MapOwner,
     /// The page within that map.
     pub page: u64,
-    /// What the attachment it was found through allows; everything for a space's own.
+    /// What the attachments it was found through allow; everything for a space's own.
     pub bounds: Rights,
+    /// What the view it was found through allows; everything in a space that is none.
+    pub view: Rights,
 }
 
 /// Why an access to a space's memory is impossible.
@@ -44,6 +49,8 @@ pub enum Denial {
     MappingForbids(Rights),
     /// The mapping would, but the attachment's bounds do not.
     BoundsForbid(Rights),
+    /// Mapping and attachments would, but the space is a view that does not.
+    ViewForbids(Rights),
     /// The page has no memory yet, and the account cannot pay for it.
     AccountExhausted,
     /// The page has no memory yet, and there is none.
@@ -67,15 +74,32 @@ impl Kernel {
         }
     }
 
+    /// Tables of the subtrees attached to an owner, and of those attached to them.
+    pub fn attached_tables(&self, owner: MapOwner) -> u64 {
+        let tables = |subtree: Id<Subtree>| {
+            self.subtrees[subtree].map.tree.tables + self.attached_tables(MapOwner::Subtree(subtree))
+        };
+        self.attachments(owner).map(|(_, attachment)| tables(attachment.subtree)).sum()
+    }
+
     /// Reads an address range of an owner.
     ///
     /// # Errors
     /// As `PageRange::new`.
-    pub fn range_of(owner: MapOwner, address: u64, length_bytes: u64) -> Result<PageRange, Error> {
+    pub fn range_of(&self, owner: MapOwner, address: u64, length_bytes: u64) -> Result<PageRange, Error> {
         match owner {
             MapOwner::Space(_) => Space::range(address, length_bytes),
-            MapOwner::Subtree(_) => Subtree::range(address, length_bytes),
+            MapOwner::Subtree(id) => self.subtrees[id].range(address, length_bytes),
         }
+    }
+
+    /// Checks that what an owner holds may change.
+    ///
+    /// # Errors
+    /// `Sealed`.
+    pub fn ensure_changeable(&self, owner: MapOwner) -> Result<(), Error> {
+        let is_sealed = matches!(owner, MapOwner::Subtree(id) if self.subtrees[id].is_sealed);
+        if is_sealed && !is_seeded(Mutant::SealIgnored) { Err(Error::Sealed) } else { Ok(()) }
     }
 
     /// Checks that account and memory can bear a cost.
@@ -110,14 +134,24 @@ impl Kernel {
 
     /// Finds whose map covers a page of a space, as the calling CPU sees it.
     pub fn locate(&self, space: Id<Space>, page: u64) -> Location {
-        match self.spaces[space].attachment(page, tessera_arch::cpu_index()) {
-            Some((slot, attachment)) => Location {
-                owner: MapOwner::Subtree(attachment.subtree),
-                page: page - slot as u64 * SLOT_PAGES,
-                bounds: attachment.bounds,
-            },
-            None => Location { owner: MapOwner::Space(space), page, bounds: Rights::ACCESS },
+        if let Some(public) = self.public_at(page) {
+            let owner = MapOwner::Subtree(public.subtree);
+            return Location { owner, page: page - public.page(), bounds: public.bounds, view: Rights::ACCESS };
         }
+        let seen = self.seen_in(space);
+        // A view shows no core windows.
+        let cpu = (seen.base == space).then(tessera_arch::cpu_index);
+        let owner = MapOwner::Space(seen.base);
+        let mut location = Location { owner, page, bounds: Rights::ACCESS, view: seen.bounds };
+        while let Some((first, attachment)) = self.attachment_over(location.owner, location.page, cpu) {
+            location = Location {
+                owner: MapOwner::Subtree(attachment.subtree),
+                page: location.page - first,
+                bounds: location.bounds & attachment.bounds,
+                view: if attachment.is_window { Rights::ACCESS } else { location.view },
+            };
+        }
+        location
     }
 
     /// The frame behind an address of a space, if the access is allowed; populates on first touch.
@@ -140,6 +174,9 @@ impl Kernel {
         }
         if !location.bounds.contains(needed) {
             return Err(Denial::BoundsForbid(location.bounds));
+        }
+        if !location.view.contains(needed) {
+            return Err(Denial::ViewForbids(location.view));
         }
         let (segment, segment_page) = (mapping.segment, mapping.offset + location.page - first);
         if let Some(frame) = self.segments[segment].frame(segment_page) {
@@ -168,7 +205,7 @@ impl Kernel {
     /// Checks that the tables that showing a page takes are affordable; gives how many they are.
     fn ensure_showable(&self, location: Location, frame: Frame) -> Result<u64, Denial> {
         let tables = self.map_of(location.owner).show_page_tables(location.page, frame);
-        let cost = Cost { tables, records: 0 };
+        let cost = Cost { tables, ..Cost::default() };
         let ensured = self.ensure_cost(self.payer_of(location.owner), cost).map_err(|error| match error {
             Error::AccountExhausted => Denial::AccountExhausted,
             _ => Denial::OutOfMemory,
@@ -189,10 +226,11 @@ impl Kernel {
     /// Takes a space apart that no capability names any more.
     pub(crate) fn destroy_space(&mut self, id: Id<Space>) {
         self.evict_threads(id);
-        while let Some(place) = self.spaces[id].first_attachment() {
-            self.detach(id, place);
+        if self.spaces[id].seen.is_some() {
+            self.forget_view(id);
+        } else {
+            self.clear_map(MapOwner::Space(id));
         }
-        self.clear_map(MapOwner::Space(id));
         let space = self.spaces.remove(id);
         space.free_roots(&mut self.frames);
         self.credit_object::<Space>(space.account, space.charged_bytes());
@@ -200,14 +238,16 @@ impl Kernel {
 
     /// Takes a subtree apart that no capability names and no space has attached.
     pub(crate) fn destroy_subtree(&mut self, id: Id<Subtree>) {
+        // Nobody can withdraw it any more.
+        self.unpublish(id);
         self.clear_map(MapOwner::Subtree(id));
         let subtree = self.subtrees.remove(id);
-        self.frames.free(subtree.map.tree.root, 0);
+        self.frames.free_table(subtree.map.tree.root);
         self.credit_object::<Subtree>(subtree.account, subtree.map.charged_bytes());
     }
 
     /// Changes a map without touching live translations, and settles the bill.
-    fn change_map(
+    pub(crate) fn change_map(
         &mut self,
         owner: MapOwner,
         change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Store<Segment>),
@@ -245,7 +285,7 @@ impl Kernel {
                 self.sync_roots(owner);
                 tessera_arch::publish_tables();
                 let count = if is_seeded(Mutant::SplitWithoutBreak) { 0 } else { count };
-                self.invalidate(owner, PageRange { first, count });
+                self.invalidate(owner, PageRange { first, count }, false);
                 self.change_map(owner, |map, frames, _| map.tree.put_split(frames, large));
             }
         }
@@ -253,21 +293,18 @@ impl Kernel {
 
     /// Unmaps everything; nobody is in the space any more, or has the subtree attached.
     fn clear_map(&mut self, owner: MapOwner) {
-        let range = PageRange { first: 0, count: u64::from(u32::MAX) };
-        self.change_translations(owner, range, |map, frames, segments, freed| map.clear(frames, segments, freed));
+        loop {
+            let first = self.attachments(owner).next().map(|(place, _)| place);
+            let Some(place) = first else { break };
+            self.detach(owner, place);
+        }
+        self.change_translations(owner, EVERYTHING, |map, frames, segments, freed| map.clear(frames, segments, freed));
     }
 
     fn tree_mut(&mut self, owner: MapOwner) -> &mut Tree {
         match owner {
             MapOwner::Space(id) => &mut self.spaces[id].map.tree,
             MapOwner::Subtree(id) => &mut self.subtrees[id].map.tree,
-        }
-    }
-
-    /// After a change at a space's root: the roots of other CPUs, if there are any, get it too.
-    fn sync_roots(&mut self, owner: MapOwner) {
-        if let MapOwner::Space(id) = owner {
-            self.spaces[id].sync_roots();
         }
     }
 }

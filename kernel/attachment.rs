@@ -1,102 +1,324 @@
-//! Attaching subtrees to spaces: on every CPU, or on one (a core window).
+//! Attaching subtrees: to spaces on every CPU, or on one (a core window), and to other subtrees.
+//!
+//! The entry that the hardware reads is the record of an attachment: it leads to the subtree's root, whose frame knows
+//! the subtree; it holds the bounds; and bits that the hardware ignores tell what kind it is. So attaching writes one
+//! entry, and nothing can disagree with the tables. The subtree keeps the list of the places (`sharers`).
 
-use tessera_abi::{Error, Rights};
-use tessera_arch::Frame;
+use core::cmp::Ordering;
+use core::sync::atomic::Ordering::Relaxed;
 
-use crate::address_map::PageRange;
+use tessera_abi::{Error, PAGE_BYTES, Rights};
+use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
+
+use crate::address_map::{AddressMap, Cost, PageRange};
 use crate::address_space::MapOwner;
 use crate::flush::Flush;
 use crate::kernel::Kernel;
-use crate::mem::FrameList;
+use crate::mem::{FrameAllocator, FrameList};
 use crate::mutants::{Mutant, is_seeded};
-use crate::page_table::new_table;
+use crate::page_table::{entry_pages, new_table};
+use crate::sharers::Sharer;
 use crate::space::{SLOT_PAGES, Space};
 use crate::store::Id;
-use crate::subtree::{Sharer, Subtree};
+use crate::subtree::Subtree;
 
-/// A subtree at a top-level entry of a space.
-#[derive(Clone, Copy, Debug)]
+/// What an attachment costs the account of what it is attached to, bytes.
+pub const ATTACHMENT_BYTES: u64 = 64;
+
+/// Kernel heap that the records of an attachment may take, pages: a node at each level of three ordered sets.
+const HEAP_PAGES: u64 = 4;
+
+/// A subtree at an entry of a space or of another subtree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// The subtree.
     pub subtree: Id<Subtree>,
+    /// The level of the entry.
+    pub level: u8,
     /// What the entry lets the subtree's mappings allow here.
     pub bounds: Rights,
+    /// Whether views show it with the same bounds.
+    pub is_window: bool,
 }
 
-/// Where an attachment is: a slot, on every CPU or on one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+impl Attachment {
+    /// The pages that it fills.
+    pub fn pages(&self) -> u64 {
+        entry_pages(self.level)
+    }
+
+    /// What its mappings may allow, seen through a view that allows `view`.
+    pub fn bounds_in(&self, view: Rights) -> Rights {
+        if self.is_window { self.bounds } else { self.bounds & view }
+    }
+
+    /// The entry that says so, at a place of this kind.
+    #[inline(always)]
+    pub(crate) fn entry(&self, root: Frame, place: Place) -> u64 {
+        let bounds = if is_seeded(Mutant::BoundsNotApplied) { Rights::ACCESS } else { self.bounds };
+        let share = match (place.cpu, self.is_window) {
+            (Some(_), _) => Share::CoreWindow,
+            (None, true) => Share::Window,
+            (None, false) => Share::Attached,
+        };
+        Format::shared_entry(root.start(), bounds, share)
+    }
+}
+
+/// Where an attachment is: its first page, on every CPU or on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The top-level slot.
-    pub slot: usize,
+    /// The first page.
+    pub page: u64,
     /// The CPU, for a core window.
     pub cpu: Option<usize>,
 }
 
 impl Place {
-    /// The pages of the slot.
-    pub fn range(&self) -> PageRange {
-        PageRange { first: self.slot as u64 * SLOT_PAGES, count: SLOT_PAGES }
+    /// The place as one number, which orders places by page, then by CPU.
+    #[inline(always)]
+    pub fn key(&self) -> u64 {
+        self.page << 4 | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
+    }
+}
+
+const _: () = assert!(tessera_arch::CPUS_MAX + 1 < 1 << 4);
+
+impl Ord for Place {
+    #[inline(always)]
+    fn cmp(&self, other: &Place) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Place {
+    #[inline(always)]
+    fn partial_cmp(&self, other: &Place) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl Kernel {
-    /// Checks that a subtree can be attached at a place.
+    /// Takes a new subtree in.
+    pub fn add_subtree(&mut self, subtree: Subtree) -> Id<Subtree> {
+        let root = subtree.map.tree.root;
+        let id = self.subtrees.insert(subtree);
+        self.frames.set_table_owner(root, id.index());
+        id
+    }
+
+    /// The attachment that an entry at a level stands for.
+    fn attachment_of(&self, entry: u64, level: u8) -> Option<Attachment> {
+        let subtree = self.subtrees.id_at(self.frames.table_owner(Frame::containing(Format::address(entry))))?;
+        let is_window = Format::share(entry) == Some(Share::Window);
+        Some(Attachment { subtree, level, bounds: Format::bounds(entry), is_window })
+    }
+
+    /// The attachment that covers a page of an owner on a CPU, and its first page. Without a CPU, core windows do not
+    /// count.
+    pub fn attachment_over(&self, owner: MapOwner, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
+        let tree = &self.map_of(owner).tree;
+        let root = match owner {
+            MapOwner::Space(id) => self.spaces[id].root(cpu.unwrap_or(0)),
+            MapOwner::Subtree(_) => tree.root,
+        };
+        let (entry, level) = tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES))?;
+        if cpu.is_none() && Format::share(entry) == Some(Share::CoreWindow) {
+            return None;
+        }
+        Some((page - page % entry_pages(level), self.attachment_of(entry, level)?))
+    }
+
+    /// The attachment at a place.
+    pub fn attachment_at(&self, owner: MapOwner, place: Place) -> Option<Attachment> {
+        let (first, attachment) = self.attachment_over(owner, place.page, place.cpu)?;
+        let is_window = |id: Id<Space>| self.spaces[id].has_core_window((place.page / SLOT_PAGES) as usize);
+        let is_core = matches!(owner, MapOwner::Space(id) if place.cpu.is_some() && is_window(id));
+        (first == place.page && is_core == place.cpu.is_some()).then_some(attachment)
+    }
+
+    /// All attachments of an owner, core windows last.
+    pub fn attachments(&self, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
+        self.attachments_from(owner, 0).chain(self.core_windows(owner))
+    }
+
+    /// The first attachment of an owner that ends after a page, in order of address.
+    pub fn next_attachment(&self, owner: MapOwner, page: u64) -> Option<(Place, Attachment)> {
+        let windows = self.core_windows(owner).filter(|(place, _)| page < place.page + SLOT_PAGES);
+        self.attachments_from(owner, page).take(1).chain(windows).min_by_key(|(place, _)| *place)
+    }
+
+    fn attachments_from(&self, owner: MapOwner, page: u64) -> impl Iterator<Item = (Place, Attachment)> {
+        let tree = &self.map_of(owner).tree;
+        let next = |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), u64::MAX);
+        let entries = core::iter::successors(tree.next_attached(page, u64::MAX), next);
+        entries.filter_map(|(page, level, entry)| {
+            let is_core = Format::share(entry) == Some(Share::CoreWindow);
+            let attachment = self.attachment_of(entry, level).filter(|_| !is_core)?;
+            Some((Place { page, cpu: None }, attachment))
+        })
+    }
+
+    fn core_windows(&self, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
+        let space = if let MapOwner::Space(id) = owner { Some(&self.spaces[id]) } else { None };
+        space.into_iter().flat_map(Space::core_windows).filter_map(|(cpu, slot, entry)| {
+            let place = Place { page: slot as u64 * SLOT_PAGES, cpu: Some(cpu) };
+            Some((place, self.attachment_of(entry, TOP_LEVEL)?))
+        })
+    }
+
+    /// Whether nothing is where an entry of a level would be written: a core window leaves the place free for other
+    /// CPUs' windows.
+    pub fn is_vacant(&self, owner: MapOwner, place: Place, level: u8) -> bool {
+        let space = match owner {
+            MapOwner::Subtree(id) => return self.subtrees[id].map.is_free(place.page, level),
+            MapOwner::Space(id) => &self.spaces[id],
+        };
+        let slot = (place.page / SLOT_PAGES) as usize;
+        match place.cpu {
+            None => space.map.is_free(place.page, level) && !space.has_core_window(slot),
+            Some(cpu) => {
+                let range = PageRange { first: place.page, count: SLOT_PAGES };
+                table(space.root(cpu))[slot].load(Relaxed) == 0 && !space.map.overlaps(range)
+            }
+        }
+    }
+
+    /// Checks that a subtree whose level fits can be attached at a place; gives what it takes.
     ///
     /// # Errors
-    /// `Overlap`, `BadState` for a core window's subtree that is attached already, `AccountExhausted`,
-    /// `OutOfMemory`.
-    pub fn plan_attach(&mut self, space: Id<Space>, place: Place, subtree: Id<Subtree>) -> Result<(), Error> {
-        let object = &self.spaces[space];
-        if object.map.overlaps(place.range()) || !object.is_vacant(place) {
-            return Err(Error::Overlap);
-        }
-        let sharers = &self.subtrees[subtree].sharers;
-        if sharers.iter().any(|sharer| sharer.cpu.is_some()) || (place.cpu.is_some() && !sharers.is_empty()) {
+    /// `BadState` for one that is public, or cannot be attached twice because of a core window, `Overlap`,
+    /// `AccountExhausted`, `OutOfMemory`.
+    pub fn plan_attach(&mut self, owner: MapOwner, place: Place, subtree: Id<Subtree>) -> Result<Cost, Error> {
+        let object = &self.subtrees[subtree];
+        let level = object.level();
+        let is_windowed = object.sharers.core_window().is_some() || place.cpu.is_some() && !object.sharers.is_empty();
+        if is_windowed || object.public.is_some() {
             return Err(Error::BadState);
         }
-        let roots = if place.cpu.is_some() { object.missing_roots(self.cpus()) } else { 0 };
-        let account = object.account;
-        self.accounts[account].ensure(crate::space::ATTACHMENT_BYTES + crate::account::frame_bytes(roots))?;
-        self.ensure_frames(roots)?;
-        self.ensure_heap(2)
-    }
-
-    /// Attaches a subtree as planned.
-    pub fn attach(&mut self, space: Id<Space>, place: Place, attachment: Attachment) {
-        let before = self.spaces[space].charged_bytes();
-        if place.cpu.is_some() {
-            self.separate_roots(space);
+        if !self.is_vacant(owner, place, level) {
+            return Err(Error::Overlap);
         }
-        let table_root = self.subtrees[attachment.subtree].map.tree.root;
-        self.spaces[space].attach(&mut self.frames, place, attachment, table_root);
-        self.subtrees[attachment.subtree].sharers.insert(Sharer { space, slot: place.slot, cpu: place.cpu });
-        self.subtrees.retain(attachment.subtree);
-        let after = self.spaces[space].charged_bytes();
-        self.settle(self.spaces[space].account, before, after);
+        let map = self.map_of(owner);
+        let is_root = level == map.tree.level;
+        let tables = if is_root { 0 } else { map.tree.missing_tables(VirtAddr::new(place.page * PAGE_BYTES), level) };
+        let roots = match (owner, place.cpu) {
+            (MapOwner::Space(space), Some(_)) => self.spaces[space].missing_roots(self.cpus()),
+            _ => 0,
+        };
+        self.ensure_cost(self.payer_of(owner), Cost { tables: tables + roots, records: 0, attachments: 1 })?;
+        self.ensure_heap(HEAP_PAGES)?;
+        Ok(Cost { tables, records: 0, attachments: 1 })
     }
 
-    /// Takes an attachment out of a space; gives whether there was one.
-    pub fn detach(&mut self, space: Id<Space>, place: Place) -> bool {
-        let before = self.spaces[space].charged_bytes();
-        let Some(attachment) = self.spaces[space].detach(&mut self.frames, place) else { return false };
-        let after = self.spaces[space].charged_bytes();
-        self.settle(self.spaces[space].account, before, after);
-        // What the subtree shows here goes; the subtree still lists the place, so that is where it is flushed.
-        let range = PageRange { first: 0, count: SLOT_PAGES };
-        let owner = match place.cpu {
-            Some(_) => MapOwner::Subtree(attachment.subtree),
-            None => MapOwner::Space(space),
+    /// Checks that a subtree may be attached to something of this level. Levels fall from a space down, so no chain of
+    /// attachments comes back to where it began.
+    ///
+    /// # Errors
+    /// `WrongLevel`, `TooDeep`, `BadState` for a public one.
+    pub fn ensure_level(&self, owner: MapOwner, subtree: Id<Subtree>) -> Result<(), Error> {
+        let MapOwner::Subtree(outer) = owner else { return Ok(()) };
+        let (outer, inner) = (&self.subtrees[outer], &self.subtrees[subtree]);
+        if inner.level() >= outer.level() {
+            Err(Error::WrongLevel)
+        } else if outer.is_nested() || inner.map.attachments() != 0 {
+            Err(Error::TooDeep)
+        } else if outer.public.is_some() {
+            Err(Error::BadState)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Attaches a subtree as planned, at that cost.
+    pub fn attach(&mut self, owner: MapOwner, place: Place, attachment: Attachment, cost: Cost) {
+        let subtree = &mut self.subtrees[attachment.subtree];
+        let entry = attachment.entry(subtree.map.tree.root, place);
+        subtree.sharers.insert(Sharer { owner, place });
+        if !is_seeded(Mutant::SharerNotHeld) {
+            self.subtrees.retain(attachment.subtree);
+        }
+        if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
+            self.separate_roots(space);
+            self.spaces[space].set_core_entry(place.page, cpu, entry);
+        }
+        let payer = self.payer_of(owner);
+        self.accounts[payer].charge(cost.bytes());
+        self.change_entries(owner, |map, frames| map.attach(frames, place, attachment.level, entry));
+    }
+
+    /// Changes what is attached to an owner, and copies of its root with it.
+    fn change_entries<R>(
+        &mut self,
+        owner: MapOwner,
+        change: impl FnOnce(&mut AddressMap, &mut FrameAllocator) -> R,
+    ) -> R {
+        match owner {
+            MapOwner::Subtree(id) => change(&mut self.subtrees[id].map, &mut self.frames),
+            MapOwner::Space(id) => {
+                let space = &mut self.spaces[id];
+                let result = change(&mut space.map, &mut self.frames);
+                if space.has_copies() {
+                    self.sync_roots(owner);
+                }
+                result
+            }
+        }
+    }
+
+    /// Takes an attachment out of a space or subtree; gives whether there was one.
+    pub fn detach(&mut self, owner: MapOwner, place: Place) -> bool {
+        let mut freed_tables = FrameList::new();
+        let Some(attachment) = self.take_entry(owner, place, &mut freed_tables) else { return false };
+        // What the subtree shows here goes. It still lists the place, so a core window is flushed as the subtree's.
+        let (seen_by, first) = match place.cpu {
+            Some(_) => (MapOwner::Subtree(attachment.subtree), 0),
+            None => (owner, place.page),
         };
-        let range = if place.cpu.is_some() { range } else { place.range() };
-        let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
-        self.discharge(Flush { owner, range: PageRange { count, ..range }, freed_tables: FrameList::new() });
-        self.subtrees[attachment.subtree].sharers.remove(&Sharer { space, slot: place.slot, cpu: place.cpu });
+        let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { attachment.pages() };
+        self.discharge(Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
+        self.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
         self.subtrees.release(attachment.subtree);
         true
     }
 
+    /// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were.
+    pub fn detach_all(&mut self, subtree: Id<Subtree>) -> u64 {
+        let (mut freed_tables, mut places) = (FrameList::new(), 0);
+        let mut next = self.subtrees[subtree].sharers.after(None);
+        while let Some(sharer) = next {
+            self.take_entry(sharer.owner, sharer.place, &mut freed_tables);
+            places += 1;
+            next = self.subtrees[subtree].sharers.after(next);
+        }
+        if places != 0 {
+            let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { self.subtrees[subtree].pages() };
+            let owner = MapOwner::Subtree(subtree);
+            self.discharge(Flush { owner, range: PageRange { first: 0, count }, freed_tables });
+        }
+        self.subtrees[subtree].sharers = crate::sharers::Sharers::default();
+        (0..places).for_each(|_| self.subtrees.release(subtree));
+        places
+    }
+
+    /// Takes an attachment, if there is one, and its entry out. The subtree still lists the place, for the flush that
+    /// is due.
+    fn take_entry(&mut self, owner: MapOwner, place: Place, freed_tables: &mut FrameList) -> Option<Attachment> {
+        let tables = freed_tables.count();
+        let attachment = self.attachment_at(owner, place)?;
+        self.change_entries(owner, |map, frames| map.detach(frames, place, attachment.level, freed_tables));
+        let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
+        let payer = self.payer_of(owner);
+        self.accounts[payer].credit(cost.bytes());
+        if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
+            self.spaces[space].set_core_entry(place.page, cpu, 0);
+        }
+        Some(attachment)
+    }
+
     /// Gives each CPU a root table of its own for the space, all alike.
     fn separate_roots(&mut self, space: Id<Space>) {
+        let before = self.spaces[space].charged_bytes();
         let missing = self.spaces[space].missing_roots(self.cpus());
         for _ in 0..missing {
             let root: Frame = new_table(&mut self.frames);
@@ -120,5 +342,7 @@ impl Kernel {
                 self.let_go(cpu);
             }
         }
+        let after = self.spaces[space].charged_bytes();
+        self.settle(self.spaces[space].account, before, after);
     }
 }

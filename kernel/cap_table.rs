@@ -42,6 +42,12 @@ impl HotWord {
         (self.0 & (needed | KIND_MASK) == needed).then_some(self.0 as u32)
     }
 
+    /// Why the capability does not serve where one of this kind with these rights is asked for.
+    pub fn refusal(self, kind: ObjectKind) -> Error {
+        let is_kind = (self.0 & KIND_MASK) >> KIND_SHIFT == kind as u64;
+        if is_kind { Error::MissingRight } else { Error::WrongObject }
+    }
+
     fn rights(self) -> Rights {
         Rights::from_bits_truncate((self.0 >> 32) as u32 & 0xff_ffff)
     }
@@ -63,6 +69,17 @@ impl HotSlot {
     pub fn read(&self, generation: u32) -> Option<HotWord> {
         let word = self.word.load(Ordering::Acquire);
         (self.generation.load(Ordering::Relaxed) == generation).then_some(HotWord(word))
+    }
+}
+
+impl HotSlot {
+    /// As [`HotSlot::read`], for a slot that is in use.
+    ///
+    /// # Errors
+    /// `BadHandle` if it is not, or not in this generation.
+    #[inline(always)]
+    pub fn read_used(&self, generation: u32) -> Result<HotWord, Error> {
+        self.read(generation).filter(|word| *word != HotWord::FREE).ok_or(Error::BadHandle)
     }
 }
 
@@ -180,10 +197,7 @@ impl CapTable {
     /// `BadHandle` if it names none that is in use.
     pub fn slot_of(&self, handle: Handle) -> Result<u32, Error> {
         let hot = self.hot.get(handle.slot() as usize).ok_or(Error::BadHandle)?;
-        match hot.read(handle.generation()) {
-            Some(word) if word != HotWord::FREE => Ok(handle.slot()),
-            _ => Err(Error::BadHandle),
-        }
+        hot.read_used(handle.generation()).map(|_| handle.slot())
     }
 
     /// The handle that names what is in a slot now.

@@ -1,16 +1,22 @@
 //! The consistency checks: what must hold between objects whenever no call is under way.
 
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::TOP_SLOTS;
+use tessera_arch::{Format, Frame, PageFormat, table};
+
 use crate::account::object_bytes;
 use crate::address_space::MapOwner;
-use crate::attachment::Place;
 use crate::cap_table::{CapId, CapTable};
 use crate::derivation;
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;
 use crate::segment::Segment;
+use crate::sharers::Sharer;
 use crate::space::Space;
 use crate::store::Id;
-use crate::subtree::{Sharer, Subtree};
+use crate::subtree::Subtree;
+use crate::view;
 
 impl Kernel {
     /// Runs all checks; gives how many facts held.
@@ -72,30 +78,66 @@ impl Kernel {
         let mut facts = 0;
         for id in self.spaces.ids() {
             let space = &self.spaces[id];
-            facts += space.map.tree.check(&self.frames, &|index| {
-                space.attachments_from(index).next().is_some_and(|(place, _)| place.slot == index)
-            });
-            facts += self.check_map(MapOwner::Space(id));
-            for (place, attachment) in space.attachments() {
-                let sharers = &self.subtrees[attachment.subtree].sharers;
-                let sharer = Sharer { space: id, slot: place.slot, cpu: place.cpu };
-                assert!(sharers.contains(&sharer), "a subtree knows where it is attached");
-                facts += 1;
-            }
+            facts += space.map.tree.check(&self.frames) + self.check_map(MapOwner::Space(id));
+            facts += self.check_attachments(MapOwner::Space(id)) + self.check_roots(id);
         }
         for id in self.subtrees.ids() {
             let subtree = &self.subtrees[id];
-            facts += subtree.map.tree.check(&self.frames, &|_| false) + self.check_map(MapOwner::Subtree(id));
+            facts += subtree.map.tree.check(&self.frames) + self.check_map(MapOwner::Subtree(id));
+            facts += self.check_attachments(MapOwner::Subtree(id));
             let references = subtree.sharers.len() as u32 + self.capabilities_to(ObjectRef::Subtree(id));
             assert_eq!(self.subtrees.references(id), references, "a subtree's references are sharers and capabilities");
-            for sharer in &subtree.sharers {
-                let place = Place { slot: sharer.slot, cpu: sharer.cpu };
-                let attached = self.spaces[sharer.space].attachments().any(|(other, _)| other == place);
-                assert!(attached, "a sharer has the attachment");
+            for sharer in subtree.sharers.iter() {
+                let attachment = self.attachment_at(sharer.owner, sharer.place);
+                assert!(attachment.is_some_and(|there| there.subtree == id), "a sharer has the attachment");
             }
             facts += 1;
         }
         facts
+    }
+
+    /// What is attached knows where, fits, and is not nested too deep.
+    fn check_attachments(&self, owner: MapOwner) -> u64 {
+        let mut facts = 0;
+        for (place, attachment) in self.attachments(owner) {
+            let subtree = &self.subtrees[attachment.subtree];
+            assert!(subtree.sharers.contains(&Sharer { owner, place }), "a subtree knows where it is attached");
+            assert_eq!(subtree.level(), attachment.level, "an attachment has its subtree's level");
+            assert!(place.page.is_multiple_of(attachment.pages()), "a subtree is attached at a multiple of its size");
+            assert!(subtree.public.is_none(), "a public subtree is attached nowhere else");
+            if let MapOwner::Subtree(outer) = owner {
+                let outer = &self.subtrees[outer];
+                assert!(outer.level() > subtree.level(), "levels fall from the outer subtree to the inner");
+                assert!(!outer.is_nested() && subtree.map.attachments() == 0, "one subtree deep and no deeper");
+            }
+            facts += 5;
+        }
+        let counted = self.attachments(owner).count() as u64;
+        assert_eq!(counted, self.map_of(owner).attachments(), "a map counts its attachments");
+        facts
+    }
+
+    /// Roots that are copies say what they should: views, other CPUs' roots, public slots.
+    fn check_roots(&self, id: Id<Space>) -> u64 {
+        let space = &self.spaces[id];
+        let entry_of = |root: Frame, slot: usize| table(root)[slot].load(Relaxed);
+        for public in &self.public {
+            let root = self.subtrees[public.subtree].map.tree.root;
+            let shown = |entry: u64| Format::is_present(entry) && Format::address(entry) == root.start();
+            assert!(space.roots().all(|root| shown(entry_of(root, public.slot))), "all spaces show what is public");
+        }
+        for slot in (0..TOP_SLOTS).filter(|slot| !space.has_core_window(*slot)) {
+            let entry = entry_of(space.map.tree.root, slot);
+            assert!(space.roots().all(|root| entry_of(root, slot) == entry), "all CPUs' roots are alike");
+            if let Some(seen) = space.seen {
+                let due = view::entry_in_view(&self.spaces[seen.base], slot, seen.bounds);
+                assert_eq!(entry, due, "a view shows what its base holds");
+            }
+        }
+        assert!(space.views.iter().all(|view| self.spaces[*view].seen.is_some_and(|seen| seen.base == id)));
+        let is_listed = space.seen.is_none_or(|seen| self.spaces[seen.base].views.contains(&id));
+        assert!(is_listed, "a base knows its views");
+        self.public.len() as u64 + 3
     }
 
     /// What the tables say is what the records say, for the first page of each mapping.

@@ -55,6 +55,8 @@ counter_block! {
     tag_rollovers,
     page_flushes,
     range_flushes,
+    shared_page_flushes,
+    global_flushes,
     shootdowns_sent,
     shootdowns_received,
     shootdowns_spurious,

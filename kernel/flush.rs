@@ -6,19 +6,22 @@
 //!
 //! Who may hold one: a CPU that is *in* a space that sees the change (it is interrupted), and a CPU that was in
 //! it under its present tag (the tag is marked stale there: no interrupt). Where the hardware broadcasts
-//! invalidation, nobody is interrupted or marked.
+//! invalidation, nobody is interrupted or marked (`broadcast`); what all spaces see is in `public`.
 
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Interrupt, VirtAddr};
 
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
-use crate::handshake::Request;
+use crate::handshake::{NO_SPACE, Request};
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
 use crate::mutants::{Mutant, is_seeded};
-use crate::shared::{CpuLine, Shared, SpaceWords};
-use crate::subtree::Sharer;
+use crate::public::flush_global;
+use crate::shared::{CpuLine, Shared};
+use crate::sharers::Sharer;
+use crate::space::Space;
+use crate::store::Id;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;
@@ -35,13 +38,13 @@ pub struct Flush {
     pub freed_tables: FrameList,
 }
 
-/// A space that sees a change, and where.
+/// A page range of a space that sees a change.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    space: u32,
-    range: PageRange,
+pub(crate) struct Seen {
+    pub(crate) space: Id<Space>,
+    pub(crate) range: PageRange,
     /// The one CPU on which it is seen, for core windows and CPU-local spaces.
-    only_cpu: Option<usize>,
+    pub(crate) only_cpu: Option<usize>,
 }
 
 impl Kernel {
@@ -51,86 +54,181 @@ impl Kernel {
         if is_seeded(Mutant::FreedBeforeFlush) {
             self.frames.free_list(core::mem::take(&mut flush.freed_tables));
         }
-        if !(is_seeded(Mutant::TablesFreedUnflushed) && flush.freed_tables.count() != 0) {
-            self.invalidate(flush.owner, flush.range);
+        let frees_tables = flush.freed_tables.count() != 0;
+        if !(is_seeded(Mutant::TablesFreedUnflushed) && frees_tables) {
+            self.invalidate(flush.owner, flush.range, frees_tables);
         }
         self.frames.free_list(flush.freed_tables);
     }
 
-    /// Invalidates pages of an owner wherever a translation may be held.
-    pub fn invalidate(&self, owner: MapOwner, range: PageRange) {
-        let cpu = tessera_arch::cpu_index();
+    /// Invalidates pages of an owner wherever a translation may be held. `frees_tables`: tables go as well.
+    pub fn invalidate(&self, owner: MapOwner, range: PageRange, frees_tables: bool) {
+        if let MapOwner::Subtree(id) = owner
+            && let Some(slot) = self.subtrees[id].public
+        {
+            return self.invalidate_public(slot, range, frees_tables);
+        }
+        if tessera_arch::broadcasts_invalidation() {
+            self.broadcast(owner, range);
+        } else {
+            self.shoot_down(owner, range);
+        }
+    }
+
+    /// Where the hardware reaches its own CPU only: marks and interrupts the others.
+    ///
+    /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
+    /// thousands of spaces see interrupts each CPU once.
+    fn shoot_down(&self, owner: MapOwner, range: PageRange) {
+        if let MapOwner::Space(id) = owner
+            && self.spaces[id].views.is_empty()
+        {
+            return self.shoot_down_space(id, range);
+        }
+        let here = tessera_arch::cpu_index();
+        // Without tags nothing is held for longer than a stay, and the change costs the same for any number of sharers.
+        if self.tags.bits() != 0 {
+            self.for_each_seen(owner, range, &mut |seen| self.mark_stale(here, &seen));
+        }
         let mut interrupted = 0;
-        match owner {
-            MapOwner::Space(id) => {
-                let only_cpu = self.shared.space_words(id.index()).only_cpu();
-                interrupted |= self.invalidate_seen(cpu, &Seen { space: id.index(), range, only_cpu });
+        let cpus = self.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
+        for line in self.shared.cpus.iter().take(cpus) {
+            if line.index == here {
+                let space = line.presence.space();
+                self.visible_in(here, space, owner, range).inspect(|range| {
+                    flush_here(line, self.shared.space_words(space).tag().tag(), *range);
+                });
+                continue;
             }
-            MapOwner::Subtree(id) => {
-                let sharers = self.subtrees[id].sharers.iter().skip(usize::from(is_seeded(Mutant::SharerForgotten)));
-                let mut all_seen = sharers.map(|sharer| self.seen_by(sharer, range)).peekable();
-                while let Some(mut seen) = all_seen.next() {
-                    // One request for each space, however often it sees the change: see `Presence::invalidate`.
-                    while let Some(next) = all_seen.next_if(|next| next.space == seen.space) {
-                        seen.range.count = next.range.end() - seen.range.first;
-                    }
-                    interrupted |= self.invalidate_seen(cpu, &seen);
+            let [next, entered] = line.presence.places_after_change();
+            let other = if entered == next { NO_SPACE } else { entered };
+            for space in [next, other] {
+                let Some(range) = self.visible_in(line.index, space, owner, range) else { continue };
+                if !is_seeded(Mutant::MissingInterrupt) {
+                    self.interrupt_for(line, space, range);
+                    interrupted |= 1 << line.index;
                 }
             }
         }
         self.await_acknowledgements(interrupted);
     }
 
-    fn seen_by(&self, sharer: &Sharer, range: PageRange) -> Seen {
-        let base = sharer.slot as u64 * crate::space::SLOT_PAGES;
-        let only_cpu = sharer.cpu.or(self.shared.space_words(sharer.space.index()).only_cpu());
-        let only_cpu = match sharer.cpu {
-            Some(cpu) if is_seeded(Mutant::WindowFlushedElsewhere) => Some((cpu + 1) % self.cpus()),
-            _ => only_cpu,
-        };
-        Seen { space: sharer.space.index(), range: PageRange { first: base + range.first, ..range }, only_cpu }
-    }
-
-    /// Sees to one space; gives the CPUs that were interrupted, a bit each.
-    fn invalidate_seen(&self, cpu: usize, seen: &Seen) -> u32 {
-        let words = self.shared.space_words(seen.space);
-        if tessera_arch::broadcasts_invalidation() {
-            self.broadcast(cpu, words, seen);
-            return 0;
-        }
+    /// The same for a change that one space sees, which is the usual case.
+    #[inline(always)]
+    fn shoot_down_space(&self, space: Id<Space>, range: PageRange) {
+        let (here, words) = (tessera_arch::cpu_index(), self.shared.space_words(space.index()));
+        self.mark_stale(here, &Seen { space, range, only_cpu: words.only_cpu() });
         let mut interrupted = 0;
         let cpus = self.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
         for line in self.shared.cpus.iter().take(cpus) {
-            if seen.only_cpu.is_some_and(|only| only != line.index) {
-                continue;
-            }
-            if line.index == cpu && line.presence.space() == seen.space {
-                flush_here(line, words.tag().tag(), seen.range);
-            } else if self.must_interrupt(line, words, seen.space) {
-                self.interrupt_for(line, seen, words);
+            if line.index == here {
+                if line.presence.space() == space.index() {
+                    flush_here(line, words.tag().tag(), range);
+                }
+            } else if line.presence.is_in(space.index()) && !is_seeded(Mutant::MissingInterrupt) {
+                self.interrupt_for(line, space.index(), range);
                 interrupted |= 1 << line.index;
             }
         }
-        interrupted
+        if interrupted != 0 {
+            self.await_acknowledgements(interrupted);
+        }
     }
 
-    /// Turns a CPU's pass stale where it may hold translations; gives whether it is in the space right now. A tag of
-    /// 0 needs no mark: what is untagged is flushed at each entry.
-    fn must_interrupt(&self, line: &CpuLine, words: &SpaceWords, space: u32) -> bool {
-        let is_tagged = words.tag().tag() != 0 && !is_seeded(Mutant::StaleMarkForgotten);
-        let found = line.presence.find(space, words.pass(line.index), is_tagged);
-        line.counters.stale_marks.add(u64::from(found.was_good && !found.is_in));
-        found.is_in && !is_seeded(Mutant::MissingInterrupt)
+    /// Turns each CPU's pass to a space stale if the CPU may hold translations under the space's tag. A tag of 0 needs
+    /// no mark: what is untagged is flushed at each entry.
+    fn mark_stale(&self, here: usize, seen: &Seen) {
+        let space = seen.space.index();
+        let words = self.shared.space_words(space);
+        if words.tag().tag() == 0 || is_seeded(Mutant::StaleMarkForgotten) {
+            return;
+        }
+        for line in self.shared.cpus.iter().take(self.cpus()) {
+            // This CPU's own space is flushed at once.
+            let is_own = line.index == here && line.presence.space() == space;
+            if is_own || seen.only_cpu.is_some_and(|only| only != line.index) {
+                continue;
+            }
+            if words.pass(line.index).make_stale() && !line.presence.places().contains(&space) {
+                line.counters.stale_marks.add(1);
+            }
+        }
     }
 
-    fn interrupt_for(&self, line: &CpuLine, seen: &Seen, words: &SpaceWords) {
-        let request = Request::Pages {
-            space: seen.space,
-            tag: words.tag().tag(),
-            first: seen.range.first,
-            count: seen.range.count,
+    /// Calls `each` for every range of every space that sees pages of an owner.
+    pub(crate) fn for_each_seen(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(Seen)) {
+        match owner {
+            MapOwner::Space(space) => {
+                let only_cpu = self.shared.space_words(space.index()).only_cpu();
+                each(Seen { space, range, only_cpu });
+                if !is_seeded(Mutant::ViewUnflushed) {
+                    self.spaces[space].views.iter().for_each(|view| each(Seen { space: *view, range, only_cpu }));
+                }
+            }
+            MapOwner::Subtree(id) => {
+                let forgotten = usize::from(is_seeded(Mutant::SharerForgotten));
+                for sharer in self.subtrees[id].sharers.iter().skip(forgotten) {
+                    self.for_each_seen_by(sharer, range, each);
+                }
+            }
+        }
+    }
+
+    fn for_each_seen_by(&self, sharer: &Sharer, range: PageRange, each: &mut dyn FnMut(Seen)) {
+        let range = shifted(range, sharer.place.page);
+        match (sharer.owner, sharer.place.cpu) {
+            (MapOwner::Space(space), Some(cpu)) => each(Seen { space, range, only_cpu: Some(window_cpu(self, cpu)) }),
+            (MapOwner::Subtree(_), _) if is_seeded(Mutant::NestedSharerForgotten) => {}
+            (owner, _) => self.for_each_seen(owner, range, each),
+        }
+    }
+
+    /// The part of the space in which a CPU is, by number, that shows pages of an owner: from the first place to the
+    /// last. One range, because a CPU is asked once for each space, however often it sees a change there; see
+    /// `Presence::invalidate`.
+    fn visible_in(&self, cpu: usize, space: u32, owner: MapOwner, range: PageRange) -> Option<PageRange> {
+        let id = if space == NO_SPACE { None } else { self.spaces.id_at(space) }?;
+        let seen = self.seen_in(id);
+        if seen.base != id && is_seeded(Mutant::ViewUnflushed) {
+            return None;
+        }
+        // A view shows no core windows.
+        let cpu = (seen.base == id).then_some(cpu);
+        self.visible_from(MapOwner::Space(seen.base), cpu, owner, range)
+    }
+
+    /// The same for what `from` shows, a space or a subtree in one.
+    fn visible_from(&self, from: MapOwner, cpu: Option<usize>, owner: MapOwner, range: PageRange) -> Option<PageRange> {
+        let id = match owner {
+            _ if owner == from => return Some(range),
+            MapOwner::Space(_) => return None,
+            MapOwner::Subtree(id) => id,
         };
-        self.ask(line, request);
+        let forgotten = is_seeded(Mutant::SharerForgotten).then(|| self.subtrees[id].sharers.after(None)).flatten();
+        let is_seen = |sharer: &&Sharer| {
+            let window = sharer.place.cpu.map(|cpu| window_cpu(self, cpu));
+            (window.is_none() || window == cpu) && Some(**sharer) != forgotten
+        };
+        let direct = self.subtrees[id].sharers.within(from).filter(is_seen);
+        let mut visible = direct.map(|sharer| shifted(range, sharer.place.page)).reduce(hull);
+        let mut nested = self.subtrees[id].sharers.nested().peekable();
+        while let Some(sharer) = nested.next() {
+            if sharer.owner == from || is_seeded(Mutant::NestedSharerForgotten) {
+                continue;
+            }
+            let mut within = shifted(range, sharer.place.page);
+            while let Some(next) = nested.next_if(|next| next.owner == sharer.owner) {
+                within = hull(within, shifted(range, next.place.page));
+            }
+            let further = self.visible_from(from, cpu, sharer.owner, within);
+            visible = visible.into_iter().chain(further).reduce(hull);
+        }
+        visible
+    }
+
+    fn interrupt_for(&self, line: &CpuLine, space: u32, range: PageRange) {
+        let tag = self.shared.space_words(space).tag().tag();
+        self.ask(line, Request::Pages { space, tag, first: range.first, count: range.count });
     }
 
     /// Posts a request to another CPU and interrupts it. Requests before it have been acknowledged.
@@ -151,27 +249,25 @@ impl Kernel {
             }
         }
     }
+}
 
-    /// Where the hardware reaches every CPU by itself. A space that was never activated under a tag of this
-    /// generation has nothing anywhere that will be used again.
-    fn broadcast(&self, cpu: usize, words: &SpaceWords, seen: &Seen) {
-        let tag = words.tag().tag();
-        let line = &self.shared.cpus[cpu];
-        if words.tag().generation() == 0 {
-            return;
-        }
-        let local = seen.only_cpu == Some(cpu);
-        if seen.range.count > PAGES_MAX {
-            line.counters.range_flushes.add(1);
-            let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };
-            return flush(tag, true);
-        }
-        line.counters.page_flushes.add(seen.range.count);
-        let flush = if local { tessera_arch::invalidate_page_local } else { tessera_arch::invalidate_page };
-        for page in seen.range.first..seen.range.end() {
-            flush(VirtAddr::new(page * PAGE_BYTES), tag, true);
-        }
+/// A range of a subtree as what it is attached to at `page` shows it.
+pub(crate) fn shifted(range: PageRange, page: u64) -> PageRange {
+    PageRange { first: page + range.first, ..range }
+}
+
+/// The shortest range that holds both.
+fn hull(one: PageRange, other: PageRange) -> PageRange {
+    if is_seeded(Mutant::SecondPlaceForgotten) {
+        return one;
     }
+    let first = one.first.min(other.first);
+    PageRange { first, count: one.end().max(other.end()) - first }
+}
+
+/// The CPU that has a core window.
+fn window_cpu(kernel: &Kernel, cpu: usize) -> usize {
+    if is_seeded(Mutant::WindowFlushedElsewhere) { (cpu + 1) % kernel.cpus() } else { cpu }
 }
 
 /// Drops pages of the space that this CPU is in.
@@ -201,6 +297,10 @@ pub fn serve(shared: &Shared, line: &CpuLine, mut parked: impl FnMut()) -> bool 
             if !line.presence.invalidate(space, way, flush) {
                 line.counters.shootdowns_spurious.add(1);
             }
+        }
+        Request::Global { first, count } => {
+            let tag = shared.tag_of(line);
+            flush_global(tag, line, PageRange { first, count });
         }
         Request::Park => {
             line.parked_space.store(line.presence.space(), core::sync::atomic::Ordering::Relaxed);

@@ -21,6 +21,11 @@ pub const NO_SPACE: u32 = u32::MAX;
 const IDLE: u32 = 0;
 const POSTED: u32 = 1;
 
+/// Kinds of request, in the lowest byte of the word that tells.
+const PARK: u64 = 0;
+const PAGES: u64 = 1;
+const GLOBAL: u64 = 2;
+
 /// What one CPU asks of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -30,6 +35,13 @@ pub enum Request {
         space: u32,
         /// Its tag.
         tag: u16,
+        /// The first page.
+        first: u64,
+        /// How many.
+        count: u64,
+    },
+    /// Invalidate pages that all spaces show, in whatever space the CPU is, or in none; everything, if they are many.
+    Global {
         /// The first page.
         first: u64,
         /// How many.
@@ -125,15 +137,6 @@ impl Default for Pass {
     }
 }
 
-/// How a changer found a CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Its pass was good, and is stale now.
-    pub was_good: bool,
-    /// It is in the space, or about to enter it: it must be interrupted.
-    pub is_in: bool,
-}
-
 /// Where one CPU is, and what is asked of it.
 #[derive(Debug)]
 pub struct Presence {
@@ -193,23 +196,21 @@ impl Presence {
     /// For the changer, after its change and after turning passes stale: whether the CPU is in the space, or may yet
     /// turn out to be, so that it must be interrupted.
     pub fn is_in(&self, space: u32) -> bool {
+        self.places_after_change().contains(&space)
+    }
+
+    /// For the changer, likewise: all spaces that the CPU may be in, so that it must be interrupted for them.
+    pub fn places_after_change(&self) -> [u32; 2] {
         if !is_seeded(Mutant::ChangerWithoutFence) {
             fence(Ordering::SeqCst);
         }
         let [next, entered] = self.places();
-        next == space || entered == space && !is_seeded(Mutant::TriedSwitchHides)
+        [next, if is_seeded(Mutant::TriedSwitchHides) { next } else { entered }]
     }
 
     /// Where the CPU may be: the space it is about to enter, and the one it is in, mostly the same.
     pub fn places(&self) -> [u32; 2] {
         [self.next.load(Ordering::Acquire), self.entered.load(Ordering::Relaxed)]
-    }
-
-    /// For the changer, after its change: turns the CPU's pass stale if the CPU may hold translations under a tag
-    /// (what is untagged is flushed at each entry), then looks where the CPU is.
-    pub fn find(&self, space: u32, way: &Pass, is_tagged: bool) -> Found {
-        let was_good = is_tagged && way.make_stale();
-        Found { was_good, is_in: self.is_in(space) }
     }
 
     /// On the CPU itself, asked to invalidate pages: does so if it is in the space, which makes its pass good again;
@@ -227,9 +228,10 @@ impl Presence {
     /// For the changer: puts a request into the CPU's line. The interrupt is the caller's to send.
     pub fn post(&self, request: Request) {
         let (kind, first, count) = match request {
-            Request::Park => (0, 0, 0),
+            Request::Park => (PARK, 0, 0),
+            Request::Global { first, count } => (GLOBAL, first, count),
             Request::Pages { space, tag, first, count } => {
-                (1 | u64::from(tag) << 16 | u64::from(space) << 32, first, count)
+                (PAGES | u64::from(tag) << 16 | u64::from(space) << 32, first, count)
             }
         };
         self.kind.store(kind, Ordering::Relaxed);
@@ -253,14 +255,11 @@ impl Presence {
         if is_seeded(Mutant::AcknowledgedBefore) {
             self.state.store(IDLE, Ordering::Release);
         }
-        act(match kind {
-            0 => Request::Park,
-            _ => Request::Pages {
-                space: (kind >> 32) as u32,
-                tag: (kind >> 16) as u16,
-                first: self.first.load(Ordering::Relaxed),
-                count: self.count.load(Ordering::Relaxed),
-            },
+        let (first, count) = (self.first.load(Ordering::Relaxed), self.count.load(Ordering::Relaxed));
+        act(match kind & 0xff {
+            PARK => Request::Park,
+            GLOBAL => Request::Global { first, count },
+            _ => Request::Pages { space: (kind >> 32) as u32, tag: (kind >> 16) as u16, first, count },
         });
         self.state.store(IDLE, Ordering::Release);
         true

@@ -1,7 +1,9 @@
 //! The kernel's state as a whole, and the rules that hold between objects: what refers to what, and what goes
 //! when nothing refers to it any more.
 
-use tessera_abi::{Error, Rights};
+use alloc::vec::Vec;
+
+use tessera_abi::{Error, Handle, Rights};
 use tessera_arch::BootInfo;
 
 use crate::account::{Account, frame_bytes};
@@ -9,6 +11,7 @@ use crate::cap_table::{CapId, CapTable};
 use crate::derivation;
 use crate::mem::FrameAllocator;
 use crate::object::ObjectRef;
+use crate::public::Public;
 use crate::scheduler::Scheduler;
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -34,6 +37,8 @@ pub struct Kernel {
     pub spaces: Store<Space>,
     /// Subtrees.
     pub subtrees: Store<Subtree>,
+    /// The subtrees among them that are public.
+    pub public: Vec<Public>,
     /// Segments.
     pub segments: Store<Segment>,
     /// Threads.
@@ -74,6 +79,7 @@ impl Kernel {
             accounts: Store::new(),
             spaces: Store::with_limit(spaces),
             subtrees: Store::new(),
+            public: Vec::new(),
             segments: Store::new(),
             threads: Store::new(),
             tables: Store::new(),
@@ -203,8 +209,13 @@ impl Kernel {
     }
 
     /// Puts the first capability to a new object, which has one reference, into a table.
-    pub fn insert_first(&mut self, table: Id<CapTable>, object: ObjectRef) -> tessera_abi::Handle {
-        let slot = self.tables[table].insert(object, Rights::all(), 0);
+    pub fn insert_first(&mut self, table: Id<CapTable>, object: ObjectRef) -> Handle {
+        self.insert_with(table, object, Rights::all())
+    }
+
+    /// The same, with certain rights only.
+    pub fn insert_with(&mut self, table: Id<CapTable>, object: ObjectRef, rights: Rights) -> Handle {
+        let slot = self.tables[table].insert(object, rights, 0);
         self.tables[table].handle_of(slot)
     }
 

@@ -39,12 +39,14 @@ pub mod attachment;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;
+pub mod broadcast;
 pub mod cap_table;
 pub mod check;
 pub mod counters;
 pub mod derivation;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
 pub mod fast;
+pub mod fast_attach;
 pub mod flush;
 pub mod handshake;
 pub mod kernel;
@@ -56,10 +58,12 @@ pub mod object;
 pub mod options;
 pub mod page_table;
 pub mod program;
+pub mod public;
 pub mod running;
 pub mod scheduler;
 pub mod segment;
 pub mod shared;
+pub mod sharers;
 pub mod space;
 pub mod store;
 pub mod subtree;
@@ -72,5 +76,6 @@ pub mod trap;
 #[expect(unsafe_code, reason = "names the symbols that the architecture calls")]
 pub mod upcalls;
 pub mod user_memory;
+pub mod view;
 
 pub use kernel::Kernel;

@@ -46,6 +46,44 @@ pub enum Mutant {
     ParkedStays,
     /// What is untagged is not flushed when it is entered again.
     UntaggedKept,
+    /// A subtree is attached without bounds.
+    BoundsNotApplied,
+    /// A view shows everything without bounds.
+    ViewUnbounded,
+    /// What is attached as a window is attenuated in views, and the rest is not.
+    WindowsMistaken,
+    /// A view does not show what its base gains.
+    ViewMissesGain,
+    /// A view goes on showing what its base loses.
+    ViewMissesLoss,
+    /// A change of a space is not flushed in its views.
+    ViewUnflushed,
+    /// Who sees a subtree only through another one is left out.
+    NestedSharerForgotten,
+    /// An attachment does not keep its subtree, which goes with its last capability.
+    SharerNotHeld,
+    /// Of several places at which a space shows a subtree, only the first is flushed.
+    SecondPlaceForgotten,
+    /// The tables above an attachment stay when it goes.
+    AttachTableLeaked,
+    /// Of the addresses at which spaces show a subtree, the first is not broadcast.
+    AddressForgotten,
+    /// A sealed subtree can be changed.
+    SealIgnored,
+    /// Withdrawing a subtree flushes nothing.
+    WithdrawUnflushed,
+    /// A new space does not show what is public.
+    PublicMissing,
+    /// What is public is not global.
+    PublicNotGlobal,
+    /// What was public stays global.
+    PublicStaysGlobal,
+    /// A change of what is public is flushed on the calling CPU only.
+    PublicFlushedHereOnly,
+    /// A table that goes from a public subtree is flushed like a page.
+    PublicTableKept,
+    /// Of what changes in a public subtree the last page is left out.
+    PublicRangeShort,
     /// A CPU enters a space without looking at its pass again.
     NotLookedAgain,
     /// Who changes a space looks where CPUs are without a fence before.
@@ -60,8 +98,18 @@ pub enum Mutant {
 pub const HANDSHAKE_MUTANTS: [Mutant; 4] =
     [Mutant::NotLookedAgain, Mutant::ChangerWithoutFence, Mutant::TriedSwitchHides, Mutant::AcknowledgedBefore];
 
+/// Those that no CPU's translations show, but a model of what each space and view should show (`tests/host`).
+pub const MODEL_MUTANTS: [Mutant; 6] = [
+    Mutant::BoundsNotApplied,
+    Mutant::ViewMissesGain,
+    Mutant::AttachTableLeaked,
+    Mutant::SealIgnored,
+    Mutant::WindowsMistaken,
+    Mutant::PublicNotGlobal,
+];
+
 /// All others, which the oracle of the fake machine catches (`tests/host`).
-pub const MUTANTS: [Mutant; 20] = [
+pub const MUTANTS: [Mutant; 33] = [
     Mutant::NoFlushAtRollOver,
     Mutant::PassesSurviveRollOver,
     Mutant::LiveTagNotReserved,
@@ -82,6 +130,19 @@ pub const MUTANTS: [Mutant; 20] = [
     Mutant::DestroyerStays,
     Mutant::ParkedStays,
     Mutant::UntaggedKept,
+    Mutant::ViewUnbounded,
+    Mutant::ViewMissesLoss,
+    Mutant::ViewUnflushed,
+    Mutant::NestedSharerForgotten,
+    Mutant::SharerNotHeld,
+    Mutant::SecondPlaceForgotten,
+    Mutant::AddressForgotten,
+    Mutant::WithdrawUnflushed,
+    Mutant::PublicMissing,
+    Mutant::PublicStaysGlobal,
+    Mutant::PublicFlushedHereOnly,
+    Mutant::PublicTableKept,
+    Mutant::PublicRangeShort,
 ];
 
 /// Whether the kernel has this bug.

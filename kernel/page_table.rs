@@ -1,13 +1,15 @@
 //! Page-table trees: walking, growing, pruning. What is mapped where, and why, is `address_map`'s business.
 //!
 //! Invariants: every table but the root has at least one present entry, and its frame's record counts them;
-//! entries are only ever changed under the kernel's lock, while hardware walkers read them at any time.
+//! entries are only ever changed under the kernel's lock, while hardware walkers read them at any time. An entry that
+//! leads to another tree's table is marked as shared: no walk here follows it.
 
+use core::ops::Range;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
-use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, Share, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
 use crate::mem::{FrameAllocator, FrameList};
 use crate::mutants::{Mutant, is_seeded};
@@ -21,6 +23,13 @@ pub struct Tree {
     pub level: u8,
     /// Tables in the tree, the root included.
     pub tables: u64,
+    /// Entries that lead to subtrees attached here.
+    attached: u64,
+    /// Of these, the ones below the root.
+    attached_below: u64,
+    /// The first and the last of the root's entries that changed since [`Tree::take_changed`]; kept for top-level roots
+    /// only.
+    changed: Option<(usize, usize)>,
 }
 
 /// A part of a mapping that fills consecutive entries of one table.
@@ -53,12 +62,12 @@ pub const fn entry_pages(level: u8) -> u64 {
     1 << (9 * level as u32)
 }
 
-/// Chooses the largest pages that alignment and length allow.
-fn piece(address: VirtAddr, frame: Frame, pages: u64) -> Piece {
+/// Chooses the largest pages that alignment and length allow, and the tree, whose root's entries are the highest.
+fn piece(highest: u8, address: VirtAddr, frame: Frame, pages: u64) -> Piece {
     let page = address.value() / PAGE_BYTES;
     let fits = |level: u8| {
         let size = entry_pages(level);
-        page.is_multiple_of(size) && frame.number().is_multiple_of(size) && pages >= size
+        level <= highest && page.is_multiple_of(size) && frame.number().is_multiple_of(size) && pages >= size
     };
     let level = if fits(2) && tessera_arch::largest_leaf_level() >= 2 { 2 } else { u8::from(fits(1)) };
     let room = (TABLE_ENTRIES - address.table_index(level)) as u64;
@@ -71,7 +80,7 @@ impl TableCount {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let piece = piece(address, frame.offset(done), pages - done);
+            let piece = piece(tree.level, address, frame.offset(done), pages - done);
             self.add_piece(tree, address, piece.level);
             done += piece.entries * entry_pages(piece.level);
         }
@@ -90,6 +99,23 @@ impl TableCount {
 }
 
 impl Tree {
+    /// A tree of nothing but its root, a cleared table whose entries have this level.
+    pub fn new(root: Frame, level: u8) -> Tree {
+        Tree { root, level, tables: 1, attached: 0, attached_below: 0, changed: None }
+    }
+
+    /// Which of the root's entries were written since the last call: whoever has copies of them copies anew.
+    pub fn take_changed(&mut self) -> Option<(usize, usize)> {
+        self.changed.take()
+    }
+
+    /// Whether no entry at a level for an address is present, nor one above it that would cover it.
+    #[inline(always)]
+    pub fn is_free(&self, address: VirtAddr, level: u8) -> bool {
+        let (holder, at) = self.deepest(address, level);
+        table(holder)[address.table_index(at)].load(Relaxed) == 0
+    }
+
     /// Maps a run of contiguous frames with the largest pages possible. The range holds nothing yet, and as
     /// many tables as `TableCount` said can be allocated.
     pub fn map(&mut self, frames: &mut FrameAllocator, address: VirtAddr, first: Frame, pages: u64, leaf: Leaf) {
@@ -97,7 +123,7 @@ impl Tree {
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
             let frame = first.offset(done);
-            let piece = piece(address, frame, pages - done);
+            let piece = piece(self.level, address, frame, pages - done);
             if leaf.rights.contains(Rights::EXECUTE) {
                 tessera_arch::publish_code(frame, piece.entries * entry_pages(piece.level));
             }
@@ -120,7 +146,8 @@ impl Tree {
         let (holder, level) = self.deepest(address, 0);
         let entry = table(holder)[address.table_index(level)].load(Relaxed);
         let straddled = |level: u8| !(address.value() / PAGE_BYTES).is_multiple_of(entry_pages(level));
-        if !Format::is_present(entry) { 0 } else { (1..=level).filter(|level| straddled(*level)).count() as u64 }
+        let is_leaf = Format::is_present(entry) && !Format::is_shared(entry);
+        if is_leaf { (1..=level).filter(|level| straddled(*level)).count() as u64 } else { 0 }
     }
 
     /// Takes the largest page that straddles `address` out; gives what [`Tree::put_split`] needs to put smaller
@@ -194,6 +221,56 @@ impl Tree {
         }
     }
 
+    /// Tables that must be added before an entry at `level` for `address` can be written.
+    pub fn missing_tables(&self, address: VirtAddr, level: u8) -> u64 {
+        u64::from(self.deepest(address, level).1 - level)
+    }
+
+    /// Writes the entry that attaches another tree's root; there is nothing at its place, and as many tables as
+    /// [`Tree::missing_tables`] said can be allocated.
+    #[inline(always)]
+    pub fn attach(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8, entry: u64) {
+        let holder = if level == self.level { self.root } else { self.ensure_table(frames, address, level) };
+        self.write(frames, holder, address, level, entry);
+        self.attached += 1;
+        self.attached_below += u64::from(level != self.level);
+    }
+
+    /// Takes such an entry out. Tables that become empty go to `freed`.
+    #[inline(always)]
+    pub fn detach(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8, freed: &mut FrameList) {
+        let holder = if level == self.level { self.root } else { self.deepest(address, level).0 };
+        self.attached -= 1;
+        self.attached_below -= u64::from(level != self.level);
+        let entries = self.write(frames, holder, address, level, 0);
+        if entries == 0 && level != self.level && !is_seeded(Mutant::AttachTableLeaked) {
+            self.prune(frames, address, freed);
+        }
+    }
+
+    /// The entry by which a subtree is attached that covers an address, and its level; `root` is the tree's own, or
+    /// one of those that other CPUs have instead.
+    #[inline(always)]
+    pub fn attached_over(&self, root: Frame, address: VirtAddr) -> Option<(u64, u8)> {
+        let (holder, level) = deepest_from(root, self.level, address, 1);
+        let entry = table(holder)[address.table_index(level)].load(Relaxed);
+        is_attached(entry).then_some((entry, level))
+    }
+
+    /// The first attached subtree's entry that covers a page behind `page`, or `page` itself, and begins before `end`:
+    /// its first page, level and entry.
+    pub fn next_attached(&self, page: u64, end: u64) -> Option<(u64, u8, u64)> {
+        if self.attached == 0 {
+            return None;
+        }
+        next_attached_below(self.root, self.level, 0, page..end, self.attached_below != 0)
+    }
+
+    /// Makes every leaf of the tree, which no CPU can reach now, global or not.
+    pub fn set_global(&mut self, global: bool) {
+        set_global_below(self.root, self.level, global);
+    }
+
     /// The frame that `address` translates to, and what the leaf allows.
     pub fn translate(&self, address: VirtAddr) -> Option<(Frame, Rights)> {
         let (holder, level) = self.deepest(address, 0);
@@ -211,30 +288,21 @@ impl Tree {
         self.tables = 1;
     }
 
-    /// Checks the invariants of every table; gives how many facts held. `skip` says which root entries lead to
-    /// tables that are not the tree's own.
+    /// Checks the invariants of every table; gives how many facts held.
     ///
     /// # Panics
     /// If a table miscounts its entries or the tree its tables.
-    pub fn check(&self, frames: &FrameAllocator, skip: &dyn Fn(usize) -> bool) -> u64 {
+    pub fn check(&self, frames: &FrameAllocator) -> u64 {
         let mut tables = 0;
-        let facts = check_below(frames, self.root, self.level, skip, &mut tables);
+        let facts = check_below(frames, self.root, self.level, &mut tables);
         assert_eq!(tables, self.tables, "a tree counts its tables");
         facts + 1
     }
 
     /// The table at the lowest level not below `level` that the walk for `address` reaches, and its level.
+    #[inline(always)]
     fn deepest(&self, address: VirtAddr, level: u8) -> (Frame, u8) {
-        let (mut holder, mut at) = (self.root, self.level);
-        while at > level {
-            let entry = table(holder)[address.table_index(at)].load(Relaxed);
-            if !Format::is_present(entry) || !Format::is_table(entry, at) {
-                break;
-            }
-            holder = Frame::containing(Format::address(entry));
-            at -= 1;
-        }
-        (holder, at)
+        deepest_from(self.root, self.level, address, level)
     }
 
     /// The entries that stand for the next part of a range: table, level, how many entries, how many pages.
@@ -252,13 +320,23 @@ impl Tree {
         let (mut holder, mut at) = self.deepest(address, level);
         while at > level {
             let lower = new_table(frames);
-            let slot = &table(holder)[address.table_index(at)];
-            slot.store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
-            frames.change_table_entries(holder, 1);
+            self.write(frames, holder, address, at, Format::table_entry(lower.start(), Rights::ACCESS));
             self.tables += 1;
             (holder, at) = (lower, at - 1);
         }
         holder
+    }
+
+    /// Writes an entry where there was none, or (0) takes one out; gives how many its table has then.
+    #[inline(always)]
+    fn write(&mut self, frames: &mut FrameAllocator, holder: Frame, address: VirtAddr, level: u8, entry: u64) -> u16 {
+        let index = address.table_index(level);
+        table(holder)[index].store(entry, Relaxed);
+        if level == TOP_LEVEL {
+            let (first, last) = self.changed.unwrap_or((index, index));
+            self.changed = Some((first.min(index), last.max(index)));
+        }
+        frames.change_table_entries(holder, if entry == 0 { -1 } else { 1 })
     }
 
     fn prune(&mut self, frames: &mut FrameAllocator, address: VirtAddr, freed: &mut FrameList) {
@@ -268,8 +346,7 @@ impl Tree {
                 return;
             }
             let (parent, at) = self.deepest(address, level + 1);
-            table(parent)[address.table_index(at)].store(0, Relaxed);
-            frames.change_table_entries(parent, -1);
+            self.write(frames, parent, address, at, 0);
             self.tables -= 1;
             if is_seeded(Mutant::TableFreedAtOnce) {
                 frames.free(empty, 0);
@@ -293,13 +370,81 @@ fn own_entries(holder: Frame, level: u8) -> &'static [AtomicU64] {
     &table(holder)[..entries]
 }
 
+/// The table at the lowest level not below `level` that the walk from a root, whose entries are at `at`, reaches without
+/// leaving the tree.
+#[inline(always)]
+fn deepest_from(root: Frame, mut at: u8, address: VirtAddr, level: u8) -> (Frame, u8) {
+    let mut holder = root;
+    while at > level {
+        let entry = table(holder)[address.table_index(at)].load(Relaxed);
+        if !is_own_table(entry, at) {
+            break;
+        }
+        holder = Frame::containing(Format::address(entry));
+        at -= 1;
+    }
+    (holder, at)
+}
+
+/// Whether an entry attaches a subtree.
+#[inline(always)]
+fn is_attached(entry: u64) -> bool {
+    Format::is_shared(entry) && Format::share(entry) != Some(Share::Copy)
+}
+
+fn next_attached_below(
+    holder: Frame,
+    level: u8,
+    base: u64,
+    pages: Range<u64>,
+    is_deep: bool,
+) -> Option<(u64, u8, u64)> {
+    let first = (pages.start.saturating_sub(base) / entry_pages(level)) as usize;
+    for (index, slot) in own_entries(holder, level).iter().enumerate().skip(first) {
+        let page = base + index as u64 * entry_pages(level);
+        if page >= pages.end {
+            break;
+        }
+        let entry = slot.load(Relaxed);
+        if is_attached(entry) {
+            return Some((page, level, entry));
+        }
+        // The lowest level holds pages only.
+        if is_deep && level > 1 && is_own_table(entry, level) {
+            let lower = Frame::containing(Format::address(entry));
+            let found = next_attached_below(lower, level - 1, page, pages.clone(), true);
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+    None
+}
+
+/// Whether an entry leads to a table of the same tree.
+fn is_own_table(entry: u64, level: u8) -> bool {
+    Format::is_present(entry) && Format::is_table(entry, level) && !Format::is_shared(entry)
+}
+
+fn set_global_below(holder: Frame, level: u8, global: bool) {
+    for slot in own_entries(holder, level) {
+        let entry = slot.load(Relaxed);
+        if is_own_table(entry, level) {
+            set_global_below(Frame::containing(Format::address(entry)), level - 1, global);
+        } else if Format::is_present(entry) && !Format::is_table(entry, level) {
+            let leaf = Leaf { global, ..Format::leaf(entry) };
+            slot.store(Format::leaf_entry(Format::address(entry), level, leaf), Relaxed);
+        }
+    }
+}
+
 fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mut FrameList) {
     if frames.table_entries(holder) == 0 {
         return;
     }
     for slot in own_entries(holder, level) {
         let entry = slot.load(Relaxed);
-        if level > 0 && Format::is_present(entry) && Format::is_table(entry, level) {
+        if is_own_table(entry, level) {
             let lower = Frame::containing(Format::address(entry));
             clear_below(frames, lower, level - 1, freed);
             frames.push(freed, lower);
@@ -310,22 +455,16 @@ fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mu
     frames.change_table_entries(holder, -i32::from(entries));
 }
 
-fn check_below(
-    frames: &FrameAllocator,
-    holder: Frame,
-    level: u8,
-    skip: &dyn Fn(usize) -> bool,
-    tables: &mut u64,
-) -> u64 {
+fn check_below(frames: &FrameAllocator, holder: Frame, level: u8, tables: &mut u64) -> u64 {
     *tables += 1;
     let (mut present, mut facts) = (0, 1);
     for (index, slot) in own_entries(holder, level).iter().enumerate() {
         let entry = slot.load(Relaxed);
         present += u16::from(Format::is_present(entry));
-        if level > 0 && !skip(index) && Format::is_present(entry) && Format::is_table(entry, level) {
+        if is_own_table(entry, level) {
             let lower = Frame::containing(Format::address(entry));
             assert_ne!(frames.table_entries(lower), 0, "no table is empty (entry {index} at level {level})");
-            facts += 1 + check_below(frames, lower, level - 1, &|_| false, tables);
+            facts += 1 + check_below(frames, lower, level - 1, tables);
         }
     }
     assert_eq!(present, frames.table_entries(holder), "a table counts its entries");

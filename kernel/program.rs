@@ -6,6 +6,7 @@ use elf::endian::LittleEndian;
 use elf::segment::ProgramHeader;
 use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, program};
 use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
+use tessera_arch::TOP_LEVEL;
 
 use crate::account::Account;
 use crate::address_map::Mapping;
@@ -76,11 +77,13 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let root = space.map.tree.root;
     let space = kernel.spaces.insert(space);
     kernel.shared.space_words(space.index()).initialise(root, None);
-    let subtree = Subtree::new(account, new_table(&mut kernel.frames));
+    let subtree = Subtree::new(account, new_table(&mut kernel.frames), TOP_LEVEL);
     kernel.charge_object::<Subtree>(account, subtree.map.charged_bytes());
-    let subtree = kernel.subtrees.insert(subtree);
-    let attachment = Attachment { subtree, bounds: Rights::ACCESS };
-    kernel.attach(space, Place { slot: 0, cpu: None }, attachment);
+    let subtree = kernel.add_subtree(subtree);
+    let attachment = Attachment { subtree, level: TOP_LEVEL, bounds: Rights::ACCESS, is_window: true };
+    let (owner, place) = (MapOwner::Space(space), Place { page: 0, cpu: None });
+    let cost = kernel.plan_attach(owner, place, subtree).map_err(|_| "no memory to attach `init`")?;
+    kernel.attach(owner, place, attachment, cost);
     kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.cpu = tessera_arch::cpu_index();
@@ -129,7 +132,9 @@ fn map_new(
     rights: Rights,
     data: &[u8],
 ) -> Result<Id<Segment>, Reason> {
-    let range = Subtree::range(address, pages * PAGE_BYTES).map_err(|_| "`init` is linked outside of its window")?;
+    let range = kernel.subtrees[first.subtree]
+        .range(address, pages * PAGE_BYTES)
+        .map_err(|_| "`init` is linked outside of its window")?;
     kernel.ensure_heap(Segment::heap_pages(pages) + 4).map_err(|_| "no memory for `init`")?;
     let mut segment = Segment::new(first.account, pages).map_err(|_| "no memory for `init`")?;
     kernel.ensure_frames(pages + 4).map_err(|_| "no memory for `init`")?;

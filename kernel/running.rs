@@ -103,6 +103,12 @@ impl Kernel {
         only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & running
     }
 
+    /// Notes that something changed for a thread that its CPU may have to heed when it next leaves the kernel.
+    pub fn unsettle(&mut self, id: Id<Thread>) {
+        let cpu = self.threads[id].cpu;
+        self.scheduler.cpus[cpu].is_settled = false;
+    }
+
     /// Makes a thread ready on the CPU that suits it best.
     pub fn make_ready(&mut self, id: Id<Thread>) {
         let allowed = self.allowed_cpus(&self.threads[id]);
@@ -122,7 +128,8 @@ impl Kernel {
         let space = self.space_of(id);
         let thread = &mut self.threads[id];
         (thread.space, thread.entered_by) = (space, Handle::from_bits(line.entered_by.load(Relaxed)));
-        self.scheduler.cpus[cpu].current = None;
+        let run_queue = &mut self.scheduler.cpus[cpu];
+        (run_queue.current, run_queue.is_settled) = (None, false);
         line.slots.set_slots(&[]);
         Some(id)
     }
@@ -155,6 +162,7 @@ impl Kernel {
             let urgent = self.scheduler.is_contended(cpu, self.threads[id].priority, true);
             if !urgent && self.threads[id].affinity & (1 << cpu) != 0 {
                 self.set_timer(cpu);
+                self.scheduler.cpus[cpu].is_settled = true;
                 return true;
             }
             self.requeue_current(cpu);
@@ -193,7 +201,8 @@ impl Kernel {
     pub fn tick(&mut self, cpu: usize) {
         self.shared.cpus[cpu].counters.timer_interrupts.add(1);
         let now_ns = tessera_arch::now_ns();
-        self.scheduler.cpus[cpu].timer_ns = None;
+        let run_queue = &mut self.scheduler.cpus[cpu];
+        (run_queue.timer_ns, run_queue.is_settled) = (None, false);
         while let Some(id) = self.scheduler.take_woken(cpu, now_ns) {
             self.make_ready(id);
         }
@@ -309,7 +318,9 @@ impl Kernel {
         let line = &self.shared.cpus[cpu];
         self.ask(line, Request::Park);
         self.await_acknowledgements(1 << cpu);
-        let id = self.scheduler.cpus[cpu].current.take()?;
+        let run_queue = &mut self.scheduler.cpus[cpu];
+        run_queue.is_settled = false;
+        let id = run_queue.current.take()?;
         let space = self.spaces.id_at(line.parked_space.load(Relaxed));
         let thread = &mut self.threads[id];
         thread.space = space.unwrap_or(thread.space);

@@ -39,6 +39,8 @@ pub struct RunQueue {
     pub slice_end_ns: u64,
     /// What the CPU's timer is set to.
     pub timer_ns: Option<u64>,
+    /// Whether nothing has changed here since it was found that the current thread goes on, and the timer set.
+    pub is_settled: bool,
     /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.
     sleepers: BTreeSet<(u64, Id<Thread>)>,
 }
@@ -57,6 +59,7 @@ impl Scheduler {
         (thread.state, thread.next) = (ThreadState::Ready, None);
         let (cpu, level) = (thread.cpu, usize::from(thread.priority));
         let run_queue = &mut self.cpus[cpu];
+        run_queue.is_settled = false;
         match run_queue.queues[level].last.replace(id) {
             Some(last) => threads[last].next = Some(id),
             None => run_queue.queues[level].first = Some(id),
@@ -165,12 +168,16 @@ impl Scheduler {
     /// Puts a thread to sleep until its `wake_ns`.
     pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
         threads[id].state = ThreadState::Sleeping;
-        self.cpus[threads[id].cpu].sleepers.insert((threads[id].wake_ns, id));
+        let run_queue = &mut self.cpus[threads[id].cpu];
+        run_queue.is_settled = false;
+        run_queue.sleepers.insert((threads[id].wake_ns, id));
     }
 
     /// Forgets a sleeping thread.
     pub fn remove_sleeper(&mut self, threads: &Store<Thread>, id: Id<Thread>) {
-        self.cpus[threads[id].cpu].sleepers.remove(&(threads[id].wake_ns, id));
+        let run_queue = &mut self.cpus[threads[id].cpu];
+        run_queue.is_settled = false;
+        run_queue.sleepers.remove(&(threads[id].wake_ns, id));
     }
 
     /// Takes a thread whose time has come off the CPU's sleepers.
@@ -223,6 +230,7 @@ impl Scheduler {
 
 impl RunQueue {
     fn note_departure(&mut self, level: usize) {
+        self.is_settled = false;
         self.ready_count -= 1;
         if self.queues[level].first.is_none() {
             self.ready_levels &= !(1 << level);

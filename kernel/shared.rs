@@ -170,6 +170,12 @@ impl Shared {
         self.spaces.named(index)
     }
 
+    /// The tag under which a CPU runs; 0 in no space.
+    pub fn tag_of(&self, line: &CpuLine) -> u16 {
+        let space = line.presence.space();
+        if space == NO_SPACE { 0 } else { self.space_words(space).tag().tag() }
+    }
+
     /// Makes the calling CPU leave its space for the empty root.
     pub fn leave_space(&self, line: &CpuLine) {
         let root = Frame::from_word(self.empty_root.load(Relaxed));

@@ -64,6 +64,17 @@ impl<T> fmt::Debug for Id<T> {
     }
 }
 
+/// An object looked up to be changed, with the count of what refers to it.
+#[derive(Debug)]
+pub struct Opened<'a, T> {
+    /// Its id.
+    pub id: Id<T>,
+    /// The object.
+    pub object: &'a mut T,
+    /// How many references it has; who adds one sees that it is taken back.
+    pub references: &'a mut u32,
+}
+
 struct Entry<T> {
     generation: u32,
     references: u32,
@@ -74,7 +85,8 @@ struct Entry<T> {
 
 /// All objects of one kind.
 pub struct Store<T> {
-    chunks: Vec<Vec<Entry<T>>>,
+    #[expect(clippy::vec_box, reason = "the directory is taken at once, its chunks one by one")]
+    chunks: Vec<Box<[Entry<T>; CHUNK]>>,
     free: u32,
     doomed: u32,
     count: usize,
@@ -125,16 +137,26 @@ impl<T> Store<T> {
     }
 
     /// The object, if it exists still.
+    #[inline(always)]
     pub fn find(&self, id: Id<T>) -> Option<&T> {
-        let entry = self.chunks.get(id.index as usize / CHUNK)?.get(id.index as usize % CHUNK)?;
+        let entry = &self.chunks.get(id.index as usize / CHUNK)?[id.index as usize % CHUNK];
         if entry.generation == id.generation { entry.value.as_deref() } else { None }
     }
 
     /// The id of the object that has this index now.
+    #[inline(always)]
     pub fn id_at(&self, index: u32) -> Option<Id<T>> {
-        let entry = self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)?;
+        let entry = &self.chunks.get(index as usize / CHUNK)?[index as usize % CHUNK];
         entry.value.as_ref()?;
         Some(Id { index, generation: entry.generation, kind: PhantomData })
+    }
+
+    /// The object that has this index now, all of it with one look.
+    #[inline(always)]
+    pub fn open(&mut self, index: u32) -> Option<Opened<'_, T>> {
+        let entry = &mut self.chunks.get_mut(index as usize / CHUNK)?[index as usize % CHUNK];
+        let id = Id { index, generation: entry.generation, kind: PhantomData };
+        Some(Opened { id, object: entry.value.as_deref_mut()?, references: &mut entry.references })
     }
 
     /// No object has an index of this or more.
@@ -153,6 +175,7 @@ impl<T> Store<T> {
     }
 
     /// Notes one more reference.
+    #[inline(always)]
     pub fn retain(&mut self, id: Id<T>) {
         let entry = self.entry_mut(id.index);
         assert_eq!(entry.generation, id.generation, "only what exists can be referred to");
@@ -160,6 +183,7 @@ impl<T> Store<T> {
     }
 
     /// Notes one reference less; the last one dooms the object: it waits for [`Store::take_doomed`].
+    #[inline(always)]
     pub fn release(&mut self, id: Id<T>) {
         let doomed = self.doomed;
         let entry = self.entry_mut(id.index);
@@ -194,10 +218,12 @@ impl<T> Store<T> {
         value
     }
 
+    #[inline(always)]
     fn entry(&self, index: u32) -> &Entry<T> {
         &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
     }
 
+    #[inline(always)]
     fn entry_mut(&mut self, index: u32) -> &mut Entry<T> {
         &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
     }
@@ -208,7 +234,7 @@ impl<T> Store<T> {
             let next = if offset + 1 == CHUNK as u32 { NONE } else { first + offset + 1 };
             Entry { generation: 1, references: 0, next, value: None }
         };
-        self.chunks.push((0..CHUNK as u32).map(entry).collect());
+        self.chunks.push(Box::new(core::array::from_fn(|offset| entry(offset as u32))));
         self.free = first;
     }
 }
@@ -221,12 +247,14 @@ impl<T> Default for Store<T> {
 
 impl<T> core::ops::Index<Id<T>> for Store<T> {
     type Output = T;
+    #[inline(always)]
     fn index(&self, id: Id<T>) -> &T {
         self.find(id).expect("the kernel's own ids name objects that exist")
     }
 }
 
 impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
+    #[inline(always)]
     fn index_mut(&mut self, id: Id<T>) -> &mut T {
         let entry = self.entry_mut(id.index);
         assert_eq!(entry.generation, id.generation, "the kernel's own ids name objects that exist");

@@ -1,55 +1,69 @@
 //! Subtrees: page tables built once and attached to many spaces.
 
-use alloc::collections::BTreeSet;
-
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, TOP_SLOT_BYTES, USER_START};
+use tessera_abi::{Error, PAGE_BYTES, USER_START};
 use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::account::Account;
 use crate::address_map::{AddressMap, PageRange};
-use crate::page_table::Tree;
-use crate::space::Space;
+use crate::page_table::{Tree, entry_pages};
+use crate::sharers::Sharers;
 use crate::store::Id;
 
-/// The tables below one top-level entry, and the mappings in them.
+/// The tables below one entry, and the mappings in them.
 #[derive(Debug)]
 pub struct Subtree {
     /// For people.
     pub name: Name,
     /// Who pays for record, tables and mappings, however many spaces share them.
     pub account: Id<Account>,
-    /// The mappings.
+    /// The mappings, and the subtrees within.
     pub map: AddressMap,
     /// Every place it is attached at.
-    pub sharers: BTreeSet<Sharer>,
-}
-
-/// A place where a subtree is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sharer {
-    /// The space.
-    pub space: Id<Space>,
-    /// The top-level slot.
-    pub slot: usize,
-    /// The one CPU that sees it there, for a core window.
-    pub cpu: Option<usize>,
+    pub sharers: Sharers,
+    /// The top-level slot at which it is public.
+    pub public: Option<usize>,
+    /// Whether what is mapped stays as it is, for good.
+    pub is_sealed: bool,
 }
 
 impl Subtree {
-    /// An empty subtree on a cleared table.
-    pub fn new(account: Id<Account>, root: Frame) -> Subtree {
-        let tree = Tree { root, level: TOP_LEVEL - 1, tables: 1 };
-        Subtree { name: Name::EMPTY, account, map: AddressMap::new(tree), sharers: BTreeSet::new() }
+    /// An empty subtree on a cleared table, to hang from an entry of this level.
+    pub fn new(account: Id<Account>, root: Frame, level: u8) -> Subtree {
+        Subtree {
+            name: Name::EMPTY,
+            account,
+            map: AddressMap::new(Tree::new(root, level - 1)),
+            sharers: Sharers::default(),
+            public: None,
+            is_sealed: false,
+        }
+    }
+
+    /// The level of the entry that it hangs from: [`TOP_LEVEL`] or less.
+    pub fn level(&self) -> u8 {
+        self.map.tree.level + 1
+    }
+
+    /// The pages that it fills.
+    pub fn pages(&self) -> u64 {
+        entry_pages(self.level())
+    }
+
+    /// Whether it lies in another subtree.
+    pub fn is_nested(&self) -> bool {
+        self.sharers.nested().next().is_some()
     }
 
     /// Reads an address range of the subtree, counted from its start.
     ///
-    /// The first page stays free, so that null pointers fault wherever it is attached.
+    /// The first page of a top-level one stays free, so that null pointers fault wherever it is attached; smaller ones
+    /// cannot be attached at address 0.
     ///
     /// # Errors
     /// As [`PageRange::new`].
-    pub fn range(address: u64, length_bytes: u64) -> Result<PageRange, Error> {
-        PageRange::new(address, length_bytes, USER_START, TOP_SLOT_BYTES)
+    pub fn range(&self, address: u64, length_bytes: u64) -> Result<PageRange, Error> {
+        let start = if self.level() == TOP_LEVEL { USER_START } else { 0 };
+        PageRange::new(address, length_bytes, start, self.pages() * PAGE_BYTES)
     }
 }

@@ -39,7 +39,10 @@ fn kernel_trap(trap: Trap) {
     }
     let mut guard = lock(line, Some(trap));
     with(&mut guard, |kernel| kernel.handle(line.index, trap));
-    go_on(guard, line);
+    // Most calls leave the scheduler as it was.
+    if !with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].is_settled) {
+        go_on(guard, line);
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -64,6 +67,7 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
 
 /// Takes the big lock; serves what other CPUs ask meanwhile. If this CPU is made to let its thread go while that
 /// waits with a call not yet begun, the thread will make the call anew.
+#[inline(always)]
 fn lock(line: &'static CpuLine, trap: Option<Trap>) -> BigGuard<'static, Option<Kernel>> {
     KERNEL.lock(|| {
         flush::serve(&SHARED, line, || {

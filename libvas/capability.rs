@@ -1,7 +1,7 @@
 //! Owned capabilities: [`Cap<T>`].
 
 use crate::call::{fill_in, perform};
-use crate::{Account, CapTable, Machine, Segment, Space, Subtree, Thread};
+use crate::{Account, CapTable, Machine, Segment, Space, Subtree, Thread, View};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -19,15 +19,24 @@ mod sealed {
 }
 
 macro_rules! objects {
-    ($($name:ident),*) => {$(
+    ($($name:ident is $kind:ident),*) => {$(
         impl sealed::Sealed for $name {}
         impl Object for $name {
-            const KIND: ObjectKind = ObjectKind::$name;
+            const KIND: ObjectKind = ObjectKind::$kind;
         }
     )*};
 }
 
-objects!(Account, CapTable, Machine, Segment, Space, Subtree, Thread);
+objects!(
+    Account is Account,
+    CapTable is CapTable,
+    Machine is Machine,
+    Segment is Segment,
+    Space is Space,
+    Subtree is Subtree,
+    Thread is Thread,
+    View is Space
+);
 
 /// A capability to an object of kind `T`, owned: dropping it gives the capability up.
 ///

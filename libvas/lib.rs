@@ -30,6 +30,7 @@
 //! | make memory and map it | [`segment`], [`Cap::map`], [`window`] |
 //! | read and write memory that only some spaces have | [`Place`] |
 //! | share whole page tables | [`subtree`], [`Cap::attach`] |
+//! | show a space to others without letting them change it | [`view`] |
 //! | run a closure in a thread of its own, in any space | [`thread::spawn`], [`thread::spawn_in`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
@@ -72,19 +73,21 @@ pub mod subtree;
 pub mod sync;
 pub mod table;
 pub mod thread;
+pub mod view;
 pub mod window;
 
 pub use account::Account;
 pub use capability::{Cap, Object};
 pub use machine::Machine;
-pub use mapping::Mappable;
+pub use mapping::{Mappable, Mapped};
 pub use memory::Place;
 pub use program::{Program, program};
 pub use segment::Segment;
-pub use space::Space;
-pub use subtree::Subtree;
+pub use space::{Enterable, Space};
+pub use subtree::{Level, Subtree};
 pub use table::CapTable;
 pub use thread::Thread;
+pub use view::View;
 pub use window::Window;
 
 pub use tessera_abi::{

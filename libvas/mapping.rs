@@ -2,17 +2,24 @@
 
 use crate::call::{perform, perform_unchecked};
 use crate::capability::Object;
-use crate::{Cap, Segment, Space, Subtree};
+use crate::{Cap, Segment, Space, Subtree, View};
 use core::ops::Range;
 use tessera_abi::layout::{MappingInfo, Words};
 use tessera_abi::{Call, Error, Rights};
 
 /// What memory can be mapped into: a [`Space`], or a [`Subtree`], where addresses count from its start and the first
-/// page stays free, to catch null pointers wherever it is attached.
-pub trait Mappable: Object {}
+/// page of a top-level one stays free, to catch null pointers wherever it is attached.
+pub trait Mappable: Mapped {}
 
 impl Mappable for Space {}
 impl Mappable for Subtree {}
+
+/// What has mappings to look at: what is [`Mappable`], and a [`View`].
+pub trait Mapped: Object {}
+
+impl Mapped for Space {}
+impl Mapped for Subtree {}
+impl Mapped for View {}
 
 impl<T: Mappable> Cap<T> {
     /// Maps the offsets `range` of a segment at `address`; addresses and offsets are multiples of the page size.
@@ -34,8 +41,8 @@ impl<T: Mappable> Cap<T> {
     ///
     /// # Errors
     /// `MissingRight` (`MAP` here, each of `rights` on the segment), `BadArgument` (no `READ`, or beyond the
-    /// segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`, `AccountExhausted`, `OutOfMemory`. The
-    /// target is unchanged then.
+    /// segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`, `Sealed`, `AccountExhausted`, `OutOfMemory`.
+    /// The target is unchanged then.
     pub fn map(&self, address: u64, segment: &Cap<Segment>, range: Range<u64>, rights: Rights) -> Result<(), Error> {
         let length_bytes = length_of(&range)?;
         let (target, segment) = (self.handle(), segment.handle());
@@ -45,7 +52,7 @@ impl<T: Mappable> Cap<T> {
     /// Unmaps the addresses `range`, all of which must be mapped.
     ///
     /// # Errors
-    /// `MissingRight` (`MAP`), `Misaligned`, `BadAddress`, `NotMapped`; `AccountExhausted` or `OutOfMemory` if a
+    /// `MissingRight` (`MAP`), `Misaligned`, `BadAddress`, `NotMapped`, `Sealed`; `AccountExhausted` or `OutOfMemory` if a
     /// large page must be split.
     pub fn unmap(&self, range: Range<u64>) -> Result<(), Error> {
         let length_bytes = length_of(&range)?;
@@ -61,7 +68,9 @@ impl<T: Mappable> Cap<T> {
         let length_bytes = length_of(&range)?;
         perform(Call::Protect { target: self.handle(), address: range.start, length_bytes, rights }).map(|_| ())
     }
+}
 
+impl<T: Mapped> Cap<T> {
     /// The mappings and attachments that end after the address `from`, in order. Needs `INSPECT`.
     ///
     /// ```no_run
@@ -83,13 +92,13 @@ fn length_of(range: &Range<u64>) -> Result<u64, Error> {
 
 /// Iterator over mappings; each item is one mapping or the error that ended the listing.
 #[derive(Debug)]
-pub struct Mappings<'a, T: Mappable> {
+pub struct Mappings<'a, T: Mapped> {
     target: &'a Cap<T>,
     from: u64,
     done: bool,
 }
 
-impl<T: Mappable> Mappings<'_, T> {
+impl<T: Mapped> Mappings<'_, T> {
     /// Asks for the next mapping alone: listing is for people, so one call each is fast enough.
     fn ask(&mut self) -> Result<Option<MappingInfo>, Error> {
         let mut words = [0; MappingInfo::COUNT];
@@ -103,7 +112,7 @@ impl<T: Mappable> Mappings<'_, T> {
     }
 }
 
-impl<T: Mappable> Iterator for Mappings<'_, T> {
+impl<T: Mapped> Iterator for Mappings<'_, T> {
     type Item = Result<MappingInfo, Error>;
 
     fn next(&mut self) -> Option<Result<MappingInfo, Error>> {

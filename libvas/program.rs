@@ -73,13 +73,14 @@ impl Program {
     }
 
     /// Makes a space with the program subtree attached where it is in every space of the program, so that its
-    /// threads can switch there and closures can run there ([`Cap::enter`]).
+    /// threads can switch there and closures can run there ([`Cap::enter`]). It is attached as a window, so the same
+    /// goes for views of the space.
     ///
     /// # Errors
     /// As [`Space::new`] and [`Cap::attach`].
     pub fn new_space(&self) -> Result<Cap<Space>, Error> {
         let space = Space::new(&self.account)?;
-        space.attach(0, &self.subtree, Rights::ACCESS)?;
+        space.attach_window(0, &self.subtree, Rights::ACCESS)?;
         Ok(space)
     }
 

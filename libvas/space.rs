@@ -1,7 +1,8 @@
 //! Address spaces as objects: made, entered, looked into.
 
 use crate::call::{fill_in, perform, perform_short, perform_unchecked};
-use crate::{Account, Cap, stack};
+use crate::capability::Object;
+use crate::{Account, Cap, View, stack};
 use tessera_abi::layout::SpaceInfo;
 use tessera_abi::{Call, Error, Handle};
 
@@ -34,7 +35,13 @@ impl Space {
     }
 }
 
-impl Cap<Space> {
+/// What a thread can be in: a [`Space`] or a [`View`] of one.
+pub trait Enterable: Object {}
+
+impl Enterable for Space {}
+impl Enterable for View {}
+
+impl<T: Enterable> Cap<T> {
     /// Runs a closure inside the space and comes back.
     ///
     /// Closures may be nested; each returns to the space it came from. The capability by which the thread entered
@@ -112,7 +119,9 @@ impl Cap<Space> {
         // SAFETY: the kernel writes to `bytes` only, which is borrowed for that.
         unsafe { perform_unchecked(call) }.map(|_| ())
     }
+}
 
+impl Cap<Space> {
     /// Copies `bytes` into the space's memory from `address` on, whether or not a thread runs there.
     ///
     /// # Errors

@@ -3,12 +3,12 @@
 use crate::raw::STACK_ENTRY_BIAS_BYTES;
 use crate::stack::{self, Header, Stack};
 use crate::thread::{self, Thread};
-use crate::{Cap, Space, program};
+use crate::{Cap, Enterable, Space, program};
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ptr;
-use tessera_abi::Error;
 use tessera_abi::layout::program::STACK_BYTES;
+use tessera_abi::{Error, Handle};
 
 /// Starts a thread on a closure, in the space that the calling thread started in.
 ///
@@ -35,7 +35,7 @@ where
 ///
 /// # Errors
 /// As [`Builder::spawn`].
-pub fn spawn_in<F, T>(space: &Cap<Space>, body: F) -> Result<JoinHandle<T>, Error>
+pub fn spawn_in<F, T>(space: &Cap<impl Enterable>, body: F) -> Result<JoinHandle<T>, Error>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -55,7 +55,7 @@ where
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Builder<'a> {
-    space: Option<&'a Cap<Space>>,
+    space: Option<Handle>,
     priority: Option<u64>,
     cpus: Option<u64>,
     stack_bytes: u64,
@@ -75,8 +75,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Starts it in this space.
-    pub fn space(self, space: &'a Cap<Space>) -> Builder<'a> {
-        Builder { space: Some(space), ..self }
+    pub fn space(self, space: &'a Cap<impl Enterable>) -> Builder<'a> {
+        Builder { space: Some(space.handle()), ..self }
     }
 
     /// Gives it this priority: 0 to 31, at most the caller's own.
@@ -111,7 +111,7 @@ impl<'a> Builder<'a> {
         T: Send + 'static,
     {
         let thread = self.make_thread()?;
-        let home = self.space.map_or_else(stack::home, Cap::handle).bits();
+        let home = self.space.unwrap_or_else(stack::home).bits();
         let stack = Stack::new(self.stack_bytes, Header { home, priority: self.priority_or_own()? })?;
         let packet = Packet::place(&stack, body)?;
         let entry = run::<F, T> as *const () as usize as u64;
@@ -138,9 +138,9 @@ impl<'a> Builder<'a> {
     }
 
     fn make_thread(&self) -> Result<Cap<Thread>, Error> {
-        let own = ManuallyDrop::new(Cap::from_handle(stack::home()));
-        let space = self.space.unwrap_or(&own);
-        let thread = Thread::new(program().account(), program().table(), space, self.priority_or_own()?)?;
+        // Lent, whoever owns it: this thread its home space, or the caller the one it named.
+        let space = ManuallyDrop::new(Cap::<Space>::from_handle(self.space.unwrap_or_else(stack::home)));
+        let thread = Thread::new(program().account(), program().table(), &*space, self.priority_or_own()?)?;
         if !self.name.is_empty() {
             thread.set_name(self.name)?;
         }

@@ -1,22 +1,40 @@
 //! Subtrees: page tables built once and shared by many spaces.
 
-use crate::Cap;
 use crate::call::{fill_in, perform};
-use crate::{Account, Space};
+use crate::{Account, Cap, Machine, Mappable, Space};
 use tessera_abi::layout::SubtreeInfo;
 use tessera_abi::{Call, Error, Handle, Rights};
 
-/// The page tables below one top-level entry, 512 GiB. Attaching it to a space costs one entry, whatever it holds.
+/// The page tables below one entry. Attaching it to a space costs that entry, whatever it holds.
 ///
-/// It is mapped into like a space ([`Cap::map`]), and every space that it is attached to sees the change at once.
+/// It is mapped into like a space ([`Cap::map`]), and every space that it is attached to sees the change at once. A
+/// subtree can be attached to one of a higher level as well; one that lies in another holds no third.
 #[derive(Debug)]
 pub enum Subtree {}
 
-/// The level of a top-level entry, the one level that subtrees have so far.
-const TOP_LEVEL: u64 = 3;
+/// Which entry a subtree hangs from, and so how much address space it fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// 2 MiB: one page of tables.
+    TwoMib = 1,
+    /// 1 GiB.
+    OneGib = 2,
+    /// One entry of a root table, 512 GiB. Attaching takes no other table.
+    Top = 3,
+}
+
+impl Level {
+    /// The address space that a subtree of this level fills, and the alignment it is attached at, bytes.
+    pub const fn size_bytes(self) -> u64 {
+        tessera_abi::PAGE_BYTES << (9 * self as u32)
+    }
+}
+
+/// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
+const WINDOW: u64 = 1;
 
 impl Subtree {
-    /// Makes an empty subtree.
+    /// Makes an empty subtree of the top level.
     ///
     /// ```no_run
     /// use libvas::{Rights, Segment, Space, Subtree, program};
@@ -32,13 +50,21 @@ impl Subtree {
     /// # Errors
     /// `MissingRight` (`CHARGE`), `AccountExhausted`, `OutOfMemory`, `TableFull`.
     pub fn new(account: &Cap<Account>) -> Result<Cap<Subtree>, Error> {
-        let bits = perform(Call::SubtreeCreate { account: account.handle(), level: TOP_LEVEL })?;
+        Subtree::with_level(account, Level::Top)
+    }
+
+    /// Makes an empty subtree for finer sharing.
+    ///
+    /// # Errors
+    /// As [`Subtree::new`].
+    pub fn with_level(account: &Cap<Account>, level: Level) -> Result<Cap<Subtree>, Error> {
+        let bits = perform(Call::SubtreeCreate { account: account.handle(), level: level as u64 })?;
         Ok(Cap::from_handle(Handle::from_bits(bits)))
     }
 }
 
 impl Cap<Subtree> {
-    /// Level, alignment, table bytes, number of spaces that share it.
+    /// Level, alignment, size, table bytes, number of places where it is attached.
     ///
     /// # Errors
     /// `MissingRight` (`INSPECT`).
@@ -46,26 +72,70 @@ impl Cap<Subtree> {
         let subtree = self.handle();
         fill_in(|buffer| Call::SubtreeInfo { subtree, buffer }).map(|(info, _)| info)
     }
+
+    /// Freezes what is mapped and attached in it, for good. Memory that is writable stays so.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`).
+    pub fn seal(&self) -> Result<(), Error> {
+        perform(Call::SubtreeSeal { subtree: self.handle() }).map(|_| ())
+    }
+
+    /// Takes it out of every place where it is attached or public; returns how many there were. No CPU uses a
+    /// translation of it there any more then.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`), `Sealed` if it lies in a sealed subtree; it is withdrawn from nowhere then.
+    pub fn withdraw(&self) -> Result<u64, Error> {
+        perform(Call::SubtreeWithdraw { subtree: self.handle() })
+    }
 }
 
-impl Cap<Space> {
-    /// Attaches a subtree at `address`, a multiple of its alignment. `bounds` limit what its mappings allow in
-    /// this space; unlike a mapping's rights they may hold both `WRITE` and `EXECUTE`.
+impl Cap<Machine> {
+    /// Makes a top-level subtree public: every space, present and future, shows it at `address`, with global
+    /// translations that survive every switch. `bounds` are `READ`, or `READ` and `EXECUTE`.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL` here, each of `bounds` on the subtree), `BadArgument` (no `READ`, or `WRITE`),
+    /// `Misaligned`, `BadAddress`, `WrongLevel`, `BadState` if it is attached or public already or holds subtrees,
+    /// `Overlap` if any space has something there.
+    pub fn publish(&self, subtree: &Cap<Subtree>, address: u64, bounds: Rights) -> Result<(), Error> {
+        let (machine, subtree) = (self.handle(), subtree.handle());
+        perform(Call::SubtreePublish { machine, subtree, address, bounds }).map(|_| ())
+    }
+}
+
+impl<T: Mappable> Cap<T> {
+    /// Attaches a subtree at `address`, a multiple of its alignment, to this space or to this subtree of a higher
+    /// level. `bounds` limit what its mappings allow here; unlike a mapping's rights they may hold both `WRITE` and
+    /// `EXECUTE`.
     ///
     /// # Errors
     /// `MissingRight` (`MAP` here, each of `bounds` on the subtree), `BadArgument` (no `READ`), `Misaligned`,
-    /// `BadAddress`, `Overlap`, `AccountExhausted`, `OutOfMemory`.
+    /// `BadAddress`, `Overlap`, `WrongLevel` if this is a subtree whose level is not higher, `TooDeep` if the subtree
+    /// holds others, or this one lies in another, `Sealed`, `BadState` for a public subtree or one with a core
+    /// window, `AccountExhausted`, `OutOfMemory`. Nothing has changed then.
     pub fn attach(&self, address: u64, subtree: &Cap<Subtree>, bounds: Rights) -> Result<(), Error> {
-        let call = Call::SubtreeAttach { space: self.handle(), subtree: subtree.handle(), address, bounds };
-        perform(call).map(|_| ())
+        attach(self.handle(), subtree.handle(), address, bounds, 0)
     }
 
-    /// Takes the attachment at `address` out of the space.
+    /// Takes the attachment that begins at `address` out.
     ///
     /// # Errors
-    /// `MissingRight` (`MAP`), `Misaligned`, `BadAddress`, `NotMapped`.
+    /// `MissingRight` (`MAP`), `Misaligned`, `BadAddress`, `NotMapped`, `Sealed`.
     pub fn detach(&self, address: u64) -> Result<(), Error> {
-        perform(Call::SubtreeDetach { space: self.handle(), address }).map(|_| ())
+        perform(Call::SubtreeDetach { target: self.handle(), address }).map(|_| ())
+    }
+}
+
+impl Cap<Space> {
+    /// Attaches a subtree of the top level as a *window*: views of this space show it with these same bounds, however
+    /// narrow their own are. Meant for what a thread needs wherever it is: its program and stacks.
+    ///
+    /// # Errors
+    /// As [`Cap::attach`]; `BadArgument` for a subtree of another level.
+    pub fn attach_window(&self, address: u64, subtree: &Cap<Subtree>, bounds: Rights) -> Result<(), Error> {
+        attach(self.handle(), subtree.handle(), address, bounds, WINDOW)
     }
 
     /// Attaches a subtree at `address` on one CPU only: a core window. Threads on other CPUs find nothing there, or
@@ -84,5 +154,21 @@ impl Cap<Space> {
     /// As [`Cap::detach`]; `BadArgument` for a CPU that is not running.
     pub fn detach_core(&self, address: u64, cpu: u64) -> Result<(), Error> {
         perform(Call::SubtreeDetachCore { space: self.handle(), address, cpu }).map(|_| ())
+    }
+}
+
+fn attach(target: Handle, subtree: Handle, address: u64, bounds: Rights, flags: u64) -> Result<(), Error> {
+    perform(Call::SubtreeAttach { target, subtree, address, bounds, flags }).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Level;
+
+    #[test]
+    fn sizes_are_those_of_the_tables() {
+        let sizes = [Level::TwoMib, Level::OneGib, Level::Top].map(Level::size_bytes);
+        assert_eq!(sizes, [2 << 20, 1 << 30, 512 << 30]);
+        assert_eq!(Level::Top.size_bytes(), tessera_abi::TOP_SLOT_BYTES);
     }
 }

@@ -1,7 +1,7 @@
 //! Threads: the kernel objects, and what a thread does about itself. [`spawn`] starts one on a closure.
 
 use crate::call::{fill_in, perform, perform_unchecked};
-use crate::{Account, Cap, CapTable, Space};
+use crate::{Account, Cap, CapTable, Enterable};
 use tessera_abi::layout::ThreadInfo;
 use tessera_abi::{Call, Error, Handle};
 
@@ -23,7 +23,7 @@ impl Thread {
     pub fn new(
         account: &Cap<Account>,
         table: &Cap<CapTable>,
-        space: &Cap<Space>,
+        space: &Cap<impl Enterable>,
         priority: u64,
     ) -> Result<Cap<Thread>, Error> {
         let (account, table, space) = (account.handle(), table.handle(), space.handle());
@@ -123,7 +123,11 @@ pub fn set_pointer(value: u64) -> Result<(), Error> {
 ///
 /// # Safety
 /// As for [`Cap::<Space>::jump`], at whatever moment the space goes.
-pub unsafe fn set_fallback(space: &Cap<Space>, instruction_pointer: u64, stack_pointer: u64) -> Result<(), Error> {
+pub unsafe fn set_fallback(
+    space: &Cap<impl Enterable>,
+    instruction_pointer: u64,
+    stack_pointer: u64,
+) -> Result<(), Error> {
     let call = Call::ThreadSetFallback { space: space.handle(), instruction_pointer, stack_pointer };
     // SAFETY: the caller's promise is the same.
     unsafe { perform_unchecked(call) }.map(|_| ())

@@ -124,7 +124,7 @@ mod tests {
     use tessera_abi::Rights;
 
     use super::{Format, KERNEL_NO_EXECUTE, TABLE_KERNEL_NO_EXECUTE, TABLE_OR_PAGE, USER};
-    use crate::{Leaf, PageFormat, PhysAddr};
+    use crate::{Leaf, PageFormat, PhysAddr, Share};
 
     const ALLOWED: [Rights; 4] = [Rights::READ, Rights::READ_WRITE, Rights::READ_EXECUTE, Rights::ACCESS];
 
@@ -156,6 +156,20 @@ mod tests {
             assert_eq!(Format::bounds(entry), bounds);
             assert_ne!(entry & TABLE_KERNEL_NO_EXECUTE, 0);
         }
+    }
+
+    #[test]
+    fn the_mark_of_a_shared_table_changes_nothing_else() {
+        let table = PhysAddr::new(0xffff_ffff_f000);
+        for bounds in ALLOWED {
+            let plain = Format::table_entry(table, bounds);
+            let shared = Format::shared_entry(table, bounds, Share::Window);
+            assert_eq!((shared ^ plain, Format::share(shared)), (0b101 << 55, Some(Share::Window)));
+            assert!(Format::is_shared(shared) && !Format::is_shared(plain));
+            assert!(Format::is_present(shared) && (1..=3).all(|level| Format::is_table(shared, level)));
+            assert_eq!((Format::address(shared), Format::bounds(shared)), (table, bounds));
+        }
+        assert!(!Format::is_shared(0));
     }
 
     #[test]

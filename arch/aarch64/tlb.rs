@@ -113,6 +113,19 @@ pub fn invalidate_tag_local(tag: u16, _active: bool) {
     }
 }
 
+/// Drops a page's translations under every tag, global ones included, and what walks cached on the way to it, on all
+/// CPUs.
+#[inline]
+pub fn invalidate_page_all_tags(address: VirtAddr) {
+    // SAFETY: as in `invalidate_page`. The instruction ignores the operand's tag.
+    unsafe {
+        asm!(
+            "dsb ishst", "tlbi vaae1is, {}", "dsb ish", "isb",
+            in(reg) page_operand(address, 0), options(nostack, preserves_flags)
+        );
+    }
+}
+
 /// Drops everything, translations of the kernel included, on all CPUs.
 pub fn invalidate_all() {
     // SAFETY: as in `invalidate_page`.

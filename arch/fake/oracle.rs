@@ -8,8 +8,9 @@
 //! | rule | broken when |
 //! |---|---|
 //! | `kept` | a tag is loaded without a flush, and something false is held under it |
-//! | `free` | a frame is noted as free that a CPU may still reach under the tag it has loaded |
-//! | `reuse` | a frame is cleared for a new use that a CPU may still reach under the tag it has loaded |
+//! | `global` | a root with entries is loaded, and something that is false there is held under every tag |
+//! | `free` | a frame is noted as free that a CPU may still reach under the tag it has loaded, or under every tag |
+//! | `reuse` | a frame is cleared for a new use that a CPU may still reach in the same way |
 //! | `conflict` | two translations of a page, of different size or frame, can be held at once |
 //! | `stale` | after an operation, a CPU may use what is not true any more ([`check`]) |
 //!
@@ -38,6 +39,8 @@ pub enum Reach {
 struct Cpu {
     loaded: Option<(Frame, u16)>,
     held: BTreeMap<u16, Held>,
+    /// Leaves held under every tag.
+    globals: Held,
     /// `memory::touches` when it looked last.
     looked_at: Option<u64>,
 }
@@ -70,7 +73,7 @@ pub fn take_breach() -> Option<String> {
 
 /// All that a CPU may use without a walk at this moment.
 pub fn usable(cpu: usize) -> Vec<Leaf> {
-    ORACLE.with_borrow(|oracle| oracle.cpus[cpu].active().into_iter().flat_map(Held::leaves).copied().collect())
+    ORACLE.with_borrow(|oracle| oracle.cpus[cpu].usable().flat_map(Held::leaves).copied().collect())
 }
 
 /// Every CPU looks at all that it can find now.
@@ -84,7 +87,10 @@ pub fn check() {
         for index in 0..CPUS_MAX {
             let cpu = &oracle.cpus[index];
             let Some((root, tag)) = cpu.loaded else { continue };
-            let found = cpu.active().and_then(|held| held.find_false(&Held::of_tables(root)));
+            let truth = Held::of_tables(root);
+            // In a root without any entry nobody makes an access, whatever is held under every tag.
+            let globals = Some(&cpu.globals).filter(|_| !truth.is_empty());
+            let found = cpu.active().into_iter().chain(globals).find_map(|held| held.find_false(&truth));
             oracle.note(found.map(|what| format!("stale: CPU {index} may use {what} under tag {tag}")));
         }
     });
@@ -104,14 +110,20 @@ pub(super) fn note_reuse(first: Frame, count: u64) {
 pub(super) fn activate(root: Frame, tag: u16, keep: bool) {
     let index = cpu_index();
     with(|oracle| {
-        let keep = keep && (tag != 0 || broadcasts_invalidation());
-        let held = oracle.cpus[index].held.entry(tag).or_default();
-        // While another CPU is interrupting this one its change is not complete, and may yet reach what is kept.
-        let found = if keep && !is_interrupting() { held.find_false(&Held::of_tables(root)) } else { None };
-        if !keep {
+        let cpu = &mut oracle.cpus[index];
+        let held = cpu.held.entry(tag).or_default();
+        if !keep || tag == 0 && !broadcasts_invalidation() {
             *held = Held::default();
         }
-        oracle.note(found.map(|what| format!("kept: CPU {index} keeps {what} under tag {tag}")));
+        // While another CPU is interrupting this one its change is not complete, and may yet reach what is kept.
+        if is_interrupting() || held.is_empty() && cpu.globals.is_empty() {
+            return;
+        }
+        let truth = Held::of_tables(root);
+        let kept = held.find_false(&truth).map(|what| format!("kept: CPU {index} keeps {what} under tag {tag}"));
+        let global = || cpu.globals.find_false(&truth).filter(|_| !truth.is_empty());
+        let found = kept.or_else(|| Some(format!("global: CPU {index} has {} under every tag", global()?)));
+        oracle.note(found);
     });
     // Also before anyone watches, so that it is known what is loaded when someone begins to.
     ORACLE.with_borrow_mut(|oracle| {
@@ -123,19 +135,37 @@ pub(super) fn activate(root: Frame, tag: u16, keep: bool) {
 
 pub(super) fn drop_page(address: VirtAddr, tag: u16, active: bool, reach: Reach) {
     with(|oracle| {
-        oracle.drop_held(tag, active, reach, |held| held.drop_page(address.value() / tessera_abi::PAGE_BYTES))
+        let page = address.value() / tessera_abi::PAGE_BYTES;
+        oracle.drop_held(tag, active, reach, |held, globals| {
+            held.drop_page(page);
+            globals.drop_page(page);
+        });
+    });
+}
+
+/// Under every tag where the hardware can name all at once; elsewhere it drops everything.
+pub(super) fn drop_page_all_tags(address: VirtAddr) {
+    if !broadcasts_invalidation() {
+        return drop_all();
+    }
+    let page = address.value() / tessera_abi::PAGE_BYTES;
+    with(|oracle| {
+        for cpu in &mut oracle.cpus {
+            cpu.held.values_mut().chain([&mut cpu.globals]).for_each(|held| held.drop_page(page));
+            cpu.looked_at = None;
+        }
     });
 }
 
 pub(super) fn drop_tag(tag: u16, active: bool, reach: Reach) {
-    with(|oracle| oracle.drop_held(tag, active, reach, |held| *held = Held::default()));
+    with(|oracle| oracle.drop_held(tag, active, reach, |held, _| *held = Held::default()));
 }
 
 pub(super) fn drop_all() {
     with(|oracle| {
         let here = cpu_index();
         for cpu in reached(&mut oracle.cpus, here, Reach::Machine) {
-            (cpu.held, cpu.looked_at) = (BTreeMap::new(), None);
+            *cpu = Cpu { loaded: cpu.loaded, ..Cpu::default() };
         }
     });
 }
@@ -157,8 +187,14 @@ fn reached(cpus: &mut [Cpu], here: usize, reach: Reach) -> &mut [Cpu] {
 }
 
 impl Cpu {
+    /// What is held under the tag that is loaded.
     fn active(&self) -> Option<&Held> {
         self.held.get(&self.loaded?.1)
+    }
+
+    /// And what is held under every tag.
+    fn usable(&self) -> impl Iterator<Item = &Held> {
+        self.active().into_iter().chain([&self.globals])
     }
 }
 
@@ -177,7 +213,7 @@ impl Oracle {
             let cpu = &mut self.cpus[index];
             let Some((root, tag)) = cpu.loaded.filter(|_| cpu.looked_at != Some(touches)) else { continue };
             cpu.looked_at = Some(touches);
-            let conflict = cpu.held.entry(tag).or_default().fill(root);
+            let conflict = cpu.held.entry(tag).or_default().fill(root, &mut cpu.globals);
             let told = |(one, other): (Leaf, Leaf)| {
                 format!("conflict: CPU {index} may hold both {one:x?} and {other:x?} under tag {tag}")
             };
@@ -185,15 +221,16 @@ impl Oracle {
         }
     }
 
-    /// x86 can only name what is loaded; Arm names the tag, and reaches all CPUs.
-    fn drop_held(&mut self, tag: u16, active: bool, reach: Reach, mut drop: impl FnMut(&mut Held)) {
+    /// x86 can only name what is loaded; Arm names the tag, and reaches all CPUs. `drop` gets what is held under the tag
+    /// and what is held under every tag.
+    fn drop_held(&mut self, tag: u16, active: bool, reach: Reach, mut drop: impl FnMut(&mut Held, &mut Held)) {
         for cpu in reached(&mut self.cpus, cpu_index(), reach) {
             let named = match cpu.loaded {
                 _ if broadcasts_invalidation() => tag,
                 Some((_, loaded)) if active => loaded,
                 _ => continue,
             };
-            drop(cpu.held.entry(named).or_default());
+            drop(cpu.held.entry(named).or_default(), &mut cpu.globals);
             cpu.looked_at = None;
         }
     }
@@ -204,7 +241,7 @@ impl Oracle {
             let Some((root, tag)) = cpu.loaded else { continue };
             let is_root = first <= root && root.number() < first.number() + count;
             let root = is_root.then(|| format!("{:x?}", Way::of_root(root)));
-            let found = root.or_else(|| cpu.active().and_then(|held| held.find_use(first, count)));
+            let found = root.or_else(|| cpu.usable().find_map(|held| held.find_use(first, count)));
             self.note(found.map(|what| {
                 format!("{rule}: {count} frames from {first:x?}, but CPU {index} may use {what} under tag {tag}")
             }));

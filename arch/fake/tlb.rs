@@ -21,6 +21,8 @@ pub enum Event {
     },
     /// One page's translations were dropped.
     Page(VirtAddr, u16),
+    /// One page's translations under every tag were dropped.
+    PageAllTags(VirtAddr),
     /// Everything under a tag was dropped.
     Tag(u16),
     /// Everything was dropped.
@@ -94,6 +96,12 @@ pub fn invalidate_page(address: VirtAddr, tag: u16, active: bool) {
 pub fn invalidate_tag(tag: u16, active: bool) {
     record(Event::Tag(tag));
     oracle::drop_tag(tag, active, Reach::Machine);
+}
+
+/// Drops one page's translations under every tag, global ones included; on x86, where nothing does that, everything.
+pub fn invalidate_page_all_tags(address: VirtAddr) {
+    record(Event::PageAllTags(address));
+    oracle::drop_page_all_tags(address);
 }
 
 /// Drops everything.

@@ -1,9 +1,11 @@
-//! What one CPU's translation hardware could hold at worst under one tag: nothing is ever evicted.
+//! What one CPU's translation hardware could hold at worst under one tag, or under all of them: nothing is ever evicted.
 //!
 //! Two kinds of things are held: leaves (the TLB proper), and ways (the page-structure caches): from which table a
 //! walk for some addresses may go on, without a look at the tables above it. A walk that starts from a held way
 //! may use a table that is not linked any more.
-//! (Intel SDM volume 3, sections 5.10.2 and 5.10.3; DDI 0487, D8.17 "Translation table walk caches".)
+//!
+//! Leaves whose entry is global are held apart, under every tag at once; ways are never global.
+//! (Intel SDM volume 3, sections 5.10.2 to 5.10.4; DDI 0487, D8.17 "Translation table walk caches".)
 
 use core::sync::atomic::Ordering::Relaxed;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,8 +38,10 @@ pub struct Leaf {
     pub level: u8,
     /// The first frame.
     pub frame: Frame,
-    /// What user mode may do.
+    /// What user mode may do: what the entry and all above it allowed when it was found.
     pub rights: Rights,
+    /// Whether it holds under every tag.
+    pub global: bool,
 }
 
 /// Pages that an entry at a level stands for.
@@ -74,14 +78,14 @@ impl Leaf {
         start < first.number() + count && first.number() < end
     }
 
-    /// Whether both cannot be held at once: break-before-make was forgotten (DDI 0487, D8.16.1). Other rights alone
-    /// are no conflict.
+    /// Whether both cannot be held at once: break-before-make was forgotten (DDI 0487, D8.16.1; also when only one of
+    /// them is global). Other rights alone are no conflict.
     fn conflicts(&self, other: &Leaf) -> bool {
-        (self.level, self.frame) != (other.level, other.frame)
+        (self.level, self.frame, self.global) != (other.level, other.frame, other.global)
     }
 }
 
-/// What is held under one tag.
+/// What is held under one tag, or the leaves that are held under all.
 #[derive(Clone, Debug, Default)]
 pub struct Held {
     leaves: BTreeMap<u64, Vec<Leaf>>,
@@ -89,28 +93,31 @@ pub struct Held {
 }
 
 impl Held {
-    /// All that a walk from a root can find now.
+    /// All that a walk from a root can find now, global or not.
     pub fn of_tables(root: Frame) -> Held {
-        let mut held = Held::default();
-        held.fill(root);
+        let (mut held, mut globals) = (Held::default(), Held::default());
+        held.fill(root, &mut globals);
+        for leaf in globals.leaves() {
+            held.leaves.entry(leaf.page).or_default().push(*leaf);
+        }
         held
     }
 
-    /// Takes in all that walks can find now, from a root or from what is held. Gives two translations of one page
-    /// that cannot be held at once, if there are any.
-    pub fn fill(&mut self, root: Frame) -> Option<(Leaf, Leaf)> {
+    /// Takes in all that walks can find now, from a root or from what is held; global leaves go to `globals`. Gives two
+    /// translations of one page that cannot be held at once, if there are any.
+    pub fn fill(&mut self, root: Frame, globals: &mut Held) -> Option<(Leaf, Leaf)> {
         let mut starts: Vec<Way> = self.ways.iter().copied().collect();
         starts.push(Way::of_root(root));
         let (mut seen, mut conflict) = (BTreeSet::new(), None);
         while let Some(way) = starts.pop() {
             if seen.insert(way) {
-                conflict = conflict.or(self.walk(way, &mut starts));
+                conflict = conflict.or(self.walk(way, &mut starts, globals));
             }
         }
         conflict
     }
 
-    fn walk(&mut self, way: Way, further: &mut Vec<Way>) -> Option<(Leaf, Leaf)> {
+    fn walk(&mut self, way: Way, further: &mut Vec<Way>, globals: &mut Held) -> Option<(Leaf, Leaf)> {
         let mut conflict = None;
         let entries = if way.level == TOP_LEVEL { TOP_SLOTS } else { TABLE_ENTRIES };
         for (index, slot) in quiet_table(way.table)[..entries].iter().enumerate() {
@@ -126,21 +133,27 @@ impl Held {
                 self.ways.insert(lower);
                 further.push(lower);
             } else {
-                let rights = Format::leaf(entry).rights & way.bounds;
-                let found = self.add(Leaf { page, level: way.level, frame: target, rights });
+                let there = Format::leaf(entry);
+                let (level, rights, global) = (way.level, there.rights & way.bounds, there.global);
+                let leaf = Leaf { page, level, frame: target, rights, global };
+                let found = if global { globals.add(leaf, self) } else { self.add(leaf, globals) };
                 conflict = conflict.or(found);
             }
         }
         conflict
     }
 
-    fn add(&mut self, leaf: Leaf) -> Option<(Leaf, Leaf)> {
+    fn add(&mut self, leaf: Leaf, beside: &Held) -> Option<(Leaf, Leaf)> {
         if self.leaves.get(&leaf.page).is_some_and(|there| there.contains(&leaf)) {
             return None;
         }
-        let conflict = self.covering(leaf.page, leaf.pages()).find(|other| other.conflicts(&leaf)).copied();
+        let conflict = self.find_conflict(&leaf).or_else(|| beside.find_conflict(&leaf));
         self.leaves.entry(leaf.page).or_default().push(leaf);
         conflict.map(|other| (other, leaf))
+    }
+
+    fn find_conflict(&self, leaf: &Leaf) -> Option<Leaf> {
+        self.covering(leaf.page, leaf.pages()).find(|other| other.conflicts(leaf)).copied()
     }
 
     /// The leaves that translate some of these pages.
@@ -152,6 +165,11 @@ impl Held {
         let larger = above.into_iter().filter_map(|page| self.leaves.get(&page)).flatten();
         let larger = larger.filter(move |leaf| leaf.covers(first));
         larger.chain(self.leaves.range(first..first + count).flat_map(|(_, leaves)| leaves))
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.leaves().next().is_none() && self.ways.is_empty()
     }
 
     /// Drops what translates a page, and the ways to it.

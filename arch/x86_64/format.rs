@@ -85,7 +85,7 @@ impl PageFormat for Format {
 #[cfg(test)]
 mod tests {
     use super::{DIRTY, Format, NO_EXECUTE, USER, WRITABLE};
-    use crate::{Leaf, PageFormat, PhysAddr};
+    use crate::{Leaf, PageFormat, PhysAddr, Share};
     use tessera_abi::Rights;
 
     /// Every combination that a mapping or a bound can have.
@@ -122,6 +122,20 @@ mod tests {
             assert!((1..=3).all(|level| Format::is_table(entry, level)));
             assert_eq!((Format::address(entry), Format::bounds(entry)), (table, bounds));
         }
+    }
+
+    #[test]
+    fn the_mark_of_a_shared_table_changes_nothing_else() {
+        let table = PhysAddr::new(0x000f_ffff_ffff_f000);
+        for bounds in all_rights() {
+            let plain = Format::table_entry(table, bounds);
+            let shared = Format::shared_entry(table, bounds, Share::Window);
+            assert_eq!((shared ^ plain, Format::share(shared)), (0b101 << 55, Some(Share::Window)));
+            assert!(Format::is_shared(shared) && !Format::is_shared(plain));
+            assert!(Format::is_present(shared) && (1..=3).all(|level| Format::is_table(shared, level)));
+            assert_eq!((Format::address(shared), Format::bounds(shared)), (table, bounds));
+        }
+        assert!(!Format::is_shared(0));
     }
 
     #[test]

@@ -80,6 +80,12 @@ pub fn invalidate_tag(tag: u16, active: bool) {
     }
 }
 
+/// Drops a page's translations under every tag, global ones included, and the ways to it. No instruction does that for
+/// the tags that are not in use, so this drops everything.
+pub fn invalidate_page_all_tags(_address: VirtAddr) {
+    invalidate_all();
+}
+
 /// Drops every translation that this CPU holds, global ones and the kernel's included.
 pub fn invalidate_all() {
     if has_invpcid() {

@@ -52,11 +52,17 @@ pub enum Error {
     NotSupported = 22,
     /// The space is local to another CPU than the calling thread runs on, or may run on.
     WrongCpu = 23,
+    /// A subtree's level does not fit: no such level, or not below the level of what it is to be attached to.
+    WrongLevel = 24,
+    /// A subtree that lies in another one holds a third, or would.
+    TooDeep = 25,
+    /// The subtree is sealed: what is mapped in it stays as it is.
+    Sealed = 26,
 }
 
 impl Error {
     /// Every error, in numeric order.
-    pub const ALL: [Error; 23] = [
+    pub const ALL: [Error; 26] = [
         Error::BadCall,
         Error::BadHandle,
         Error::WrongObject,
@@ -80,6 +86,9 @@ impl Error {
         Error::LimitReached,
         Error::NotSupported,
         Error::WrongCpu,
+        Error::WrongLevel,
+        Error::TooDeep,
+        Error::Sealed,
     ];
 
     /// The status word of a call that failed this way.
@@ -127,6 +136,9 @@ impl Error {
             Error::LimitReached => "a fixed limit of the kernel is reached",
             Error::NotSupported => "this machine or boot configuration does not offer that",
             Error::WrongCpu => "the space is local to another CPU",
+            Error::WrongLevel => "the subtree's level does not fit there",
+            Error::TooDeep => "subtrees would be nested too deep",
+            Error::Sealed => "the subtree is sealed",
         }
     }
 }

@@ -97,7 +97,8 @@ word_structures! {
     pub struct SpaceInfo {
         /// Page tables that belong to the space alone, root included, bytes.
         pub table_bytes: u64,
-        /// Page tables of the attached subtrees, bytes.
+        /// Page tables it shares with others, bytes: those of the subtrees it shows, public ones and those within
+        /// others included, each counted once for each place; for a view also the base's own, but for the root.
         pub shared_table_bytes: u64,
         /// Address range covered by the space's own mappings, bytes.
         pub mapped_bytes: u64,
@@ -117,22 +118,36 @@ word_structures! {
         pub local_to: u64,
         /// Core windows, over all CPUs.
         pub core_windows: u64,
+        /// How many views of it exist.
+        pub views: u64,
+        /// For a view, the number of its base space plus one; 0 for a space that is none.
+        pub view_of: u64,
+        /// What a view allows of its base, bits of `Rights`; read, write and execute for a space that is none.
+        pub bounds: u64,
     }
 
     /// What `subtree_info` tells.
     pub struct SubtreeInfo {
-        /// Level of the entry that holds it: 3 for a top-level entry.
+        /// Level of the entry that holds it: 3 for a top-level entry, 2 for 1 GiB, 1 for 2 MiB.
         pub level: u64,
-        /// Addresses at which it can be attached are multiples of this, bytes; also its size.
+        /// Addresses at which it can be attached are multiples of this, bytes.
         pub alignment_bytes: u64,
+        /// How much address space it fills, bytes.
+        pub size_bytes: u64,
         /// Its page tables, bytes; they are counted once however many spaces share them.
         pub table_bytes: u64,
         /// Address range covered by its mappings, bytes.
         pub mapped_bytes: u64,
         /// How many mappings it has.
         pub mappings: u64,
-        /// How many spaces it is attached to (an entry each).
+        /// How many places it is attached at (an entry each), views and public places not counted.
         pub sharers: u64,
+        /// How many subtrees are attached in it.
+        pub attachments: u64,
+        /// 1 if it is sealed.
+        pub sealed: u64,
+        /// Where it is public, in all spaces; 0 if it is not.
+        pub public_address: u64,
     }
 
     /// One mapping or attachment, from `mappings_list`.
@@ -185,6 +200,10 @@ word_structures! {
         pub page_flushes: u64,
         /// Tags flushed as a whole because a changed range was too long to be invalidated page by page.
         pub range_flushes: u64,
+        /// Pages invalidated under all tags at once, because many spaces share them.
+        pub shared_page_flushes: u64,
+        /// Times everything was flushed, global translations included.
+        pub global_flushes: u64,
         /// Shootdown interrupts sent.
         pub shootdowns_sent: u64,
         /// Shootdown interrupts received.

@@ -1,7 +1,7 @@
 //! The table of system calls: number, name, arguments and documentation, written once.
 //!
-//! The macro makes [`Call`] (a decoded call), [`Call::decode`], [`Call::encode`] and [`DESCRIPTIONS`],
-//! from which `docs/abi.md` is generated.
+//! The macro makes [`Call`] (a decoded call), [`Call::decode`], [`Call::encode`], [`Service`] with [`serve`] (the
+//! kernel's side) and [`DESCRIPTIONS`], from which `docs/abi.md` is generated.
 
 use crate::{Error, Handle, Rights};
 
@@ -106,6 +106,37 @@ macro_rules! system_calls {
                         }
                     )*
                 }
+            }
+        }
+
+        /// The kernel's side: a function for each call.
+        #[expect(clippy::missing_errors_doc, reason = "each function's errors are those of the call of its name")]
+        pub trait Service {
+            /// What a call gives that was not refused.
+            type Outcome;
+            $(
+                $(#[doc = $doc])*
+                fn $name(&mut self $(, $argument: $type)*) -> Result<Self::Outcome, Error>;
+            )*
+        }
+
+        /// Serves the call with this number and these argument words: straight from the number to its function, for
+        /// every call pays for this.
+        ///
+        /// # Errors
+        /// As [`Call::decode`], and those of the call.
+        #[inline(always)]
+        #[allow(unused_mut, unused_variables, reason = "calls without arguments use none of the words")]
+        pub fn serve<S: Service>(service: &mut S, number: u64, words: [u64; 6]) -> Result<S::Outcome, Error> {
+            let mut words = words.into_iter();
+            match number {
+                $(
+                    $number => {
+                        $(let $argument = <$type as Argument>::from_bits(words.next().unwrap_or(0))?;)*
+                        service.$name($($argument),*)
+                    }
+                )*
+                _ => Err(Error::BadCall),
             }
         }
 
@@ -308,10 +339,11 @@ system_calls! {
     /// Returns how many it filled in. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
     28 mappings_list MappingsList(target: Handle, from: u64, buffer: u64, capacity: u64);
 
-    /// Makes an empty subtree. Needs `CHARGE`. `level` is 3: one top-level entry, 512 GiB.
+    /// Makes an empty subtree. Needs `CHARGE`. `level` is that of the entry it will hang from: 3 for a top-level
+    /// entry, 512 GiB; 2 for 1 GiB; 1 for 2 MiB.
     ///
     /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `NotSupported` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    /// `WrongLevel` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`.
     29 subtree_create SubtreeCreate(account: Handle, level: u64);
 
     /// Fills in a `SubtreeInfo`. Needs `INSPECT`.
@@ -319,19 +351,27 @@ system_calls! {
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
     30 subtree_info SubtreeInfo(subtree: Handle, buffer: u64);
 
-    /// Attaches a subtree at a top-level entry of a space; `bounds` limit what its mappings allow there.
+    /// Attaches a subtree to one entry of a space, or of another subtree of a higher level (`target`; there the
+    /// address counts from its start). `bounds` limit what its mappings allow there: the entry itself says so to
+    /// the hardware. `flags`: 0, or 1 for a *window*, which keeps its bounds in views of the space.
     ///
-    /// Needs `MAP` on the space and, on the subtree, each of `READ`, `WRITE`, `EXECUTE` that `bounds` holds.
-    /// `bounds` may hold both `WRITE` and `EXECUTE`: no mapping below does.
+    /// Needs `MAP` on the target and, on the subtree, each of `READ`, `WRITE`, `EXECUTE` that `bounds` holds.
+    /// `bounds` may hold both `WRITE` and `EXECUTE`: no mapping below does. The address is a multiple of the
+    /// subtree's size; below the top level, the tables on the way to the entry are charged to the target's account.
     ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds),
-    /// `Misaligned`, `BadAddress`, `Overlap`, `AccountExhausted`, `OutOfMemory`.
-    31 subtree_attach SubtreeAttach(space: Handle, subtree: Handle, address: u64, bounds: Rights);
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, unknown
+    /// flag, or a window that is not at the top level of a space), `Misaligned`, `BadAddress`, `Overlap`,
+    /// `WrongLevel` if the target's level is not above the subtree's (as when a subtree is attached to itself),
+    /// `TooDeep` if the subtree holds subtrees itself, or the target lies in one, `Sealed` if the target is sealed,
+    /// `BadState` if the subtree is public, or has a core window, or is to be attached to a public one,
+    /// `AccountExhausted`, `OutOfMemory`.
+    31 subtree_attach SubtreeAttach(target: Handle, subtree: Handle, address: u64, bounds: Rights, flags: u64);
 
-    /// Takes the attachment at `address` out of a space. Needs `MAP` on the space.
+    /// Takes the attachment that begins at `address` out of a space or subtree. Needs `MAP` on it.
     ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`, `NotMapped`.
-    32 subtree_detach SubtreeDetach(space: Handle, address: u64);
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`, `NotMapped`,
+    /// `Sealed`.
+    32 subtree_detach SubtreeDetach(target: Handle, address: u64);
 
     /// Maps `length_bytes` of a segment from `offset` at `address` in a space or subtree (`target`; in a
     /// subtree the address counts from its start).
@@ -340,14 +380,14 @@ system_calls! {
     /// `EXECUTE` never together. 2 MiB and 1 GiB pages are used where address, offset and memory allow.
     ///
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (rights without `READ`
-    /// or range beyond the segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`,
+    /// or range beyond the segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`, `Sealed`,
     /// `AccountExhausted`, `OutOfMemory`.
     33 map Map(target: Handle, segment: Handle, offset: u64, address: u64, length_bytes: u64, rights: Rights);
 
     /// Unmaps a range of a space or subtree; every page of it must be mapped. Needs `MAP`.
     ///
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`,
-    /// `NotMapped`, `OutOfMemory`, and if a mapping or a large page must be split `AccountExhausted`.
+    /// `NotMapped`, `Sealed`, `OutOfMemory`, and if a mapping or a large page must be split `AccountExhausted`.
     34 unmap Unmap(target: Handle, address: u64, length_bytes: u64);
 
     /// Changes what a mapped range allows; never beyond what the segment capability allowed when it was
@@ -414,7 +454,8 @@ system_calls! {
     /// slot is empty or shows what is attached there for them. A subtree in a core window can be attached
     /// nowhere else, so its changes concern that CPU alone.
     ///
-    /// Needs the rights of `subtree_attach`. The first core window of a space charges its account with a root
+    /// Needs the rights of `subtree_attach`; the subtree's level is 3. Views of the space do not show core windows.
+    /// The first core window of a space charges its account with a root
     /// table for each CPU.
     ///
     /// Returns 0. Errors: as `subtree_attach`, and `BadArgument` for a CPU that is not running, `BadState` if the
@@ -431,6 +472,44 @@ system_calls! {
     ///
     /// Returns how many it ended. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
     47 table_stop_threads TableStopThreads(table: Handle);
+
+    /// Freezes a subtree for good: from here on nothing is mapped, unmapped, protected, attached or detached in it.
+    /// Its memory's contents may change still, and pages that are populated on first touch appear. Needs `CONTROL`.
+    ///
+    /// Returns 0, also for a subtree that is sealed already. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+    48 subtree_seal SubtreeSeal(subtree: Handle);
+
+    /// Takes a subtree out of every place where it is attached or public. Needs `CONTROL` on it.
+    ///
+    /// When the call returns, no CPU uses a translation of it in any of them any more. The subtree itself stays for
+    /// who holds it.
+    ///
+    /// Returns how many places there were; a public subtree's count as one. Errors: `BadHandle`, `WrongObject`,
+    /// `MissingRight`, `Sealed` if it lies in a sealed subtree: it is withdrawn from nowhere then.
+    49 subtree_withdraw SubtreeWithdraw(subtree: Handle);
+
+    /// Makes a subtree of level 3 public: it appears at `address` in every space that exists or is made from now
+    /// on, views included, with the same bounds, and its translations are global: one serves all spaces.
+    ///
+    /// Needs `CONTROL` on the machine and, on the subtree, each of the rights in `bounds`: `READ`, or `READ` and
+    /// `EXECUTE`. `subtree_withdraw` takes it away again.
+    ///
+    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, or
+    /// `WRITE`), `Misaligned`, `BadAddress`, `WrongLevel` for a subtree of another level, `BadState` if it is
+    /// attached or public already or holds subtrees, `Overlap` if any space has something there.
+    50 subtree_publish SubtreePublish(machine: Handle, subtree: Handle, address: u64, bounds: Rights);
+
+    /// Makes a *view* of a space: a space with a root table and a tag of its own that shows what the base space
+    /// holds, now and later, but allows at most `bounds`. Windows among the base's attachments keep theirs, and
+    /// so do public subtrees.
+    ///
+    /// Needs `CHARGE` on the account and `INSPECT` on the space. The capability carries the rights of the one to
+    /// the space, without `MAP`. A view keeps its base; a view of a view is one of the same base. A view of a
+    /// CPU-local space is local to the same CPU.
+    ///
+    /// Returns a handle. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds),
+    /// `AccountExhausted`, `OutOfMemory`, `TableFull`, `LimitReached`.
+    51 view_create ViewCreate(account: Handle, space: Handle, bounds: Rights);
 }
 
 #[cfg(test)]

@@ -156,11 +156,31 @@ impl FrameAllocator {
     }
 
     /// Notes that a table gained (or lost) entries; gives the new count.
+    #[inline(always)]
     pub fn change_table_entries(&mut self, table: Frame, change: i32) -> u16 {
         let index = self.index(table) as usize;
         let record = &mut self.records[index];
         record.entries = record.entries.checked_add_signed(change as i16).expect("a table counts its own entries");
         record.entries
+    }
+
+    /// Notes the number of the subtree whose root is in this frame. A frame in use needs no link.
+    pub fn set_table_owner(&mut self, table: Frame, owner: u32) {
+        let index = self.index(table) as usize;
+        self.records[index].next = owner;
+    }
+
+    /// The number of the subtree whose root is in this frame.
+    #[inline(always)]
+    pub fn table_owner(&self, table: Frame) -> u32 {
+        self.records[self.index(table) as usize].next
+    }
+
+    /// Gives a frame back that was a table, whatever it holds.
+    pub fn free_table(&mut self, table: Frame) {
+        let index = self.index(table) as usize;
+        self.records[index].entries = 0;
+        self.free(table, 0);
     }
 
     /// Puts a frame on a list.

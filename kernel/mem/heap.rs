@@ -7,6 +7,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use linked_list_allocator::Heap;
 use spin::Mutex;
@@ -24,7 +25,6 @@ struct FreeBlock {
 struct Slabs {
     free: [Option<NonNull<FreeBlock>>; SIZES.len()],
     pages: Option<NonNull<FreeBlock>>,
-    spare_pages: usize,
     held_pages: usize,
     large: Heap,
     used_bytes: usize,
@@ -33,6 +33,9 @@ struct Slabs {
 // SAFETY: the pointers lead to memory that only this structure knows of, and it is behind a lock.
 unsafe impl Send for Slabs {}
 
+/// How many pages are provided and not yet cut; changed under the heap's lock, read by every call without it.
+static SPARE_PAGES: AtomicUsize = AtomicUsize::new(0);
+
 /// The allocator behind `alloc`.
 pub struct KernelHeap(Mutex<Slabs>);
 
@@ -40,7 +43,6 @@ pub struct KernelHeap(Mutex<Slabs>);
 static HEAP: KernelHeap = KernelHeap(Mutex::new(Slabs {
     free: [None; SIZES.len()],
     pages: None,
-    spare_pages: 0,
     held_pages: 0,
     large: Heap::empty(),
     used_bytes: 0,
@@ -67,14 +69,13 @@ pub unsafe fn provide(page: *mut u8) {
     // SAFETY: the caller gave the page to us; it is large enough and aligned for a block header.
     unsafe { block.write(FreeBlock { next: slabs.pages }) };
     slabs.pages = NonNull::new(block);
-    slabs.spare_pages += 1;
+    SPARE_PAGES.fetch_add(1, Ordering::Relaxed);
     slabs.held_pages += 1;
 }
 
 /// Pages that were provided and not yet cut into blocks.
 pub fn spare_pages() -> usize {
-    let _rank = Rank::take(RANK_HEAP);
-    HEAP.0.lock().spare_pages
+    SPARE_PAGES.load(Ordering::Relaxed)
 }
 
 /// Bytes in pages that were provided, used or not.
@@ -115,7 +116,7 @@ impl Slabs {
         let page = self.pages?;
         // SAFETY: as for blocks: pages on the list are unused and have a header.
         self.pages = unsafe { page.as_ref().next };
-        self.spare_pages -= 1;
+        SPARE_PAGES.fetch_sub(1, Ordering::Relaxed);
         for offset in (0..PAGE_BYTES as usize).step_by(SIZES[class]) {
             // SAFETY: the page is ours and `offset` lies in it; sizes divide the page, so blocks are aligned.
             unsafe {

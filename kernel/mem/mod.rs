@@ -45,6 +45,19 @@ impl Kernel {
     }
 }
 
+/// Whether the heap has its spare pages, which is enough for any call that asks for no more.
+#[cfg(target_os = "none")]
+#[inline(always)]
+pub fn has_spare_pages() -> bool {
+    heap::spare_pages() as u64 >= SPARE_PAGES
+}
+
+/// Always, on a host.
+#[cfg(not(target_os = "none"))]
+pub fn has_spare_pages() -> bool {
+    true
+}
+
 /// Gives the heap what it lacks of its spare pages, while there is any memory at all.
 #[cfg(target_os = "none")]
 pub fn top_up(frames: &mut FrameAllocator) {

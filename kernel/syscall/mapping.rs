@@ -1,15 +1,16 @@
 //! `map`, `unmap`, `protect` and the list of mappings, on spaces and subtrees alike.
 
 use tessera_abi::layout::{MappingInfo, Words};
-use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
+use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::Access;
 
 use super::{Caller, Result};
 use crate::address_map::{Cost, Mapping};
 use crate::address_space::MapOwner;
-use crate::kernel::Kernel;
 use crate::object::ObjectRef;
 use crate::space::SLOT_PAGES;
+use crate::store::Id;
+use crate::subtree::Subtree;
 use crate::user_memory::{UserSlice, write_structure};
 
 /// The most entries that one call lists.
@@ -32,7 +33,8 @@ impl Caller<'_> {
         if !held.contains(rights) {
             return Err(Error::MissingRight);
         }
-        let range = Kernel::range_of(owner, address, length_bytes)?;
+        self.kernel.ensure_changeable(owner)?;
+        let range = self.kernel.range_of(owner, address, length_bytes)?;
         if !offset.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
@@ -42,7 +44,7 @@ impl Caller<'_> {
         }
         let maximum = held & Rights::ACCESS;
         let mapping = Mapping { pages: range.count, segment, offset, rights, maximum };
-        if matches!(owner, MapOwner::Space(id) if self.kernel.spaces[id].is_attached(range)) {
+        if self.kernel.is_reserved(owner, range) {
             return Err(Error::Overlap);
         }
         let cost = self.kernel.map_of(owner).plan_map(range.first, &mapping, &self.kernel.segments[segment])?;
@@ -54,7 +56,8 @@ impl Caller<'_> {
 
     pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
-        let range = Kernel::range_of(owner, address, length_bytes)?;
+        self.kernel.ensure_changeable(owner)?;
+        let range = self.kernel.range_of(owner, address, length_bytes)?;
         let cost = self.kernel.map_of(owner).plan_change(range)?;
         self.ensure_change(owner, cost)?;
         self.kernel.unmap(owner, range);
@@ -64,7 +67,8 @@ impl Caller<'_> {
     pub(super) fn protect(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
         ensure_access(rights)?;
-        let range = Kernel::range_of(owner, address, length_bytes)?;
+        self.kernel.ensure_changeable(owner)?;
+        let range = self.kernel.range_of(owner, address, length_bytes)?;
         let cost = self.kernel.map_of(owner).plan_protect(range, rights)?;
         self.ensure_change(owner, cost)?;
         self.kernel.protect(owner, range, rights);
@@ -76,12 +80,13 @@ impl Caller<'_> {
         let capacity = capacity.min(LIST_MAX) as usize;
         let count = self.mappings_from(owner, from).take(capacity).count() as u64;
         // All or nothing: a list that does not fit is not begun.
-        let list = UserSlice::new(self.space, buffer, count * MappingInfo::BYTES as u64)?;
+        let list = UserSlice::new(self.here(), buffer, count * MappingInfo::BYTES as u64)?;
         list.ensure(self.kernel, Access::Write)?;
         let (mut from, mut address) = (from, buffer);
         for _ in 0..count {
             let Some(info) = self.mappings_from(owner, from).next() else { break };
-            write_structure(self.kernel, self.space, address, &info)?;
+            let here = self.here();
+            write_structure(self.kernel, here, address, &info)?;
             (from, address) = (end_of(&info), address + MappingInfo::BYTES as u64);
         }
         Ok(count)
@@ -102,27 +107,46 @@ impl Caller<'_> {
         core::iter::successors(first, move |info| self.next_mapping(owner, end_of(info) / PAGE_BYTES))
     }
 
-    /// The first mapping or attachment that ends after a page.
+    /// The first mapping or attachment that ends after a page. What a view lists is its base's, as the view allows it.
     fn next_mapping(&self, owner: MapOwner, page: u64) -> Option<MappingInfo> {
-        let own = self.kernel.map_of(owner).from(page).next().map(|(first, mapping)| MappingInfo {
+        let (owner, view, public) = match owner {
+            MapOwner::Space(space) => {
+                let seen = self.kernel.seen_in(space);
+                (MapOwner::Space(seen.base), seen.bounds, self.next_public(page))
+            }
+            MapOwner::Subtree(_) => (owner, Rights::ACCESS, None),
+        };
+        let map = self.kernel.map_of(owner);
+        let own = map.from(page).next().map(|(first, mapping)| MappingInfo {
             address: first * PAGE_BYTES,
             length_bytes: mapping.pages * PAGE_BYTES,
             offset: mapping.offset * PAGE_BYTES,
-            rights: u64::from(mapping.rights.bits()),
+            rights: u64::from((mapping.rights & view).bits()),
             kind: ObjectKind::Segment as u64,
             object: u64::from(mapping.segment.index()),
         });
-        let MapOwner::Space(space) = owner else { return own };
-        let mut attachments = self.kernel.spaces[space].attachments_from((page / SLOT_PAGES) as usize);
-        let attached = attachments.next().map(|(place, attachment)| MappingInfo {
-            address: place.slot as u64 * TOP_SLOT_BYTES,
-            length_bytes: TOP_SLOT_BYTES,
-            offset: 0,
-            rights: u64::from(attachment.bounds.bits()),
-            kind: ObjectKind::Subtree as u64,
-            object: u64::from(attachment.subtree.index()),
+        let attached = self.kernel.next_attachment(owner, page).map(|(place, attachment)| {
+            attachment_info(place.page, attachment.pages(), attachment.bounds_in(view), attachment.subtree)
         });
-        own.into_iter().chain(attached).min_by_key(|info| info.address)
+        [own, attached, public].into_iter().flatten().min_by_key(|info| info.address)
+    }
+
+    /// The first public subtree that ends after a page.
+    fn next_public(&self, page: u64) -> Option<MappingInfo> {
+        let behind = self.kernel.public.iter().filter(|public| page < public.page() + SLOT_PAGES);
+        let first = behind.min_by_key(|public| public.slot)?;
+        Some(attachment_info(first.page(), SLOT_PAGES, first.bounds, first.subtree))
+    }
+}
+
+fn attachment_info(page: u64, pages: u64, bounds: Rights, subtree: Id<Subtree>) -> MappingInfo {
+    MappingInfo {
+        address: page * PAGE_BYTES,
+        length_bytes: pages * PAGE_BYTES,
+        offset: 0,
+        rights: u64::from(bounds.bits()),
+        kind: ObjectKind::Subtree as u64,
+        object: u64::from(subtree.index()),
     }
 }
 

@@ -1,22 +1,24 @@
 //! System calls: each checks everything first and changes nothing until nothing can be refused any more.
 //!
-//! One file per kind of object. `dispatch` leads from the decoded call to the function that serves it.
+//! One file per kind of object; `service` leads from each call to its function there.
 
 mod account;
 mod capability;
 mod machine;
 mod mapping;
 mod segment;
+mod service;
 mod space;
 mod subtree;
 mod table;
 mod thread;
+mod view;
 
-use tessera_abi::{Call, Error, Handle, ObjectKind, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::account::Account;
 use crate::address_space::MapOwner;
-use crate::cap_table::{CapId, CapTable};
+use crate::cap_table::{CapId, CapTable, HotWord};
 use crate::derivation;
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;
@@ -35,13 +37,12 @@ pub enum Outcome {
     Unfinished,
 }
 
-/// Who calls: the thread, what it holds and where it is.
+/// Who calls: the thread and what it holds.
 pub(crate) struct Caller<'a> {
     kernel: &'a mut Kernel,
     cpu: usize,
     thread: Id<Thread>,
     table: Id<CapTable>,
-    space: Id<Space>,
 }
 
 type Result<T> = core::result::Result<T, Error>;
@@ -50,104 +51,16 @@ type Result<T> = core::result::Result<T, Error>;
 ///
 /// # Errors
 /// What the call's entry in the table says.
-pub fn dispatch(kernel: &mut Kernel, cpu: usize, thread: Id<Thread>, call: Call) -> Result<Outcome> {
+#[inline(always)]
+pub fn dispatch(kernel: &mut Kernel, cpu: usize, thread: Id<Thread>, number: u64, words: [u64; 6]) -> Result<Outcome> {
     let table = kernel.threads[thread].table.ok_or(Error::BadState)?;
-    let space = kernel.space_of(thread);
-    let mut caller = Caller { kernel, cpu, thread, table, space };
-    if let Some(outcome) = caller.control(call) {
-        return outcome;
-    }
-    caller.serve(call).map(Outcome::Done)
+    tessera_abi::syscall::serve(&mut Caller { kernel, cpu, thread, table }, number, words)
 }
 
 impl Caller<'_> {
-    /// Calls that may not return to their caller at once; `None` for all others.
-    fn control(&mut self, call: Call) -> Option<Result<Outcome>> {
-        Some(match call {
-            Call::SpaceJump { space, instruction_pointer, stack_pointer, argument } => {
-                self.space_jump(space, instruction_pointer, stack_pointer, argument)
-            }
-            Call::YieldNow {} => self.yield_now(),
-            Call::Sleep { nanoseconds } => self.sleep(nanoseconds),
-            Call::ThreadExit { code } => self.thread_exit(code),
-            Call::ThreadJoin { thread } => self.thread_join(thread),
-            _ => return None,
-        })
-    }
-
-    fn serve(&mut self, call: Call) -> Result<u64> {
-        match call {
-            Call::Null {} => Ok(0),
-            Call::SpaceSwitch { space } => self.space_switch(space),
-            Call::Clock {} => Ok(tessera_arch::now_ns()),
-            Call::ConsoleWrite { text, length_bytes } => self.console_write(text, length_bytes),
-            Call::SpaceCreate { account } => self.space_create(account),
-            Call::SpaceCreateLocal { account, cpu } => self.space_create_local(account, cpu),
-            Call::SpaceInfo { space, buffer } => self.space_info(space, buffer),
-            Call::MappingsList { target, from, buffer, capacity } => self.mappings_list(target, from, buffer, capacity),
-            Call::Map { target, segment, offset, address, length_bytes, rights } => {
-                self.map(target, segment, offset, address, length_bytes, rights)
-            }
-            Call::Unmap { target, address, length_bytes } => self.unmap(target, address, length_bytes),
-            Call::Protect { target, address, length_bytes, rights } => {
-                self.protect(target, address, length_bytes, rights)
-            }
-            Call::MemoryRead { space, address, buffer, length_bytes } => {
-                self.memory_read(space, address, buffer, length_bytes)
-            }
-            Call::MemoryWrite { space, address, buffer, length_bytes } => {
-                self.memory_write(space, address, buffer, length_bytes)
-            }
-            Call::SubtreeCreate { account, level } => self.subtree_create(account, level),
-            Call::SubtreeInfo { subtree, buffer } => self.subtree_info(subtree, buffer),
-            Call::SubtreeAttach { space, subtree, address, bounds } => {
-                self.subtree_attach(space, subtree, address, bounds, None)
-            }
-            Call::SubtreeDetach { space, address } => self.subtree_detach(space, address, None),
-            Call::SubtreeAttachCore { space, subtree, address, bounds, cpu } => {
-                self.subtree_attach(space, subtree, address, bounds, Some(cpu))
-            }
-            Call::SubtreeDetachCore { space, address, cpu } => self.subtree_detach(space, address, Some(cpu)),
-            Call::SegmentCreate { account, length_bytes, flags } => self.segment_create(account, length_bytes, flags),
-            Call::SegmentInfo { segment, buffer } => self.segment_info(segment, buffer),
-            other => self.serve_authority(other),
-        }
-    }
-
-    /// Threads, accounts, tables, capabilities, the machine.
-    fn serve_authority(&mut self, call: Call) -> Result<u64> {
-        match call {
-            Call::ThreadCreate { account, table, space, priority } => {
-                self.thread_create(account, table, space, priority)
-            }
-            Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument } => {
-                self.thread_start(thread, instruction_pointer, stack_pointer, argument)
-            }
-            Call::ThreadInfo { thread, buffer } => self.thread_info(thread, buffer),
-            Call::ThreadStop { thread } => self.thread_stop(thread),
-            Call::ThreadSetPriority { thread, priority } => self.thread_set_priority(thread, priority),
-            Call::ThreadSetAffinity { thread, cpus } => self.thread_set_affinity(thread, cpus),
-            Call::ThreadSetPointer { value } => self.thread_set_pointer(value),
-            Call::ThreadSetFallback { space, instruction_pointer, stack_pointer } => {
-                self.thread_set_fallback(space, instruction_pointer, stack_pointer)
-            }
-            Call::AccountCreate { account, bytes } => self.account_create(account, bytes),
-            Call::AccountInfo { account, buffer } => self.account_info(account, buffer),
-            Call::CapabilityDerive { handle, rights, badge } => self.capability_derive(handle, rights, badge),
-            Call::CapabilityCopy { handle, table, rights, badge } => self.capability_copy(handle, table, rights, badge),
-            Call::CapabilityDelete { handle } => self.capability_delete(handle),
-            Call::CapabilityInfo { handle, buffer } => self.capability_info(handle, buffer),
-            Call::ObjectSetName { handle, text, length_bytes } => self.object_set_name(handle, text, length_bytes),
-            Call::TableCreate { account, slots } => self.table_create(account, slots),
-            Call::TableStopThreads { table } => self.table_stop_threads(table),
-            Call::Counters { cpu, buffer } => self.counters(cpu, buffer),
-            Call::MachinePowerOff { machine, code } => self.machine_power_off(machine, code),
-            Call::MachineCheck { machine } => self.machine_check(machine),
-            Call::MachineProvoke { machine, what } => self.machine_provoke(machine, what),
-            Call::MachineInfo { machine, buffer } => self.machine_info(machine, buffer),
-            // `control` and `serve` have every other call.
-            _ => Err(Error::BadCall),
-        }
+    /// The space that the caller is in.
+    fn here(&self) -> Id<Space> {
+        self.kernel.space_of(self.thread)
     }
 
     /// The capability that a handle names in the caller's table.
@@ -172,15 +85,25 @@ impl Caller<'_> {
         }
     }
 
+    /// What the capability that a handle names permits, and to what.
+    #[inline(always)]
+    fn word_of(&self, handle: Handle) -> Result<HotWord> {
+        let slots = &self.kernel.shared.cpus[self.cpu].slots;
+        slots.get(handle.slot()).ok_or(Error::BadHandle)?.read_used(handle.generation())
+    }
+
     /// What `map` and its kin may work on: a space or a subtree.
     fn map_owner(&self, handle: Handle, needed: Rights) -> Result<MapOwner> {
-        let (_, object, rights) = self.capability(handle)?;
-        let owner = match object {
-            ObjectRef::Space(id) => MapOwner::Space(id),
-            ObjectRef::Subtree(id) => MapOwner::Subtree(id),
-            _ => return Err(Error::WrongObject),
-        };
-        if rights.contains(needed) { Ok(owner) } else { Err(Error::MissingRight) }
+        let word = self.word_of(handle)?;
+        if let Some(index) = word.object(ObjectKind::Space, needed) {
+            return self.kernel.spaces.id_at(index).map(MapOwner::Space).ok_or(Error::BadHandle);
+        }
+        if let Some(index) = word.object(ObjectKind::Subtree, needed) {
+            return self.kernel.subtrees.id_at(index).map(MapOwner::Subtree).ok_or(Error::BadHandle);
+        }
+        let is_owner =
+            [ObjectKind::Space, ObjectKind::Subtree].iter().any(|kind| word.object(*kind, Rights::empty()).is_some());
+        Err(if is_owner { Error::MissingRight } else { Error::WrongObject })
     }
 
     /// The CPU with this number, if it runs.
@@ -195,7 +118,8 @@ impl Caller<'_> {
     }
 
     fn write<T: tessera_abi::layout::Words>(&mut self, address: u64, value: &T) -> Result<()> {
-        user_memory::write_structure(self.kernel, self.space, address, value)
+        let here = self.here();
+        user_memory::write_structure(self.kernel, here, address, value)
     }
 
     /// Reads a text argument into `buffer`.
@@ -204,7 +128,7 @@ impl Caller<'_> {
             return Err(Error::BadText);
         }
         let buffer = &mut buffer[..length_bytes as usize];
-        UserSlice::new(self.space, address, length_bytes)?.read(self.kernel, buffer)?;
+        UserSlice::new(self.here(), address, length_bytes)?.read(self.kernel, buffer)?;
         core::str::from_utf8(buffer).map_err(|_| Error::BadText)
     }
 
@@ -234,15 +158,14 @@ impl Caller<'_> {
 }
 
 macro_rules! lookups {
-    ($($function:ident $kind:ident $object:ty;)*) => {
+    ($($function:ident $kind:ident $store:ident;)*) => {
         impl Caller<'_> {
             $(
                 #[doc = concat!("The ", stringify!($kind), " that a handle names, if it carries the rights.")]
-                fn $function(&self, handle: Handle, needed: Rights) -> Result<Id<$object>> {
-                    let (_, object, rights) = self.capability(handle)?;
-                    let ObjectRef::$kind(id) = object else { return Err(Error::WrongObject) };
-                    debug_assert_eq!(object.kind(), ObjectKind::$kind);
-                    if rights.contains(needed) { Ok(id) } else { Err(Error::MissingRight) }
+                fn $function(&self, handle: Handle, needed: Rights) -> Result<Id<$kind>> {
+                    let word = self.word_of(handle)?;
+                    let index = word.object(ObjectKind::$kind, needed).ok_or(word.refusal(ObjectKind::$kind))?;
+                    self.kernel.$store.id_at(index).ok_or(Error::BadHandle)
                 }
             )*
         }
@@ -250,9 +173,9 @@ macro_rules! lookups {
 }
 
 lookups! {
-    account Account Account;
-    space Space Space;
-    subtree Subtree Subtree;
-    thread Thread Thread;
-    cap_table CapTable CapTable;
+    account Account accounts;
+    space Space spaces;
+    subtree Subtree subtrees;
+    thread Thread threads;
+    cap_table CapTable tables;
 }

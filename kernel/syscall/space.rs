@@ -5,7 +5,7 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
-use crate::attachment::{Attachment, Place};
+use crate::address_space::MapOwner;
 use crate::fast;
 use crate::object::ObjectRef;
 use crate::page_table;
@@ -29,6 +29,7 @@ impl Caller<'_> {
         self.kernel.ensure_object::<Space>(account, 0, 1)?;
         self.ensure_can_create(2)?;
         let space = Space::new(account, page_table::new_table(&mut self.kernel.frames));
+        self.kernel.show_public(space.map.tree.root);
         self.kernel.charge_object::<Space>(account, space.charged_bytes());
         let root = space.map.tree.root;
         let id = self.kernel.spaces.insert(space);
@@ -41,7 +42,7 @@ impl Caller<'_> {
         let target = self.space(space, Rights::SWITCH)?;
         let registers = self.kernel.threads[self.thread].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        if !fast::is_ground_shared(self.root(self.space), self.root(target), ip, sp) {
+        if !fast::is_ground_shared(self.root(self.here()), self.root(target), ip, sp) {
             return Err(Error::NotShared);
         }
         self.kernel.ensure_enterable(self.cpu, target)?;
@@ -68,20 +69,26 @@ impl Caller<'_> {
         let id = self.space(space, Rights::INSPECT)?;
         let kernel = &*self.kernel;
         let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
-        let shared_tables = |(_, attachment): (Place, &Attachment)| kernel.subtrees[attachment.subtree].map.tree.tables;
+        let (seen, public) = (kernel.seen_in(id), kernel.public.iter());
+        let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
+        let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
+        let shared_tables = kernel.attached_tables(MapOwner::Space(seen.base)) + public_tables + base_tables;
         let inside = |thread: &Id<_>| !kernel.threads[*thread].has_ended() && kernel.space_of(*thread) == id;
         let info = SpaceInfo {
             table_bytes: space.table_bytes(),
-            shared_table_bytes: space.attachments().map(shared_tables).sum::<u64>() * PAGE_BYTES,
+            shared_table_bytes: shared_tables * PAGE_BYTES,
             mapped_bytes: space.map.mapped_pages() * PAGE_BYTES,
             mappings: space.map.len() as u64,
-            attachments: space.attachment_count() as u64,
+            attachments: space.map.attachments(),
             tag: u64::from(words.tag().tag()),
             tag_generation: words.tag().generation(),
             threads: kernel.threads.ids().filter(inside).count() as u64,
             holders: u64::from(words.holders()),
             local_to: words.only_cpu().map_or(0, |cpu| cpu as u64 + 1),
-            core_windows: space.core_windows() as u64,
+            core_windows: space.map.core_windows(),
+            views: space.views.len() as u64,
+            view_of: space.seen.map_or(0, |seen| u64::from(seen.base.index()) + 1),
+            bounds: u64::from(seen.bounds.bits()),
         };
         self.write(buffer, &info).map(|()| 0)
     }
@@ -113,7 +120,7 @@ impl Caller<'_> {
             return Err(Error::BadArgument);
         }
         let theirs = UserSlice::new(space, address, length_bytes).map_err(|_| Error::BadAddress)?;
-        Ok((theirs, UserSlice::new(self.space, buffer, length_bytes)?))
+        Ok((theirs, UserSlice::new(self.here(), buffer, length_bytes)?))
     }
 
     fn root(&self, space: Id<Space>) -> Frame {

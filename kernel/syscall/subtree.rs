@@ -1,79 +1,191 @@
 //! Calls on subtrees.
 
 use tessera_abi::layout::SubtreeInfo;
-use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
+use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS, USER_END};
 use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Result};
+use crate::address_space::MapOwner;
 use crate::attachment::{Attachment, Place};
 use crate::object::ObjectRef;
 use crate::page_table;
+use crate::public::Public;
+use crate::space::SLOT_PAGES;
+use crate::store::Id;
 use crate::subtree::Subtree;
+
+/// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
+const WINDOW: u64 = 1;
 
 impl Caller<'_> {
     pub(super) fn subtree_create(&mut self, account: Handle, level: u64) -> Result<u64> {
         let account = self.account(account, Rights::CHARGE)?;
-        if level != u64::from(TOP_LEVEL) {
-            return Err(Error::NotSupported);
-        }
+        let levels = 1..=u64::from(TOP_LEVEL);
+        let level = u8::try_from(level).ok().filter(|_| levels.contains(&level)).ok_or(Error::WrongLevel)?;
         self.kernel.subtrees.ensure_room()?;
         self.kernel.ensure_object::<Subtree>(account, 0, 1)?;
         self.ensure_can_create(0)?;
-        let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames));
+        let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
         self.kernel.charge_object::<Subtree>(account, subtree.map.charged_bytes());
-        let id = self.kernel.subtrees.insert(subtree);
+        let id = self.kernel.add_subtree(subtree);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Subtree(id)).bits())
     }
 
     pub(super) fn subtree_info(&mut self, subtree: Handle, buffer: u64) -> Result<u64> {
         let id = self.subtree(subtree, Rights::INSPECT)?;
         let subtree = &self.kernel.subtrees[id];
+        let size_bytes = subtree.pages() * PAGE_BYTES;
         let info = SubtreeInfo {
-            level: u64::from(TOP_LEVEL),
-            alignment_bytes: TOP_SLOT_BYTES,
+            level: u64::from(subtree.level()),
+            alignment_bytes: size_bytes,
+            size_bytes,
             table_bytes: subtree.map.tree.tables * PAGE_BYTES,
             mapped_bytes: subtree.map.mapped_pages() * PAGE_BYTES,
             mappings: subtree.map.len() as u64,
             sharers: subtree.sharers.len() as u64,
+            attachments: subtree.map.attachments(),
+            sealed: u64::from(subtree.is_sealed),
+            public_address: subtree.public.map_or(0, |slot| slot as u64 * TOP_SLOT_BYTES),
         };
         self.write(buffer, &info).map(|()| 0)
     }
 
-    /// Attaches on every CPU, or (`cpu`) on one.
+    pub(super) fn subtree_seal(&mut self, subtree: Handle) -> Result<u64> {
+        let id = self.subtree(subtree, Rights::CONTROL)?;
+        self.kernel.subtrees[id].is_sealed = true;
+        Ok(0)
+    }
+
     pub(super) fn subtree_attach(
+        &mut self,
+        target: Handle,
+        subtree: Handle,
+        address: u64,
+        bounds: Rights,
+        flags: u64,
+    ) -> Result<u64> {
+        let owner = self.map_owner(target, Rights::MAP)?;
+        let subtree = self.attachable(subtree, bounds)?;
+        let is_window = match (flags, owner, self.kernel.subtrees[subtree].level()) {
+            (0, ..) => false,
+            (WINDOW, MapOwner::Space(_), TOP_LEVEL) => true,
+            _ => return Err(Error::BadArgument),
+        };
+        self.attach(owner, address, None, subtree, bounds, is_window)
+    }
+
+    /// Attaches on one CPU only.
+    pub(super) fn subtree_attach_core(
         &mut self,
         space: Handle,
         subtree: Handle,
         address: u64,
         bounds: Rights,
-        cpu: Option<u64>,
+        cpu: u64,
     ) -> Result<u64> {
         let space = self.space(space, Rights::MAP)?;
-        if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) {
-            return Err(Error::BadArgument);
+        let subtree = self.attachable(subtree, bounds)?;
+        let cpu = self.running_cpu(cpu)?;
+        if self.kernel.subtrees[subtree].level() != TOP_LEVEL {
+            return Err(Error::WrongLevel);
         }
-        let subtree = self.subtree(subtree, bounds)?;
-        let place = self.place(address, cpu)?;
-        self.kernel.plan_attach(space, place, subtree)?;
-        self.kernel.attach(space, place, Attachment { subtree, bounds });
+        self.attach(MapOwner::Space(space), address, Some(cpu), subtree, bounds, false)
+    }
+
+    fn attach(
+        &mut self,
+        owner: MapOwner,
+        address: u64,
+        cpu: Option<usize>,
+        subtree: Id<Subtree>,
+        bounds: Rights,
+        is_window: bool,
+    ) -> Result<u64> {
+        self.kernel.ensure_changeable(owner)?;
+        self.kernel.ensure_level(owner, subtree)?;
+        let level = self.kernel.subtrees[subtree].level();
+        let place = Place { page: self.page_to_attach(owner, address, level)?, cpu };
+        let cost = self.kernel.plan_attach(owner, place, subtree)?;
+        self.kernel.attach(owner, place, Attachment { subtree, level, bounds, is_window }, cost);
         Ok(0)
     }
 
-    pub(super) fn subtree_detach(&mut self, space: Handle, address: u64, cpu: Option<u64>) -> Result<u64> {
-        let space = self.space(space, Rights::MAP)?;
-        let place = self.place(address, cpu)?;
-        if self.kernel.detach(space, place) { Ok(0) } else { Err(Error::NotMapped) }
+    pub(super) fn subtree_detach(&mut self, target: Handle, address: u64) -> Result<u64> {
+        let owner = self.map_owner(target, Rights::MAP)?;
+        self.kernel.ensure_changeable(owner)?;
+        let page = self.page_to_detach(owner, address)?;
+        if self.kernel.detach(owner, Place { page, cpu: None }) { Ok(0) } else { Err(Error::NotMapped) }
     }
 
-    fn place(&self, address: u64, cpu: Option<u64>) -> Result<Place> {
-        let slot = attachment_slot(address)?;
-        let cpu = cpu.map(|cpu| self.running_cpu(cpu)).transpose()?;
-        Ok(Place { slot, cpu })
+    pub(super) fn subtree_detach_core(&mut self, space: Handle, address: u64, cpu: u64) -> Result<u64> {
+        let owner = MapOwner::Space(self.space(space, Rights::MAP)?);
+        let page = top_slot(address)? as u64 * SLOT_PAGES;
+        let cpu = Some(self.running_cpu(cpu)?);
+        if self.kernel.detach(owner, Place { page, cpu }) { Ok(0) } else { Err(Error::NotMapped) }
+    }
+
+    pub(super) fn subtree_withdraw(&mut self, subtree: Handle) -> Result<u64> {
+        let id = self.subtree(subtree, Rights::CONTROL)?;
+        let nested = self.kernel.subtrees[id].sharers.nested();
+        nested.map(|sharer| sharer.owner).try_for_each(|owner| self.kernel.ensure_changeable(owner))?;
+        let was_public = self.kernel.subtrees[id].public.is_some();
+        self.kernel.unpublish(id);
+        Ok(self.kernel.detach_all(id) + u64::from(was_public))
+    }
+
+    pub(super) fn subtree_publish(
+        &mut self,
+        machine: Handle,
+        subtree: Handle,
+        address: u64,
+        bounds: Rights,
+    ) -> Result<u64> {
+        self.machine(machine, Rights::CONTROL)?;
+        let subtree = self.attachable(subtree, bounds)?;
+        if bounds.contains(Rights::WRITE) {
+            return Err(Error::BadArgument);
+        }
+        let slot = top_slot(address)?;
+        self.kernel.plan_publish(subtree, slot)?;
+        self.kernel.publish(Public { slot, subtree, bounds });
+        Ok(0)
+    }
+
+    /// The subtree that a handle names, if it may be attached with these bounds.
+    fn attachable(&self, subtree: Handle, bounds: Rights) -> Result<Id<Subtree>> {
+        if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) {
+            return Err(Error::BadArgument);
+        }
+        self.subtree(subtree, bounds)
+    }
+
+    /// The page at which a subtree of a level would be attached.
+    fn page_to_attach(&self, owner: MapOwner, address: u64, level: u8) -> Result<u64> {
+        if let (MapOwner::Space(_), TOP_LEVEL) = (owner, level) {
+            return top_slot(address).map(|slot| slot as u64 * SLOT_PAGES);
+        }
+        let size_bytes = page_table::entry_pages(level) * PAGE_BYTES;
+        if !address.is_multiple_of(size_bytes) {
+            return Err(Error::Misaligned);
+        }
+        self.kernel.range_of(owner, address, size_bytes).map(|range| range.first)
+    }
+
+    /// The page of an attachment that is to be taken out, of whatever level.
+    fn page_to_detach(&self, owner: MapOwner, address: u64) -> Result<u64> {
+        let end = match owner {
+            MapOwner::Space(_) => USER_END,
+            MapOwner::Subtree(id) => self.kernel.subtrees[id].pages() * PAGE_BYTES,
+        };
+        if !address.is_multiple_of(page_table::entry_pages(1) * PAGE_BYTES) {
+            return Err(Error::Misaligned);
+        }
+        if address < end { Ok(address / PAGE_BYTES) } else { Err(Error::BadAddress) }
     }
 }
 
 /// The top-level slot that begins at an address.
-fn attachment_slot(address: u64) -> Result<usize> {
+fn top_slot(address: u64) -> Result<usize> {
     if !address.is_multiple_of(TOP_SLOT_BYTES) {
         return Err(Error::Misaligned);
     }

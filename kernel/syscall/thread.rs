@@ -115,6 +115,7 @@ impl Caller<'_> {
             kernel.scheduler.remove(&mut kernel.threads, id);
         }
         let old = core::mem::replace(&mut kernel.threads[id].priority, priority);
+        kernel.unsettle(id);
         if queued {
             kernel.make_ready(id);
         } else if kernel.current(cpu) == Some(id) && cpu != self.cpu {
@@ -137,6 +138,7 @@ impl Caller<'_> {
             return Err(Error::WrongCpu);
         }
         self.kernel.threads[id].affinity = affinity;
+        self.kernel.unsettle(id);
         self.kernel.move_if_misplaced(id);
         Ok(0)
     }

@@ -13,8 +13,11 @@ mod map_512_per_page;
 mod measure;
 mod null_call;
 mod protect_512_per_page;
+mod protect_shared;
 mod space_create_destroy;
 mod space_switch;
+mod subtree_attach;
+mod view_create_destroy;
 
 use libvas::{Error, program};
 use measure::Meter;
@@ -30,6 +33,17 @@ const BENCHMARKS: &[Benchmark] = &[
     ("map_512_per_page", map_512_per_page::measure),
     ("protect_512_per_page", protect_512_per_page::measure),
     ("space_create_destroy", space_create_destroy::measure),
+    ("subtree_attach", subtree_attach::measure_attach),
+    ("subtree_attach_300_gib", subtree_attach::measure_attach_large),
+    ("subtree_detach", subtree_attach::measure_detach),
+    ("subtree_detach_300_gib", subtree_attach::measure_detach_large),
+    ("view_create_destroy", view_create_destroy::measure),
+    ("protect_shared_1", protect_shared::measure::<1>),
+    ("protect_shared_2", protect_shared::measure::<2>),
+    ("protect_shared_4", protect_shared::measure::<4>),
+    ("protect_shared_5", protect_shared::measure::<5>),
+    ("protect_shared_16", protect_shared::measure::<16>),
+    ("protect_shared_1500", protect_shared::measure::<1500>),
 ];
 
 fn main() -> Result<(), Error> {

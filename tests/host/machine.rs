@@ -56,7 +56,8 @@ pub struct Machine {
 impl Machine {
     /// Attaches the program's subtree to another space, so that threads can switch to it.
     pub fn attach_program(&mut self, space: Handle) {
-        let attach = Call::SubtreeAttach { space, subtree: self.program, address: 0, bounds: Rights::ACCESS };
+        let attach =
+            Call::SubtreeAttach { target: space, subtree: self.program, address: 0, bounds: Rights::ACCESS, flags: 1 };
         self.call(attach).expect("the program is attached");
     }
 

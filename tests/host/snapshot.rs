@@ -1,9 +1,14 @@
 //! The kernel's state as values that can be compared: what a refused call must leave as it was.
 
-use tessera_abi::{Handle, Rights};
-use tessera_arch::TOP_LEVEL;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::{Handle, Rights, TOP_SLOTS};
+use tessera_arch::table;
 use tessera_kernel::Kernel;
-use tessera_kernel::address_map::{AddressMap, Mapping};
+use tessera_kernel::address_map::Mapping;
+use tessera_kernel::address_space::MapOwner;
+use tessera_kernel::attachment::Attachment;
+use tessera_kernel::sharers::Sharer;
 
 use crate::walker::{Survey, survey};
 
@@ -11,11 +16,38 @@ use crate::walker::{Survey, survey};
 #[derive(Clone, Debug, PartialEq)]
 pub struct MapState {
     mappings: Vec<(u64, Mapping)>,
+    attachments: Vec<AttachmentState>,
     tables: Survey,
 }
 
-/// A space: number, mappings, attachments (slot, subtree, bounds), references.
-pub type SpaceState = (u32, MapState, Vec<(usize, u32, Rights)>, u32);
+/// An attachment: first page, CPU, subtree, level, bounds, whether it is a window.
+pub type AttachmentState = (u64, Option<usize>, u32, u8, Rights, bool);
+
+/// A space.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpaceState {
+    number: u32,
+    map: MapState,
+    /// The entries of every root table.
+    roots: Vec<Vec<u64>>,
+    /// Base and bounds of a view.
+    shows: Option<(u32, Rights)>,
+    views: Vec<u32>,
+    references: u32,
+}
+
+/// A subtree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubtreeState {
+    number: u32,
+    map: MapState,
+    level: u8,
+    /// Every place where it is attached.
+    sharers: Vec<Sharer>,
+    public: Option<usize>,
+    is_sealed: bool,
+    references: u32,
+}
 
 /// Everything that a program can find out, registers and counters apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,8 +58,10 @@ pub struct Snapshot {
     pub accounts: Vec<(u32, u64, u64, u32)>,
     /// Each space.
     pub spaces: Vec<SpaceState>,
-    /// Number, mappings, count of sharers, references of each subtree.
-    pub subtrees: Vec<(u32, MapState, usize, u32)>,
+    /// Each subtree.
+    pub subtrees: Vec<SubtreeState>,
+    /// What is public: slot, subtree, bounds.
+    pub public: Vec<(usize, u32, Rights)>,
     /// Number, populated pages, mappings, references of each segment.
     pub segments: Vec<(u32, u64, u64, u32)>,
     /// Number, state, priority, space, references of each thread.
@@ -59,33 +93,58 @@ impl Snapshot {
             threads: threads.collect(),
             spaces: spaces(kernel),
             subtrees: subtrees(kernel),
+            public: kernel.public.iter().map(|public| (public.slot, public.subtree.index(), public.bounds)).collect(),
             capabilities: capabilities(kernel),
         }
     }
 }
 
-fn map_state(map: &AddressMap, skip: &dyn Fn(usize) -> bool) -> MapState {
+fn map_state(kernel: &Kernel, owner: MapOwner, shows_others: &dyn Fn(u64, u8) -> bool) -> MapState {
+    let map = kernel.map_of(owner);
     let mappings = map.from(0).map(|(first, mapping)| (first, *mapping)).collect();
-    MapState { mappings, tables: survey(map.tree.root, map.tree.level, skip) }
+    let attachments = kernel.attachments(owner).map(|(place, attached)| {
+        let Attachment { subtree, level, bounds, is_window } = attached;
+        (place.page, place.cpu, subtree.index(), level, bounds, is_window)
+    });
+    let attachments: Vec<AttachmentState> = attachments.collect();
+    let skip = |page, level| {
+        shows_others(page, level) || attachments.iter().any(|attached| (attached.0, attached.3) == (page, level))
+    };
+    let tables = survey(map.tree.root, map.tree.level, &skip);
+    MapState { mappings, attachments, tables }
 }
 
 fn spaces(kernel: &Kernel) -> Vec<SpaceState> {
     let state = |id| {
         let space = &kernel.spaces[id];
-        let attachments = space.attachments();
-        let attachments = attachments.map(|(place, attached)| (place.slot, attached.subtree.index(), attached.bounds));
-        let attachments = attachments.collect::<Vec<_>>();
-        let map = map_state(&space.map, &|slot| attachments.iter().any(|attached| attached.0 == slot));
-        (id.index(), map, attachments, kernel.spaces.references(id))
+        let entries = |root| table(root)[..TOP_SLOTS].iter().map(|entry| entry.load(Relaxed)).collect();
+        let is_public = |page: u64| kernel.public.iter().any(|public| public.page() == page);
+        SpaceState {
+            number: id.index(),
+            // All that a view's root leads to is another's.
+            map: map_state(kernel, MapOwner::Space(id), &|page, _| space.seen.is_some() || is_public(page)),
+            roots: space.roots().map(entries).collect(),
+            shows: space.seen.map(|seen| (seen.base.index(), seen.bounds)),
+            views: space.views.iter().map(|view| view.index()).collect(),
+            references: kernel.spaces.references(id),
+        }
     };
     kernel.spaces.ids().map(state).collect()
 }
 
-fn subtrees(kernel: &Kernel) -> Vec<(u32, MapState, usize, u32)> {
+fn subtrees(kernel: &Kernel) -> Vec<SubtreeState> {
     let state = |id| {
         let subtree = &kernel.subtrees[id];
-        assert_eq!(subtree.map.tree.level, TOP_LEVEL - 1, "a subtree hangs below a top-level entry");
-        (id.index(), map_state(&subtree.map, &|_| false), subtree.sharers.len(), kernel.subtrees.references(id))
+        assert_eq!(subtree.map.tree.level + 1, subtree.level(), "a subtree hangs below an entry of its level");
+        SubtreeState {
+            number: id.index(),
+            map: map_state(kernel, MapOwner::Subtree(id), &|_, _| false),
+            level: subtree.level(),
+            sharers: subtree.sharers.iter().copied().collect(),
+            public: subtree.public,
+            is_sealed: subtree.is_sealed,
+            references: kernel.subtrees.references(id),
+        }
     };
     kernel.subtrees.ids().map(state).collect()
 }

@@ -26,6 +26,13 @@ struct Held {
     tables: BTreeSet<Run>,
 }
 
+impl Held {
+    fn drop_page(&mut self, page: u64) {
+        self.pages.retain(|run| page < run.page || page >= run.end());
+        self.tables.retain(|run| page < run.page || page >= run.end());
+    }
+}
+
 impl Tlb {
     /// An empty one.
     pub fn new() -> Tlb {
@@ -40,7 +47,7 @@ impl Tlb {
     pub fn follow(&mut self, events: Vec<Event>) -> Result<(), String> {
         events.into_iter().for_each(|event| self.obey(event));
         let Some((root, tag)) = self.active else { return Ok(()) };
-        let now = survey(root, TOP_LEVEL, &|_| false);
+        let now = survey(root, TOP_LEVEL, &|_, _| false);
         let truth = merge(&now.leaves);
         let held = self.held.entry(tag).or_default();
         if let Some(stale) = held.pages.iter().find(|run| !is_true(&truth, run)) {
@@ -63,10 +70,11 @@ impl Tlb {
                 }
             }
             Event::Page(address, tag) => {
+                self.held.entry(tag).or_default().drop_page(address.value() / PAGE_BYTES);
+            }
+            Event::PageAllTags(address) => {
                 let page = address.value() / PAGE_BYTES;
-                let held = self.held.entry(tag).or_default();
-                held.pages.retain(|run| page < run.page || page >= run.end());
-                held.tables.retain(|run| page < run.page || page >= run.end());
+                self.held.values_mut().for_each(|held| held.drop_page(page));
             }
             Event::Tag(tag) => {
                 self.held.remove(&tag);

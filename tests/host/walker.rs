@@ -45,6 +45,8 @@ pub struct Survey {
     pub leaves: Vec<Run>,
     /// Every table but the root: the pages it stands for, its frame, the bounds on the way to what it holds.
     pub below: Vec<Run>,
+    /// The leaves that are global.
+    pub globals: Vec<Run>,
     /// Leaves by level.
     pub by_level: [u64; 3],
     /// Tables, the root included.
@@ -53,9 +55,20 @@ pub struct Survey {
     pub empty: u64,
 }
 
+impl Survey {
+    fn add_leaf(&mut self, entry: u64, level: u8, page: u64, bounds: Rights) {
+        let (leaf, frame) = (Format::leaf(entry), Frame::containing(Format::address(entry)).number());
+        assert!(frame.is_multiple_of(entry_pages(level)), "a large page's memory is aligned");
+        let run = Run { page, pages: entry_pages(level), frame, rights: leaf.rights & bounds };
+        self.leaves.push(run);
+        self.globals.extend(leaf.global.then_some(run));
+        self.by_level[usize::from(level)] += 1;
+    }
+}
+
 /// Pages that an entry at a level stands for.
-pub fn entry_pages(level: u8) -> u64 {
-    1 << (9 * u32::from(level))
+pub const fn entry_pages(level: u8) -> u64 {
+    1 << (9 * level as u32)
 }
 
 /// Walks the tables of a space for an address, as the hardware does.
@@ -83,14 +96,15 @@ pub fn translate(root: Frame, address: u64) -> Option<Translation> {
     None
 }
 
-/// Lists everything below a root whose entries are at `level`. Entries of the root that `skip` names are left out.
-pub fn survey(root: Frame, level: u8, skip: &dyn Fn(usize) -> bool) -> Survey {
+/// Lists everything below a root whose entries are at `level`. What lies below entries that `skip` names, by first page
+/// and level, is left out.
+pub fn survey(root: Frame, level: u8, skip: &dyn Fn(u64, u8) -> bool) -> Survey {
     let mut survey = Survey::default();
     visit(&mut survey, root, level, 0, Rights::ACCESS, skip);
     survey
 }
 
-fn visit(survey: &mut Survey, holder: Frame, level: u8, first: u64, bounds: Rights, skip: &dyn Fn(usize) -> bool) {
+fn visit(survey: &mut Survey, holder: Frame, level: u8, first: u64, bounds: Rights, skip: &dyn Fn(u64, u8) -> bool) {
     survey.tables += 1;
     let mut present = 0;
     let entries = if level == TOP_LEVEL { TOP_SLOTS } else { TABLE_ENTRIES };
@@ -101,21 +115,17 @@ fn visit(survey: &mut Survey, holder: Frame, level: u8, first: u64, bounds: Righ
             continue;
         }
         present += 1;
-        if skip(index) {
+        let page = first + index as u64 * entry_pages(level);
+        if skip(page, level) {
             continue;
         }
-        let page = first + index as u64 * entry_pages(level);
         let target = Frame::containing(Format::address(entry));
         if level > 0 && Format::is_table(entry, level) {
             let bounds = bounds & Format::bounds(entry);
             survey.below.push(Run { page, pages: entry_pages(level), frame: target.number(), rights: bounds });
-            visit(survey, target, level - 1, page, bounds, &|_| false);
+            visit(survey, target, level - 1, page, bounds, skip);
         } else {
-            assert!(target.number().is_multiple_of(entry_pages(level)), "a large page's memory is aligned");
-            assert!(!Format::leaf(entry).global, "nothing is global unless it is asked for");
-            let rights = Format::leaf(entry).rights & bounds;
-            survey.leaves.push(Run { page, pages: entry_pages(level), frame: target.number(), rights });
-            survey.by_level[usize::from(level)] += 1;
+            survey.add_leaf(entry, level, page, bounds);
         }
     }
     survey.empty += u64::from(present == 0 && survey.tables > 1);
@@ -137,11 +147,11 @@ pub fn merge(runs: &[Run]) -> Vec<Run> {
     merged
 }
 
-/// How many tables leaves like these need, the root included, if the root's entries are at `level`.
+/// How many tables leaves (or attachments) like these need, the root included, if the root's entries are at `level`.
 pub fn tables_needed(leaves: &[Run], level: u8) -> u64 {
     let mut prefixes = std::collections::BTreeSet::new();
     for leaf in leaves {
-        let bottom = (0..=2).find(|level| entry_pages(*level) == leaf.pages).expect("a leaf is one entry");
+        let bottom = (0..=TOP_LEVEL).find(|level| entry_pages(*level) == leaf.pages).expect("a leaf is one entry");
         for table_level in bottom..level {
             prefixes.insert((table_level, leaf.page / entry_pages(table_level + 1)));
         }

@@ -102,19 +102,28 @@ impl World {
     pub fn change(&self, entry: usize, mut here: Option<&mut Cpu>) {
         self.entries[entry].store(NEW, Ordering::Relaxed);
         let mut asked = Vec::new();
-        for (space, places) in self.layout.iter().enumerate() {
-            let seen: Vec<usize> = (0..PLACES).filter(|place| places[*place] == Some(entry)).collect();
-            for cpu in (0..self.lines.len()).filter(|_| !seen.is_empty()) {
-                if let Some(this) = here.as_mut().filter(|this| this.index == cpu && this.space == space) {
-                    seen.iter().for_each(|place| this.held[space][*place] = None);
-                    continue;
-                }
-                let found = self.lines[cpu].find(space as u32, &self.passes[cpu][space], true);
-                if found.is_in {
-                    let (first, count) = (seen[0] as u64, seen.len() as u64);
-                    self.ask(cpu, Request::Pages { space: space as u32, tag: TAG, first, count });
-                    asked.push(cpu);
-                }
+        let seen = |space: usize| (0..PLACES).filter(move |place| self.layout[space][*place] == Some(entry));
+        let is_here = |here: &Option<&mut Cpu>, cpu: usize, space: usize| {
+            here.as_ref().is_some_and(|this| this.index == cpu && this.space == space)
+        };
+        for space in (0..SPACES).filter(|space| seen(*space).next().is_some()) {
+            for cpu in (0..self.lines.len()).filter(|cpu| !is_here(&here, *cpu, space)) {
+                self.passes[cpu][space].make_stale();
+            }
+        }
+        for cpu in 0..self.lines.len() {
+            if let Some(this) = here.as_mut().filter(|this| this.index == cpu) {
+                let space = this.space;
+                seen(space).for_each(|place| this.held[space][place] = None);
+                continue;
+            }
+            let [next, entered] = self.lines[cpu].places_after_change();
+            let other = if entered == next { NO_SPACE } else { entered };
+            for space in [next, other].into_iter().filter(|space| *space != NO_SPACE) {
+                let Some(first) = seen(space as usize).next() else { continue };
+                let count = seen(space as usize).count() as u64;
+                self.ask(cpu, Request::Pages { space, tag: TAG, first: first as u64, count });
+                asked.push(cpu);
             }
         }
         self.await_acknowledgements(&asked);
@@ -263,6 +272,8 @@ impl Cpu {
                     let held = &mut self.held[space as usize][first as usize..(first + count) as usize];
                     line.invalidate(space, &world.passes[self.index][space as usize], || held.fill(None));
                 }
+                // Nothing here is public.
+                Request::Global { .. } => {}
                 Request::Park => {
                     line.stay(NO_SPACE);
                     self.space = NO_SPACE as usize;

@@ -7,7 +7,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use conformance::{
-    Claim, KERNEL_ADDRESSES, Random, Room, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq,
+    Claim, KERNEL_ADDRESSES, LEVELS, Random, Room, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq,
     fresh_address, run, start_at, takes, the_kernel_passes_its_own_checks,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use libvas::layout::program::SCRATCH;
 use libvas::sync::Mutex;
 use libvas::{
     Account, Cap, CapTable, Error, Object, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree, Thread, USER_END,
-    program, thread,
+    View, program, thread,
 };
 use tessera_abi::syscall::{DESCRIPTIONS, number};
 
@@ -47,12 +47,15 @@ const LEFT_OUT: [u64; 8] = [
 ];
 
 /// Calls on memory: the ones with the most to get wrong.
-const ON_MEMORY: [u64; 8] = [
+const ON_MEMORY: [u64; 11] = [
     number::map,
     number::unmap,
     number::protect,
     number::subtree_attach,
     number::subtree_detach,
+    number::subtree_create,
+    number::subtree_withdraw,
+    number::view_create,
     number::memory_read,
     number::memory_write,
     number::segment_create,
@@ -196,8 +199,12 @@ impl Toys {
         toys.add(&idle)?;
         toys.add(&sleeper)?;
         for _ in 0..3 {
-            toys.add(&Space::new(&toys.account)?)?;
-            toys.add(&Subtree::new(&toys.account)?)?;
+            let space = Space::new(&toys.account)?;
+            toys.add(&View::new(&toys.account, &space, Rights::READ)?)?;
+            toys.add(&space)?;
+            for level in LEVELS {
+                toys.add(&Subtree::with_level(&toys.account, level)?)?;
+            }
             toys.add(&Segment::new_lazy(&toys.account, 64 * PAGE_BYTES)?)?;
             toys.add(&Segment::new(&toys.account, 8 * PAGE_BYTES)?)?;
         }
@@ -207,7 +214,7 @@ impl Toys {
     }
 
     fn add<T: Object>(&mut self, toy: &Cap<T>) -> Result<(), Error> {
-        self.handles.push((T::KIND, toy.copy_into(&self.table, Rights::all(), 0)?.bits()));
+        self.handles.push((T::KIND, toy.copy_into(&self.table, toy.rights()?, 0)?.bits()));
         Ok(())
     }
 

@@ -4,13 +4,13 @@
 #![no_main]
 
 use conformance::{
-    Census, Claim, Room, UNMAPPED, Verdict, claim, ends_in_fault, ensure_eq, fresh_address, peek, run,
-    the_kernel_passes_its_own_checks,
+    Claim, LEVELS, Room, Shared, UNMAPPED, Verdict, claim, ends_in_fault, fresh_address, leaves_nothing, peek, run,
+    spot, the_kernel_passes_its_own_checks,
 };
 use core::time::Duration;
 use libvas::{
-    CapTable, Error, Handle, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, Thread, program,
-    thread,
+    CapTable, Error, Handle, Level, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, Thread, View,
+    program, thread,
 };
 
 rt::main!(main);
@@ -30,6 +30,10 @@ fn main() -> u8 {
         claim!(a_thousand_mappings_leave_nothing),
         claim!(a_thousand_split_pages_leave_nothing),
         claim!(a_thousand_attachments_leave_nothing),
+        claim!(a_thousand_attachments_of_each_level_leave_nothing),
+        claim!(a_thousand_nested_attachments_leave_nothing),
+        claim!(a_thousand_sealed_or_withdrawn_subtrees_leave_nothing),
+        claim!(a_thousand_views_leave_nothing),
         claim!(a_space_full_of_things_goes_as_a_whole),
         claim!(refused_calls_leave_nothing),
         claim!(the_kernel_passes_its_own_checks),
@@ -38,16 +42,6 @@ fn main() -> u8 {
 }
 
 const CYCLES: u64 = 1000;
-
-/// Does something a few times, so that what is kept for reuse is there, and then `cycles` times: nothing that the
-/// machine and the program's account count may be different afterwards.
-fn leaves_nothing(cycles: u64, cycle: impl Fn(u64) -> Result<(), Error>) -> Verdict {
-    (0..10).try_for_each(&cycle)?;
-    let before = Census::take()?;
-    (0..cycles).try_for_each(&cycle)?;
-    ensure_eq!(Census::take()?, before);
-    Ok(())
-}
 
 /// Accounts, each with one split off it.
 fn a_thousand_accounts_leave_nothing() -> Verdict {
@@ -142,7 +136,7 @@ fn a_thousand_capabilities_leave_nothing() -> Verdict {
         for badge in 0..16 {
             program().space().derive(Rights::all(), badge)?.copy_into(&table, Rights::INSPECT, badge)?;
         }
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     drop(table);
     Ok(())
@@ -183,6 +177,58 @@ fn a_thousand_attachments_leave_nothing() -> Verdict {
     })
 }
 
+/// Attachments of finer subtrees, with the tables on the way to them.
+fn a_thousand_attachments_of_each_level_leave_nothing() -> Verdict {
+    let space = program().new_space()?;
+    let subtrees = LEVELS.map(|level| (level, Shared::new(level, Rights::READ)));
+    leaves_nothing(CYCLES, |cycle| {
+        for (level, shared) in &subtrees {
+            let Shared { subtree, .. } = shared.as_ref().map_err(|error| *error)?;
+            let address = spot(*level) + cycle % 7 * level.size_bytes();
+            space.attach(address, subtree, Rights::READ)?;
+            space.detach(address)?;
+        }
+        Ok::<(), Error>(())
+    })
+}
+
+/// Subtrees in subtrees, taken out one by one or left for the outer one's end.
+fn a_thousand_nested_attachments_leave_nothing() -> Verdict {
+    let inner = Shared::new(Level::TwoMib, Rights::READ)?;
+    leaves_nothing(CYCLES, |cycle| {
+        let outer = Subtree::new(program().account())?;
+        for part in 1..4 {
+            outer.attach(part << 30, &inner.subtree, Rights::READ)?;
+        }
+        if cycle % 2 == 0 { outer.detach(2 << 30) } else { Ok(()) }
+    })
+}
+
+/// Subtrees that were sealed with something in them, or withdrawn from where they were.
+fn a_thousand_sealed_or_withdrawn_subtrees_leave_nothing() -> Verdict {
+    let space = program().new_space()?;
+    leaves_nothing(CYCLES, |cycle| {
+        let shared = Shared::new(Level::OneGib, Rights::READ_WRITE)?;
+        space.attach(spot(Level::OneGib), &shared.subtree, Rights::READ)?;
+        if cycle % 2 == 0 {
+            shared.subtree.seal()?;
+        }
+        if shared.subtree.withdraw()? == 1 { Ok(()) } else { Err(Error::BadState) }
+    })
+}
+
+/// Views, half of which outlive the capability to their base, and views of views.
+fn a_thousand_views_leave_nothing() -> Verdict {
+    leaves_nothing(CYCLES, |cycle| {
+        let space = program().new_space()?;
+        let view = View::new(program().account(), &space, Rights::READ)?;
+        if cycle % 2 == 0 {
+            drop(space);
+        }
+        view.narrowed(program().account(), Rights::READ)?.enter(|| ())
+    })
+}
+
 /// A space goes with all its mappings, tables and attachments, also when one of them was the last of its object.
 fn a_space_full_of_things_goes_as_a_whole() -> Verdict {
     leaves_nothing(100, |_| {
@@ -194,7 +240,7 @@ fn a_space_full_of_things_goes_as_a_whole() -> Verdict {
             space.attach(slot * TOP_SLOT_BYTES, &subtree, Rights::READ)?;
             space.map((slot + 100) * TOP_SLOT_BYTES, &segment, PAGE_BYTES..3 * PAGE_BYTES, Rights::READ)?;
         }
-        Ok(())
+        Ok::<(), Error>(())
     })
 }
 

@@ -32,7 +32,7 @@ fn main() -> u8 {
         claim!(an_attachment_keeps_its_subtree),
         claim!(a_subtree_has_its_own_addresses),
         claim!(a_subtree_tells_of_itself),
-        claim!(other_levels_are_not_supported),
+        claim!(levels_that_are_none_are_refused),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run("subtrees", CLAIMS)
@@ -134,13 +134,18 @@ fn attaching_needs_an_aligned_user_address() -> Verdict {
     let (subtree, _segment) = subtree_with_page(Rights::READ)?;
     let space = Space::new(program().account())?;
     let before = Snapshot::of(&space)?;
-    for address in [PAGE, SLOT + PAGE, SLOT / 2, 3 * SLOT - 1, u64::MAX] {
+    for address in [PAGE, SLOT + PAGE, 3 * SLOT - 1, u64::MAX] {
         refused(space.attach(address, &subtree, Rights::READ), Error::Misaligned)?;
         refused(space.detach(address), Error::Misaligned)?;
     }
+    // A smaller subtree could begin there, so detaching finds none.
+    refused(space.attach(SLOT / 2, &subtree, Rights::READ), Error::Misaligned)?;
+    refused(space.detach(SLOT / 2), Error::NotMapped)?;
     let last = (TOP_SLOTS as u64 - 1) * SLOT;
     let aligned = KERNEL_ADDRESSES.map(|address| address / SLOT * SLOT);
-    for address in aligned.into_iter().chain([last, last + SLOT, 1 << 48, 1 << 63]) {
+    refused(space.attach(last, &subtree, Rights::READ), Error::BadAddress)?;
+    refused(space.detach(last), Error::NotMapped)?;
+    for address in aligned.into_iter().chain([last + SLOT, 1 << 48, 1 << 63]) {
         refused(space.attach(address, &subtree, Rights::READ), Error::BadAddress)?;
         refused(space.detach(address), Error::BadAddress)?;
     }
@@ -279,11 +284,11 @@ fn a_subtree_tells_of_itself() -> Verdict {
     Ok(())
 }
 
-/// Only top-level subtrees exist so far.
-fn other_levels_are_not_supported() -> Verdict {
+/// Subtrees exist for three levels of entries, and for no other.
+fn levels_that_are_none_are_refused() -> Verdict {
     let (account, before) = (program().account().handle().bits(), Census::take()?);
-    for level in [0, 1, 2, 4, 255, 259, u64::MAX] {
-        refused(attempt(number::subtree_create, [account, level, 0, 0, 0, 0]), Error::NotSupported)?;
+    for level in [0, 4, 255, 257, 259, 1 << 32 | 3, u64::MAX] {
+        refused(attempt(number::subtree_create, [account, level, 0, 0, 0, 0]), Error::WrongLevel)?;
     }
     ensure_eq!(Census::take()?, before);
     Ok(())

@@ -41,7 +41,7 @@ impl Loaded {
         let table = CapTable::new(&account, TABLE_SLOTS)?;
         let subtree = Subtree::new(&account)?;
         let space = Space::new(&account)?;
-        space.attach(0, &subtree, Rights::ACCESS)?;
+        space.attach_window(0, &subtree, Rights::ACCESS)?;
         let priority = program().thread().info()?.priority;
         let thread = Thread::new(&account, &table, &space, priority)?;
         let loaded = Loaded { thread, table, space, subtree, account, entry: image.entry };

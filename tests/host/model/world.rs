@@ -1,16 +1,18 @@
-//! All maps with segments, attachments and contents of memory.
+//! All maps with segments and contents of memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END, USER_START};
-use tessera_arch::Access;
+use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, USER_END, USER_START};
+use tessera_arch::TOP_LEVEL;
 use tessera_kernel::segment;
 use tessera_kernel::store::Id;
 
 use super::map::{Extent, Map};
-use crate::walker::{Run, merge};
+use super::sharing::{Attached, Spot};
+use crate::walker::{Run, entry_pages, merge};
 
-const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
+/// The level of a space: its root's entries have the one below.
+pub const SPACE_LEVEL: u8 = TOP_LEVEL + 1;
 
 /// The frames behind a segment.
 #[derive(Clone, Debug)]
@@ -46,15 +48,19 @@ pub struct SegmentCap {
 /// Contents: the word at a page of a segment and an index in the page.
 pub type Memory = BTreeMap<(usize, u64, u64), u64>;
 
-/// Everything: spaces first, then subtrees.
+/// Everything: spaces and subtrees by number. Numbers are not used again.
 #[derive(Clone, Debug, Default)]
 pub struct World {
-    /// The address maps of spaces, then those of subtrees.
+    /// The address maps of spaces and subtrees.
     pub maps: Vec<Map>,
-    /// How many of the maps are spaces.
-    pub spaces: usize,
-    /// Attachments: space and slot to subtree (a number in `maps`) and bounds.
-    pub attachments: BTreeMap<(usize, u64), (usize, Rights)>,
+    /// The level of the entry that each hangs from; [`SPACE_LEVEL`] for spaces.
+    pub levels: Vec<u8>,
+    /// What is attached where.
+    pub attachments: BTreeMap<Spot, Attached>,
+    /// Subtrees that are sealed.
+    pub sealed: BTreeSet<usize>,
+    /// Subtrees that are public: slot and bounds.
+    pub public: BTreeMap<usize, (u64, Rights)>,
     /// Segments.
     pub segments: Vec<Segment>,
     /// Capabilities to them.
@@ -64,15 +70,26 @@ pub struct World {
 }
 
 impl World {
-    /// Adds a space; spaces come before subtrees.
-    pub fn add_space(&mut self) {
-        self.maps.push(Map::new(USER_START, USER_END));
-        self.spaces = self.maps.len();
+    /// Adds a space; gives its number.
+    pub fn add_space(&mut self) -> usize {
+        self.add(Map::new(USER_START, USER_END), SPACE_LEVEL)
     }
 
-    /// Adds a subtree.
-    pub fn add_subtree(&mut self) {
-        self.maps.push(Map::new(USER_START, TOP_SLOT_BYTES));
+    /// Adds a subtree that hangs from an entry of this level; gives its number.
+    pub fn add_subtree(&mut self, level: u8) -> usize {
+        let start = if level == TOP_LEVEL { USER_START } else { 0 };
+        self.add(Map::new(start, entry_pages(level) * PAGE_BYTES), level)
+    }
+
+    fn add(&mut self, map: Map, level: u8) -> usize {
+        self.maps.push(map);
+        self.levels.push(level);
+        self.maps.len() - 1
+    }
+
+    /// Whether a map is a space's.
+    pub fn is_space(&self, map: usize) -> bool {
+        self.levels[map] == SPACE_LEVEL
     }
 
     /// What stands against mapping; nothing, and it is done.
@@ -86,7 +103,7 @@ impl World {
         rights: Rights,
     ) -> Vec<Error> {
         let cap = self.caps[cap];
-        let mut errors = access_errors(rights);
+        let mut errors = [access_errors(rights), self.sealed_errors(target)].concat();
         if !cap.rights.contains(rights) {
             errors.push(Error::MissingRight);
         }
@@ -101,7 +118,7 @@ impl World {
         if offset + count > self.segments[cap.segment].pages {
             errors.push(Error::BadArgument);
         }
-        if self.maps[target].meets(first, count) || self.is_attached(target, first, count) {
+        if self.maps[target].meets(first, count) || self.is_taken(target, first, count) {
             errors.push(Error::Overlap);
         }
         if errors.is_empty() {
@@ -120,16 +137,18 @@ impl World {
 
     /// What stands against unmapping; nothing, and it is done.
     pub fn unmap(&mut self, target: usize, address: u64, length: u64) -> Vec<Error> {
+        let mut errors = self.sealed_errors(target);
         match self.mapped_range(target, address, length) {
-            Ok((first, count)) => self.maps[target].unmap(first, count),
-            Err(errors) => return errors,
+            Ok((first, count)) if errors.is_empty() => self.maps[target].unmap(first, count),
+            Ok(_) => {}
+            Err(more) => errors.extend(more),
         }
-        Vec::new()
+        errors
     }
 
     /// What stands against changing rights; nothing, and it is done.
     pub fn protect(&mut self, target: usize, address: u64, length: u64, rights: Rights) -> Vec<Error> {
-        let mut errors = access_errors(rights);
+        let mut errors = [access_errors(rights), self.sealed_errors(target)].concat();
         match self.mapped_range(target, address, length) {
             Err(more) => errors.extend(more),
             Ok((first, count)) => {
@@ -149,62 +168,12 @@ impl World {
         if self.maps[target].covers(first, count) { Ok((first, count)) } else { Err(vec![Error::NotMapped]) }
     }
 
-    /// What stands against attaching a subtree; nothing, and it is done.
-    pub fn attach(&mut self, space: usize, subtree: usize, address: u64, bounds: Rights) -> Vec<Error> {
-        let mut errors = Vec::new();
-        if !bounds.contains(Rights::READ) {
-            errors.push(Error::BadArgument);
-        }
-        match slot_of(address) {
-            Err(more) => errors.extend(more),
-            Ok(slot) => {
-                let first = slot * SLOT_PAGES;
-                if self.is_attached(space, first, SLOT_PAGES) || self.maps[space].meets(first, SLOT_PAGES) {
-                    errors.push(Error::Overlap);
-                }
-                if errors.is_empty() {
-                    self.attachments.insert((space, slot), (subtree, bounds));
-                }
-            }
-        }
-        errors
+    /// What stands against changing what is in a map.
+    pub(super) fn sealed_errors(&self, map: usize) -> Vec<Error> {
+        if self.sealed.contains(&map) { vec![Error::Sealed] } else { Vec::new() }
     }
 
-    /// What stands against detaching; nothing, and it is done.
-    pub fn detach(&mut self, space: usize, address: u64) -> Vec<Error> {
-        match slot_of(address) {
-            Err(errors) => errors,
-            Ok(slot) if self.attachments.remove(&(space, slot)).is_some() => Vec::new(),
-            Ok(_) => vec![Error::NotMapped],
-        }
-    }
-
-    fn is_attached(&self, target: usize, first: u64, count: u64) -> bool {
-        let slots = first / SLOT_PAGES..=(first + count - 1) / SLOT_PAGES;
-        self.attachments.keys().any(|(space, slot)| *space == target && slots.contains(slot))
-    }
-
-    /// Whose map covers a page of a space, the page there, and the bounds it is seen through.
-    pub fn locate(&self, space: usize, page: u64) -> (usize, u64, Rights) {
-        match self.attachments.get(&(space, page / SLOT_PAGES)) {
-            Some((subtree, bounds)) => (*subtree, page % SLOT_PAGES, *bounds),
-            None => (space, page, Rights::ACCESS),
-        }
-    }
-
-    /// Segment and page behind a page of a space, if the access is allowed.
-    pub fn access(&self, space: usize, page: u64, access: Access) -> Option<(usize, u64)> {
-        let (owner, page, bounds) = self.locate(space, page);
-        let extent = self.maps[owner].at(page)?;
-        let needed = match access {
-            Access::Read => Rights::READ,
-            Access::Write => Rights::WRITE,
-            Access::Execute => Rights::EXECUTE,
-        };
-        (extent.rights & bounds).contains(needed).then_some((extent.segment, extent.offset + page - extent.first))
-    }
-
-    /// What a map's tables must say, as runs as long as possible.
+    /// What a map's own tables must say, as runs as long as possible.
     pub fn runs(&self, map: usize) -> Vec<Run> {
         let mut runs = Vec::new();
         for extent in &self.maps[map].extents {
@@ -226,20 +195,6 @@ impl World {
         }
         merge(&runs)
     }
-
-    /// What a CPU in a space must see, attachments included.
-    pub fn view(&self, space: usize) -> Vec<Run> {
-        let mut runs = self.runs(space);
-        for ((_, slot), (subtree, bounds)) in self.attachments.range((space, 0)..(space + 1, 0)) {
-            runs.extend(self.runs(*subtree).into_iter().map(|run| Run {
-                page: run.page + slot * SLOT_PAGES,
-                rights: run.rights & *bounds,
-                ..run
-            }));
-        }
-        runs.sort();
-        merge(&runs)
-    }
 }
 
 fn access_errors(rights: Rights) -> Vec<Error> {
@@ -251,15 +206,4 @@ fn access_errors(rights: Rights) -> Vec<Error> {
         errors.push(Error::WriteExecute);
     }
     errors
-}
-
-fn slot_of(address: u64) -> Result<u64, Vec<Error>> {
-    let mut errors = Vec::new();
-    if !address.is_multiple_of(TOP_SLOT_BYTES) {
-        errors.push(Error::Misaligned);
-    }
-    if address / TOP_SLOT_BYTES >= 255 {
-        errors.push(Error::BadAddress);
-    }
-    if errors.is_empty() { Ok(address / TOP_SLOT_BYTES) } else { Err(errors) }
 }

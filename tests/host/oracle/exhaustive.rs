@@ -3,7 +3,7 @@
 use tessera_abi::Rights;
 use tessera_arch::fake::Flavour;
 
-use super::operation::{Kind, Operation, Part, Run, SPACES};
+use super::operation::{Kind, Operation, Part, Run, SPACES, Spot, Way};
 use super::scene::Scene;
 
 const CPUS: usize = 2;
@@ -41,7 +41,7 @@ fn map() -> Kind {
 }
 
 fn attach(space: usize) -> Kind {
-    Kind::Attach { space, subtree: 0, slot: 2, bounds: Rights::ACCESS, only_cpu: None }
+    Kind::Attach { target: space, subtree: 0, spot: Spot { slot: 2, unit: 0 }, bounds: Rights::ACCESS, way: Way::Plain }
 }
 
 /// Symbols below `count` such that every sequence of `length` is a part: the Lyndon words whose lengths divide it,

@@ -4,8 +4,11 @@
 //! A [`Run`] is a machine and a list of operations, and can be repeated; [`Run::play`] gives the first breach of a
 //! rule in words. A CPU that is interrupted may switch spaces by the fast path just before.
 
+mod actions;
 mod exhaustive;
+mod lives;
 mod operation;
+mod prelude;
 mod scene;
 mod truth;
 

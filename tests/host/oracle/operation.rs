@@ -3,14 +3,22 @@
 use proptest::prelude::*;
 use tessera_abi::Rights;
 use tessera_arch::fake::Flavour;
+use tessera_kernel::mutants::{Mutant, seed};
 
+use super::prelude;
 use super::scene::Scene;
 use crate::FLAVOURS;
 
 /// Spaces that operations are about. The first one is the program's own and stays.
 pub(super) const SPACES: usize = 5;
-/// Subtrees that operations are about.
-pub(super) const SUBTREES: usize = 3;
+/// The levels of the subtrees that operations are about.
+pub(super) const LEVELS: [u64; SUBTREES] = [3, 3, 3, 2, 1, 1];
+/// How many of them are of the top level.
+const TOP_SUBTREES: usize = 3;
+/// How many they are.
+pub(super) const SUBTREES: usize = 6;
+/// Views that operations are about.
+pub(super) const VIEWS: usize = 3;
 /// Segments that operations are about.
 pub(super) const SEGMENTS: usize = 3;
 /// The most CPUs.
@@ -31,25 +39,53 @@ pub(super) enum Part {
     Last,
 }
 
-/// What is done, by the thread that runs on some CPU.
+/// Where something is attached: a top-level slot, which counts in spaces only, and the place in it, in units of what is
+/// attached.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    pub(super) slot: u64,
+    pub(super) unit: u64,
+}
+
+/// How something is attached.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// As most things are.
+    Plain,
+    /// Views leave it as it is.
+    Window,
+    /// On one CPU, after it was taken out of everything.
+    OnlyCpu(u64),
+}
+
+/// What is done, by the thread that runs on some CPU. Targets are spaces and behind them subtrees; who is entered is a
+/// space or behind them a view.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// Switches its space, by the fast path if that will do.
     Enter { space: usize, fast: bool },
     /// Jumps into a space.
     Jump { space: usize },
-    /// Maps in a space, or behind them a subtree.
+    /// Maps.
     Map { target: usize, segment: usize, place: usize, pages: u64, rights: Rights },
     /// Unmaps a part of the nth mapping.
     Unmap { target: usize, nth: usize, part: Part },
     /// Gives a part of the nth mapping other rights.
     Protect { target: usize, nth: usize, part: Part, rights: Rights },
-    /// Attaches a subtree, perhaps as a core window.
-    Attach { space: usize, subtree: usize, slot: u64, bounds: Rights, only_cpu: Option<u64> },
-    /// Detaches.
-    Detach { space: usize, slot: u64, only_cpu: Option<u64> },
+    /// Attaches a subtree, perhaps as a core window, or as one that views leave as it is.
+    Attach { target: usize, subtree: usize, spot: Spot, bounds: Rights, way: Way },
+    /// Detaches the nth of what is attached.
+    Detach { target: usize, nth: usize },
+    /// Takes a subtree out of everything.
+    Withdraw { subtree: usize },
+    /// The same, and makes it public.
+    Publish { subtree: usize, slot: u64, bounds: Rights },
+    /// Seals a subtree.
+    Seal { subtree: usize },
     /// Gives a space up and makes another, local to a CPU or not.
     ReplaceSpace { space: usize, only_cpu: Option<u64> },
+    /// Gives a view up and makes one of something else.
+    ReplaceView { view: usize, of: usize, bounds: Rights },
     /// Gives a subtree up and makes another.
     ReplaceSubtree { subtree: usize },
     /// Gives a segment up and makes another.
@@ -57,7 +93,7 @@ pub(super) enum Kind {
     /// Makes a thread go on on other CPUs.
     Move { thread: usize, cpus: u64 },
     /// Touches a page that has no memory yet, or is not mapped.
-    Touch { place: usize },
+    Touch { slot: u64, place: usize },
     /// Lets another thread run.
     Yield,
 }
@@ -90,16 +126,32 @@ pub struct Run {
 
 impl Run {
     /// Does it all; gives the first breach of a rule.
+    ///
+    /// # Panics
+    /// If the kernel's own checks find something at the end.
     pub fn play(&self) -> Option<String> {
         let mut scene = Scene::new(self);
-        for operation in &self.operations {
-            scene.step(operation);
-            if let Some(breach) = scene.find_breach() {
-                return Some(breach);
-            }
+        let found = self.play_in(&mut scene);
+        if found.is_none() {
+            scene.check();
         }
-        scene.check();
-        None
+        found
+    }
+
+    /// The same in a kernel with a bug, which it gets once it is booted, and without the kernel's own checks.
+    pub fn find_breach(&self, mutant: Mutant) -> Option<String> {
+        let mut scene = Scene::new(self);
+        seed(Some(mutant));
+        let found = self.play_in(&mut scene);
+        seed(None);
+        found
+    }
+
+    fn play_in(&self, scene: &mut Scene) -> Option<String> {
+        self.operations.iter().find_map(|operation| {
+            scene.step(operation);
+            scene.find_breach()
+        })
     }
 }
 
@@ -112,8 +164,10 @@ pub fn run(operations: usize) -> impl Strategy<Value = Run> {
         2..=CPUS_MAX,
         any::<u64>(),
     );
-    (machine, prop::collection::vec(operation(), 1..operations)).prop_map(|(machine, operations)| {
+    let operations = prop::collection::vec(operation(), 1..operations);
+    (machine, prelude::prelude(), operations).prop_map(|(machine, prelude, operations)| {
         let (flavour, broadcasts, tag_bits, cpus, seed) = machine;
+        let operations = [prelude, operations].concat();
         Run { flavour, broadcasts, tag_bits, cpus, seed, operations }
     })
 }
@@ -131,15 +185,15 @@ fn part() -> impl Strategy<Value = Part> {
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
-    prop_oneof![10 => moving(), 16 => mapping(), 6 => attaching(), 3 => replacing()]
+    prop_oneof![14 => moving(), 16 => mapping(), 8 => attaching(), 2 => publishing(), 4 => replacing()]
 }
 
 fn moving() -> impl Strategy<Value = Kind> {
     prop_oneof![
-        8 => (0..SPACES, any::<bool>()).prop_map(|(space, fast)| Kind::Enter { space, fast }),
-        2 => (0..SPACES).prop_map(|space| Kind::Jump { space }),
+        8 => (0..SPACES + VIEWS, any::<bool>()).prop_map(|(space, fast)| Kind::Enter { space, fast }),
+        2 => (0..SPACES + VIEWS).prop_map(|space| Kind::Jump { space }),
         1 => (0..THREADS, 1..16_u64).prop_map(|(thread, cpus)| Kind::Move { thread, cpus }),
-        1 => (0..5_usize).prop_map(|place| Kind::Touch { place }),
+        2 => (1..7_u64, 0..5_usize).prop_map(|(slot, place)| Kind::Touch { slot, place }),
         1 => Just(Kind::Yield),
     ]
 }
@@ -161,17 +215,40 @@ fn only_cpu() -> impl Strategy<Value = Option<u64>> {
 }
 
 fn attaching() -> impl Strategy<Value = Kind> {
+    let attach = |(target, subtree, spot, bounds, way)| Kind::Attach { target, subtree, spot, bounds, way };
+    let way = prop_oneof![3 => Just(Way::Plain), 1 => Just(Way::Window)];
+    let only_cpu = (0..CPUS_MAX as u64).prop_map(Way::OnlyCpu);
     prop_oneof![
-        2 => (0..SPACES, 0..SUBTREES, 2..5_u64, rights(), only_cpu()).prop_map(
-            |(space, subtree, slot, bounds, only_cpu)| Kind::Attach { space, subtree, slot, bounds, only_cpu }
-        ),
-        1 => (0..SPACES, 2..5_u64, only_cpu()).prop_map(|(space, slot, only_cpu)| Kind::Detach { space, slot, only_cpu }),
+        3 => (0..SPACES, 0..TOP_SUBTREES, spot(), bounds(), way).prop_map(attach),
+        2 => (0..SPACES, 0..TOP_SUBTREES, spot(), bounds(), only_cpu).prop_map(attach),
+        1 => (0..SPACES, TOP_SUBTREES..SUBTREES, spot(), bounds(), Just(Way::Plain)).prop_map(attach),
+        2 => (SPACES..SPACES + SUBTREES, TOP_SUBTREES..SUBTREES, spot(), bounds(), Just(Way::Plain)).prop_map(attach),
+        3 => (0..SPACES + SUBTREES, 0..4_usize).prop_map(|(target, nth)| Kind::Detach { target, nth }),
     ]
+}
+
+fn spot() -> impl Strategy<Value = Spot> {
+    (2..5_u64, prop::sample::select(vec![1_u64, 2, 40])).prop_map(|(slot, unit)| Spot { slot, unit })
+}
+
+fn publishing() -> impl Strategy<Value = Kind> {
+    let bounds = prop::sample::select(vec![Rights::READ, Rights::READ_EXECUTE]);
+    prop_oneof![
+        4 => (0..SUBTREES, 4..7_u64, bounds).prop_map(|(subtree, slot, bounds)| Kind::Publish { subtree, slot, bounds }),
+        2 => (0..SUBTREES).prop_map(|subtree| Kind::Withdraw { subtree }),
+        1 => (0..SUBTREES).prop_map(|subtree| Kind::Seal { subtree }),
+    ]
+}
+
+fn bounds() -> impl Strategy<Value = Rights> {
+    prop_oneof![3 => rights(), 1 => Just(Rights::ACCESS)]
 }
 
 fn replacing() -> impl Strategy<Value = Kind> {
     prop_oneof![
         2 => (1..SPACES, only_cpu()).prop_map(|(space, only_cpu)| Kind::ReplaceSpace { space, only_cpu }),
+        2 => (0..VIEWS, 0..SPACES + VIEWS, bounds())
+            .prop_map(|(view, of, bounds)| Kind::ReplaceView { view, of, bounds }),
         1 => (0..SUBTREES).prop_map(|subtree| Kind::ReplaceSubtree { subtree }),
         1 => (1..SEGMENTS).prop_map(|segment| Kind::ReplaceSegment { segment }),
     ]

@@ -87,7 +87,7 @@ impl Scene {
             Operation::Attach { space, subtree, slot } => {
                 let (space, subtree) =
                     (self.choose(ObjectKind::Space, space), self.choose(ObjectKind::Subtree, subtree));
-                Call::SubtreeAttach { space, subtree, address: slot << 39, bounds: Rights::READ }
+                Call::SubtreeAttach { target: space, subtree, address: slot << 39, bounds: Rights::READ, flags: 0 }
             }
             Operation::Write { space, place } => {
                 let (space, buffer) = (self.choose(ObjectKind::Space, space), host_tests::machine::BUFFER);
@@ -206,7 +206,7 @@ proptest! {
             scene.machine.call(Call::Unmap { target: scene.machine.space, address, length_bytes: PAGE_BYTES }).ok();
         }
         for slot in 2..4 {
-            scene.machine.call(Call::SubtreeDetach { space: scene.machine.space, address: slot << 39 }).ok();
+            scene.machine.call(Call::SubtreeDetach { target: scene.machine.space, address: slot << 39 }).ok();
         }
         prop_assert_eq!(before, Snapshot::of(&scene.machine.kernel));
     }

@@ -5,6 +5,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::TOP_LEVEL;
 use tessera_arch::fake::{self, Event};
+use tessera_kernel::address_space::MapOwner;
 
 const TWO_MEG: u64 = 2 << 20;
 const GIG: u64 = 1 << 30;
@@ -22,10 +23,12 @@ fn scene(flavour: fake::Flavour, first_frame: u64) -> (Machine, Handle, Handle) 
 
 fn look(machine: &Machine, space: Handle) -> Survey {
     machine.kernel.check();
-    let space = &machine.kernel.spaces[machine.space_id(space)];
-    let found =
-        survey(space.map.tree.root, TOP_LEVEL, &|slot| space.attachments().any(|(place, _)| place.slot == slot));
+    let id = machine.space_id(space);
+    let (space, owner) = (&machine.kernel.spaces[id], MapOwner::Space(id));
+    let is_attached = |page| machine.kernel.attachments(owner).any(|(place, _)| place.page == page);
+    let found = survey(space.map.tree.root, TOP_LEVEL, &|page, _| is_attached(page));
     assert_eq!((found.empty, found.tables), (0, space.map.tree.tables));
+    assert_eq!(found.globals, [], "nothing is global unless it is asked for");
     assert_eq!(found.tables, tables_needed(&found.leaves, TOP_LEVEL));
     found
 }
@@ -158,7 +161,7 @@ fn attaching_takes_no_table_however_much_is_below() {
         let free = machine.kernel.frames.free_frames();
         for slot in [2, 3, 200] {
             let address = slot << 39;
-            let attach = Call::SubtreeAttach { space, subtree, address, bounds: Rights::READ };
+            let attach = Call::SubtreeAttach { target: space, subtree, address, bounds: Rights::READ, flags: 0 };
             assert_eq!(machine.call(attach), Ok(0));
             let root = machine.kernel.spaces[machine.space_id(space)].map.tree.root;
             let found = translate(root, address + GIG).expect("the subtree is seen");

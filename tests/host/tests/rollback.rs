@@ -17,7 +17,7 @@ const PLENTY: u64 = 1 << 20;
 type Prepare = fn(&mut Machine, Handle) -> Call;
 
 /// Every call that takes memory.
-const CALLS: [(&str, Prepare); 13] = [
+const CALLS: [(&str, Prepare); 20] = [
     ("map of small pages", |machine, account| map(machine, account, 1, BASE + GIG - 0x3000, 0x20_6000)),
     ("map of large pages", |machine, account| map(machine, account, 0, BASE, 2 * GIG + 0x20_1000)),
     ("map across top-level slots", |machine, account| map(machine, account, 1, (3 << 39) - 0x20_0000, 0x40_0000)),
@@ -35,10 +35,39 @@ const CALLS: [(&str, Prepare); 13] = [
     }),
     ("attach", |machine, account| {
         let space = machine.make(Call::SpaceCreate { account });
-        Call::SubtreeAttach { space, subtree: machine.program, address: 1 << 39, bounds: Rights::READ }
+        Call::SubtreeAttach {
+            target: space,
+            subtree: machine.program,
+            address: 1 << 39,
+            bounds: Rights::READ,
+            flags: 0,
+        }
+    }),
+    ("attach of 2 MiB", |machine, account| {
+        let (target, subtree) = (machine.make(Call::SpaceCreate { account }), subtree(machine, 1));
+        Call::SubtreeAttach { target, subtree, address: BASE + GIG - 0x20_0000, bounds: Rights::READ, flags: 0 }
+    }),
+    ("attach of 1 GiB beside others", |machine, account| {
+        let (target, subtree) = (mapped(machine, account), subtree(machine, 2));
+        Call::SubtreeAttach { target, subtree, address: BASE + 4 * GIG, bounds: Rights::READ, flags: 0 }
+    }),
+    ("attach to a subtree", |machine, account| {
+        let (target, subtree) = (machine.make(Call::SubtreeCreate { account, level: 3 }), subtree(machine, 1));
+        Call::SubtreeAttach { target, subtree, address: GIG, bounds: Rights::READ, flags: 0 }
+    }),
+    ("map in a subtree of 2 MiB", |machine, account| {
+        let target = machine.make(Call::SubtreeCreate { account, level: 1 });
+        let segment = machine.borrow_frames(1 << 28, 3 << 18);
+        Call::Map { target, segment, offset: 0, address: 0, length_bytes: 0x20_0000, rights: Rights::READ }
     }),
     ("space", |_, account| Call::SpaceCreate { account }),
+    ("view", |machine, account| Call::ViewCreate { account, space: machine.space, bounds: Rights::READ }),
+    ("view of a view", |machine, account| {
+        let view = Call::ViewCreate { account: machine.account, space: machine.space, bounds: Rights::READ };
+        Call::ViewCreate { account, space: machine.make(view), bounds: Rights::READ }
+    }),
     ("subtree", |_, account| Call::SubtreeCreate { account, level: 3 }),
+    ("small subtree", |_, account| Call::SubtreeCreate { account, level: 1 }),
     ("segment", |_, account| Call::SegmentCreate { account, length_bytes: 37 * PAGE_BYTES, flags: 0 }),
     ("table", |_, account| Call::TableCreate { account, slots: 100 }),
     ("thread", |machine, account| Call::ThreadCreate {
@@ -54,6 +83,11 @@ fn map(machine: &mut Machine, account: Handle, crooked: u64, address: u64, lengt
     let target = machine.make(Call::SpaceCreate { account });
     let segment = machine.borrow_frames((1 << 28) + crooked, 3 << 18);
     Call::Map { target, segment, offset: 0, address, length_bytes, rights: Rights::READ }
+}
+
+/// A subtree that another account pays for.
+fn subtree(machine: &mut Machine, level: u64) -> Handle {
+    machine.make(Call::SubtreeCreate { account: machine.account, level })
 }
 
 fn mapped(machine: &mut Machine, account: Handle) -> Handle {

@@ -229,14 +229,14 @@ impl Scene {
                 let (space, subtree, address) = (self.maps[space], self.maps[SPACES + subtree], slot * SLOT);
                 match only_cpu {
                     Some(cpu) => Call::SubtreeAttachCore { space, subtree, address, bounds, cpu },
-                    None => Call::SubtreeAttach { space, subtree, address, bounds },
+                    None => Call::SubtreeAttach { target: space, subtree, address, bounds, flags: 0 },
                 }
             }
             Operation::Detach { space, slot, only_cpu } => {
                 let (space, address) = (self.maps[space], slot * SLOT);
                 match only_cpu {
                     Some(cpu) => Call::SubtreeDetachCore { space, address, cpu },
-                    None => Call::SubtreeDetach { space, address },
+                    None => Call::SubtreeDetach { target: space, address },
                 }
             }
             Operation::Replace { .. } | Operation::Yield => Call::YieldNow {},

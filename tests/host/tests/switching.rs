@@ -116,11 +116,11 @@ impl Scene {
             }
             // A thread that takes its own program away makes no more calls.
             Operation::Detach(space) if !self.is_inside(self.spaces[space].0) => {
-                self.machine.call(Call::SubtreeDetach { space: self.spaces[space].0, address: 0 })
+                self.machine.call(Call::SubtreeDetach { target: self.spaces[space].0, address: 0 })
             }
             Operation::Attach { space, bounds } => {
                 let (space, subtree) = (self.spaces[space].0, self.machine.program);
-                self.machine.call(Call::SubtreeAttach { space, subtree, address: 0, bounds })
+                self.machine.call(Call::SubtreeAttach { target: space, subtree, address: 0, bounds, flags: 0 })
             }
             Operation::Stale(_) | Operation::Detach(_) => Ok(0),
         };

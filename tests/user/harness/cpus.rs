@@ -1,12 +1,12 @@
 //! What claims about several CPUs need: threads that stay on a CPU, and counts of what a call did to other CPUs.
 
-use crate::{CLAIM_PRIORITY, Failure, Verdict, wait_until};
+use crate::{CLAIM_PRIORITY, Failure, Verdict, ensure_eq, refused, wait_for_state, wait_until};
 use alloc::format;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libvas::layout::{Counters, Words};
-use libvas::thread::{Builder, JoinHandle};
-use libvas::{Cap, Error, Place, Space, Thread, counters, raw};
+use libvas::thread::{Builder, JoinHandle, ThreadState};
+use libvas::{Cap, Enterable, Error, Place, Thread, counters, raw};
 
 /// How often a count is taken anew because a thread was switched meanwhile.
 const ATTEMPTS: u32 = 2000;
@@ -60,6 +60,22 @@ fn difference(before: &Counters, after: &Counters) -> Counters {
     Counters::read(&last)
 }
 
+/// What a page holds that is to be taken from a reader, and what its memory holds afterwards.
+pub const OLD: u64 = 0x01d0_1d01;
+/// See [`OLD`].
+pub const NEW: u64 = 0x0e20_2e20;
+
+/// Waits until a spinner was stopped by a fault; the last thing it read is [`OLD`].
+///
+/// # Errors
+/// A failure if it read something else, or ended otherwise.
+#[track_caller]
+pub fn has_faulted(spinner: Spinner) -> Verdict {
+    wait_for_state(spinner.thread()?, ThreadState::Faulted)?;
+    ensure_eq!(spinner.last(), OLD);
+    refused(spinner.join(), Error::Faulted)
+}
+
 /// What a spinner and its maker share, on the heap, which is in every space of the program.
 #[derive(Debug, Default)]
 struct Watch {
@@ -80,7 +96,7 @@ impl Spinner {
     ///
     /// # Errors
     /// What starting a thread can fail with.
-    pub fn reading<'a>(builder: Builder<'a>, space: &'a Cap<Space>, address: u64) -> Result<Spinner, Error> {
+    pub fn reading<'a>(builder: Builder<'a>, space: &'a Cap<impl Enterable>, address: u64) -> Result<Spinner, Error> {
         let place = Place::<u64>::new(address)?;
         Spinner::new(builder, space, move |_| place.get())
     }
@@ -89,7 +105,7 @@ impl Spinner {
     ///
     /// # Errors
     /// What starting a thread can fail with.
-    pub fn writing<'a>(builder: Builder<'a>, space: &'a Cap<Space>, address: u64) -> Result<Spinner, Error> {
+    pub fn writing<'a>(builder: Builder<'a>, space: &'a Cap<impl Enterable>, address: u64) -> Result<Spinner, Error> {
         let place = Place::<u64>::new(address)?;
         Spinner::new(builder, space, move |turn| {
             place.set(turn);
@@ -99,7 +115,7 @@ impl Spinner {
 
     fn new<'a>(
         builder: Builder<'a>,
-        space: &'a Cap<Space>,
+        space: &'a Cap<impl Enterable>,
         act: impl Fn(u64) -> u64 + Send + 'static,
     ) -> Result<Spinner, Error> {
         let watch = Arc::new(Watch::default());

@@ -94,6 +94,7 @@ impl Fixture {
             counters => [0, buffer, 0, 0, 0, 0],
             machine_power_off | machine_check | machine_provoke => [machine, 0, 0, 0, 0, 0],
             machine_info => [machine, buffer, 0, 0, 0, 0],
+            view_create => [account, space, u64::from(Rights::READ.bits()), 0, 0, 0],
             _ => self.memory_words(call),
         }
     }
@@ -103,8 +104,8 @@ impl Fixture {
         let (space, segment, subtree) =
             (self.space.handle().bits(), self.segment.handle().bits(), self.subtree.handle());
         let (buffer, address) = (self.room.address(), self.address);
-        let [read, read_write, all] =
-            [Rights::READ, Rights::READ_WRITE, Rights::ACCESS].map(|set| u64::from(set.bits()));
+        let [read, read_write, read_execute, all] =
+            [Rights::READ, Rights::READ_WRITE, Rights::READ_EXECUTE, Rights::ACCESS].map(|set| u64::from(set.bits()));
         match call {
             capability_derive => [segment, read, 0, 0, 0, 0],
             capability_copy => [segment, self.table.handle().bits(), read, 0, 0, 0],
@@ -113,6 +114,8 @@ impl Fixture {
             object_set_name => [segment, buffer, 0, 0, 0, 0],
             space_info => [space, buffer, 0, 0, 0, 0],
             subtree_info => [subtree.bits(), buffer, 0, 0, 0, 0],
+            subtree_seal | subtree_withdraw => [subtree.bits(), 0, 0, 0, 0, 0],
+            subtree_publish => [self.machine.handle().bits(), subtree.bits(), 40 * TOP_SLOT_BYTES, read_execute, 0, 0],
             mappings_list => [space, 0, buffer, 1, 0, 0],
             subtree_attach | subtree_attach_core => [space, subtree.bits(), 40 * TOP_SLOT_BYTES, all, 0, 0],
             subtree_detach | subtree_detach_core => [space, 0, 0, 0, 0, 0],
@@ -179,6 +182,13 @@ pub const NEEDS: &[Need] = &[
     need(subtree_attach_core, 1, Rights::EXECUTE),
     need(subtree_detach, 0, Rights::MAP),
     need(subtree_detach_core, 0, Rights::MAP),
+    need(subtree_seal, 0, Rights::CONTROL),
+    need(subtree_withdraw, 0, Rights::CONTROL),
+    need(subtree_publish, 0, Rights::CONTROL),
+    need(subtree_publish, 1, Rights::READ),
+    need(subtree_publish, 1, Rights::EXECUTE),
+    need(view_create, 0, Rights::CHARGE),
+    need(view_create, 1, Rights::INSPECT),
     need(map, 0, Rights::MAP),
     need(map, 1, Rights::READ),
     need(map, 1, Rights::WRITE),

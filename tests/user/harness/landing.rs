@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use libvas::raw::STACK_ENTRY_BIAS_BYTES;
-use libvas::{Cap, Error, Space, TOP_SLOT_BYTES, Thread, thread};
+use libvas::{Cap, Enterable, Error, TOP_SLOT_BYTES, Thread, thread};
 
 /// A function that a thread can be sent to; it gets two words and never returns.
 type Landing = extern "C" fn(u64, u64) -> !;
@@ -48,7 +48,7 @@ pub fn start_on(thread: &Cap<Thread>, landing: Landing, stack_pointer: u64) -> R
 }
 
 /// Sends the calling thread to a function, on another stack in another space; comes back only if that is refused.
-pub fn jump_to(space: &Cap<Space>, landing: Landing, stack: SpareStack, argument: u64) -> Error {
+pub fn jump_to(space: &Cap<impl Enterable>, landing: Landing, stack: SpareStack, argument: u64) -> Error {
     // SAFETY: as in `start_at`. What is on the stack left behind is never used again: the function does not return,
     // and whoever joins the thread learns that it gave no result.
     unsafe { space.jump(landing as *const () as usize as u64, stack.top(), argument) }
@@ -58,7 +58,7 @@ pub fn jump_to(space: &Cap<Space>, landing: Landing, stack: SpareStack, argument
 ///
 /// # Errors
 /// As `thread::set_fallback`.
-pub fn set_fallback(space: &Cap<Space>, landing: Landing, stack: SpareStack) -> Result<(), Error> {
+pub fn set_fallback(space: &Cap<impl Enterable>, landing: Landing, stack: SpareStack) -> Result<(), Error> {
     // SAFETY: as in `jump_to`, at whatever moment.
     unsafe { thread::set_fallback(space, landing as *const () as usize as u64, stack.top()) }
 }

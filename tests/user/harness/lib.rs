@@ -10,11 +10,13 @@
 //! | `attempt` | [`attempt()`]: any system call by number, valid or not |
 //! | `fixture` | [`Fixture`]: one object of each kind, and valid arguments for every call |
 //! | `room` | [`Room`]: memory to play with, outside of what Rust knows of |
-//! | `touch` | [`peek`], [`poke`], [`run_at`], [`ends_in_fault`]: accesses that may be refused |
+//! | `target` | [`Target`], [`all_have_faulted`]: readers on other CPUs of what is taken away |
+//! | `touch` | [`peek`], [`poke`], [`run_at`], [`ends_in_fault`], [`reach`]: accesses that may be refused |
 //! | `landing` | [`SpareStack`] and what sends threads to bare functions |
 //! | `wait` | [`wait_until`], [`wait_for_state`] |
 //! | `cpus` | [`on_cpu`], [`needs_cpus`], [`Spinner`]: claims about several CPUs |
-//! | `census` | [`Census`]: what exists, to be compared before and after |
+//! | `census` | [`Census`], [`Snapshot`], [`leaves_nothing`]: what exists, to be compared before and after |
+//! | `shared` | [`Shared`], [`Published`]: subtrees of every level, and [`spot`], where they go |
 
 #![no_std]
 
@@ -28,20 +30,24 @@ mod fixture;
 mod landing;
 mod random;
 mod room;
+mod shared;
 mod suite;
+mod target;
 mod touch;
 mod wait;
 
 pub use attempt::{argument_named, attempt, takes};
-pub use census::{Census, Snapshot};
-pub use cpus::{Spinner, counted, interrupts_for, needs_cpus, on_cpu};
+pub use census::{Census, Snapshot, leaves_nothing};
+pub use cpus::{NEW, OLD, Spinner, counted, has_faulted, interrupts_for, needs_cpus, on_cpu};
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
+pub use shared::{LEVELS, Published, Shared, public_machine, reach_page, spot, word_at};
 pub use suite::{CLAIM_PRIORITY, Claim, run, run_on, the_kernel_passes_its_own_checks};
-pub use touch::{Code, ends_in_fault, peek, poke, run_at};
+pub use target::{Target, all_have_faulted};
+pub use touch::{Code, ends_in_fault, peek, poke, reach, run_at};
 pub use wait::{wait_for_state, wait_until};
 
 /// The pieces that `ensure!` needs wherever it is used.

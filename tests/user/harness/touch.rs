@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use libvas::layout::program::{IMAGE, SCRATCH};
-use libvas::{Cap, Error, Space, raw, thread};
+use libvas::{Cap, Enterable, Error, Rights, raw, thread};
 
 /// Reads a byte wherever it is.
 ///
@@ -82,7 +82,7 @@ impl Code {
 /// # Errors
 /// A failure if the thread could not start or ended in a third way.
 #[track_caller]
-pub fn ends_in_fault<T, F>(space: &Cap<Space>, body: F) -> Result<bool, Failure>
+pub fn ends_in_fault<T, F>(space: &Cap<impl Enterable>, body: F) -> Result<bool, Failure>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
@@ -92,4 +92,21 @@ where
         Err(Error::Faulted) => Ok(true),
         Err(other) => Err(other.into()),
     }
+}
+
+/// What a space lets threads do at an address, found out by trying: the rights whose use is not answered with a fault.
+/// If something is there it is [`Code::Return`], and it stays as it is. Where reading faults, the rest is not tried: no
+/// page table of either architecture lets write what cannot be read, and the kernel makes nothing execute-only.
+///
+/// # Errors
+/// As [`ends_in_fault`].
+#[track_caller]
+pub fn reach(space: &Cap<impl Enterable>, address: u64) -> Result<Rights, Failure> {
+    if ends_in_fault(space, move || peek(address))? {
+        return Ok(Rights::empty());
+    }
+    let mut rights = Rights::READ;
+    rights.set(Rights::WRITE, !ends_in_fault(space, move || poke(address, Code::Return.bytes()[0]))?);
+    rights.set(Rights::EXECUTE, !ends_in_fault(space, move || run_at(address))?);
+    Ok(rights)
 }

@@ -104,7 +104,7 @@ pub(crate) fn fitted(world: &World, cap: usize, offset: u64, (address, length): 
 /// Address and length in bytes of a range in a map of the world.
 pub(crate) fn resolve(world: &World, map: usize, range: &Range) -> (u64, u64) {
     match *range {
-        Range::At { slot, address, length } if map < world.spaces => {
+        Range::At { slot, address, length } if world.is_space(map) => {
             (address.wrapping_add(slot * TOP_SLOT_BYTES), length)
         }
         Range::At { address, length, .. } => (address, length),

@@ -1,7 +1,7 @@
 //! The machine and the model side by side.
 
 use host_tests::machine::{BUFFER, CODE, STACK_END};
-use host_tests::model::{Frames, Segment, SegmentCap, World};
+use host_tests::model::{Attached, Frames, Segment, SegmentCap, Sight, World};
 use host_tests::snapshot::Snapshot;
 use host_tests::tlb::Tlb;
 use host_tests::walker::{merge, survey, tables_needed};
@@ -23,6 +23,15 @@ pub(crate) const SPACES: usize = MORE_SPACES + 1;
 pub(crate) const SUBTREES: usize = 2;
 /// Segment capabilities.
 pub(crate) const CAPS: usize = 7;
+
+/// What CPU 0 sees in a space.
+fn sight(space: usize) -> Sight {
+    Sight::of_space(space, 0)
+}
+
+fn attached(subtree: usize, bounds: Rights) -> Attached {
+    Attached { subtree, bounds, is_window: false }
+}
 
 /// Both.
 pub(crate) struct Scene {
@@ -47,8 +56,12 @@ impl Scene {
             scene.maps.push(scene.machine.make(Call::SubtreeCreate { account: scene.machine.account, level: 3 }));
         }
         scene.maps.push(scene.machine.program);
-        (0..SPACES).for_each(|_| scene.world.add_space());
-        (0..=SUBTREES).for_each(|_| scene.world.add_subtree());
+        for _ in 0..SPACES {
+            scene.world.add_space();
+        }
+        for _ in 0..=SUBTREES {
+            scene.world.add_subtree(TOP_LEVEL);
+        }
         scene.add_segments();
         scene.learn_program();
         scene
@@ -112,7 +125,7 @@ impl Scene {
             assert_eq!(self.world.map(program, cap, 0, address, pages * PAGE_BYTES, rights), []);
         }
         for space in 0..SPACES {
-            assert_eq!(self.world.attach(space, program, 0, Rights::ACCESS), []);
+            assert_eq!(self.world.attach(space, 0, None, attached(program, Rights::ACCESS)), []);
         }
     }
 
@@ -175,9 +188,9 @@ impl Scene {
             }
             Operation::Attach { space, subtree, address, bounds } => {
                 let subtree = self.maps[SPACES + subtree];
-                Call::SubtreeAttach { space: self.maps[space], subtree, address, bounds }
+                Call::SubtreeAttach { target: self.maps[space], subtree, address, bounds, flags: 0 }
             }
-            Operation::Detach { space, address } => Call::SubtreeDetach { space: self.maps[space], address },
+            Operation::Detach { space, address } => Call::SubtreeDetach { target: self.maps[space], address },
             Operation::Touch { .. } | Operation::Enter { .. } => Call::Null {},
         }
     }
@@ -199,9 +212,9 @@ impl Scene {
                 world.protect(target, address, length, rights)
             }
             Operation::Attach { space, subtree, address, bounds } => {
-                world.attach(space, SPACES + subtree, address, bounds)
+                world.attach(space, address, None, attached(SPACES + subtree, bounds))
             }
-            Operation::Detach { space, address } => world.detach(space, address),
+            Operation::Detach { space, address } => world.detach(space, address, None),
             Operation::Touch { .. } | Operation::Enter { .. } => Vec::new(),
         }
     }
@@ -211,7 +224,7 @@ impl Scene {
         let (address, _) = resolve(&self.world, space, range);
         let address = address & !7;
         let expected =
-            self.world.access(space, address / PAGE_BYTES, access).filter(|_| VirtAddr::new(address).is_user());
+            self.world.access(&sight(space), address / PAGE_BYTES, access).filter(|_| VirtAddr::new(address).is_user());
         let id = self.machine.space_id(self.maps[space]);
         let Some((segment, page)) = expected else {
             let before = Snapshot::of(&self.machine.kernel);
@@ -229,7 +242,7 @@ impl Scene {
     }
 
     fn learn_frame(&mut self, space: usize, at: u64, segment: usize, page: u64) -> Check {
-        let (owner, at, _) = self.world.locate(space, at);
+        let (owner, at, _) = self.world.locate(&sight(space), at);
         self.world.maps[owner].hidden.remove(&at);
         let segment = &mut self.world.segments[segment];
         let frame = self.machine.kernel.segments[segment.id].frame(page).map(|frame| frame.number());
@@ -274,13 +287,14 @@ impl Scene {
                 ObjectRef::Subtree(id) => (&self.machine.kernel.subtrees[id].map, TOP_LEVEL - 1),
                 other => panic!("{other:?} has no map"),
             };
-            let attached = |slot: usize| self.world.attachments.contains_key(&(number, slot as u64));
-            let own = survey(map.tree.root, level, &|slot| number < SPACES && attached(slot));
+            let attached = |page| self.world.attached_in(number).any(|(spot, _)| spot.page == page);
+            let own = survey(map.tree.root, level, &|page, level| level == TOP_LEVEL && attached(page));
             prop_assert_eq!(merge(&own.leaves), self.world.runs(number), "the tables of map {}", number);
             prop_assert_eq!((own.empty, own.tables), (0, tables_needed(&own.leaves, level)));
+            prop_assert_eq!(own.globals, [], "nothing is global unless it is asked for");
             if number < SPACES {
-                let view = survey(map.tree.root, level, &|_| false).leaves;
-                prop_assert_eq!(merge(&view), self.world.view(number), "what is seen in space {}", number);
+                let view = survey(map.tree.root, level, &|_, _| false).leaves;
+                prop_assert_eq!(merge(&view), self.world.seen(&sight(number)), "what is seen in space {}", number);
             }
             let records = map.from(0).map(|(first, mapping)| (first, mapping.pages, mapping.offset, mapping.rights));
             let extents = self.world.maps[number].extents.iter();

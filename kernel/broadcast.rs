@@ -1,0 +1,100 @@
+//! Invalidation where the hardware reaches every CPU by itself.
+//!
+//! An instruction drops a page under one tag, or under all tags at once. When few spaces see a change, each is told
+//! apart by its tag, and nobody else loses anything. When more than [`BY_TAG_MAX`] do, one instruction for each address
+//! serves all of them; spaces that have something else at that address lose a translation they might have used.
+
+use tessera_abi::PAGE_BYTES;
+use tessera_arch::VirtAddr;
+
+use crate::address_map::PageRange;
+use crate::address_space::MapOwner;
+use crate::flush::{PAGES_MAX, Seen, shifted};
+use crate::kernel::Kernel;
+use crate::mutants::{Mutant, is_seeded};
+
+/// In more spaces than this, a page is invalidated under all tags at once.
+///
+/// Counted in instructions of the CPU that does it, the two cost the same between two and three spaces (98 for each
+/// space by tag, 247 once by address; `protect_shared_N` in `tests/bench`). One more goes by tag, to spare the others.
+pub const BY_TAG_MAX: usize = 3;
+
+impl Kernel {
+    /// Invalidates pages of an owner on all CPUs.
+    pub(crate) fn broadcast(&self, owner: MapOwner, range: PageRange) {
+        if range.count <= PAGES_MAX && self.count_seen(owner, BY_TAG_MAX) > BY_TAG_MAX {
+            let mut pages = 0;
+            let is_told = self.for_each_address(owner, range, &mut |range| pages += range.count);
+            if is_told && pages <= PAGES_MAX {
+                self.for_each_address(owner, range, &mut |range| self.broadcast_by_address(range));
+                return;
+            }
+        }
+        self.for_each_seen(owner, range, &mut |seen| self.broadcast_by_tag(&seen));
+    }
+
+    /// How many spaces, views included, see an owner's pages; one that sees them twice counts twice. Counts no further
+    /// than just over the limit.
+    fn count_seen(&self, owner: MapOwner, limit: usize) -> usize {
+        let id = match owner {
+            MapOwner::Space(id) => return 1 + self.spaces[id].views.len(),
+            MapOwner::Subtree(id) => id,
+        };
+        let mut seen = 0;
+        for sharer in self.subtrees[id].sharers.iter() {
+            seen += self.count_seen(sharer.owner, limit);
+            if seen > limit {
+                break;
+            }
+        }
+        seen
+    }
+
+    /// Calls `each` for every range of addresses at which some space shows pages of an owner; gives whether these are
+    /// all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
+    fn for_each_address(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(PageRange)) -> bool {
+        let MapOwner::Subtree(id) = owner else {
+            each(range);
+            return true;
+        };
+        let sharers = &self.subtrees[id].sharers;
+        let is_in_spaces = sharers.len() != sharers.nested().count() && !is_seeded(Mutant::AddressForgotten);
+        match sharers.common_page() {
+            Some(page) if is_in_spaces => each(shifted(range, page)),
+            None if is_in_spaces => return false,
+            _ => {}
+        }
+        let mut nested = sharers.nested();
+        nested.all(|sharer| self.for_each_address(sharer.owner, shifted(range, sharer.place.page), each))
+    }
+
+    fn broadcast_by_address(&self, range: PageRange) {
+        let line = &self.shared.cpus[tessera_arch::cpu_index()];
+        line.counters.shared_page_flushes.add(range.count);
+        for page in range.first..range.end() {
+            tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES));
+        }
+    }
+
+    /// For one space. One that was never activated under a tag of this generation has nothing anywhere that will be
+    /// used again.
+    fn broadcast_by_tag(&self, seen: &Seen) {
+        let words = self.shared.space_words(seen.space.index());
+        let here = tessera_arch::cpu_index();
+        let (tag, line) = (words.tag().tag(), &self.shared.cpus[here]);
+        if words.tag().generation() == 0 {
+            return;
+        }
+        let local = seen.only_cpu == Some(here);
+        if seen.range.count > PAGES_MAX {
+            line.counters.range_flushes.add(1);
+            let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };
+            return flush(tag, true);
+        }
+        line.counters.page_flushes.add(seen.range.count);
+        let flush = if local { tessera_arch::invalidate_page_local } else { tessera_arch::invalidate_page };
+        for page in seen.range.first..seen.range.end() {
+            flush(VirtAddr::new(page * PAGE_BYTES), tag, true);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The fast paths of `subtree_attach` and `subtree_detach`: a top-level entry of a space, on every CPU.
+//!
+//! Attaching is one write; what costs is to look everything up. The common path does that object by object, as what it
+//! attaches to may be a space or a subtree, at any level. Here each object is looked up once. Whatever is out of the
+//! ordinary (another level, a core window, a view to be kept in step, any refusal) changes nothing and goes the common
+//! path, which does it or refuses with the right error. Both are under the kernel's lock.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::{Handle, ObjectKind, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
+use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
+
+use crate::address_map::PageRange;
+use crate::address_space::MapOwner;
+use crate::attachment::{ATTACHMENT_BYTES, Attachment, Place};
+use crate::flush::Flush;
+use crate::kernel::Kernel;
+use crate::mem::FrameList;
+use crate::mutants::{Mutant, is_seeded};
+use crate::sharers::Sharer;
+use crate::space::SLOT_PAGES;
+
+impl Kernel {
+    /// Serves `subtree_attach` with these words, in the ordinary case.
+    #[inline(always)]
+    pub(crate) fn attach_fast(&mut self, cpu: usize, words: [u64; 6]) -> Option<()> {
+        let [target, subtree, address, bounds, flags, _] = words;
+        let bounds = Rights::from_bits(u32::try_from(bounds).ok()?)?;
+        if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) || flags > 1 {
+            return None;
+        }
+        let slot = top_slot(address)?;
+        let target = self.named(cpu, target, ObjectKind::Space, Rights::MAP)?;
+        let subtree = self.named(cpu, subtree, ObjectKind::Subtree, bounds)?;
+        let (space, subtree) = (self.spaces.open(target)?, self.subtrees.open(subtree)?);
+        let inner = subtree.object;
+        if inner.level() != TOP_LEVEL || inner.public.is_some() || inner.sharers.core_window().is_some() {
+            return None;
+        }
+        let (place, range) = at_slot(slot);
+        let is_ordinary = !space.object.has_copies() && space.object.map.core_windows() == 0;
+        let map = &mut space.object.map;
+        if !is_ordinary || map.overlaps(range) || table(map.tree.root)[slot].load(Relaxed) != 0 {
+            return None;
+        }
+        if !crate::mem::has_spare_pages() {
+            return None;
+        }
+        self.accounts[space.object.account].try_charge(ATTACHMENT_BYTES).ok()?;
+        *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
+        let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
+        let entry = attachment.entry(inner.map.tree.root, place);
+        inner.sharers.insert(Sharer { owner: MapOwner::Space(space.id), place });
+        map.attach(&mut self.frames, place, TOP_LEVEL, entry);
+        Some(())
+    }
+
+    /// Serves `subtree_detach` with these words, in the ordinary case.
+    #[inline(always)]
+    pub(crate) fn detach_fast(&mut self, cpu: usize, words: [u64; 6]) -> Option<()> {
+        let [target, address, ..] = words;
+        let slot = top_slot(address)?;
+        let target = self.named(cpu, target, ObjectKind::Space, Rights::MAP)?;
+        let space = self.spaces.open(target)?;
+        let entry = table(space.object.map.tree.root)[slot].load(Relaxed);
+        let is_ordinary = matches!(Format::share(entry), Some(Share::Attached | Share::Window));
+        let (place, range) = at_slot(slot);
+        if !is_ordinary || space.object.has_copies() {
+            return None;
+        }
+        let map = &mut space.object.map;
+        let owner = self.frames.table_owner(Frame::containing(Format::address(entry)));
+        let mut freed_tables = FrameList::new();
+        map.detach(&mut self.frames, place, TOP_LEVEL, &mut freed_tables);
+        self.accounts[space.object.account].credit(ATTACHMENT_BYTES);
+        let sharer = Sharer { owner: MapOwner::Space(space.id), place };
+        let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
+        self.discharge(Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
+        let subtree = self.subtrees.open(owner)?;
+        subtree.object.sharers.remove(&sharer);
+        let id = subtree.id;
+        self.subtrees.release(id);
+        Some(())
+    }
+
+    /// The number of the object that a handle of a CPU's current thread names, if it is of the kind and carries the
+    /// rights.
+    #[inline(always)]
+    fn named(&self, cpu: usize, handle: u64, kind: ObjectKind, needed: Rights) -> Option<u32> {
+        let handle = Handle::from_bits(handle);
+        let slot = self.shared.cpus[cpu].slots.get(handle.slot())?;
+        slot.read(handle.generation())?.object(kind, needed)
+    }
+}
+
+/// The top-level slot that begins at an address, if a subtree can be attached there.
+#[inline(always)]
+fn top_slot(address: u64) -> Option<usize> {
+    let slot = (address / TOP_SLOT_BYTES) as usize;
+    (address.is_multiple_of(TOP_SLOT_BYTES) && slot + 1 < TOP_SLOTS).then_some(slot)
+}
+
+#[inline(always)]
+fn at_slot(slot: usize) -> (Place, PageRange) {
+    let first = slot as u64 * SLOT_PAGES;
+    (Place { page: first, cpu: None }, PageRange { first, count: SLOT_PAGES })
+}

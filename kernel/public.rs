@@ -1,0 +1,179 @@
+//! Public subtrees: at one slot of every space, with global translations, so that one TLB entry serves all of them.
+//!
+//! A global translation is used whatever space a CPU is in, so all spaces must show the same there: the same tables,
+//! the same bounds. A change concerns every CPU, in whatever space it is.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::{Error, PAGE_BYTES, Rights};
+use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
+
+use crate::address_map::PageRange;
+use crate::address_space::MapOwner;
+use crate::attachment::Place;
+use crate::flush::PAGES_MAX;
+use crate::handshake::Request;
+use crate::kernel::Kernel;
+use crate::mutants::{Mutant, is_seeded};
+use crate::shared::CpuLine;
+use crate::space::SLOT_PAGES;
+use crate::store::Id;
+use crate::subtree::Subtree;
+
+/// A subtree that every space shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Public {
+    /// Where.
+    pub slot: usize,
+    /// Which.
+    pub subtree: Id<Subtree>,
+    /// What its mappings may allow: no writing.
+    pub bounds: Rights,
+}
+
+impl Public {
+    /// The first page.
+    pub fn page(&self) -> u64 {
+        self.slot as u64 * SLOT_PAGES
+    }
+}
+
+impl Kernel {
+    /// The public subtree that covers a page of every space.
+    pub fn public_at(&self, page: u64) -> Option<&Public> {
+        self.public.iter().find(|public| page / SLOT_PAGES == public.slot as u64)
+    }
+
+    /// Whether a range of a space meets what its own tables do not show: something public, or a core window.
+    pub fn is_reserved(&self, owner: MapOwner, range: PageRange) -> bool {
+        let MapOwner::Space(id) = owner else { return false };
+        let meets = |slot: usize| {
+            let first = slot as u64 * SLOT_PAGES;
+            range.first < first + SLOT_PAGES && first < range.end()
+        };
+        self.public.iter().any(|public| meets(public.slot))
+            || self.spaces[id].core_windows().any(|(_, slot, _)| meets(slot))
+    }
+
+    /// Checks that a subtree can be made public.
+    ///
+    /// # Errors
+    /// `WrongLevel`, `BadState`, `Overlap`, `OutOfMemory`.
+    pub fn plan_publish(&mut self, subtree: Id<Subtree>, slot: usize) -> Result<(), Error> {
+        let object = &self.subtrees[subtree];
+        if object.level() != TOP_LEVEL {
+            return Err(Error::WrongLevel);
+        }
+        if !object.sharers.is_empty() || object.public.is_some() || object.map.attachments() != 0 {
+            return Err(Error::BadState);
+        }
+        let place = Place { page: slot as u64 * SLOT_PAGES, cpu: None };
+        // A view's map is empty, its root is not; its base is asked.
+        let is_vacant = |id| self.spaces[id].seen.is_some() || self.is_vacant(MapOwner::Space(id), place, TOP_LEVEL);
+        if !self.spaces.ids().all(is_vacant) {
+            return Err(Error::Overlap);
+        }
+        self.ensure_heap(1)
+    }
+
+    /// Makes a subtree public as planned.
+    pub fn publish(&mut self, public: Public) {
+        let subtree = &mut self.subtrees[public.subtree];
+        subtree.map.set_global(!is_seeded(Mutant::PublicNotGlobal));
+        subtree.public = Some(public.slot);
+        self.public.push(public);
+        let entry = self.public_entry(&public);
+        self.set_everywhere(public.slot, entry);
+        tessera_arch::publish_tables();
+    }
+
+    /// Takes a public subtree out of every space.
+    pub fn unpublish(&mut self, subtree: Id<Subtree>) {
+        let Some(slot) = self.subtrees[subtree].public.take() else { return };
+        self.public.retain(|public| public.slot != slot);
+        self.set_everywhere(slot, 0);
+        tessera_arch::publish_tables();
+        if !is_seeded(Mutant::WithdrawUnflushed) {
+            self.flush_everywhere(PageRange { first: slot as u64 * SLOT_PAGES, count: SLOT_PAGES });
+        }
+        self.subtrees[subtree].map.set_global(is_seeded(Mutant::PublicStaysGlobal));
+    }
+
+    /// Writes what is public into the root of a new space.
+    pub fn show_public(&mut self, root: Frame) {
+        for index in usize::from(is_seeded(Mutant::PublicMissing))..self.public.len() {
+            let public = self.public[index];
+            table(root)[public.slot].store(self.public_entry(&public), Relaxed);
+            self.frames.change_table_entries(root, 1);
+        }
+    }
+
+    /// Invalidates what changed in a public subtree, on every CPU and under every tag.
+    ///
+    /// Where the hardware broadcasts, one instruction a page reaches everything. Elsewhere INVLPG drops a page's global
+    /// translations, but remembered ways to freed tables under the running tag only (Intel SDM volume 3, section
+    /// 5.10.4.1): when tables go, everything goes.
+    pub(crate) fn invalidate_public(&self, slot: usize, range: PageRange, frees_tables: bool) {
+        let frees_tables = frees_tables && !is_seeded(Mutant::PublicTableKept);
+        let first = slot as u64 * SLOT_PAGES + range.first;
+        if range.count > PAGES_MAX || frees_tables && !tessera_arch::broadcasts_invalidation() {
+            return self.flush_everywhere(PageRange { first, count: u64::MAX });
+        }
+        let line = &self.shared.cpus[tessera_arch::cpu_index()];
+        line.counters.shared_page_flushes.add(range.count);
+        if tessera_arch::broadcasts_invalidation() {
+            let pages = first..first + range.count - u64::from(is_seeded(Mutant::PublicRangeShort));
+            return pages.for_each(|page| tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES)));
+        }
+        self.reach_everyone(PageRange { first, count: range.count - u64::from(is_seeded(Mutant::PublicRangeShort)) });
+    }
+
+    /// Drops everything on every CPU.
+    fn flush_everywhere(&self, range: PageRange) {
+        let line = &self.shared.cpus[tessera_arch::cpu_index()];
+        if tessera_arch::broadcasts_invalidation() {
+            line.counters.global_flushes.add(1);
+            return tessera_arch::invalidate_all();
+        }
+        self.reach_everyone(PageRange { count: u64::MAX, ..range });
+    }
+
+    /// Asks every CPU, wherever it is, to drop global pages; does so here as well.
+    fn reach_everyone(&self, range: PageRange) {
+        let here = tessera_arch::cpu_index();
+        let others = || self.shared.cpus.iter().take(self.cpus()).filter(|line| line.index != here);
+        let mut asked = 0;
+        for line in others().filter(|_| !is_seeded(Mutant::PublicFlushedHereOnly)) {
+            self.ask(line, Request::Global { first: range.first, count: range.count });
+            asked |= 1 << line.index;
+        }
+        flush_global(self.shared.tag_of(&self.shared.cpus[here]), &self.shared.cpus[here], range);
+        self.await_acknowledgements(asked);
+    }
+
+    fn public_entry(&self, public: &Public) -> u64 {
+        let root = self.subtrees[public.subtree].map.tree.root;
+        Format::shared_entry(root.start(), public.bounds, Share::Copy)
+    }
+
+    fn set_everywhere(&mut self, slot: usize, entry: u64) {
+        let change = if entry == 0 { -1 } else { 1 };
+        for index in 0..self.spaces.limit() {
+            let Some(id) = self.spaces.id_at(index) else { continue };
+            self.spaces[id].roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
+            self.frames.change_table_entries(self.spaces[id].map.tree.root, change);
+        }
+    }
+}
+
+/// Drops global pages on this CPU; all that it holds if they are many.
+pub fn flush_global(tag: u16, line: &CpuLine, range: PageRange) {
+    if range.count > PAGES_MAX {
+        line.counters.global_flushes.add(1);
+        return tessera_arch::invalidate_all();
+    }
+    line.counters.page_flushes.add(range.count);
+    for page in range.first..range.first + range.count {
+        tessera_arch::invalidate_page_local(VirtAddr::new(page * PAGE_BYTES), tag, true);
+    }
+}

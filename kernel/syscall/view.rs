@@ -1,0 +1,30 @@
+//! Calls on views.
+
+use tessera_abi::{Error, Handle, Rights};
+
+use super::{Caller, Result};
+use crate::attachment::ATTACHMENT_BYTES;
+use crate::object::ObjectRef;
+use crate::space::Space;
+use crate::view::Seen;
+
+impl Caller<'_> {
+    pub(super) fn view_create(&mut self, account: Handle, space: Handle, bounds: Rights) -> Result<u64> {
+        let account = self.account(account, Rights::CHARGE)?;
+        let (_, object, held) = self.capability(space)?;
+        let ObjectRef::Space(space) = object else { return Err(Error::WrongObject) };
+        if !held.contains(Rights::INSPECT) {
+            return Err(Error::MissingRight);
+        }
+        if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) {
+            return Err(Error::BadArgument);
+        }
+        let seen = self.kernel.seen_in(space);
+        let seen = Seen { bounds: seen.bounds & bounds, ..seen };
+        self.kernel.spaces.ensure_room()?;
+        self.kernel.ensure_object::<Space>(account, ATTACHMENT_BYTES, 1)?;
+        self.ensure_can_create(2)?;
+        let view = self.kernel.make_view(account, seen);
+        Ok(self.kernel.insert_with(self.table, ObjectRef::Space(view), held - Rights::MAP).bits())
+    }
+}

@@ -1,0 +1,107 @@
+//! Views: spaces that show what another one holds, within bounds.
+//!
+//! A view is a space with a root table and a tag of its own and without mappings of its own. Its root's entries lead
+//! to the tables that the base's entries lead to, attenuated. Only the root is a copy, so what happens below needs no
+//! care; what happens in the base's root is brought over entry by entry (`Kernel::sync_roots`).
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::{Rights, TOP_SLOTS};
+use tessera_arch::{Format, PageFormat, Share, table};
+
+use crate::account::Account;
+use crate::address_space::{EVERYTHING, MapOwner};
+use crate::flush::Flush;
+use crate::kernel::Kernel;
+use crate::mem::{FrameAllocator, FrameList};
+use crate::mutants::{Mutant, is_seeded};
+use crate::page_table::new_table;
+use crate::space::Space;
+use crate::store::{Id, Store};
+
+/// What a view shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The space it shows, which is no view.
+    pub base: Id<Space>,
+    /// What it allows at most.
+    pub bounds: Rights,
+}
+
+impl Kernel {
+    /// The space whose map is seen in a space, and within which bounds: its own, unless it is a view.
+    pub fn seen_in(&self, space: Id<Space>) -> Seen {
+        self.spaces[space].seen.unwrap_or(Seen { base: space, bounds: Rights::ACCESS })
+    }
+
+    /// Makes a view. Account, memory and stores were found to have room.
+    pub fn make_view(&mut self, account: Id<Account>, seen: Seen) -> Id<Space> {
+        let mut view = Space::new(account, new_table(&mut self.frames));
+        view.seen = Some(seen);
+        let root = view.map.tree.root;
+        self.charge_object::<Space>(account, view.charged_bytes());
+        let id = self.spaces.insert(view);
+        let only_cpu = self.shared.space_words(seen.base.index()).only_cpu();
+        self.shared.space_words(id.index()).initialise(root, only_cpu);
+        self.spaces[seen.base].views.insert(id);
+        self.spaces.retain(seen.base);
+        let base_root = table(self.spaces[seen.base].map.tree.root);
+        let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0);
+        shown.for_each(|slot| sync_view(&mut self.frames, &self.spaces, id, slot));
+        tessera_arch::publish_tables();
+        id
+    }
+
+    /// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
+    pub fn forget_view(&mut self, view: Id<Space>) {
+        let Some(seen) = self.spaces[view].seen else { return };
+        let (owner, freed_tables) = (MapOwner::Space(view), FrameList::new());
+        self.discharge(Flush { owner, range: EVERYTHING, freed_tables });
+        self.spaces[seen.base].views.remove(&view);
+        self.spaces.release(seen.base);
+    }
+
+    /// After a change to a space's root: other CPUs' roots, if there are any, and views get it too.
+    pub(crate) fn sync_roots(&mut self, owner: MapOwner) {
+        let MapOwner::Space(id) = owner else { return };
+        let Some((first, last)) = self.spaces[id].map.tree.take_changed() else { return };
+        let space = &self.spaces[id];
+        if !space.has_copies() {
+            return;
+        }
+        for slot in first..=last {
+            space.sync_other_roots(slot);
+            space.views.iter().for_each(|view| sync_view(&mut self.frames, &self.spaces, *view, slot));
+        }
+    }
+}
+
+/// Brings one entry of a view's root up to date.
+fn sync_view(frames: &mut FrameAllocator, spaces: &Store<Space>, view: Id<Space>, slot: usize) {
+    let Some(seen) = spaces[view].seen else { return };
+    let root = spaces[view].map.tree.root;
+    let entry = entry_in_view(&spaces[seen.base], slot, seen.bounds);
+    if is_seeded(if entry == 0 { Mutant::ViewMissesLoss } else { Mutant::ViewMissesGain }) {
+        return;
+    }
+    let before = table(root)[slot].swap(entry, Relaxed);
+    frames.change_table_entries(root, i32::from(entry != 0) - i32::from(before != 0));
+}
+
+/// What a view's root has to say about a slot. What differs by CPU, it does not show.
+pub fn entry_in_view(base: &Space, slot: usize, bounds: Rights) -> u64 {
+    let entry = table(base.map.tree.root)[slot].load(Relaxed);
+    if !Format::is_present(entry) || base.has_core_window(slot) {
+        return 0;
+    }
+    let windows = if is_seeded(Mutant::WindowsMistaken) { Share::Attached } else { Share::Window };
+    let (share, own_bounds) = match Format::share(entry) {
+        // A public subtree: one translation serves all spaces, so none can have it otherwise.
+        Some(Share::Copy) => return entry,
+        Some(share) if share == windows => return entry,
+        Some(share) => (share, Format::bounds(entry)),
+        None => (Share::Copy, Rights::ACCESS),
+    };
+    let bounds = if is_seeded(Mutant::ViewUnbounded) { own_bounds } else { own_bounds & bounds };
+    Format::shared_entry(Format::address(entry), bounds, share)
+}
