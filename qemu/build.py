@@ -15,18 +15,30 @@ IMAGE_TOOL = TARGET / "image" / "release" / "tessera-image"
 KERNEL, INIT = "tessera", "init"
 # The program that stands in for a loader, one for each architecture.
 STUBS = {"x86_64": "tessera-stub-x86_64", "aarch64": "tessera-stub-aarch64"}
+# What a machine has unless somebody says otherwise, MiB.
+MEMORY_MIB = 512
 # The folders whose packages hold programs for the bare machine, by what they are for.
 PROGRAM_FOLDERS = {"user": "user", "tests/user": "conformance", "tests/boot": "boot", "tests/bench": "bench"}
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a program's boot must have, unless the user says otherwise."""
+
+    memory_mib: int = MEMORY_MIB
+    # Words for the kernel's command line.
+    options: str = ""
+
+
+@dataclass(frozen=True)
 class Program:
-    """One user program: the name it has in the boot archive, its package, its source, and what it is for."""
+    """One user program: the name it has in the boot archive, its package, its source, what it is for and needs."""
 
     name: str
     package: str
     source: Path
     purpose: str
+    needs: Needs = Needs()
 
 
 @functools.lru_cache(maxsize=None)
@@ -36,6 +48,23 @@ def workspace() -> list:
     text = must_run(words, "cargo cannot read the workspace", env=toolchain.host_env(), quiet=True)
     start = text.index("{")
     return json.loads(text[start:].splitlines()[0])["packages"]
+
+
+def read_needs(package: dict) -> Needs:
+    """Reads `[package.metadata.tessera]` of a package, as cargo gives it."""
+    told = (package.get("metadata") or {}).get("tessera") or {}
+    memory, options = told.get("memory", MEMORY_MIB), told.get("options", "")
+    if set(told) - {"memory", "options"} or type(memory) is not int or memory < 1 or not isinstance(options, str):
+        raise Failure(f"{package['name']}: [package.metadata.tessera] has memory = MIB and options = \"WORDS\"; "
+                      f"not {told}")
+    return Needs(memory, options)
+
+
+def needs_of(names: list) -> Needs:
+    """What a boot must have that runs all of these programs."""
+    each = [programs()[name].needs for name in names]
+    words = dict.fromkeys(word for needs in each for word in needs.options.split())
+    return Needs(max((needs.memory_mib for needs in each), default=MEMORY_MIB), " ".join(words))
 
 
 @functools.lru_cache(maxsize=None)
@@ -49,7 +78,8 @@ def programs() -> dict:
             continue
         for target in package["targets"]:
             if "bin" in target["kind"]:
-                program = Program(target["name"], package["name"], Path(target["src_path"]), purpose)
+                program = Program(target["name"], package["name"], Path(target["src_path"]), purpose,
+                                  read_needs(package))
                 if program.name in found:
                     raise Failure(f"two programs are called {program.name}: {found[program.name].source} and "
                                   f"{program.source}")

@@ -13,7 +13,7 @@ Use it:
   run [PROGRAM]   build, boot, run a user program, and end with its exit code
   new NAME        make a user program in user/NAME from a template
   bench [NAME]    count instructions and compare with the budgets
-  figures         count shootdown interrupts; writes docs/figures.md
+  figures         measure shootdowns and shared tables; writes docs/figures.md, docs/sharing.md
 
 Work on it:
   test [FILTER]   all tests: host, boot, user conformance
@@ -94,7 +94,8 @@ def _run_parser() -> _Parser:
     parser.add_argument("arguments", nargs="*", help="arguments for the program; after -- they may begin with a dash")
     _add_arch(parser, "x86_64")
     parser.add_argument("--smp", type=_cpus, default=1, metavar="N", help="CPUs (default 1)")
-    parser.add_argument("--memory", type=_count, default=512, metavar="MIB", help="MiB of memory (default 512)")
+    parser.add_argument("--memory", type=_count, metavar="MIB",
+                        help="MiB of memory (default 512, or what the program asks for)")
     _add_machine(parser)
     parser.add_argument("--boot", choices=("bios", "uefi", "limine", "stub"),
                         help="how to boot: x86_64 has bios (default), uefi, limine, stub; "
@@ -107,7 +108,8 @@ def _run_parser() -> _Parser:
                         help="seconds until it is ended (default 120)")
     _add_profile(parser)
     _add_tags(parser)
-    parser.add_argument("--options", default="", metavar="WORDS", help="kernel options, such as leakcheck=1")
+    parser.add_argument("--options", default="", metavar="WORDS",
+                        help="kernel options, such as leakcheck=1, added to those that the program asks for")
     return parser
 
 
@@ -160,6 +162,13 @@ def _gdb_parser() -> _Parser:
     return parser
 
 
+def _figures_parser() -> _Parser:
+    parser = _parser("figures", "Counts shootdown interrupts on QEMU and Bochs, and measures the tables of shared "
+                     "memory on QEMU; writes docs/figures.md and docs/sharing.md.")
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="only these pages: figures, sharing")
+    return parser
+
+
 def _new_parser() -> _Parser:
     parser = _parser("new", "Makes user/NAME from a template; ./x.py run NAME builds and boots it.")
     parser.add_argument("name", help="lower-case letters, digits and dashes")
@@ -173,8 +182,7 @@ VERBS = {
     "run": (_run_parser, run.run_verb),
     "test": (_test_parser, suites.test_verb),
     "soak": (_soak_parser, soak.soak_verb),
-    "figures": (lambda: _parser("figures", "Counts shootdown interrupts on QEMU and Bochs; writes docs/figures.md."),
-                figures.figures_verb),
+    "figures": (_figures_parser, figures.figures_verb),
     "check": (lambda: _parser("check", "Formatting, lints and the rules of the house, as in CI."), check.check_verb),
     "bench": (_bench_parser, bench.bench_verb),
     "new": (_new_parser, new.new_verb),

@@ -66,9 +66,8 @@ WORDS = {
 }
 
 
-def read_boot_test(name: str, source: Path) -> BootTest:
-    """Reads the `//!` lines at the top of a boot test."""
-    place = source.relative_to(ROOT)
+def read_header(source: Path) -> tuple:
+    """Reads the `//!` lines at the top of a test: the claim, and the words of its `boot:` lines."""
     claim, words = [], []
     for line in source.read_text().splitlines():
         if not line.startswith("//!"):
@@ -80,8 +79,26 @@ def read_boot_test(name: str, source: Path) -> BootTest:
             claim.append(text)
     claim = claim[:claim.index("")] if "" in claim else claim
     if not claim:
-        raise Failure(f"{place}: the first line must be the claim, after //!")
-    test = BootTest(name, " ".join(claim))
+        raise Failure(f"{source.relative_to(ROOT)}: the first line must be the claim, after //!")
+    return " ".join(claim), words
+
+
+def conformance_options(source: Path) -> str:
+    """The options that a conformance program asks to be booted with; those that ask for none share one boot."""
+    options = ""
+    for word in read_header(source)[1]:
+        key, equals, value = word.partition("=")
+        if key != "options" or not equals:
+            raise Failure(f"{source.relative_to(ROOT)}: {word!r} is no word for a conformance program (options= is)")
+        options = value
+    return options
+
+
+def read_boot_test(name: str, source: Path) -> BootTest:
+    """Reads the `//!` lines at the top of a boot test."""
+    place = source.relative_to(ROOT)
+    claim, words = read_header(source)
+    test = BootTest(name, claim)
     for word in words:
         key, equals, value = word.partition("=")
         if key == "expect-output" and value:

@@ -1,11 +1,11 @@
-"""The verb `figures`: counts shootdown interrupts in the emulators and writes docs/figures.md."""
+"""The verb `figures`: boots programs that measure, and writes docs/figures.md (here) and docs/sharing.md."""
 
 from __future__ import annotations
 
 import re
 
-from . import build, setup
-from .base import ROOT, Failure, say, step
+from . import build, setup, sharing
+from .base import EXIT_USAGE, ROOT, Failure, say, step
 from .boot import Job, boot
 from .machine import Machine
 
@@ -39,15 +39,25 @@ Unmaps during which any CPU changed its thread are not counted.
 """
 
 
-def figures_verb(_options) -> int:
-    """Counts on each machine and writes the page."""
+def figures_verb(options) -> int:
+    """Writes the pages that are asked for, or both."""
+    writers = {"figures": write_page, "sharing": sharing.write_page}
+    unknown = [page for page in options.pages if page not in writers]
+    if unknown:
+        raise Failure(f"there is no page {unknown[0]!r} to write; there are: {', '.join(writers)}", EXIT_USAGE)
+    for page in options.pages or writers:
+        writers[page]()
+    return 0
+
+
+def write_page() -> None:
+    """Counts shootdown interrupts on each machine and writes docs/figures.md."""
     setup.need(("build", "qemu", "bochs"))
     parts = [measure(*machine) for machine in MACHINES]
     unmaps = parts[0][1][0][2]
     text = HEAD.format(smp=SMP, unmaps=unmaps) + "".join(part(*entry) for entry in parts)
     PAGE.write_text(text)
     say(f"wrote {PAGE.relative_to(ROOT)}")
-    return 0
 
 
 def measure(title: str, arch: str, emulator: str) -> tuple:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Programs whose claims can depend on the number of CPUs; the rounds with narrow tags have only these.
-SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection", "subtrees")
+SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection", "subtree", "view", "public")
 # User programs that check themselves: those of one boot, and their arguments.
-RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("stress",), "3"))
+RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("library", "commons", "mshare"), ""),
+        (("sga",), "gib=2 clients=100"), (("stress",), "3"))
 
 
 def tags_option(tags: str | None) -> str:
     """The kernel option for what `--tags` says."""
     return f"tags={tags}" if tags else ""
+
+
+def words_of(*options: str) -> str:
+    """Options from several places, one after the other: of a word given twice the last counts."""
+    return " ".join(option.strip() for option in options if option.strip())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from . import base, build, setup, toolchain
 from .base import EXIT_USAGE, Failure, is_arch_list, say, step, warn
 from .boot import Job, boot
 from .machine import GDB_PORT, Machine
-from .rounds import tags_option
+from .rounds import tags_option, words_of
 
 
 def groups_for(machine: Machine) -> tuple:
@@ -42,16 +42,18 @@ def known(name: str) -> None:
 
 def run_verb(options) -> int:
     """Boots one machine and runs one program."""
-    machine = Machine(options.arch, options.smp, options.memory, options.boot, options.limine_dir, options.accel,
+    machine = Machine(options.arch, options.smp, build.MEMORY_MIB, options.boot, options.limine_dir, options.accel,
                       options.icount, options.gdb, options.machine, options.cpu)
     machine.check()
     setup.need(groups_for(machine))
     known(options.program)
+    needs = build.needs_of([options.program])
+    machine.memory_mib = options.memory or needs.memory_mib
     others = [name for name in build.of_purpose("user") if name != build.INIT]
     build.build(options.arch, options.profile, [options.program, *others])
     timeout_s = 24 * 3600.0 if options.gdb else float(options.timeout)
     job = Job(f"run-{options.arch}-{options.program}", machine, options.profile, [options.program], options.arguments,
-              others, f"{options.options} {tags_option(options.tags)}".strip(), timeout_s)
+              others, words_of(needs.options, options.options, tags_option(options.tags)), timeout_s)
     if options.gdb:
         step(f"waiting for: ./x.py gdb {options.program} --arch {options.arch}")
     else:

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import base, cli, directives, rust_text
+from . import base, build, cli, directives, rounds, rust_text, sharing
 from .boot import EXIT_LINE, PANIC_LINE, Outcome
 from .directives import BootTest, read_boot_test
 from .machine import Machine
@@ -92,6 +92,50 @@ class Directives(unittest.TestCase):
             source = Path(folder) / "one.rs"
             source.write_text("// claim!(no)\nconst C: &[Claim] = &[claim!(first), claim!(\n second)];\n")
             self.assertEqual(directives.claims_in(source), ["first", "second"])
+
+
+class Needs(unittest.TestCase):
+    """What a program's Cargo.toml asks for its boot."""
+
+    def _read(self, told) -> build.Needs:
+        return build.read_needs({"name": "one", "metadata": told})
+
+    def test_words(self):
+        self.assertEqual(self._read(None), build.Needs(build.MEMORY_MIB, ""))
+        self.assertEqual(self._read({"other": {}}), build.Needs())
+        told = {"tessera": {"memory": 2048, "options": "machine=control"}}
+        self.assertEqual(self._read(told), build.Needs(2048, "machine=control"))
+
+    def test_mistakes(self):
+        for told in ({"memory": "2G"}, {"memory": 0}, {"memory": True}, {"options": 1}, {"cpus": 2}):
+            with self.assertRaises(base.Failure):
+                self._read({"tessera": told})
+
+    def test_what_is_given_comes_last(self):
+        self.assertEqual(rounds.words_of("machine=control", " tags=2 ", "", "leakcheck=1"),
+                         "machine=control tags=2 leakcheck=1")
+        self.assertEqual(cli.parse("run", ["tour"]).memory, None)
+
+
+class Sharing(unittest.TestCase):
+    """The page that is made of the lines of `sga rows`."""
+
+    LINE = "sga row mib=64 clients=10 tables=139264 roots=40960 taken=200000 private=143360"
+
+    def _row(self) -> sharing.Row:
+        return sharing.Row(*map(int, sharing.ROW_LINE.match(self.LINE).groups()))
+
+    def test_page(self):
+        text = sharing.page({"x86_64": [self._row()], "aarch64": [self._row()]})
+        self.assertIn("## 64 MiB: 16,384 pages", text)
+        self.assertIn("The area's tables: 34, 136 KiB. One more space takes 4 KiB.", text)
+        self.assertIn("| 10 | 176 KiB | 195.31 KiB | 195.31 KiB | 1.37 MiB | 8.0 |", text)
+
+    def test_architectures_must_agree(self):
+        other = sharing.Row(64, 10, 4096, 40960, 200000, 143360)
+        for measured in ({"x86_64": [self._row()], "aarch64": [other]}, {"x86_64": [], "aarch64": []}):
+            with self.assertRaises(base.Failure):
+                sharing.page(measured)
 
 
 class CommandLine(unittest.TestCase):

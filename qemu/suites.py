@@ -13,9 +13,9 @@ from textwrap import shorten
 from . import bochs, build, host_tests, setup, toolchain
 from .base import ARCHES, EXIT_USAGE, ROOT, Failure, is_arch_list, say, step
 from .boot import Job, Outcome, boot
-from .directives import BootTest, claims_in, read_boot_test
+from .directives import BootTest, claims_in, conformance_options, read_boot_test
 from .machine import Machine
-from .rounds import Round, rounds_for, runs_for, tags_option
+from .rounds import Round, rounds_for, runs_for, tags_option, words_of
 
 PROFILE = "checked"
 JOBS = 2
@@ -187,8 +187,8 @@ def run_boots(plans: list, options, report: Report) -> None:
     with ThreadPoolExecutor(JOBS) as pool:
         waiting = []
         for entry in plans:
-            rounds = [each for each in entry.rounds if each.chosen(entry.conformance)]
-            waiting += [pool.submit(_conformance, entry, each, options, report) for each in rounds]
+            for each, wish, programs in conformance_boots(entry):
+                waiting.append(pool.submit(_conformance, entry, each, wish, programs, options, report))
         for entry in plans:
             waiting += [pool.submit(_run, entry.arch, run, report) for run in entry.runs]
             waiting += [pool.submit(_boot_test, entry.arch, test, options, report) for test in entry.tests]
@@ -196,6 +196,17 @@ def run_boots(plans: list, options, report: Report) -> None:
             step(f"{len(waiting)} boots, {JOBS} at a time")
         for done in as_completed(waiting):
             done.result()
+
+
+def conformance_boots(entry: Boots) -> list:
+    """The boots of conformance programs: the round, the options that programs wish for, and these programs."""
+    found = []
+    for each in entry.rounds:
+        by_wish: dict = {}
+        for name in each.chosen(entry.conformance):
+            by_wish.setdefault(conformance_options(build.programs()[name].source), []).append(name)
+        found += [(each, wish, programs) for wish, programs in by_wish.items()]
+    return found
 
 
 def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:
@@ -215,8 +226,10 @@ def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:
 def _run(arch: str, run: tuple, report: Report) -> None:
     """Boots user programs that check themselves."""
     title, names, arguments, each = run
-    job = Job(f"test-{arch}-{names[-1]}{each.label()}", Machine(arch, each.smp), PROFILE, names, arguments,
-              options=f"leakcheck=1 {tags_option(each.tags)}".strip(), timeout_s=CONFORMANCE_TIMEOUT_S)
+    needs = build.needs_of(names)
+    job = Job(f"test-{arch}-{names[-1]}{each.label()}", Machine(arch, each.smp, needs.memory_mib), PROFILE, names,
+              arguments, options=words_of(needs.options, "leakcheck=1", tags_option(each.tags)),
+              timeout_s=CONFORMANCE_TIMEOUT_S)
     try:
         outcome = boot(job, lambda _line: None)
     except Failure as failure:
@@ -301,12 +314,12 @@ class _Suite:
         return f"declared but never reported: {', '.join(unsaid)}" if unsaid else ""
 
 
-def _conformance(entry: Boots, each: Round, options, report: Report) -> None:
+def _conformance(entry: Boots, each: Round, wish: str, programs: list, options, report: Report) -> None:
     machine = Machine(entry.arch, each.smp, emulator=options.machine, cpu=entry.cpu)
-    programs = each.chosen(entry.conformance)
     timeout_s = BOCHS_TIMEOUT_S if entry.cpu else CONFORMANCE_TIMEOUT_S
-    job = Job(f"test-{entry.where().replace(' ', '-')}-conformance{each.label()}", machine, PROFILE, programs,
-              options=tags_option(each.tags), timeout_s=timeout_s)
+    label = re.sub(r"\W+", "-", f"test {entry.where()} conformance{each.label()} {wish}".strip())
+    job = Job(label, machine, PROFILE, programs, options=words_of(wish, tags_option(each.tags)),
+              timeout_s=timeout_s)
     suite = _Suite(entry.where(), each.suffix(), options.filter, report)
     try:
         outcome = boot(job, suite.line)
