@@ -1,7 +1,7 @@
 //! What reaches the kernel: a function that stands for it on the host records every call.
 
 use libvas::layout::{SegmentInfo, Words};
-use libvas::{Cap, Error, Handle, Rights, Segment, Space, raw};
+use libvas::{Account, Cap, Error, Handle, Machine, Rights, Segment, Space, Subtree, View, raw};
 use std::cell::RefCell;
 use tessera_abi::Call;
 
@@ -104,4 +104,58 @@ fn structures_come_back() {
     let segment = Cap::<Segment>::from_handle(Handle::new(2, 1));
     let info = segment.info().expect("the recorder fills it in");
     assert_eq!((info.length_bytes, info.populated_bytes, info.mappings), (0x5000, 0x1000, 3));
+}
+
+#[test]
+fn sharing_names_target_subtree_bounds_and_flags() {
+    let cap = |slot| Handle::new(slot, 1);
+    let (space, outer, inner, machine) = (
+        Cap::<Space>::from_handle(cap(1)),
+        Cap::<Subtree>::from_handle(cap(2)),
+        Cap::<Subtree>::from_handle(cap(3)),
+        Cap::<Machine>::from_handle(cap(4)),
+    );
+    let (address, bounds) = (1 << 39, Rights::READ_EXECUTE);
+    let attach = |target, flags| Call::SubtreeAttach { target, subtree: cap(3), address, bounds, flags };
+    let calls = calls_of(|| {
+        assert_eq!(space.attach(address, &inner, bounds), Ok(()));
+        assert_eq!(space.attach_window(address, &inner, bounds), Ok(()));
+        assert_eq!(outer.attach(address, &inner, bounds), Ok(()));
+        assert_eq!(outer.detach(address), Ok(()));
+        assert_eq!((inner.seal(), inner.withdraw()), (Ok(()), Ok(7)));
+        assert_eq!(machine.publish(&inner, address, bounds), Ok(()));
+    });
+    let expected = [
+        attach(cap(1), 0),
+        attach(cap(1), 1),
+        attach(cap(2), 0),
+        Call::SubtreeDetach { target: cap(2), address },
+        Call::SubtreeSeal { subtree: cap(3) },
+        Call::SubtreeWithdraw { subtree: cap(3) },
+        Call::SubtreePublish { machine: cap(4), subtree: cap(3), address, bounds },
+    ];
+    assert_eq!(calls, expected);
+    calls_of(|| drop((space, outer, inner, machine)));
+}
+
+#[test]
+fn a_view_is_made_from_a_space_or_a_view_and_entered_like_one() {
+    let cap = |slot| Handle::new(slot, 1);
+    let (account, space) = (Cap::<Account>::from_handle(cap(1)), Cap::<Space>::from_handle(cap(2)));
+    let create = |space, bounds| Call::ViewCreate { account: cap(1), space, bounds };
+    let made = Handle::from_bits(7);
+    let calls = calls_of(|| {
+        let view = View::new(&account, &space, Rights::READ_WRITE).expect("the recorder refuses nothing");
+        let narrowed = view.narrowed(&account, Rights::READ).expect("the recorder refuses nothing");
+        assert_eq!(narrowed.into_handle(), made);
+        assert_eq!(view.switch(), Ok(made));
+    });
+    let expected = [
+        create(cap(2), Rights::READ_WRITE),
+        create(made, Rights::READ),
+        Call::SpaceSwitch { space: made },
+        delete(made),
+    ];
+    assert_eq!(calls, expected);
+    calls_of(|| drop((account, space)));
 }
