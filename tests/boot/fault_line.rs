@@ -4,13 +4,17 @@
 //! boot: expect-output="nothing is mapped there [" expect-output="access=write ip=0x"
 //! boot: expect-output="the mapping lacks the right to write; it allows to read ["
 //! boot: expect-output="the subtree is attached here without the right to write"
+//! boot: expect-output="thread=lodger space=library address=0x28040000000" expect-output="its bounds allow to read ["
+//! boot: expect-output="the space is a view without the right to write; its bounds allow to read, execute ["
 //! boot: expect-output="the account is exhausted ["
 
 #![no_std]
 #![no_main]
 
 use libvas::thread::Builder;
-use libvas::{Cap, Error, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, program};
+use libvas::{
+    Cap, Enterable, Error, Level, PAGE_BYTES, Place, Rights, Segment, Subtree, TOP_SLOT_BYTES, View, program,
+};
 
 rt::main!(main);
 
@@ -29,6 +33,15 @@ fn main() -> Result<(), Error> {
     shelf.map(PAGE_BYTES, &page, 0..PAGE_BYTES, Rights::READ_WRITE)?;
     space.attach(2 * HERE, &shelf, Rights::READ)?;
     stops("borrower", &space, 2 * HERE + PAGE_BYTES, true)?;
+    // In a subtree that is attached with all rights lies one that is not.
+    let (house, room) = (Subtree::new(account)?, Subtree::with_level(account, Level::TwoMib)?);
+    room.map(0, &page, 0..PAGE_BYTES, Rights::READ_WRITE)?;
+    house.attach(Level::OneGib.size_bytes(), &room, Rights::READ)?;
+    space.attach(5 * HERE, &house, Rights::ACCESS)?;
+    stops("lodger", &space, 5 * HERE + Level::OneGib.size_bytes(), true)?;
+    let open = program().new_space()?;
+    open.map(HERE, &page, 0..PAGE_BYTES, Rights::READ_WRITE)?;
+    stops("viewer", &View::new(account, &open, Rights::READ_EXECUTE)?, HERE, true)?;
     let poor = account.split(16 * PAGE_BYTES)?;
     let unpaid = Segment::new_lazy(&poor, PAGE_BYTES)?;
     let _rest = poor.split(poor.available_bytes()? - PAGE_BYTES)?;
@@ -37,7 +50,7 @@ fn main() -> Result<(), Error> {
 }
 
 /// Fails unless a thread of this name that touches this address is stopped by a fault.
-fn stops(name: &str, space: &Cap<Space>, address: u64, writes: bool) -> Result<(), Error> {
+fn stops(name: &str, space: &Cap<impl Enterable>, address: u64, writes: bool) -> Result<(), Error> {
     let place = Place::<u64>::new(address)?;
     let touch = move || {
         if writes {

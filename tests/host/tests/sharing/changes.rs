@@ -36,7 +36,7 @@ impl Scene {
                 Call::SubtreeAttachCore { space, subtree, address, bounds, cpu: cpu as u64 }
             }
             Operation::Detach { target, which, place } => {
-                let address = self.attached_place(target, which, place);
+                let address = self.attached_place(target, which, place)?;
                 Call::SubtreeDetach { target: self.target(target)?.0, address }
             }
             Operation::DetachCore { space, place, cpu } => {
@@ -135,16 +135,15 @@ impl Scene {
         ((extent.first + skip) * PAGE_BYTES, pages * PAGE_BYTES)
     }
 
-    /// Where something is attached for all CPUs, the program excepted; or a place where there may be nothing.
-    fn attached_place(&self, target: usize, which: usize, place: Option<Place>) -> u64 {
-        let Some((_, level, number)) = self.target(target) else { return 0 };
-        let attached = number.into_iter().flat_map(|number| self.world.attached_in(number));
-        let pages: Vec<u64> =
-            attached.map(|(spot, _)| spot).filter(|spot| spot.cpu.is_none()).map(|spot| spot.page).collect();
-        let pages: Vec<u64> = pages.into_iter().filter(|page| *page != 0 || level < SPACE_LEVEL).collect();
-        match (place, pages.get(which % pages.len().max(1))) {
-            (None, Some(page)) => page * PAGE_BYTES,
-            (place, _) => place.map_or(PAGE_BYTES << 9, |place| place.address(level, 1)),
-        }
+    /// Where something is attached for all CPUs, or a place where there may be nothing. The program, at the start of
+    /// every space, stays.
+    fn attached_place(&self, target: usize, which: usize, place: Option<Place>) -> Option<u64> {
+        let (_, level, number) = self.target(target)?;
+        let is_program = |page: u64| page == 0 && level == SPACE_LEVEL;
+        let attached = number.into_iter().flat_map(|number| self.world.attached_in(number)).map(|(spot, _)| spot);
+        let all: Vec<u64> = attached.filter(|spot| spot.cpu.is_none()).map(|spot| spot.page * PAGE_BYTES).collect();
+        let all: Vec<u64> = all.into_iter().filter(|address| !is_program(*address)).collect();
+        let anywhere = place.map(|place| place.address(level, 1)).filter(|address| !is_program(*address));
+        anywhere.or_else(|| all.get(which % all.len().max(1)).copied())
     }
 }
