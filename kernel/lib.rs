@@ -35,6 +35,7 @@ pub mod account;
 pub mod address_map;
 pub mod address_space;
 pub mod atomic;
+pub mod attached;
 pub mod attachment;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
@@ -50,6 +51,7 @@ pub mod fast_attach;
 pub mod flush;
 pub mod handshake;
 pub mod kernel;
+pub mod large_page;
 pub mod log;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;

@@ -4,13 +4,13 @@
 //! entries are only ever changed under the kernel's lock, while hardware walkers read them at any time. An entry that
 //! leads to another tree's table is marked as shared: no walk here follows it.
 
-use core::ops::Range;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
-use tessera_arch::{Format, Frame, Leaf, PageFormat, Share, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
+use crate::large_page::piece;
 use crate::mem::{FrameAllocator, FrameList};
 use crate::mutants::{Mutant, is_seeded};
 
@@ -24,29 +24,12 @@ pub struct Tree {
     /// Tables in the tree, the root included.
     pub tables: u64,
     /// Entries that lead to subtrees attached here.
-    attached: u64,
+    pub(crate) attached: u64,
     /// Of these, the ones below the root.
-    attached_below: u64,
+    pub(crate) attached_below: u64,
     /// The first and the last of the root's entries that changed since [`Tree::take_changed`]; kept for top-level roots
     /// only.
     changed: Option<(usize, usize)>,
-}
-
-/// A part of a mapping that fills consecutive entries of one table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Piece {
-    level: u8,
-    entries: u64,
-}
-
-/// A large page that was taken out to be split.
-#[derive(Debug)]
-#[must_use = "its memory is unmapped until it is put back"]
-pub struct LargePage {
-    address: VirtAddr,
-    entry: u64,
-    level: u8,
-    holder: Frame,
 }
 
 /// Counts the tables that mapping a series of runs, in order of address, will add.
@@ -60,18 +43,6 @@ pub struct TableCount {
 /// Pages that one entry at `level` stands for.
 pub const fn entry_pages(level: u8) -> u64 {
     1 << (9 * level as u32)
-}
-
-/// Chooses the largest pages that alignment and length allow, and the tree, whose root's entries are the highest.
-fn piece(highest: u8, address: VirtAddr, frame: Frame, pages: u64) -> Piece {
-    let page = address.value() / PAGE_BYTES;
-    let fits = |level: u8| {
-        let size = entry_pages(level);
-        level <= highest && page.is_multiple_of(size) && frame.number().is_multiple_of(size) && pages >= size
-    };
-    let level = if fits(2) && tessera_arch::largest_leaf_level() >= 2 { 2 } else { u8::from(fits(1)) };
-    let room = (TABLE_ENTRIES - address.table_index(level)) as u64;
-    Piece { level, entries: room.min(pages / entry_pages(level)) }
 }
 
 impl TableCount {
@@ -141,44 +112,6 @@ impl Tree {
         }
     }
 
-    /// Tables that must be added so that no large page straddles `address`.
-    pub fn split_tables(&self, address: VirtAddr) -> u64 {
-        let (holder, level) = self.deepest(address, 0);
-        let entry = table(holder)[address.table_index(level)].load(Relaxed);
-        let straddled = |level: u8| !(address.value() / PAGE_BYTES).is_multiple_of(entry_pages(level));
-        let is_leaf = Format::is_present(entry) && !Format::is_shared(entry);
-        if is_leaf { (1..=level).filter(|level| straddled(*level)).count() as u64 } else { 0 }
-    }
-
-    /// Takes the largest page that straddles `address` out; gives what [`Tree::put_split`] needs to put smaller
-    /// ones in its place, and the pages that must be invalidated first: both at once in a TLB is an error (Arm
-    /// ARM D8.16.1, break-before-make).
-    pub fn take_straddling(&mut self, address: VirtAddr) -> Option<(LargePage, u64, u64)> {
-        if self.split_tables(address) == 0 {
-            return None;
-        }
-        let (holder, level) = self.deepest(address, 0);
-        let entry = table(holder)[address.table_index(level)].swap(0, Relaxed);
-        let page = address.value() / PAGE_BYTES;
-        Some((LargePage { address, entry, level, holder }, page - page % entry_pages(level), entry_pages(level)))
-    }
-
-    /// Puts a table of smaller pages in the place of a large one, with the same memory and rights.
-    pub fn put_split(&mut self, frames: &mut FrameAllocator, large: LargePage) {
-        let LargePage { address, entry, level, holder } = large;
-        let lower = new_table(frames);
-        let step = entry_pages(level - 1) * PAGE_BYTES;
-        let mut small = Format::leaf_entry(Format::address(entry), level - 1, Format::leaf(entry));
-        for slot in table(lower) {
-            slot.store(small, Relaxed);
-            small += step;
-        }
-        frames.change_table_entries(lower, TABLE_ENTRIES as i32);
-        self.tables += 1;
-        tessera_arch::publish_tables();
-        table(holder)[address.table_index(level)].store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
-    }
-
     /// Takes all translations out of a range; tables that become empty go to `freed`, not to be reused before
     /// the range was invalidated. No large page straddles the range's ends.
     pub fn unmap(&mut self, frames: &mut FrameAllocator, address: VirtAddr, pages: u64, freed: &mut FrameList) {
@@ -221,51 +154,6 @@ impl Tree {
         }
     }
 
-    /// Tables that must be added before an entry at `level` for `address` can be written.
-    pub fn missing_tables(&self, address: VirtAddr, level: u8) -> u64 {
-        u64::from(self.deepest(address, level).1 - level)
-    }
-
-    /// Writes the entry that attaches another tree's root; there is nothing at its place, and as many tables as
-    /// [`Tree::missing_tables`] said can be allocated.
-    #[inline(always)]
-    pub fn attach(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8, entry: u64) {
-        let holder = if level == self.level { self.root } else { self.ensure_table(frames, address, level) };
-        self.write(frames, holder, address, level, entry);
-        self.attached += 1;
-        self.attached_below += u64::from(level != self.level);
-    }
-
-    /// Takes such an entry out. Tables that become empty go to `freed`.
-    #[inline(always)]
-    pub fn detach(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8, freed: &mut FrameList) {
-        let holder = if level == self.level { self.root } else { self.deepest(address, level).0 };
-        self.attached -= 1;
-        self.attached_below -= u64::from(level != self.level);
-        let entries = self.write(frames, holder, address, level, 0);
-        if entries == 0 && level != self.level && !is_seeded(Mutant::AttachTableLeaked) {
-            self.prune(frames, address, freed);
-        }
-    }
-
-    /// The entry by which a subtree is attached that covers an address, and its level; `root` is the tree's own, or
-    /// one of those that other CPUs have instead.
-    #[inline(always)]
-    pub fn attached_over(&self, root: Frame, address: VirtAddr) -> Option<(u64, u8)> {
-        let (holder, level) = deepest_from(root, self.level, address, 1);
-        let entry = table(holder)[address.table_index(level)].load(Relaxed);
-        is_attached(entry).then_some((entry, level))
-    }
-
-    /// The first attached subtree's entry that covers a page behind `page`, or `page` itself, and begins before `end`:
-    /// its first page, level and entry.
-    pub fn next_attached(&self, page: u64, end: u64) -> Option<(u64, u8, u64)> {
-        if self.attached == 0 {
-            return None;
-        }
-        next_attached_below(self.root, self.level, 0, page..end, self.attached_below != 0)
-    }
-
     /// Makes every leaf of the tree, which no CPU can reach now, global or not.
     pub fn set_global(&mut self, global: bool) {
         set_global_below(self.root, self.level, global);
@@ -301,7 +189,7 @@ impl Tree {
 
     /// The table at the lowest level not below `level` that the walk for `address` reaches, and its level.
     #[inline(always)]
-    fn deepest(&self, address: VirtAddr, level: u8) -> (Frame, u8) {
+    pub(crate) fn deepest(&self, address: VirtAddr, level: u8) -> (Frame, u8) {
         deepest_from(self.root, self.level, address, level)
     }
 
@@ -316,7 +204,7 @@ impl Tree {
         (holder, level, 1, entry_pages(level) - within)
     }
 
-    fn ensure_table(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8) -> Frame {
+    pub(crate) fn ensure_table(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8) -> Frame {
         let (mut holder, mut at) = self.deepest(address, level);
         while at > level {
             let lower = new_table(frames);
@@ -329,7 +217,14 @@ impl Tree {
 
     /// Writes an entry where there was none, or (0) takes one out; gives how many its table has then.
     #[inline(always)]
-    fn write(&mut self, frames: &mut FrameAllocator, holder: Frame, address: VirtAddr, level: u8, entry: u64) -> u16 {
+    pub(crate) fn write(
+        &mut self,
+        frames: &mut FrameAllocator,
+        holder: Frame,
+        address: VirtAddr,
+        level: u8,
+        entry: u64,
+    ) -> u16 {
         let index = address.table_index(level);
         table(holder)[index].store(entry, Relaxed);
         if level == TOP_LEVEL {
@@ -339,7 +234,7 @@ impl Tree {
         frames.change_table_entries(holder, if entry == 0 { -1 } else { 1 })
     }
 
-    fn prune(&mut self, frames: &mut FrameAllocator, address: VirtAddr, freed: &mut FrameList) {
+    pub(crate) fn prune(&mut self, frames: &mut FrameAllocator, address: VirtAddr, freed: &mut FrameList) {
         loop {
             let (empty, level) = self.deepest(address, 0);
             if level == self.level || frames.table_entries(empty) != 0 {
@@ -365,7 +260,7 @@ pub fn new_table(frames: &mut FrameAllocator) -> Frame {
 }
 
 /// The entries of a table that are for user memory: a top-level table may hold the kernel's behind them.
-fn own_entries(holder: Frame, level: u8) -> &'static [AtomicU64] {
+pub(crate) fn own_entries(holder: Frame, level: u8) -> &'static [AtomicU64] {
     let entries = if level == TOP_LEVEL { TOP_SLOTS } else { TABLE_ENTRIES };
     &table(holder)[..entries]
 }
@@ -373,7 +268,7 @@ fn own_entries(holder: Frame, level: u8) -> &'static [AtomicU64] {
 /// The table at the lowest level not below `level` that the walk from a root, whose entries are at `at`, reaches without
 /// leaving the tree.
 #[inline(always)]
-fn deepest_from(root: Frame, mut at: u8, address: VirtAddr, level: u8) -> (Frame, u8) {
+pub(crate) fn deepest_from(root: Frame, mut at: u8, address: VirtAddr, level: u8) -> (Frame, u8) {
     let mut holder = root;
     while at > level {
         let entry = table(holder)[address.table_index(at)].load(Relaxed);
@@ -386,43 +281,8 @@ fn deepest_from(root: Frame, mut at: u8, address: VirtAddr, level: u8) -> (Frame
     (holder, at)
 }
 
-/// Whether an entry attaches a subtree.
-#[inline(always)]
-fn is_attached(entry: u64) -> bool {
-    Format::is_shared(entry) && Format::share(entry) != Some(Share::Copy)
-}
-
-fn next_attached_below(
-    holder: Frame,
-    level: u8,
-    base: u64,
-    pages: Range<u64>,
-    is_deep: bool,
-) -> Option<(u64, u8, u64)> {
-    let first = (pages.start.saturating_sub(base) / entry_pages(level)) as usize;
-    for (index, slot) in own_entries(holder, level).iter().enumerate().skip(first) {
-        let page = base + index as u64 * entry_pages(level);
-        if page >= pages.end {
-            break;
-        }
-        let entry = slot.load(Relaxed);
-        if is_attached(entry) {
-            return Some((page, level, entry));
-        }
-        // The lowest level holds pages only.
-        if is_deep && level > 1 && is_own_table(entry, level) {
-            let lower = Frame::containing(Format::address(entry));
-            let found = next_attached_below(lower, level - 1, page, pages.clone(), true);
-            if found.is_some() {
-                return found;
-            }
-        }
-    }
-    None
-}
-
 /// Whether an entry leads to a table of the same tree.
-fn is_own_table(entry: u64, level: u8) -> bool {
+pub(crate) fn is_own_table(entry: u64, level: u8) -> bool {
     Format::is_present(entry) && Format::is_table(entry, level) && !Format::is_shared(entry)
 }
 
