@@ -62,9 +62,8 @@ pub use backend::memory::{clear_frames, direct_map, publish_code, read_physical,
 /// [`broadcasts_invalidation`], else the calling one; the local forms reach the calling CPU alone.
 /// `invalidate_page_all_tags` drops a page's translations under every tag, global ones included.
 pub use backend::tlb::{
-    activate, can_invalidate_inactive, invalidate_all, invalidate_page, invalidate_page_all_tags,
-    invalidate_page_local, invalidate_tag, invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables,
-    tag_bits,
+    activate, invalidate_all, invalidate_page, invalidate_page_all_tags, invalidate_page_local, invalidate_tag,
+    invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables, tag_bits,
 };
 
 /// Other CPUs: starting them, interrupting them, and whether invalidation reaches them.

@@ -16,7 +16,7 @@ use crate::store::{Id, Store};
 use crate::subtree::Subtree;
 
 /// A range that holds all pages of any owner.
-pub const EVERYTHING: PageRange = PageRange { first: 0, count: u32::MAX as u64 };
+pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };
 
 /// What `map`, `unmap` and `protect` work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,12 +74,13 @@ impl Kernel {
         }
     }
 
-    /// Tables of the subtrees attached to an owner, and of those attached to them.
-    pub fn attached_tables(&self, owner: MapOwner) -> u64 {
+    /// Tables of the subtrees attached to an owner, and of those attached to them, with or without core windows.
+    pub fn attached_tables(&self, owner: MapOwner, with_windows: bool) -> u64 {
         let tables = |subtree: Id<Subtree>| {
-            self.subtrees[subtree].map.tree.tables + self.attached_tables(MapOwner::Subtree(subtree))
+            self.subtrees[subtree].map.tree.tables + self.attached_tables(MapOwner::Subtree(subtree), true)
         };
-        self.attachments(owner).map(|(_, attachment)| tables(attachment.subtree)).sum()
+        let counted = self.attachments(owner).filter(|(place, _)| with_windows || place.cpu.is_none());
+        counted.map(|(_, attachment)| tables(attachment.subtree)).sum()
     }
 
     /// Reads an address range of an owner.
@@ -293,12 +294,10 @@ impl Kernel {
 
     /// Unmaps everything; nobody is in the space any more, or has the subtree attached.
     fn clear_map(&mut self, owner: MapOwner) {
-        loop {
-            let first = self.attachments(owner).next().map(|(place, _)| place);
-            let Some(place) = first else { break };
-            self.detach(owner, place);
-        }
-        self.change_translations(owner, EVERYTHING, |map, frames, segments, freed| map.clear(frames, segments, freed));
+        let mut freed_tables = FrameList::new();
+        self.take_all_entries(owner, &mut freed_tables);
+        self.change_map(owner, |map, frames, segments| map.clear(frames, segments, &mut freed_tables));
+        self.discharge(Flush { owner, range: EVERYTHING, freed_tables });
     }
 
     fn tree_mut(&mut self, owner: MapOwner) -> &mut Tree {

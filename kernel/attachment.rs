@@ -25,7 +25,7 @@ use crate::subtree::Subtree;
 /// What an attachment costs the account of what it is attached to, bytes.
 pub const ATTACHMENT_BYTES: u64 = 64;
 
-/// Kernel heap that the records of an attachment may take, pages: a node at each level of three ordered sets.
+/// Kernel heap that the records of an attachment may take, pages: a node at each level of the ordered set of sharers.
 const HEAP_PAGES: u64 = 4;
 
 /// A subtree at an entry of a space or of another subtree.
@@ -139,19 +139,26 @@ impl Kernel {
 
     /// All attachments of an owner, core windows last.
     pub fn attachments(&self, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
-        self.attachments_from(owner, 0).chain(self.core_windows(owner))
+        self.attachments_between(owner, 0, u64::MAX).chain(self.core_windows(owner))
     }
 
-    /// The first attachment of an owner that ends after a page, in order of address.
-    pub fn next_attachment(&self, owner: MapOwner, page: u64) -> Option<(Place, Attachment)> {
-        let windows = self.core_windows(owner).filter(|(place, _)| page < place.page + SLOT_PAGES);
-        self.attachments_from(owner, page).take(1).chain(windows).min_by_key(|(place, _)| *place)
+    /// The first attachment of an owner that ends after a page and begins before `end`, in order of address; with or
+    /// without core windows.
+    pub fn next_attachment(
+        &self,
+        owner: MapOwner,
+        page: u64,
+        end: u64,
+        with_windows: bool,
+    ) -> Option<(Place, Attachment)> {
+        let windows = self.core_windows(owner).filter(|(place, _)| with_windows && page < place.page + SLOT_PAGES);
+        self.attachments_between(owner, page, end).take(1).chain(windows).min_by_key(|(place, _)| *place)
     }
 
-    fn attachments_from(&self, owner: MapOwner, page: u64) -> impl Iterator<Item = (Place, Attachment)> {
+    fn attachments_between(&self, owner: MapOwner, page: u64, end: u64) -> impl Iterator<Item = (Place, Attachment)> {
         let tree = &self.map_of(owner).tree;
-        let next = |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), u64::MAX);
-        let entries = core::iter::successors(tree.next_attached(page, u64::MAX), next);
+        let next = move |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), end);
+        let entries = core::iter::successors(tree.next_attached(page, end), next);
         entries.filter_map(|(page, level, entry)| {
             let is_core = Format::share(entry) == Some(Share::CoreWindow);
             let attachment = self.attachment_of(entry, level).filter(|_| !is_core)?;
@@ -299,6 +306,19 @@ impl Kernel {
         self.subtrees[subtree].sharers = crate::sharers::Sharers::default();
         (0..places).for_each(|_| self.subtrees.release(subtree));
         places
+    }
+
+    /// Takes all attachments out of a space or subtree that goes; the caller flushes. What this dooms goes later still.
+    pub(crate) fn take_all_entries(&mut self, owner: MapOwner, freed_tables: &mut FrameList) {
+        let mut page = 0;
+        loop {
+            let next = self.attachments_between(owner, page, u64::MAX).chain(self.core_windows(owner)).next();
+            let Some((place, attachment)) = next else { break };
+            self.take_entry(owner, place, freed_tables);
+            self.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
+            self.subtrees.release(attachment.subtree);
+            page = page.max(place.page);
+        }
     }
 
     /// Takes an attachment, if there is one, and its entry out. The subtree still lists the place, for the flush that

@@ -9,7 +9,7 @@ use tessera_arch::VirtAddr;
 
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
-use crate::flush::{PAGES_MAX, Seen, shifted};
+use crate::flush::{PAGES_MAX, SeenRange, shifted};
 use crate::kernel::Kernel;
 use crate::mutants::{Mutant, is_seeded};
 
@@ -78,7 +78,7 @@ impl Kernel {
 
     /// For one space. One that was never activated under a tag of this generation has nothing anywhere that will be
     /// used again.
-    fn broadcast_by_tag(&self, seen: &Seen) {
+    fn broadcast_by_tag(&self, seen: &SeenRange) {
         let words = self.shared.space_words(seen.space.index());
         let here = tessera_arch::cpu_index();
         let (tag, line) = (words.tag().tag(), &self.shared.cpus[here]);

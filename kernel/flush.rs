@@ -40,7 +40,7 @@ pub struct Flush {
 
 /// A page range of a space that sees a change.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct SeenRange {
     pub(crate) space: Id<Space>,
     pub(crate) range: PageRange,
     /// The one CPU on which it is seen, for core windows and CPU-local spaces.
@@ -117,7 +117,7 @@ impl Kernel {
     #[inline(always)]
     fn shoot_down_space(&self, space: Id<Space>, range: PageRange) {
         let (here, words) = (tessera_arch::cpu_index(), self.shared.space_words(space.index()));
-        self.mark_stale(here, &Seen { space, range, only_cpu: words.only_cpu() });
+        self.mark_stale(here, &SeenRange { space, range, only_cpu: words.only_cpu() });
         let mut interrupted = 0;
         let cpus = self.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
         for line in self.shared.cpus.iter().take(cpus) {
@@ -137,7 +137,7 @@ impl Kernel {
 
     /// Turns each CPU's pass to a space stale if the CPU may hold translations under the space's tag. A tag of 0 needs
     /// no mark: what is untagged is flushed at each entry.
-    fn mark_stale(&self, here: usize, seen: &Seen) {
+    fn mark_stale(&self, here: usize, seen: &SeenRange) {
         let space = seen.space.index();
         let words = self.shared.space_words(space);
         if words.tag().tag() == 0 || is_seeded(Mutant::StaleMarkForgotten) {
@@ -156,13 +156,13 @@ impl Kernel {
     }
 
     /// Calls `each` for every range of every space that sees pages of an owner.
-    pub(crate) fn for_each_seen(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(Seen)) {
+    pub(crate) fn for_each_seen(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
         match owner {
             MapOwner::Space(space) => {
                 let only_cpu = self.shared.space_words(space.index()).only_cpu();
-                each(Seen { space, range, only_cpu });
+                each(SeenRange { space, range, only_cpu });
                 if !is_seeded(Mutant::ViewUnflushed) {
-                    self.spaces[space].views.iter().for_each(|view| each(Seen { space: *view, range, only_cpu }));
+                    self.spaces[space].views.iter().for_each(|view| each(SeenRange { space: *view, range, only_cpu }));
                 }
             }
             MapOwner::Subtree(id) => {
@@ -174,10 +174,12 @@ impl Kernel {
         }
     }
 
-    fn for_each_seen_by(&self, sharer: &Sharer, range: PageRange, each: &mut dyn FnMut(Seen)) {
+    fn for_each_seen_by(&self, sharer: &Sharer, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
         let range = shifted(range, sharer.place.page);
         match (sharer.owner, sharer.place.cpu) {
-            (MapOwner::Space(space), Some(cpu)) => each(Seen { space, range, only_cpu: Some(window_cpu(self, cpu)) }),
+            (MapOwner::Space(space), Some(cpu)) => {
+                each(SeenRange { space, range, only_cpu: Some(window_cpu(self, cpu)) })
+            }
             (MapOwner::Subtree(_), _) if is_seeded(Mutant::NestedSharerForgotten) => {}
             (owner, _) => self.for_each_seen(owner, range, each),
         }

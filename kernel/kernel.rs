@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use tessera_abi::{Error, Handle, Rights};
+use tessera_abi::{Error, Handle, Rights, TOP_SLOTS};
 use tessera_arch::BootInfo;
 
 use crate::account::{Account, frame_bytes};
@@ -79,7 +79,8 @@ impl Kernel {
             accounts: Store::new(),
             spaces: Store::with_limit(spaces),
             subtrees: Store::new(),
-            public: Vec::new(),
+            // There are no more than slots, so publishing never allocates.
+            public: Vec::with_capacity(TOP_SLOTS),
             segments: Store::new(),
             threads: Store::new(),
             tables: Store::new(),

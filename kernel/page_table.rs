@@ -252,10 +252,11 @@ impl Tree {
     }
 }
 
-/// Allocates an empty table.
+/// Allocates an empty table. Whoever sees an entry that leads to it sees it empty: a walker may run ahead of stores.
 pub fn new_table(frames: &mut FrameAllocator) -> Frame {
     let frame = frames.allocate(0).expect("enough frames were found free before");
     tessera_arch::clear_frames(frame, 1);
+    tessera_arch::publish_tables();
     frame
 }
 

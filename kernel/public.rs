@@ -9,7 +9,7 @@ use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
 use crate::address_map::PageRange;
-use crate::address_space::MapOwner;
+use crate::address_space::{EVERYTHING, MapOwner};
 use crate::attachment::Place;
 use crate::flush::PAGES_MAX;
 use crate::handshake::Request;
@@ -58,8 +58,8 @@ impl Kernel {
     /// Checks that a subtree can be made public.
     ///
     /// # Errors
-    /// `WrongLevel`, `BadState`, `Overlap`, `OutOfMemory`.
-    pub fn plan_publish(&mut self, subtree: Id<Subtree>, slot: usize) -> Result<(), Error> {
+    /// `WrongLevel`, `BadState`, `Overlap`.
+    pub fn plan_publish(&self, subtree: Id<Subtree>, slot: usize) -> Result<(), Error> {
         let object = &self.subtrees[subtree];
         if object.level() != TOP_LEVEL {
             return Err(Error::WrongLevel);
@@ -73,7 +73,7 @@ impl Kernel {
         if !self.spaces.ids().all(is_vacant) {
             return Err(Error::Overlap);
         }
-        self.ensure_heap(1)
+        Ok(())
     }
 
     /// Makes a subtree public as planned.
@@ -94,7 +94,7 @@ impl Kernel {
         self.set_everywhere(slot, 0);
         tessera_arch::publish_tables();
         if !is_seeded(Mutant::WithdrawUnflushed) {
-            self.flush_everywhere(PageRange { first: slot as u64 * SLOT_PAGES, count: SLOT_PAGES });
+            self.flush_everywhere();
         }
         self.subtrees[subtree].map.set_global(is_seeded(Mutant::PublicStaysGlobal));
     }
@@ -117,7 +117,7 @@ impl Kernel {
         let frees_tables = frees_tables && !is_seeded(Mutant::PublicTableKept);
         let first = slot as u64 * SLOT_PAGES + range.first;
         if range.count > PAGES_MAX || frees_tables && !tessera_arch::broadcasts_invalidation() {
-            return self.flush_everywhere(PageRange { first, count: u64::MAX });
+            return self.flush_everywhere();
         }
         let line = &self.shared.cpus[tessera_arch::cpu_index()];
         line.counters.shared_page_flushes.add(range.count);
@@ -129,16 +129,16 @@ impl Kernel {
     }
 
     /// Drops everything on every CPU.
-    fn flush_everywhere(&self, range: PageRange) {
+    fn flush_everywhere(&self) {
         let line = &self.shared.cpus[tessera_arch::cpu_index()];
         if tessera_arch::broadcasts_invalidation() {
             line.counters.global_flushes.add(1);
             return tessera_arch::invalidate_all();
         }
-        self.reach_everyone(PageRange { count: u64::MAX, ..range });
+        self.reach_everyone(EVERYTHING);
     }
 
-    /// Asks every CPU, wherever it is, to drop global pages; does so here as well.
+    /// Asks every CPU, wherever it is, to drop global pages (everything, if they are many); does so here as well.
     fn reach_everyone(&self, range: PageRange) {
         let here = tessera_arch::cpu_index();
         let others = || self.shared.cpus.iter().take(self.cpus()).filter(|line| line.index != here);

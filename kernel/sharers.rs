@@ -19,7 +19,8 @@ pub struct Sharer {
 }
 
 impl Sharer {
-    /// The sharer as one number, which orders sharers. Owners that exist differ in their numbers.
+    /// The sharer as one number, which orders sharers. Owners that exist differ in their numbers, and an owner that goes
+    /// takes its sharers along, so generations need not be compared.
     #[inline(always)]
     fn key(&self) -> u128 {
         let owner = match self.owner {

@@ -73,6 +73,7 @@ impl Kernel {
             space.sync_other_roots(slot);
             space.views.iter().for_each(|view| sync_view(&mut self.frames, &self.spaces, *view, slot));
         }
+        tessera_arch::publish_tables();
     }
 }
 

@@ -81,11 +81,11 @@ impl Cap<Subtree> {
         perform(Call::SubtreeSeal { subtree: self.handle() }).map(|_| ())
     }
 
-    /// Takes it out of every place where it is attached or public; returns how many there were. No CPU uses a
-    /// translation of it there any more then.
+    /// Takes it out of every place where it is attached or public, sealed subtrees included; returns how many there
+    /// were. No CPU uses a translation of it there any more then.
     ///
     /// # Errors
-    /// `MissingRight` (`CONTROL`), `Sealed` if it lies in a sealed subtree; it is withdrawn from nowhere then.
+    /// `MissingRight` (`CONTROL`).
     pub fn withdraw(&self) -> Result<u64, Error> {
         perform(Call::SubtreeWithdraw { subtree: self.handle() })
     }
@@ -93,7 +93,8 @@ impl Cap<Subtree> {
 
 impl Cap<Machine> {
     /// Makes a top-level subtree public: every space, present and future, shows it at `address`, with global
-    /// translations that survive every switch. `bounds` are `READ`, or `READ` and `EXECUTE`.
+    /// translations that survive every switch. `bounds` are `READ`, or `READ` and `EXECUTE`. It stays public until it is
+    /// withdrawn, or the last capability to it goes.
     ///
     /// # Errors
     /// `MissingRight` (`CONTROL` here, each of `bounds` on the subtree), `BadArgument` (no `READ`, or `WRITE`),

@@ -14,11 +14,6 @@ pub fn tag_bits() -> u32 {
     control::features().tag_bits
 }
 
-/// Whether translations under a tag that is not active here can be dropped: always.
-pub fn can_invalidate_inactive() -> bool {
-    true
-}
-
 /// The highest level at which an entry can be a leaf: always 2, for 1 GiB.
 pub fn largest_leaf_level() -> u8 {
     2

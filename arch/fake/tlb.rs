@@ -121,8 +121,3 @@ pub fn invalidate_tag_local(tag: u16, active: bool) {
     record(Event::Tag(tag));
     oracle::drop_tag(tag, active, Reach::Cpu);
 }
-
-/// Whether translations under a tag that is not active can be dropped.
-pub fn can_invalidate_inactive() -> bool {
-    super::smp::broadcasts_invalidation()
-}

@@ -53,8 +53,8 @@ pub(super) fn features() -> &'static Features {
         let [_, more_b, more_c, _] = cpuid(7);
         let [_, _, _, extended_d] = cpuid(0x8000_0001);
         Features {
-            // With tags, dropping everything takes one of the other two (SDM volume 3, section 5.10.4.1).
-            pcid: bit(basic_c, 17) && (bit(more_b, 10) || bit(basic_d, 13)),
+            // Without global pages nothing would drop a public page under all tags at once.
+            pcid: bit(basic_c, 17) && bit(basic_d, 13),
             invpcid: bit(more_b, 10),
             smep: bit(more_b, 7),
             smap: bit(more_b, 20),

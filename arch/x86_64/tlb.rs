@@ -112,11 +112,6 @@ pub fn invalidate_tag_local(tag: u16, active: bool) {
     invalidate_tag(tag, active);
 }
 
-/// Whether what this CPU holds under a tag that is not active can be invalidated: it has PCID and INVPCID.
-pub fn can_invalidate_inactive() -> bool {
-    has_invpcid()
-}
-
 fn has_invpcid() -> bool {
     features().pcid && features().invpcid
 }

@@ -333,8 +333,9 @@ system_calls! {
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
     27 space_info SpaceInfo(space: Handle, buffer: u64);
 
-    /// Lists mappings and attachments of a space, or mappings of a subtree, in order of address, beginning
-    /// with the first that ends after `from`. Needs `INSPECT`. The buffer holds `capacity` `MappingInfo`.
+    /// Lists mappings and attachments of a space or subtree in order of address, beginning with the first that ends
+    /// after `from`: public subtrees too, for a view what its base has within the view's bounds, and of a slot's core
+    /// windows the lowest CPU's. Needs `INSPECT`. The buffer holds `capacity` `MappingInfo`.
     ///
     /// Returns how many it filled in. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
     28 mappings_list MappingsList(target: Handle, from: u64, buffer: u64, capacity: u64);
@@ -343,7 +344,7 @@ system_calls! {
     /// entry, 512 GiB; 2 for 1 GiB; 1 for 2 MiB.
     ///
     /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `WrongLevel` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`.
+    /// `WrongLevel` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`, `LimitReached`.
     29 subtree_create SubtreeCreate(account: Handle, level: u64);
 
     /// Fills in a `SubtreeInfo`. Needs `INSPECT`.
@@ -479,20 +480,22 @@ system_calls! {
     /// Returns 0, also for a subtree that is sealed already. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
     48 subtree_seal SubtreeSeal(subtree: Handle);
 
-    /// Takes a subtree out of every place where it is attached or public. Needs `CONTROL` on it.
+    /// Takes a subtree out of every place where it is attached or public, sealed subtrees included: a seal is for who
+    /// maps into the outer one, not for who owns what lies there. Needs `CONTROL` on it.
     ///
     /// When the call returns, no CPU uses a translation of it in any of them any more. The subtree itself stays for
     /// who holds it.
     ///
     /// Returns how many places there were; a public subtree's count as one. Errors: `BadHandle`, `WrongObject`,
-    /// `MissingRight`, `Sealed` if it lies in a sealed subtree: it is withdrawn from nowhere then.
+    /// `MissingRight`.
     49 subtree_withdraw SubtreeWithdraw(subtree: Handle);
 
     /// Makes a subtree of level 3 public: it appears at `address` in every space that exists or is made from now
     /// on, views included, with the same bounds, and its translations are global: one serves all spaces.
     ///
     /// Needs `CONTROL` on the machine and, on the subtree, each of the rights in `bounds`: `READ`, or `READ` and
-    /// `EXECUTE`. `subtree_withdraw` takes it away again.
+    /// `EXECUTE`. The first slot is for programs (`BadAddress`). It is public until `subtree_withdraw`, or until the last
+    /// capability to it goes.
     ///
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, or
     /// `WRITE`), `Misaligned`, `BadAddress`, `WrongLevel` for a subtree of another level, `BadState` if it is

@@ -109,12 +109,12 @@ impl Caller<'_> {
 
     /// The first mapping or attachment that ends after a page. What a view lists is its base's, as the view allows it.
     fn next_mapping(&self, owner: MapOwner, page: u64) -> Option<MappingInfo> {
-        let (owner, view, public) = match owner {
+        let (owner, view, is_view, public) = match owner {
             MapOwner::Space(space) => {
                 let seen = self.kernel.seen_in(space);
-                (MapOwner::Space(seen.base), seen.bounds, self.next_public(page))
+                (MapOwner::Space(seen.base), seen.bounds, seen.base != space, self.next_public(page))
             }
-            MapOwner::Subtree(_) => (owner, Rights::ACCESS, None),
+            MapOwner::Subtree(_) => (owner, Rights::ACCESS, false, None),
         };
         let map = self.kernel.map_of(owner);
         let own = map.from(page).next().map(|(first, mapping)| MappingInfo {
@@ -125,7 +125,8 @@ impl Caller<'_> {
             kind: ObjectKind::Segment as u64,
             object: u64::from(mapping.segment.index()),
         });
-        let attached = self.kernel.next_attachment(owner, page).map(|(place, attachment)| {
+        let (end, with_windows) = (own.map_or(u64::MAX, |own| own.address / PAGE_BYTES), !is_view);
+        let attached = self.kernel.next_attachment(owner, page, end, with_windows).map(|(place, attachment)| {
             attachment_info(place.page, attachment.pages(), attachment.bounds_in(view), attachment.subtree)
         });
         [own, attached, public].into_iter().flatten().min_by_key(|info| info.address)

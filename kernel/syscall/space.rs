@@ -72,7 +72,8 @@ impl Caller<'_> {
         let (seen, public) = (kernel.seen_in(id), kernel.public.iter());
         let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
-        let shared_tables = kernel.attached_tables(MapOwner::Space(seen.base)) + public_tables + base_tables;
+        let shared_tables = kernel.attached_tables(MapOwner::Space(seen.base), seen.base == id);
+        let shared_tables = shared_tables + public_tables + base_tables;
         let inside = |thread: &Id<_>| !kernel.threads[*thread].has_ended() && kernel.space_of(*thread) == id;
         let info = SpaceInfo {
             table_bytes: space.table_bytes(),

@@ -126,8 +126,7 @@ impl Caller<'_> {
 
     pub(super) fn subtree_withdraw(&mut self, subtree: Handle) -> Result<u64> {
         let id = self.subtree(subtree, Rights::CONTROL)?;
-        let nested = self.kernel.subtrees[id].sharers.nested();
-        nested.map(|sharer| sharer.owner).try_for_each(|owner| self.kernel.ensure_changeable(owner))?;
+        // Not even a seal keeps it where its own holder does not want it any more: somebody else may have set that.
         let was_public = self.kernel.subtrees[id].public.is_some();
         self.kernel.unpublish(id);
         Ok(self.kernel.detach_all(id) + u64::from(was_public))
@@ -146,6 +145,9 @@ impl Caller<'_> {
             return Err(Error::BadArgument);
         }
         let slot = top_slot(address)?;
+        if slot == 0 {
+            return Err(Error::BadAddress);
+        }
         self.kernel.plan_publish(subtree, slot)?;
         self.kernel.publish(Public { slot, subtree, bounds });
         Ok(0)

@@ -13,7 +13,8 @@ use conformance::{
 use core::sync::atomic::{AtomicU64, Ordering};
 use libvas::thread::ThreadState;
 use libvas::{
-    Error, Level, PAGE_BYTES as PAGE, Place, Rights, Segment, Subtree, TOP_SLOT_BYTES as SLOT, counters, program,
+    Cap, Error, Level, PAGE_BYTES as PAGE, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES as SLOT, View,
+    counters, program,
 };
 
 rt::main!(main);
@@ -23,6 +24,7 @@ fn main() -> u8 {
         claim!(after_unmap_every_sharer_faults_and_reads_nothing_new),
         claim!(after_protect_no_sharer_writes_any_more),
         claim!(after_a_nested_change_every_sharer_faults),
+        claim!(however_many_sharers_there_are_each_of_them_faults),
         claim!(a_page_that_is_seen_twice_goes_from_both_places),
         claim!(what_lies_in_a_core_window_goes_from_its_cpu),
         claim!(after_detach_one_sharer_faults_and_the_others_go_on),
@@ -111,6 +113,41 @@ fn after_a_nested_change_every_sharer_faults() -> Verdict {
         if by_unmap {
             target.shared.subtree.map(Shared::OFFSET, &target.shared.segment, 0..PAGE, Rights::READ)?;
         }
+    }
+    Ok(())
+}
+
+/// With more sharers than a kernel would like to tell apart, at different addresses, within an outer subtree and in a
+/// view, all that read the page fault, wherever it is for them.
+fn however_many_sharers_there_are_each_of_them_faults() -> Verdict {
+    needs_cpus(2)?;
+    let (outer, at) = (Subtree::new(program().account())?, spot(Level::TwoMib));
+    let places = [at, at + SLOT, at + GIB, spot(Level::Top) + 6 * GIB];
+    for rotation in 0..places.len() {
+        let target = Target::new(Level::TwoMib, Rights::READ)?;
+        outer.attach(6 * GIB, &target.shared.subtree, Rights::READ)?;
+        let attach = |space: &Cap<Space>, place: u64| match place == places[3] {
+            true => space.attach(spot(Level::Top), &outer, Rights::READ),
+            false => space.attach(place, &target.shared.subtree, Rights::READ),
+        };
+        let (mut crowd, mut readers) = (Vec::new(), Vec::new());
+        for number in 0..12 {
+            let space = program().new_space()?;
+            attach(&space, places[number % places.len()])?;
+            crowd.push(space);
+        }
+        for cpu in 1..counters::cpus()? {
+            let (space, place) = (program().new_space()?, places[(cpu as usize + rotation) % places.len()]);
+            attach(&space, place)?;
+            let view = View::new(program().account(), &space, Rights::READ)?;
+            let spinner = Spinner::reading(on_cpu(cpu), &view, word_at(place)?.address())?;
+            spinner.wait()?;
+            readers.push((view, spinner));
+        }
+        target.shared.subtree.unmap(target.shared.range())?;
+        target.alias.fill(NEW)?;
+        all_have_faulted(readers)?;
+        outer.detach(6 * GIB)?;
     }
     Ok(())
 }

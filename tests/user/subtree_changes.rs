@@ -311,12 +311,18 @@ fn threads_inside_go_by_the_change_when_they_go_on() -> Verdict {
 fn who_changes_it_from_inside_goes_by_the_change_at_once() -> Verdict {
     for level in LEVELS {
         let outer = Subtree::new(program().account())?;
+        let crowd = (0..6).map(|_| Space::new(program().account())).collect::<Result<Vec<_>, _>>()?;
         let inside = spot(Level::Top) + SLOT * 9 + (5 << 30);
         for (place, by_unmap) in [0, 1, 2].into_iter().flat_map(|place| [(place, true), (place, false)]) {
             let (shared, space) = (Shared::new(level, Rights::READ_WRITE)?, program().new_space()?);
             let places = [spot(level), spot(level) + 2 * level.size_bytes(), inside];
             space.attach(places[0], &shared.subtree, Rights::READ_WRITE)?;
             space.attach(places[1], &shared.subtree, Rights::READ_WRITE)?;
+            // With few sharers the kernel may tell them apart; with many it may go by addresses alone.
+            for other in crowd.iter().filter(|_| by_unmap) {
+                other.attach(places[0], &shared.subtree, Rights::READ)?;
+                other.attach(places[1], &shared.subtree, Rights::READ)?;
+            }
             if level != Level::Top {
                 outer.attach(5 << 30, &shared.subtree, Rights::READ_WRITE)?;
                 space.attach(spot(Level::Top) + SLOT * 9, &outer, Rights::READ_WRITE)?;

@@ -88,11 +88,8 @@ impl World {
         errors
     }
 
-    /// What stands against taking a subtree out of everything; nothing, and it is done.
+    /// Takes a subtree out of everything, whatever is sealed; nothing stands against it.
     pub fn withdraw(&mut self, subtree: usize) -> Vec<Error> {
-        if self.places_of(subtree).any(|spot| self.sealed.contains(&spot.owner)) {
-            return vec![Error::Sealed];
-        }
         self.attachments.retain(|_, attached| attached.subtree != subtree);
         self.public.remove(&subtree);
         Vec::new()
@@ -110,6 +107,9 @@ impl World {
         let is_used = self.places_of(subtree).next().is_some() || self.attached_in(subtree).next().is_some();
         if is_used || self.public.contains_key(&subtree) {
             errors.push(Error::BadState);
+        }
+        if address == 0 {
+            errors.push(Error::BadAddress);
         }
         match slot_page(address) {
             Err(more) => errors.extend(more),
