@@ -14,7 +14,6 @@
 extern crate alloc;
 
 mod memory;
-mod random;
 mod report;
 mod territory;
 mod worker;
@@ -25,8 +24,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use libvas::thread::{Builder, JoinHandle};
 use libvas::{Error, clock, counters, program};
-use random::Random;
 use rt::println;
+use told::Random;
 use worker::{Commons, Worker};
 
 rt::main!(main);

@@ -1,8 +1,8 @@
 //! Memory whose pages say who they are.
 
-use crate::random::Random;
 use alloc::vec;
 use libvas::{Cap, Error, PAGE_BYTES, Segment, program};
+use told::Random;
 
 /// The most pages of a segment.
 const PAGES_MAX: u64 = 5;

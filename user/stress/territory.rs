@@ -1,9 +1,9 @@
 //! A few pages of addresses that one worker has to itself, in a space or a subtree, and what it has mapped there.
 
 use crate::memory::Memory;
-use crate::random::Random;
 use alloc::vec::Vec;
 use libvas::{Cap, Error, Mappable, PAGE_BYTES, Place, Rights};
+use told::Random;
 
 /// Pages of a territory. Few, so that addresses are used again and again with other memory.
 pub(crate) const PAGES: usize = 12;

@@ -1,7 +1,6 @@
 //! A worker: does random things until its time is up, and checks what it sees.
 
 use crate::memory::Memory;
-use crate::random::Random;
 use crate::territory::{Fact, PAGES, Territory, count_wrong};
 use crate::world::{Attached, SHARED, WINDOW, World, change};
 use alloc::vec::Vec;
@@ -9,6 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use libvas::{Cap, Error, PAGE_BYTES, Rights, Space, Subtree, clock, program, thread};
 use rt::println;
+use told::Random;
 
 /// Where the workers' pages are in the space that they share.
 const COMMON: u64 = 0x1300_0000_0000;

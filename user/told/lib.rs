@@ -14,6 +14,7 @@
 #![cfg_attr(target_os = "none", no_std)]
 
 mod counting;
+mod random;
 mod size;
 
 use core::fmt;
@@ -21,6 +22,7 @@ use libvas::{Error, raw};
 use rt::println;
 
 pub use counting::{counted, difference};
+pub use random::Random;
 pub use size::Size;
 
 /// Why a program ended early.

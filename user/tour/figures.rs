@@ -1,9 +1,9 @@
 //! What it all cost, in figures that the kernel keeps.
 
-use crate::told::{Failure, chapter, check};
 use crate::worlds::Worlds;
 use libvas::{counters, program};
 use rt::println;
+use told::{Failure, chapter, check};
 
 pub(crate) fn show(worlds: &Worlds) -> Result<(), Failure> {
     chapter("Figures");

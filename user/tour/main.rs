@@ -11,7 +11,6 @@ extern crate alloc;
 mod figures;
 mod refusals;
 mod remote;
-mod told;
 mod worlds;
 
 use rt::println;

@@ -11,13 +11,11 @@
 
 extern crate alloc;
 
-mod random;
-
 use alloc::vec;
 use alloc::vec::Vec;
 use libvas::{Cap, Error, Place, Rights, Segment, Space, clock, counters, program};
-use random::Random;
 use rt::println;
+use told::Random;
 
 rt::main!(main);
 

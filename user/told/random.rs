@@ -1,16 +1,18 @@
 //! Random numbers that are the same in every run.
 
 /// Marsaglia's xorshift generator with 64 bits of state ("Xorshift RNGs", 2003, the triple 13, 7, 17).
-pub(crate) struct Random(u64);
+#[derive(Clone, Debug)]
+pub struct Random(u64);
 
 impl Random {
     /// A generator; the seed must not be 0.
-    pub(crate) fn new(seed: u64) -> Random {
+    pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
     /// The next number, never 0.
-    pub(crate) fn next(&mut self) -> u64 {
+    #[expect(clippy::should_implement_trait, reason = "it never ends, so it is no iterator")]
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -18,7 +20,7 @@ impl Random {
     }
 
     /// A number from 0 to `limit` - 1, by the upper half of a product, which unlike a remainder uses the high bits.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }
 }
