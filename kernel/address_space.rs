@@ -190,8 +190,9 @@ impl Kernel {
     /// Gives a page of a segment its frame, and shows it where it was missed.
     fn populate(&mut self, segment: Id<Segment>, page: u64, location: Location) -> Result<Frame, Denial> {
         let payer = self.segments[segment].account;
-        self.ensure_frames(4).map_err(|_| Denial::OutOfMemory)?;
+        // The heap first: it may take frames, and those that are found free after it stay so.
         self.ensure_heap(2).map_err(|_| Denial::OutOfMemory)?;
+        self.ensure_frames(4).map_err(|_| Denial::OutOfMemory)?;
         // Which frame it will be does not matter for the tables that one page takes.
         let tables = self.ensure_showable(location, tessera_arch::Frame::new(1))?;
         let tables = if self.payer_of(location.owner) == payer { tables } else { 0 };
