@@ -210,7 +210,6 @@ fn a_refused_change_interrupts_nobody() -> Verdict {
                 (subtree.unmap(page.start..page.end + PAGE), Error::NotMapped),
                 (subtree.protect(page.clone(), Rights::WRITE), Error::BadArgument),
                 (subtree.attach(4 << 20, &small.subtree, Rights::READ), Error::TooDeep),
-                (subtree.withdraw().map(drop), Error::Sealed),
                 (sealed.detach(GIB), Error::Sealed),
                 (weak.withdraw().map(drop), Error::MissingRight),
                 (readers[0].0.detach(spot(Level::Top)), Error::NotMapped),
