@@ -87,6 +87,17 @@ class Directives(unittest.TestCase):
             with self.assertRaises(base.Failure):
                 self._read(text)
 
+    def test_conformance_options(self):
+        with tempfile.TemporaryDirectory(dir=base.ROOT / "target") as folder:
+            source = Path(folder) / "one.rs"
+            source.write_text('//! Claims.\n//! boot: options="machine=control tags=2"\n')
+            self.assertEqual(directives.conformance_options(source), "machine=control tags=2")
+            source.write_text("//! Claims.\n")
+            self.assertEqual(directives.conformance_options(source), "")
+            source.write_text("//! Claims.\n//! boot: smp=2\n")
+            with self.assertRaises(base.Failure):
+                directives.conformance_options(source)
+
     def test_claims(self):
         with tempfile.TemporaryDirectory(dir=base.ROOT / "target") as folder:
             source = Path(folder) / "one.rs"
