@@ -29,7 +29,8 @@ const KIND_MASK: u64 = 0xff << KIND_SHIFT;
 pub struct HotWord(u64);
 
 impl HotWord {
-    const FREE: HotWord = HotWord(0);
+    /// A free slot's.
+    pub const FREE: HotWord = HotWord(0);
 
     fn new(kind: ObjectKind, rights: Rights, index: u32) -> HotWord {
         HotWord(((kind as u64) << KIND_SHIFT) | (u64::from(rights.bits()) << 32) | u64::from(index))
@@ -69,17 +70,6 @@ impl HotSlot {
     pub fn read(&self, generation: u32) -> Option<HotWord> {
         let word = self.word.load(Ordering::Acquire);
         (self.generation.load(Ordering::Relaxed) == generation).then_some(HotWord(word))
-    }
-}
-
-impl HotSlot {
-    /// As [`HotSlot::read`], for a slot that is in use.
-    ///
-    /// # Errors
-    /// `BadHandle` if it is not, or not in this generation.
-    #[inline(always)]
-    pub fn read_used(&self, generation: u32) -> Result<HotWord, Error> {
-        self.read(generation).filter(|word| *word != HotWord::FREE).ok_or(Error::BadHandle)
     }
 }
 
@@ -197,7 +187,8 @@ impl CapTable {
     /// `BadHandle` if it names none that is in use.
     pub fn slot_of(&self, handle: Handle) -> Result<u32, Error> {
         let hot = self.hot.get(handle.slot() as usize).ok_or(Error::BadHandle)?;
-        hot.read_used(handle.generation()).map(|_| handle.slot())
+        let word = hot.read(handle.generation()).filter(|word| *word != HotWord::FREE);
+        word.map(|_| handle.slot()).ok_or(Error::BadHandle)
     }
 
     /// The handle that names what is in a slot now.

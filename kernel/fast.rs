@@ -88,8 +88,7 @@ pub fn space_switch(shared: &Shared, cpu: &CpuLine, index: usize, handle: Handle
 
 #[inline(always)]
 fn try_switch(shared: &Shared, cpu: &CpuLine, index: usize, handle: Handle, ip: u64, sp: u64) -> Option<u64> {
-    let slot = cpu.slots.get(handle.slot())?;
-    let space = slot.read(handle.generation())?.object(ObjectKind::Space, Rights::SWITCH)?;
+    let space = cpu.word_of(handle)?.object(ObjectKind::Space, Rights::SWITCH)?;
     let words = shared.named_space(space);
     let way = words.pass(index);
     let pass = way.read();

@@ -7,7 +7,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_abi::{Handle, ObjectKind, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
+use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::address_map::PageRange;
@@ -18,7 +18,7 @@ use crate::kernel::Kernel;
 use crate::mem::FrameList;
 use crate::mutants::{Mutant, is_seeded};
 use crate::sharers::Sharer;
-use crate::space::SLOT_PAGES;
+use crate::space::{SLOT_PAGES, top_slot};
 
 impl Kernel {
     /// Serves `subtree_attach` with these words, in the ordinary case.
@@ -29,7 +29,7 @@ impl Kernel {
         if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) || flags > 1 {
             return None;
         }
-        let slot = top_slot(address)?;
+        let slot = top_slot(address).ok()?;
         let target = self.named(cpu, target, ObjectKind::Space, Rights::MAP)?;
         let subtree = self.named(cpu, subtree, ObjectKind::Subtree, bounds)?;
         let (space, subtree) = (self.spaces.open(target)?, self.subtrees.open(subtree)?);
@@ -59,7 +59,7 @@ impl Kernel {
     #[inline(always)]
     pub(crate) fn detach_fast(&mut self, cpu: usize, words: [u64; 6]) -> Option<()> {
         let [target, address, ..] = words;
-        let slot = top_slot(address)?;
+        let slot = top_slot(address).ok()?;
         let target = self.named(cpu, target, ObjectKind::Space, Rights::MAP)?;
         let space = self.spaces.open(target)?;
         let entry = table(space.object.map.tree.root)[slot].load(Relaxed);
@@ -87,17 +87,8 @@ impl Kernel {
     /// rights.
     #[inline(always)]
     fn named(&self, cpu: usize, handle: u64, kind: ObjectKind, needed: Rights) -> Option<u32> {
-        let handle = Handle::from_bits(handle);
-        let slot = self.shared.cpus[cpu].slots.get(handle.slot())?;
-        slot.read(handle.generation())?.object(kind, needed)
+        self.shared.cpus[cpu].word_of(Handle::from_bits(handle))?.object(kind, needed)
     }
-}
-
-/// The top-level slot that begins at an address, if a subtree can be attached there.
-#[inline(always)]
-fn top_slot(address: u64) -> Option<usize> {
-    let slot = (address / TOP_SLOT_BYTES) as usize;
-    (address.is_multiple_of(TOP_SLOT_BYTES) && slot + 1 < TOP_SLOTS).then_some(slot)
 }
 
 #[inline(always)]

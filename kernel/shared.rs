@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use tessera_abi::Handle;
 use tessera_arch::{CPUS_MAX, Frame};
 
-use crate::cap_table::HotSlot;
+use crate::cap_table::{HotSlot, HotWord};
 use crate::counters::CounterBlock;
 use crate::fast::SlicePointer;
 use crate::handshake::{NO_SPACE, Pass, Presence};
@@ -126,6 +126,14 @@ impl CpuLine {
             counters: CounterBlock::new(),
             parked_space: AtomicU32::new(NO_SPACE),
         }
+    }
+}
+
+impl CpuLine {
+    /// What the capability permits, and to what, that a handle names in the current thread's table.
+    #[inline(always)]
+    pub fn word_of(&self, handle: Handle) -> Option<HotWord> {
+        self.slots.get(handle.slot())?.read(handle.generation())
     }
 }
 

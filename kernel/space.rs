@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::Name;
-use tessera_abi::{PAGE_BYTES, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
+use tessera_abi::{Error, PAGE_BYTES, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
 use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::account::{Account, frame_bytes};
@@ -54,7 +54,7 @@ impl Space {
     ///
     /// # Errors
     /// As [`PageRange::new`].
-    pub fn range(address: u64, length_bytes: u64) -> Result<PageRange, tessera_abi::Error> {
+    pub fn range(address: u64, length_bytes: u64) -> Result<PageRange, Error> {
         PageRange::new(address, length_bytes, USER_START, USER_END)
     }
 
@@ -130,4 +130,18 @@ impl Space {
     pub fn table_bytes(&self) -> u64 {
         frame_bytes(self.map.tree.tables + self.other_roots.len() as u64)
     }
+}
+
+/// The top-level slot that begins at an address, if a subtree can be attached there.
+///
+/// # Errors
+/// `Misaligned`, `BadAddress`.
+#[inline(always)]
+pub fn top_slot(address: u64) -> Result<usize, Error> {
+    if !address.is_multiple_of(TOP_SLOT_BYTES) {
+        return Err(Error::Misaligned);
+    }
+    let slot = address / TOP_SLOT_BYTES;
+    // The last slot holds the page before the end of the lower half, which no mapping may reach.
+    if slot + 1 >= TOP_SLOTS as u64 { Err(Error::BadAddress) } else { Ok(slot as usize) }
 }

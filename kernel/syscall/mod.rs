@@ -88,8 +88,8 @@ impl Caller<'_> {
     /// What the capability that a handle names permits, and to what.
     #[inline(always)]
     fn word_of(&self, handle: Handle) -> Result<HotWord> {
-        let slots = &self.kernel.shared.cpus[self.cpu].slots;
-        slots.get(handle.slot()).ok_or(Error::BadHandle)?.read_used(handle.generation())
+        let word = self.kernel.shared.cpus[self.cpu].word_of(handle);
+        word.filter(|word| *word != HotWord::FREE).ok_or(Error::BadHandle)
     }
 
     /// What `map` and its kin may work on: a space or a subtree.

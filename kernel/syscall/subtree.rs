@@ -1,7 +1,7 @@
 //! Calls on subtrees.
 
 use tessera_abi::layout::SubtreeInfo;
-use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS, USER_END};
+use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Result};
@@ -10,7 +10,7 @@ use crate::attachment::{Attachment, Place};
 use crate::object::ObjectRef;
 use crate::page_table;
 use crate::public::Public;
-use crate::space::SLOT_PAGES;
+use crate::space::{SLOT_PAGES, top_slot};
 use crate::store::Id;
 use crate::subtree::Subtree;
 
@@ -184,14 +184,4 @@ impl Caller<'_> {
         }
         if address < end { Ok(address / PAGE_BYTES) } else { Err(Error::BadAddress) }
     }
-}
-
-/// The top-level slot that begins at an address.
-fn top_slot(address: u64) -> Result<usize> {
-    if !address.is_multiple_of(TOP_SLOT_BYTES) {
-        return Err(Error::Misaligned);
-    }
-    let slot = address / TOP_SLOT_BYTES;
-    // The last slot holds the page before the end of the lower half, which no mapping may reach.
-    if slot + 1 >= TOP_SLOTS as u64 { Err(Error::BadAddress) } else { Ok(slot as usize) }
 }
