@@ -31,6 +31,8 @@ fn main() -> u8 {
         claim!(nobody_makes_a_thread_above_itself),
         claim!(nobody_raises_a_thread_above_itself),
         claim!(a_new_priority_counts_at_once),
+        claim!(threads_made_equal_take_turns),
+        claim!(who_becomes_an_equal_does_not_take_the_cpu),
         claim!(the_clock_never_goes_back),
         claim!(timer_interrupts_and_switches_are_counted),
         claim!(the_kernel_passes_its_own_checks),
@@ -250,6 +252,45 @@ fn a_new_priority_counts_at_once() -> Verdict {
     let (order, count) = take_order();
     ensure_eq!(order[..count], [3, 2, 1]);
     Ok(())
+}
+
+/// Threads that became equals by a new priority take turns like those that were made so, in the order in which they
+/// became ready for it.
+fn threads_made_equal_take_turns() -> Verdict {
+    let step = |who| {
+        move || {
+            for _ in 0..3 {
+                note(who);
+                thread::yield_now();
+            }
+        }
+    };
+    undisturbed(|| {
+        take_order();
+        let (first, second, third) = (at(5, step(1))?, at(3, step(2))?, at(7, step(3))?);
+        second.thread().set_priority(5)?;
+        third.thread().set_priority(5)?;
+        join_all([first, second, third])?;
+        let (order, count) = take_order();
+        ensure_eq!(order[..count], [1, 2, 3, 1, 2, 3, 1, 2, 3]);
+        Ok(())
+    })
+}
+
+/// A thread that becomes the running one's equal waits for its turn: only a higher priority takes the CPU at once.
+fn who_becomes_an_equal_does_not_take_the_cpu() -> Verdict {
+    static RAN: AtomicBool = AtomicBool::new(false);
+    undisturbed(|| {
+        RAN.store(false, Ordering::Relaxed);
+        let other = at(CLAIM_PRIORITY - 1, || RAN.store(true, Ordering::Relaxed))?;
+        other.thread().set_priority(CLAIM_PRIORITY)?;
+        let ran_at_once = RAN.load(Ordering::Relaxed);
+        thread::yield_now();
+        let ran_when_given_way = RAN.load(Ordering::Relaxed);
+        other.join()?;
+        ensure_eq!((ran_at_once, ran_when_given_way), (false, true));
+        Ok(())
+    })
 }
 
 /// Time goes on, and never back.
