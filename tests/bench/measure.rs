@@ -10,6 +10,9 @@ const WARM_UPS: usize = 200;
 /// Samples of each benchmark.
 const SAMPLES: usize = 1000;
 
+/// How often an operation is done in all.
+pub(crate) const SAMPLES_AND_WARM_UPS: usize = WARM_UPS + SAMPLES;
+
 /// Collects the samples of one benchmark.
 pub(crate) struct Meter {
     /// What two readings of the counter cost with nothing in between.
@@ -34,7 +37,7 @@ impl Meter {
         mut before: impl FnMut() -> Result<S, Error>,
         mut operation: impl FnMut(S) -> Result<R, Error>,
     ) -> Result<(), Error> {
-        for round in 0..WARM_UPS + SAMPLES {
+        for round in 0..SAMPLES_AND_WARM_UPS {
             let prepared = before()?;
             let mut result = Err(Error::BadState);
             let ticks = ticks_of(|| result = operation(prepared));
