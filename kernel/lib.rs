@@ -7,17 +7,21 @@
 //! |---|---|
 //! | [`kernel`] | all state together; references, and what goes when nothing refers to it |
 //! | [`object`], [`store`], [`derivation`] | naming objects, keeping them, deriving capabilities |
-//! | [`address_map`], [`page_table`] | what is mapped where; the tables that tell the hardware |
+//! | [`address_map`], [`page_table`], [`large_page`] | what is mapped where; the tables that tell the hardware |
 //! | [`address_space`] | operations across space, subtree, segment and account |
-//! | [`attachment`] | attaching subtrees to spaces, on every CPU or on one |
-//! | [`flush`], [`handshake`], [`tags`] | invalidation as a duty; how CPUs reach each other for it; hardware TLB tags |
+//! | [`attachment`], [`attached`], [`sharers`] | attaching subtrees, on every CPU or on one; the entry; the places |
+//! | [`view`], [`public`] | spaces that show another within bounds; subtrees that every space shows |
+//! | [`flush`], [`broadcast`] | invalidation as a duty, where CPUs are interrupted and where the hardware reaches all |
+//! | [`handshake`], [`tags`] | how CPUs reach each other for it; hardware TLB tags |
 //! | [`sync`], [`atomic`] | the big lock and the ranks of locks; atomics, as tests may replace them |
 //! | [`fast`], [`shared`] | the switch path without a lock, and what it reads |
+//! | [`fast_attach`] | attaching and detaching at a top-level entry, decoded faster |
 //! | [`running`], [`scheduler`] | who runs |
 //! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
 //! | [`boot`], [`options`], [`program`] | the steps of the boot list; boot options; the first program |
 //! | [`upcalls`], [`mem`] | what the architecture calls; frames and heap |
 //! | [`check`], [`counters`], [`log`] | self-checks; figures; messages |
+//! | [`mutants`] | bugs that tests put in, to see whether they are found |
 //!
 //! Five rules:
 //! 1. A call is decoded and checked in full before it changes anything; what is performed cannot be refused.

@@ -55,7 +55,7 @@ def _commands():
 
 def _excluded(arch: str) -> list:
     """The members that are not for this bare machine."""
-    names = ["host-tests", "loom-tests", *(stub for other, stub in build.STUBS.items() if other != arch)]
+    names = ["host-tests", "loom-tests", "tidy", *(stub for other, stub in build.STUBS.items() if other != arch)]
     present = {package["name"] for package in build.workspace()}
     return [word for name in names if name in present for word in ("--exclude", name)]
 

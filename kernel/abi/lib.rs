@@ -1,7 +1,7 @@
 //! The ABI between the kernel and user programs.
 //!
 //! Everything that crosses the system-call boundary is defined here, once, and used by both sides:
-//! the table of calls ([`syscall`]), what a handle is ([`handle`]), what it permits ([`rights`]),
+//! the table of calls ([`syscall`]), the kinds of object ([`object`]), what a handle is ([`handle`]) and permits ([`rights`]),
 //! how a call fails ([`error`]) and the structures a call fills in ([`layout`]).
 //!
 //! A call takes a number and up to six 64-bit arguments and returns a status (0, or an
