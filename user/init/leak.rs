@@ -1,10 +1,11 @@
 //! The leak check: what exists before a program and after it must be the same.
 
+use init::figures::{Figure, changed};
 use libvas::{Cap, Error, Machine, program};
 use rt::println;
 
 /// What existed at some moment.
-pub(crate) struct Census([(&'static str, u64); 9]);
+pub(crate) struct Census([Figure; 9]);
 
 impl Census {
     pub(crate) fn take(machine: &Cap<Machine>) -> Result<Census, Error> {
@@ -26,11 +27,9 @@ impl Census {
     /// Says what has changed since; whether nothing has.
     pub(crate) fn compare(&self, after: &Census, name: &str) -> bool {
         let mut same = true;
-        for ((figure, before), (_, after)) in self.0.iter().zip(after.0) {
-            if *before != after {
-                println!("[init] LEAK after {name}: {figure}: {before} before, {after} after");
-                same = false;
-            }
+        for (figure, before, after) in changed(self.0, after.0) {
+            println!("[init] LEAK after {name}: {figure}: {before} before, {after} after");
+            same = false;
         }
         same
     }

@@ -1,8 +1,11 @@
-//! The parts of `init` that concern no kernel: what to run, and what an executable holds. Tested on hosts.
+//! The parts of `init` that concern no kernel: what to run, what an executable holds, how
+//! it ended, what it left behind. Tested on hosts.
 
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
+pub mod figures;
 pub mod image;
+pub mod outcome;
 pub mod plan;

@@ -13,6 +13,7 @@ mod loader;
 
 use alloc::vec::Vec;
 use init::image::{Flaw, Image};
+use init::outcome::{LEAKED, NO_ARCHIVE, NO_PROGRAM, NOT_STARTED, of_machine, of_program};
 use init::plan::Plan;
 use leak::Census;
 use libvas::{Cap, Error, Machine, PAGE_BYTES, Rights, program, raw};
@@ -21,14 +22,6 @@ use rt::println;
 use tar_no_std::{ArchiveEntry, TarArchiveRef};
 
 rt::main!(main);
-
-/// Exit codes that no program gave; from `NOT_STARTED` on they are what shells use for the same.
-const LEAKED: u8 = 120;
-const NO_ARCHIVE: u8 = 125;
-const NOT_STARTED: u8 = 126;
-const NO_PROGRAM: u8 = 127;
-const STOPPED: u8 = 137;
-const FAULTED: u8 = 139;
 
 fn main() -> Result<(), Error> {
     let Some(machine) = program().machine() else {
@@ -57,8 +50,7 @@ fn run_archive(machine: &Cap<Machine>) -> Result<u8, Error> {
     let files: Vec<ArchiveEntry<'_>> = files.entries().collect();
     let cmdline = find(&files, "cmdline").and_then(|bytes| core::str::from_utf8(bytes).ok());
     let plan = Plan::parse(cmdline.unwrap_or_default());
-    let results = plan.programs().map(|name| run_checked(machine, &files, &plan, name));
-    Ok(results.filter(|code| *code != 0).last().unwrap_or(0))
+    Ok(of_machine(plan.programs().map(|name| run_checked(machine, &files, &plan, name))))
 }
 
 fn find<'a>(files: &[ArchiveEntry<'a>], name: &str) -> Option<&'a [u8]> {
@@ -100,11 +92,14 @@ fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name
             println!("[init] cannot start {name}: {error}");
             NOT_STARTED
         }
-        Ok(Ok(code)) => u8::try_from(code).unwrap_or(u8::MAX),
-        Ok(Err(Error::Faulted)) => FAULTED,
-        Ok(Err(error)) => {
-            println!("[init] {name}: {error}");
-            STOPPED
+        Ok(joined) => {
+            // The kernel has told of a fault already.
+            if let Err(error) = joined
+                && error != Error::Faulted
+            {
+                println!("[init] {name}: {error}");
+            }
+            of_program(joined)
         }
     }
 }

@@ -16,7 +16,8 @@ impl<'a> Plan<'a> {
     /// Reads the line. `args=` takes all that follows it, spaces included; of a word given twice the last counts.
     pub fn parse(line: &'a str) -> Plan<'a> {
         let mut plan = Plan { run: "tour", arguments: "", leak_check: false, machine_control: false };
-        let mut rest = line.trim();
+        // Blanks at the end may be the arguments' own; the line's end is not.
+        let mut rest = line.strip_suffix('\n').unwrap_or(line).trim_start();
         while !rest.is_empty() {
             if let Some(arguments) = rest.strip_prefix("args=") {
                 plan.arguments = arguments;
@@ -61,6 +62,12 @@ mod tests {
         assert!(plan.programs().eq(["a", "b"]));
         assert_eq!(plan.arguments, "x=1 run=c  end");
         assert!(plan.leak_check && plan.machine_control);
+    }
+
+    #[test]
+    fn arguments_keep_their_blanks() {
+        assert_eq!(Plan::parse("run=a args= x  y \n").arguments, " x  y ");
+        assert_eq!(Plan::parse("run=a args=").arguments, "");
     }
 
     #[test]
