@@ -70,7 +70,7 @@ def backports_entry() -> str | None:
         if codename in fields.get("Suites", "").split():
             signed = f"Signed-By: {fields['Signed-By']}\n" if "Signed-By" in fields else ""
             return (f"Types: deb\nURIs: {fields['URIs']}\nSuites: {codename}-backports\nComponents: main\n{signed}")
-    found = re.search(rf"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+{codename}\s", old_style, re.M)
+    found = re.search(rf"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+{re.escape(codename)}\s", old_style, re.M)
     if not found:
         return None
     return f"Types: deb\nURIs: {found.group(1)}\nSuites: {codename}-backports\nComponents: main\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "target"
@@ -21,6 +23,8 @@ EXIT_USAGE = 2
 EXIT_PANIC = 101
 EXIT_RESET = 102
 EXIT_TIMEOUT = 124
+# After so long without a line, one says what is being waited for.
+QUIET_S = 15
 
 verbose = False
 
@@ -33,14 +37,39 @@ class Failure(Exception):
         self.code = code
 
 
-_say_lock = threading.Lock()
+_say_lock = threading.RLock()
+_last_said = time.monotonic()
 
 
 def say(text: str = "") -> None:
     """Prints one whole line, also when several jobs print at once."""
+    global _last_said
     with _say_lock:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
+        _last_said = time.monotonic()
+        try:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            output_is_lost(error)
+
+
+def output_is_lost(error: OSError) -> None:
+    """Ends x.py, since nobody can hear it: quietly when the reader went, as with `| head`, else with a line."""
+    if isinstance(error, BrokenPipeError):
+        end_at_once("", 128 + signal.SIGPIPE)
+    end_at_once(f"x.py: cannot write: {error.strerror}\n", 1)
+
+
+def open_missing_streams() -> None:
+    """Opens what the caller has closed of the three standard streams, lest the next file take its place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is the one that is missing.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, closefd=False))
 
 
 def step(text: str) -> None:
@@ -51,9 +80,12 @@ def step(text: str) -> None:
 def warn(text: str) -> None:
     """Prints one line to standard error."""
     with _say_lock:
-        sys.stdout.flush()
-        sys.stderr.write(f"x.py: {text}\n")
-        sys.stderr.flush()
+        try:
+            sys.stdout.flush()
+            sys.stderr.write(f"x.py: {text}\n")
+            sys.stderr.flush()
+        except OSError as error:
+            output_is_lost(error)
 
 
 def show_command(words: list, env: dict | None = None) -> None:
@@ -110,38 +142,41 @@ def _kill(process: subprocess.Popen) -> None:
         pass
 
 
-def _on_signal(number: int, _frame) -> None:
+def end_at_once(last_word: str, code: int) -> None:
+    """Ends every process started here, and x.py, whatever its threads are doing."""
     global _stopping
     _stopping = True
     for process in list(_live):
         _kill(process)
-    os.write(2, b"\nx.py: interrupted\n")
-    os._exit(128 + number)
+    try:
+        os.write(2, last_word.encode())
+    finally:
+        os._exit(code)
 
 
 def end_everything_on_exit() -> None:
     """Installs the handlers that leave no process behind when x.py itself is told to stop."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _on_signal)
+        # A hang-up that the caller ignores, as `nohup` does, stays ignored.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: end_at_once("\nx.py: interrupted\n", 128 + number))
 
 
 def run(words: list, env: dict | None = None, quiet: bool = False, log: Path | None = None, cwd: Path = ROOT,
         ticker: str = "") -> tuple:
     """Runs a command to its end and returns (exit code, its output).
 
-    Without `quiet` the output goes straight to the terminal and is not returned. With `ticker`, a line is printed
-    every 15 seconds, so that long quiet work is seen to go on.
+    Without `quiet` the output goes straight to the terminal and is not returned. Long quiet work is seen to go on:
+    `ticker` is what it is called.
     """
     options = {"cwd": cwd, "stdin": subprocess.DEVNULL}
     if quiet or log:
         options.update(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     process = start(words, env, **options)
-    stop_ticking = _tick(ticker) if ticker else None
     try:
-        output = process.communicate()[0] or ""
+        with ticking(lambda: ticker or Path(str(words[0])).name):
+            output = process.communicate()[0] or ""
     finally:
-        if stop_ticking:
-            stop_ticking.set()
         end(process)
     if log:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -149,15 +184,22 @@ def run(words: list, env: dict | None = None, quiet: bool = False, log: Path | N
     return process.returncode, output
 
 
-def _tick(text: str) -> threading.Event:
+@contextlib.contextmanager
+def ticking(what: Callable[[], str]):
+    """Says what is going on, whenever nothing was said for a while."""
     stop, began = threading.Event(), time.monotonic()
 
     def beat() -> None:
-        while not stop.wait(15):
-            say(f"    {text}: {time.monotonic() - began:.0f} s so far")
+        while not stop.wait(1):
+            now = time.monotonic()
+            if now - max(began, _last_said) >= QUIET_S:
+                say(f"    {what()}: {now - began:.0f} s so far")
 
     threading.Thread(target=beat, daemon=True).start()
-    return stop
+    try:
+        yield
+    finally:
+        stop.set()
 
 
 def must_run(words: list, why: str, env: dict | None = None, quiet: bool = False, **options) -> str:

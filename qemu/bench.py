@@ -62,7 +62,7 @@ def measure(arch: str, smp: int, names: list, tags: str | None = None) -> list:
         if found:
             results.append({"name": found.group(1), **dict(zip(FIGURES, map(int, found.groups()[1:])))})
 
-    outcome = boot(job, take)
+    outcome = boot(job, take, on_wait=say)
     if outcome.kind != "exit" or outcome.code != 0:
         last = "\n".join(outcome.lines[-8:])
         raise Failure(f"{last}\nx.py: the benchmarks did not end well on {arch}: {outcome.sentence()}",

@@ -1,9 +1,8 @@
-"""Runs one virtual machine from start to end: streams and logs its serial line, and judges how it ended."""
+"""Runs one virtual machine from start to end: streams and logs its serial line, and ends it when its time is up."""
 
 from __future__ import annotations
 
 import os
-import re
 import selectors
 import shutil
 import subprocess
@@ -11,44 +10,21 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
+from typing import Callable, TextIO
 
-from . import base, bochs, build, image, machine
-from .base import EXIT_PANIC, EXIT_RESET, EXIT_TIMEOUT, LOGS, ROOT, TARGET
+from . import base, bochs, build, image, machine, words
+from .base import LOGS, TARGET
+from .ending import Outcome, Said, judge
+from .patience import Patience, used_s
+from .serial import KERNEL, Line, Splitter, printable
 from .symbols import Symboliser
 
-EXIT_LINE = re.compile(r"\[kernel\] exit code (-?\d+)")
-PANIC_LINE = re.compile(r"\[kernel\] PANIC: ?(.*)")
-PANIC_END = "[kernel] panicked"
-# What QEMU has to power off after the kernel's last word.
-GRACE_S = 5.0
-
-
-@dataclass
-class Outcome:
-    """How a boot ended: `kind` is exit, panic, reset, timeout or broken."""
-
-    kind: str = "reset"
-    code: int = 0
-    reason: str = ""
-    seconds: float = 0.0
-    lines: list = field(default_factory=list)
-    log: Path | None = None
-
-    def exit_status(self) -> int:
-        """What x.py ends with after this boot."""
-        if self.kind == "exit":
-            return self.code & 0xFF if self.code & 0xFF or self.code == 0 else 1
-        return {"panic": EXIT_PANIC, "reset": EXIT_RESET, "timeout": EXIT_TIMEOUT}.get(self.kind, 1)
-
-    def sentence(self) -> str:
-        """One clear line for the user."""
-        log = self.log.relative_to(ROOT) if self.log else "no log"
-        if self.kind == "exit":
-            return f"exit code {self.code}"
-        words = {"panic": "the kernel panicked", "reset": "the machine stopped or reset by itself",
-                 "timeout": "timed out", "broken": "the machine did not work"}[self.kind]
-        return f"{words}{': ' + self.reason if self.reason else ''} (log: {log})"
+# What a machine has to power off after the kernel's last word.
+GRACE_S = 20.0
+# What an emulator has to end after it closed the serial line.
+END_S = 60.0
+# How often it is looked whether time is up or something is to be said.
+TICK_S = 1.0
 
 
 @dataclass
@@ -63,16 +39,24 @@ class Job:
     extra: list = field(default_factory=list)
     options: str = ""
     timeout_s: float = 60.0
+    # How long it may say nothing.
+    silence_s: float | None = None
+    # Whether seconds are the host's, as the user gave them, however busy it is.
+    exact: bool = False
 
     def cmdline(self) -> str:
         """The text of the archive's `cmdline`."""
-        words = [f"run={','.join(self.run)}"] + ([self.options] if self.options else [])
-        return " ".join(words + ([f"args={' '.join(self.arguments)}"] if self.arguments else []))
+        text = f"run={','.join(map(words.checked_name, self.run))} {words.checked_options(self.options)}".strip()
+        return f"{text} args={words.checked_arguments(self.arguments)}" if self.arguments else text
 
 
-def boot(job: Job, on_line: Callable[[str], None]) -> Outcome:
-    """Boots the job's machine; `on_line` gets every line of the kernel and its programs, symbols added."""
+def boot(job: Job, on_line: Callable[[str], None], on_wait: Callable[[str], None] | None = None) -> Outcome:
+    """Boots the job's machine; `on_line` gets every line of the kernel and its programs, symbols added.
+
+    When no line comes for a while, `on_wait` gets a line that says what is being waited for.
+    """
     job.machine.check()
+    cmdline = job.cmdline()
     names = [*job.run, *job.extra]
     binaries = {name: build.output(job.machine.arch, job.profile, name) for name in [build.INIT, *names]}
     symboliser = Symboliser(build.output(job.machine.arch, job.profile, build.KERNEL), binaries)
@@ -82,16 +66,16 @@ def boot(job: Job, on_line: Callable[[str], None]) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=scratch))
     try:
         archive = folder / "archive.tar"
-        image.write_archive(archive, job.machine.arch, job.profile, job.cmdline(), names, job.machine.boot == "stub")
+        image.write_archive(archive, job.machine.arch, job.profile, cmdline, names, job.machine.boot == "stub")
         disk = None
         if job.machine.needs_disk():
             disk = image.write_disk(folder, job.machine.arch, job.profile, job.machine.boot, archive,
                                     job.machine.limine_dir)
         if job.machine.emulator == "bochs":
-            words = bochs.command(folder, disk, job.machine.cpu, job.machine.smp, job.machine.memory_mib, job.timeout_s)
+            command = bochs.command(folder, disk, job.machine.cpu, job.machine.smp, job.machine.memory_mib)
         else:
-            words = machine.command(job.machine, job.profile, archive, disk)
-        return _Session(job, words, symboliser, on_line).go()
+            command = machine.command(job.machine, job.profile, archive, disk)
+        return _Session(job, command, folder, symboliser, on_line, on_wait).go()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -105,98 +89,110 @@ def _remove_leftovers(scratch: Path) -> None:
 
 
 class _Session:
-    """One QEMU process while it lives."""
+    """One emulator while it lives."""
 
-    def __init__(self, job: Job, words: list, symboliser: Symboliser, on_line: Callable[[str], None]):
-        self.job, self.words, self.symboliser, self.on_line = job, words, symboliser, on_line
+    def __init__(self, job: Job, command: list, folder: Path, symboliser: Symboliser, on_line: Callable[[str], None],
+                 on_wait: Callable[[str], None] | None):
+        self.job, self.command, self.symboliser = job, command, symboliser
+        self.on_line, self.on_wait = on_line, on_wait
         LOGS.mkdir(parents=True, exist_ok=True)
-        self.outcome = Outcome(log=LOGS / f"{job.label}.log")
-        self.began = time.monotonic()
-        self.deadline = self.began + job.timeout_s
+        self.log, self.complaints = LOGS / f"{job.label}.log", folder / "complaints"
+        self.began = self.last_line = self.last_told = time.monotonic()
         # Firmware writes to the same serial line; what comes before the kernel's first line is only logged.
-        self.kernel_spoke = not job.machine.needs_firmware()
-        self.ended_by: str | None = None
+        self.is_shown = not job.machine.needs_firmware()
+        self.said, self.lines = Said(), []
+        self.splitter = Splitter()
+        self.log_file: TextIO | None = None
 
     def go(self) -> Outcome:
-        with open(self.outcome.log, "w", encoding="utf-8") as self.log_file:
-            self.log_file.write("$ " + " ".join(self.words) + f"\n# cmdline: {self.job.cmdline()}\n")
-            process = base.start(self.words, group=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT)
+        """Runs it to its end."""
+        with open(self.log, "w", encoding="utf-8") as self.log_file, open(self.complaints, "wb") as complaints:
+            self.log_file.write("$ " + " ".join(self.command) + f"\n# cmdline: {self.job.cmdline()}\n")
+            process = base.start(self.command, group=True, cwd=self.complaints.parent, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=complaints)
             try:
-                self._read(process)
-                status = self._wait(process)
+                timeout = self._read(process)
+                status = None if timeout else self._wait(process)
             finally:
                 base.end(process)
-            self._judge(status)
-            self.log_file.write(f"# {self.outcome.kind} {self.outcome.code}, the emulator's status {status}, "
-                                f"{self.outcome.seconds:.2f} s\n")
-        return self.outcome
+            outcome = self._outcome(status, timeout)
+            self.log_file.write(f"# {outcome.kind} {outcome.code}, the emulator's status {status}, "
+                                f"{outcome.seconds:.2f} s\n")
+        return outcome
 
-    def _read(self, process: subprocess.Popen) -> None:
-        """Takes in lines until the other end closes or time is up."""
-        pending = b""
+    def _read(self, process: subprocess.Popen) -> str:
+        """Takes in lines until the other end closes, or returns why time is up."""
+        patience = Patience(lambda: used_s(process.pid), self.job.timeout_s, self.job.silence_s, self.job.exact)
+        complaint = ""
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            while True:
-                left = self.deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
+            while not complaint:
+                if selector.select(TICK_S):
+                    chunk = os.read(process.stdout.fileno(), 65536)
+                    if not chunk:
+                        break
+                    patience.heard()
+                    self._take(self.splitter.feed(chunk))
+                patience.count()
+                complaint = patience.complaint()
+                if self.said.is_final and patience.silent_s > GRACE_S:
                     break
-                chunk = os.read(process.stdout.fileno(), 65536)
-                if not chunk:
-                    break
-                *whole, pending = (pending + chunk).split(b"\n")
-                for line in whole:
-                    self._line(line)
-        if pending:
-            self._line(pending)
+                self._tell_what_is_missing()
+        self._take(self.splitter.rest())
+        return complaint
 
-    def _line(self, raw: bytes) -> None:
-        text = raw.decode("utf-8", "replace").rstrip("\r")
-        if not self.kernel_spoke and "[kernel] " in text:
-            self.kernel_spoke = True
-            text = text[text.index("[kernel] "):]
-        text = self.symboliser.annotate(text)
+    def _take(self, lines: list) -> None:
+        for line in lines:
+            self._line(line)
+
+    def _line(self, line: Line) -> None:
+        if not self.is_shown and KERNEL in line.text:
+            # The firmware does not end its last line.
+            self.is_shown, line = True, Line(line.text[line.text.index(KERNEL):])
+        text = self.symboliser.annotate(line.text) if line.is_kernel() else line.text
         self.log_file.write(f"[{time.monotonic() - self.began:8.3f}] {text}\n")
         self.log_file.flush()
-        if not (self.kernel_spoke or base.verbose):
+        if not (self.is_shown or base.verbose):
             return
-        self._note(text)
-        self.outcome.lines.append(text)
+        self.said.note(line)
+        self.last_line = time.monotonic()
+        self.lines.append(text)
         self.on_line(text)
 
-    def _note(self, text: str) -> None:
-        """Recognises the lines that say how the run ends."""
-        # Searched, not matched: the kernel may have to write behind a program's unfinished line.
-        panic, ending = PANIC_LINE.search(text), EXIT_LINE.search(text)
-        if panic and self.ended_by != "panic":
-            self.ended_by, self.outcome.reason = "panic", panic.group(1)
-        elif ending and self.ended_by != "panic":
-            self.ended_by, self.outcome.code = "exit", int(ending.group(1))
-        if ending or PANIC_END in text:
-            self.deadline = min(self.deadline, time.monotonic() + GRACE_S)
+    def _tell_what_is_missing(self) -> None:
+        """Says what is waited for when nothing was said for a while."""
+        now = time.monotonic()
+        if self.on_wait is None or now - max(self.last_line, self.last_told) < base.QUIET_S:
+            return
+        self.last_told = now
+        self.on_wait(f"    {now - self.last_line:.0f} s without a line; waiting for {self._what_is_missing()}")
+
+    def _what_is_missing(self) -> str:
+        if self.job.machine.gdb and not self.said.anything:
+            return f"a debugger: ./x.py gdb {self.job.run[-1]} --arch {self.job.machine.arch}"
+        if not self.said.anything:
+            return f"{self.job.machine.loader()} to start the kernel"
+        if self.said.last:
+            return "the machine to power off"
+        begun = self.splitter.unfinished()
+        last = f"after the unfinished line {begun!r}" if begun else f"after: {self.lines[-1]}"
+        return f"{' or '.join(self.job.run)}, {last}"
 
     def _wait(self, process: subprocess.Popen) -> int | None:
-        """QEMU's exit status, or None if it has to be ended."""
+        """The emulator's exit status, or None if it has to be ended."""
         try:
-            return process.wait(max(0.1, min(GRACE_S, self.deadline - time.monotonic())))
+            return process.wait(END_S)
         except subprocess.TimeoutExpired:
             return None
 
-    def _judge(self, status: int | None) -> None:
-        outcome = self.outcome
-        outcome.seconds = time.monotonic() - self.began
-        if self.ended_by == "panic":
-            outcome.kind = "panic"
-        elif status is None and self.ended_by is None:
-            outcome.kind, outcome.reason = "timeout", f"no end within {self.job.timeout_s:.0f} s"
-        elif status is None:
-            outcome.kind, outcome.reason = "broken", "it said its exit code but did not power off"
-        elif self.ended_by is None:
-            complaint = next((line for line in outcome.lines if line.startswith("qemu-system-")), "")
-            outcome.kind = "broken" if complaint else "reset"
-            outcome.reason = complaint or f"before any exit code, with the emulator's status {status}"
-        elif self.job.machine.emulator != "bochs" and (outcome.code == 0) != (status in (0, 33)):
-            outcome.kind = "broken"
-            outcome.reason = f"the kernel said exit code {outcome.code} but QEMU ended with {status}"
+    def _outcome(self, status: int | None, timeout: str) -> Outcome:
+        complaints = [printable(raw) for raw in self.complaints.read_bytes().splitlines()]
+        self.log_file.writelines(f"# emulator: {text}\n" for text in complaints)
+        complaints = [text for text in complaints if "warning:" not in text]
+        if timeout and not self.said.is_final:
+            outcome = Outcome("timeout", reason=timeout)
         else:
-            outcome.kind = "exit"
+            emulator = self.job.machine.emulator if self.job.machine.emulator == "bochs" else self.job.machine.arch
+            outcome = judge(self.said, emulator, status, complaints[-1] if complaints else "")
+        outcome.seconds, outcome.lines, outcome.log = time.monotonic() - self.began, self.lines, self.log
+        return outcome

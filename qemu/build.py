@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import base, toolchain
 from .base import ROOT, TARGET, Failure, must_run, step
+from .words import checked_name
 
 IMAGE_SOURCES = ROOT / "qemu" / "image"
 IMAGE_TOOL = TARGET / "image" / "release" / "tessera-image"
@@ -42,12 +44,20 @@ class Program:
 
 
 @functools.lru_cache(maxsize=None)
-def workspace() -> list:
-    """The workspace's packages, as cargo describes them."""
+def metadata() -> dict:
+    """What cargo says about the workspace."""
     words = [toolchain.cargo(), "metadata", "--no-deps", "--format-version", "1"]
     text = must_run(words, "cargo cannot read the workspace", env=toolchain.host_env(), quiet=True)
-    start = text.index("{")
-    return json.loads(text[start:].splitlines()[0])["packages"]
+    # Cargo's warnings may stand around it.
+    line = next((line for line in text.splitlines() if line.startswith('{"packages"')), None)
+    if line is None:
+        raise Failure("cargo metadata gave no description of the workspace")
+    return json.loads(line)
+
+
+def workspace() -> list:
+    """The workspace's packages, as cargo describes them."""
+    return metadata()["packages"]
 
 
 def read_needs(package: dict) -> Needs:
@@ -78,7 +88,7 @@ def programs() -> dict:
             continue
         for target in package["targets"]:
             if "bin" in target["kind"]:
-                program = Program(target["name"], package["name"], Path(target["src_path"]), purpose,
+                program = Program(checked_name(target["name"]), package["name"], Path(target["src_path"]), purpose,
                                   read_needs(package))
                 if program.name in found:
                     raise Failure(f"two programs are called {program.name}: {found[program.name].source} and "
@@ -108,15 +118,33 @@ def specification(package: str) -> str:
     return f"{package}@{version}"
 
 
+def forget_another_place() -> None:
+    """Has build scripts run again in a tree that was moved or copied with what it built.
+
+    They tell the linker where its scripts lie, and cargo keeps what they told for as long as they do not change.
+    """
+    note = TARGET / "place"
+    if note.is_file() and note.read_text() == str(ROOT):
+        return
+    for package in workspace():
+        if any("custom-build" in target["kind"] for target in package["targets"]):
+            for folder in [*TARGET.glob(f"*/.fingerprint/{package['name']}-*"),
+                           *TARGET.glob(f"*/*/.fingerprint/{package['name']}-*")]:
+                shutil.rmtree(folder)
+    TARGET.mkdir(exist_ok=True)
+    note.write_text(str(ROOT))
+
+
 def build(arch: str, profile: str, names: list) -> None:
     """Builds the kernel, what boots it, and the named programs, with one cargo call."""
+    forget_another_place()
     packages = {KERNEL, STUBS[arch], programs()[INIT].package if INIT in programs() else KERNEL}
     packages.update(programs()[name].package for name in names)
     step(f"building for {arch} ({profile}): {', '.join(sorted(packages))}")
     words = [toolchain.cargo(), "build", "--profile", profile, *bare_arguments(arch)]
     for package in sorted(packages):
         words += ["-p", specification(package)]
-    must_run(words, f"the build for {arch} failed", env=toolchain.bare_env())
+    must_run(words, f"the build for {arch} failed", env=toolchain.bare_env(), ticker=f"building for {arch}")
 
 
 def stripped(arch: str, profile: str, name: str) -> Path:
@@ -151,7 +179,7 @@ def image_tool() -> Path:
     step("building the disk image tool and the x86_64 boot loader (once)")
     words = [toolchain.cargo(), "build", "--release", "--locked", "--manifest-path", IMAGE_SOURCES / "Cargo.toml",
              "--target-dir", TARGET / "image"]
-    must_run(words, "the image tool did not build", env=toolchain.image_env())
+    must_run(words, "the image tool did not build", env=toolchain.image_env(), ticker="building the image tool")
     IMAGE_TOOL.touch()
     return IMAGE_TOOL
 

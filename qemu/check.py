@@ -40,7 +40,8 @@ def _checks():
 
 def _commands():
     cargo, host = toolchain.cargo(), toolchain.host_env()
-    yield "tests of x.py itself", [sys.executable, "-B", "-m", "unittest", "-q", "qemu.selftest"], None
+    selftest = [sys.executable, "-B", "-m", "unittest", "discover", "-q", "-s", "qemu/selftest", "-t", ".", "-p", "*.py"]
+    yield "tests of x.py itself", selftest, None
     yield "formatting", [cargo, "fmt", "--all", "--check"], host
     yield "formatting of the image tool", [cargo, "fmt", "--manifest-path", IMAGE_MANIFEST, "--check"], host
     yield "lints on the host", [cargo, "clippy", "--all-targets", *DENY], host

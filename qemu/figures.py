@@ -75,7 +75,7 @@ def measure(title: str, arch: str, emulator: str) -> tuple:
 
     job = Job(f"figures-{arch}-{emulator}", Machine(arch, SMP, emulator=emulator), "release", [PROGRAM],
               timeout_s=TIMEOUT_S)
-    outcome = boot(job, take)
+    outcome = boot(job, take, on_wait=say)
     if outcome.kind != "exit" or outcome.code != 0:
         raise Failure(f"counting on {title} did not end well: {outcome.sentence()}", outcome.exit_status() or 1)
     if found["bits"] is None or len(found["rows"]) != SMP * len(ARRANGEMENTS):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
+import time
 from typing import Callable
 
 from . import base, toolchain
 from .base import LOGS, Failure
 
-# For compiling and running all of them.
-TIMEOUT_S = 20 * 60.0
+# The longest that cargo and the tests may say nothing, on however busy a host: the longest test takes a minute.
+SILENCE_S = 30 * 60.0
 RUNNING = re.compile(r"^\s*Running .*[/\\]([A-Za-z0-9_]+)-[0-9a-f]+\)")
 DOC_TESTS = re.compile(r"^\s*Doc-tests (\S+)")
 VERDICT = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)\b")
@@ -50,20 +51,38 @@ def run(only: list | None, report: Callable[[str, str, str], None]) -> None:
     process = base.start(words, toolchain.host_env(), group=True, cwd=base.ROOT, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     reader = _Reader(only, report)
-    # A test that hangs must not hang us: ending the group closes the pipe that is read below.
-    limit = threading.Timer(TIMEOUT_S, base.end, [process])
-    limit.daemon = True
-    limit.start()
+    watch = _Watch(process)
     try:
-        with open(log, "w", encoding="utf-8") as log_file:
+        with open(log, "w", encoding="utf-8") as log_file, base.ticking(reader.what):
             for line in process.stdout:
+                watch.heard()
                 log_file.write(line)
                 reader.line(line.rstrip("\n"))
         code = process.wait()
     finally:
-        limit.cancel()
+        watch.stop.set()
         base.end(process)
     reader.finish(code, log)
+
+
+class _Watch:
+    """Ends a process that says nothing for too long, which closes the pipe that is read from it."""
+
+    def __init__(self, process: subprocess.Popen):
+        self.process, self.stop = process, threading.Event()
+        self.heard()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def heard(self) -> None:
+        """The process has said something."""
+        self.last = time.monotonic()
+
+    def _look(self) -> None:
+        while not self.stop.wait(5):
+            if time.monotonic() - self.last > SILENCE_S:
+                base.warn(f"ending the host tests: not a word for {SILENCE_S:.0f} s")
+                base.end(self.process)
+                return
 
 
 class _Reader:
@@ -75,6 +94,10 @@ class _Reader:
         self.seen = {"ok": 0, "FAILED": 0}
         self.summed = {"ok": 0, "FAILED": 0}
         self.tail: list = []
+
+    def what(self) -> str:
+        """What is being done."""
+        return f"host tests of {self.crate}" if self.crate else "compiling the host tests"
 
     def line(self, text: str) -> None:
         """Takes in one line."""

@@ -76,7 +76,8 @@ def limine_loader(arch: str, limine_dir: str | None) -> Path:
     """The loader's file in the folder the user named."""
     if not limine_dir:
         raise Failure("--boot limine needs --limine-dir DIR, the folder with Limine's " + LIMINE_LOADERS[arch], 2)
-    loader = Path(limine_dir) / LIMINE_LOADERS[arch]
+    # The image tool runs in another folder than the user.
+    loader = Path(limine_dir).resolve() / LIMINE_LOADERS[arch]
     if not loader.is_file():
         raise Failure(f"{limine_dir} holds no {LIMINE_LOADERS[arch]}", 2)
     with open(loader, "rb") as file:

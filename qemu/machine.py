@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import bochs, build, image
 from .base import Failure
+from .words import for_qemu
 
 BOOTS = {"x86_64": ("bios", "uefi", "limine", "stub"), "aarch64": ("stub", "limine")}
 FIRMWARE = {
@@ -17,6 +19,12 @@ COMMON = ["-nodefaults", "-no-user-config", "-display", "none", "-monitor", "non
 # One instruction of the guest is one nanosecond of its time, and the host's clock plays no part.
 ICOUNT = ["-icount", "shift=0,sleep=off"]
 GDB_PORT = 1234
+# Tried out, with room to spare: below half of it a loader gives up, most of them without a word.
+LEAST_MIB = {"bios": 32, "stub": 32, "uefi": 64, "limine": 128}
+# Where the host does not say what it has.
+MEMORY_MIB_MAX = 1 << 20
+LOADERS = {"bios": "the BIOS and the boot loader", "uefi": "the UEFI firmware and the boot loader",
+           "limine": "the UEFI firmware and Limine", "stub": "the boot stub"}
 
 
 @dataclass
@@ -45,6 +53,7 @@ class Machine:
             raise Failure(f"--boot {self.boot} is not for {self.arch}, which has: {', '.join(BOOTS[self.arch])}", 2)
         if self.boot == "limine":
             image.limine_loader(self.arch, self.limine_dir)
+        self._check_memory()
         if self.icount and self.accel == "kvm":
             raise Failure("--icount counts emulated instructions; it does not go with --accel kvm", 2)
         if self.accel == "kvm" and self.arch != "x86_64":
@@ -64,6 +73,18 @@ class Machine:
         if self.icount or self.gdb or self.accel != "tcg":
             raise Failure("--icount, --gdb and --accel are for QEMU, not for --machine bochs", 2)
 
+    def _check_memory(self) -> None:
+        least, most = LEAST_MIB[self.boot], bochs.MEMORY_MIB_MAX if self.emulator == "bochs" else host_memory_mib()
+        if self.memory_mib < least:
+            raise Failure(f"{self.memory_mib} MiB of memory are too little to boot {self.arch} by {self.boot}, which "
+                          f"takes {least} at least", 2)
+        if self.memory_mib > most:
+            raise Failure(f"{self.memory_mib} MiB of memory are more than {self.arch} can be given here: {most} MiB", 2)
+
+    def loader(self) -> str:
+        """Who brings the kernel into memory."""
+        return LOADERS[self.boot]
+
     def needs_firmware(self) -> bool:
         """Whether this way of booting goes through UEFI."""
         return self.boot in ("uefi", "limine")
@@ -73,8 +94,17 @@ class Machine:
         return self.boot != "stub" or self.arch == "x86_64"
 
 
+def host_memory_mib() -> int:
+    """What this machine has of memory and swap, which is about what it lets an emulator ask for."""
+    try:
+        found = re.findall(r"^(?:MemTotal|SwapTotal): +(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+        return sum(map(int, found)) >> 10 or MEMORY_MIB_MAX
+    except OSError:
+        return MEMORY_MIB_MAX
+
+
 def command(machine: Machine, profile: str, archive: Path, disk: Path | None) -> list:
-    """The whole QEMU command line."""
+    """The whole QEMU command line. `-kernel` and `-initrd` take a path as it is, without QEMU's own syntax."""
     words = [f"qemu-system-{machine.arch}", *COMMON, "-m", machine.memory_mib, "-smp", machine.smp,
              "-accel", machine.accel]
     words += _x86_64(machine) if machine.arch == "x86_64" else _aarch64(machine)
@@ -84,7 +114,7 @@ def command(machine: Machine, profile: str, archive: Path, disk: Path | None) ->
         words += _firmware(machine.arch)
     if disk:
         device = "virtio-blk-device" if machine.arch == "aarch64" else "virtio-blk-pci"
-        words += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file={disk}", "-device", f"{device},drive=disk"]
+        words += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file={for_qemu(disk)}", "-device", f"{device},drive=disk"]
     if machine.icount:
         words += ICOUNT
     if machine.gdb:
@@ -111,5 +141,5 @@ def _aarch64(machine: Machine) -> list:
 
 def _firmware(arch: str) -> list:
     code, variables = FIRMWARE[arch]
-    return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
-            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={variables}"]
+    return ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={for_qemu(code)}",
+            "-drive", f"if=pflash,unit=1,format=raw,snapshot=on,file={for_qemu(variables)}"]

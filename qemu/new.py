@@ -9,9 +9,9 @@ from . import build, setup
 from .base import EXIT_USAGE, ROOT, Failure, say
 
 TEMPLATE = ROOT / "user" / "hello"
-# Names that mean something else: members of the boot archive, Rust's own crates, cargo's own words.
+# Names that mean something else: members of the boot archive, Rust's own crates, folders in cargo's `target`.
 RESERVED = {"kernel", "cmdline", "rt", "init", "core", "alloc", "std", "test", "self", "super", "crate", "build",
-            "deps", "examples", "incremental", "proc-macro"}
+            "deps", "examples", "incremental", "proc-macro", "stripped", "target"}
 KEYWORDS = set("""
     as async await break const continue dyn else enum extern false fn for gen if impl in let loop match mod move mut pub
     ref return static struct trait true type unsafe use where while abstract become box do final macro override priv

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What tests are built with.
+PROFILE = "checked"
 # Programs whose claims can depend on the number of CPUs; the rounds with narrow tags have only these.
 SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection", "subtree", "view", "public")
 # User programs that check themselves: those of one boot, and their arguments.

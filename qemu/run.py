@@ -11,6 +11,9 @@ from .base import EXIT_USAGE, Failure, is_arch_list, say, step, warn
 from .boot import Job, boot
 from .machine import GDB_PORT, Machine
 from .rounds import tags_option, words_of
+from .words import checked_arguments, checked_options, for_gdb
+
+TIMEOUT_S = 120
 
 
 def groups_for(machine: Machine) -> tuple:
@@ -44,22 +47,26 @@ def run_verb(options) -> int:
     """Boots one machine and runs one program."""
     machine = Machine(options.arch, options.smp, build.MEMORY_MIB, options.boot, options.limine_dir, options.accel,
                       options.icount, options.gdb, options.machine, options.cpu)
+    machine.memory_mib = options.memory or build.MEMORY_MIB
     machine.check()
+    checked_options(options.options)
+    checked_arguments(options.arguments)
     setup.need(groups_for(machine))
     known(options.program)
     needs = build.needs_of([options.program])
     machine.memory_mib = options.memory or needs.memory_mib
     others = [name for name in build.of_purpose("user") if name != build.INIT]
     build.build(options.arch, options.profile, [options.program, *others])
-    timeout_s = 24 * 3600.0 if options.gdb else float(options.timeout)
+    timeout_s = 24 * 3600.0 if options.gdb else float(options.timeout or TIMEOUT_S)
     job = Job(f"run-{options.arch}-{options.program}", machine, options.profile, [options.program], options.arguments,
-              others, words_of(needs.options, options.options, tags_option(options.tags)), timeout_s)
+              others, words_of(needs.options, options.options, tags_option(options.tags)), timeout_s,
+              exact=bool(options.timeout))
     if options.gdb:
         step(f"waiting for: ./x.py gdb {options.program} --arch {options.arch}")
     else:
         on = f"Bochs, {machine.cpu}" if machine.emulator == "bochs" else machine.boot
         step(f"booting {options.arch} ({on}) to run {options.program}")
-    outcome = boot(job, say)
+    outcome = boot(job, say, on_wait=say)
     if outcome.kind != "exit":
         warn(outcome.sentence())
     elif outcome.code != 0:
@@ -79,7 +86,7 @@ def gdb_verb(options) -> int:
     words = [debugger, "-q", kernel, "-ex", f"target remote 127.0.0.1:{GDB_PORT}"]
     if options.program:
         known(options.program)
-        words += ["-ex", f"add-symbol-file {build.output(options.arch, options.profile, options.program)}"]
+        words += ["-ex", f"add-symbol-file {for_gdb(build.output(options.arch, options.profile, options.program))}"]
     # The debugger has the terminal: Ctrl-C is for it and must not end us before it.
     base.show_command(words)
     os.execvp(debugger, [str(word) for word in words])

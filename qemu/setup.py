@@ -196,7 +196,7 @@ def _commands_for_somebody_else(emulators: list, others: list) -> list:
     if emulators and not _candidate_is_new_enough(emulators[0]):
         entry = apt.backports_entry()
         if entry:
-            commands.insert(0, ["sh", "-c", f"printf {shlex.quote(entry)} > {apt.BACKPORTS}".replace("\n", "\\n")])
+            commands.insert(0, ["sh", "-c", f"printf %b {shlex.quote(entry)} > {apt.BACKPORTS}".replace("\n", "\\n")])
         release = f"{apt.release_codename()}-backports"
     if others:
         commands.append(apt.install_command(others))

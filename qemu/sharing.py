@@ -69,7 +69,7 @@ def measure(arch: str) -> list:
 
     job = Job(f"sharing-{arch}", Machine(arch, 1, needs.memory_mib), "release", [PROGRAM], ARGUMENTS,
               options=needs.options, timeout_s=TIMEOUT_S)
-    outcome = boot(job, take)
+    outcome = boot(job, take, on_wait=say)
     if outcome.kind != "exit" or outcome.code != 0:
         raise Failure(f"measuring on {arch} did not end well: {outcome.sentence()}", outcome.exit_status() or 1)
     return rows

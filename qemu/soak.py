@@ -8,7 +8,8 @@ from pathlib import Path
 
 from . import build, setup
 from .base import ROOT, is_arch_list, say, step, warn
-from .boot import Job, Outcome, boot
+from .boot import Job, boot
+from .ending import Outcome
 from .machine import Machine
 from .rounds import tags_option
 
@@ -50,7 +51,7 @@ def one(arch: str, number: int, options) -> Outcome:
               options="leakcheck=1 " + tags_option(options.tags), timeout_s=TIMEOUT_S)
     if number == 1:
         step(f"booting {arch} with {options.smp} CPUs: {', '.join(PROGRAMS)}")
-    return boot(job, lambda _line: None)
+    return boot(job, lambda _line: None, on_wait=say)
 
 
 def judge(outcome: Outcome) -> str:

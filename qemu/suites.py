@@ -2,124 +2,27 @@
 
 from __future__ import annotations
 
-import re
-import threading
+import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import shorten
 
-from . import bochs, build, host_tests, setup, toolchain
-from .base import ARCHES, EXIT_USAGE, ROOT, Failure, is_arch_list, say, step
-from .boot import Job, Outcome, boot
-from .directives import BootTest, claims_in, conformance_options, read_boot_test
+from . import build, conformance, host_tests, setup, toolchain
+from .base import ARCHES, EXIT_USAGE, ROOT, Failure, say, step, ticking
+from .boot import Job, boot
+from .directives import BootTest
+from .ending import Outcome
 from .machine import Machine
-from .rounds import Round, rounds_for, runs_for, tags_option, words_of
+from .plans import Boots, boot_name, conformance_boots, list_tests, plans_for
+from .report import Report
+from .rounds import PROFILE, Round, tags_option, words_of
+from .serial import KERNEL
 
-PROFILE = "checked"
 JOBS = 2
-CONFORMANCE_TIMEOUT_S = 300.0
-BOCHS_TIMEOUT_S = 900.0
-CLAIM_LINE = re.compile(r"^test (\S+)::(\S+) \.\.\. (ok|FAILED|skipped)(?:: (.*))?$")
-SUITE_LINE = re.compile(r"^suite (\S+): (\d+) passed, (\d+) failed, (\d+) skipped")
-
-
-class Report:
-    """Counts verdicts and prints each as it comes."""
-
-    def __init__(self):
-        self.passed = self.failed = self.skipped = 0
-        self.failures: list = []
-        self._lock = threading.Lock()
-
-    def add(self, name: str, verdict: str, reason: str = "", seconds: float | None = None) -> None:
-        """Takes in the verdict of one test: ok, FAILED or skipped."""
-        with self._lock:
-            if verdict == "ok":
-                self.passed += 1
-            elif verdict == "skipped":
-                self.skipped += 1
-            else:
-                self.failed += 1
-                self.failures.append(shorten(f"{name}: {reason}" if reason else name, 200, placeholder=" ..."))
-        time_text = f" ({seconds:.1f} s)" if seconds is not None else ""
-        say(f"  {verdict:7} {name}{time_text}{': ' + reason if reason else ''}")
-
-    def finish(self) -> int:
-        """Prints the failures again and the last line; returns the exit code."""
-        if self.failures:
-            say("\nfailed:")
-            for text in self.failures:
-                say(f"  {text}")
-        skipped = f", {self.skipped} skipped" if self.skipped else ""
-        say(f"{self.passed} passed, {self.failed} failed{skipped}")
-        return 1 if self.failed or not self.passed else 0
-
-
-@dataclass
-class Boots:
-    """What is to be booted for one architecture."""
-
-    arch: str
-    tests: list
-    conformance: list
-    # A model of Bochs, or None for QEMU.
-    cpu: str | None = None
-    # How often the conformance programs are booted, and the boots of programs that check themselves.
-    rounds: tuple = (Round(),)
-    runs: list = field(default_factory=list)
-
-    def where(self) -> str:
-        """The machine, as reports and filters name it."""
-        return f"{self.arch} bochs {self.cpu}" if self.cpu else self.arch
-
-    def programs(self) -> list:
-        """The names of the programs that must be built."""
-        return ([test.name for test in self.tests] + [e for test in self.tests for e in test.extra] + self.conformance
-                + [name for _, names, _, _ in self.runs for name in names])
-
-
-def plans_for(options) -> list:
-    """The boots that the options ask for: on QEMU or, conformance programs only, on each of Bochs's models."""
-    if options.machine == "qemu":
-        Machine(cpu=options.cpu).check()
-        return [plan(arch, options) for arch in is_arch_list(options.arch)]
-    Machine(options.arch or "x86_64", emulator="bochs", smp=options.smp or 1, cpu=options.cpu).check()
-    return [plan_bochs(cpu, options) for cpu in ([options.cpu] if options.cpu else bochs.MODELS)]
-
-
-def plan_bochs(cpu: str, options) -> Boots:
-    """The conformance programs that match the filter, on one of Bochs's models."""
-    wanted = options.filter
-    boots = Boots("x86_64", [], [], cpu, rounds_for("x86_64", options.smp, options.tags, options.machine))
-    boots.conformance = [name for name in build.of_purpose("conformance")
-                         if any(wanted in claim for claim in conformance_names(boots.where(), name))]
-    return boots
-
-
-def plan(arch: str, options) -> Boots:
-    """Chooses the boots whose tests match the filter."""
-    wanted, rounds = options.filter, rounds_for(arch, options.smp, options.tags, options.machine)
-    tests = [test for test in boot_tests() if arch in test.arches and wanted in boot_name(arch, test)]
-    programs = [name for name in build.of_purpose("conformance")
-                if not wanted or any(wanted in claim for claim in conformance_names(arch, name))]
-    return Boots(arch, tests, programs, rounds=rounds, runs=runs_for(arch, rounds, wanted))
-
-
-def boot_tests() -> list:
-    """Every boot test there is."""
-    return [read_boot_test(name, build.programs()[name].source) for name in build.of_purpose("boot")]
-
-
-def boot_name(arch: str, test: BootTest) -> str:
-    """How a boot test is called in reports, and what a filter is matched with."""
-    return f"boot {arch} {test.name}"
-
-
-def conformance_names(where: str, program: str) -> list:
-    """The same for the claims of a conformance program."""
-    return [f"user {where} {program}::{claim}" for claim in claims_in(build.programs()[program].source)]
+# For a boot of programs that check themselves, in all and without a line.
+RUN_TIMEOUT_S, RUN_SILENCE_S = 600.0, 240.0
+# What is booted at the moment, by the names of reports.
+_running: list = []
 
 
 def test_verb(options) -> int:
@@ -155,22 +58,6 @@ def _may_match_host(options) -> bool:
     return options.host or not (options.arch or for_boots or options.machine == "bochs")
 
 
-def list_tests(host: list, plans: list, wanted: str) -> int:
-    """Prints the names of the tests, with the claim of each boot test."""
-    for name in host:
-        say(f"host {name}")
-    for entry in plans:
-        for test in entry.tests:
-            say(f"{boot_name(entry.arch, test)}: {test.claim}")
-        for program in entry.conformance:
-            for name in conformance_names(entry.where(), program):
-                if wanted in name:
-                    say(name)
-        for title, *_ in entry.runs:
-            say(title)
-    return 0
-
-
 def build_for(entry: Boots, report: Report) -> None:
     """Builds what one architecture's boots need. A build that fails is a failed test, and nothing is booted."""
     try:
@@ -184,7 +71,7 @@ def build_for(entry: Boots, report: Report) -> None:
 
 def run_boots(plans: list, options, report: Report) -> None:
     """Does every boot, the long ones first."""
-    with ThreadPoolExecutor(JOBS) as pool:
+    with ThreadPoolExecutor(JOBS) as pool, ticking(lambda: "still running " + ", ".join(_running)):
         waiting = []
         for entry in plans:
             for each, wish, programs in conformance_boots(entry):
@@ -198,15 +85,20 @@ def run_boots(plans: list, options, report: Report) -> None:
             done.result()
 
 
-def conformance_boots(entry: Boots) -> list:
-    """The boots of conformance programs: the round, the options that programs wish for, and these programs."""
-    found = []
-    for each in entry.rounds:
-        by_wish: dict = {}
-        for name in each.chosen(entry.conformance):
-            by_wish.setdefault(conformance_options(build.programs()[name].source), []).append(name)
-        found += [(each, wish, programs) for wish, programs in by_wish.items()]
-    return found
+@contextlib.contextmanager
+def _named(name: str):
+    """Says, while a boot runs, that it does."""
+    _running.append(name)
+    try:
+        yield
+    finally:
+        _running.remove(name)
+
+
+def _conformance(entry: Boots, each: Round, wish: str, programs: list, options, report: Report) -> None:
+    machine = Machine(entry.arch, each.smp, emulator=options.machine, cpu=entry.cpu)
+    with _named(f"user {entry.where()}{each.suffix()}"):
+        conformance.run(entry.where(), machine, each, wish, programs, options, report)
 
 
 def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:
@@ -215,7 +107,8 @@ def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:
               f"{test.options} {tags_option(options.tags)}".strip(), test.timeout_s)
     name = boot_name(arch, test)
     try:
-        outcome = boot(job, lambda _line: None)
+        with _named(name):
+            outcome = boot(job, lambda _line: None)
     except Failure as failure:
         report.add(name, "FAILED", str(failure))
         return
@@ -229,9 +122,10 @@ def _run(arch: str, run: tuple, report: Report) -> None:
     needs = build.needs_of(names)
     job = Job(f"test-{arch}-{names[-1]}{each.label()}", Machine(arch, each.smp, needs.memory_mib), PROFILE, names,
               arguments, options=words_of(needs.options, "leakcheck=1", tags_option(each.tags)),
-              timeout_s=CONFORMANCE_TIMEOUT_S)
+              timeout_s=RUN_TIMEOUT_S, silence_s=RUN_SILENCE_S)
     try:
-        outcome = boot(job, lambda _line: None)
+        with _named(title):
+            outcome = boot(job, lambda _line: None)
     except Failure as failure:
         report.add(title, "FAILED", str(failure))
         return
@@ -256,74 +150,12 @@ def judge(test: BootTest, outcome: Outcome) -> str:
         told = next((line for line in reversed(outcome.lines) if "panicked" in line or "FAILED" in line), "")
         return f"exit code {outcome.code}, expected {test.expect_exit} {told}(log: {_short(outcome.log)})"
     for text in test.expect_output:
-        if not any(text in line for line in outcome.lines):
+        # What the kernel is to say, no program can say for it.
+        lines = [line for line in outcome.lines if line.startswith(KERNEL) or not text.startswith(KERNEL)]
+        if not any(text in line for line in lines):
             return f"the output does not hold {text!r} (log: {_short(outcome.log)})"
     return ""
 
 
 def _short(path: Path) -> Path:
     return path.relative_to(ROOT)
-
-
-class _Suite:
-    """Follows the lines of a boot with conformance programs."""
-
-    def __init__(self, where: str, suffix: str, wanted: str, report: Report):
-        self.where, self.suffix, self.wanted, self.report = where, suffix, wanted, report
-        self.counts: dict = {}
-        self.finished: dict = {}
-        self.claims: set = set()
-
-    def line(self, text: str) -> None:
-        """Takes in one line of the serial output."""
-        claim, suite = CLAIM_LINE.match(text), SUITE_LINE.match(text)
-        if claim:
-            program, name, verdict, reason = claim.groups()
-            counts = self.counts.setdefault(program, {"ok": 0, "FAILED": 0, "skipped": 0})
-            counts[verdict] += 1
-            full = f"user {self.where} {program}::{name}"
-            self.claims.add(full)
-            if self.wanted in full:
-                self.report.add(full + self.suffix, verdict, reason or "")
-        elif suite:
-            self.finished[suite.group(1)] = tuple(int(number) for number in suite.groups()[1:])
-
-    def check(self, programs: list, outcome: Outcome) -> None:
-        """Reports as failed what was promised but not said."""
-        complaints = 0
-        for program in programs:
-            counts = self.counts.get(program, {"ok": 0, "FAILED": 0, "skipped": 0})
-            said = self.finished.get(program)
-            if said is None:
-                complaint = f"it gave no result; {outcome.sentence()}"
-            elif said != tuple(counts.values()):
-                complaint = f"it says {said} passed, failed and skipped, but printed {tuple(counts.values())}"
-            elif not sum(said):
-                complaint = "it tested nothing"
-            else:
-                complaint = self._unsaid(program)
-            if complaint:
-                complaints += 1
-                self.report.add(f"user {self.where} {program}{self.suffix}", "FAILED", complaint)
-        failed = sum(counts["FAILED"] for counts in self.counts.values())
-        if not complaints and (outcome.kind != "exit" or (outcome.code != 0 and not failed)):
-            self.report.add(f"user {self.where} (the whole boot){self.suffix}", "FAILED", outcome.sentence())
-
-    def _unsaid(self, program: str) -> str:
-        unsaid = [name.split("::")[1] for name in conformance_names(self.where, program) if name not in self.claims]
-        return f"declared but never reported: {', '.join(unsaid)}" if unsaid else ""
-
-
-def _conformance(entry: Boots, each: Round, wish: str, programs: list, options, report: Report) -> None:
-    machine = Machine(entry.arch, each.smp, emulator=options.machine, cpu=entry.cpu)
-    timeout_s = BOCHS_TIMEOUT_S if entry.cpu else CONFORMANCE_TIMEOUT_S
-    label = re.sub(r"\W+", "-", f"test {entry.where()} conformance{each.label()} {wish}".strip())
-    job = Job(label, machine, PROFILE, programs, options=words_of(wish, tags_option(each.tags)),
-              timeout_s=timeout_s)
-    suite = _Suite(entry.where(), each.suffix(), options.filter, report)
-    try:
-        outcome = boot(job, suite.line)
-    except Failure as failure:
-        report.add(f"user {entry.where()} (the whole boot){each.suffix()}", "FAILED", str(failure))
-        return
-    suite.check(programs, outcome)

@@ -11,17 +11,21 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
-from .base import ROOT, TARGET, Failure
+from .base import ROOT, TARGET, Failure, ticking
 
 TARGETS = {"x86_64": "x86_64-unknown-none", "aarch64": "aarch64-unknown-none-softfloat"}
 BUILD_STD = ["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]
 # The kernel is linked at a fixed address, and the backtrace walks frame pointers.
 RUSTFLAGS = "-C relocation-model=static -C force-frame-pointers=yes"
 LINKS = TARGET / "toolchain"
+# Variables of a user's environment that make cargo or the compiler build something else.
+CHANGES_THE_BUILD = re.compile(r"RUSTC|RUSTDOC|RUSTFLAGS|RUST_TEST_|MAKEFLAGS|MFLAGS|"
+                               r"CARGO_(BUILD|PROFILE|TARGET|UNSTABLE|INCREMENTAL|MAKEFLAGS|ENCODED_)")
 
 
 @functools.lru_cache(maxsize=None)
@@ -37,8 +41,9 @@ def pinned() -> dict:
 def output_of(words: list, env: dict | None = None) -> str:
     """The output of a short command, or nothing when it fails or does not exist."""
     try:
-        return subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                              timeout=60).stdout
+        with ticking(lambda: f"waiting for {' '.join(words)}"):
+            return subprocess.run(words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True, errors="replace", timeout=60).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
 
@@ -94,8 +99,7 @@ def sysroot() -> Path:
 
 def host_env() -> dict:
     """The environment for programs that run on this machine: host tests, formatting, linting."""
-    env = {key: value for key, value in os.environ.items()
-           if key not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "CARGO_BUILD_TARGET")}
+    env = {key: value for key, value in os.environ.items() if not CHANGES_THE_BUILD.match(key)}
     env["CARGO_TARGET_DIR"] = str(TARGET)
     # What a later compiler will say about the standard library's own sources is nothing a user could act on.
     env["CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY"] = "never"
@@ -141,9 +145,14 @@ def _write_sysroot_answerer() -> None:
         _link(answer / "lib/rustlib" / host / "bin" / tool, find_tool(tool))
     script = LINKS / "image-bin" / "rustc"
     script.parent.mkdir(parents=True, exist_ok=True)
-    script.write_text('#!/bin/sh\nif [ "$*" = "--print sysroot" ]; then echo ' + f"'{answer}'"
-                      + '; else exec /usr/bin/rustc "$@"; fi\n')
+    script.write_text(sysroot_answerer(answer))
     script.chmod(0o755)
+
+
+def sysroot_answerer(answer: Path) -> str:
+    """The text of that script."""
+    return ('#!/bin/sh\nif [ "$*" = "--print sysroot" ]; then printf "%s\\n" ' + shlex.quote(str(answer))
+            + '; else exec /usr/bin/rustc "$@"; fi\n')
 
 
 def _link(link: Path, goal: str) -> None:
