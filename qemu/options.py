@@ -31,6 +31,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _loops(text: str) -> int:
+    if text not in {str(number) for number in range(65)}:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of loops from 0 to 64")
+    return int(text)
+
+
 def _cpus(text: str) -> int:
     if text not in {str(number) for number in range(1, CPUS_MAX + 1)}:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of CPUs from 1 to {CPUS_MAX}")
@@ -115,10 +121,15 @@ def test() -> Parser:
 
 def soak() -> Parser:
     """`soak`."""
-    parser = plain("soak", "Boots again and again: one second of stress and hello. Ends with 1 at the first failure.")
+    parser = plain("soak", "Boots again and again: one second of stress and hello; or runs all tests again and again. "
+                     "Ends with 1 at the first failure, whose logs it keeps.")
     parser.add_argument("--boots", type=_count, default=10, metavar="N", help="boots of each architecture (default 10)")
+    parser.add_argument("--tests", type=_count, metavar="N", help="runs of ./x.py test, instead of boots")
+    parser.add_argument("--filter", default="", metavar="TEXT", help="with --tests: only tests whose name holds this")
+    parser.add_argument("--busy", type=_loops, default=0, metavar="N", help="endless loops beside it (default 0)")
     _add_arch(parser, None)
-    parser.add_argument("--smp", type=_cpus, default=4, metavar="N", help="CPUs (default 4)")
+    parser.add_argument("--smp", type=_cpus, metavar="N",
+                        help="CPUs (default 4; with --tests what each test has)")
     _add_tags(parser)
     _add_profile(parser)
     return parser
