@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from . import base, build, setup, style, toolchain
+from . import base, build, reach, setup, style, toolchain
 from .base import ARCHES, LOGS, ROOT, TARGET, say, step
 
 IMAGE_MANIFEST = ROOT / "qemu" / "image" / "Cargo.toml"
@@ -30,6 +30,11 @@ def _checks():
     for breach in found:
         say(breach)
     yield f"rules of the house ({len(found)} breaches)", not found
+    step("every test is run")
+    found = reach.breaches()
+    for breach in found:
+        say(breach)
+    yield f"every test is run ({len(found)} breaches)", not found
     for name, words, env in _commands():
         step(name)
         began = time.monotonic()
