@@ -347,6 +347,8 @@ impl Kernel {
             let reason = FallbackReason::SpaceDestroyed as u64;
             let registers = thread.context.registers_mut();
             registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason, 0]);
+            // It lands in the middle of anything: what it had set for its own arithmetic is not what a function expects.
+            thread.context.reset_floating();
             self.make_ready(id);
         }
     }

@@ -11,6 +11,7 @@ pub struct Registers {
     instruction_pointer: u64,
     stack_pointer: u64,
     thread_pointer: u64,
+    flags: u64,
 }
 
 impl Registers {
@@ -49,9 +50,19 @@ impl Registers {
         self.stack_pointer
     }
 
-    /// Makes the thread go on elsewhere, with two function arguments.
+    /// What the program made of its flags; 0 is what a new thread has.
+    pub fn flags(&self) -> u64 {
+        self.flags
+    }
+
+    /// Sets flags, as a user program would.
+    pub fn set_flags(&mut self, flags: u64) {
+        self.flags = flags;
+    }
+
+    /// Makes the thread go on elsewhere, with two function arguments and the flags of a new thread.
     pub fn set_entry(&mut self, instruction_pointer: u64, stack_pointer: u64, arguments: [u64; 2]) {
-        (self.instruction_pointer, self.stack_pointer) = (instruction_pointer, stack_pointer);
+        (self.instruction_pointer, self.stack_pointer, self.flags) = (instruction_pointer, stack_pointer, 0);
         self.arguments[..2].copy_from_slice(&arguments);
     }
 
@@ -76,6 +87,8 @@ impl fmt::Display for Registers {
 #[derive(Clone, Debug, Default)]
 pub struct ThreadContext {
     registers: Registers,
+    /// What the program made of its floating-point control word; 0 is what a new thread has.
+    pub floating_control: u64,
 }
 
 impl ThreadContext {
@@ -87,6 +100,11 @@ impl ThreadContext {
     /// The general registers.
     pub fn registers(&self) -> &Registers {
         &self.registers
+    }
+
+    /// Makes the floating-point registers what a new thread finds in them.
+    pub fn reset_floating(&mut self) {
+        self.floating_control = 0;
     }
 
     /// The general registers, to change.

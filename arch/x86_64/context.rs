@@ -8,7 +8,7 @@ use core::ptr::{NonNull, null_mut};
 
 use tessera_abi::USER_END;
 use x86_64::VirtAddr as MachineAddress;
-use x86_64::registers::model_specific::{FsBase, KernelGsBase};
+use x86_64::registers::model_specific::{FsBase, KernelGsBase, Msr};
 
 use super::percpu::this;
 use super::{entry, floating, gdt};
@@ -19,8 +19,14 @@ pub(super) const CALL_MARK: u64 = 0x100;
 /// Length of the `syscall` instruction.
 const CALL_BYTES: u64 = 2;
 
-/// Flags a thread starts with: interrupts on, and bit 1, which is always set.
+/// Flags that a thread starts with, and finds wherever it is sent: interrupts on, and bit 1, which is always set. Forwards
+/// through strings, no alignment checks, no single steps, no nested task.
 const FIRST_FLAGS: u64 = 0x202;
+
+/// The user's FS base.
+const FS_BASE: Msr = Msr::new(0xc000_0100);
+/// In the kernel, the user's GS base.
+const USER_GS_BASE: Msr = Msr::new(0xc000_0102);
 
 /// What a trap pushes, in memory order: first what the entry code pushes, last what the CPU does.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +107,8 @@ impl Registers {
         self.frame.rsp
     }
 
-    /// Makes the thread go on at `ip` with `sp` and two function arguments; other registers keep their values.
+    /// Makes the thread go on at `ip` with `sp`, two function arguments and the flags of a new thread; other registers keep
+    /// their values.
     ///
     /// # Panics
     /// If `ip` is no user address: the caller must have checked, as the CPU would fault in the kernel on the
@@ -112,12 +119,13 @@ impl Registers {
         self.frame.vector = 0;
         self.frame.rip = ip;
         self.frame.rsp = sp;
+        self.frame.rflags = FIRST_FLAGS;
         [self.frame.rdi, self.frame.rsi] = arguments;
     }
 
     /// The thread pointer: the FS base.
     pub fn thread_pointer(&self) -> u64 {
-        if self.is_current() { FsBase::read().as_u64() } else { self.fs_base }
+        if self.is_current() { user_base(FS_BASE) } else { self.fs_base }
     }
 
     /// Sets the thread pointer; also in the CPU if the context is current.
@@ -190,6 +198,14 @@ impl ThreadContext {
         unsafe { &self.state.as_ref().registers }
     }
 
+    /// Makes the floating-point and SIMD registers, their control words included, what a new thread finds in them. The
+    /// context is not current: else the CPU would keep its own.
+    pub fn reset_floating(&mut self) {
+        debug_assert!(this().current.get() != self.state.as_ptr(), "a current context's registers are the CPU's");
+        // SAFETY: as for `registers_mut`.
+        unsafe { self.state.as_mut().floating = floating::State::new() }
+    }
+
     /// The general registers, to be changed.
     pub fn registers_mut(&mut self) -> &mut Registers {
         // SAFETY: as for `registers`; the exclusive borrow of the context makes this one exclusive.
@@ -228,7 +244,7 @@ pub fn resume_context(context: &ThreadContext) {
     let state = unsafe { &*next };
     state.floating.load();
     gdt::clear_data_segments();
-    // Canonical: they came from the registers, or through `set_thread_pointer`.
+    // Canonical by `user_base`, or by `set_thread_pointer`: anything else would be a fault of the kernel here.
     FsBase::write(MachineAddress::new_truncate(state.registers.fs_base));
     KernelGsBase::write(MachineAddress::new_truncate(state.registers.gs_base));
     cpu.current.set(next);
@@ -275,8 +291,15 @@ fn save_current() {
     // kernel holds no reference to it across this call, as it reaches it through the context's owner.
     let state = unsafe { &mut *current };
     state.floating.save();
-    state.registers.fs_base = FsBase::read().as_u64();
-    state.registers.gs_base = KernelGsBase::read().as_u64();
+    state.registers.fs_base = user_base(FS_BASE);
+    state.registers.gs_base = user_base(USER_GS_BASE);
+}
+
+/// A base that a program may have set itself. `WRFSBASE` and `WRGSBASE` refuse what is not canonical (SDM volume 2), but
+/// not on every machine that is not made of silicon: what comes so is cut to what the register could hold.
+fn user_base(register: Msr) -> u64 {
+    // SAFETY: every x86_64 CPU has both registers; reading them has no effect.
+    MachineAddress::new_truncate(unsafe { register.read() }).as_u64()
 }
 
 fn forget_current() {

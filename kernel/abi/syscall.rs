@@ -182,7 +182,8 @@ system_calls! {
     /// Enters a space at a given place, without the check of `space_switch`.
     ///
     /// The thread goes on at `instruction_pointer` with `stack_pointer`, `argument` as first and the handle
-    /// of the space it came from as second function argument; all other registers keep their values.
+    /// of the space it came from as second function argument, and fresh flags as after `thread_start`; all other
+    /// registers keep their values.
     ///
     /// Returns nothing on success. Errors: `BadHandle`, `WrongObject`, `MissingRight` (`SWITCH`),
     /// `BadAddress` if either pointer is no user address, `WrongCpu`.
@@ -218,6 +219,10 @@ system_calls! {
     7 thread_create ThreadCreate(account: Handle, table: Handle, space: Handle, priority: u64);
 
     /// Starts a new thread at `instruction_pointer` with `stack_pointer` and one function argument.
+    ///
+    /// Flags and floating-point control are as the platform's ABI wants them at a function's entry: x86_64 DF, AC, NT and
+    /// TF clear, MXCSR 0x1f80, x87 control word 0x37f; aarch64 PSTATE without condition flags, FPCR and FPSR 0. All other
+    /// registers are 0.
     ///
     /// Needs `REGISTERS`. Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`,
     /// `BadState` if it was started before.
@@ -259,7 +264,9 @@ system_calls! {
     /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.
     ///
     /// It then goes on in `space` at `instruction_pointer` with `stack_pointer` and the reason code as first
-    /// function argument. The null handle takes the fallback away.
+    /// function argument. Whatever it was doing, it finds flags and floating-point control as after `thread_start`, and
+    /// the floating-point and SIMD registers cleared; other registers are as they were. The null handle takes the
+    /// fallback away.
     ///
     /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`.
     15 thread_set_fallback ThreadSetFallback(space: Handle, instruction_pointer: u64, stack_pointer: u64);

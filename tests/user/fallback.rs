@@ -4,14 +4,14 @@
 #![no_main]
 
 use conformance::{
-    Claim, KERNEL_ADDRESSES, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq, refused, run,
-    set_fallback, the_kernel_passes_its_own_checks, wait_for_state, wait_until,
+    Claim, KERNEL_ADDRESSES, Room, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq, refused, run,
+    run_at, set_fallback, the_kernel_passes_its_own_checks, value_at, wait_for_state, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use libvas::layout::FallbackReason;
 use libvas::thread::{self, JoinHandle, ThreadState};
-use libvas::{Cap, CapTable, Error, Rights, Space, Thread, program};
+use libvas::{Cap, CapTable, Error, PAGE_BYTES, Rights, Segment, Space, Thread, program, raw};
 use tessera_abi::syscall::number;
 
 rt::main!(main);
@@ -27,6 +27,7 @@ fn main() -> u8 {
         claim!(a_fallback_that_was_taken_away_does_not_count),
         claim!(a_fallback_into_the_space_that_goes_does_not_count),
         claim!(a_fallback_is_not_used_while_its_space_lives),
+        claim!(a_landing_finds_fresh_flags_and_control_words),
         claim!(a_thread_that_has_not_started_goes_with_its_space),
         claim!(a_fallback_needs_a_right_and_user_addresses),
         claim!(the_kernel_passes_its_own_checks),
@@ -174,6 +175,61 @@ fn a_fallback_into_the_space_that_goes_does_not_count() -> Verdict {
     wait_for_state(thread.thread(), ThreadState::Sleeping)?;
     drop(space);
     ensure_eq!(thread.join(), Err(Error::Gone));
+    Ok(())
+}
+
+/// Where a landing finds the code that reads flags and control words.
+static PROBE: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn landing_that_reads(_: u64, _: u64) -> ! {
+    thread::exit(value_at(PROBE.load(Ordering::Relaxed)))
+}
+
+/// A thread that is in the middle of arithmetic with flags and control words of its own finds those of a new thread where
+/// it lands: what a function expects at its entry.
+fn a_landing_finds_fresh_flags_and_control_words() -> Verdict {
+    // x86_64: `pushfq; or dword ptr [rsp], DF|NT|AC; popfq; push 0x6000; ldmxcsr [rsp]; jmp .`: backwards through strings,
+    // alignment checked, every SIMD exception unmasked, rounding towards zero.
+    const DISTURB_X86_64: [u8; 20] = [
+        0x9c, 0x81, 0x0c, 0x24, 0x00, 0x44, 0x04, 0x00, 0x9d, 0x68, 0x00, 0x60, 0x00, 0x00, 0x0f, 0xae, 0x14, 0x24,
+        0xeb, 0xfe,
+    ];
+    // `sub rsp, 8; stmxcsr [rsp]; mov eax, [rsp]; add rsp, 8; pushfq; pop rdx; shl rdx, 32; or rax, rdx; ret`
+    const READ_X86_64: [u8; 25] = [
+        0x48, 0x83, 0xec, 0x08, 0x0f, 0xae, 0x1c, 0x24, 0x8b, 0x04, 0x24, 0x48, 0x83, 0xc4, 0x08, 0x9c, 0x5a, 0x48,
+        0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0, 0xc3,
+    ];
+    // aarch64: `movz x0, #0xc0, lsl #16; msr fpcr, x0; b .`: rounding towards zero. `mrs x0, fpcr; ret`.
+    const DISTURB_AARCH64: [u32; 3] = [0xd2a0_1800, 0xd51b_4400, 0x1400_0000];
+    const READ_AARCH64: [u32; 2] = [0xd53b_4400, 0xd65f_03c0];
+    // Of the x86_64 value: MXCSR, and above it TF, DF, NT and AC.
+    const LOOKED_AT: u64 = 0x0004_4500 << 32 | 0xffff_ffff;
+    let is_x86_64 = raw::ELF_MACHINE == 62;
+    let (code, probe) =
+        (Segment::new(program().account(), PAGE_BYTES)?, Segment::new(program().account(), PAGE_BYTES)?);
+    if is_x86_64 {
+        code.write(0, &DISTURB_X86_64)?;
+        probe.write(0, &READ_X86_64)?;
+    } else {
+        code.write(0, DISTURB_AARCH64.map(u32::to_le_bytes).as_flattened())?;
+        probe.write(0, READ_AARCH64.map(u32::to_le_bytes).as_flattened())?;
+    }
+    let probe = Room::with(probe, 1, Rights::READ_EXECUTE)?;
+    PROBE.store(probe.address(), Ordering::Relaxed);
+    let (space, address) = (program().new_space()?, conformance::fresh_address());
+    space.map(address, &code, 0..PAGE_BYTES, Rights::READ_EXECUTE)?;
+    let handle = space.handle();
+    let thread = thread::spawn(move || {
+        let space = core::mem::ManuallyDrop::new(Cap::<Space>::from_handle(handle));
+        if set_fallback(program().space(), landing_that_reads, SpareStack::new()).is_ok() && space.switch().is_ok() {
+            run_at(address);
+        }
+    })?;
+    wait_until(|| Ok(space.info()?.threads == 1))?;
+    thread::sleep(Duration::from_millis(30));
+    drop(space);
+    let found = thread.thread().join()?;
+    ensure_eq!(found & LOOKED_AT, if is_x86_64 { 0x1f80 } else { 0 });
     Ok(())
 }
 

@@ -3,14 +3,16 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 use conformance::{
-    CLAIM_PRIORITY, Claim, KERNEL_ADDRESSES, Room, Verdict, claim, ensure, ensure_eq, refused, run,
+    CLAIM_PRIORITY, Claim, KERNEL_ADDRESSES, Room, Verdict, claim, ensure, ensure_eq, refused, run, run_at,
     the_kernel_passes_its_own_checks,
 };
 use core::time::Duration;
 use libvas::raw::{self, SAVED_REGISTERS};
 use libvas::thread::{self, Builder, JoinHandle};
-use libvas::{Error, clock, program};
+use libvas::{Error, PAGE_BYTES, Rights, Segment, clock, program};
 use tessera_abi::syscall::number;
 
 rt::main!(main);
@@ -26,6 +28,7 @@ fn main() -> u8 {
         claim!(a_new_thread_finds_no_others_vector_registers),
         claim!(the_thread_pointer_is_each_threads_own),
         claim!(the_thread_pointer_must_be_a_user_address),
+        claim!(a_base_that_is_no_address_is_the_threads_own_trouble),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run("registers", CLAIMS)
@@ -176,5 +179,37 @@ fn the_thread_pointer_must_be_a_user_address() -> Verdict {
         refused(thread::set_pointer(address), Error::BadAddress)?;
     }
     thread::set_pointer(0)?;
+    Ok(())
+}
+
+/// A thread that sets its thread pointer, or x86_64's GS base, to what is no address of any half faults at most: others
+/// run, and it goes on when its turn comes.
+fn a_base_that_is_no_address_is_the_threads_own_trouble() -> Verdict {
+    // x86_64: `mov rax, imm64; wrfsbase rax; ret`, and the same with `wrgsbase`. aarch64: `mov x0, imm16, lsl; msr
+    // tpidr_el0, x0; ret`.
+    let codes: [alloc::vec::Vec<u8>; 2] = if raw::ELF_MACHINE == 62 {
+        [0xd0, 0xd8].map(|which| {
+            let mut code = alloc::vec![0x48, 0xb8];
+            code.extend((1_u64 << 63).to_le_bytes());
+            code.extend([0xf3, 0x48, 0x0f, 0xae, which, 0xc3]);
+            code
+        })
+    } else {
+        [0xd2f0_0000_u32, 0xd2d5_5560]
+            .map(|load| [load, 0xd51b_d040, 0xd65f_03c0].map(u32::to_le_bytes).as_flattened().to_vec())
+    };
+    for code in codes {
+        let segment = Segment::new(program().account(), PAGE_BYTES)?;
+        segment.write(0, &code)?;
+        let room = Room::with(segment, 1, Rights::READ_EXECUTE)?;
+        let address = room.address();
+        let thread = thread::spawn(move || {
+            run_at(address);
+            (0..10).for_each(|_| thread::sleep(Duration::from_micros(200)));
+        })?;
+        (0..10).for_each(|_| thread::sleep(Duration::from_micros(300)));
+        // Where the hardware refuses the value, or the instruction, the thread has faulted.
+        ensure!(matches!(thread.join(), Ok(()) | Err(Error::Faulted)), "the thread was stopped otherwise");
+    }
     Ok(())
 }

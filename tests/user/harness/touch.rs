@@ -39,6 +39,18 @@ pub fn run_at(address: u64) {
     function();
 }
 
+/// Calls a function that takes nothing and gives a number, wherever it is. Where there may be code, it is such a function.
+///
+/// # Panics
+/// If something of the program itself is there.
+pub fn value_at(address: u64) -> u64 {
+    ensure_foreign(address);
+    let pointer: *const () = core::ptr::with_exposed_provenance(address as usize);
+    // SAFETY: as in `run_at`; the claim that calls this has put a function there that keeps to the ABI.
+    let function = unsafe { core::mem::transmute::<*const (), extern "C" fn() -> u64>(pointer) };
+    function()
+}
+
 fn ensure_foreign(address: u64) {
     assert!(!(IMAGE..SCRATCH).contains(&address), "{address:#x} belongs to the program itself");
 }
