@@ -1,71 +1,77 @@
-//! Which CPUs the machine has, from ACPI's tables (ACPI 6.5, 5.2.5 to 5.2.12). Read through the direct map.
+//! ACPI's tables, as firmware left them in memory (ACPI 6.5, 5.2.5 to 5.2.8). Read while the loader's tables are in use:
+//! they need not lie in what is memory by the map of memory, which is all that the kernel's own tables hold.
 
-use super::memory::read_physical;
-use crate::PhysAddr;
+use super::paging;
 
 /// Bytes of the header that every table begins with; the length is its second word.
 const HEADER_BYTES: u64 = 36;
-/// Where the entries of the interrupt controller table begin.
-const CONTROLLERS: u64 = 44;
 /// Tables longer than this are taken for broken.
-const TABLE_BYTES_MAX: u64 = 1 << 20;
+const TABLE_BYTES_MAX: u64 = 1 << 16;
+const PAGE: u64 = 4096;
 
-/// A little-endian number of `N` bytes in physical memory.
-fn number<const N: usize>(address: u64) -> u64 {
-    let mut bytes = [0; 8];
-    read_physical(PhysAddr::new(address), &mut bytes[..N]);
-    u64::from_le_bytes(bytes)
+/// Physical memory as the loader mapped it.
+#[derive(Clone, Copy)]
+pub(super) struct Firmware {
+    /// Where physical address 0 is mapped.
+    pub(super) direct_map: u64,
+    /// ACPI's root pointer.
+    pub(super) root_pointer: u64,
 }
 
-/// Numbers of the local APICs of the CPUs that the firmware says can be used; none if its tables do not tell.
-pub(super) fn usable_cpus(root_pointer: PhysAddr) -> impl Iterator<Item = u32> {
-    find_controllers(root_pointer.value())
-        .into_iter()
-        .flat_map(entries)
-        .filter_map(|(kind, address)| usable_cpu(kind, address))
-}
+impl Firmware {
+    /// The table of interrupt controllers, signature `APIC`; empty if there is none that can be read.
+    pub(super) fn interrupt_controllers(self) -> &'static [u8] {
+        self.find(b"APIC").unwrap_or(&[])
+    }
 
-/// The table of interrupt controllers, signature `APIC`.
-fn find_controllers(root_pointer: u64) -> Option<u64> {
-    // Revision 2 and later have a table of 64-bit addresses, which goes before the one of 32-bit addresses.
-    let is_extended = number::<1>(root_pointer + 15) >= 2;
-    let (list, width) =
-        if is_extended { (number::<8>(root_pointer + 24), 8) } else { (number::<4>(root_pointer + 16), 4) };
-    let end = list + length(list)?;
-    (list + HEADER_BYTES..end)
-        .step_by(width)
-        .map(|entry| if width == 8 { number::<8>(entry) } else { number::<4>(entry) })
-        .find(|table| number::<4>(*table) == u64::from(u32::from_le_bytes(*b"APIC")))
-}
+    /// The fixed table, signature `FACP`, likewise.
+    pub(super) fn fixed(self) -> &'static [u8] {
+        self.find(b"FACP").unwrap_or(&[])
+    }
 
-/// A table's length, if it is credible.
-fn length(table: u64) -> Option<u64> {
-    let length = number::<4>(table + 4);
-    (HEADER_BYTES..TABLE_BYTES_MAX).contains(&length).then_some(length)
-}
+    fn find(self, signature: &[u8; 4]) -> Option<&'static [u8]> {
+        let pointer = self.bytes(self.root_pointer, 20)?;
+        // Revision 2 and later have a table of 64-bit addresses, which goes before the one of 32-bit addresses.
+        let (list, width) = match pointer.get(15) {
+            Some(2..) => (number(self.bytes(self.root_pointer + 24, 8)?), 8),
+            _ => (number(&pointer[16..20]), 4),
+        };
+        let addresses = self.table(list)?.get(HEADER_BYTES as usize..)?.chunks_exact(width).map(number);
+        addresses.filter_map(|address| self.table(address)).find(|table| table.starts_with(signature))
+    }
 
-/// Kind and address of each entry of the interrupt controller table.
-fn entries(table: u64) -> impl Iterator<Item = (u64, u64)> {
-    let end = table + length(table).unwrap_or(0);
-    let mut next = table + CONTROLLERS;
-    core::iter::from_fn(move || {
-        let entry = next;
-        if entry + 2 > end {
+    /// A table, header included, if its length is credible and all of it is mapped.
+    fn table(self, address: u64) -> Option<&'static [u8]> {
+        let length = number(&self.bytes(address, HEADER_BYTES)?[4..8]);
+        if !(HEADER_BYTES..TABLE_BYTES_MAX).contains(&length) {
             return None;
         }
-        // An entry is at least its own two first bytes long.
-        next += number::<1>(entry + 1).max(2);
-        Some((number::<1>(entry), entry))
-    })
+        self.bytes(address, length)
+    }
+
+    /// Bytes of physical memory, if the loader has mapped all of them.
+    fn bytes(self, address: u64, length: u64) -> Option<&'static [u8]> {
+        let first = self.direct_map.checked_add(address)?;
+        let last = first.checked_add(length - 1)?;
+        let mut page = first / PAGE * PAGE;
+        while page <= last {
+            // SAFETY: the loader's map of physical memory holds its own tables.
+            unsafe { paging::translate(self.direct_map, page) }?;
+            page = page.checked_add(PAGE)?;
+        }
+        // SAFETY: the pages are mapped by tables that stay until this is read; firmware's tables do not change any more.
+        Some(unsafe { core::slice::from_raw_parts(first as *const u8, length as usize) })
+    }
+
+    /// Where a page of device registers is mapped, if the loader has mapped it.
+    pub(super) fn registers(self, address: u64) -> Option<*mut u32> {
+        let mapped = self.direct_map.checked_add(address)?;
+        // SAFETY: as in `bytes`.
+        unsafe { paging::translate(self.direct_map, mapped) }.map(|_| mapped as *mut u32)
+    }
 }
 
-/// The number of the CPU's APIC, if an entry describes one that runs or can be started: a local APIC or local
-/// x2APIC with the flag "enabled".
-fn usable_cpu(kind: u64, entry: u64) -> Option<u32> {
-    let (number, flags) = match kind {
-        0 => (number::<1>(entry + 3), number::<4>(entry + 4)),
-        9 => (number::<4>(entry + 4), number::<4>(entry + 8)),
-        _ => return None,
-    };
-    (flags & 1 != 0).then_some(number as u32)
+/// A little-endian number of up to 8 bytes.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

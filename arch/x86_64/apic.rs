@@ -91,6 +91,26 @@ pub(super) fn silence_old_controllers() {
     }
 }
 
+/// Masks every line of an I/O APIC (82093AA, 3.2.4): the kernel has no use for them, and firmware may have left some open.
+///
+/// # Safety
+/// An I/O APIC's registers are mapped there, and nobody else uses them.
+pub(super) unsafe fn mask_lines(registers: *mut u32) {
+    const VERSION: u32 = 1;
+    const FIRST_LINE: u32 = 0x10;
+    const LINE_MASKED: u32 = 1 << 16;
+    // SAFETY: as the caller says: the register at offset 0 selects what the one at offset 16 holds.
+    unsafe {
+        registers.write_volatile(VERSION);
+        let last = registers.add(4).read_volatile() >> 16 & 0xff;
+        for line in 0..=last {
+            registers.write_volatile(FIRST_LINE + 2 * line);
+            let entry = registers.add(4).read_volatile();
+            registers.add(4).write_volatile(entry | LINE_MASKED);
+        }
+    }
+}
+
 /// Physical address of the local APIC's registers.
 pub(super) fn registers_address() -> PhysAddr {
     // SAFETY: every x86_64 CPU has this register; reading it has no effect.
@@ -113,6 +133,7 @@ pub(super) fn enable() {
     write(Register::TimerDivide, DIVIDE_BY_16);
     // Mode 0: one interrupt each time a count is written.
     write(Register::Timer, u32::from(vector::TIMER));
+    // Performance counters and the thermal sensor, where there are such entries, keep what reset made of them: masked.
     write(Register::Line0, MASKED);
     write(Register::Line1, NON_MASKABLE);
     write(Register::Error, u32::from(vector::APIC_ERROR));

@@ -6,11 +6,13 @@
 use core::arch::naked_asm;
 
 use spin::Once;
+use tessera_abi::PAGE_BYTES;
 
+use super::acpi::Firmware;
 use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
-use super::{apic, console, features, gdt, idt, paging, percpu, smp, timer, trap};
+use super::{apic, console, features, gdt, idt, madt, paging, percpu, smp, timer, trap};
 use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
 /// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.
@@ -68,18 +70,26 @@ pub(super) fn prepare_cpu() {
 /// Sets the machine up and starts the kernel. `prepare_cpu` was called.
 pub(super) fn start(mut loader: Loader) -> ! {
     features::enable_for_paging();
+    let firmware = loader.acpi.map(|pointer| Firmware { direct_map: loader.direct_map, root_pointer: pointer.value() });
+    let controllers = firmware.map_or(&[][..], Firmware::interrupt_controllers);
+    let listed = smp::Listed::in_table(controllers);
+    let port_of_timer = timer::port_in_table(firmware.map_or(&[], Firmware::fixed));
+    madt::io_apics(controllers).filter_map(|address| firmware?.registers(address)).for_each(|registers| {
+        // SAFETY: firmware says that an I/O APIC is there, and the loader has its registers mapped.
+        unsafe { apic::mask_lines(registers) }
+    });
     let low_frames = leave_loader(&mut loader);
     features::enable();
     trap::enable_system_calls();
     apic::silence_old_controllers();
     apic::enable();
-    timer::init();
+    timer::init(port_of_timer);
     let memory = MEMORY.call_once(|| loader.free);
     let info = BOOT_INFO.call_once(|| BootInfo {
         loader: loader.name,
         memory: memory.as_slice(),
         archive: loader.archive,
-        cpus: smp::find_cpus(loader.acpi, low_frames),
+        cpus: smp::find_cpus(&listed, low_frames),
     });
     upcall::kernel_main(info)
 }
@@ -87,15 +97,19 @@ pub(super) fn start(mut loader: Loader) -> ! {
 /// Exchanges the loader's page tables for the kernel's, and gives the loader's memory back. Returns
 /// the frames that other CPUs need to start.
 fn leave_loader(loader: &mut Loader) -> Option<[Frame; FRAMES]> {
-    let Loader { free, reclaimable, .. } = loader;
+    let Loader { free, reclaimable, archive, .. } = loader;
+    // What is memory by the loader's map, and nothing else, is what the kernel maps.
+    let mut memory = free.clone();
     let low_frames = smp::take_frames(free);
+    reclaimable.as_slice().iter().for_each(|range| memory.add(range.start.value(), range.end().value()));
+    memory.add(archive.start.value(), archive.end().value().next_multiple_of(PAGE_BYTES));
     for list in [&mut *free, &mut *reclaimable] {
         list.remove(0, LOW_MEMORY_END);
         list.remove(loader.archive.start.value(), loader.archive.end().value());
     }
     // SAFETY: the loader promises both, by its protocol; what the kernel uses itself, image and archive, is out of
     // the lists or will be before the first frame is taken for anything but tables.
-    unsafe { paging::build(loader.direct_map, loader.direct_map_end, free, reclaimable) };
+    unsafe { paging::build(loader.direct_map, loader.direct_map_end, &memory, free, reclaimable) };
     paging::use_kernel_root();
     for range in reclaimable.as_slice() {
         free.add(range.start.value(), range.end().value());

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
 //! | `ranges`, `paging` | free memory while booting; the kernel's own tables |
-//! | `acpi`, `model` | which CPUs there are; what is known of certain models |
+//! | `acpi`, `madt`, `model` | firmware's tables; which CPUs there are; what is known of certain models |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
 //! | `entry`, `trap`, `instruction` | a trap's way in and out in assembly; its Rust side; what a fault means |
 //! | `trampoline` | the first instructions of every CPU but the boot CPU |
@@ -44,6 +44,8 @@ mod gdt;
 mod idt;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod instruction;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
+mod madt;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod memory;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

@@ -1,6 +1,7 @@
 //! The kernel's own page tables, built once at boot: the upper half of every root table.
 //!
-//! * the direct map of physical memory, writable, not executable, in the largest pages that fit;
+//! * the direct map of physical memory, of what is memory and nothing else, writable, not executable, in the largest pages
+//!   that fit (a large page over a hole, or over memory of two types, has a type that nobody chose: SDM volume 3, 13.11.9);
 //! * the kernel's image, each part with just the rights it needs, without the stacks' guard pages; the direct map's
 //!   alias of code and constants is read-only too;
 //! * one page of device registers (the local APIC's).
@@ -25,9 +26,6 @@ pub(super) const APIC_WINDOW: u64 = 0xffff_ffff_ffff_e000;
 const UNCACHED: u64 = 1 << 3 | 1 << 4;
 
 const PAGE: u64 = 4096;
-const GIB: u64 = 1 << 30;
-/// The direct map covers at least this much, where firmware keeps its tables.
-const DIRECT_MAP_MIN: u64 = 4 * GIB;
 
 const READ_ONLY: u64 = PRESENT | ACCESSED | GLOBAL | NO_EXECUTE;
 const DATA: u64 = READ_ONLY | WRITABLE | DIRTY;
@@ -168,13 +166,10 @@ impl Builder<'_> {
         *self.entry(table, VirtAddr::new(address).table_index(level)) = physical | large | flags;
     }
 
-    /// Maps all physical memory up to `end`.
-    fn map_memory(&mut self, end: u64) {
-        let level = if features().gigabyte_pages { 2 } else { 1 };
-        let size = PAGE << (9 * level);
-        for physical in (0..end).step_by(size as usize) {
-            self.map_page(DIRECT_MAP + physical, physical, level, DATA);
-        }
+    /// Maps all that is memory.
+    fn map_memory(&mut self, memory: &RangeList) {
+        let highest = if features().gigabyte_pages { 2 } else { 1 };
+        memory.for_each_page(highest, |physical, level| self.map_page(DIRECT_MAP + physical, physical, level, DATA));
     }
 
     /// Maps the kernel's image where it runs, page by page: the frames may lie anywhere. They are used for ever.
@@ -201,17 +196,22 @@ impl Builder<'_> {
     }
 }
 
-/// Builds the kernel's tables. Frames for them are taken out of `free`, those of the image out of both lists.
+/// Builds the kernel's tables, whose direct map holds `memory`. Frames for them are taken out of `free`, those of the image
+/// out of both lists.
 ///
 /// # Safety
 /// 1. The loader has physical memory below `limit` mapped at `direct_map`.
 /// 2. `free` is memory that nobody uses.
-pub(super) unsafe fn build(direct_map: u64, limit: u64, free: &mut RangeList, reclaimable: &mut RangeList) {
-    let end_of = |list: &RangeList| list.as_slice().last().map_or(0, |range| range.end().value());
-    let end = end_of(free).max(end_of(reclaimable)).max(DIRECT_MAP_MIN).next_multiple_of(GIB);
+pub(super) unsafe fn build(
+    direct_map: u64,
+    limit: u64,
+    memory: &RangeList,
+    free: &mut RangeList,
+    reclaimable: &mut RangeList,
+) {
     let mut builder = Builder { direct_map, free, limit, root: 0 };
     builder.root = builder.new_table();
-    builder.map_memory(end);
+    builder.map_memory(memory);
     builder.map_image(&image(), &mut [reclaimable]);
     builder.map_page(APIC_WINDOW, apic::registers_address().value(), 0, DATA | UNCACHED);
     ROOT.store(builder.root / PAGE, Ordering::Relaxed);

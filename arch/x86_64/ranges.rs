@@ -69,6 +69,20 @@ impl RangeList {
         Some(PhysAddr::new(start))
     }
 
+    /// Calls `each` with address and level of the largest pages, of `highest` level at most, that cover just these ranges.
+    pub(super) fn for_each_page(&self, highest: u8, mut each: impl FnMut(u64, u8)) {
+        for range in self.as_slice() {
+            let (mut at, end) = (range.start.value(), range.end().value());
+            while at < end {
+                let size = |level: u8| PAGE_BYTES << (9 * level);
+                let fits = |level: &u8| at.is_multiple_of(size(*level)) && end - at >= size(*level);
+                let level = (1..=highest).rev().find(fits).unwrap_or(0);
+                each(at, level);
+                at += size(level);
+            }
+        }
+    }
+
     /// Appends a range if it is not empty and there is room for it.
     fn push(&mut self, start: u64, end: u64) {
         if start < end && self.count < RANGES_MAX {
@@ -118,6 +132,25 @@ mod tests {
         assert_eq!(list.take_frame(0x2000).map(|frame| frame.value()), Some(0x1000));
         assert_eq!(list.take_frame(0x2fff), None);
         assert_eq!(pages(&list), [(2, 3), (8, 9)]);
+    }
+
+    #[test]
+    fn pages_cover_the_ranges_and_no_byte_more() {
+        const MIB: u64 = 1 << 20;
+        let list = list(&[(0x1000, 0x9_f000), (MIB, 0xbff_d000), (4096 * MIB, 6144 * MIB + 0x3000)]);
+        for highest in [0, 1, 2] {
+            let (mut covered, mut largest) = (RangeList::new(), 0);
+            list.for_each_page(highest, |address, level| {
+                let end = address + (4096_u64 << (9 * level));
+                assert!(address.is_multiple_of(end - address), "{address:#x} at level {level}");
+                assert!(covered.as_slice().iter().all(|range| range.end().value() <= address), "twice at {address:#x}");
+                // The first 2 MiB hold the hole of the old display, so they are mapped finely.
+                assert!(level == 0 || address >= 2 * MIB, "a large page at {address:#x}");
+                covered.add(address, end);
+                largest = largest.max(level);
+            });
+            assert_eq!((pages(&covered), largest), (pages(&list), highest));
+        }
     }
 
     #[test]

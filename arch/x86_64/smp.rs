@@ -15,8 +15,8 @@ use super::percpu::{self, cpu_index};
 use super::ranges::RangeList;
 use super::timer::now_ns;
 use super::trampoline::{self, FRAMES};
-use super::{acpi, features, gdt, paging, stacks, trap};
-use crate::{CPUS_MAX, Frame, Interrupt, PhysAddr, upcall};
+use super::{features, gdt, madt, paging, stacks, trap};
+use crate::{CPUS_MAX, Frame, Interrupt, upcall};
 
 /// Invalidation reaches the calling CPU only.
 #[inline(always)]
@@ -67,13 +67,33 @@ pub(super) fn take_frames(free: &mut RangeList) -> Option<[Frame; FRAMES]> {
     Some(frames)
 }
 
-/// Finds the CPUs by ACPI's tables, and says how many can run. The running CPU's APIC is on.
-pub(super) fn find_cpus(root_pointer: Option<PhysAddr>, frames: Option<[Frame; FRAMES]>) -> usize {
+/// The CPUs that firmware lists, this one included or not.
+#[derive(Clone, Copy)]
+pub(super) struct Listed {
+    apics: [u32; LISTED_MAX],
+    count: usize,
+}
+
+/// How many CPUs of firmware's list are looked at. Those that cannot be reached, and this one, are among them.
+const LISTED_MAX: usize = 64;
+
+impl Listed {
+    /// Reads ACPI's table of interrupt controllers.
+    pub(super) fn in_table(table: &[u8]) -> Listed {
+        let mut apics = [0; LISTED_MAX];
+        let count = madt::usable_cpus(table, &mut apics);
+        Listed { apics, count }
+    }
+}
+
+/// Takes in which CPUs there are, and says how many can run. The running CPU's APIC is on.
+pub(super) fn find_cpus(listed: &Listed, frames: Option<[Frame; FRAMES]>) -> usize {
     let own = apic::number();
     APICS[0].store(own, Ordering::Relaxed);
     let found = FOUND.call_once(|| {
         let mut found = Found { others: [0; CPUS_MAX - 1], count: 0, frames };
-        let usable = root_pointer.filter(|_| frames.is_some()).into_iter().flat_map(acpi::usable_cpus);
+        let usable = listed.apics[..listed.count].iter().copied().filter(|_| frames.is_some());
+        // Nobody is listed twice, and the running CPU is not among the others: INIT would end it.
         let others = usable.filter(|number| *number != own && apic::can_reach(*number));
         for (place, number) in found.others.iter_mut().zip(others) {
             *place = number;

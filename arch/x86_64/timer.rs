@@ -22,6 +22,16 @@ const GATE_COUNTS: u8 = 1;
 const GATE_SPEAKER: u8 = 2;
 const GATE_OUTPUT: u8 = 0x20;
 
+/// Taken where no clock tells its rate and none can be measured: time is then wrong by some factor, and goes on.
+const GUESSED_HZ: (u64, u64) = (1_000_000_000, 100_000_000 / 16);
+/// Ticks per second of ACPI's timer (ACPI 6.5, 4.8.3.3), and how many of its bits every machine has.
+const ACPI_TIMER_HZ: u64 = 3_579_545;
+const ACPI_TIMER_MASK: u32 = 0xff_ffff;
+/// How many of its ticks a measurement lasts: 10 ms.
+const ACPI_TIMER_TICKS: u32 = 35_795;
+/// Where the fixed table tells the timer's I/O port (ACPI 6.5, 5.2.9).
+const PORT_IN_TABLE: usize = 76;
+
 /// How the clocks relate to nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Rates {
@@ -35,11 +45,12 @@ struct Rates {
 
 static RATES: Once<Rates> = Once::new();
 
-/// Finds out how fast the clocks run. The APIC is on.
-pub(super) fn init() {
+/// Finds out how fast the clocks run. The APIC is on. `port` is that of ACPI's timer, if there is one.
+pub(super) fn init(port: Option<u16>) {
     RATES.call_once(|| {
         let boot_stamp = stamp();
-        let (stamp_hz, tick_hz) = announced().unwrap_or_else(measured);
+        let measured = || measured().or_else(|| port.and_then(measured_by_acpi));
+        let (stamp_hz, tick_hz) = announced().or_else(measured).unwrap_or(GUESSED_HZ);
         Rates { boot_stamp, ns_per_stamp: scale(1_000_000_000, stamp_hz), ticks_per_ns: scale(tick_hz, 1_000_000_000) }
     });
 }
@@ -74,8 +85,30 @@ fn announced() -> Option<(u64, u64)> {
         .then(|| (crystal_hz * numerator / denominator, crystal_hz / 16))
 }
 
-/// The same rates, by letting both run for 10 ms of the old timer.
-fn measured() -> (u64, u64) {
+/// The I/O port of ACPI's timer, by the bytes of the fixed table.
+pub(super) fn port_in_table(table: &[u8]) -> Option<u16> {
+    let port = table.get(PORT_IN_TABLE..PORT_IN_TABLE + 4)?;
+    let port = u32::from_le_bytes([port[0], port[1], port[2], port[3]]);
+    u16::try_from(port).ok().filter(|port| *port != 0)
+}
+
+/// The same rates, by letting both run for 10 ms of ACPI's timer; `None` if it stands still.
+fn measured_by_acpi(port: u16) -> Option<(u64, u64)> {
+    let mut port = Port::<u32>::new(port);
+    // SAFETY: firmware says that the port is the timer's; reading it has no effect.
+    let mut now = || unsafe { port.read() } & ACPI_TIMER_MASK;
+    let (first, begin) = (now(), stamp());
+    apic::start_timer(u32::MAX);
+    let passed = (0..LOOKS_MAX).map(|_| now().wrapping_sub(first) & ACPI_TIMER_MASK);
+    let passed = { passed }.find(|passed| *passed >= ACPI_TIMER_TICKS);
+    let (ticks, stamps) = (u32::MAX - apic::timer_ticks_left(), stamp() - begin);
+    apic::start_timer(0);
+    let per_second = |count: u64, passed: u32| count * ACPI_TIMER_HZ / u64::from(passed);
+    passed.map(|passed| (per_second(stamps, passed), per_second(u64::from(ticks), passed)))
+}
+
+/// The same rates, by letting both run for 10 ms of the old timer; `None` where there is none.
+fn measured() -> Option<(u64, u64)> {
     let (mut gate, mut mode, mut channel) =
         (Port::<u8>::new(OLD_TIMER_GATE), Port::<u8>::new(OLD_TIMER_MODE), Port::<u8>::new(OLD_TIMER_CHANNEL));
     let [low, high] = OLD_TIMER_TICKS.to_le_bytes();
@@ -97,12 +130,11 @@ fn measured() -> (u64, u64) {
         // SAFETY: as above.
         unsafe { gate.read() & GATE_OUTPUT != 0 }
     });
-    assert!(is_over, "the machine has no timer that the kernel could measure its clocks by");
     let ticks = u32::MAX - apic::timer_ticks_left();
     let stamps = stamp() - begin;
     apic::start_timer(0);
     let per_second = |count: u64| count * OLD_TIMER_HZ / u64::from(OLD_TIMER_TICKS);
-    (per_second(stamps), per_second(u64::from(ticks)))
+    is_over.then(|| (per_second(stamps), per_second(u64::from(ticks))))
 }
 
 fn rates() -> &'static Rates {
@@ -112,7 +144,8 @@ fn rates() -> &'static Rates {
 /// Nanoseconds since boot.
 pub fn now_ns() -> u64 {
     let rates = rates();
-    scaled(stamp().wrapping_sub(rates.boot_stamp), rates.ns_per_stamp)
+    // Another CPU's counter may be a little behind the one that was read at boot: time begins at 0 then.
+    scaled(stamp().saturating_sub(rates.boot_stamp), rates.ns_per_stamp)
 }
 
 /// Asks for one timer interrupt at `deadline_ns` since boot (at once if that is past), or for none.
