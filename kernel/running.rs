@@ -348,7 +348,7 @@ impl Kernel {
             let registers = thread.context.registers_mut();
             registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason, 0]);
             // It lands in the middle of anything: what it had set for its own arithmetic is not what a function expects.
-            thread.context.reset_floating();
+            thread.context.reset_floating_point();
             self.make_ready(id);
         }
     }

@@ -142,6 +142,13 @@ impl ThreadContext {
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
 
+    /// Makes the vector registers, floating-point control and status included, what a new thread finds in them. The thread
+    /// is current nowhere: else the CPU would keep its own.
+    pub fn reset_floating_point(&mut self) {
+        // SAFETY: the pointer is to a live allocation of our own, and no CPU uses it.
+        unsafe { self.state.as_mut().vectors = VectorState { registers: [[0; 2]; 32], control: 0, status: 0 } }
+    }
+
     /// The general registers.
     pub fn registers(&self) -> &Registers {
         // SAFETY: the pointer is to a live allocation of our own, and kernel code runs with the thread stopped.

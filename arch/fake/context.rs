@@ -103,7 +103,7 @@ impl ThreadContext {
     }
 
     /// Makes the floating-point registers what a new thread finds in them.
-    pub fn reset_floating(&mut self) {
+    pub fn reset_floating_point(&mut self) {
         self.floating_control = 0;
     }
 

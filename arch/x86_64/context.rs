@@ -200,7 +200,7 @@ impl ThreadContext {
 
     /// Makes the floating-point and SIMD registers, their control words included, what a new thread finds in them. The
     /// context is not current: else the CPU would keep its own.
-    pub fn reset_floating(&mut self) {
+    pub fn reset_floating_point(&mut self) {
         debug_assert!(this().current.get() != self.state.as_ptr(), "a current context's registers are the CPU's");
         // SAFETY: as for `registers_mut`.
         unsafe { self.state.as_mut().floating = floating::State::new() }
