@@ -25,11 +25,11 @@ def check_verb(_options) -> int:
 
 def _checks():
     """Does one check after the other, yielding (name, whether it passed)."""
-    step("rules of the house")
+    step("rules for x.py's own files")
     found = style.breaches()
     for breach in found:
         say(breach)
-    yield f"rules of the house ({len(found)} breaches)", not found
+    yield f"rules for x.py's own files ({len(found)} breaches)", not found
     step("every test is run")
     found = reach.breaches()
     for breach in found:
@@ -47,6 +47,7 @@ def _commands():
     cargo, host = toolchain.cargo(), toolchain.host_env()
     selftest = [sys.executable, "-B", "-m", "unittest", "discover", "-q", "-s", "qemu/selftest", "-t", ".", "-p", "*.py"]
     yield "tests of x.py itself", selftest, None
+    yield "rules of the house", [cargo, "run", "--quiet", "--package", "tidy", "--", ROOT], host
     yield "formatting", [cargo, "fmt", "--all", "--check"], host
     yield "formatting of the image tool", [cargo, "fmt", "--manifest-path", IMAGE_MANIFEST, "--check"], host
     yield "lints on the host", [cargo, "clippy", "--all-targets", *DENY], host

@@ -26,7 +26,3 @@ class RustText(unittest.TestCase):
         self.assertEqual(code.count("\n"), CODE.count("\n"))
         self.assertNotIn("unsafe", code)
         self.assertIn("fn long()", code)
-
-    def test_functions_have_their_lines(self):
-        found = list(rust_text.functions(rust_text.code_only(CODE)))
-        self.assertEqual(found, [("short", 2, 1), ("long", 5, 4)])
