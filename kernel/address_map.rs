@@ -226,6 +226,12 @@ impl AddressMap {
     pub fn map(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, first: u64, mapping: Mapping) {
         segment::add_mapping(segments, mapping.segment);
         let leaf = self.leaf(mapping.rights);
+        if mapping.rights.contains(Rights::EXECUTE) {
+            for_each_run(&segments[mapping.segment], &mapping, |_, frame, pages| {
+                tessera_arch::clean_code(frame, pages);
+            });
+            tessera_arch::publish_code();
+        }
         for_each_run(&segments[mapping.segment], &mapping, |done, frame, pages| {
             self.tree.map(frames, page_address(first + done), frame, pages, leaf);
         });
@@ -292,6 +298,9 @@ impl AddressMap {
     pub fn protect(&mut self, segments: &mut Store<Segment>, range: PageRange, rights: Rights) {
         self.split_record(segments, range.first);
         self.split_record(segments, range.end());
+        if rights.contains(Rights::EXECUTE) {
+            self.tree.publish_code(range.start(), range.count);
+        }
         self.tree.protect(range.start(), range.count, self.leaf(rights));
         for (_, mapping) in self.mappings.range_mut(range.first..range.end()) {
             mapping.rights = rights;
@@ -303,6 +312,10 @@ impl AddressMap {
         let Some((first, mapping)) = self.find(page) else { return };
         let (leaf, segment_page) = (self.leaf(mapping.rights), mapping.offset + page - first);
         if let Some(frame) = segments[mapping.segment].frame(segment_page) {
+            if leaf.rights.contains(Rights::EXECUTE) {
+                tessera_arch::clean_code(frame, 1);
+                tessera_arch::publish_code();
+            }
             self.tree.map(frames, page_address(page), frame, 1, leaf);
             tessera_arch::publish_tables();
         }

@@ -88,16 +88,13 @@ impl Tree {
     }
 
     /// Maps a run of contiguous frames with the largest pages possible. The range holds nothing yet, and as
-    /// many tables as `TableCount` said can be allocated.
+    /// many tables as `TableCount` said can be allocated. Code was published before.
     pub fn map(&mut self, frames: &mut FrameAllocator, address: VirtAddr, first: Frame, pages: u64, leaf: Leaf) {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
             let frame = first.offset(done);
             let piece = piece(self.level, address, frame, pages - done);
-            if leaf.rights.contains(Rights::EXECUTE) {
-                tessera_arch::publish_code(frame, piece.entries * entry_pages(piece.level));
-            }
             let holder = self.ensure_table(frames, address, piece.level);
             let start = address.table_index(piece.level);
             // Entries for consecutive frames differ by the page size, in both formats.
@@ -134,7 +131,25 @@ impl Tree {
         }
     }
 
-    /// Gives all translations in a range new rights. No large page straddles the range's ends.
+    /// Makes what is in a range fit to be fetched as code, before it may be. No large page straddles the range's ends.
+    pub fn publish_code(&self, address: VirtAddr, pages: u64) {
+        let mut done = 0;
+        while done < pages {
+            let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
+            let (holder, level, entries, advance) = self.portion(address, pages - done);
+            let start = address.table_index(level);
+            for slot in &table(holder)[start..start + entries] {
+                let entry = slot.load(Relaxed);
+                if Format::is_present(entry) {
+                    tessera_arch::clean_code(Frame::containing(Format::address(entry)), entry_pages(level));
+                }
+            }
+            done += advance;
+        }
+        tessera_arch::publish_code();
+    }
+
+    /// Gives all translations in a range new rights. No large page straddles the range's ends. Code was published before.
     pub fn protect(&mut self, address: VirtAddr, pages: u64, leaf: Leaf) {
         let mut done = 0;
         while done < pages {
@@ -144,9 +159,6 @@ impl Tree {
             for slot in &table(holder)[start..start + entries] {
                 let entry = slot.load(Relaxed);
                 if Format::is_present(entry) {
-                    if leaf.rights.contains(Rights::EXECUTE) {
-                        tessera_arch::publish_code(Frame::containing(Format::address(entry)), entry_pages(level));
-                    }
                     slot.store(Format::leaf_entry(Format::address(entry), level, leaf), Relaxed);
                 }
             }

@@ -34,6 +34,7 @@
 //! | run a closure in a thread of its own, in any space | [`thread::spawn`], [`thread::spawn_in`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
+//! | run code that the program wrote | [`code`] |
 //! | see what switching cost | [`counters`], [`clock`] |
 //!
 //! # Units and errors
@@ -57,6 +58,7 @@ pub mod account;
 mod call;
 pub mod capability;
 pub mod clock;
+pub mod code;
 pub mod console;
 pub mod counters;
 pub mod machine;

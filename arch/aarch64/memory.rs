@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tessera_abi::PAGE_BYTES;
 
@@ -105,30 +105,66 @@ pub fn write_physical(to: PhysAddr, from: &[u8]) {
     unsafe { ptr::copy_nonoverlapping(from.as_ptr(), direct_map(to), from.len()) };
 }
 
-/// Makes instructions that were written to frames, through whatever mapping, visible to instruction fetch on all
-/// CPUs (DDI 0487, B2.6.5 "Concurrent modification and execution of instructions" and D7.5.11).
-///
-/// Due between the last write and the first fetch of a page that becomes executable.
-pub fn publish_code(first: Frame, count: u64) {
+/// Whether CTR_EL0.DIC is not to be believed (`errata::Errata`).
+static IGNORES_COHERENCE: AtomicBool = AtomicBool::new(false);
+
+/// Has instruction caches invalidated from here on, whatever the CPUs say of themselves.
+pub(super) fn ignore_instruction_coherence() {
+    IGNORES_COHERENCE.store(true, Ordering::Relaxed);
+}
+
+/// CTR_EL0, bit 28, IDC: instruction fetches see written data without cleaning.
+const NEEDS_NO_CLEANING: u64 = 1 << 28;
+/// CTR_EL0, bit 29, DIC: instruction caches see it without invalidation.
+const NEEDS_NO_INVALIDATION: u64 = 1 << 29;
+
+fn cache_type() -> u64 {
     let description: u64;
     // SAFETY: reading CTR_EL0 has no side effect.
     unsafe { asm!("mrs {}, ctr_el0", out(reg) description, options(nomem, nostack, preserves_flags)) };
-    // CTR_EL0.IDC and DIC: no cleaning of data, no invalidation of instructions needed.
-    let (needs_clean, needs_invalidate) = (description & (1 << 28) == 0, description & (1 << 29) == 0);
-    let line_bytes = 4 << ((description >> 16) & 0xf);
-    if needs_clean {
-        let start = direct_map(first.start()).addr() as u64;
-        for line in (start..start + count * PAGE_BYTES).step_by(line_bytes) {
-            // SAFETY: cleaning a cache line of mapped memory changes no value.
-            unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
-        }
+    description
+}
+
+/// Writes instructions that were written to frames, through whatever mapping, back as far as instruction fetches look
+/// for them. Takes effect with [`publish_code`].
+pub fn clean_code(first: Frame, count: u64) {
+    let description = cache_type();
+    if description & NEEDS_NO_CLEANING != 0 {
+        return;
     }
+    let line_bytes = 4 << ((description >> 16) & 0xf);
+    let start = direct_map(first.start()).addr() as u64;
+    for line in (start..start + count * PAGE_BYTES).step_by(line_bytes) {
+        // SAFETY: cleaning a cache line of mapped memory changes no value.
+        unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
+    }
+}
+
+/// Makes all that was cleaned visible to instruction fetches on all CPUs (DDI 0487, B2.6.5 "Concurrent modification and
+/// execution of instructions" and D7.5.11).
+///
+/// Due between the last write and the first fetch of pages that become executable, once for all of them.
+pub fn publish_code() {
+    let needs_invalidation = cache_type() & NEEDS_NO_INVALIDATION == 0 || IGNORES_COHERENCE.load(Ordering::Relaxed);
     // SAFETY: barriers and invalidation of instruction caches change no value.
     unsafe {
         asm!("dsb ish", options(nostack, preserves_flags));
-        if needs_invalidate {
+        if needs_invalidation {
             asm!("ic ialluis", "dsb ish", options(nostack, preserves_flags));
         }
         asm!("isb", options(nostack, preserves_flags));
     }
+}
+
+/// Writes cached memory of the kernel's image back to where all observers see it, those with translation off included:
+/// the point of coherency.
+pub(super) fn clean_to_coherency(start: u64, end: u64) {
+    /// No CPU has shorter cache lines.
+    const LINE_BYTES_MIN: usize = 16;
+    for line in (start..end).step_by(LINE_BYTES_MIN) {
+        // SAFETY: cleaning a line of mapped memory changes no value.
+        unsafe { asm!("dc cvac, {}", in(reg) line, options(nostack, preserves_flags)) };
+    }
+    // SAFETY: a barrier changes no value.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
 }

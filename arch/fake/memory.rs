@@ -9,6 +9,8 @@ use crate::{Frame, PhysAddr, TABLE_ENTRIES, Table};
 thread_local! {
     static MEMORY: Cell<&'static [Table]> = const { Cell::new(&[]) };
     static TOUCHES: Cell<u64> = const { Cell::new(0) };
+    static CLEANED: Cell<u64> = const { Cell::new(0) };
+    static PUBLISHED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Memory starts with a pattern instead of zeroes, so that forgotten clearing shows.
@@ -76,8 +78,20 @@ pub fn direct_map(address: PhysAddr) -> *mut u8 {
     table.as_ptr().cast::<u8>().wrapping_add(offset).cast_mut()
 }
 
-/// Makes code that was written visible to instruction fetches: nothing to do.
-pub fn publish_code(_first: Frame, _count: u64) {}
+/// Notes that code in frames is to become visible to instruction fetches.
+pub fn clean_code(_first: Frame, count: u64) {
+    CLEANED.set(CLEANED.get() + count);
+}
+
+/// Notes that what was cleaned is visible.
+pub fn publish_code() {
+    PUBLISHED.set(PUBLISHED.get() + 1);
+}
+
+/// How many frames of code were cleaned so far, and how often such were published.
+pub fn code_published() -> (u64, u64) {
+    (CLEANED.get(), PUBLISHED.get())
+}
 
 fn locate(address: u64) -> (&'static AtomicU64, u32) {
     let table = table(Frame::containing(PhysAddr::new(address)));

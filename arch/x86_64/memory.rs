@@ -52,4 +52,8 @@ pub fn write_physical(to: PhysAddr, from: &[u8]) {
 
 /// Makes code that was written visible to instruction fetches: x86 sees to that itself (SDM volume 3, 12.6).
 #[inline(always)]
-pub fn publish_code(_first: Frame, _count: u64) {}
+pub fn clean_code(_first: Frame, _count: u64) {}
+
+/// The same for all that was cleaned: nothing to do.
+#[inline(always)]
+pub fn publish_code() {}

@@ -18,6 +18,7 @@ mod null_call;
 mod objects;
 mod one_page;
 mod protect_512_per_page;
+mod protect_code_512_per_page;
 mod protect_shared;
 mod space_create_destroy;
 mod space_switch;
@@ -47,6 +48,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("protect_1", one_page::measure_protect),
     ("map_512_per_page", map_512_per_page::measure),
     ("protect_512_per_page", protect_512_per_page::measure),
+    ("protect_code_512_per_page", protect_code_512_per_page::measure),
     ("first_touch", first_touch::measure),
     ("memory_read_8", copies::measure_read::<8>),
     ("memory_read_4096", copies::measure_read::<4096>),

@@ -3,8 +3,8 @@
 use host_tests::walker::{Survey, survey, tables_needed, translate};
 use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
-use tessera_arch::TOP_LEVEL;
 use tessera_arch::fake::{self, Event};
+use tessera_arch::{Access, TOP_LEVEL, VirtAddr};
 use tessera_kernel::address_space::MapOwner;
 
 const TWO_MEG: u64 = 2 << 20;
@@ -171,5 +171,40 @@ fn attaching_takes_no_table_however_much_is_below() {
         unmap(&mut machine, subtree, GIG, 3 * GIG);
         let root = machine.kernel.spaces[machine.space_id(space)].map.tree.root;
         assert_eq!(translate(root, (200 << 39) + GIG), None, "a change is seen through every attachment");
+    }
+}
+
+#[test]
+fn code_is_published_once_a_call_and_all_of_it() {
+    for flavour in FLAVOURS {
+        let (mut machine, space, segment) = scene(flavour, ALIGNED + 1);
+        let lazy = machine.segment(2 * PAGE_BYTES, 1);
+        let mut published = |what: &mut dyn FnMut(&mut Machine)| {
+            let before = fake::memory::code_published();
+            what(&mut machine);
+            let after = fake::memory::code_published();
+            (after.0 - before.0, after.1 - before.1)
+        };
+        let map = |segment, address, length, rights| {
+            move |machine: &mut Machine| assert_eq!(machine.map(space, segment, 0, address, length, rights), Ok(0))
+        };
+        let protect = |address, length_bytes, rights| {
+            let call = Call::Protect { target: space, address, length_bytes, rights };
+            move |machine: &mut Machine| assert_eq!(machine.call(call), Ok(0))
+        };
+        // Frames fetched, and how often: pages of all sizes at once, then what was data, then what was code already.
+        assert_eq!(published(&mut map(segment, BASE, TWO_MEG, Rights::READ_EXECUTE)), (512, 1));
+        assert_eq!(published(&mut map(segment, 2 * BASE, TWO_MEG, Rights::READ_WRITE)), (0, 0));
+        assert_eq!(published(&mut protect(2 * BASE + PAGE_BYTES, 100 * PAGE_BYTES, Rights::READ_EXECUTE)), (100, 1));
+        assert_eq!(published(&mut protect(BASE, TWO_MEG, Rights::READ)), (0, 0));
+        let large = GIG + TWO_MEG - PAGE_BYTES;
+        assert_eq!(published(&mut map(segment, 3 * BASE, large, Rights::READ_EXECUTE)), (large / PAGE_BYTES, 1));
+        // What has no memory yet is published at its first touch.
+        assert_eq!(published(&mut map(lazy, 4 * BASE, 2 * PAGE_BYTES, Rights::READ_EXECUTE)), (0, 1));
+        let (address, access) = (VirtAddr::new(4 * BASE + PAGE_BYTES), Access::Execute);
+        let mut touch = |machine: &mut Machine| {
+            machine.kernel.resolve(machine.space_id(space), address, access).expect("the page gets its memory");
+        };
+        assert_eq!(published(&mut touch), (1, 1));
     }
 }
