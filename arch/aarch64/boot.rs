@@ -21,7 +21,8 @@ use crate::{BootInfo, PhysAddr, PhysRange, upcall};
 
 use super::machine::{self, Machine};
 use super::paging::{self, Builder};
-use super::ranges::RangeList;
+use super::ranges::{RangeList, frames_around, frames_within};
+use super::smp::own_affinity;
 use super::{console, control, gic, memory, percpu, power, smp, timer, trap};
 
 #[used]
@@ -118,10 +119,11 @@ fn leave_loader() -> (Machine, PhysRange) {
     if let Some(line) = machine::serial_line_address(&tree) {
         use_console(loader_map + line);
     }
-    let machine = Machine::read(&tree);
+    let machine = Machine::read(&tree, own_affinity());
     LOADER.call_once(loader_name);
     let archive = find_archive(loader_map);
-    let (mapped, free) = (memory_of(is_memory), memory_of(|kind| kind == EntryType::USABLE));
+    let (mapped, free) =
+        (memory_of(is_memory, frames_around), memory_of(|kind| kind == EntryType::USABLE, frames_within));
     let mut builder = Builder::new(loader_map, free.longest().expect("there is no free memory"));
     builder.map_image();
     mapped.as_slice().iter().for_each(|range| builder.map_memory(range));
@@ -150,21 +152,21 @@ fn is_memory(kind: EntryType) -> bool {
     kind == EntryType::USABLE || kind == EntryType::BOOTLOADER_RECLAIMABLE || kind == EntryType::EXECUTABLE_AND_MODULES
 }
 
-/// The frames that the loader lists under the kinds that `wanted` accepts.
-fn memory_of(wanted: impl Fn(EntryType) -> bool) -> RangeList {
+/// The frames, as `frames` finds them, of what the loader lists under the kinds that `wanted` accepts.
+fn memory_of(wanted: impl Fn(EntryType) -> bool, frames: fn(u64, u64, u64) -> Range<u64>) -> RangeList {
     let mut list = RangeList::new();
     let map = MEMORY_MAP.get_response().expect("the loader gives no memory map");
     for entry in map.entries().iter().filter(|entry| wanted(entry.entry_type)) {
-        let start = entry.base & !(PAGE_BYTES - 1);
-        let end = (entry.base + entry.length).next_multiple_of(PAGE_BYTES).min(memory::DIRECT_MAP_BYTES);
-        list.push(start, end);
+        let frames = frames(entry.base, entry.length, memory::DIRECT_MAP_BYTES);
+        list.push(frames.start, frames.end);
     }
     list
 }
 
 /// Free memory once the loader is left: all but the tables just built.
 fn free_memory(tables: &Range<u64>) -> RangeList {
-    let loader_and_free = memory_of(|kind| kind == EntryType::USABLE || kind == EntryType::BOOTLOADER_RECLAIMABLE);
+    let is_free = |kind| kind == EntryType::USABLE || kind == EntryType::BOOTLOADER_RECLAIMABLE;
+    let loader_and_free = memory_of(is_free, frames_within);
     let mut list = RangeList::new();
     for range in loader_and_free.as_slice() {
         let (start, end) = (range.start.value(), range.end().value());

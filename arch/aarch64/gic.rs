@@ -1,6 +1,7 @@
 //! The interrupt controller: GICv3 by the `arm-gic` crate.
 
 use core::arch::asm;
+use core::ops::RangeInclusive;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +12,7 @@ use spin::{Mutex, Once};
 
 use crate::Interrupt;
 
-use super::{machine, smp, timer};
+use super::{smp, timer};
 
 /// The software-generated interrupt that asks a CPU to look at its run queue.
 pub(super) const RESCHEDULE: IntId = IntId::sgi(0);
@@ -23,6 +24,9 @@ pub(super) const STOP: IntId = IntId::sgi(2);
 const LOWEST_PRIORITY: u8 = 0xff;
 /// Priority of all interrupts: there is no nesting.
 const PRIORITY: u8 = 0x80;
+
+/// Numbers that stand for no interrupt (IHI 0069, 2.2.1 "Special INTIDs").
+const SPECIAL: RangeInclusive<u32> = 1020..=1023;
 
 /// The timer's interrupt number.
 static TIMER: AtomicU32 = AtomicU32::new(u32::MAX);
@@ -60,7 +64,7 @@ pub(super) unsafe fn start(distributor: NonNull<Gicd>, redistributors: NonNull<G
 /// If the controller does not know this CPU.
 pub(super) fn start_cpu() {
     let mut gic = CONTROLLER.get().expect("the interrupt controller was started").lock();
-    let own = machine::own_affinity();
+    let own = smp::own_affinity();
     let index = (0..)
         .map_while(|index| gic.gicr_typer(index).ok())
         .position(|description| description.core_mpidr() == own)
@@ -110,16 +114,20 @@ fn generate(interrupt: IntId, target: SgiTarget) {
 /// Takes the pending interrupt, if any, and finishes it as far as the hardware is concerned.
 pub(super) fn take_interrupt() -> Interrupt {
     let group = InterruptGroup::Group1;
-    let Some(number) = GicCpuInterface::get_and_acknowledge_interrupt(group) else {
-        return Interrupt::Spurious;
+    let number = match GicCpuInterface::get_and_acknowledge_interrupt(group) {
+        Some(number) if !SPECIAL.contains(&u32::from(number)) => number,
+        // Nothing was acknowledged, so there is nothing to end.
+        _ => return Interrupt::Spurious,
     };
     let interrupt = match number {
         RESCHEDULE => Interrupt::Reschedule,
         SHOOTDOWN => Interrupt::Shootdown,
         STOP => smp::stop(),
         _ if u32::from(number) == TIMER.load(Ordering::Relaxed) => {
-            // The line stays high until the timer is off.
+            // The line stays high until the timer is off, and the interrupt must not be ended before.
             timer::set_timer(None);
+            // SAFETY: a barrier changes no value. The register is written when it is through.
+            unsafe { asm!("isb", options(nostack, preserves_flags)) };
             Interrupt::Timer
         }
         _ => Interrupt::Spurious,

@@ -4,10 +4,8 @@
 
 use core::ops::Range;
 
-use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use fdt::Fdt;
 use fdt::node::FdtNode;
-use fdt::standard_nodes::Cpu;
 
 use crate::CPUS_MAX;
 
@@ -39,21 +37,15 @@ pub(super) struct CpuList {
 }
 
 impl CpuList {
-    /// The CPU that runs this, and those of the tree that PSCI can start, as far as the kernel uses them.
-    fn read(tree: &Fdt<'_>) -> CpuList {
-        let mut list = CpuList { boot: own_affinity(), others: [0; CPUS_MAX - 1], other_count: 0 };
-        let cpus = tree.cpus().filter(|cpu| {
-            text(*cpu, "enable-method") == Some("psci") && text(*cpu, "status").is_none_or(|status| status == "okay")
-        });
-        // One or two cells, most significant first.
-        let affinities = cpus.filter_map(|cpu| {
-            let bytes = cpu.property("reg")?.value;
-            Some(bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
-        });
-        let boot = list.boot;
-        for (place, affinity) in list.others.iter_mut().zip(affinities.filter(|affinity| *affinity != boot)) {
-            *place = affinity;
-            list.other_count += 1;
+    /// The CPU that booted, and those of the tree that PSCI can start, each once, as far as the kernel uses them.
+    fn read(tree: &Fdt<'_>, boot: u64) -> CpuList {
+        let mut list = CpuList { boot, others: [0; CPUS_MAX - 1], other_count: 0 };
+        let cpus = tree.find_node("/cpus").into_iter().flat_map(|parent| parent.children());
+        for affinity in cpus.filter(|node| can_be_started(*node)).filter_map(affinity) {
+            if affinity != boot && !list.others().contains(&affinity) && list.other_count < list.others.len() {
+                list.others[list.other_count] = affinity;
+                list.other_count += 1;
+            }
         }
         list
     }
@@ -69,23 +61,30 @@ impl CpuList {
     }
 }
 
-/// A property of a CPU's node.
-fn text<'a>(cpu: Cpu<'_, 'a>, name: &str) -> Option<&'a str> {
-    cpu.property(name)?.as_str()
+/// The fields Aff0 to Aff3 of MPIDR_EL1: all of it that tells one CPU from another.
+pub(super) const AFFINITY_FIELDS: u64 = 0xff_00ff_ffff;
+
+/// Whether a node is that of a CPU that PSCI can start and that is not out of order.
+fn can_be_started(node: FdtNode<'_, '_>) -> bool {
+    let text = |name| node.property(name).and_then(|property| property.as_str());
+    node.name.split('@').next() == Some("cpu")
+        && text("enable-method") == Some("psci")
+        && text("status").is_none_or(|status| status == "okay" || status == "ok")
 }
 
-/// The affinity of the CPU that runs this: the four fields Aff0 to Aff3 of MPIDR_EL1.
-pub(super) fn own_affinity() -> u64 {
-    const FIELDS: u64 = 0xff_00ff_ffff;
-    MPIDR_EL1.get() & FIELDS
+/// What the `reg` property of a CPU's node says: one or two cells, most significant first.
+fn affinity(node: FdtNode<'_, '_>) -> Option<u64> {
+    let bytes = node.property("reg")?.value;
+    let affinity = bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    (matches!(bytes.len(), 4 | 8) && affinity & !AFFINITY_FIELDS == 0).then_some(affinity)
 }
 
 impl Machine {
-    /// Reads the tree.
+    /// Reads the tree, on the CPU with this affinity.
     ///
     /// # Panics
     /// If a device is missing that the kernel cannot do without.
-    pub(super) fn read(tree: &Fdt<'_>) -> Machine {
+    pub(super) fn read(tree: &Fdt<'_>, boot_affinity: u64) -> Machine {
         let uart = serial_line(tree).expect("the kernel needs a PL011 serial line");
         let controller =
             tree.find_compatible(&["arm,gic-v3"]).expect("the kernel needs a GICv3 (QEMU: -M virt,gic-version=3)");
@@ -98,7 +97,7 @@ impl Machine {
             redistributors: registers(controller, 1),
             timer_interrupt: virtual_timer_interrupt(tree),
             firmware_by_smc: method == Some("smc"),
-            cpus: CpuList::read(tree),
+            cpus: CpuList::read(tree, boot_affinity),
         }
     }
 }
@@ -113,7 +112,8 @@ fn serial_line<'b, 'a>(tree: &'b Fdt<'a>) -> Option<FdtNode<'b, 'a>> {
     const PL011: &str = "arm,pl011";
     let is_pl011 =
         |node: &FdtNode<'_, '_>| node.compatible().is_some_and(|names| names.all().any(|name| name == PL011));
-    let chosen = tree.chosen().stdout().filter(is_pl011);
+    // `Fdt::chosen` is not for trees without that node.
+    let chosen = tree.find_node("/chosen").and_then(|_| tree.chosen().stdout()).filter(is_pl011);
     chosen.or_else(|| tree.find_compatible(&[PL011]))
 }
 
@@ -123,7 +123,7 @@ fn registers(node: FdtNode<'_, '_>, index: usize) -> Range<u64> {
     let (start, bytes) = region
         .and_then(|region| Some((region.starting_address.addr() as u64, region.size? as u64)))
         .unwrap_or_else(|| panic!("device {} has no registers {index} in the device tree", node.name));
-    start..start + bytes
+    start..start.saturating_add(bytes)
 }
 
 /// The frequency of the first clock of a node.
@@ -146,4 +146,236 @@ fn virtual_timer_interrupt(tree: &Fdt<'_>) -> u32 {
 fn cell(value: &[u8], index: usize) -> Option<u32> {
     let bytes = value.get(index * 4..index * 4 + 4)?;
     Some(u32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use fdt::Fdt;
+
+    use super::{CpuList, Machine, serial_line_address};
+    use crate::CPUS_MAX;
+
+    /// A device tree as bytes (Devicetree Specification 0.4, chapter 5), written node by node.
+    #[derive(Default)]
+    struct Blob {
+        structure: Vec<u8>,
+        strings: Vec<u8>,
+    }
+
+    impl Blob {
+        fn word(&mut self, word: u32) {
+            self.structure.extend(word.to_be_bytes());
+        }
+
+        fn padded(&mut self, bytes: &[u8]) {
+            self.structure.extend(bytes);
+            self.structure.resize(self.structure.len().next_multiple_of(4), 0);
+        }
+
+        fn node(&mut self, name: &str, inside: impl FnOnce(&mut Blob)) {
+            self.word(1);
+            self.padded(format!("{name}\0").as_bytes());
+            inside(self);
+            self.word(2);
+        }
+
+        fn property(&mut self, name: &str, value: &[u8]) {
+            let at = self.strings.len() as u32;
+            self.strings.extend(format!("{name}\0").as_bytes());
+            self.word(3);
+            self.word(value.len() as u32);
+            self.word(at);
+            self.padded(value);
+        }
+
+        fn text(&mut self, name: &str, value: &str) {
+            self.property(name, format!("{value}\0").as_bytes());
+        }
+
+        fn cells(&mut self, name: &str, cells: &[u32]) {
+            let bytes: Vec<u8> = cells.iter().flat_map(|cell| cell.to_be_bytes()).collect();
+            self.property(name, &bytes);
+        }
+
+        /// A node with registers: addresses and lengths of two cells each.
+        fn device(&mut self, name: &str, compatible: &str, registers: &[u32]) {
+            self.node(name, |blob| {
+                blob.text("compatible", compatible);
+                blob.cells("reg", registers);
+            });
+        }
+
+        fn cpu(&mut self, registers: &[u8], properties: &[(&str, &str)]) {
+            self.node(&format!("cpu@{}", registers.len()), |blob| {
+                blob.property("reg", registers);
+                properties.iter().for_each(|(name, value)| blob.text(name, value));
+            });
+        }
+
+        fn finish(mut self) -> Vec<u8> {
+            const HEADER_BYTES: u32 = 40;
+            const RESERVATIONS_BYTES: u32 = 16;
+            self.word(9);
+            let (structure, strings) = (self.structure.len() as u32, self.strings.len() as u32);
+            let structure_at = HEADER_BYTES + RESERVATIONS_BYTES;
+            let strings_at = structure_at + structure;
+            let header = [
+                0xd00d_feed,
+                strings_at + strings,
+                structure_at,
+                strings_at,
+                HEADER_BYTES,
+                17,
+                16,
+                0,
+                strings,
+                structure,
+            ];
+            let mut bytes: Vec<u8> = header.iter().flat_map(|word: &u32| word.to_be_bytes()).collect();
+            bytes.resize(structure_at as usize, 0);
+            bytes.extend(self.structure);
+            bytes.extend(self.strings);
+            bytes
+        }
+    }
+
+    /// A tree with a root node that holds what `inside` writes.
+    fn tree(inside: impl FnOnce(&mut Blob)) -> Vec<u8> {
+        let mut blob = Blob::default();
+        blob.node("", |blob| {
+            blob.cells("#address-cells", &[2]);
+            blob.cells("#size-cells", &[2]);
+            inside(blob);
+        });
+        blob.finish()
+    }
+
+    /// All that the kernel cannot do without, with a timer, and no `/chosen`, `/cpus` or `/memory`.
+    fn devices(blob: &mut Blob) {
+        blob.device("intc@8000000", "arm,gic-v3", &[0, 0x800_0000, 0, 0x1_0000, 0, 0x80a_0000, 0, 0xf6_0000]);
+        blob.device("pl011@9000000", "arm,pl011", &[0, 0x900_0000, 0, 0x1000]);
+        blob.device("pl011@9040000", "arm,pl011", &[1, 0x904_0000, 0, 0x1000]);
+        blob.node("timer", |blob| {
+            blob.text("compatible", "arm,armv8-timer");
+            blob.cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4]);
+        });
+    }
+
+    const BOOT: u64 = 0x1_0000_0000;
+    const PSCI: (&str, &str) = ("enable-method", "psci");
+
+    fn others(inside: impl FnOnce(&mut Blob)) -> Vec<u64> {
+        let bytes = tree(|blob| blob.node("cpus", inside));
+        let list = CpuList::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        assert_eq!((list.boot, list.count()), (BOOT, 1 + list.others().len()));
+        list.others().to_vec()
+    }
+
+    #[test]
+    fn a_tree_with_devices_alone_will_do() {
+        let bytes = tree(devices);
+        let machine = Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        assert_eq!((machine.uart, machine.uart_clock_hertz), (0x900_0000..0x900_1000, None));
+        assert_eq!((machine.distributor, machine.redistributors), (0x800_0000..0x801_0000, 0x80a_0000..0x900_0000));
+        assert_eq!((machine.timer_interrupt, machine.firmware_by_smc, machine.cpus.count()), (11, false, 1));
+    }
+
+    #[test]
+    fn the_serial_line_is_the_chosen_one_or_else_the_first() {
+        let line = |path: Option<&str>| {
+            let bytes = tree(|blob| {
+                devices(blob);
+                blob.node("chosen", |blob| path.into_iter().for_each(|path| blob.text("stdout-path", path)));
+            });
+            serial_line_address(&Fdt::new(&bytes).expect("a tree"))
+        };
+        assert_eq!(line(Some("/pl011@9040000")), Some(0x1_0904_0000));
+        for unfit in [None, Some(""), Some("/timer"), Some("/nowhere"), Some("nonsense")] {
+            assert_eq!(line(unfit), Some(0x900_0000), "{unfit:?}");
+        }
+        let nothing = tree(|_| {});
+        assert_eq!(serial_line_address(&Fdt::new(&nothing).expect("a tree")), None);
+    }
+
+    #[test]
+    fn firmware_and_clock_are_found() {
+        let bytes = tree(|blob| {
+            blob.node("pl011@9000000", |blob| {
+                blob.text("compatible", "arm,pl011");
+                blob.cells("reg", &[0, 0x900_0000, 0, 0x1000]);
+                blob.cells("clocks", &[7]);
+            });
+            devices(blob);
+            blob.node("clock", |blob| {
+                blob.cells("phandle", &[7]);
+                blob.cells("clock-frequency", &[24_000_000]);
+            });
+            blob.node("psci", |blob| {
+                blob.text("compatible", "arm,psci-1.0");
+                blob.text("method", "smc");
+            });
+        });
+        let machine = Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        assert_eq!((machine.uart_clock_hertz, machine.firmware_by_smc), (Some(24_000_000), true));
+    }
+
+    #[test]
+    fn cpus_count_once_and_the_boot_cpu_not_at_all() {
+        let found = others(|blob| {
+            blob.cpu(&1_u32.to_be_bytes(), &[PSCI]);
+            blob.cpu(&BOOT.to_be_bytes(), &[PSCI]);
+            blob.cpu(&1_u64.to_be_bytes(), &[PSCI]);
+            blob.cpu(&0xff_0000_0203_u64.to_be_bytes(), &[PSCI, ("status", "okay")]);
+            blob.cpu(&1_u32.to_be_bytes(), &[PSCI]);
+        });
+        assert_eq!(found, [1, 0xff_0000_0203]);
+    }
+
+    #[test]
+    fn cpus_that_cannot_be_started_are_left_out() {
+        let found = others(|blob| {
+            blob.cpu(&1_u32.to_be_bytes(), &[]);
+            blob.cpu(&2_u32.to_be_bytes(), &[("enable-method", "spin-table")]);
+            blob.cpu(&3_u32.to_be_bytes(), &[PSCI, ("status", "disabled")]);
+            blob.cpu(&4_u32.to_be_bytes(), &[PSCI, ("status", "fail")]);
+            blob.cpu(&5_u32.to_be_bytes(), &[PSCI, ("status", "ok")]);
+            // No affinity at all: empty, odd, too long, with bits that are none of its fields.
+            blob.cpu(&[], &[PSCI]);
+            blob.cpu(&[1, 2, 3], &[PSCI]);
+            blob.cpu(&[0; 12], &[PSCI]);
+            blob.cpu(&0x8000_0006_u32.to_be_bytes(), &[PSCI]);
+            blob.cpu(&u64::MAX.to_be_bytes(), &[PSCI]);
+            blob.node("cpu-map", |blob| blob.property("reg", &7_u32.to_be_bytes()));
+        });
+        assert_eq!(found, [5]);
+    }
+
+    #[test]
+    fn no_more_cpus_than_the_kernel_uses() {
+        let found = others(|blob| (1..=20_u32).for_each(|number| blob.cpu(&number.to_be_bytes(), &[PSCI])));
+        assert_eq!(found, (1..CPUS_MAX as u64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    #[should_panic(expected = "device intc@8000000 has no registers 1")]
+    fn a_device_without_registers_is_named() {
+        let bytes = tree(|blob| {
+            blob.device("intc@8000000", "arm,gic-v3", &[0, 0x800_0000, 0, 0x1_0000]);
+            devices(blob);
+        });
+        Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+    }
+
+    #[test]
+    #[should_panic(expected = "no virtual timer interrupt")]
+    fn a_timer_of_another_kind_is_refused() {
+        let bytes = tree(|blob| {
+            blob.node("timer", |blob| {
+                blob.text("compatible", "arm,armv8-timer");
+                blob.cells("interrupts", &[1, 13, 4, 0, 14, 4, 0, 11, 4]);
+            });
+            devices(blob);
+        });
+        Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+    }
 }

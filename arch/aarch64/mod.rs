@@ -30,7 +30,7 @@ pub mod cpu;
 mod fault;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod gic;
-#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+#[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod machine;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod memory;

@@ -1,5 +1,7 @@
 //! A list of memory ranges in fixed space, for the time before there is a heap.
 
+use core::ops::Range;
+
 use tessera_abi::PAGE_BYTES;
 
 use crate::{PhysAddr, PhysRange};
@@ -52,9 +54,66 @@ impl RangeList {
     }
 }
 
+/// What of a range lies before another, in it, and behind it; each may be empty.
+pub(super) fn parts(whole: &Range<u64>, middle: &Range<u64>) -> [Range<u64>; 3] {
+    let first = middle.start.clamp(whole.start, whole.end);
+    let second = middle.end.clamp(first, whole.end);
+    [whole.start..first, first..second, second..whole.end]
+}
+
+/// The frames that lie whole in a piece of memory below `limit`, which is on a frame boundary.
+pub(super) fn frames_within(base: u64, length: u64, limit: u64) -> Range<u64> {
+    let end = base.saturating_add(length).min(limit) & !(PAGE_BYTES - 1);
+    let start = base.min(limit).next_multiple_of(PAGE_BYTES);
+    start.min(end)..end
+}
+
+/// The frames that lie at least in part in a piece of memory below `limit`, which is on a frame boundary.
+pub(super) fn frames_around(base: u64, length: u64, limit: u64) -> Range<u64> {
+    let end = base.saturating_add(length).min(limit).next_multiple_of(PAGE_BYTES);
+    let start = base & !(PAGE_BYTES - 1);
+    start.min(end)..end
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{RANGES_MAX, RangeList};
+    use super::{RANGES_MAX, RangeList, frames_around, frames_within, parts};
+
+    /// As the direct map ends: 64 TiB.
+    const LIMIT: u64 = 1 << 46;
+
+    #[test]
+    fn a_range_has_three_parts() {
+        let whole = 0x4000..0x8000;
+        let of = |middle| parts(&whole, &middle);
+        assert_eq!(of(0x5000..0x6000), [0x4000..0x5000, 0x5000..0x6000, 0x6000..0x8000]);
+        assert_eq!(of(0x4000..0x8000), [0x4000..0x4000, 0x4000..0x8000, 0x8000..0x8000]);
+        assert_eq!(of(0x1000..0x5000), [0x4000..0x4000, 0x4000..0x5000, 0x5000..0x8000]);
+        assert_eq!(of(0x7000..0x9000), [0x4000..0x7000, 0x7000..0x8000, 0x8000..0x8000]);
+        assert_eq!(of(0x1000..0x2000), [0x4000..0x4000, 0x4000..0x4000, 0x4000..0x8000]);
+        assert_eq!(of(0x9000..0xa000), [0x4000..0x8000, 0x8000..0x8000, 0x8000..0x8000]);
+    }
+
+    #[test]
+    fn memory_is_taken_in_whole_frames_and_none_beyond_the_limit() {
+        assert_eq!(
+            (frames_within(0x1800, 0x2000, LIMIT), frames_around(0x1800, 0x2000, LIMIT)),
+            (0x2000..0x3000, 0x1000..0x4000)
+        );
+        for empty in [
+            frames_within(0x1800, 0x400, LIMIT),
+            frames_within(LIMIT, 0x1000, LIMIT),
+            frames_within(u64::MAX, 1, LIMIT),
+        ] {
+            assert!(empty.is_empty(), "{empty:x?}");
+        }
+        assert!(frames_around(LIMIT, 0x1000, LIMIT).is_empty() && frames_around(1 << 60, u64::MAX, LIMIT).is_empty());
+        for frames in [frames_within, frames_around] {
+            assert_eq!(frames(LIMIT - 0x1000, 0x4000, LIMIT), LIMIT - 0x1000..LIMIT);
+            assert_eq!(frames(0x1000, u64::MAX, LIMIT), 0x1000..LIMIT);
+            assert_eq!(frames(0x1000, u64::MAX - 0xfff, LIMIT), 0x1000..LIMIT);
+        }
+    }
 
     fn pairs(list: &RangeList) -> Vec<(u64, u64)> {
         list.as_slice().iter().map(|range| (range.start.value(), range.end().value())).collect()

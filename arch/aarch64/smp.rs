@@ -5,11 +5,12 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 use spin::Once;
 
 use crate::{CPUS_MAX, Interrupt, upcall};
 
-use super::machine::CpuList;
+use super::machine::{AFFINITY_FIELDS, CpuList};
 use super::percpu::{self, index as cpu_index};
 use super::{console, control, gic, paging, power, timer, trampoline, trap};
 
@@ -34,6 +35,11 @@ static EXPECTED: AtomicUsize = AtomicUsize::new(NOBODY);
 static ARE_RELEASED: AtomicBool = AtomicBool::new(false);
 /// The CPU that stopped the others.
 static STOPPER: AtomicUsize = AtomicUsize::new(NOBODY);
+
+/// The affinity of the CPU that runs this.
+pub(super) fn own_affinity() -> u64 {
+    MPIDR_EL1.get() & AFFINITY_FIELDS
+}
 
 /// Remembers the machine's CPUs.
 pub(super) fn set_cpus(found: &CpuList) {
