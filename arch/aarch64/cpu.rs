@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use tessera_abi::layout::Provocation;
 
-use crate::{Frame, Interrupt, PhysAddr};
+use crate::{Interrupt, PhysAddr};
 
 use super::{control, gic, memory, paging, percpu, power, smp};
 
@@ -90,11 +90,15 @@ pub fn provoke(what: Provocation) {
         Provocation::ExecuteUser => execute(USER_ADDRESS),
         Provocation::ReadNull => read_word(0),
         Provocation::WriteReadOnlyData => write_word((&raw const READ_ONLY_WORD).addr() as u64),
-        Provocation::ExecuteDirectMap => {
-            let frame = Frame::containing(PhysAddr::new(paging::physical_address_of_image(code)));
-            execute(memory::direct_map(frame.start()).addr() as u64);
-        }
+        Provocation::ExecuteDirectMap => execute(alias_of(code)),
+        Provocation::WriteCodeInDirectMap => write_word(alias_of(code)),
+        Provocation::WriteReadOnlyDataInDirectMap => write_word(alias_of((&raw const READ_ONLY_WORD).addr() as u64)),
     }
+}
+
+/// Where something of the kernel's image appears in the direct map.
+fn alias_of(address: u64) -> u64 {
+    memory::direct_map(PhysAddr::new(paging::physical_address_of_image(address))).addr() as u64
 }
 
 /// A word in the kernel's data: the instruction `ret`, so that executing it would go unnoticed.

@@ -16,6 +16,7 @@ use super::format::{
     ACCESSED, INNER_SHAREABLE, KERNEL_NO_EXECUTE, NORMAL_MEMORY, READ_ONLY, TABLE_OR_PAGE, USER_NO_EXECUTE, VALID,
     attribute,
 };
+use super::ranges::parts;
 use super::{boot, control, memory, percpu, trampoline};
 
 /// Where device registers appear: this plus their physical address.
@@ -67,6 +68,12 @@ pub(super) fn physical_address_of_image(address: u64) -> u64 {
     address.wrapping_add(boot::image_offset())
 }
 
+/// Where the kernel's code and constants lie, which the linker script puts side by side: nobody writes there.
+fn fixed_memory() -> Range<u64> {
+    let physical = |symbol: *const u8| physical_address_of_image(symbol.addr() as u64);
+    physical(&raw const text_start)..physical(&raw const constants_end)
+}
+
 /// Builds tables while the loader's are in force.
 pub(super) struct Builder {
     /// Where the loader's direct map begins.
@@ -92,10 +99,13 @@ impl Builder {
         self.free.start
     }
 
-    /// Maps memory into the direct map.
+    /// Maps memory into the direct map. What the kernel's image does not let be written cannot be written here either.
     pub(super) fn map_memory(&mut self, range: &PhysRange) {
-        let start = range.start.value();
-        self.map(self.root, memory::DIRECT_MAP + start, start..range.end().value(), DATA);
+        let memory = range.start.value()..range.end().value();
+        let fixed = fixed_memory();
+        for (part, attributes) in parts(&memory, &fixed).into_iter().zip([DATA, CONSTANTS, DATA]) {
+            self.map(self.root, memory::DIRECT_MAP + part.start, part, attributes);
+        }
     }
 
     /// Maps device registers.
@@ -123,7 +133,7 @@ impl Builder {
         }
     }
 
-    /// Maps a range with the largest leaves that fit.
+    /// Maps a range, which may be empty, with the largest leaves that fit.
     fn map(&mut self, root: u64, address: u64, physical: Range<u64>, attributes: u64) {
         let (mut address, mut next) = (address, physical.start);
         while next < physical.end {
@@ -190,6 +200,11 @@ impl Builder {
         let control = control::translation_control();
         let transition = TCR_EL1.get() & !LOWER_HALF | control & LOWER_HALF;
         let values = [before, transition, entry_root(), self.root, control, MEMORY_ATTRIBUTES];
+        // With translation off the CPU need not see what is in caches, and nobody has promised that the code is not.
+        memory::clean_to_coherency(
+            (&raw const switch_tables).addr() as u64,
+            (&raw const switch_tables_end).addr() as u64,
+        );
         // SAFETY: both lower halves map the code that runs while translation changes; the tables were written
         // through cached memory, as the walker reads them. The caller promises the rest.
         unsafe { leave_loader_tables(&values, control::system_control(), boot::image_offset()) };
@@ -199,7 +214,7 @@ impl Builder {
     /// A root that maps the code which turns translation on at its own physical address.
     fn map_entry_code(&mut self, memory_field: u64) -> u64 {
         let root = self.take_frame();
-        let attributes = VALID | ACCESSED | INNER_SHAREABLE | READ_ONLY | attribute(memory_field);
+        let attributes = VALID | ACCESSED | INNER_SHAREABLE | READ_ONLY | USER_NO_EXECUTE | attribute(memory_field);
         for code in [&raw const switch_tables, &raw const trampoline::secondary_entry] {
             let page = physical_address_of_image(code.addr() as u64) & !(PAGE_BYTES - 1);
             self.map(root, page, page..page + PAGE_BYTES, attributes);
@@ -224,12 +239,14 @@ fn leaf_bytes(level: u8) -> u64 {
 
 unsafe extern "C" {
     static switch_tables: u8;
+    static switch_tables_end: u8;
     fn leave_loader_tables(values: &[u64; 6], system_control: u64, image_offset: u64);
 }
 
 // Attributes, granule and roots cannot change under a CPU that translates with them, so translation goes off for
 // a moment: through a lower half that maps this code at its physical address, where it needs neither stack nor data.
-// values: lower half before, TCR_EL1 before; lower half after, upper half; TCR_EL1, MAIR_EL1.
+// values: lower half before, TCR_EL1 before; lower half after, upper half; TCR_EL1, MAIR_EL1. While translation is off,
+// SCTLR_EL1 has the bits that are 1 in AArch64 and nothing else, so fetches pass over the caches.
 global_asm!(
     ".pushsection .text.trampoline, \"ax\"",
     ".balign 256",
@@ -250,8 +267,8 @@ global_asm!(
     "    dsb nsh",
     "    isb",
     "    br x9",
-    "1:  mrs x9, sctlr_el1",
-    "    bic x9, x9, #1",
+    "1:  mov x9, #0x0800",
+    "    movk x9, #0x30d0, lsl #16",
     "    msr sctlr_el1, x9",
     "    isb",
     "    msr ttbr0_el1, x5",
@@ -259,11 +276,14 @@ global_asm!(
     "    msr tcr_el1, x7",
     "    msr mair_el1, x8",
     "    isb",
+    "    ic iallu",
     "    tlbi vmalle1",
     "    dsb nsh",
     "    isb",
     "    msr sctlr_el1, x1",
     "    isb",
     "    ret",
+    ".global switch_tables_end",
+    "switch_tables_end:",
     ".popsection",
 );

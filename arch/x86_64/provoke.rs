@@ -22,7 +22,9 @@ pub fn provoke(what: Provocation) {
         Provocation::WriteReadOnlyData => write((&raw const READ_ONLY).addr() as u64),
         Provocation::ExecuteData => execute((&raw const DATA).addr() as u64),
         Provocation::ExecuteUser => execute(USER_ADDRESS),
-        Provocation::ExecuteDirectMap => execute(alias_of_code()),
+        Provocation::ExecuteDirectMap => execute(alias_of(nothing as *const () as u64)),
+        Provocation::WriteCodeInDirectMap => write(alias_of(nothing as *const () as u64)),
+        Provocation::WriteReadOnlyDataInDirectMap => write(alias_of((&raw const READ_ONLY).addr() as u64)),
         Provocation::ReadUser => read(USER_ADDRESS),
         Provocation::ReadNull => read(0),
         Provocation::OverflowStack => {
@@ -31,12 +33,13 @@ pub fn provoke(what: Provocation) {
     }
 }
 
-/// The address in the direct map of a function that would return at once.
-fn alias_of_code() -> u64 {
-    let code = paging::translate_active(nothing as *const () as u64).map_or(0, PhysAddr::value);
-    memory::direct_map(PhysAddr::new(code)).addr() as u64
+/// Where something of the kernel's image appears in the direct map.
+fn alias_of(address: u64) -> u64 {
+    let physical = paging::translate_active(address).map_or(0, PhysAddr::value);
+    memory::direct_map(PhysAddr::new(physical)).addr() as u64
 }
 
+/// Code that would return at once.
 extern "C" fn nothing() {}
 
 fn read(address: u64) {

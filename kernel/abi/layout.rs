@@ -361,6 +361,10 @@ pub enum Provocation {
     WriteReadOnlyData = 7,
     /// Execute from the direct map of physical memory.
     ExecuteDirectMap = 8,
+    /// Write to the kernel's code through the direct map of physical memory.
+    WriteCodeInDirectMap = 9,
+    /// Write to the kernel's read-only data through the direct map of physical memory.
+    WriteReadOnlyDataInDirectMap = 10,
 }
 
 impl Provocation {
@@ -368,7 +372,7 @@ impl Provocation {
     pub fn from_number(number: u64) -> Option<Provocation> {
         use Provocation::{
             ExecuteData, ExecuteDirectMap, ExecuteUser, OverflowStack, Panic, ReadNull, ReadUser, WriteCode,
-            WriteReadOnlyData,
+            WriteCodeInDirectMap, WriteReadOnlyData, WriteReadOnlyDataInDirectMap,
         };
         let all = [
             Panic,
@@ -380,6 +384,8 @@ impl Provocation {
             ReadNull,
             WriteReadOnlyData,
             ExecuteDirectMap,
+            WriteCodeInDirectMap,
+            WriteReadOnlyDataInDirectMap,
         ];
         all.into_iter().find(|what| *what as u64 == number)
     }
