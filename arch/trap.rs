@@ -9,6 +9,8 @@ pub enum Trap {
     Call,
     /// The thread did something it may not or cannot do.
     Fault(Fault),
+    /// The thread executed an instruction that waits for an interrupt, and is past it: it has nothing to do for now.
+    Wait,
     /// A device or another CPU wants attention.
     Interrupt(Interrupt),
 }

@@ -18,6 +18,8 @@ impl Kernel {
         match trap {
             Trap::Call => self.call(cpu),
             Trap::Fault(fault) => self.fault(cpu, fault),
+            // Without the thread's turn, no interrupt need ever come: waiting is yielding.
+            Trap::Wait => self.requeue_current(cpu),
             Trap::Interrupt(interrupt) => self.interrupt(cpu, interrupt),
         }
         self.reap();

@@ -8,8 +8,11 @@ use core::sync::atomic::Ordering;
 
 use super::percpu;
 
-/// PSTATE of user mode: EL0, AArch64, no exception masked (DDI 0487, C5.2.18 "SPSR_EL1").
-const USER_PSTATE: u64 = 0;
+/// PSTATE of user mode: EL0, AArch64, no exception masked but FIQ, which nothing is configured as: one that comes all the
+/// same would come again and again (DDI 0487, C5.2.18 "SPSR_EL1"). All else that a program can set in PSTATE (the
+/// condition flags, DIT, SSBS, TCO, BTYPE) is its own business; it cannot set what would change its privilege or have the
+/// return fail, so what an exception saved is fit to return with.
+const USER_PSTATE: u64 = 1 << 6;
 /// Length of the instruction `svc`, bytes.
 const CALL_BYTES: u64 = 4;
 
@@ -58,10 +61,12 @@ impl Registers {
         self.stack_pointer
     }
 
-    /// Makes the thread go on elsewhere, with two function arguments (x0 and x1); all other registers stay.
+    /// Makes the thread go on elsewhere, with two function arguments (x0 and x1) and a fresh PSTATE; all other registers
+    /// stay.
     pub fn set_entry(&mut self, instruction_pointer: u64, stack_pointer: u64, arguments: [u64; 2]) {
         self.instruction_pointer = instruction_pointer;
         self.stack_pointer = stack_pointer;
+        self.flags = USER_PSTATE;
         self.general[..2].copy_from_slice(&arguments);
     }
 

@@ -77,13 +77,10 @@ pub(super) fn system_control() -> u64 {
     // its entry says.
     let checks = SCTLR_EL1::SA::Enable + SCTLR_EL1::SA0::Enable + SCTLR_EL1::WXN::Enable;
     // Users may maintain caches by address (UCI), read the cache type (UCT) and clear by block (DZE): programs that
-    // write code need the first two, and all act on memory that the user can access anyway. WFI and WFE do not
-    // trap: whoever waits wastes no more than its own time slice. DAIF (UMA) is the kernel's.
-    let user = SCTLR_EL1::UCI::DontTrap
-        + SCTLR_EL1::UCT::DontTrap
-        + SCTLR_EL1::DZE::DontTrap
-        + SCTLR_EL1::NTWI::DontTrap
-        + SCTLR_EL1::NTWE::DontTrap;
+    // write code need the first two, and all act on memory that the user can access anyway. WFI and WFE trap (nTWI and
+    // nTWE are clear): a thread that is alone on its CPU has no timer set, so nothing need ever wake it; the kernel takes
+    // either as a yield. DAIF (UMA) is the kernel's.
+    let user = SCTLR_EL1::UCI::DontTrap + SCTLR_EL1::UCT::DontTrap + SCTLR_EL1::DZE::DontTrap;
     let pan = if features().privileged_access_never { 0 } else { PAN_STAYS };
     (translation + checks + user).value | FIXED | TRAP_CONTEXT_NUMBER | pan
 }

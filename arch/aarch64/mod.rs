@@ -7,7 +7,7 @@
 //! | `paging`, `control` | the kernel's own tables and the change to them; system control registers |
 //! | `percpu` | per-CPU blocks and kernel stacks |
 //! | `smp`, `trampoline` | the other CPUs: starting, interrupting, stopping; their way into the kernel |
-//! | `vectors`, `trap`, `fault` | exception entry in assembly, its Rust side, what a fault means |
+//! | `vectors`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
 //! | `context`, `memory`, `tlb`, `cpu`, `timer`, `console` | the contract of `arch/lib.rs` |
 //! | `gic`, `power` | interrupt controller; PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |
@@ -44,6 +44,8 @@ mod power;
 mod ranges;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod smp;
+#[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
+mod syndrome;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod timer;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use smccc::{Hvc, Smc, psci};
 
-use super::fault::Syndrome;
+use super::syndrome::{KernelMeaning, Syndrome};
 
 /// `HLT #0xF000`, the semihosting call of AArch64 ("Semihosting for AArch32 and AArch64", section 3.1).
 const SEMIHOSTING_INSTRUCTION: u32 = 0xd45e_0000;
@@ -37,7 +37,7 @@ pub(super) fn off(code: u8) -> ! {
 pub(super) fn is_refused_semihosting(syndrome: Syndrome, instruction_pointer: u64) -> bool {
     // SAFETY: "unknown instruction" means that the instruction was fetched, so its address is mapped and readable
     // (the kernel maps no code without leave to read).
-    syndrome.is_unknown_instruction()
+    syndrome.kernel_meaning() == KernelMeaning::Unknown
         && unsafe { (instruction_pointer as *const u32).read_volatile() } == SEMIHOSTING_INSTRUCTION
 }
 

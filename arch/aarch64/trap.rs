@@ -4,17 +4,16 @@ use core::arch::asm;
 use core::fmt::{self, Write};
 use core::sync::atomic::Ordering;
 
+use crate::Trap;
 use crate::upcall;
-use crate::{Interrupt, Trap};
 
 use super::context::Registers;
-use super::fault::{self, Syndrome};
+use super::fault::{self, KernelException, read_syndrome};
 use super::{console, cpu, gic, percpu, power, smp, vectors};
 
 /// Which of the four vectors of an origin was taken; `vectors.rs` passes the number.
 const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
-const FAST_INTERRUPT: u64 = 2;
 /// Instead of `SYNCHRONOUS`: a system call, as the entry code found out.
 pub(super) const CALL: u64 = 4;
 
@@ -31,18 +30,17 @@ pub(super) fn install_vectors() {
 pub(super) extern "C" fn dispatch(kind: u64) {
     let trap = match kind {
         CALL => Trap::Call,
-        SYNCHRONOUS => fault::trap_of(Syndrome::read()),
+        SYNCHRONOUS => fault::trap_of(read_syndrome()),
         INTERRUPT => Trap::Interrupt(gic::take_interrupt()),
-        // Nothing is configured as FIQ (the interrupt controller has all in group 1).
-        FAST_INTERRUPT => Trap::Interrupt(Interrupt::Spurious),
-        _ => panic!("system error while in user mode, syndrome {:#x}", Syndrome::read().bits()),
+        // FIQs are masked (`context::USER_PSTATE`), which leaves the system error: the hardware is broken.
+        _ => panic!("system error while in user mode, syndrome {:#x}", read_syndrome().bits),
     };
     upcall::kernel_trap(trap);
 }
 
 /// Reports an exception that the kernel itself caused, and ends the machine.
 pub(super) extern "C" fn report_kernel_exception(kind: u64, registers: &Registers) -> ! {
-    let syndrome = Syndrome::read();
+    let syndrome = read_syndrome();
     if kind == SYNCHRONOUS && power::is_refused_semihosting(syndrome, registers.instruction_pointer()) {
         power::off_by_firmware();
     }
@@ -57,7 +55,7 @@ pub(super) extern "C" fn report_kernel_exception(kind: u64, registers: &Register
     // Writing to the console cannot fail.
     let _ = writeln!(LinePrefix { at_line_start: true }, "{registers}");
     if kind == SYNCHRONOUS {
-        panic!("{}", fault::KernelException { syndrome, registers });
+        panic!("{}", KernelException { syndrome, registers });
     }
     panic!("unexpected {} in the kernel", ["", "interrupt", "fast interrupt", "system error"][kind as usize & 3]);
 }

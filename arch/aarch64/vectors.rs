@@ -9,11 +9,10 @@ use core::mem::offset_of;
 
 use super::context::{Registers, SavedState};
 use super::percpu::PerCpu;
+use super::syndrome::{CLASS_SHIFT, CLASS_SYSTEM_CALL};
 use super::trap;
 use crate::upcall;
 
-/// `ESR_EL1.EC` of an SVC instruction in AArch64 state.
-const CLASS_SYSTEM_CALL: u64 = 0x15;
 /// The number of `space_switch`, whose fast path begins here.
 const SPACE_SWITCH: u64 = tessera_abi::syscall::number::space_switch;
 
@@ -65,7 +64,7 @@ global_asm!(
     // Synchronous from user mode. The null call ends here: x0 and x1 zero, x17 zero by the subtraction.
     "    str x17, [sp, #-16]",
     "    mrs x17, esr_el1",
-    "    lsr x17, x17, #26",
+    "    ubfx x17, x17, #{class_shift}, #6",
     "    sub x17, x17, #{system_call}",
     "    cbnz x17, 1f",
     "    cbnz x8, 2f",
@@ -122,6 +121,7 @@ global_asm!(
     "    mov x17, #{call}",
     "    b save_and_dispatch",
     ".popsection",
+    class_shift = const CLASS_SHIFT,
     system_call = const CLASS_SYSTEM_CALL,
     space_switch = const SPACE_SWITCH,
     call = const trap::CALL,
