@@ -22,6 +22,8 @@ TARGETS = {"x86_64": "x86_64-unknown-none", "aarch64": "aarch64-unknown-none-sof
 BUILD_STD = ["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]
 # The kernel is linked at a fixed address, and the backtrace walks frame pointers.
 RUSTFLAGS = "-C relocation-model=static -C force-frame-pointers=yes"
+# What one architecture needs besides: the linker keeps an ADRP from where a Cortex-A53 mistakes it (erratum 843419).
+ARCH_RUSTFLAGS = {"x86_64": "", "aarch64": "-C link-arg=--fix-cortex-a53-843419"}
 LINKS = TARGET / "toolchain"
 # Variables of a user's environment that make cargo or the compiler build something else.
 CHANGES_THE_BUILD = re.compile(r"RUSTC|RUSTDOC|RUSTFLAGS|RUST_TEST_|MAKEFLAGS|MFLAGS|"
@@ -114,7 +116,10 @@ def bare_env() -> dict:
     """The environment for code that runs on the bare machine."""
     env = host_env()
     # Needed for -Zbuild-std only: neither the kernel nor a user program uses an unstable language feature.
-    env.update(RUSTC_BOOTSTRAP="1", RUSTFLAGS=RUSTFLAGS)
+    env["RUSTC_BOOTSTRAP"] = "1"
+    for arch, target in TARGETS.items():
+        name = target.upper().replace("-", "_")
+        env[f"CARGO_TARGET_{name}_RUSTFLAGS"] = f"{RUSTFLAGS} {ARCH_RUSTFLAGS[arch]}".strip()
     if kind() == "system":
         _link(LINKS / "bin" / "rust-lld", find_tool("ld.lld"))
         env["PATH"] = f"{LINKS / 'bin'}:{env['PATH']}"
@@ -124,6 +129,7 @@ def bare_env() -> dict:
 def image_env() -> dict:
     """The environment for the image tool, whose boot loader crate builds itself for bare targets as well."""
     env = bare_env()
+    # Set, it counts instead of what `bare_env` says for single targets.
     env["RUSTFLAGS"] = ""
     # The boot loader's build calls cargo again: with this set, the inner one would wait for the outer one's lock.
     del env["CARGO_TARGET_DIR"]

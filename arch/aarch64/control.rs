@@ -4,9 +4,12 @@ use core::arch::asm;
 
 use aarch64_cpu::registers::{
     CPACR_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1, MDSCR_EL1,
-    Readable, SCTLR_EL1, TCR_EL1, TPIDRRO_EL0, Writeable,
+    MIDR_EL1, Readable, SCTLR_EL1, TCR_EL1, TPIDRRO_EL0, Writeable,
 };
 use spin::Once;
+
+use super::errata::Errata;
+use super::{memory, tlb};
 
 /// What this machine's CPUs offer of what the kernel uses.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +24,7 @@ pub(super) struct Features {
 
 static FEATURES: Once<Features> = Once::new();
 
-/// What the CPUs offer. All CPUs are taken to be alike.
+/// What the CPUs offer. All CPUs are taken to be alike in this (`docs/caveats.md`).
 pub(super) fn features() -> &'static Features {
     FEATURES.call_once(|| Features {
         tag_bits: if ID_AA64MMFR0_EL1.matches_all(ID_AA64MMFR0_EL1::ASIDBits::Bits_16) { 16 } else { 8 },
@@ -85,8 +88,15 @@ pub(super) fn system_control() -> u64 {
     (translation + checks + user).value | FIXED | TRAP_CONTEXT_NUMBER | pan
 }
 
-/// Sets what is not about translation, on the CPU that runs this.
+/// Sets what is not about translation, on the CPU that runs this, before it runs any thread.
 pub(super) fn configure() {
+    let errata = Errata::of(MIDR_EL1.get());
+    if errata.repeat_invalidation {
+        tlb::repeat_invalidation();
+    }
+    if errata.ignore_instruction_coherence {
+        memory::ignore_instruction_coherence();
+    }
     /// MDSCR_EL1.TDCC: the debugger's channel is not for users.
     const TRAP_DEBUG_CHANNEL: u64 = 1 << 12;
     // Floating point and vectors for all, as threads are switched eagerly; SVE and SME stay trapped, so a user sees

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `boot`, `machine` | entry the Limine way; what the loader and the device tree say |
 //! | `ranges` | lists of memory ranges while booting |
+//! | `errata` | which CPUs need what done twice or otherwise |
 //! | `paging`, `control` | the kernel's own tables and the change to them; system control registers |
 //! | `percpu` | per-CPU blocks and kernel stacks |
 //! | `smp`, `trampoline` | the other CPUs: starting, interrupting, stopping; their way into the kernel |
@@ -26,6 +27,8 @@ pub mod context;
 mod control;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod cpu;
+#[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
+mod errata;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod fault;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

@@ -4,10 +4,19 @@
 //! all CPUs of the inner shareable domain, but for the forms that say "local".
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Frame, VirtAddr};
 
 use super::control;
+
+/// Whether any CPU is among those on which a broadcast invalidation is done twice (`errata::Errata`).
+static REPEATS: AtomicBool = AtomicBool::new(false);
+
+/// Has every broadcast invalidation done twice from here on. A CPU that needs it says so before it runs a thread.
+pub(super) fn repeat_invalidation() {
+    REPEATS.store(true, Ordering::Relaxed);
+}
 
 /// Bits in an ASID: 8 or 16.
 pub fn tag_bits() -> u32 {
@@ -60,22 +69,34 @@ fn page_operand(address: VirtAddr, tag: u16) -> u64 {
     u64::from(tag) << 48 | (address.value() >> 12) & ((1 << 44) - 1)
 }
 
+/// Makes changed entries visible to every walker, drops translations on all CPUs, and waits until all accesses that used
+/// them are done.
+macro_rules! broadcast {
+    ($operation:literal $(, $operand:ident)?) => {{
+        // SAFETY: dropping translations is always allowed; the first barrier makes the changed entry visible before.
+        unsafe {
+            asm!("dsb ishst", $operation, "dsb ish", $(in(reg) $operand,)? options(nostack, preserves_flags));
+        }
+        if REPEATS.load(Ordering::Relaxed) {
+            // SAFETY: as above.
+            unsafe { asm!($operation, "dsb ish", $(in(reg) $operand,)? options(nostack, preserves_flags)) };
+        }
+        // SAFETY: a barrier changes no value.
+        unsafe { asm!("isb", options(nostack, preserves_flags)) };
+    }};
+}
+
 /// Drops the translations of one page under a tag, and what walks cached on the way to it, on all CPUs.
 #[inline]
 pub fn invalidate_page(address: VirtAddr, tag: u16, _active: bool) {
-    // SAFETY: dropping translations is always allowed; the first barrier makes the changed entry visible before.
-    unsafe {
-        asm!(
-            "dsb ishst", "tlbi vae1is, {}", "dsb ish", "isb",
-            in(reg) page_operand(address, tag), options(nostack, preserves_flags)
-        );
-    }
+    let operand = page_operand(address, tag);
+    broadcast!("tlbi vae1is, {}", operand);
 }
 
 /// As [`invalidate_page`], but on the CPU that runs this only.
 #[inline]
 pub fn invalidate_page_local(address: VirtAddr, tag: u16, _active: bool) {
-    // SAFETY: as in `invalidate_page`. The first barrier reaches as far as this CPU's walker.
+    // SAFETY: as in `broadcast`. The first barrier reaches as far as this CPU's walker.
     unsafe {
         asm!(
             "dsb nshst", "tlbi vae1, {}", "dsb nsh", "isb",
@@ -87,13 +108,8 @@ pub fn invalidate_page_local(address: VirtAddr, tag: u16, _active: bool) {
 /// Drops everything under a tag, on all CPUs.
 #[inline]
 pub fn invalidate_tag(tag: u16, _active: bool) {
-    // SAFETY: as in `invalidate_page`.
-    unsafe {
-        asm!(
-            "dsb ishst", "tlbi aside1is, {}", "dsb ish", "isb",
-            in(reg) u64::from(tag) << 48, options(nostack, preserves_flags)
-        );
-    }
+    let operand = u64::from(tag) << 48;
+    broadcast!("tlbi aside1is, {}", operand);
 }
 
 /// As [`invalidate_tag`], but on the CPU that runs this only.
@@ -112,19 +128,12 @@ pub fn invalidate_tag_local(tag: u16, _active: bool) {
 /// CPUs.
 #[inline]
 pub fn invalidate_page_all_tags(address: VirtAddr) {
-    // SAFETY: as in `invalidate_page`. The instruction ignores the operand's tag.
-    unsafe {
-        asm!(
-            "dsb ishst", "tlbi vaae1is, {}", "dsb ish", "isb",
-            in(reg) page_operand(address, 0), options(nostack, preserves_flags)
-        );
-    }
+    // The instruction ignores the operand's tag.
+    let operand = page_operand(address, 0);
+    broadcast!("tlbi vaae1is, {}", operand);
 }
 
 /// Drops everything, translations of the kernel included, on all CPUs.
 pub fn invalidate_all() {
-    // SAFETY: as in `invalidate_page`.
-    unsafe {
-        asm!("dsb ishst", "tlbi vmalle1is", "dsb ish", "isb", options(nostack, preserves_flags));
-    }
+    broadcast!("tlbi vmalle1is");
 }
