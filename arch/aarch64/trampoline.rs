@@ -3,14 +3,14 @@
 //! The code runs at its physical address until translation is on, and a little longer through a lower half that maps
 //! it there (`paging::entry_root`).
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use aarch64_cpu::registers::{MAIR_EL1, Readable, TCR_EL1, TTBR1_EL1};
 
 use crate::CPUS_MAX;
 
-use super::{control, paging, percpu};
+use super::{control, memory, paging, percpu};
 
 /// What one CPU loads before it can do anything; the order is known to the assembly below.
 #[repr(C, align(64))]
@@ -47,21 +47,9 @@ pub(super) fn prepare(cpu: usize, enter: extern "C" fn(u64) -> !) -> Entry {
     let code_end = (&raw const secondary_entry_end).addr() as u64;
     let argument = start.0.as_ptr().addr() as u64;
     // With translation off the CPU sees what is in memory, not what is in caches.
-    clean(code, code_end);
-    clean(argument, argument + size_of::<Start>() as u64);
+    memory::clean_to_coherency(code, code_end);
+    memory::clean_to_coherency(argument, argument + size_of::<Start>() as u64);
     Entry { code: paging::physical_address_of_image(code), argument: paging::physical_address_of_image(argument) }
-}
-
-/// Writes cached memory of the kernel's image back as far as all observers see it.
-fn clean(start: u64, end: u64) {
-    /// No CPU has shorter cache lines.
-    const LINE_BYTES_MIN: usize = 16;
-    for line in (start..end).step_by(LINE_BYTES_MIN) {
-        // SAFETY: cleaning a line of mapped memory changes no value.
-        unsafe { asm!("dc cvac, {}", in(reg) line, options(nostack, preserves_flags)) };
-    }
-    // SAFETY: a barrier changes no value.
-    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
 }
 
 unsafe extern "C" {
@@ -98,8 +86,35 @@ global_asm!(
     "    msr vpidr_el2, x1",
     "    mrs x1, mpidr_el1",
     "    msr vmpidr_el2, x1",
+    // Fine-grained traps, where there are any: HFGRTR_EL2, HFGWTR_EL2, HFGITR_EL2, HDFGRTR_EL2, HDFGWTR_EL2 with FEAT_FGT
+    // (ID_AA64MMFR0_EL1, bits 59 to 56), HAFGRTR_EL2 if FEAT_AMU is there too (ID_AA64PFR0_EL1, bits 47 to 44);
+    // HDFGRTR2_EL2, HDFGWTR2_EL2, HFGRTR2_EL2, HFGWTR2_EL2, HFGITR2_EL2 with FEAT_FGT2.
+    "    mrs x1, id_aa64mmfr0_el1",
+    "    ubfx x1, x1, #56, #4",
+    "    cbz x1, 3f",
+    "    msr s3_4_c1_c1_4, xzr",
+    "    msr s3_4_c1_c1_5, xzr",
+    "    msr s3_4_c1_c1_6, xzr",
+    "    msr s3_4_c3_c1_4, xzr",
+    "    msr s3_4_c3_c1_5, xzr",
+    "    mrs x2, id_aa64pfr0_el1",
+    "    ubfx x2, x2, #44, #4",
+    "    cbz x2, 2f",
+    "    msr s3_4_c3_c1_6, xzr",
+    "2:  cmp x1, #2",
+    "    b.lo 3f",
+    "    msr s3_4_c3_c1_0, xzr",
+    "    msr s3_4_c3_c1_1, xzr",
+    "    msr s3_4_c3_c1_2, xzr",
+    "    msr s3_4_c3_c1_3, xzr",
+    "    msr s3_4_c3_c1_7, xzr",
+    // HCRX_EL2 with FEAT_HCX (ID_AA64MMFR1_EL1, bits 43 to 40): the extensions that it lets EL1 have are not used.
+    "3:  mrs x1, id_aa64mmfr1_el1",
+    "    ubfx x1, x1, #40, #4",
+    "    cbz x1, 4f",
+    "    msr s3_4_c1_c2_2, xzr",
     // ICC_SRE_EL2: SRE and Enable, interrupt controller by registers.
-    "    mov x1, #9",
+    "4:  mov x1, #9",
     "    msr s3_4_c12_c9_5, x1",
     "    isb",
     // SCTLR_EL1: bits that are 1 in AArch64, translation off.
@@ -112,7 +127,12 @@ global_asm!(
     "    adr x1, 1f",
     "    msr elr_el2, x1",
     "    eret",
-    "1:  ldp x1, x2, [x0]",
+    // At EL1, from there or from the firmware: SCTLR_EL1 as above, whatever it was.
+    "1:  mov x1, #0x0800",
+    "    movk x1, #0x30d0, lsl #16",
+    "    msr sctlr_el1, x1",
+    "    isb",
+    "    ldp x1, x2, [x0]",
     "    ldp x3, x4, [x0, #16]",
     "    ldp x5, x6, [x0, #32]",
     "    ldp x7, x8, [x0, #48]",

@@ -40,13 +40,14 @@ fn attributes(page: Page) -> u64 {
     PAGE | writable | executable
 }
 
-/// Makes the code just copied visible to instruction fetches.
+/// Makes the code just copied visible to instruction fetches, those with translation off included, which pass over the
+/// caches: up to the point of coherency.
 fn publish_code(place: Span) {
     const LINE_BYTES_MIN: usize = 16;
     for line in (place.start..place.end()).step_by(LINE_BYTES_MIN) {
         // SAFETY: cleaning a line of mapped memory changes no value.
-        unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
+        unsafe { asm!("dc cvac, {}", in(reg) line, options(nostack, preserves_flags)) };
     }
     // SAFETY: barriers and invalidation of the instruction cache change no value.
-    unsafe { asm!("dsb ish", "ic iallu", "dsb ish", "isb", options(nostack, preserves_flags)) };
+    unsafe { asm!("dsb sy", "ic iallu", "dsb sy", "isb", options(nostack, preserves_flags)) };
 }
