@@ -12,6 +12,7 @@
 //! | `room` | [`Room`]: memory to play with, outside of what Rust knows of |
 //! | `target` | [`Target`], [`all_have_faulted`]: readers on other CPUs of what is taken away |
 //! | `touch` | [`peek`], [`poke`], [`run_at`], [`ends_in_fault`], [`reach`]: accesses that may be refused |
+//! | `routine` | [`Routine`]: machine code that a claim brings along |
 //! | `landing` | [`SpareStack`] and what sends threads to bare functions |
 //! | `wait` | [`wait_until`], [`wait_for_state`] |
 //! | `cpus` | [`on_cpu`], [`needs_cpus`], [`Spinner`]: claims about several CPUs |
@@ -30,6 +31,7 @@ mod fixture;
 mod landing;
 mod random;
 mod room;
+mod routine;
 mod shared;
 mod suite;
 mod target;
@@ -44,6 +46,7 @@ pub use fixture::{Fixture, NEEDS, Need};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
+pub use routine::Routine;
 pub use shared::{LEVELS, Published, Shared, public_machine, reach_page, spot, word_at};
 pub use suite::{CLAIM_PRIORITY, Claim, run, run_on, the_kernel_passes_its_own_checks};
 pub use target::{Target, all_have_faulted};
