@@ -44,7 +44,7 @@ pub enum Error {
     Faulted = 18,
     /// The thread would wait for itself.
     Deadlock = 19,
-    /// A text argument is no valid UTF-8 or is too long.
+    /// A text argument is no valid UTF-8, is too long, or holds what a name must not.
     BadText = 20,
     /// The call would exceed a fixed limit of the kernel that `docs/caveats.md` lists.
     LimitReached = 21,
@@ -132,7 +132,7 @@ impl Error {
             Error::Gone => "the object is gone",
             Error::Faulted => "the thread stopped by a fault",
             Error::Deadlock => "the thread would wait for itself",
-            Error::BadText => "a text is no valid UTF-8 or too long",
+            Error::BadText => "a text is no valid UTF-8, too long, or not for a name",
             Error::LimitReached => "a fixed limit of the kernel is reached",
             Error::NotSupported => "this machine or boot configuration does not offer that",
             Error::WrongCpu => "the space is local to another CPU",

@@ -4,6 +4,7 @@
 //! without padding; [`Words`] turns a structure into words and back without unsafe code.
 
 use crate::NAME_BYTES;
+use crate::text::is_visible;
 
 /// Implemented by the structures below: fixed-size arrays of 64-bit words.
 pub trait Words: Sized {
@@ -399,8 +400,11 @@ impl Name {
     /// The name that says nothing.
     pub const EMPTY: Name = Name([0; NAME_BYTES]);
 
-    /// Takes a text; `None` if it is too long.
+    /// Takes a text; `None` if it is too long, or holds what [`is_visible`] says nobody can see.
     pub fn new(text: &str) -> Option<Name> {
+        if !text.chars().all(is_visible) {
+            return None;
+        }
         let mut bytes = [0; NAME_BYTES];
         bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
         Some(Name(bytes))
@@ -450,5 +454,13 @@ mod tests {
         assert_eq!(Name::from_words(name.words()).as_str(), "a program");
         assert!(Name::new("0123456789012345678901234567890123").is_none());
         assert_eq!(Name::new("01234567890123456789012345678901").map(|name| name.as_str().len()), Some(32));
+    }
+
+    #[test]
+    fn names_show_all_that_is_in_them() {
+        for text in ["a\n[kernel] PANIC: false", "a\rb", "\u{1b}[2J", "a\0b", "\u{202e}gnp.exe", "a\u{2028}b"] {
+            assert!(Name::new(text).is_none(), "{text:?}");
+        }
+        assert!(Name::new("Käse, 漢字").is_some());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything that crosses the system-call boundary is defined here, once, and used by both sides:
 //! the table of calls ([`syscall`]), the kinds of object ([`object`]), what a handle is ([`handle`]) and permits ([`rights`]),
-//! how a call fails ([`error`]) and the structures a call fills in ([`layout`]).
+//! how a call fails ([`error`]), the structures a call fills in ([`layout`]) and what a text may hold ([`text`]).
 //!
 //! A call takes a number and up to six 64-bit arguments and returns a status (0, or an
 //! [`Error`] number) and a 64-bit value. `libvas/raw.rs` says which registers carry them.
@@ -16,6 +16,7 @@ pub mod layout;
 pub mod object;
 pub mod rights;
 pub mod syscall;
+pub mod text;
 
 pub use error::Error;
 pub use handle::Handle;

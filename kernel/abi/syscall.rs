@@ -306,7 +306,7 @@ system_calls! {
     /// Returns 0. Errors: `BadHandle`, `BadPointer`.
     21 capability_info CapabilityInfo(handle: Handle, buffer: u64);
 
-    /// Names an object, for people: at most 32 bytes of UTF-8. Needs `CONTROL`.
+    /// Names an object, for people: at most 32 bytes of UTF-8, no control characters or invisible ones. Needs `CONTROL`.
     ///
     /// Returns 0. Errors: `BadHandle`, `MissingRight`, `BadPointer`, `BadText`, `WrongObject` for the machine.
     22 object_set_name ObjectSetName(handle: Handle, text: u64, length_bytes: u64);

@@ -211,7 +211,7 @@ fn the_last_capability_takes_its_object_along() -> Verdict {
     Ok(())
 }
 
-/// An object keeps the name it was given; a name that is too long or no UTF-8 is refused and changes nothing.
+/// An object keeps the name it was given; a name that is too long, no UTF-8 or not visible in full is refused and changes nothing.
 fn names_are_kept_and_bad_ones_refused() -> Verdict {
     let fixture = Fixture::new()?;
     for (name, kept) in [("a", "a"), ("01234567890123456789012345678901", "01234567890123456789012345678901")] {
@@ -219,6 +219,9 @@ fn names_are_kept_and_bad_ones_refused() -> Verdict {
         ensure_eq!(fixture.segment.name()?.as_str(), kept);
     }
     refused(fixture.segment.set_name("012345678901234567890123456789012"), Error::BadText)?;
+    for name in ["a\n[kernel] PANIC: false", "\ra", "\u{1b}[2K", "a\0", "\u{85}", "\u{2028}", "\u{202e}", "\u{200b}"] {
+        refused(fixture.segment.set_name(name), Error::BadText)?;
+    }
     fixture.room.fill(u64::from_le_bytes([0xff; 8]))?;
     let words = [fixture.segment.handle().bits(), fixture.room.address(), 8, 0, 0, 0];
     refused(attempt(number::object_set_name, words), Error::BadText)?;
