@@ -22,6 +22,7 @@ use crate::shared::{CpuLine, Shared};
 use crate::sharers::Sharer;
 use crate::space::Space;
 use crate::store::Id;
+use crate::sync::Patience;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;
@@ -235,9 +236,7 @@ impl Kernel {
 
     /// Posts a request to another CPU and interrupts it. Requests before it have been acknowledged.
     pub fn ask(&self, line: &CpuLine, request: Request) {
-        while !line.presence.is_acknowledged() {
-            core::hint::spin_loop();
-        }
+        self.await_acknowledgement(line);
         line.presence.post(request);
         self.shared.cpus[tessera_arch::cpu_index()].counters.shootdowns_sent.add(1);
         tessera_arch::send_interrupt(line.index, Interrupt::Shootdown);
@@ -246,9 +245,14 @@ impl Kernel {
     /// Waits until all these CPUs (a bit each) have done what was asked of them.
     pub fn await_acknowledgements(&self, cpus: u32) {
         for line in self.shared.cpus.iter().filter(|line| cpus & (1 << line.index) != 0) {
-            while !line.presence.is_acknowledged() {
-                core::hint::spin_loop();
-            }
+            self.await_acknowledgement(line);
+        }
+    }
+
+    fn await_acknowledgement(&self, line: &CpuLine) {
+        let mut patience = Patience::default();
+        while !line.presence.is_acknowledged() {
+            patience.spin("an answer of another CPU");
         }
     }
 }

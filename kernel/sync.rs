@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 | the big lock ([`BigLock`]) | the kernel works on anything in `Kernel` |
 //! | 2 | the heap (`mem::heap`) | one block is allocated or freed |
-//! | 3 | the console line (`log`) | one line is printed |
+//! | 3 | the console's writer (`console`) | one text is copied in |
 //!
 //! A lock is only taken while locks of lower rank are held; debug builds check that on every CPU. Nobody
 //! waits for another CPU while holding a lock of rank 2 or 3; who waits for the big lock serves shootdowns
@@ -18,6 +18,9 @@ use tessera_arch::CPUS_MAX;
 /// Which ranks each CPU holds, a bit each.
 static HELD: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
 
+/// On a host every test thread plays the same CPUs, so there nothing is noted.
+const IS_CHECKED: bool = cfg!(all(debug_assertions, target_os = "none"));
+
 /// Notes that the calling CPU takes a lock of this rank; dropping it notes the release.
 ///
 /// # Panics
@@ -29,7 +32,7 @@ pub struct Rank(u32);
 impl Rank {
     /// Takes the rank.
     pub fn take(rank: u32) -> Rank {
-        if cfg!(debug_assertions) {
+        if IS_CHECKED {
             let held = &HELD[tessera_arch::cpu_index()];
             let before = held.load(Ordering::Relaxed);
             assert!(before >> rank == 0, "a lock of rank {rank} is taken while ranks {before:#b} are held");
@@ -41,7 +44,7 @@ impl Rank {
 
 impl Drop for Rank {
     fn drop(&mut self) {
-        if cfg!(debug_assertions) {
+        if IS_CHECKED {
             HELD[tessera_arch::cpu_index()].fetch_and(!(1 << self.0), Ordering::Relaxed);
         }
     }
@@ -53,6 +56,37 @@ pub const RANK_KERNEL: u32 = 1;
 pub const RANK_HEAP: u32 = 2;
 /// Rank of the console's lock.
 pub const RANK_CONSOLE: u32 = 3;
+
+/// How long a CPU waits for another before it says that something is wrong: longer than an emulator leaves one of its
+/// CPUs without time.
+const PATIENCE_NS: u64 = 30_000_000_000;
+
+/// Looks between two glances at the clock.
+const LOOKS: u32 = 1 << 16;
+
+/// Waiting for another CPU, which must not be for ever and without a word.
+#[derive(Debug, Default)]
+pub struct Patience {
+    looks: u32,
+    end_ns: Option<u64>,
+}
+
+impl Patience {
+    /// Spins a moment.
+    ///
+    /// # Panics
+    /// After half a minute: `what` names what did not come.
+    #[inline]
+    pub fn spin(&mut self, what: &str) {
+        core::hint::spin_loop();
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(LOOKS) {
+            let now_ns = tessera_arch::now_ns();
+            let end_ns = *self.end_ns.get_or_insert(now_ns + PATIENCE_NS);
+            assert!(now_ns < end_ns, "{what} did not come for {} s", PATIENCE_NS / 1_000_000_000);
+        }
+    }
+}
 
 /// The lock around all kernel state. Whoever waits for it keeps serving others.
 ///
@@ -76,17 +110,32 @@ impl<T> BigLock<T> {
     }
 
     /// Takes the lock, calling `meanwhile` again and again while it waits.
-    pub fn lock(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
-        loop {
-            // Looking before trying leaves the line in peace while another CPU holds the lock.
-            if !self.value.is_locked()
-                && let Some(value) = self.value.try_lock()
-            {
-                return BigGuard { value, _rank: Rank::take(RANK_KERNEL) };
-            }
-            meanwhile();
-            core::hint::spin_loop();
+    #[inline(always)]
+    pub fn lock(&self, meanwhile: impl FnMut()) -> BigGuard<'_, T> {
+        match self.try_lock() {
+            Some(guard) => guard,
+            None => self.wait(meanwhile),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
+        let mut patience = Patience::default();
+        loop {
+            meanwhile();
+            patience.spin("the kernel's lock");
+            if let Some(guard) = self.try_lock() {
+                return guard;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn try_lock(&self) -> Option<BigGuard<'_, T>> {
+        // Looking before trying leaves the line in peace while another CPU holds the lock.
+        let value = if self.value.is_locked() { None } else { self.value.try_lock() };
+        value.map(|value| BigGuard { value, _rank: Rank::take(RANK_KERNEL) })
     }
 }
 
