@@ -3,7 +3,7 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{BootInfo, Frame};
 
-use crate::log::log;
+use crate::log::{last_line, log};
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
 use crate::options::Options;
@@ -15,7 +15,7 @@ const HEAP_SHARE: u64 = 32;
 
 /// Says who we are and on what.
 pub fn announce(boot_info: &BootInfo) {
-    log!("Tessera {}, entered by {}", env!("CARGO_PKG_VERSION"), boot_info.loader);
+    say(format_args!("Tessera {}, entered by {}", env!("CARGO_PKG_VERSION"), boot_info.loader));
     log_features();
 }
 
@@ -30,7 +30,7 @@ pub fn read_options(boot_info: &BootInfo) -> Options {
 /// Puts the kernel together: allocators full, no objects yet.
 pub fn make_kernel(boot_info: &'static BootInfo, frames: FrameAllocator, options: Options) -> Kernel {
     let tag_bits = options.tag_bits.min(tessera_arch::tag_bits());
-    log!("memory: {} MiB free; tags: {tag_bits} bits", (frames.free_frames() * PAGE_BYTES) >> 20);
+    say(format_args!("memory: {} MiB free; tags: {tag_bits} bits", (frames.free_frames() * PAGE_BYTES) >> 20));
     Kernel::new(boot_info, &SHARED, frames, tag_bits)
 }
 
@@ -51,7 +51,7 @@ pub fn open_for_all(kernel: Kernel) {
 pub fn start_other_cpus(boot_info: &BootInfo) {
     let running = tessera_arch::start_cpus(boot_info.cpus);
     with(&mut KERNEL.lock(|| {}), |kernel| kernel.cpus = running);
-    log!("cpus: {running} of {} running", boot_info.cpus);
+    log!(SHARED.console, "cpus: {running} of {} running", boot_info.cpus);
 }
 
 /// Runs threads, for ever.
@@ -100,5 +100,10 @@ fn log_features() {
             tessera_arch::describe_features(out)
         }
     }
-    log!("cpu: {Features}");
+    say(format_args!("cpu: {Features}"));
+}
+
+/// Writes a line at once: while the machine boots, nobody else would, and nobody waits.
+fn say(text: core::fmt::Arguments<'_>) {
+    last_line(&SHARED.console, text);
 }

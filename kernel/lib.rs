@@ -20,7 +20,8 @@
 //! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
 //! | [`boot`], [`options`], [`program`] | the steps of the boot list; boot options; the first program |
 //! | [`upcalls`], [`mem`] | what the architecture calls; frames and heap |
-//! | [`check`], [`counters`], [`log`] | self-checks; figures; messages |
+//! | [`check`], [`counters`] | self-checks; figures |
+//! | [`console`], [`plain_text`], [`log`] | what waits for the serial line; programs' text; the kernel's lines |
 //! | [`mutants`] | bugs that tests put in, to see whether they are found |
 //!
 //! Five rules:
@@ -47,6 +48,7 @@ pub mod boot;
 pub mod broadcast;
 pub mod cap_table;
 pub mod check;
+pub mod console;
 pub mod counters;
 pub mod derivation;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
@@ -63,6 +65,7 @@ pub mod mutants;
 pub mod object;
 pub mod options;
 pub mod page_table;
+pub mod plain_text;
 pub mod program;
 pub mod public;
 pub mod running;

@@ -1,61 +1,93 @@
-//! The kernel's own messages: lines on the serial line that begin with `[kernel] `.
+//! The kernel's own messages, the end of the machine, and threads that wait for their turn on the console.
 
-use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::fmt;
 
-use spin::Mutex;
+use tessera_abi::layout::Name;
 
-use crate::sync::{RANK_CONSOLE, Rank};
+use crate::console::{Console, Wait};
+use crate::kernel::Kernel;
+use crate::store::Id;
+use crate::thread::Thread;
 
-/// Keeps lines of several CPUs apart.
-static LINE: Mutex<()> = Mutex::new(());
-
-/// Whether what was written last has ended its line.
-static AT_LINE_START: AtomicBool = AtomicBool::new(true);
-
-/// Writes to the console.
-struct Console;
-
-impl Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        write(text);
-        Ok(())
-    }
-}
-
-/// Writes text as it is, without a lock.
-fn write(text: &str) {
-    tessera_arch::console_write(text.as_bytes());
-    if let Some(last) = text.bytes().last() {
-        AT_LINE_START.store(last == b'\n', Ordering::Relaxed);
-    }
-}
-
-/// Writes a program's text.
-pub fn program_text(text: &str) {
-    let _rank = Rank::take(RANK_CONSOLE);
-    let _guard = LINE.lock();
-    write(text);
-}
-
-/// Prints one line.
-pub fn line(text: fmt::Arguments<'_>) {
-    let _rank = Rank::take(RANK_CONSOLE);
-    let _guard = LINE.lock();
-    line_in_panic(text);
-}
-
-/// Prints one line although another CPU, or this one before it panicked, may hold the console.
-pub fn line_in_panic(text: fmt::Arguments<'_>) {
-    let start = if AT_LINE_START.load(Ordering::Relaxed) { "" } else { "\n" };
-    // The console takes everything, so only a `Display` that gives up can fail here: its text is lost.
-    let _ = writeln!(Console, "{start}[kernel] {text}");
-}
-
-/// Prints a kernel message.
+/// Writes a line of the kernel's to a console.
 #[macro_export]
 macro_rules! log {
-    ($($argument:tt)*) => { $crate::log::line(format_args!($($argument)*)) };
+    ($console:expr, $($argument:tt)*) => { $console.line(format_args!($($argument)*)) };
 }
 
 pub use log;
+
+/// Writes a line when nothing else goes on any more: at once, behind all that waits.
+pub fn last_line(console: &Console, text: fmt::Arguments<'_>) {
+    console.flush();
+    console.line(text);
+    console.flush();
+}
+
+/// Makes the calling CPU the only one that runs and writes, for good. No other is stopped in the middle of a line.
+pub fn stand_alone(console: &Console) {
+    console.seize();
+    tessera_arch::stop_other_cpus();
+}
+
+/// Ends the machine with an exit code, and with all that was written on the line.
+pub fn end_machine(console: &Console, code: u8) -> ! {
+    stand_alone(console);
+    last_line(console, format_args!("exit code {code}"));
+    tessera_arch::power_off(code)
+}
+
+/// A name as a word of a line: what would end the word, or look like another part of the line, comes out as `_`.
+#[derive(Clone, Copy, Debug)]
+pub struct Word(pub Name);
+
+impl fmt::Display for Word {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use core::fmt::Write;
+        let ends_word = |character: char| character.is_whitespace() || matches!(character, '=' | ':' | '[' | ']');
+        self.0
+            .as_str()
+            .chars()
+            .try_for_each(|character| out.write_char(if ends_word(character) { '_' } else { character }))
+    }
+}
+
+impl Kernel {
+    /// Whether the calling CPU's thread may have text of so many bytes on the console now. If not, it is put to sleep
+    /// until its turn should come; the caller sees to it that it then does anew what it came for.
+    pub(crate) fn takes_turn(&mut self, cpu: usize, id: Id<Thread>, bytes: u64) -> bool {
+        match self.shared.console.ensure_turn(self.threads[id].console_turn, bytes) {
+            Ok(()) => true,
+            Err(wait) => {
+                self.wait_for_console(cpu, id, wait);
+                false
+            }
+        }
+    }
+
+    /// Puts the calling CPU's thread to sleep for a turn on the console.
+    pub(crate) fn wait_for_console(&mut self, cpu: usize, id: Id<Thread>, wait: Wait) {
+        self.threads[id].console_turn = Some(wait.turn);
+        if self.ensure_heap(2).is_err() {
+            // It cannot be put to sleep, but it can let others run.
+            return self.requeue_current(cpu);
+        }
+        self.stop_current(cpu);
+        self.threads[id].wake_ns = tessera_arch::now_ns().saturating_add(wait.wait_ns);
+        self.scheduler.add_sleeper(&mut self.threads, id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Word;
+    use tessera_abi::layout::Name;
+
+    #[test]
+    fn a_name_is_one_word_whatever_is_in_it() {
+        let shown = |text| Word(Name::new(text).expect("a name")).to_string();
+        assert_eq!(shown("a ip=0x10 : [kernel]"), "a_ip_0x10____kernel_");
+        assert_eq!(shown("b\u{a0}c\u{3000}d"), "b_c_d");
+        assert_eq!(shown("Käse-7.漢"), "Käse-7.漢");
+    }
+}

@@ -203,6 +203,7 @@ impl Kernel {
         let now_ns = tessera_arch::now_ns();
         let run_queue = &mut self.scheduler.cpus[cpu];
         (run_queue.timer_ns, run_queue.is_settled) = (None, false);
+        self.shared.console.tick(cpu, now_ns);
         while let Some(id) = self.scheduler.take_woken(cpu, now_ns) {
             self.make_ready(id);
         }
@@ -400,6 +401,7 @@ impl Kernel {
     fn set_timer(&mut self, cpu: usize) {
         let priority = self.current(cpu).map(|id| self.threads[id].priority);
         let deadline_ns = self.scheduler.next_deadline_ns(cpu, priority);
+        let deadline_ns = deadline_ns.into_iter().chain(self.shared.console.deadline_ns(cpu)).min();
         let run_queue = &mut self.scheduler.cpus[cpu];
         if run_queue.timer_ns != deadline_ns {
             run_queue.timer_ns = deadline_ns;

@@ -11,6 +11,7 @@ use tessera_abi::Handle;
 use tessera_arch::{CPUS_MAX, Frame};
 
 use crate::cap_table::{HotSlot, HotWord};
+use crate::console::{Console, Ring};
 use crate::counters::CounterBlock;
 use crate::fast::SlicePointer;
 use crate::handshake::{NO_SPACE, Pass, Presence};
@@ -143,20 +144,21 @@ pub struct Shared {
     pub cpus: [CpuLine; CPUS_MAX],
     /// A root table without user mappings, for CPUs that are in no space.
     pub empty_root: AtomicU64,
+    /// Where text waits for the serial line.
+    pub console: Console,
     spaces: SlicePointer<SpaceWords>,
 }
 
 impl Shared {
-    /// Fresh lines; meant for a static, or to be leaked by a test.
-    #[expect(clippy::new_without_default, reason = "a default is no constant, which the static needs")]
-    pub const fn new() -> Shared {
+    /// Fresh lines, and a console with this memory; meant for a static, or to be leaked by a test.
+    pub const fn new(ring: &'static Ring) -> Shared {
         let mut cpus = [const { CpuLine::new(0) }; CPUS_MAX];
         let mut index = 0;
         while index < CPUS_MAX {
             cpus[index].index = index;
             index += 1;
         }
-        Shared { cpus, empty_root: AtomicU64::new(0), spaces: SlicePointer::none() }
+        Shared { cpus, empty_root: AtomicU64::new(0), console: Console::new(ring), spaces: SlicePointer::none() }
     }
 
     /// Makes the words of so many spaces, once, at boot.

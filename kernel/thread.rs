@@ -44,6 +44,8 @@ pub struct Thread {
     pub exit_code: u64,
     /// When it wakes up, if it sleeps.
     pub wake_ns: u64,
+    /// When its turn on the console comes, if it has been told to wait (see `Console::ensure_turn`).
+    pub console_turn: Option<u64>,
     /// The thread it waits for, if it joins one.
     pub joining: Option<Id<Thread>>,
     /// The first of the threads that wait for its end.
@@ -71,6 +73,7 @@ impl Thread {
             fallback: None,
             exit_code: 0,
             wake_ns: 0,
+            console_turn: None,
             joining: None,
             joiners: None,
             next: None,

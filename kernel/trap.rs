@@ -1,16 +1,19 @@
 //! What happens when a thread comes into the kernel.
 
 use tessera_abi::Rights;
-use tessera_abi::layout::ThreadState;
+use tessera_abi::layout::{Name, ThreadState};
 use tessera_abi::syscall::number;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::address_space::Denial;
 use crate::kernel::Kernel;
-use crate::log;
+use crate::log::{Word, log};
 use crate::store::Id;
 use crate::syscall::{self, Outcome};
 use crate::thread::Thread;
+
+/// About how long a line about a fault is.
+const FAULT_LINE_BYTES: u64 = 256;
 
 impl Kernel {
     /// Sees to a trap of the CPU's current thread.
@@ -64,34 +67,49 @@ impl Kernel {
     fn fault(&mut self, cpu: usize, fault: Fault) {
         self.shared.cpus[cpu].counters.faults.add(1);
         let Some(id) = self.current(cpu) else { return };
+        let mut denial = None;
         if fault.kind == FaultKind::Page {
-            let space = self.space_of(id);
-            match self.resolve(space, fault.address, fault.access) {
-                Ok(_) => return,
-                Err(denial) => self.report(id, fault, format_args!("{}", Missing(denial, fault.access))),
+            denial = self.resolve(self.space_of(id), fault.address, fault.access).err();
+            if denial.is_none() {
+                return;
             }
-        } else {
-            self.report(id, fault, format_args!("{}", describe_kind(fault.kind)));
+        }
+        // A flood of faults waits for the line like a flood of text: the thread faults anew when its turn comes. What
+        // would not happen again is reported at once, by the room that is kept for the kernel.
+        if happens_again(fault.kind) && !self.takes_turn(cpu, id, FAULT_LINE_BYTES) {
+            return;
+        }
+        match denial {
+            Some(denial) => self.report(id, fault, format_args!("{}", Missing(denial, fault.access))),
+            None => self.report(id, fault, format_args!("{}", describe_kind(fault.kind))),
         }
         self.end_thread(id, ThreadState::Faulted);
     }
 
     fn report(&self, id: Id<Thread>, fault: Fault, missing: core::fmt::Arguments<'_>) {
         let thread = &self.threads[id];
-        let program = thread.table.map_or("?", |table| self.tables[table].name.as_str());
+        let program = thread.table.map_or(Name::EMPTY, |table| self.tables[table].name);
         let access = match fault.access {
             Access::Read => "read",
             Access::Write => "write",
             Access::Execute => "execute",
         };
         log!(
-            "fault: program={program} thread={} space={} address={:#x} access={access} ip={:#x} : {missing}",
-            thread.name.as_str(),
-            self.spaces[self.space_of(id)].name.as_str(),
+            self.shared.console,
+            "fault: program={} thread={} space={} address={:#x} access={access} ip={:#x} : {missing}",
+            Word(program),
+            Word(thread.name),
+            Word(self.spaces[self.space_of(id)].name),
             fault.address.value(),
             thread.context.registers().instruction_pointer(),
         );
     }
+}
+
+/// Whether a thread that goes on where it was runs into the fault again. A breakpoint may lie behind it, and what the
+/// kernel does not know it does not know.
+fn happens_again(kind: FaultKind) -> bool {
+    !matches!(kind, FaultKind::Breakpoint | FaultKind::Other(_))
 }
 
 struct Missing(Denial, Access);

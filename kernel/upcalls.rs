@@ -1,18 +1,22 @@
 //! What the architecture calls once the machine is up: traps, the fast path, other CPUs. And how a panic ends.
 
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tessera_abi::Handle;
 use tessera_arch::{Interrupt, SwitchResult, Trap};
 
-use crate::log::line_in_panic;
+use crate::console::{RING_BYTES, Ring};
+use crate::log::{last_line, stand_alone};
 use crate::shared::{CpuLine, Shared};
 use crate::sync::{BigGuard, BigLock};
 use crate::{Kernel, fast, flush};
 
 /// What CPUs read without the lock.
-pub(crate) static SHARED: Shared = Shared::new();
+pub(crate) static SHARED: Shared = Shared::new(&RING);
+
+/// Memory for what waits for the serial line.
+static RING: Ring = [const { AtomicU8::new(0) }; RING_BYTES];
 
 /// Everything else.
 pub(crate) static KERNEL: BigLock<Option<Kernel>> = BigLock::new(None);
@@ -39,8 +43,8 @@ fn kernel_trap(trap: Trap) {
     }
     let mut guard = lock(line, Some(trap));
     with(&mut guard, |kernel| kernel.handle(line.index, trap));
-    // Most calls leave the scheduler as it was.
-    if !with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].is_settled) {
+    // Most calls leave the scheduler as it was, and nothing for the serial line.
+    if !with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].is_settled) || SHARED.console.is_due() {
         go_on(guard, line);
     }
 }
@@ -52,10 +56,20 @@ fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64)
     fast::space_switch(&SHARED, &SHARED.cpus[index], index, handle, instruction_pointer, stack_pointer)
 }
 
-/// Leaves the kernel with a thread to run, idling until there is one.
+/// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
-    while !with(&mut guard, |kernel| kernel.choose(line.index)) {
+    loop {
+        let runs = with(&mut guard, |kernel| kernel.choose(line.index));
         drop(guard);
+        if SHARED.console.is_due() && SHARED.console.send(line.index) {
+            // Something is left; the timer must be set for it, which is chosen with the lock.
+            guard = lock(line, None);
+            with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].is_settled = false);
+            continue;
+        }
+        if runs {
+            return;
+        }
         let interrupt = tessera_arch::wait_for_interrupt();
         if interrupt == Interrupt::Shootdown {
             line.counters.shootdowns_received.add(1);
@@ -94,10 +108,19 @@ pub(crate) fn with<T>(guard: &mut Option<Kernel>, work: impl FnOnce(&mut Kernel)
     work(guard.as_mut().expect("traps come after kernel_main has made the kernel"))
 }
 
+/// Prints what a backend says before it panics.
+#[unsafe(no_mangle)]
+fn kernel_report(text: core::fmt::Arguments<'_>) {
+    stand_alone(&SHARED.console);
+    last_line(&SHARED.console, text);
+}
+
 /// Prints why the kernel cannot go on, where it was, and ends the machine as a failure.
 pub fn report_panic(info: &PanicInfo<'_>) -> ! {
     static PANICKING: AtomicBool = AtomicBool::new(false);
-    tessera_arch::stop_other_cpus();
+    let console = &SHARED.console;
+    stand_alone(console);
+    let line_in_panic = |text: core::fmt::Arguments<'_>| last_line(console, text);
     if !PANICKING.swap(true, Ordering::Relaxed) {
         match info.location() {
             Some(place) => line_in_panic(format_args!("PANIC: {} ({}:{})", info.message(), place.file(), place.line())),

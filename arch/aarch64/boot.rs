@@ -89,8 +89,6 @@ extern "C" fn boot() -> ! {
     power::set_firmware_call(machine.firmware_by_smc);
     smp::set_cpus(&machine.cpus);
     start_devices(&machine);
-    // The loader may have left the terminal in the middle of a line.
-    console::console_write(b"\n");
     timer::start();
     let boot_info = BOOT_INFO.call_once(|| BootInfo {
         loader: LOADER.get().map_or("unknown", Text::as_str),
@@ -176,10 +174,12 @@ fn free_memory(tables: &Range<u64>) -> RangeList {
     list
 }
 
-/// Where the boot archive lies: the first module.
+/// Where the boot archive lies: the first module; an empty range if there is none.
 fn find_archive(loader_map: u64) -> PhysRange {
     let modules = MODULES.get_response().map(|response| response.modules());
-    let module = modules.and_then(|modules| modules.first()).expect("the loader hands on no boot archive");
+    let Some(module) = modules.and_then(|modules| modules.first()) else {
+        return PhysRange { start: PhysAddr::new(0), length_bytes: 0 };
+    };
     let start = PhysAddr::new(module.addr().addr() as u64 - loader_map);
     assert!(start.value().is_multiple_of(PAGE_BYTES), "the boot archive begins within a frame");
     PhysRange { start, length_bytes: module.size() }

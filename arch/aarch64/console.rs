@@ -1,24 +1,18 @@
 //! The serial line: a PL011 by the `arm-pl011-uart` crate.
 
+use core::hint::spin_loop;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use arm_pl011_uart::{DataBits, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer};
 
-use super::percpu::index as cpu_index;
-use super::smp;
-
 /// Speed of the line, bits per second.
 const BAUD: u32 = 115_200;
-/// How often a CPU that stopped the others looks whether one of them still writes.
-const LOOKS_MAX: u32 = 1_000_000;
-/// Stands for no CPU.
-const NOBODY: usize = usize::MAX;
+/// How often the line is asked whether it is idle.
+const LOOKS_MAX: u32 = 1 << 20;
 
 /// The registers, or null before they are known.
 static REGISTERS: AtomicPtr<PL011Registers> = AtomicPtr::new(ptr::null_mut());
-/// The CPU that is writing.
-static WRITER: AtomicUsize = AtomicUsize::new(NOBODY);
 
 /// Says where the registers are from now on.
 ///
@@ -39,51 +33,43 @@ pub(super) fn start(clock_hertz: u32) {
     }
 }
 
-/// Writes bytes to the serial line; before the line is known they are lost. Texts of several CPUs do not mix.
-///
-/// A CPU that has stopped the others, as a panic does, writes whether or not one of them was writing. A CPU that was
-/// stopped does not come back from here.
-pub fn console_write(bytes: &[u8]) {
-    let own = cpu_index();
-    while WRITER.compare_exchange(NOBODY, own, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        // Or this very CPU was writing when something unforeseen happened.
-        if smp::is_alone() || WRITER.load(Ordering::Relaxed) == own {
-            break;
-        }
-        if smp::is_to_stop() {
-            smp::stop();
-        }
-        core::hint::spin_loop();
+/// Gives the line as many bytes as it takes at once, the first of these; says how many. Before the line is known it
+/// takes none.
+pub fn console_send(bytes: &[u8]) -> usize {
+    let Some(mut uart) = uart() else { return 0 };
+    let mut sent = 0;
+    while sent < bytes.len() && !uart.is_tx_fifo_full() {
+        uart.write_word(bytes[sent]);
+        sent += 1;
     }
-    if smp::is_to_stop() {
-        WRITER.store(NOBODY, Ordering::Release);
-        smp::stop();
-    }
-    if let Some(mut uart) = uart() {
-        for byte in bytes {
-            while uart.is_tx_fifo_full() {
-                core::hint::spin_loop();
-            }
-            uart.write_word(*byte);
-        }
-    }
-    WRITER.store(NOBODY, Ordering::Release);
+    sent
 }
 
-/// Waits until no other CPU is writing, for a while at most.
-pub(super) fn wait_for_line() {
-    let own = cpu_index();
-    let is_free = |_: &u32| {
-        core::hint::spin_loop();
-        [NOBODY, own].contains(&WRITER.load(Ordering::Acquire))
+/// Writes a few bytes, however long it takes: for what is said when nothing else works any more.
+pub(super) fn write_last(bytes: &[u8]) {
+    let mut sent = 0;
+    for _ in 0..LOOKS_MAX {
+        sent += console_send(&bytes[sent..]);
+        if sent == bytes.len() {
+            return;
+        }
+        spin_loop();
+    }
+}
+
+/// Waits until everything written has left the machine, for a while at most.
+pub(super) fn drain() {
+    let is_idle = |_: &u32| {
+        spin_loop();
+        uart().is_none_or(|uart| !uart.is_busy())
     };
-    (0..LOOKS_MAX).find(is_free);
+    (0..LOOKS_MAX).find(is_idle);
 }
 
 fn uart() -> Option<Uart<'static>> {
     let registers = NonNull::new(REGISTERS.load(Ordering::Relaxed))?;
-    // SAFETY: `use_registers` was promised that they are a PL011's, and mapped. Two CPUs at once are kept apart by
-    // `WRITER`, but for a panic that gave up waiting, where mixed output is better than none: the
-    // registers have no state that could break.
+    // SAFETY: `use_registers` was promised that they are a PL011's, and mapped. The kernel lets one CPU at a time send,
+    // but for a panic that gave up waiting, where mixed output is better than none: the registers have no state that
+    // could break.
     Some(Uart::new(unsafe { UniqueMmioPointer::new(registers) }))
 }

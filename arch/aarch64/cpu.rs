@@ -8,7 +8,7 @@ use tessera_abi::layout::Provocation;
 
 use crate::{Interrupt, PhysAddr};
 
-use super::{control, gic, memory, paging, percpu, power, smp};
+use super::{console, control, gic, memory, paging, percpu, power, smp};
 
 /// The exit code for a panic.
 const PANIC_CODE: u8 = 101;
@@ -43,13 +43,13 @@ pub fn wait_for_interrupt() -> Interrupt {
 /// Ends the machine with an exit code. Of several CPUs that do so the first wins.
 pub fn power_off(code: u8) -> ! {
     smp::stop_other_cpus();
+    console::drain();
     power::off(code)
 }
 
 /// Ends the machine as failure.
 pub fn halt_after_panic() -> ! {
-    smp::stop_other_cpus();
-    power::off(PANIC_CODE)
+    power_off(PANIC_CODE)
 }
 
 /// Calls `each` with the return addresses of the functions that are running, innermost first.

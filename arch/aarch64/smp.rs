@@ -12,7 +12,7 @@ use crate::{CPUS_MAX, Interrupt, upcall};
 
 use super::machine::{AFFINITY_FIELDS, CpuList};
 use super::percpu::{self, index as cpu_index};
-use super::{console, control, gic, paging, power, timer, trampoline, trap};
+use super::{control, gic, paging, power, timer, trampoline, trap};
 
 /// The plain forms of invalidation reach every CPU.
 #[inline(always)]
@@ -137,30 +137,16 @@ pub fn send_interrupt(cpu: usize, interrupt: Interrupt) {
 
 /// Makes the calling CPU the only one that runs, for good, so that what it reports last stands alone.
 ///
-/// The others stop where they next take an interrupt, write to the console or want to end the machine: kernel code
-/// is not interrupted. A second call by the same CPU does nothing. Of several CPUs that call at once one goes on; for
-/// the others the call does not return.
+/// The others stop where they next take an interrupt or want to end the machine: kernel code is not interrupted. A second
+/// call by the same CPU does nothing. Of several CPUs that call at once one goes on; for the others the call does not
+/// return.
 pub fn stop_other_cpus() {
     let own = cpu_index();
     match STOPPER.compare_exchange(NOBODY, own, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => {
-            gic::send_to_others(gic::STOP);
-            console::wait_for_line();
-        }
+        Ok(_) => gic::send_to_others(gic::STOP),
         Err(stopper) if stopper == own => {}
         Err(_) => stop(),
     }
-}
-
-/// Whether another CPU has stopped this one.
-pub(super) fn is_to_stop() -> bool {
-    let stopper = STOPPER.load(Ordering::Acquire);
-    stopper != NOBODY && stopper != cpu_index()
-}
-
-/// Whether this CPU has stopped the others.
-pub(super) fn is_alone() -> bool {
-    STOPPER.load(Ordering::Acquire) == cpu_index()
 }
 
 /// Stops the CPU that runs this for good.

@@ -1,7 +1,6 @@
 //! The Rust side of the exception entry.
 
 use core::arch::asm;
-use core::fmt::{self, Write};
 use core::sync::atomic::Ordering;
 
 use crate::Trap;
@@ -44,36 +43,17 @@ pub(super) extern "C" fn report_kernel_exception(kind: u64, registers: &Register
     if kind == SYNCHRONOUS && power::is_refused_semihosting(syndrome, registers.instruction_pointer()) {
         power::off_by_firmware();
     }
-    smp::stop_other_cpus();
     let earlier = percpu::current().kernel_exceptions.fetch_add(1, Ordering::Relaxed);
     if earlier == 1 {
-        console::console_write(b"[kernel] PANIC: another exception while one was being reported\n");
+        smp::stop_other_cpus();
+        console::write_last(b"\n[kernel] PANIC: another exception while one was being reported\n");
     }
     if earlier > 0 {
         cpu::halt_after_panic();
     }
-    // Writing to the console cannot fail.
-    let _ = writeln!(LinePrefix { at_line_start: true }, "{registers}");
+    upcall::kernel_report(format_args!("{registers}"));
     if kind == SYNCHRONOUS {
         panic!("{}", KernelException { syndrome, registers });
     }
     panic!("unexpected {} in the kernel", ["", "interrupt", "fast interrupt", "system error"][kind as usize & 3]);
-}
-
-/// Writes to the console with the kernel's prefix before every line.
-struct LinePrefix {
-    at_line_start: bool,
-}
-
-impl Write for LinePrefix {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for piece in text.split_inclusive('\n') {
-            if self.at_line_start {
-                console::console_write(b"[kernel] ");
-            }
-            console::console_write(piece.as_bytes());
-            self.at_line_start = piece.ends_with('\n');
-        }
-        Ok(())
-    }
 }

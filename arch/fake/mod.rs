@@ -30,6 +30,7 @@ pub fn power_on(flavour: Flavour, frames: u64, archive_frames: u64) -> &'static 
     tlb::reset();
     timer::reset();
     cpu::reset();
+    console::reset();
     smp::reset();
     oracle::reset();
     let bytes = |count: u64| count * tessera_abi::PAGE_BYTES;

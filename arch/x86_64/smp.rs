@@ -219,11 +219,6 @@ pub(super) fn is_to_stop() -> bool {
     stopper != NOBODY && stopper != cpu_index()
 }
 
-/// Whether this CPU has stopped the others.
-pub(super) fn is_alone() -> bool {
-    STOPPER.load(Ordering::Acquire) == cpu_index()
-}
-
 /// Stops the running CPU for good.
 pub(super) fn stop() -> ! {
     interrupts::disable();

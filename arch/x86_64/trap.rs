@@ -1,6 +1,6 @@
 //! What the entry code calls: from a vector and an error code to a meaning.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::mem::offset_of;
 
 use x86_64::VirtAddr as MachineAddress;
@@ -9,10 +9,9 @@ use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::apic;
-use super::console::console_write;
 use super::context::{CALL_MARK, Frame};
 use super::idt::vector;
-use super::{cpu, entry, gdt, instruction, percpu::this, smp, stacks};
+use super::{console, cpu, entry, gdt, instruction, percpu::this, smp, stacks};
 use crate::{Access, Fault, FaultKind, SwitchResult, Trap, VirtAddr, upcall};
 
 /// Bytes of a [`Frame`].
@@ -112,14 +111,13 @@ pub(super) extern "C" fn fatal(frame: &Frame) -> ! {
     if frame.vector == u64::from(vector::NON_MASKABLE) && smp::is_to_stop() {
         smp::stop();
     }
-    smp::stop_other_cpus();
     // A trap while reporting a trap: stop before it becomes endless.
     if this().is_reporting.replace(true) {
-        console_write(b"\n[kernel] a second trap while reporting the first\n");
+        smp::stop_other_cpus();
+        console::write_last(b"\n[kernel] a second trap while reporting the first\n");
         cpu::halt_after_panic();
     }
-    // The console takes everything; there is no error to handle.
-    let _ = write!(Lines { at_line_start: true }, "{frame}\ncr2={:016x}\n", Cr2::read_raw());
+    upcall::kernel_report(format_args!("{frame}\ncr2={:016x}", Cr2::read_raw()));
     panic!("{}", Description(frame));
 }
 
@@ -175,22 +173,4 @@ fn name(number: u8) -> &'static str {
         "control protection fault",
     ];
     NAMES.get(usize::from(number)).copied().unwrap_or("unexpected interrupt")
-}
-
-/// Writes to the console with the kernel's prefix on every line.
-struct Lines {
-    at_line_start: bool,
-}
-
-impl Write for Lines {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for line in text.split_inclusive('\n') {
-            if self.at_line_start {
-                console_write(b"[kernel]   ");
-            }
-            console_write(line.as_bytes());
-            self.at_line_start = line.ends_with('\n');
-        }
-        Ok(())
-    }
 }

@@ -204,7 +204,11 @@ system_calls! {
     /// Returns nanoseconds. Errors: none.
     5 clock Clock();
 
-    /// Writes UTF-8 text to the machine's console. Meant for debugging and tests: needs no capability.
+    /// Writes UTF-8 text to the machine's console, whole. Meant for debugging and tests: needs no capability.
+    ///
+    /// Does not wait for the serial line, unless so much is on its way already that programs have to take turns. Lines
+    /// that begin with `[kernel]` are the kernel's: this comes out as `[kernel?]`. Besides line ends and tabs, control
+    /// characters and invisible ones come out as characters that stand for them.
     ///
     /// Returns 0. Errors: `BadPointer`, `BadText` (also for more than 4096 bytes).
     6 console_write ConsoleWrite(text: u64, length_bytes: u64);

@@ -4,7 +4,7 @@ use tessera_abi::layout::{MachineInfo, Provocation};
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
 use super::{Caller, Result};
-use crate::log;
+use crate::log::end_machine;
 
 impl Caller<'_> {
     pub(super) fn counters(&mut self, cpu: u64, buffer: u64) -> Result<u64> {
@@ -19,8 +19,7 @@ impl Caller<'_> {
     pub(super) fn machine_power_off(&mut self, machine: Handle, code: u64) -> Result<u64> {
         self.machine(machine, Rights::CONTROL)?;
         let code = u8::try_from(code).map_err(|_| Error::BadArgument)?;
-        log!("exit code {code}");
-        tessera_arch::power_off(code)
+        end_machine(&self.kernel.shared.console, code)
     }
 
     pub(super) fn machine_check(&mut self, machine: Handle) -> Result<u64> {

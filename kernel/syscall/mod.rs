@@ -19,6 +19,7 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 use crate::account::Account;
 use crate::address_space::MapOwner;
 use crate::cap_table::{CapId, CapTable, HotWord};
+use crate::console::Wait;
 use crate::derivation;
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;
@@ -27,6 +28,9 @@ use crate::store::Id;
 use crate::subtree::Subtree;
 use crate::thread::Thread;
 use crate::user_memory::{self, UserSlice};
+
+/// The most bytes of one `console_write`.
+const CONSOLE_BYTES: usize = 4096;
 
 /// How a call that was not refused ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,11 +136,29 @@ impl Caller<'_> {
         core::str::from_utf8(buffer).map_err(|_| Error::BadText)
     }
 
-    fn console_write(&mut self, address: u64, length_bytes: u64) -> Result<u64> {
-        let mut buffer = [0; 4096];
-        let text = self.text(address, length_bytes, &mut buffer)?;
-        crate::log::program_text(text);
-        Ok(0)
+    /// Not inlined: its buffer would be part of every call's stack frame.
+    #[inline(never)]
+    fn console_write(&mut self, address: u64, length_bytes: u64) -> Result<Outcome> {
+        if length_bytes > CONSOLE_BYTES as u64 {
+            return Err(Error::BadText);
+        }
+        let (console, turn) = (&self.kernel.shared.console, self.kernel.threads[self.thread].console_turn);
+        let wait = match console.ensure_turn(turn, length_bytes) {
+            Err(wait) => wait,
+            Ok(()) => {
+                let mut buffer = [0; CONSOLE_BYTES];
+                let text = self.text(address, length_bytes, &mut buffer)?;
+                if console.program_text(text) {
+                    self.kernel.threads[self.thread].console_turn = None;
+                    return Ok(Outcome::Done(0));
+                }
+                Wait::FOR_ROOM
+            }
+        };
+        // Nothing has happened: the call is made anew when the turn comes.
+        tessera_arch::restart_call();
+        self.kernel.wait_for_console(self.cpu, self.thread, wait);
+        Ok(Outcome::Unfinished)
     }
 
     fn derive_into(

@@ -39,7 +39,7 @@ impl Service for Caller<'_> {
     }
 
     fn console_write(&mut self, text: u64, length_bytes: u64) -> Result<Outcome> {
-        Caller::console_write(self, text, length_bytes).map(Outcome::Done)
+        Caller::console_write(self, text, length_bytes)
     }
 
     fn thread_create(&mut self, account: Handle, table: Handle, space: Handle, priority: u64) -> Result<Outcome> {

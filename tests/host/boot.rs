@@ -1,11 +1,14 @@
 //! From a machine that is switched on to a program whose thread runs.
 
+use core::sync::atomic::AtomicU8;
+
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
 use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
 use tessera_kernel::account::Account;
 use tessera_kernel::cap_table::CapTable;
+use tessera_kernel::console::{RING_BYTES, Ring};
 use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
@@ -118,6 +121,14 @@ impl Machine {
     }
 }
 
+/// Memory for the console: a test thread has one machine at a time, so one ring will do.
+fn ring() -> &'static Ring {
+    thread_local! {
+        static RING: &'static Ring = Box::leak(Box::new([const { AtomicU8::new(0) }; RING_BYTES]));
+    }
+    RING.with(|ring| *ring)
+}
+
 /// The kernel on a machine that was just switched on.
 ///
 /// # Panics
@@ -128,5 +139,5 @@ pub fn new_kernel(boot_info: &'static BootInfo, tag_bits: u32) -> Kernel {
     let records = vec![FrameRecord::OUTSIDE; (end - first) as usize].leak();
     let mut frames = FrameAllocator::new(records, Frame::new(first));
     boot_info.memory.iter().for_each(|range| frames.add(*range));
-    Kernel::new(boot_info, Box::leak(Box::new(Shared::new())), frames, tag_bits)
+    Kernel::new(boot_info, Box::leak(Box::new(Shared::new(ring()))), frames, tag_bits)
 }

@@ -90,14 +90,24 @@ impl Machine {
     pub fn trap(&mut self, trap: Trap) -> bool {
         let cpu = tessera_arch::cpu_index();
         self.kernel.handle(cpu, trap);
+        self.feed_line();
         while !self.kernel.choose(cpu) {
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
             if !waits || tessera_arch::now_ns() > CENTURY_NS {
                 return false;
             }
             self.kernel.interrupt(cpu, Interrupt::Timer);
+            self.feed_line();
         }
         true
+    }
+
+    /// Hands on to the serial line what it takes, as a CPU does that leaves the kernel.
+    pub fn feed_line(&mut self) {
+        let (cpu, console) = (tessera_arch::cpu_index(), &self.kernel.shared.console);
+        if console.is_due() && console.send(cpu) {
+            self.kernel.scheduler.cpus[cpu].is_settled = false;
+        }
     }
 
     /// Enters a space by the fast path, and by the common one if that is needed, as the entry code does.
