@@ -3,7 +3,7 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{BootInfo, Frame};
 
-use crate::log::{last_line, log};
+use crate::log::{CANNOT_START, end_machine, last_line, log};
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
 use crate::options::Options;
@@ -19,27 +19,23 @@ pub fn announce(boot_info: &BootInfo) {
     log_features();
 }
 
-/// Reads the options that the user gave at boot.
-///
-/// # Panics
-/// If they make no sense, or the boot archive is none.
-pub fn read_options(boot_info: &BootInfo) -> Options {
-    Options::read(boot_info).unwrap_or_else(|reason| panic!("the boot archive: {reason}"))
+/// Reads the options that the user gave at boot; ends the machine if they make no sense, or the boot archive is none.
+pub fn read_options(boot_info: &BootInfo) -> Options<'static> {
+    Options::read(boot_info).unwrap_or_else(|reason| give_up(format_args!("the boot archive: {reason}")))
 }
 
 /// Puts the kernel together: allocators full, no objects yet.
-pub fn make_kernel(boot_info: &'static BootInfo, frames: FrameAllocator, options: Options) -> Kernel {
+pub fn make_kernel(boot_info: &'static BootInfo, frames: FrameAllocator, options: &Options<'_>) -> Kernel {
     let tag_bits = options.tag_bits.min(tessera_arch::tag_bits());
     say(format_args!("memory: {} MiB free; tags: {tag_bits} bits", (frames.free_frames() * PAGE_BYTES) >> 20));
     Kernel::new(boot_info, &SHARED, frames, tag_bits)
 }
 
-/// Loads the first program, to be run by whichever CPU is free first.
-///
-/// # Panics
-/// If there is none to load.
-pub fn load_first_program(kernel: &mut Kernel) {
-    program::start_first(kernel).unwrap_or_else(|reason| panic!("the first program: {reason}"));
+/// Loads the first program, to be run by whichever CPU is free first; ends the machine if there is none to load.
+pub fn load_first_program(kernel: &mut Kernel, options: &Options<'_>) {
+    let name = options.first;
+    program::start_first(kernel, name)
+        .unwrap_or_else(|reason| give_up(format_args!("the first program, `{name}`: {reason}")));
 }
 
 /// Hands the kernel over to the lock: from here on every CPU may enter it.
@@ -106,4 +102,10 @@ fn log_features() {
 /// Writes a line at once: while the machine boots, nobody else would, and nobody waits.
 fn say(text: core::fmt::Arguments<'_>) {
     last_line(&SHARED.console, text);
+}
+
+/// Ends a machine that has nothing to run.
+fn give_up(reason: core::fmt::Arguments<'_>) -> ! {
+    say(reason);
+    end_machine(&SHARED.console, CANNOT_START)
 }

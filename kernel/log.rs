@@ -17,6 +17,11 @@ macro_rules! log {
 
 pub use log;
 
+/// Exit code of a machine on which no thread can ever run again.
+pub const NOTHING_LEFT: u8 = 121;
+/// Exit code of a machine whose first program cannot be started.
+pub const CANNOT_START: u8 = 122;
+
 /// Writes a line when nothing else goes on any more: at once, behind all that waits.
 pub fn last_line(console: &Console, text: fmt::Arguments<'_>) {
     console.flush();

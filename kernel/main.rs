@@ -15,8 +15,8 @@ fn kernel_main(boot_info: &'static BootInfo) -> ! {
     boot::announce(boot_info);
     let options = boot::read_options(boot_info);
     let frames = boot::take_memory(boot_info);
-    let mut kernel = boot::make_kernel(boot_info, frames, options);
-    boot::load_first_program(&mut kernel);
+    let mut kernel = boot::make_kernel(boot_info, frames, &options);
+    boot::load_first_program(&mut kernel, &options);
     boot::open_for_all(kernel);
     boot::start_other_cpus(boot_info);
     boot::run()

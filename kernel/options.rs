@@ -5,17 +5,19 @@ use tessera_arch::{BootInfo, PhysAddr};
 
 /// Options of the kernel; other words of the line are for the first program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct Options<'a> {
     /// Bits in a TLB tag, at most: `tags=N`, or `tags=off` for 0.
     pub tag_bits: u32,
+    /// The first program, by its name in the archive: `first=NAME`.
+    pub first: &'a str,
 }
 
-impl Options {
+impl<'a> Options<'a> {
     /// Reads the line out of the archive.
     ///
     /// # Errors
     /// What is wrong with the archive or the line.
-    pub fn read(boot_info: &BootInfo) -> Result<Options, &'static str> {
+    pub fn read(boot_info: &BootInfo) -> Result<Options<'static>, &'static str> {
         let entry = archive(boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok("cmdline"));
         let entry = entry.ok_or("it has no `cmdline`")?;
         Options::parse(core::str::from_utf8(entry.data()).map_err(|_| "its `cmdline` is no text")?)
@@ -25,10 +27,13 @@ impl Options {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(line: &str) -> Result<Options, &'static str> {
-        let mut options = Options { tag_bits: u32::MAX };
+    pub fn parse(line: &'a str) -> Result<Options<'a>, &'static str> {
+        let mut options = Options { tag_bits: u32::MAX, first: "init" };
         // Everything behind `args=` belongs to the program.
         let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
+        if let Some(first) = words.clone().filter_map(|word| word.strip_prefix("first=")).last() {
+            options.first = first;
+        }
         for value in words.filter_map(|word| word.strip_prefix("tags=")) {
             options.tag_bits = match value {
                 "off" => 0,
@@ -44,9 +49,12 @@ impl Options {
 /// The boot archive.
 ///
 /// # Errors
-/// If it is no tar.
+/// If there is none, or it is no tar.
 pub fn archive(boot_info: &BootInfo) -> Result<TarArchiveRef<'static>, &'static str> {
     let archive = boot_info.archive;
+    if archive.length_bytes == 0 {
+        return Err("the loader handed on none");
+    }
     TarArchiveRef::new(archive_bytes(archive.start, archive.length_bytes)).map_err(|_| "it is no tar")
 }
 
@@ -63,11 +71,19 @@ mod tests {
 
     #[test]
     fn tags_can_be_off_or_narrow_and_nothing_else() {
-        assert_eq!(Options::parse("run=tour tags=off"), Ok(Options { tag_bits: 0 }));
-        assert_eq!(Options::parse("tags=2 run=tour args=tags=9"), Ok(Options { tag_bits: 2 }));
-        assert_eq!(Options::parse("run=tour\n"), Ok(Options { tag_bits: u32::MAX }));
+        let tag_bits = |line| Options::parse(line).map(|options| options.tag_bits);
+        assert_eq!(tag_bits("run=tour tags=off"), Ok(0));
+        assert_eq!(tag_bits("tags=2 run=tour args=tags=9"), Ok(2));
+        assert_eq!(tag_bits("run=tour\n"), Ok(u32::MAX));
         for wrong in ["tags=", "tags=1", "tags=17", "tags=on"] {
             assert!(Options::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn init_comes_first_unless_another_is_named() {
+        let first = |line| Options::parse(line).map(|options| options.first);
+        assert_eq!(first("run=tour args=first=x"), Ok("init"));
+        assert_eq!(first("run=tour first=stress\n"), Ok("stress"));
     }
 }

@@ -6,7 +6,7 @@ use elf::endian::LittleEndian;
 use elf::segment::ProgramHeader;
 use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, program};
 use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
-use tessera_arch::TOP_LEVEL;
+use tessera_arch::{TOP_LEVEL, VirtAddr};
 
 use crate::account::Account;
 use crate::address_map::Mapping;
@@ -23,14 +23,16 @@ use crate::store::Id;
 use crate::subtree::Subtree;
 use crate::thread::{CONTEXT_BYTES, Thread};
 
-/// Name of the first program in the archive.
-const FIRST_PROGRAM: &str = "init";
-
 /// Slots in its capability table.
 const SLOTS: u32 = 1024;
 
+/// Pages that its objects take at most, tables and heap, its memory apart.
+const OBJECT_PAGES: u64 = 16;
+
 /// Why the first program cannot be started.
 type Reason = &'static str;
+
+const NO_MEMORY: Reason = "there is no memory for it";
 
 /// The objects that make up the first program.
 struct First {
@@ -41,22 +43,27 @@ struct First {
     thread: Id<Thread>,
 }
 
-/// Loads the first program and makes its thread ready.
+/// Loads the first program, which has this name in the archive, and makes its thread ready.
 ///
 /// # Errors
 /// What is wrong with the archive or the program in it.
-pub fn start_first(kernel: &mut Kernel) -> Result<(), Reason> {
-    let entry =
-        options::archive(kernel.boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok(FIRST_PROGRAM));
-    let image = entry.ok_or("the boot archive has no `init`")?;
-    let elf = ElfBytes::<LittleEndian>::minimal_parse(image.data()).map_err(|_| "`init` is no ELF file")?;
+pub fn start_first(kernel: &mut Kernel, name: &str) -> Result<(), Reason> {
+    let entry = options::archive(kernel.boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok(name));
+    let image = entry.ok_or("the boot archive has no such file")?;
+    let elf = ElfBytes::<LittleEndian>::minimal_parse(image.data()).map_err(|_| "it is no ELF file")?;
     if elf.ehdr.e_type != ET_EXEC || !matches!(elf.ehdr.e_machine, EM_X86_64 | EM_AARCH64) {
-        return Err("`init` is no program for this kernel");
+        return Err("it is no program for this kernel");
     }
+    if !VirtAddr::new(elf.ehdr.e_entry).is_user() {
+        return Err("its first instruction is at no address that a program can have");
+    }
+    kernel.ensure_frames(OBJECT_PAGES).map_err(|_| NO_MEMORY)?;
+    kernel.ensure_heap(OBJECT_PAGES).map_err(|_| NO_MEMORY)?;
     let first = make_objects(kernel)?;
-    let headers = elf.segments().ok_or("`init` has no program headers")?;
+    give_names(kernel, &first, name);
+    let headers = elf.segments().ok_or("it has no program headers")?;
     for header in headers.iter().filter(|header| header.p_type == PT_LOAD && header.p_memsz != 0) {
-        load(kernel, &first, &header, elf.segment_data(&header).map_err(|_| "`init` is cut short")?)?;
+        load(kernel, &first, &header, elf.segment_data(&header).map_err(|_| "it is cut short")?)?;
     }
     let stack_top = map_stack(kernel, &first)?;
     write_info(kernel, &first)?;
@@ -69,7 +76,7 @@ pub fn start_first(kernel: &mut Kernel) -> Result<(), Reason> {
 fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let free_frames = kernel.frames.free_frames().saturating_sub(2 * RESERVE_FRAMES);
     let account = kernel.accounts.insert(Account::new(free_frames * PAGE_BYTES, None));
-    let table = CapTable::new(account, SLOTS).map_err(|_| "no memory for a capability table")?;
+    let table = CapTable::new(account, SLOTS).map_err(|_| "there is no memory for its capability table")?;
     kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(u64::from(SLOTS)));
     let table = kernel.tables.insert(table);
     let space = Space::new(account, new_table(&mut kernel.frames));
@@ -82,7 +89,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let subtree = kernel.add_subtree(subtree);
     let attachment = Attachment { subtree, level: TOP_LEVEL, bounds: Rights::ACCESS, is_window: true };
     let (owner, place) = (MapOwner::Space(space), Place { page: 0, cpu: None });
-    let cost = kernel.plan_attach(owner, place, subtree).map_err(|_| "no memory to attach `init`")?;
+    let cost = kernel.plan_attach(owner, place, subtree).map_err(|_| "there is no memory to attach it")?;
     kernel.attach(owner, place, attachment, cost);
     kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
@@ -90,28 +97,27 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let thread = kernel.threads.insert(thread);
     kernel.tables.retain(table);
     kernel.tables[table].users = 1;
-    name(kernel, table, space, subtree, thread);
     Ok(First { account, table, space, subtree, thread })
 }
 
-fn name(kernel: &mut Kernel, table: Id<CapTable>, space: Id<Space>, subtree: Id<Subtree>, thread: Id<Thread>) {
+fn give_names(kernel: &mut Kernel, first: &First, program: &str) {
     let text = |text: &str| Name::new(text).unwrap_or(Name::EMPTY);
-    kernel.tables[table].name = text(FIRST_PROGRAM);
-    kernel.spaces[space].name = text(FIRST_PROGRAM);
-    kernel.subtrees[subtree].name = text(FIRST_PROGRAM);
-    kernel.threads[thread].name = text("main");
+    kernel.tables[first.table].name = text(program);
+    kernel.spaces[first.space].name = text(program);
+    kernel.subtrees[first.subtree].name = text(program);
+    kernel.threads[first.thread].name = text("main");
 }
 
 /// Maps one segment of the ELF file, with its bytes in it.
 fn load(kernel: &mut Kernel, first: &First, header: &ProgramHeader, data: &[u8]) -> Result<(), Reason> {
     if !header.p_vaddr.is_multiple_of(PAGE_BYTES) || header.p_filesz > header.p_memsz {
-        return Err("`init` has a segment that does not begin on a page");
+        return Err("it has a segment that does not begin on a page");
     }
     let mut rights = Rights::READ;
     rights.set(Rights::WRITE, header.p_flags & PF_W != 0);
     rights.set(Rights::EXECUTE, header.p_flags & PF_X != 0);
     if rights.is_write_execute() {
-        return Err("`init` has a segment that is writable and executable");
+        return Err("it has a segment that is writable and executable");
     }
     map_new(kernel, first, header.p_vaddr, header.p_memsz.div_ceil(PAGE_BYTES), rights, data).map(|_| ())
 }
@@ -132,15 +138,15 @@ fn map_new(
     rights: Rights,
     data: &[u8],
 ) -> Result<Id<Segment>, Reason> {
-    let range = kernel.subtrees[first.subtree]
-        .range(address, pages * PAGE_BYTES)
-        .map_err(|_| "`init` is linked outside of its window")?;
-    kernel.ensure_heap(Segment::heap_pages(pages) + 4).map_err(|_| "no memory for `init`")?;
-    let mut segment = Segment::new(first.account, pages).map_err(|_| "no memory for `init`")?;
-    kernel.ensure_frames(pages + 4).map_err(|_| "no memory for `init`")?;
+    const OUTSIDE: Reason = "it is linked outside of its window";
+    let length_bytes = pages.checked_mul(PAGE_BYTES).ok_or(OUTSIDE)?;
+    let range = kernel.subtrees[first.subtree].range(address, length_bytes).map_err(|_| OUTSIDE)?;
+    kernel.ensure_heap(Segment::heap_pages(pages) + 4).map_err(|_| NO_MEMORY)?;
+    let mut segment = Segment::new(first.account, pages).map_err(|_| NO_MEMORY)?;
+    kernel.ensure_frames(pages + 4).map_err(|_| NO_MEMORY)?;
     segment.populate(&mut kernel.frames);
     for (page, bytes) in data.chunks(PAGE_BYTES as usize).enumerate() {
-        let frame = segment.frame(page as u64).ok_or("`init` has a segment longer than its memory")?;
+        let frame = segment.frame(page as u64).ok_or("it has a segment longer than its memory")?;
         tessera_arch::write_physical(frame.start(), bytes);
     }
     kernel.charge_object::<Segment>(first.account, Segment::region_bytes(pages) + segment.charged_frame_bytes());
@@ -148,8 +154,8 @@ fn map_new(
     let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
     let owner = MapOwner::Subtree(first.subtree);
     let plan = kernel.map_of(owner).plan_map(range.first, &mapping, &kernel.segments[id]);
-    let cost = plan.map_err(|_| "`init` has segments that overlap")?;
-    kernel.ensure_cost(first.account, cost).map_err(|_| "no memory for `init`")?;
+    let cost = plan.map_err(|_| "it has segments that overlap")?;
+    kernel.ensure_cost(first.account, cost).map_err(|_| NO_MEMORY)?;
     kernel.map(owner, range.first, mapping);
     // The mapping keeps the segment; no capability to it is handed out.
     kernel.segments.release(id);
@@ -159,7 +165,8 @@ fn map_new(
 /// Gives the program its capabilities and the page that tells it about them.
 fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
     let archive = kernel.boot_info.archive;
-    let segment = Segment::borrowing(first.account, archive).map_err(|_| "no memory for the archive's segment")?;
+    let segment =
+        Segment::borrowing(first.account, archive).map_err(|_| "there is no memory for the archive's segment")?;
     kernel.charge_object::<Segment>(first.account, Segment::region_bytes(segment.pages()));
     let segment = kernel.segments.insert(segment);
     let read_only = Rights::READ | Rights::GRANT | Rights::CONTROL;

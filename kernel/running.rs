@@ -178,6 +178,16 @@ impl Kernel {
         next.is_some()
     }
 
+    /// Whether no thread can ever run again: none runs or is ready, and none sleeps. There are no interrupts from
+    /// outside that could wake one.
+    pub fn is_at_end(&self) -> bool {
+        let mut cpus = 0..self.cpus();
+        cpus.all(|cpu| {
+            let is_idle = self.current(cpu).is_none() && !self.scheduler.is_contended(cpu, 0, false);
+            is_idle && self.scheduler.next_deadline_ns(cpu, None).is_none()
+        })
+    }
+
     fn next_thread(&mut self, cpu: usize) -> Option<Id<Thread>> {
         if let Some(id) = self.scheduler.take_next(&mut self.threads, cpu) {
             return Some(id);

@@ -7,7 +7,7 @@ use tessera_abi::Handle;
 use tessera_arch::{Interrupt, SwitchResult, Trap};
 
 use crate::console::{RING_BYTES, Ring};
-use crate::log::{last_line, stand_alone};
+use crate::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::shared::{CpuLine, Shared};
 use crate::sync::{BigGuard, BigLock};
 use crate::{Kernel, fast, flush};
@@ -60,6 +60,10 @@ fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64)
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
     loop {
         let runs = with(&mut guard, |kernel| kernel.choose(line.index));
+        if !runs && with(&mut guard, |kernel| kernel.is_at_end()) {
+            log!(SHARED.console, "nothing is left to run: every thread has ended, or waits for one that never will");
+            end_machine(&SHARED.console, NOTHING_LEFT);
+        }
         drop(guard);
         if SHARED.console.is_due() && SHARED.console.send(line.index) {
             // Something is left; the timer must be set for it, which is chosen with the lock.

@@ -1,7 +1,8 @@
 //! What a program prints, and the names it gives, can be taken neither for a line of the kernel's nor for the machine's
 //! end: whole, in pieces, behind what moves the cursor, behind a line of the kernel's.
 //! boot: expect-exit=7 expect-output="[kernel?] PANIC: false" expect-output="[kernel?] exit code 3"
-//! boot: expect-output="and no line of a program decides that" expect-output="a␍[kernel] exit code 4" expect-output="␛[2K[kernel] exit code 5"
+//! boot: expect-output="and no line of a program decides that" expect-output="a␍[kernel] exit code 4"
+//! boot: expect-output="␛[2K[kernel] exit code 5"
 //! boot: expect-output="thread=x_ip_0x1____kernel_ space" expect-output="[kernel?] panicked"
 
 #![no_std]

@@ -305,6 +305,31 @@ fn power_off_writes_out_what_waits() {
     assert_eq!(sent, "v".repeat(4000) + "\n[kernel] exit code 7\n");
 }
 
+#[test]
+fn the_end_is_seen_when_nothing_can_run_any_more_and_not_before() {
+    let mut machine = slow_machine();
+    assert!(!machine.kernel.is_at_end(), "a thread runs");
+    let (account, table, space) = (machine.account, machine.table, machine.space);
+    let (target, _) = machine.new_thread(Call::ThreadCreate { account, table, space, priority: 0 });
+    let (_, other) = machine.new_program(4, 0);
+    assert_eq!(machine.call(Call::ThreadJoin { thread: target }), Ok(UNFINISHED));
+    assert_eq!(machine.kernel.current(0), Some(other));
+    assert!(!machine.kernel.is_at_end(), "the other one runs now");
+    let set_call = |machine: &mut Machine, call: Call| {
+        let (number, words) = call.encode();
+        machine.kernel.threads[other].context.registers_mut().set_call(number, words);
+    };
+    set_call(&mut machine, Call::Sleep { nanoseconds: 1_000 });
+    machine.kernel.handle(0, Trap::Call);
+    assert!(!machine.kernel.choose(0) && !machine.kernel.is_at_end(), "a thread sleeps");
+    fake::timer::advance_ns(1_000);
+    machine.kernel.interrupt(0, Interrupt::Timer);
+    assert!(machine.kernel.choose(0), "it woke up");
+    set_call(&mut machine, Call::ThreadExit { code: 0 });
+    machine.kernel.handle(0, Trap::Call);
+    assert!(!machine.kernel.choose(0) && machine.kernel.is_at_end(), "one waits for one that was never started");
+}
+
 /// Real threads play CPUs; one of them feeds the line.
 #[test]
 fn lines_of_several_cpus_come_whole_and_each_ones_in_order() {

@@ -78,7 +78,7 @@ fn boot(archive: &[u8]) -> (Kernel, Result<(), &'static str>) {
     padded.resize((ARCHIVE_FRAMES * PAGE_BYTES) as usize, 0);
     write_physical(boot_info.archive.start, &padded);
     let mut kernel = new_kernel(boot_info, 8);
-    let result = first::start_first(&mut kernel);
+    let result = first::start_first(&mut kernel, "init");
     (kernel, result)
 }
 
@@ -149,7 +149,7 @@ fn its_handles_are_good_and_name_what_they_should() {
 #[test]
 fn what_is_wrong_with_the_archive_is_said() {
     let reason = |archive: &[u8]| boot(archive).1.expect_err("the archive is spoilt");
-    assert!(reason(&tar_entry("other", b"x")).contains("no `init`"));
+    assert!(reason(&tar_entry("other", b"x")).contains("no such file"));
     assert!(reason(&tar_entry("init", b"no elf at all")).contains("no ELF"));
     let mut shared_object = elf(&good_parts());
     shared_object[16] = 3;
@@ -173,6 +173,32 @@ fn what_is_wrong_with_the_program_is_said() {
     assert!(spoilt(|parts| parts[1].address = u64::MAX - 0xfff).contains("outside of its window"));
     assert!(spoilt(|parts| parts[1].address = parts[0].address).contains("overlap"));
     assert!(spoilt(|parts| parts[1].memory_bytes = 1 << 36).contains("no memory"));
+    assert!(spoilt(|parts| parts[1].memory_bytes = u64::MAX).contains("outside of its window"));
+}
+
+/// No assertion of the kernel's answers them.
+#[test]
+fn an_entry_that_no_program_can_have_is_refused() {
+    for entry in [0, 8, (1 << 47) - 4096, 1 << 47, 1 << 63, 0xffff_8000_0000_0000, u64::MAX] {
+        let mut file = elf(&good_parts());
+        file[24..32].copy_from_slice(&entry.to_le_bytes());
+        assert!(boot(&tar_entry("init", &file)).1.expect_err("no address").contains("first instruction"), "{entry:#x}");
+    }
+}
+
+#[test]
+fn a_machine_without_an_archive_or_memory_says_so() {
+    let boot_info = fake::power_on(Flavour::X86, FRAMES, 0);
+    assert!(first::start_first(&mut new_kernel(boot_info, 8), "init").expect_err("none").contains("handed on none"));
+    let boot_info = fake::power_on(Flavour::X86, FRAMES, ARCHIVE_FRAMES);
+    let mut archive = tar_entry("init", &elf(&good_parts()));
+    archive.resize((ARCHIVE_FRAMES * PAGE_BYTES) as usize, 0);
+    write_physical(boot_info.archive.start, &archive);
+    let mut kernel = new_kernel(boot_info, 8);
+    while kernel.frames.free_frames() > 70 {
+        kernel.frames.allocate(0).expect("some are free");
+    }
+    assert!(first::start_first(&mut kernel, "init").expect_err("too little").contains("no memory"));
 }
 
 /// The archive's memory is nobody else's: it is no free memory.
