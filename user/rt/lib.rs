@@ -17,6 +17,8 @@
 //! | `entry` | `_start`, [`main!`], exit codes ([`Outcome`]) |
 //! | `panic` | the panic handler: one line, then the thread ends with [`PANIC_CODE`] |
 //! | `heap` | the global allocator, so that `alloc` works |
+//! | `blocks`, `free_list` | which part of the heap is whose, without a lock |
+//! | `atomic` | the atomics that they use, which tests replace: `steps` |
 //! | `print` | [`print!`], [`println!`] |
 //! | `program.ld` | where the parts of a program lie in memory |
 //!
@@ -24,12 +26,21 @@
 
 #![cfg_attr(target_os = "none", no_std)]
 
+#[cfg(any(target_os = "none", test))]
+mod atomic;
+#[cfg(any(target_os = "none", test))]
+mod blocks;
 mod entry;
+#[cfg(any(target_os = "none", test))]
+#[expect(unreachable_pub, reason = "`tests/loom` has the same file as a module that it shows to its tests")]
+mod free_list;
 #[cfg(target_os = "none")]
 mod heap;
 #[cfg(target_os = "none")]
 mod panic;
 mod print;
+#[cfg(test)]
+mod steps;
 
 pub use entry::Outcome;
 pub use libvas;
