@@ -27,19 +27,20 @@ pub fn write(text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Collects formatted text and hands it on by whole lines, so that lines of several threads do not mix.
+/// Collects formatted text and hands it on in as few pieces as will do: when it is full, the lines that are whole, or
+/// all if none is; when it is dropped, what is left.
 ///
-/// A line longer than `BYTES` is handed on in pieces. What is left when it is dropped is handed on then.
+/// So a text of up to `BYTES` is handed on in one piece, if the buffer is dropped before the next.
 ///
 /// ```
 /// use core::fmt::Write;
 /// use libvas::console::LineBuffer;
 ///
-/// let mut lines = Vec::new();
-/// let mut buffer = LineBuffer::<80, _>::new(|line: &str| lines.push(line.to_string()));
-/// write!(buffer, "one {}\ntw", 1)?;
+/// let mut pieces = Vec::new();
+/// let mut buffer = LineBuffer::<8, _>::new(|piece: &str| pieces.push(piece.to_string()));
+/// write!(buffer, "one\n{}\nthree", 2)?;
 /// drop(buffer);
-/// assert_eq!(lines, ["one 1\n", "tw"]);
+/// assert_eq!(pieces, ["one\n2\n", "three"]);
 /// # Ok::<(), core::fmt::Error>(())
 /// ```
 pub struct LineBuffer<const BYTES: usize, Sink: FnMut(&str)> {
@@ -49,49 +50,47 @@ pub struct LineBuffer<const BYTES: usize, Sink: FnMut(&str)> {
 }
 
 impl<const BYTES: usize, Sink: FnMut(&str)> LineBuffer<BYTES, Sink> {
-    /// An empty buffer that hands lines to `sink`.
+    /// An empty buffer that hands pieces to `sink`.
     pub const fn new(sink: Sink) -> Self {
         assert!(BYTES >= 4, "any one character must fit");
         LineBuffer { bytes: [0; BYTES], length_bytes: 0, sink }
     }
 
-    /// Whether no line has been begun.
-    pub const fn is_empty(&self) -> bool {
-        self.length_bytes == 0
-    }
-
     /// Hands on what has been collected, be it a whole line or not.
     pub fn flush(&mut self) {
+        self.hand_on(self.length_bytes);
+    }
+
+    fn hand_on(&mut self, length_bytes: usize) {
         // Only whole characters are ever put in, so this is never an error.
-        let text = core::str::from_utf8(&self.bytes[..self.length_bytes]).unwrap_or("?");
+        let text = core::str::from_utf8(&self.bytes[..length_bytes]).unwrap_or("?");
         if !text.is_empty() {
             (self.sink)(text);
         }
-        self.length_bytes = 0;
+        self.bytes.copy_within(length_bytes..self.length_bytes, 0);
+        self.length_bytes -= length_bytes;
     }
 
-    /// Takes in a piece without a line end inside, or with one as its end.
-    fn push(&mut self, piece: &str) {
-        let mut rest = piece;
-        while !rest.is_empty() {
-            let (fitting, remaining) = rest.split_at(rest.floor_char_boundary(BYTES - self.length_bytes));
-            self.bytes[self.length_bytes..][..fitting.len()].copy_from_slice(fitting.as_bytes());
-            self.length_bytes += fitting.len();
-            rest = remaining;
-            if !rest.is_empty() {
-                self.flush();
-            }
-        }
-        if piece.ends_with('\n') {
-            self.flush();
-        }
+    /// Makes room.
+    fn hand_on_lines(&mut self) {
+        let end_of_lines = self.bytes[..self.length_bytes].iter().rposition(|byte| *byte == b'\n');
+        self.hand_on(end_of_lines.map_or(self.length_bytes, |end| end + 1));
     }
 }
 
 impl<const BYTES: usize, Sink: FnMut(&str)> fmt::Write for LineBuffer<BYTES, Sink> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.split_inclusive('\n').for_each(|piece| self.push(piece));
-        Ok(())
+        let mut rest = text;
+        loop {
+            let (fitting, remaining) = rest.split_at(rest.floor_char_boundary(BYTES - self.length_bytes));
+            self.bytes[self.length_bytes..][..fitting.len()].copy_from_slice(fitting.as_bytes());
+            self.length_bytes += fitting.len();
+            rest = remaining;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            self.hand_on_lines();
+        }
     }
 }
 
@@ -106,25 +105,28 @@ mod tests {
     use super::LineBuffer;
     use core::fmt::Write;
 
-    fn lines_of(texts: &[&str]) -> Vec<String> {
-        let mut lines = Vec::new();
-        let mut buffer = LineBuffer::<8, _>::new(|line: &str| lines.push(line.to_string()));
+    fn pieces_of(texts: &[&str]) -> Vec<String> {
+        let mut pieces = Vec::new();
+        let mut buffer = LineBuffer::<8, _>::new(|piece: &str| pieces.push(piece.to_string()));
         for text in texts {
             buffer.write_str(text).expect("the buffer takes everything");
         }
         drop(buffer);
-        lines
+        pieces
     }
 
     #[test]
-    fn pieces_become_whole_lines() {
-        assert_eq!(lines_of(&["a", "b\nc", "d\n"]), ["ab\n", "cd\n"]);
-        assert_eq!(lines_of(&["\n\n"]), ["\n", "\n"]);
+    fn what_fits_is_one_piece() {
+        assert_eq!(pieces_of(&["a", "b\nc", "d\n"]), ["ab\ncd\n"]);
+        assert_eq!(pieces_of(&["1234567", "\n"]), ["1234567\n"]);
+        assert_eq!(pieces_of(&["", ""]), [""; 0]);
     }
 
     #[test]
-    fn long_lines_are_cut_between_characters() {
-        assert_eq!(lines_of(&["1234567ä9\n"]), ["1234567", "ä9\n"]);
-        assert_eq!(lines_of(&["12345678"]), ["12345678"]);
+    fn longer_texts_are_cut_behind_lines_or_else_between_characters() {
+        assert_eq!(pieces_of(&["a\nbc\ndefgh\n"]), ["a\nbc\n", "defgh\n"]);
+        assert_eq!(pieces_of(&["1234567ä9\n"]), ["1234567", "ä9\n"]);
+        assert_eq!(pieces_of(&["12345678"]), ["12345678"]);
+        assert_eq!(pieces_of(&["\n", "12345678", "9"]), ["\n", "12345678", "9"]);
     }
 }

@@ -49,13 +49,20 @@ pub use print::print_formatted;
 /// The exit code of a thread that panicked.
 pub const PANIC_CODE: u8 = 101;
 
-/// Prints to the console; whole lines, so that those of several threads do not mix.
+/// Prints to the console, at once.
+///
+/// What one `print!` or [`println!`] formats comes out in one piece if it has at most 512 bytes, and a longer text in
+/// pieces that end with a line where they can; pieces of several threads are not torn, and do not mix. Between two
+/// `print!` others may print: whoever puts a line together from several had better format it first.
+///
+/// No lock is held meanwhile, so a `Display` or `Debug` among the arguments may do what it likes: print, panic,
+/// fault, or be stopped. What was formatted until it ended its thread is then not printed.
 #[macro_export]
 macro_rules! print {
     ($($argument:tt)*) => { $crate::print_formatted(::core::format_args!($($argument)*)) };
 }
 
-/// Prints to the console, with a line end.
+/// Prints to the console, with a line end; see [`print!`].
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };

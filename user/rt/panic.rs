@@ -1,7 +1,6 @@
 //! What happens when a program panics.
 
-use crate::PANIC_CODE;
-use crate::print::print_from_panic;
+use crate::{PANIC_CODE, println};
 use core::panic::PanicInfo;
 use libvas::{program, thread};
 
@@ -9,10 +8,14 @@ use libvas::{program, thread};
 /// program's.
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    tell(info);
+    thread::exit(u64::from(PANIC_CODE))
+}
+
+fn tell(info: &PanicInfo<'_>) {
     let name = program().table().name().unwrap_or_default();
     match info.location() {
-        Some(place) => print_from_panic(format_args!("{} panicked at {place}: {}\n", name.as_str(), info.message())),
-        None => print_from_panic(format_args!("{} panicked: {}\n", name.as_str(), info.message())),
+        Some(place) => println!("{} panicked at {place}: {}", name.as_str(), info.message()),
+        None => println!("{} panicked: {}", name.as_str(), info.message()),
     }
-    thread::exit(u64::from(PANIC_CODE))
 }
