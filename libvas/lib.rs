@@ -32,6 +32,7 @@
 //! | share whole page tables | [`subtree`], [`Cap::attach`] |
 //! | show a space to others without letting them change it | [`view`] |
 //! | run a closure in a thread of its own, in any space | [`thread::spawn`], [`thread::spawn_in`] |
+//! | share what changes among threads | [`sync::Mutex`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
 //! | run code that the program wrote | [`code`] |

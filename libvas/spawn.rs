@@ -101,6 +101,9 @@ impl<'a> Builder<'a> {
 
     /// Starts it.
     ///
+    /// A thread that is stopped within this call may leave behind what it was making, until the program ends: one of
+    /// the 1024 stacks, a thread that never starts, a slot of the capability table.
+    ///
     /// # Errors
     /// `BadArgument` for a priority, a set of CPUs or a stack size out of range or a closure that needs more than half
     /// of the stack, `BadText` for a long name, `LimitReached` beyond 1024 threads, `MissingRight` (`SWITCH`) for the
@@ -112,7 +115,8 @@ impl<'a> Builder<'a> {
     {
         let thread = self.make_thread()?;
         let home = self.space.unwrap_or_else(stack::home).bits();
-        let stack = Stack::new(self.stack_bytes, Header { home, priority: self.priority_or_own()? })?;
+        let (priority, own) = (self.priority_or_own()?, thread.handle().bits());
+        let stack = Stack::new(self.stack_bytes, Header { home, priority, thread: own, is_within: 0 })?;
         let packet = Packet::place(&stack, body)?;
         let entry = run::<F, T> as *const () as usize as u64;
         let stack_pointer = packet as u64 - STACK_ENTRY_BIAS_BYTES;
@@ -182,7 +186,7 @@ extern "C" fn run<F: FnOnce() -> T, T>(packet: *mut Packet<F, T>) -> ! {
 }
 
 /// The right to wait for a spawned thread and take its result. Dropping it lets the thread run on; thread and
-/// stack then stay until the program ends.
+/// stack, one of 1024, then stay until the program ends; so they do if whoever holds the handle is stopped.
 #[derive(Debug)]
 pub struct JoinHandle<T> {
     parts: ManuallyDrop<Parts>,
@@ -204,6 +208,9 @@ impl<T> JoinHandle<T> {
     /// # Errors
     /// `Faulted` if it stopped by a fault; `Gone` if it ended otherwise without a result: by a panic, by
     /// [`thread::exit`], or because it was stopped. `Deadlock` from the thread itself.
+    ///
+    /// In all these cases the stack is unmapped, and nothing that was on it has been dropped; of what the thread
+    /// owned on the heap nothing comes back.
     pub fn join(mut self) -> Result<T, Error> {
         // SAFETY: taken once: `self` is consumed, and dropping a `ManuallyDrop` does nothing.
         let parts = unsafe { ManuallyDrop::take(&mut self.parts) };

@@ -1,7 +1,7 @@
 //! Threads: the kernel objects, and what a thread does about itself. [`spawn`] starts one on a closure.
 
 use crate::call::{fill_in, perform, perform_unchecked};
-use crate::{Account, Cap, CapTable, Enterable};
+use crate::{Account, Cap, CapTable, Enterable, stack};
 use tessera_abi::layout::ThreadInfo;
 use tessera_abi::{Call, Error, Handle};
 
@@ -66,7 +66,25 @@ impl Cap<Thread> {
         fill_in(|buffer| Call::ThreadInfo { thread, buffer }).map(|(info, _)| info)
     }
 
-    /// Ends the thread wherever it is; joiners get `Gone`. One that has ended stays as it is.
+    /// Ends the thread wherever it is, between any two instructions; joiners get `Gone`. One that has ended stays as
+    /// it is. When the call returns, the thread runs no more.
+    ///
+    /// The same goes for a thread that faults, panics or exits with something in hand:
+    ///
+    /// * **The others go on.** They allocate, print, spawn, join, open windows: nothing in libvas and `rt` waits for
+    ///   a thread that has ended.
+    /// * **What it had stays taken** until the program ends, since nothing on its stack is dropped: memory on the heap,
+    ///   capabilities, a [`Window`](crate::Window), and what it was just taking or giving back (a block of memory,
+    ///   one of the 256 windows, one of the 1024 stacks). Whoever stops threads that open windows or spawn runs
+    ///   out of these in the end.
+    /// * **A [`Mutex`](crate::sync::Mutex) that it was in** shows its value to nobody any more: `lock` panics, and
+    ///   `lock_or_renew` goes on with a new value. Locks of other crates wait for ever.
+    /// * **Its stack is unmapped** when it is joined. Nothing safe can point there from another thread; unsafe code that
+    ///   counts on a destructor to run before a stack goes (pinned values, scopes) must not be in a thread that is
+    ///   stopped.
+    ///
+    /// To lose none of this, let the thread look at an [`AtomicBool`](core::sync::atomic::AtomicBool) now and then, and
+    /// return; then join it.
     ///
     /// # Errors
     /// `MissingRight` (`CONTROL`).
@@ -92,13 +110,23 @@ impl Cap<Thread> {
     }
 }
 
-/// Ends the calling thread. Nothing on its stack is dropped.
+/// Ends the calling thread. Nothing on its stack is dropped; see [`Cap::<Thread>::stop`](Cap::stop) for what that
+/// means to the others.
 ///
 /// # Panics
 /// On a host without a kernel, where nothing ends it.
 pub fn exit(code: u64) -> ! {
     let refused = perform(Call::ThreadExit { code });
     panic!("nothing ended the thread: {refused:?}");
+}
+
+/// Runs `body`, unless the calling thread is running one here already; says whether it ran. For panic handlers, whose
+/// message may panic.
+///
+/// Threads on stacks that libvas did not make count as one: if several are here at once, only the first runs its body, and
+/// none after one has ended within its own.
+pub fn unless_nested(body: impl FnOnce()) -> bool {
+    stack::unless_nested(body)
 }
 
 /// Lets other threads of the same priority run first.

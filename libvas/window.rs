@@ -38,6 +38,8 @@ pub struct Window {
 impl Program {
     /// Maps the offsets `range` of a segment into the program subtree.
     ///
+    /// A thread that is stopped while it has a window, or within this call, leaves it open until the program ends.
+    ///
     /// # Errors
     /// `LimitReached` beyond 1 GiB or with 256 windows open; what [`Cap::map`] can fail with.
     pub fn window(&'static self, segment: &Cap<Segment>, range: Range<u64>, rights: Rights) -> Result<Window, Error> {

@@ -165,7 +165,7 @@ impl Noise {
 
 /// The thread that makes the noise: its table holds nothing but toys.
 extern "C" fn make_noise(_: u64, _: u64) -> ! {
-    if let Some(noise) = NOISE.lock().as_mut() {
+    if let Some(mut noise) = NOISE.lock(Option::take) {
         for _ in 0..CALLS {
             let granted = noise.call();
             GRANTED.fetch_add(u64::from(granted), Ordering::Relaxed);
@@ -227,7 +227,7 @@ impl Toys {
         addresses.extend([free, free + 4 * PAGE_BYTES, free + 8 * PAGE_BYTES, free + (2 << 20), free + (64 << 20)]);
         let (random, handles) = (Random::new(seed), self.handles.clone());
         let noise = Noise { random, made: [0; 16], handles, addresses, calls };
-        *NOISE.lock() = Some(noise);
+        NOISE.lock(|shared| *shared = Some(noise));
         DONE.store(0, Ordering::Relaxed);
         GRANTED.store(0, Ordering::Relaxed);
         let thread = Thread::new(program().account(), &self.table, &self.home, 5)?;

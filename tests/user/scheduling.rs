@@ -44,16 +44,16 @@ fn main() -> u8 {
 static ORDER: Mutex<([u64; 16], usize)> = Mutex::new(([0; 16], 0));
 
 fn note(who: u64) {
-    let mut order = ORDER.lock();
-    let next = order.1;
-    if next < order.0.len() {
-        order.0[next] = who;
-        order.1 += 1;
-    }
+    ORDER.lock(|(order, length)| {
+        if let Some(place) = order.get_mut(*length) {
+            *place = who;
+            *length += 1;
+        }
+    });
 }
 
 fn take_order() -> ([u64; 16], usize) {
-    core::mem::take(&mut ORDER.lock())
+    ORDER.lock(core::mem::take)
 }
 
 fn at<T: Send + 'static>(priority: u64, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {

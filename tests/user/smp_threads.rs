@@ -160,7 +160,7 @@ fn a_thread_can_move_itself() -> Verdict {
     let cpus = counters::cpus()?;
     let thread = thread::spawn(move || -> Result<u64, Error> {
         let own = loop {
-            if let Some(own) = OWN.lock().take() {
+            if let Some(own) = OWN.lock(Option::take) {
                 break own;
             }
             thread::yield_now();
@@ -172,7 +172,8 @@ fn a_thread_can_move_itself() -> Verdict {
         }
         Ok(wrong)
     })?;
-    *OWN.lock() = Some(thread.thread().derive(Rights::CONTROL, 0)?);
+    let own = thread.thread().derive(Rights::CONTROL, 0)?;
+    OWN.lock(|shared| *shared = Some(own));
     ensure_eq!(thread.join()??, 0);
     Ok(())
 }
