@@ -7,7 +7,8 @@ from dataclasses import dataclass
 # What tests are built with.
 PROFILE = "checked"
 # Programs whose claims can depend on the number of CPUs; the rounds with narrow tags have only these.
-SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection", "subtree", "view", "public")
+SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection", "subtree", "view", "public",
+           "robust")
 # User programs that check themselves: those of one boot, and their arguments.
 RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("library", "commons", "mshare"), ""),
         (("sga",), "gib=2 clients=100"), (("stress",), "3"))
