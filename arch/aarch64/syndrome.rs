@@ -33,8 +33,6 @@ mod class {
 /// that newer CPUs fill in and that nothing here needs.
 pub(super) const CLASS_SHIFT: u32 = 26;
 const CLASS_MASK: u64 = 0x3f;
-/// ESR_EL1.EC of an SVC instruction in AArch64 state.
-pub(super) const CLASS_SYSTEM_CALL: u64 = 0x15;
 
 /// Of an abort's details, bit 6, WnR: it was a write, or cache maintenance.
 const WRITE: u64 = 1 << 6;

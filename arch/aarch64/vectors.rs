@@ -9,10 +9,12 @@ use core::mem::offset_of;
 
 use super::context::{Registers, SavedState};
 use super::percpu::PerCpu;
-use super::syndrome::{CLASS_SHIFT, CLASS_SYSTEM_CALL};
+use super::syndrome::CLASS_SHIFT;
 use super::trap;
 use crate::upcall;
 
+/// `ESR_EL1.EC` of an SVC instruction in AArch64 state.
+const CLASS_SYSTEM_CALL: u64 = 0x15;
 /// The number of `space_switch`, whose fast path begins here.
 const SPACE_SWITCH: u64 = tessera_abi::syscall::number::space_switch;
 
