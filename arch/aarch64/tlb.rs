@@ -31,11 +31,11 @@ pub fn largest_leaf_level() -> u8 {
 /// Makes a cleared frame a valid root table. The kernel has a root of its own, so there is nothing to add.
 pub fn prepare_root(_root: Frame) {}
 
-/// Makes earlier writes to tables visible to every walker before what follows.
+/// Makes earlier writes to tables visible to every walker before what follows. No ISB either: the tables are for user mode.
 #[inline(always)]
 pub fn publish_tables() {
     // SAFETY: barriers change no value.
-    unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
+    unsafe { asm!("dsb ishst", options(nostack, preserves_flags)) };
 }
 
 /// Makes `root` this CPU's user root, under `tag`. Unless `keep`, translations under the tag are dropped here first.
@@ -71,18 +71,23 @@ fn page_operand(address: VirtAddr, tag: u16) -> u64 {
 
 /// Makes changed entries visible to every walker, drops translations on all CPUs, and waits until all accesses that used
 /// them are done.
+///
+/// As in [`activate`], no ISB follows here or in the local forms: on this CPU the old translations of user addresses could
+/// only be used in user mode, and the way there synchronizes the context.
 macro_rules! broadcast {
     ($operation:literal $(, $operand:ident)?) => {{
+        #[cold]
+        fn repeat($($operand: u64)?) {
+            // SAFETY: as below.
+            unsafe { asm!($operation, "dsb ish", $(in(reg) $operand,)? options(nostack, preserves_flags)) };
+        }
         // SAFETY: dropping translations is always allowed; the first barrier makes the changed entry visible before.
         unsafe {
             asm!("dsb ishst", $operation, "dsb ish", $(in(reg) $operand,)? options(nostack, preserves_flags));
         }
         if REPEATS.load(Ordering::Relaxed) {
-            // SAFETY: as above.
-            unsafe { asm!($operation, "dsb ish", $(in(reg) $operand,)? options(nostack, preserves_flags)) };
+            repeat($($operand)?);
         }
-        // SAFETY: a barrier changes no value.
-        unsafe { asm!("isb", options(nostack, preserves_flags)) };
     }};
 }
 
@@ -99,7 +104,7 @@ pub fn invalidate_page_local(address: VirtAddr, tag: u16, _active: bool) {
     // SAFETY: as in `broadcast`. The first barrier reaches as far as this CPU's walker.
     unsafe {
         asm!(
-            "dsb nshst", "tlbi vae1, {}", "dsb nsh", "isb",
+            "dsb nshst", "tlbi vae1, {}", "dsb nsh",
             in(reg) page_operand(address, tag), options(nostack, preserves_flags)
         );
     }
@@ -118,7 +123,7 @@ pub fn invalidate_tag_local(tag: u16, _active: bool) {
     // SAFETY: as in `invalidate_page_local`.
     unsafe {
         asm!(
-            "dsb nshst", "tlbi aside1, {}", "dsb nsh", "isb",
+            "dsb nshst", "tlbi aside1, {}", "dsb nsh",
             in(reg) u64::from(tag) << 48, options(nostack, preserves_flags)
         );
     }
