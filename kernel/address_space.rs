@@ -5,6 +5,7 @@ use tessera_arch::{Access, Frame, VirtAddr};
 
 use crate::account::{Account, frame_bytes};
 use crate::address_map::{AddressMap, Cost, Mapping, PageRange};
+use crate::attachment::{Attachment, Place};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
@@ -12,6 +13,7 @@ use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::Tree;
 use crate::segment::Segment;
 use crate::space::Space;
+use crate::steps;
 use crate::store::{Id, Store};
 use crate::subtree::Subtree;
 
@@ -74,13 +76,20 @@ impl Kernel {
         }
     }
 
-    /// Tables of the subtrees attached to an owner, and of those attached to them, with or without core windows.
+    /// Tables of the subtrees attached to an owner, and of those attached to them, with or without core windows. Each is
+    /// counted as often as it shows, and looked at once: where it shows first.
     pub fn attached_tables(&self, owner: MapOwner, with_windows: bool) -> u64 {
-        let tables = |subtree: Id<Subtree>| {
-            self.subtrees[subtree].map.tree.tables + self.attached_tables(MapOwner::Subtree(subtree), true)
+        let tables = |(place, attachment): (Place, Attachment)| {
+            steps::count();
+            let subtree = &self.subtrees[attachment.subtree];
+            let mut places = subtree.sharers.within(owner).map(|sharer| sharer.place);
+            if !(with_windows || place.cpu.is_none()) || places.next() != Some(place) {
+                return 0;
+            }
+            let within = self.attached_tables(MapOwner::Subtree(attachment.subtree), true);
+            (1 + places.inspect(|_| steps::count()).count() as u64) * (subtree.map.tree.tables + within)
         };
-        let counted = self.attachments(owner).filter(|(place, _)| with_windows || place.cpu.is_none());
-        counted.map(|(_, attachment)| tables(attachment.subtree)).sum()
+        self.attachments(owner).map(tables).sum()
     }
 
     /// Reads an address range of an owner.

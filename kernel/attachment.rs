@@ -75,6 +75,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// Before every other.
+    pub const FIRST: Place = Place { page: 0, cpu: None };
+    /// Behind every other.
+    pub const LAST: Place = Place { page: u64::MAX >> 4, cpu: Some(14) };
+
     /// The place as one number, which orders places by page, then by CPU.
     #[inline(always)]
     pub fn key(&self) -> u64 {
@@ -139,7 +144,7 @@ impl Kernel {
 
     /// All attachments of an owner, core windows last.
     pub fn attachments(&self, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
-        self.attachments_between(owner, 0, u64::MAX).chain(self.core_windows(owner))
+        self.attachments_between(owner, 0, u64::MAX).chain(self.core_windows(owner, 0, u64::MAX))
     }
 
     /// The first attachment of an owner that ends after a page and begins before `end`, in order of address; with or
@@ -151,8 +156,10 @@ impl Kernel {
         end: u64,
         with_windows: bool,
     ) -> Option<(Place, Attachment)> {
-        let windows = self.core_windows(owner).filter(|(place, _)| with_windows && page < place.page + SLOT_PAGES);
-        self.attachments_between(owner, page, end).take(1).chain(windows).min_by_key(|(place, _)| *place)
+        let attached = self.attachments_between(owner, page, end).next();
+        let end = attached.map_or(end, |(place, _)| place.page);
+        let window = with_windows.then(|| self.core_windows(owner, page, end).next()).flatten();
+        window.or(attached)
     }
 
     fn attachments_between(&self, owner: MapOwner, page: u64, end: u64) -> impl Iterator<Item = (Place, Attachment)> {
@@ -166,9 +173,12 @@ impl Kernel {
         })
     }
 
-    fn core_windows(&self, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
+    /// Those that end after a page and begin before `end`, in order.
+    fn core_windows(&self, owner: MapOwner, page: u64, end: u64) -> impl Iterator<Item = (Place, Attachment)> {
         let space = if let MapOwner::Space(id) = owner { Some(&self.spaces[id]) } else { None };
-        space.into_iter().flat_map(Space::core_windows).filter_map(|(cpu, slot, entry)| {
+        let windows =
+            space.into_iter().flat_map(move |space| space.core_windows_in(page / SLOT_PAGES..end.div_ceil(SLOT_PAGES)));
+        windows.filter_map(|(cpu, slot, entry)| {
             let place = Place { page: slot as u64 * SLOT_PAGES, cpu: Some(cpu) };
             Some((place, self.attachment_of(entry, TOP_LEVEL)?))
         })
@@ -251,32 +261,24 @@ impl Kernel {
         }
         let payer = self.payer_of(owner);
         self.accounts[payer].charge(cost.bytes());
-        self.change_entries(owner, |map, frames| map.attach(frames, place, attachment.level, entry));
+        let (map, frames) = self.open_map(owner);
+        map.attach(frames, place, attachment.level, entry);
+        self.sync_roots(owner);
     }
 
-    /// Changes what is attached to an owner, and copies of its root with it.
-    fn change_entries<R>(
-        &mut self,
-        owner: MapOwner,
-        change: impl FnOnce(&mut AddressMap, &mut FrameAllocator) -> R,
-    ) -> R {
-        match owner {
-            MapOwner::Subtree(id) => change(&mut self.subtrees[id].map, &mut self.frames),
-            MapOwner::Space(id) => {
-                let space = &mut self.spaces[id];
-                let result = change(&mut space.map, &mut self.frames);
-                if space.has_copies() {
-                    self.sync_roots(owner);
-                }
-                result
-            }
-        }
+    fn open_map(&mut self, owner: MapOwner) -> (&mut AddressMap, &mut FrameAllocator) {
+        let map = match owner {
+            MapOwner::Subtree(id) => &mut self.subtrees[id].map,
+            MapOwner::Space(id) => &mut self.spaces[id].map,
+        };
+        (map, &mut self.frames)
     }
 
     /// Takes an attachment out of a space or subtree; gives whether there was one.
     pub fn detach(&mut self, owner: MapOwner, place: Place) -> bool {
         let mut freed_tables = FrameList::new();
         let Some(attachment) = self.take_entry(owner, place, &mut freed_tables) else { return false };
+        self.sync_roots(owner);
         // What the subtree shows here goes. It still lists the place, so a core window is flushed as the subtree's.
         let (seen_by, first) = match place.cpu {
             Some(_) => (MapOwner::Subtree(attachment.subtree), 0),
@@ -289,7 +291,8 @@ impl Kernel {
         true
     }
 
-    /// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were.
+    /// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were. What
+    /// has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
     pub fn detach_all(&mut self, subtree: Id<Subtree>) -> u64 {
         let (mut freed_tables, mut places) = (FrameList::new(), 0);
         let mut next = self.subtrees[subtree].sharers.after(None);
@@ -297,6 +300,9 @@ impl Kernel {
             self.take_entry(sharer.owner, sharer.place, &mut freed_tables);
             places += 1;
             next = self.subtrees[subtree].sharers.after(next);
+            if next.is_none_or(|next| next.owner != sharer.owner) {
+                self.sync_roots(sharer.owner);
+            }
         }
         if places != 0 {
             let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { self.subtrees[subtree].pages() };
@@ -308,25 +314,25 @@ impl Kernel {
         places
     }
 
-    /// Takes all attachments out of a space or subtree that goes; the caller flushes. What this dooms goes later still.
+    /// Takes all attachments out of a space or subtree that goes; the caller sees to copies of the root, and flushes. What
+    /// this dooms goes later still.
     pub(crate) fn take_all_entries(&mut self, owner: MapOwner, freed_tables: &mut FrameList) {
         let mut page = 0;
-        loop {
-            let next = self.attachments_between(owner, page, u64::MAX).chain(self.core_windows(owner)).next();
-            let Some((place, attachment)) = next else { break };
+        while let Some((place, attachment)) = self.next_attachment(owner, page, u64::MAX, true) {
             self.take_entry(owner, place, freed_tables);
             self.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
             self.subtrees.release(attachment.subtree);
-            page = page.max(place.page);
+            page = place.page;
         }
     }
 
-    /// Takes an attachment, if there is one, and its entry out. The subtree still lists the place, for the flush that
-    /// is due.
+    /// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists
+    /// the place, for the flush that is due.
     fn take_entry(&mut self, owner: MapOwner, place: Place, freed_tables: &mut FrameList) -> Option<Attachment> {
         let tables = freed_tables.count();
         let attachment = self.attachment_at(owner, place)?;
-        self.change_entries(owner, |map, frames| map.detach(frames, place, attachment.level, freed_tables));
+        let (map, frames) = self.open_map(owner);
+        map.detach(frames, place, attachment.level, freed_tables);
         let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
         let payer = self.payer_of(owner);
         self.accounts[payer].credit(cost.bytes());

@@ -9,9 +9,11 @@ use tessera_arch::VirtAddr;
 
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
-use crate::flush::{PAGES_MAX, SeenRange, shifted};
+use crate::audience::SeenRange;
+use crate::flush::PAGES_MAX;
 use crate::kernel::Kernel;
 use crate::mutants::{Mutant, is_seeded};
+use crate::steps;
 
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///
@@ -22,10 +24,18 @@ pub const BY_TAG_MAX: usize = 3;
 impl Kernel {
     /// Invalidates pages of an owner on all CPUs.
     pub(crate) fn broadcast(&self, owner: MapOwner, range: PageRange) {
+        if let MapOwner::Space(space) = owner
+            && self.spaces[space].views.is_empty()
+        {
+            return self.broadcast_by_tag(&self.seen_in_space(space, range));
+        }
         if range.count <= PAGES_MAX && self.count_seen(owner, BY_TAG_MAX) > BY_TAG_MAX {
             let mut pages = 0;
-            let is_told = self.for_each_address(owner, range, &mut |range| pages += range.count);
-            if is_told && pages <= PAGES_MAX {
+            let is_told = self.for_each_address(owner, range, &mut |range| {
+                pages += range.count.max(1);
+                pages <= PAGES_MAX
+            });
+            if is_told {
                 self.for_each_address(owner, range, &mut |range| self.broadcast_by_address(range));
                 return;
             }
@@ -33,16 +43,19 @@ impl Kernel {
         self.for_each_seen(owner, range, &mut |seen| self.broadcast_by_tag(&seen));
     }
 
-    /// How many spaces, views included, see an owner's pages; one that sees them twice counts twice. Counts no further
-    /// than just over the limit.
+    /// How many spaces, views included, see an owner's pages; one that sees them through several subtrees counts as
+    /// often. Counts no further than just over the limit.
     fn count_seen(&self, owner: MapOwner, limit: usize) -> usize {
         let id = match owner {
             MapOwner::Space(id) => return 1 + self.spaces[id].views.len(),
             MapOwner::Subtree(id) => id,
         };
+        if self.subtrees[id].sharers.are_spaces_over(limit) {
+            return limit + 1;
+        }
         let mut seen = 0;
-        for sharer in self.subtrees[id].sharers.iter() {
-            seen += self.count_seen(sharer.owner, limit);
+        for group in self.subtrees[id].sharers.groups() {
+            seen += self.count_seen(group.owner, limit);
             if seen > limit {
                 break;
             }
@@ -50,30 +63,32 @@ impl Kernel {
         seen
     }
 
-    /// Calls `each` for every range of addresses at which some space shows pages of an owner; gives whether these are
-    /// all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
-    fn for_each_address(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(PageRange)) -> bool {
-        let MapOwner::Subtree(id) = owner else {
-            each(range);
-            return true;
-        };
+    /// Calls `each` for every range of addresses at which some space shows pages of an owner, until it gives false; gives
+    /// whether these are all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
+    fn for_each_address(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(PageRange) -> bool) -> bool {
+        let MapOwner::Subtree(id) = owner else { return each(range) };
         let sharers = &self.subtrees[id].sharers;
-        let is_in_spaces = sharers.len() != sharers.nested().count() && !is_seeded(Mutant::AddressForgotten);
-        match sharers.common_page() {
-            Some(page) if is_in_spaces => each(shifted(range, page)),
-            None if is_in_spaces => return false,
-            _ => {}
+        let shifted = |page: u64| PageRange { first: page + range.first, ..range };
+        if sharers.is_in_spaces() && !is_seeded(Mutant::AddressForgotten) {
+            let is_told = sharers.common_page().is_some_and(|page| each(shifted(page)));
+            if !is_told {
+                return false;
+            }
         }
         let mut nested = sharers.nested();
-        nested.all(|sharer| self.for_each_address(sharer.owner, shifted(range, sharer.place.page), each))
+        nested.all(|sharer| {
+            steps::count();
+            self.for_each_address(sharer.owner, shifted(sharer.place.page), each)
+        })
     }
 
-    fn broadcast_by_address(&self, range: PageRange) {
+    fn broadcast_by_address(&self, range: PageRange) -> bool {
         let line = &self.shared.cpus[tessera_arch::cpu_index()];
         line.counters.shared_page_flushes.add(range.count);
         for page in range.first..range.end() {
             tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES));
         }
+        true
     }
 
     /// For one space. One that was never activated under a tag of this generation has nothing anywhere that will be
@@ -85,7 +100,7 @@ impl Kernel {
         if words.tag().generation() == 0 {
             return;
         }
-        let local = seen.only_cpu == Some(here);
+        let local = seen.cpus == 1 << here;
         if seen.range.count > PAGES_MAX {
             line.counters.range_flushes.add(1);
             let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };

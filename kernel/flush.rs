@@ -13,13 +13,13 @@ use tessera_arch::{Interrupt, VirtAddr};
 
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
+use crate::audience::SeenRange;
 use crate::handshake::{NO_SPACE, Request};
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
 use crate::mutants::{Mutant, is_seeded};
 use crate::public::flush_global;
 use crate::shared::{CpuLine, Shared};
-use crate::sharers::Sharer;
 use crate::space::Space;
 use crate::store::Id;
 use crate::sync::Patience;
@@ -37,15 +37,6 @@ pub struct Flush {
     pub range: PageRange,
     /// Tables that were taken out, to be freed after the invalidation.
     pub freed_tables: FrameList,
-}
-
-/// A page range of a space that sees a change.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SeenRange {
-    pub(crate) space: Id<Space>,
-    pub(crate) range: PageRange,
-    /// The one CPU on which it is seen, for core windows and CPU-local spaces.
-    pub(crate) only_cpu: Option<usize>,
 }
 
 impl Kernel {
@@ -79,7 +70,7 @@ impl Kernel {
     /// Where the hardware reaches its own CPU only: marks and interrupts the others.
     ///
     /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
-    /// thousands of spaces see interrupts each CPU once.
+    /// thousands of spaces see interrupts each CPU once (for each of the two).
     fn shoot_down(&self, owner: MapOwner, range: PageRange) {
         if let MapOwner::Space(id) = owner
             && self.spaces[id].views.is_empty()
@@ -118,7 +109,7 @@ impl Kernel {
     #[inline(always)]
     fn shoot_down_space(&self, space: Id<Space>, range: PageRange) {
         let (here, words) = (tessera_arch::cpu_index(), self.shared.space_words(space.index()));
-        self.mark_stale(here, &SeenRange { space, range, only_cpu: words.only_cpu() });
+        self.mark_stale(here, &self.seen_in_space(space, range));
         let mut interrupted = 0;
         let cpus = self.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
         for line in self.shared.cpus.iter().take(cpus) {
@@ -147,86 +138,13 @@ impl Kernel {
         for line in self.shared.cpus.iter().take(self.cpus()) {
             // This CPU's own space is flushed at once.
             let is_own = line.index == here && line.presence.space() == space;
-            if is_own || seen.only_cpu.is_some_and(|only| only != line.index) {
+            if is_own || seen.cpus & (1 << line.index) == 0 {
                 continue;
             }
             if words.pass(line.index).make_stale() && !line.presence.places().contains(&space) {
                 line.counters.stale_marks.add(1);
             }
         }
-    }
-
-    /// Calls `each` for every range of every space that sees pages of an owner.
-    pub(crate) fn for_each_seen(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
-        match owner {
-            MapOwner::Space(space) => {
-                let only_cpu = self.shared.space_words(space.index()).only_cpu();
-                each(SeenRange { space, range, only_cpu });
-                if !is_seeded(Mutant::ViewUnflushed) {
-                    self.spaces[space].views.iter().for_each(|view| each(SeenRange { space: *view, range, only_cpu }));
-                }
-            }
-            MapOwner::Subtree(id) => {
-                let forgotten = usize::from(is_seeded(Mutant::SharerForgotten));
-                for sharer in self.subtrees[id].sharers.iter().skip(forgotten) {
-                    self.for_each_seen_by(sharer, range, each);
-                }
-            }
-        }
-    }
-
-    fn for_each_seen_by(&self, sharer: &Sharer, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
-        let range = shifted(range, sharer.place.page);
-        match (sharer.owner, sharer.place.cpu) {
-            (MapOwner::Space(space), Some(cpu)) => {
-                each(SeenRange { space, range, only_cpu: Some(window_cpu(self, cpu)) })
-            }
-            (MapOwner::Subtree(_), _) if is_seeded(Mutant::NestedSharerForgotten) => {}
-            (owner, _) => self.for_each_seen(owner, range, each),
-        }
-    }
-
-    /// The part of the space in which a CPU is, by number, that shows pages of an owner: from the first place to the
-    /// last. One range, because a CPU is asked once for each space, however often it sees a change there; see
-    /// `Presence::invalidate`.
-    fn visible_in(&self, cpu: usize, space: u32, owner: MapOwner, range: PageRange) -> Option<PageRange> {
-        let id = if space == NO_SPACE { None } else { self.spaces.id_at(space) }?;
-        let seen = self.seen_in(id);
-        if seen.base != id && is_seeded(Mutant::ViewUnflushed) {
-            return None;
-        }
-        // A view shows no core windows.
-        let cpu = (seen.base == id).then_some(cpu);
-        self.visible_from(MapOwner::Space(seen.base), cpu, owner, range)
-    }
-
-    /// The same for what `from` shows, a space or a subtree in one.
-    fn visible_from(&self, from: MapOwner, cpu: Option<usize>, owner: MapOwner, range: PageRange) -> Option<PageRange> {
-        let id = match owner {
-            _ if owner == from => return Some(range),
-            MapOwner::Space(_) => return None,
-            MapOwner::Subtree(id) => id,
-        };
-        let forgotten = is_seeded(Mutant::SharerForgotten).then(|| self.subtrees[id].sharers.after(None)).flatten();
-        let is_seen = |sharer: &&Sharer| {
-            let window = sharer.place.cpu.map(|cpu| window_cpu(self, cpu));
-            (window.is_none() || window == cpu) && Some(**sharer) != forgotten
-        };
-        let direct = self.subtrees[id].sharers.within(from).filter(is_seen);
-        let mut visible = direct.map(|sharer| shifted(range, sharer.place.page)).reduce(hull);
-        let mut nested = self.subtrees[id].sharers.nested().peekable();
-        while let Some(sharer) = nested.next() {
-            if sharer.owner == from || is_seeded(Mutant::NestedSharerForgotten) {
-                continue;
-            }
-            let mut within = shifted(range, sharer.place.page);
-            while let Some(next) = nested.next_if(|next| next.owner == sharer.owner) {
-                within = hull(within, shifted(range, next.place.page));
-            }
-            let further = self.visible_from(from, cpu, sharer.owner, within);
-            visible = visible.into_iter().chain(further).reduce(hull);
-        }
-        visible
     }
 
     fn interrupt_for(&self, line: &CpuLine, space: u32, range: PageRange) {
@@ -255,25 +173,6 @@ impl Kernel {
             patience.spin("an answer of another CPU");
         }
     }
-}
-
-/// A range of a subtree as what it is attached to at `page` shows it.
-pub(crate) fn shifted(range: PageRange, page: u64) -> PageRange {
-    PageRange { first: page + range.first, ..range }
-}
-
-/// The shortest range that holds both.
-fn hull(one: PageRange, other: PageRange) -> PageRange {
-    if is_seeded(Mutant::SecondPlaceForgotten) {
-        return one;
-    }
-    let first = one.first.min(other.first);
-    PageRange { first, count: one.end().max(other.end()) - first }
-}
-
-/// The CPU that has a core window.
-fn window_cpu(kernel: &Kernel, cpu: usize) -> usize {
-    if is_seeded(Mutant::WindowFlushedElsewhere) { (cpu + 1) % kernel.cpus() } else { cpu }
 }
 
 /// Drops pages of the space that this CPU is in.

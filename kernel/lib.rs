@@ -12,6 +12,7 @@
 //! | [`attachment`], [`attached`], [`sharers`] | attaching subtrees, on every CPU or on one; the entry; the places |
 //! | [`view`], [`public`] | spaces that show another within bounds; subtrees that every space shows |
 //! | [`flush`], [`broadcast`] | invalidation as a duty, where CPUs are interrupted and where the hardware reaches all |
+//! | [`audience`] | who sees a change, and where |
 //! | [`handshake`], [`tags`] | how CPUs reach each other for it; hardware TLB tags |
 //! | [`sync`], [`atomic`] | the big lock and the ranks of locks; atomics, as tests may replace them |
 //! | [`fast`], [`shared`] | the switch path without a lock, and what it reads |
@@ -22,7 +23,7 @@
 //! | [`upcalls`], [`mem`] | what the architecture calls; frames and heap |
 //! | [`check`], [`counters`] | self-checks; figures |
 //! | [`console`], [`plain_text`], [`log`] | what waits for the serial line; programs' text; the kernel's lines |
-//! | [`mutants`] | bugs that tests put in, to see whether they are found |
+//! | [`mutants`], [`steps`] | bugs that tests put in, to see whether they are found; how often loops went round |
 //!
 //! Five rules:
 //! 1. A call is decoded and checked in full before it changes anything; what is performed cannot be refused.
@@ -42,6 +43,7 @@ pub mod address_space;
 pub mod atomic;
 pub mod attached;
 pub mod attachment;
+pub mod audience;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;
@@ -74,6 +76,7 @@ pub mod segment;
 pub mod shared;
 pub mod sharers;
 pub mod space;
+pub mod steps;
 pub mod store;
 pub mod subtree;
 pub mod sync;

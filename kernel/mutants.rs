@@ -62,8 +62,16 @@ pub enum Mutant {
     NestedSharerForgotten,
     /// An attachment does not keep its subtree, which goes with its last capability.
     SharerNotHeld,
-    /// Of several places at which a space shows a subtree, only the first is flushed.
+    /// Of several places at which a space or subtree shows a subtree, only the first is flushed.
     SecondPlaceForgotten,
+    /// Behind an owner with several places the next one is skipped.
+    NextOwnerSkipped,
+    /// Of what a space sees in two ways, only the first is flushed.
+    SecondWayForgotten,
+    /// What a space sees in two ways is flushed on the CPUs of the first only.
+    SecondWayOtherCpus,
+    /// What a space sees in two ways is flushed in its views only if they see the first.
+    SecondWayUnseenInViews,
     /// The tables above an attachment stay when it goes.
     AttachTableLeaked,
     /// Of the addresses at which spaces show a subtree, the first is not broadcast.
@@ -109,7 +117,7 @@ pub const MODEL_MUTANTS: [Mutant; 6] = [
 ];
 
 /// All others, which the oracle of the fake machine catches (`tests/host`).
-pub const MUTANTS: [Mutant; 33] = [
+pub const MUTANTS: [Mutant; 37] = [
     Mutant::NoFlushAtRollOver,
     Mutant::PassesSurviveRollOver,
     Mutant::LiveTagNotReserved,
@@ -136,6 +144,10 @@ pub const MUTANTS: [Mutant; 33] = [
     Mutant::NestedSharerForgotten,
     Mutant::SharerNotHeld,
     Mutant::SecondPlaceForgotten,
+    Mutant::NextOwnerSkipped,
+    Mutant::SecondWayForgotten,
+    Mutant::SecondWayOtherCpus,
+    Mutant::SecondWayUnseenInViews,
     Mutant::AddressForgotten,
     Mutant::WithdrawUnflushed,
     Mutant::PublicMissing,

@@ -51,8 +51,9 @@ impl Kernel {
             let first = slot as u64 * SLOT_PAGES;
             range.first < first + SLOT_PAGES && first < range.end()
         };
-        self.public.iter().any(|public| meets(public.slot))
-            || self.spaces[id].core_windows().any(|(_, slot, _)| meets(slot))
+        let slots = range.first / SLOT_PAGES..range.end().div_ceil(SLOT_PAGES);
+        let mut windows = self.spaces[id].core_windows_in(slots);
+        self.public.iter().any(|public| meets(public.slot)) || windows.next().is_some()
     }
 
     /// Checks that a subtree can be made public.
@@ -158,8 +159,7 @@ impl Kernel {
 
     fn set_everywhere(&mut self, slot: usize, entry: u64) {
         let change = if entry == 0 { -1 } else { 1 };
-        for index in 0..self.spaces.limit() {
-            let Some(id) = self.spaces.id_at(index) else { continue };
+        for id in self.spaces.ids() {
             self.spaces[id].roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
             self.frames.change_table_entries(self.spaces[id].map.tree.root, change);
         }

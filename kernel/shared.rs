@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use tessera_abi::Handle;
 use tessera_arch::{CPUS_MAX, Frame};
 
+use crate::audience::Note;
 use crate::cap_table::{HotSlot, HotWord};
 use crate::console::{Console, Ring};
 use crate::counters::CounterBlock;
@@ -28,6 +29,8 @@ pub struct SpaceWords {
     passes: [Pass; CPUS_MAX],
     tag: AtomicU64,
     only_cpu: AtomicU32,
+    /// What the space sees of the change that is under way.
+    pub(crate) note: Note,
 }
 
 impl SpaceWords {
@@ -36,6 +39,7 @@ impl SpaceWords {
             passes: [const { Pass::new() }; CPUS_MAX],
             tag: AtomicU64::new(0),
             only_cpu: AtomicU32::new(ANY_CPU),
+            note: Note::new(),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
-use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
+use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::account::{Account, frame_bytes};
 use crate::address_map::{AddressMap, PageRange};
@@ -64,11 +65,13 @@ impl Space {
         other.copied().unwrap_or(self.map.tree.root)
     }
 
-    /// The core windows: CPU, slot and entry of each.
-    pub fn core_windows(&self) -> impl Iterator<Item = (usize, usize, u64)> {
-        let roots = self.roots().enumerate().take(if self.map.core_windows() == 0 { 0 } else { CPUS_MAX });
-        let slots = |(cpu, root)| (0..TOP_SLOTS).map(move |slot| (cpu, slot, table(root)[slot].load(Relaxed)));
-        roots.flat_map(slots).filter(|(_, _, entry)| Format::share(*entry) == Some(Share::CoreWindow))
+    /// The core windows at some slots, in order: CPU, slot and entry of each.
+    pub fn core_windows_in(&self, slots: Range<u64>) -> impl Iterator<Item = (usize, usize, u64)> {
+        let end = if self.map.core_windows() == 0 { 0 } else { slots.end.min(TOP_SLOTS as u64) as usize };
+        let entries =
+            |slot: usize| self.roots().enumerate().map(move |(cpu, root)| (cpu, slot, table(root)[slot].load(Relaxed)));
+        let is_window = |(_, _, entry): &(usize, usize, u64)| Format::share(*entry) == Some(Share::CoreWindow);
+        (slots.start as usize..end).flat_map(entries).filter(is_window)
     }
 
     /// Whether a slot shows different things on different CPUs.

@@ -52,7 +52,7 @@ impl Subtree {
 
     /// Whether it lies in another subtree.
     pub fn is_nested(&self) -> bool {
-        self.sharers.nested().next().is_some()
+        self.sharers.is_nested()
     }
 
     /// Reads an address range of the subtree, counted from its start.

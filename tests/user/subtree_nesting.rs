@@ -7,8 +7,8 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use conformance::{
-    Census, Claim, LEVELS, Shared, Snapshot, Verdict, attempt, claim, ensure, ensure_eq, reach, reach_page, refused,
-    run, spot, the_kernel_passes_its_own_checks, word_at,
+    Census, Claim, LEVELS, Shared, Snapshot, Verdict, attempt, claim, counted, ensure, ensure_eq, reach, reach_page,
+    refused, run, spot, the_kernel_passes_its_own_checks, word_at,
 };
 use libvas::{
     Cap, Error, Level, ObjectKind, PAGE_BYTES as PAGE, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES as SLOT, program,
@@ -35,6 +35,7 @@ fn main() -> u8 {
         claim!(core_windows_take_the_top_level_only),
         claim!(the_list_of_a_subtree_tells_what_is_attached_in_it),
         claim!(an_outer_subtree_keeps_its_inner_ones),
+        claim!(a_change_of_what_is_seen_512_times_512_times_costs_one_flush),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run("subtree_nesting", CLAIMS)
@@ -379,4 +380,34 @@ fn an_outer_subtree_keeps_its_inner_ones() -> Verdict {
     drop(space);
     ensure_eq!((Census::take()?.machine.subtrees, segment.info()?.mappings), (before, 0));
     Ok(())
+}
+
+/// A subtree at 512 places of another, which is at 512 places of the space that a thread is in: a change of a page of it
+/// flushes the space once, and shows at every place; and so does its withdrawal.
+fn a_change_of_what_is_seen_512_times_512_times_costs_one_flush() -> Verdict {
+    const PLACES: u64 = 512;
+    let (outer, inner) = (subtree(Level::OneGib)?, Shared::new(Level::TwoMib, Rights::READ_WRITE)?);
+    (0..PLACES).try_for_each(|place| outer.attach(place * LARGE, &inner.subtree, Rights::READ_WRITE))?;
+    let space = program().new_space()?;
+    let tables = space.info()?.shared_table_bytes / PAGE;
+    (0..PLACES).try_for_each(|place| space.attach(spot(Level::Top) + place * GIB, &outer, Rights::READ_WRITE))?;
+    ensure_eq!(space.info()?.shared_table_bytes / PAGE, tables + PLACES * (1 + PLACES));
+    let last = PLACES - 1;
+    let samples = [(0, 0), (0, last), (255, 256), (last, 0), (last, last)];
+    let reached = |(shown, within): (u64, u64)| reach_page(&space, spot(Level::Top) + shown * GIB + within * LARGE);
+    let all_are = |rights: Rights| {
+        samples.into_iter().try_for_each(|sample| {
+            ensure_eq!((sample, reached(sample)?), (sample, rights));
+            Ok(())
+        })
+    };
+    all_are(Rights::READ_WRITE)?;
+    let writable = || inner.subtree.protect(inner.range(), Rights::READ_WRITE);
+    let change = counted(writable, || space.enter(|| inner.subtree.protect(inner.range(), Rights::READ))?)?;
+    ensure_eq!((change.range_flushes, change.page_flushes, change.shared_page_flushes), (1, 0, 0));
+    all_are(Rights::READ)?;
+    let change = counted(|| Ok(()), || space.enter(|| inner.subtree.withdraw().map(drop))?);
+    ensure!(change?.range_flushes <= 1, "one flush, or none where nothing is left to withdraw");
+    ensure_eq!(inner.subtree.info()?.sharers, 0);
+    all_are(Rights::empty())
 }

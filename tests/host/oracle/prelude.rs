@@ -12,7 +12,14 @@ const SMALL: usize = 4;
 
 /// Nothing, or one of the arrangements.
 pub(super) fn prelude() -> impl Strategy<Value = Vec<Operation>> {
-    let arrangement = prop_oneof![4 => Just(vec![]), 2 => Just(broad()), 3 => nested(), 2 => public(), 1 => windows()];
+    let arrangement = prop_oneof![
+        4 => Just(vec![]),
+        2 => Just(broad()),
+        3 => nested(),
+        2 => public(),
+        1 => windows(),
+        4 => crowded(),
+    ];
     (arrangement, prop::collection::vec(0..CPUS_MAX, 1..4)).prop_map(|(kinds, cpus)| {
         let cpus = cpus.into_iter().cycle();
         kinds.into_iter().zip(cpus).map(|(kind, cpu)| Operation { cpu, kind }).collect()
@@ -31,6 +38,37 @@ fn nested() -> impl Strategy<Value = Vec<Kind>> {
     (inner, 1..SPACES).prop_map(|(inner, spaces)| {
         let inside = [map(inner, 0), map(inner, 2), attach(SPACES, inner, 0)];
         inside.into_iter().chain((0..spaces).map(|space| attach(space, 0, 2))).chain(views()).collect()
+    })
+}
+
+/// A subtree at one or several places of two others, which some spaces have, the first at one place, two, or in a core
+/// window; views of them. CPUs go round, then the inner subtree changes, and some go where they were.
+fn crowded() -> impl Strategy<Value = Vec<Kind>> {
+    let inner = prop_oneof![Just(MIDDLE), Just(SMALL)];
+    let only_cpu = prop::option::of(0..CPUS_MAX as u64);
+    let round = prop::collection::vec(prop::sample::select(vec![0, 1, 1, SPACES + 1]), 4..14);
+    (inner, 1..SPACES, only_cpu, any::<bool>(), round, 0..6).prop_map(|parts| {
+        let (inner, spaces, only_cpu, once, round, change) = parts;
+        let target = SPACES + inner;
+        let change = match change {
+            0 | 1 => Kind::Unmap { target, nth: 0, part: Part::Whole },
+            2 => Kind::Withdraw { subtree: inner },
+            _ => Kind::Protect { target, nth: 0, part: Part::Whole, rights: Rights::READ },
+        };
+        let kinds = (0..spaces).flat_map(|space| {
+            let window = only_cpu.filter(|_| space == 1).map(move |cpu| attach_at(space, 0, 2, 1, Way::OnlyCpu(cpu)));
+            let twice = [2, 3].into_iter().take(if once { 1 } else { 2 }).filter(|_| only_cpu.is_none());
+            let twice = twice.map(move |slot| attach(space, 0, slot));
+            window.into_iter().chain(twice).chain([attach(space, 1, 4)])
+        });
+        let inside = [(0, 1), (0, 2), (0, 40), (1, 2)];
+        let inside = inside
+            .into_iter()
+            .filter(|place| !once || [(0, 1), (1, 2)].contains(place))
+            .map(|(outer, unit)| attach_at(SPACES + outer, inner, 0, unit, Way::Plain));
+        let entered: Vec<Kind> = round.into_iter().map(enter).collect();
+        let before = [map(inner, 0), map(inner, 2)].into_iter().chain(inside).chain(kinds).chain(views());
+        before.chain(entered.clone()).chain([change]).chain(entered.into_iter().rev()).collect()
     })
 }
 
@@ -74,6 +112,9 @@ fn map(subtree: usize, place: usize) -> Kind {
 }
 
 fn attach(target: usize, subtree: usize, slot: u64) -> Kind {
-    let (spot, bounds) = (Spot { slot, unit: 1 }, Rights::ACCESS);
-    Kind::Attach { target, subtree, spot, bounds, way: Way::Plain }
+    attach_at(target, subtree, slot, 1, Way::Plain)
+}
+
+fn attach_at(target: usize, subtree: usize, slot: u64, unit: u64, way: Way) -> Kind {
+    Kind::Attach { target, subtree, spot: Spot { slot, unit }, bounds: Rights::ACCESS, way }
 }

@@ -1,0 +1,242 @@
+//! Who sees a change of a space or subtree, and where.
+//!
+//! A subtree may be at many places of another, that at many places of a space, and the space may have views. What a
+//! change costs grows with the sum of these, not with their product: each owner counts once, with the hull of all places
+//! at which it has the subtree; each space once, with the hull of what all ways to it show; and so does each view.
+
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use tessera_arch::CPUS_MAX;
+
+use crate::address_map::PageRange;
+use crate::address_space::MapOwner;
+use crate::handshake::NO_SPACE;
+use crate::kernel::Kernel;
+use crate::mutants::{Mutant, is_seeded};
+use crate::sharers::{Group, Sharers};
+use crate::space::Space;
+use crate::steps;
+use crate::store::Id;
+use crate::subtree::Subtree;
+
+const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
+
+/// A page range of a space that sees a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeenRange {
+    pub(crate) space: Id<Space>,
+    pub(crate) range: PageRange,
+    /// The CPUs on which it is seen, a bit each: all but for core windows and CPU-local spaces.
+    pub(crate) cpus: u32,
+}
+
+/// What a space sees of a change, views aside.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    range: PageRange,
+    cpus: u32,
+    /// Whether views of the space see it too: not what is in core windows only.
+    in_views: bool,
+}
+
+/// Room at each space to note what it sees of the change that is under way, while the ways to it are gathered, and to
+/// chain the spaces found so far. It lies among the words that the change visits next; the holder of the kernel's lock
+/// alone uses it, and it is empty between changes.
+#[derive(Debug)]
+pub struct Note {
+    first: AtomicU64,
+    count: AtomicU64,
+    /// Zero while nothing is noted.
+    cpus: AtomicU32,
+    next: AtomicU32,
+}
+
+/// In a note's CPUs: views see it too.
+const IN_VIEWS: u32 = 1 << 31;
+
+impl Note {
+    /// Nothing is noted.
+    pub(crate) const fn new() -> Note {
+        let (first, count) = (AtomicU64::new(0), AtomicU64::new(0));
+        Note { first, count, cpus: AtomicU32::new(0), next: AtomicU32::new(NO_SPACE) }
+    }
+
+    /// Whether nothing is noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cpus.load(Relaxed) == 0
+    }
+
+    fn read(&self) -> Sight {
+        let range = PageRange { first: self.first.load(Relaxed), count: self.count.load(Relaxed) };
+        let cpus = self.cpus.load(Relaxed);
+        Sight { range, cpus: cpus & !IN_VIEWS, in_views: cpus & IN_VIEWS != 0 }
+    }
+
+    fn write(&self, sight: Sight) {
+        self.first.store(sight.range.first, Relaxed);
+        self.count.store(sight.range.count, Relaxed);
+        self.cpus.store(sight.cpus | if sight.in_views { IN_VIEWS } else { 0 }, Relaxed);
+    }
+}
+
+impl Sight {
+    /// What two ways show together.
+    fn joined(self, other: Sight) -> Sight {
+        let cpus = if is_seeded(Mutant::SecondWayOtherCpus) { self.cpus } else { self.cpus | other.cpus };
+        let in_views = self.in_views || other.in_views && !is_seeded(Mutant::SecondWayUnseenInViews);
+        Sight { range: hull(self.range, other.range), cpus, in_views }
+    }
+}
+
+impl Kernel {
+    /// Calls `each` once for every space and view that sees pages of an owner, with the hull of what it sees.
+    pub(crate) fn for_each_seen(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
+        let subtree = match owner {
+            MapOwner::Space(space) => return self.tell(space, self.sight_of(space, range, None), each),
+            MapOwner::Subtree(id) => id,
+        };
+        let sharers = &self.subtrees[subtree].sharers;
+        if !sharers.is_nested() {
+            // Each space is in one group.
+            for group in told(sharers) {
+                if let MapOwner::Space(space) = group.owner {
+                    self.tell(space, self.sight_of(space, group.hull_of(range), group.cpu), each);
+                }
+            }
+            return;
+        }
+        let mut next = NO_SPACE;
+        self.gather(subtree, range, &mut next);
+        while let Some(space) = self.spaces.id_at(next) {
+            let note = &self.shared.space_words(next).note;
+            let sight = note.read();
+            note.cpus.store(0, Relaxed);
+            next = note.next.load(Relaxed);
+            self.tell(space, sight, each);
+        }
+    }
+
+    /// Notes at each space what it sees of a subtree, through others or not, and chains those that had nothing noted.
+    fn gather(&self, subtree: Id<Subtree>, range: PageRange, chain: &mut u32) {
+        for group in told(&self.subtrees[subtree].sharers) {
+            let hull = group.hull_of(range);
+            match group.owner {
+                MapOwner::Subtree(_) if is_seeded(Mutant::NestedSharerForgotten) => {}
+                MapOwner::Subtree(outer) => self.gather(outer, hull, chain),
+                MapOwner::Space(space) => {
+                    let note = &self.shared.space_words(space.index()).note;
+                    let sight = self.sight_of(space, hull, group.cpu);
+                    if note.is_empty() {
+                        note.write(sight);
+                        note.next.store(core::mem::replace(chain, space.index()), Relaxed);
+                    } else {
+                        note.write(note.read().joined(sight));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a space without views sees of a change of its own, which is the usual case.
+    #[inline(always)]
+    pub(crate) fn seen_in_space(&self, space: Id<Space>, range: PageRange) -> SeenRange {
+        let only_cpu = self.shared.space_words(space.index()).only_cpu();
+        SeenRange { space, range, cpus: only_cpu.map_or(ALL_CPUS, |cpu| 1 << cpu) }
+    }
+
+    /// What a space sees of a range of its own, or of one in a core window.
+    #[inline(always)]
+    fn sight_of(&self, space: Id<Space>, range: PageRange, window: Option<usize>) -> Sight {
+        let cpu = window.map(|cpu| window_cpu(self, cpu));
+        let cpu = cpu.or_else(|| self.shared.space_words(space.index()).only_cpu());
+        Sight { range, cpus: cpu.map_or(ALL_CPUS, |cpu| 1 << cpu), in_views: window.is_none() }
+    }
+
+    #[inline(always)]
+    fn tell(&self, space: Id<Space>, sight: Sight, each: &mut dyn FnMut(SeenRange)) {
+        let Sight { range, cpus, in_views } = sight;
+        steps::count();
+        each(SeenRange { space, range, cpus });
+        if in_views && !is_seeded(Mutant::ViewUnflushed) {
+            for view in &self.spaces[space].views {
+                steps::count();
+                each(SeenRange { space: *view, range, cpus });
+            }
+        }
+    }
+
+    /// The part of the space in which a CPU is, by number, that shows pages of an owner: from the first place to the
+    /// last. One range, because a CPU is asked once for each space, however often it sees a change there; see
+    /// `Presence::invalidate`.
+    pub(crate) fn visible_in(&self, cpu: usize, space: u32, owner: MapOwner, range: PageRange) -> Option<PageRange> {
+        let id = if space == NO_SPACE { None } else { self.spaces.id_at(space) }?;
+        let seen = self.seen_in(id);
+        if seen.base != id && is_seeded(Mutant::ViewUnflushed) {
+            return None;
+        }
+        // A view shows no core windows.
+        let cpu = (seen.base == id).then_some(cpu);
+        self.visible_from(MapOwner::Space(seen.base), cpu, owner, range)
+    }
+
+    /// The same for a space that is no view. A subtree lies one deep in others, and no deeper.
+    #[inline(always)]
+    fn visible_from(&self, from: MapOwner, cpu: Option<usize>, owner: MapOwner, range: PageRange) -> Option<PageRange> {
+        let id = match owner {
+            _ if owner == from => return Some(range),
+            MapOwner::Space(_) => return None,
+            MapOwner::Subtree(id) => id,
+        };
+        let visible = self.visible_directly(from, cpu, id, range);
+        if !self.subtrees[id].sharers.is_nested() || is_seeded(Mutant::NestedSharerForgotten) {
+            return visible;
+        }
+        let through = |group: Group| match group.owner {
+            MapOwner::Subtree(outer) => self.visible_directly(from, cpu, outer, group.hull_of(range)),
+            MapOwner::Space(_) => None,
+        };
+        visible.into_iter().chain(self.subtrees[id].sharers.nested_groups().filter_map(through)).reduce(hull)
+    }
+
+    /// The same for a subtree's own places in a space.
+    #[inline(always)]
+    fn visible_directly(
+        &self,
+        from: MapOwner,
+        cpu: Option<usize>,
+        subtree: Id<Subtree>,
+        range: PageRange,
+    ) -> Option<PageRange> {
+        let sharers = &self.subtrees[subtree].sharers;
+        let group = sharers.group_in(from)?;
+        let window = group.cpu.map(|cpu| window_cpu(self, cpu));
+        let is_forgotten = is_seeded(Mutant::SharerForgotten) && sharers.groups().next() == Some(group);
+        let is_seen = (window.is_none() || window == cpu) && !is_forgotten;
+        is_seen.then(|| group.hull_of(range))
+    }
+}
+
+/// Those to whom a change in a subtree is told.
+#[inline(always)]
+fn told(sharers: &Sharers) -> impl Iterator<Item = Group> {
+    let mut groups = sharers.groups();
+    if is_seeded(Mutant::SharerForgotten) {
+        groups.next();
+    }
+    groups
+}
+
+/// The shortest range that holds both.
+fn hull(one: PageRange, other: PageRange) -> PageRange {
+    if is_seeded(Mutant::SecondWayForgotten) {
+        return one;
+    }
+    let first = one.first.min(other.first);
+    PageRange { first, count: one.end().max(other.end()) - first }
+}
+
+/// The CPU that has a core window.
+fn window_cpu(kernel: &Kernel, cpu: usize) -> usize {
+    if is_seeded(Mutant::WindowFlushedElsewhere) { (cpu + 1) % kernel.cpus() } else { cpu }
+}
