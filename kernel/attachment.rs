@@ -357,6 +357,10 @@ impl Kernel {
                 way.redirect(root.to_word());
             }
             let line = &self.shared.cpus[cpu];
+            // Whoever walks the new root sees what is in it.
+            if !is_seeded(Mutant::CopiedRootUnpublished) {
+                tessera_arch::publish_tables();
+            }
             if !line.presence.is_in(space.index()) {
                 continue;
             }

@@ -92,6 +92,10 @@ pub enum Mutant {
     PublicTableKept,
     /// Of what changes in a public subtree the last page is left out.
     PublicRangeShort,
+    /// What is public is written into a new root that no walker need see.
+    NewRootUnpublished,
+    /// A CPU enters its copy of a root, which no walker need see.
+    CopiedRootUnpublished,
     /// A CPU enters a space without looking at its pass again.
     NotLookedAgain,
     /// Who changes a space looks where CPUs are without a fence before.
@@ -117,7 +121,7 @@ pub const MODEL_MUTANTS: [Mutant; 6] = [
 ];
 
 /// All others, which the oracle of the fake machine catches (`tests/host`).
-pub const MUTANTS: [Mutant; 37] = [
+pub const MUTANTS: [Mutant; 38] = [
     Mutant::NoFlushAtRollOver,
     Mutant::PassesSurviveRollOver,
     Mutant::LiveTagNotReserved,
@@ -155,6 +159,7 @@ pub const MUTANTS: [Mutant; 37] = [
     Mutant::PublicFlushedHereOnly,
     Mutant::PublicTableKept,
     Mutant::PublicRangeShort,
+    Mutant::CopiedRootUnpublished,
 ];
 
 /// Whether the kernel has this bug.

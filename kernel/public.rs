@@ -100,12 +100,15 @@ impl Kernel {
         self.subtrees[subtree].map.set_global(is_seeded(Mutant::PublicStaysGlobal));
     }
 
-    /// Writes what is public into the root of a new space.
+    /// Writes what is public into the root of a new space, and shows the root to every walker.
     pub fn show_public(&mut self, root: Frame) {
         for index in usize::from(is_seeded(Mutant::PublicMissing))..self.public.len() {
             let public = self.public[index];
             table(root)[public.slot].store(self.public_entry(&public), Relaxed);
             self.frames.change_table_entries(root, 1);
+        }
+        if !is_seeded(Mutant::NewRootUnpublished) {
+            tessera_arch::publish_tables();
         }
     }
 

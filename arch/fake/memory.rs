@@ -1,6 +1,6 @@
 //! Physical memory as a leaked array of tables, one array per test thread.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::FIRST_FRAME;
@@ -11,6 +11,22 @@ thread_local! {
     static TOUCHES: Cell<u64> = const { Cell::new(0) };
     static CLEANED: Cell<u64> = const { Cell::new(0) };
     static PUBLISHED: Cell<u64> = const { Cell::new(0) };
+    static SHOWN: RefCell<Shown> = const { RefCell::new(Shown::new()) };
+}
+
+/// What walkers are sure to see of each frame.
+struct Shown {
+    /// What each frame held, in a word; nothing before anyone watches.
+    digests: Vec<u64>,
+    /// The frames that somebody asked for since, and may have written.
+    touched: Vec<usize>,
+    is_touched: Vec<bool>,
+}
+
+impl Shown {
+    const fn new() -> Shown {
+        Shown { digests: Vec::new(), touched: Vec::new(), is_touched: Vec::new() }
+    }
 }
 
 /// Memory starts with a pattern instead of zeroes, so that forgotten clearing shows.
@@ -30,7 +46,58 @@ pub(super) fn install(frames: u64) {
 /// The frame's memory, as a table.
 pub fn table(frame: Frame) -> &'static Table {
     TOUCHES.set(TOUCHES.get() + 1);
+    SHOWN.with_borrow_mut(|shown| {
+        let index = index_of(frame);
+        if shown.is_touched.get(index) == Some(&false) {
+            shown.is_touched[index] = true;
+            shown.touched.push(index);
+        }
+    });
     quiet_table(frame)
+}
+
+/// From now on it is known what walkers are sure to see: what is there now, and what is published later.
+pub(super) fn watch_publishing() {
+    let digests: Vec<u64> = MEMORY.get().iter().map(digest).collect();
+    let is_touched = vec![false; digests.len()];
+    SHOWN.set(Shown { digests, touched: Vec::new(), is_touched });
+}
+
+pub(super) fn reset_publishing() {
+    SHOWN.set(Shown::new());
+}
+
+/// Walkers see all that was written.
+pub(super) fn publish() {
+    SHOWN.with_borrow_mut(|shown| {
+        while let Some(index) = shown.touched.pop() {
+            shown.is_touched[index] = false;
+            shown.digests[index] = digest(&MEMORY.get()[index]);
+        }
+    });
+}
+
+/// Whether any frame may hold something that walkers need not see.
+pub(super) fn has_unpublished() -> bool {
+    SHOWN.with_borrow(|shown| !shown.touched.is_empty())
+}
+
+/// Whether a frame holds something that walkers need not see.
+pub(super) fn is_unpublished(frame: Frame) -> bool {
+    SHOWN.with_borrow(|shown| {
+        let index = index_of(frame);
+        shown.is_touched.get(index) == Some(&true) && shown.digests[index] != digest(quiet_table(frame))
+    })
+}
+
+fn digest(table: &Table) -> u64 {
+    table
+        .iter()
+        .fold(0, |sum: u64, word| (sum ^ word.load(Ordering::Relaxed)).wrapping_mul(0x100_0000_01b3).rotate_left(29))
+}
+
+fn index_of(frame: Frame) -> usize {
+    frame.number().wrapping_sub(FIRST_FRAME.number()) as usize
 }
 
 /// How often anyone has asked for a table: while the number stays the same, no table changes.
@@ -40,8 +107,7 @@ pub(super) fn touches() -> u64 {
 
 /// The same as [`table`], for who only looks.
 pub(super) fn quiet_table(frame: Frame) -> &'static Table {
-    let index = frame.number().wrapping_sub(FIRST_FRAME.number());
-    MEMORY.get().get(index as usize).unwrap_or_else(|| panic!("{frame:?} is no memory"))
+    MEMORY.get().get(index_of(frame)).unwrap_or_else(|| panic!("{frame:?} is no memory"))
 }
 
 /// Fills frames with zeroes.
@@ -88,7 +154,7 @@ pub fn publish_code() {
     PUBLISHED.set(PUBLISHED.get() + 1);
 }
 
-/// How many frames of code were cleaned so far, and how often such were published.
+/// How many frames of code were cleaned so far, and how often such were shown.
 pub fn code_published() -> (u64, u64) {
     (CLEANED.get(), PUBLISHED.get())
 }

@@ -13,6 +13,7 @@
 //! | `reuse` | a frame is cleared for a new use that a CPU may still reach in the same way |
 //! | `conflict` | two translations of a page, of different size or frame, can be held at once |
 //! | `stale` | after an operation, a CPU may use what is not true any more ([`check`]) |
+//! | `unpublished` | a root is loaded, or an operation ends, and walkers need not see what was written to its tables |
 //!
 //! The first breach is kept for the test ([`take_breach`]), which decides whether it is a failure or a mutant caught.
 //! Off until [`watch`] is called.
@@ -58,11 +59,13 @@ thread_local! {
 
 pub(super) fn reset() {
     ORACLE.take();
+    memory::reset_publishing();
 }
 
 /// Watches the machine from now on.
 pub fn watch() {
     ORACLE.with_borrow_mut(|oracle| oracle.watches = true);
+    memory::watch_publishing();
     observe();
 }
 
@@ -92,6 +95,7 @@ pub fn check() {
             let globals = Some(&cpu.globals).filter(|_| !truth.is_empty());
             let found = cpu.active().into_iter().chain(globals).find_map(|held| held.find_false(&truth));
             oracle.note(found.map(|what| format!("stale: CPU {index} may use {what} under tag {tag}")));
+            oracle.note(truth.find_unpublished(root).map(|what| format!("unpublished: CPU {index} walks {what}")));
         }
     });
 }
@@ -110,6 +114,7 @@ pub(super) fn note_reuse(first: Frame, count: u64) {
 pub(super) fn activate(root: Frame, tag: u16, keep: bool) {
     let index = cpu_index();
     with(|oracle| {
+        oracle.note_unpublished(index, root);
         let cpu = &mut oracle.cpus[index];
         let held = cpu.held.entry(tag).or_default();
         if !keep || tag == 0 && !broadcasts_invalidation() {
@@ -201,6 +206,13 @@ impl Cpu {
 impl Oracle {
     fn note(&mut self, breach: Option<String>) {
         self.breach = self.breach.take().or(breach);
+    }
+
+    fn note_unpublished(&mut self, index: usize, root: Frame) {
+        if memory::has_unpublished() {
+            let found = Held::of_tables(root).find_unpublished(root);
+            self.note(found.map(|what| format!("unpublished: CPU {index} is to walk {what}")));
+        }
     }
 
     fn look(&mut self) {

@@ -75,8 +75,9 @@ pub fn prepare_root(root: Frame) {
     assert!(memory::table(root).iter().all(|entry| entry.load(Ordering::Relaxed) == 0), "a root must be cleared");
 }
 
-/// Makes table writes visible to the walker: nothing to do.
+/// Makes table writes visible to walkers: what is not published before it is used, the oracle finds.
 pub fn publish_tables() {
+    memory::publish();
     oracle::observe();
 }
 

@@ -202,6 +202,12 @@ impl Held {
         leaf.or_else(|| self.ways.iter().find(|way| !is_way(way)).map(|way| format!("{way:x?}")))
     }
 
+    /// A table on some way from a root that holds what walkers need not see.
+    pub fn find_unpublished(&self, root: Frame) -> Option<String> {
+        let mut ways = self.ways.iter().copied().chain([Way::of_root(root)]);
+        ways.find(|way| super::memory::is_unpublished(way.table)).map(|way| format!("{way:x?}"))
+    }
+
     /// What leads to one of these frames, as memory or as a table.
     pub fn find_use(&self, first: Frame, count: u64) -> Option<String> {
         let within = |way: &&Way| first <= way.table && way.table.number() < first.number() + count;

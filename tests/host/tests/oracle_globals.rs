@@ -9,7 +9,7 @@ use tessera_arch::fake::worst_case::Leaf as HeldLeaf;
 use tessera_arch::fake::{FIRST_FRAME, cpu, oracle, power_on, smp};
 use tessera_arch::{
     Format, Frame, Leaf, PageFormat, Share, VirtAddr, activate, clear_frames, invalidate_all, invalidate_page,
-    invalidate_page_all_tags, invalidate_page_local, invalidate_tag, note_free, table,
+    invalidate_page_all_tags, invalidate_page_local, invalidate_tag, note_free, publish_tables, table,
 };
 
 /// The slot that both roots share.
@@ -57,15 +57,18 @@ impl Scene {
 
     fn show(&self, root: Frame, bounds: Rights) {
         table(root)[SLOT].store(Format::shared_entry(self.tables[0].start(), bounds, Share::Copy), Relaxed);
+        publish_tables();
     }
 
     fn hide(&self, root: Frame) {
         table(root)[SLOT].store(0, Relaxed);
+        publish_tables();
     }
 
     fn set_leaf(&self, leaf: Option<Leaf>) {
         let entry = leaf.map_or(0, |leaf| Format::leaf_entry(FRAME.start(), 0, leaf));
         table(self.tables[2])[INDEX].store(entry, Relaxed);
+        publish_tables();
     }
 
     fn enter(&self, space: usize, keep: bool) {
@@ -173,6 +176,7 @@ fn ways_to_it_are_held_under_each_tag() {
         let part = |all_tags: bool| {
             let scene = Scene::new(flavour, broadcasts);
             table(scene.tables[1])[0].store(0, Relaxed);
+            publish_tables();
             if all_tags {
                 invalidate_page_all_tags(ADDRESS)
             } else {
@@ -265,5 +269,28 @@ fn nobody_uses_it_in_a_root_without_entries() {
         assert_eq!(broken(), None);
         scene.enter(0, false);
         assert!(is_broken("global"));
+    }
+}
+
+#[test]
+fn what_is_written_to_a_table_is_published_before_it_is_walked() {
+    for (flavour, broadcasts) in machines() {
+        let lead = |scene: &Scene| {
+            let entry = Format::table_entry(scene.tables[1].start(), Rights::READ);
+            table(scene.tables[0])[1].store(entry, Relaxed);
+        };
+        let scene = Scene::new(flavour, broadcasts);
+        lead(&scene);
+        assert!(is_broken("unpublished"), "after an operation");
+        let scene = Scene::new(flavour, broadcasts);
+        lead(&scene);
+        scene.enter(1, true);
+        publish_tables();
+        assert!(is_broken("unpublished"), "when a root is loaded");
+        let scene = Scene::new(flavour, broadcasts);
+        lead(&scene);
+        publish_tables();
+        scene.enter(1, true);
+        assert_eq!(broken(), None);
     }
 }

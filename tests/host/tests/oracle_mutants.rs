@@ -86,6 +86,7 @@ caught! {
     public_flushed_here_only_is_caught: PublicFlushedHereOnly,
     public_table_kept_is_caught: PublicTableKept,
     public_range_short_is_caught: PublicRangeShort,
+    copied_root_unpublished_is_caught: CopiedRootUnpublished,
 }
 
 #[test]
