@@ -13,6 +13,7 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::account::Account;
 use crate::object::ObjectRef;
+use crate::steps;
 use crate::store::Id;
 
 /// The most slots of one table.
@@ -203,6 +204,7 @@ impl CapTable {
 
     /// The record of a slot.
     pub fn record(&self, slot: u32) -> &CapRecord {
+        steps::count();
         &self.records[slot as usize]
     }
 
@@ -248,8 +250,100 @@ impl CapTable {
         (behind != NO_SLOT).then_some(behind)
     }
 
+    /// What the capabilities in it name.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectRef> {
+        self.records.iter().inspect(|_| steps::count()).filter_map(|record| record.object)
+    }
+
+    /// Checks that both halves of each slot tell the same, and that the list of free slots holds exactly these; gives how
+    /// many facts held.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn check(&self) -> u64 {
+        let mut free = 0;
+        for (hot, record) in self.hot.iter().zip(&self.records) {
+            let word = HotWord(hot.word.load(Ordering::Relaxed));
+            let due = record.object.map(|object| HotWord::new(object.kind(), word.rights(), object.index()));
+            assert_eq!(word, due.unwrap_or(HotWord::FREE), "a slot's word says what its record says");
+            assert_ne!(hot.generation.load(Ordering::Relaxed), 0, "no handle has generation 0");
+            free += u32::from(record.object.is_none());
+        }
+        assert_eq!(self.slots() - free, self.used, "a table counts its capabilities");
+        let (mut listed, mut next) = (0, self.first_free);
+        while next != NO_SLOT {
+            let record = self.records.get(next as usize).expect("the list of free slots stays in the table");
+            assert!(record.object.is_none() && listed < free, "the list of free slots holds each once, and no other");
+            (listed, next) = (listed + 1, record.next_free);
+        }
+        assert_eq!(listed, free, "every free slot is in the list");
+        2 * u64::from(self.slots()) + u64::from(free) + 2
+    }
+
     /// The first slot in use at or behind `from`.
     pub fn next_used(&self, from: u32) -> Option<u32> {
         (from..self.slots()).find(|slot| self.records[*slot as usize].object.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CapTable, HotWord, NO_SLOT, Ordering};
+    use crate::account::Account;
+    use crate::object::ObjectRef;
+    use crate::store::Store;
+    use tessera_abi::{ObjectKind, Rights};
+
+    /// A table with capabilities in slots 0 and 2; 1 is free again.
+    fn table() -> CapTable {
+        let account = Store::new().insert(Account::new(0, None));
+        let mut table = CapTable::new(account, 8).expect("a host has memory");
+        for _ in 0..3 {
+            table.insert(ObjectRef::Account(account), Rights::CHARGE, 0);
+        }
+        table.remove(1);
+        table
+    }
+
+    #[test]
+    fn a_table_that_is_well_passes_its_check() {
+        assert_eq!(table().check(), 2 * 8 + 6 + 2);
+    }
+
+    fn set_word(table: &CapTable, slot: usize, word: HotWord) {
+        table.hot[slot].word.store(word.0, Ordering::Relaxed);
+    }
+
+    macro_rules! found {
+        ($($test:ident: $harm:expr, $reason:literal;)*) => {$(
+            #[test]
+            #[should_panic(expected = $reason)]
+            fn $test() {
+                let harm: fn(&mut CapTable) = $harm;
+                let mut table = table();
+                harm(&mut table);
+                table.check();
+            }
+        )*};
+    }
+
+    found! {
+        a_word_that_stays_behind_is_found:
+            |table| set_word(table, 1, HotWord::new(ObjectKind::Account, Rights::CHARGE, 0)), "a slot's word says";
+        a_word_that_is_lost_is_found: |table| set_word(table, 2, HotWord::FREE), "a slot's word says";
+        a_word_for_another_object_is_found:
+            |table| set_word(table, 2, HotWord::new(ObjectKind::Account, Rights::CHARGE, 1)), "a slot's word says";
+        a_word_for_another_kind_is_found:
+            |table| set_word(table, 2, HotWord::new(ObjectKind::Space, Rights::CHARGE, 0)), "a slot's word says";
+        rights_that_do_not_exist_are_found:
+            |table| set_word(table, 2, HotWord(1 << 55 | table.hot[2].word.load(Ordering::Relaxed))), "a slot's word says";
+        a_generation_of_zero_is_found:
+            |table| table.hot[3].generation.store(0, Ordering::Relaxed), "no handle has generation 0";
+        a_miscount_is_found: |table| table.used += 1, "a table counts its capabilities";
+        a_free_slot_that_is_lost_is_found:
+            |table| table.records[1].next_free = NO_SLOT, "every free slot is in the list";
+        a_slot_in_use_in_the_list_is_found: |table| table.first_free = 2, "holds each once, and no other";
+        a_list_that_goes_round_is_found: |table| table.records[1].next_free = 1, "holds each once, and no other";
+        a_list_that_leaves_the_table_is_found: |table| table.first_free = 8, "stays in the table";
     }
 }

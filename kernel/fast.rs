@@ -39,6 +39,12 @@ impl<T> SlicePointer<T> {
         self.count.store(slice.len(), Release);
     }
 
+    /// Whether it points to this slice.
+    pub(crate) fn points_to(&self, slice: &[T]) -> bool {
+        let is_first = slice.is_empty() || core::ptr::eq(self.first.load(Relaxed), slice.as_ptr());
+        is_first && self.count.load(Relaxed) == slice.len()
+    }
+
     #[inline(always)]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
         let index = index as usize;

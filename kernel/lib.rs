@@ -21,7 +21,8 @@
 //! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
 //! | [`boot`], [`options`], [`program`] | the steps of the boot list; boot options; the first program |
 //! | [`upcalls`], [`mem`] | what the architecture calls; frames and heap |
-//! | [`check`], [`counters`] | self-checks; figures |
+//! | [`check`], [`check_cpus`], [`tally`] | self-checks: records, what CPUs read without the lock; what is counted anew |
+//! | [`counters`] | figures |
 //! | [`console`], [`plain_text`], [`log`] | what waits for the serial line; programs' text; the kernel's lines |
 //! | [`mutants`], [`steps`] | bugs that tests put in, to see whether they are found; how often loops went round |
 //!
@@ -50,6 +51,7 @@ pub mod boot;
 pub mod broadcast;
 pub mod cap_table;
 pub mod check;
+pub mod check_cpus;
 pub mod console;
 pub mod counters;
 pub mod derivation;
@@ -82,6 +84,7 @@ pub mod subtree;
 pub mod sync;
 pub mod syscall;
 pub mod tags;
+pub mod tally;
 pub mod thread;
 pub mod trap;
 #[cfg(target_os = "none")]

@@ -7,6 +7,9 @@ use core::marker::PhantomData;
 
 use tessera_abi::Error;
 
+use crate::steps;
+use crate::tally::Tally;
+
 /// Entries are made in chunks of this many.
 const CHUNK: usize = 32;
 
@@ -80,6 +83,7 @@ struct Entry<T> {
     references: u32,
     /// Next free entry, or next entry that waits to be destroyed.
     next: u32,
+    tally: Tally,
     value: Option<Box<T>>,
 }
 
@@ -139,6 +143,7 @@ impl<T> Store<T> {
     /// The object, if it exists still.
     #[inline(always)]
     pub fn find(&self, id: Id<T>) -> Option<&T> {
+        steps::count();
         let entry = &self.chunks.get(id.index as usize / CHUNK)?[id.index as usize % CHUNK];
         if entry.generation == id.generation { entry.value.as_deref() } else { None }
     }
@@ -172,6 +177,16 @@ impl<T> Store<T> {
     /// How often the object is referred to.
     pub fn references(&self, id: Id<T>) -> u32 {
         self.entry(id.index).references
+    }
+
+    /// Where the checks count what they find of an object.
+    ///
+    /// # Panics
+    /// If the object is gone: whoever refers to it keeps it.
+    pub fn tally(&self, id: Id<T>) -> &Tally {
+        let entry = self.entry(id.index);
+        assert!(entry.generation == id.generation && entry.value.is_some(), "what is referred to exists");
+        &entry.tally
     }
 
     /// Notes one more reference.
@@ -232,7 +247,7 @@ impl<T> Store<T> {
         let first = (self.chunks.len() * CHUNK) as u32;
         let entry = |offset: u32| {
             let next = if offset + 1 == CHUNK as u32 { NONE } else { first + offset + 1 };
-            Entry { generation: 1, references: 0, next, value: None }
+            Entry { generation: 1, references: 0, next, tally: Tally::default(), value: None }
         };
         self.chunks.push(Box::new(core::array::from_fn(|offset| entry(offset as u32))));
         self.free = first;

@@ -13,6 +13,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use crate::mutants::{Mutant, is_seeded};
 
@@ -50,6 +51,8 @@ pub struct TagAllocator {
     reserved: Vec<TagWord>,
     /// CPUs that have yet to flush for this generation, a bit each.
     flush_pending: u32,
+    /// A bit for each tag that the checks have seen.
+    seen: Vec<Cell<u64>>,
 }
 
 impl TagAllocator {
@@ -57,7 +60,8 @@ impl TagAllocator {
     pub fn new(bits: u32) -> TagAllocator {
         let mut used = vec![0; (1_usize << bits).div_ceil(64)];
         used[0] = 1;
-        TagAllocator { bits, generation: 1, used, next: 1, reserved: Vec::new(), flush_pending: 0 }
+        let seen = vec![Cell::new(0); used.len()];
+        TagAllocator { bits, generation: 1, used, next: 1, reserved: Vec::new(), flush_pending: 0, seen }
     }
 
     /// Bits in a tag.
@@ -117,6 +121,34 @@ impl TagAllocator {
             kept = true;
         }
         kept
+    }
+
+    /// Whether a tag's number is given out in this generation, or stayed with its owner: no other space gets it. So with
+    /// none (0).
+    pub fn is_taken(&self, tag: TagWord) -> bool {
+        self.used[usize::from(tag.tag()) / 64] & (1 << (tag.tag() % 64)) != 0
+    }
+
+    /// Checks the tags of all spaces; gives how many facts held.
+    ///
+    /// # Panics
+    /// If two spaces have one tag in this generation, or a tag was never given out.
+    pub fn check(&self, tags: impl Iterator<Item = TagWord>) -> u64 {
+        self.seen.iter().for_each(|word| word.set(0));
+        let mut facts = 0;
+        for tag in tags {
+            assert!(tag.generation() <= self.generation, "no tag is of a generation to come");
+            facts += 1;
+            if tag.tag() == 0 || tag.generation() != self.generation {
+                continue;
+            }
+            let (word, bit) = (&self.seen[usize::from(tag.tag()) / 64], 1 << (tag.tag() % 64));
+            assert!(self.is_taken(tag), "a space's tag was given out");
+            assert_eq!(word.get() & bit, 0, "no two spaces have one tag");
+            word.set(word.get() | bit);
+            facts += 2;
+        }
+        facts
     }
 
     fn take(&mut self) -> Option<u16> {

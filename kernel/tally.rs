@@ -1,0 +1,136 @@
+//! Tallies: what the checks count anew, one at each object, in one pass over all that exists.
+//!
+//! Counting per object what refers to it would look at everything once for each object.
+
+use core::cell::Cell;
+
+use crate::account::{Account, object_bytes};
+use crate::address_map::AddressMap;
+use crate::address_space::MapOwner;
+use crate::cap_table::CapTable;
+use crate::kernel::Kernel;
+use crate::object::ObjectRef;
+use crate::segment::Segment;
+use crate::space::Space;
+use crate::store::{Id, Store};
+use crate::subtree::Subtree;
+
+/// What was counted of one object. It lies in the store, beside what it is compared with.
+#[derive(Debug, Default)]
+pub struct Tally {
+    references: Cell<u32>,
+    amount: Cell<u64>,
+}
+
+impl Tally {
+    /// Everything that refers to the object.
+    pub fn references(&self) -> u32 {
+        self.references.get()
+    }
+
+    /// For an account what is charged to it, bytes; for a table its threads, for a segment its mappings, for a space its
+    /// views, for a subtree its places.
+    pub fn amount(&self) -> u64 {
+        self.amount.get()
+    }
+
+    fn refer(&self) {
+        self.references.set(self.references.get() + 1);
+    }
+
+    fn refer_with(&self, amount: u64) {
+        self.refer();
+        self.amount.set(self.amount.get() + amount);
+    }
+
+    fn clear(&self) {
+        self.references.set(0);
+        self.amount.set(0);
+    }
+}
+
+impl Kernel {
+    /// Counts all references, charges, threads, mappings and views.
+    pub(crate) fn count_all(&self) {
+        clear(&self.accounts);
+        clear(&self.tables);
+        clear(&self.spaces);
+        clear(&self.subtrees);
+        clear(&self.segments);
+        clear(&self.threads);
+        for table in self.tables.ids().map(|id| &self.tables[id]) {
+            table.objects().for_each(|object| self.count_capability(object));
+            let slots = CapTable::slot_bytes(u64::from(table.slots()));
+            self.count_charge(table.account, object_bytes::<CapTable>() + slots);
+        }
+        for thread in self.threads.ids().map(|id| &self.threads[id]) {
+            thread.table.iter().for_each(|table| self.tables.tally(*table).refer_with(1));
+            self.count_charge(thread.account, Kernel::THREAD_BYTES);
+        }
+        for (id, space) in self.spaces.ids().map(|id| (id, &self.spaces[id])) {
+            self.count_places(MapOwner::Space(id));
+            space.seen.iter().for_each(|seen| self.spaces.tally(seen.base).refer_with(1));
+            self.count_mappings(&space.map);
+            self.count_charge(space.account, object_bytes::<Space>() + space.charged_bytes());
+        }
+        for (id, subtree) in self.subtrees.ids().map(|id| (id, &self.subtrees[id])) {
+            self.count_places(MapOwner::Subtree(id));
+            self.count_mappings(&subtree.map);
+            self.count_charge(subtree.account, object_bytes::<Subtree>() + subtree.map.charged_bytes());
+        }
+        for segment in self.segments.ids().map(|id| &self.segments[id]) {
+            let bytes = Segment::region_bytes(segment.pages()) + segment.charged_frame_bytes();
+            self.count_charge(segment.account, object_bytes::<Segment>() + bytes);
+        }
+        for account in self.accounts.ids().map(|id| &self.accounts[id]) {
+            let charge = |parent: &_| self.count_charge(*parent, object_bytes::<Account>() + account.limit_bytes());
+            account.parent.iter().for_each(charge);
+        }
+    }
+
+    fn count_places(&self, owner: MapOwner) {
+        self.attachments(owner).for_each(|(_, attachment)| self.subtrees.tally(attachment.subtree).refer_with(1));
+    }
+
+    fn count_capability(&self, object: ObjectRef) {
+        match object {
+            ObjectRef::Account(id) => self.accounts.tally(id).refer(),
+            ObjectRef::Space(id) => self.spaces.tally(id).refer(),
+            ObjectRef::Subtree(id) => self.subtrees.tally(id).refer(),
+            ObjectRef::Segment(id) => self.segments.tally(id).refer(),
+            ObjectRef::Thread(id) => self.threads.tally(id).refer(),
+            ObjectRef::CapTable(id) => self.tables.tally(id).refer(),
+            ObjectRef::Machine => {}
+        }
+    }
+
+    fn count_mappings(&self, map: &AddressMap) {
+        map.from(0).for_each(|(_, mapping)| self.segments.tally(mapping.segment).refer_with(1));
+    }
+
+    /// Whoever has something charged to an account refers to it.
+    fn count_charge(&self, account: Id<Account>, bytes: u64) {
+        self.accounts.tally(account).refer_with(bytes);
+    }
+}
+
+fn clear<T>(store: &Store<T>) {
+    store.ids().for_each(|id| store.tally(id).clear());
+}
+
+/// Compares what was counted with what the store says; gives how many facts held.
+///
+/// # Panics
+/// If an object has more or fewer references than were found.
+pub(crate) fn check_references<T>(store: &Store<T>, what: &str) -> u64 {
+    let mut facts = 0;
+    for id in store.ids() {
+        assert_eq!(
+            store.references(id),
+            store.tally(id).references(),
+            "{what} {id:?} has the references that were found"
+        );
+        facts += 1;
+    }
+    facts
+}
