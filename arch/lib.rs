@@ -14,7 +14,7 @@
 //! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace`, `provoke` |
 //! | `smp` | [`start_cpus`], [`send_interrupt`] |
 //! | `timer` | [`now_ns`], [`set_timer`] |
-//! | `console` | [`console_write`] |
+//! | `console` | [`console_send`] |
 //! | `boot`, `trap` | entry from the loader and from traps; they call up |
 //!
 //! Up-calls, the only names that the kernel gives to a backend, are in [`upcall`].
@@ -83,8 +83,10 @@ pub use backend::cpu::{
 /// Time since boot, and the next timer interrupt.
 pub use backend::timer::{now_ns, set_timer};
 
-/// The serial line.
-pub use backend::console::console_write;
+/// The serial line, without waiting. `console_send` gives it the first of some bytes, as many as it takes at once, and
+/// says how many: 0 while it is busy, and before it is known. One CPU calls it at a time. Whoever ends the machine
+/// (`power_off`, `halt_after_panic`) first waits until the line is idle.
+pub use backend::console::console_send;
 
 /// Notes that nobody uses these frames any more. For the machine it means nothing; the fake one looks whether a
 /// CPU may still reach them.
@@ -124,6 +126,10 @@ pub mod upcall {
         /// context; when this returns, the CPU returns to user mode with the context that
         /// `resume_context` named last.
         pub safe fn kernel_trap(trap: Trap);
+
+        /// Called with what a backend has to say before it panics: writes it out, each line as one of the kernel's, at
+        /// once and before anything else; the calling CPU is the only one that runs afterwards.
+        pub safe fn kernel_report(text: core::fmt::Arguments<'_>);
 
         /// Called for `space_switch` straight from the entry code, with only the registers that a function
         /// call clobbers saved. Takes the handle and the user's instruction and stack pointer.

@@ -51,7 +51,7 @@ pub enum FaultKind {
     /// A breakpoint or single step without a debugger.
     Breakpoint,
     /// Anything else, with the architecture's own number for it.
-    Other(u64),
+    Other(u32),
 }
 
 /// An interrupt, by what it means.

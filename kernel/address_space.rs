@@ -237,6 +237,7 @@ impl Kernel {
     /// Takes a space apart that no capability names any more.
     pub(crate) fn destroy_space(&mut self, id: Id<Space>) {
         self.evict_threads(id);
+        assert!(self.spaces[id].threads.is_empty(), "nobody is in a space that goes");
         if self.spaces[id].seen.is_some() {
             self.forget_view(id);
         } else {

@@ -45,8 +45,11 @@ pub fn open_for_all(kernel: Kernel) {
 
 /// Starts the other CPUs, which begin to run threads at once.
 pub fn start_other_cpus(boot_info: &BootInfo) {
+    // With the lock: no thread runs before the kernel knows on how many CPUs it may.
+    let mut guard = KERNEL.lock(|| {});
     let running = tessera_arch::start_cpus(boot_info.cpus);
-    with(&mut KERNEL.lock(|| {}), |kernel| kernel.cpus = running);
+    with(&mut guard, |kernel| kernel.cpus = running);
+    drop(guard);
     log!(SHARED.console, "cpus: {running} of {} running", boot_info.cpus);
 }
 

@@ -12,6 +12,7 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::account::Account;
+use crate::list::List;
 use crate::object::ObjectRef;
 use crate::steps;
 use crate::store::Id;
@@ -121,7 +122,9 @@ pub struct CapTable {
     /// Who pays.
     pub account: Id<Account>,
     /// Threads that use the table and have not ended.
-    pub users: u32,
+    pub threads: List,
+    /// Whether one of them was ever started, or was stopped before. Then their end empties the table.
+    pub is_in_use: bool,
     hot: Box<[HotSlot]>,
     records: Box<[CapRecord]>,
     first_free: u32,
@@ -146,7 +149,8 @@ impl CapTable {
         Ok(CapTable {
             name: Name::EMPTY,
             account,
-            users: 0,
+            threads: List::default(),
+            is_in_use: false,
             hot: hot.into_boxed_slice(),
             records: records.into_boxed_slice(),
             first_free: 0,
@@ -229,13 +233,28 @@ impl CapTable {
     pub fn remove(&mut self, slot: u32) {
         let hot = &self.hot[slot as usize];
         // The generation first, so that a reader on another CPU cannot see the old one with a new word.
-        // It skips 0, which no handle has.
-        let next = hot.generation.load(Ordering::Relaxed).wrapping_add(1).max(1);
-        hot.generation.store(next, Ordering::Release);
+        let next = hot.generation.load(Ordering::Relaxed).checked_add(1);
+        if let Some(next) = next {
+            hot.generation.store(next, Ordering::Release);
+        }
         hot.word.store(HotWord::FREE.0, Ordering::Release);
         self.records[slot as usize] = CapRecord { next_free: self.first_free, ..CapRecord::FREE };
-        self.first_free = slot;
         self.used -= 1;
+        // A slot whose generations have run out stays empty for ever: a handle kept since its first would name what
+        // comes next.
+        match next {
+            Some(_) => self.first_free = slot,
+            None => self.records[slot as usize].next_free = NO_SLOT,
+        }
+    }
+
+    /// As if so many more capabilities had come and gone in the slot that is taken next: for tests.
+    #[cfg(not(target_os = "none"))]
+    pub fn skip_generations(&mut self, count: u32) {
+        if let Some(hot) = self.hot.get(self.first_free as usize) {
+            let generation = hot.generation.load(Ordering::Relaxed);
+            hot.generation.store(generation.saturating_add(count), Ordering::Relaxed);
+        }
     }
 
     /// Chains a slot in use before another, through a link that slots in use have no need of; gives the slot.

@@ -9,6 +9,7 @@ use crate::address_space::MapOwner;
 use crate::cap_table::CapId;
 use crate::derivation;
 use crate::kernel::Kernel;
+use crate::list::Chain;
 use crate::sharers::Sharer;
 use crate::space::Space;
 use crate::store::Id;
@@ -47,11 +48,33 @@ impl Kernel {
                 facts += self.check_capability(CapId { table, slot });
                 next = slot + 1;
             }
-            let users = self.tables.tally(table).amount();
-            assert_eq!(u64::from(self.tables[table].users), users, "a table counts its threads");
+            let threads = self.tables[table].threads;
+            let users = threads.check(&self.threads, Chain::Table, |id| {
+                assert_eq!(self.threads[id].table, Some(table), "a thread knows its table");
+            });
+            assert_eq!(users, self.tables.tally(table).amount(), "a table lists its threads");
             facts += 1 + self.tables[table].check();
         }
-        facts
+        facts + self.check_threads()
+    }
+
+    /// Every thread that has not ended is in its table's list and in its space's.
+    fn check_threads(&self) -> u64 {
+        let (mut in_spaces, mut in_tables) = (0, 0);
+        for space in self.spaces.ids() {
+            let count = self.spaces[space].threads.check(&self.threads, Chain::Space, |id| {
+                assert_eq!(self.threads[id].space, space, "a thread knows whose list it is in");
+                assert!(!self.threads[id].has_ended(), "who has ended is in no space");
+            });
+            assert_eq!(count, self.spaces[space].thread_count, "a space counts its threads");
+            in_spaces += count;
+        }
+        for table in self.tables.ids() {
+            in_tables += self.tables[table].threads.iter(&self.threads, Chain::Table).count() as u64;
+        }
+        let alive = self.threads.ids().filter(|id| !self.threads[*id].has_ended()).count() as u64;
+        assert_eq!((in_spaces, in_tables), (alive, alive), "threads are in one space and use one table");
+        in_spaces + in_tables
     }
 
     fn check_capability(&self, cap: CapId) -> u64 {

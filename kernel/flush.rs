@@ -9,7 +9,7 @@
 //! invalidation, nobody is interrupted or marked (`broadcast`); what all spaces see is in `public`.
 
 use tessera_abi::PAGE_BYTES;
-use tessera_arch::{Interrupt, VirtAddr};
+use tessera_arch::{Interrupt, Trap, VirtAddr};
 
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
@@ -191,11 +191,33 @@ fn flush_here(line: &CpuLine, tag: u16, mut range: PageRange) {
     }
 }
 
-/// Does what another CPU has asked of this one, if anything. `parked` is called after the thread was let go.
+/// What a CPU has done for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// Nothing was asked.
+    Nothing,
+    /// It has invalidated what it was asked to.
+    Pages,
+    /// It has let its thread go.
+    Parked,
+}
+
+/// Does what another CPU has asked of this one, if anything. `in_hand` is what the CPU's thread came into the kernel with,
+/// if nothing was done about it yet.
 ///
 /// Called without the kernel's lock: on a shootdown interrupt, and again and again while waiting for the lock.
-pub fn serve(shared: &Shared, line: &CpuLine, mut parked: impl FnMut()) -> bool {
-    line.presence.serve(|request| match request {
+pub fn serve(shared: &Shared, line: &CpuLine, in_hand: Option<Trap>) -> Served {
+    let mut done = Served::Nothing;
+    line.presence.serve(|request| {
+        let is_park = request == Request::Park;
+        done = if is_park { Served::Parked } else { Served::Pages };
+        act(shared, line, in_hand, request);
+    });
+    done
+}
+
+fn act(shared: &Shared, line: &CpuLine, in_hand: Option<Trap>, request: Request) {
+    match request {
         Request::Pages { space, tag, first, count } => {
             let way = shared.space_words(space).pass(line.index);
             let flush = || flush_here(line, tag, PageRange { first, count });
@@ -210,10 +232,25 @@ pub fn serve(shared: &Shared, line: &CpuLine, mut parked: impl FnMut()) -> bool 
         Request::Park => {
             line.parked_space.store(line.presence.space(), core::sync::atomic::Ordering::Relaxed);
             line.slots.set_slots(&[]);
-            parked();
+            put_away(line, in_hand);
+            tessera_arch::leave_context();
             if !is_seeded(Mutant::ParkedStays) {
                 shared.leave_space(line);
             }
         }
-    })
+    }
+}
+
+/// Sees that nothing is lost of what a thread came in with that is let go. It makes a call that has not begun anew. A
+/// fault is kept for it, of whatever kind: an instruction that cannot be executed would fault again, but one that has
+/// been executed and trapped (a breakpoint, a single step on x86_64) would not. Who wanted to wait has waited.
+fn put_away(line: &CpuLine, in_hand: Option<Trap>) {
+    let pending = match in_hand {
+        Some(Trap::Fault(fault)) => Some(fault),
+        _ => None,
+    };
+    *line.pending.lock() = pending.filter(|_| !is_seeded(Mutant::PendingFaultLost));
+    if in_hand == Some(Trap::Call) {
+        tessera_arch::restart_call();
+    }
 }

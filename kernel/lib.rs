@@ -17,7 +17,8 @@
 //! | [`sync`], [`atomic`] | the big lock and the ranks of locks; atomics, as tests may replace them |
 //! | [`fast`], [`shared`] | the switch path without a lock, and what it reads |
 //! | [`fast_attach`] | attaching and detaching at a top-level entry, decoded faster |
-//! | [`running`], [`scheduler`] | who runs |
+//! | [`running`], [`ending`], [`scheduler`] | who runs; how threads come and go; who is next |
+//! | [`list`], [`agenda`] | queues that run through the threads themselves: by who came first, by who is due first |
 //! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
 //! | [`boot`], [`options`], [`program`] | the steps of the boot list; boot options; the first program |
 //! | [`upcalls`], [`mem`] | what the architecture calls; frames and heap |
@@ -41,6 +42,7 @@ extern crate alloc;
 pub mod account;
 pub mod address_map;
 pub mod address_space;
+pub mod agenda;
 pub mod atomic;
 pub mod attached;
 pub mod attachment;
@@ -55,6 +57,7 @@ pub mod check_cpus;
 pub mod console;
 pub mod counters;
 pub mod derivation;
+pub mod ending;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
 pub mod fast;
 pub mod fast_attach;
@@ -62,6 +65,7 @@ pub mod flush;
 pub mod handshake;
 pub mod kernel;
 pub mod large_page;
+pub mod list;
 pub mod log;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;

@@ -61,7 +61,7 @@ impl Kernel {
     /// Whether the calling CPU's thread may have text of so many bytes on the console now. If not, it is put to sleep
     /// until its turn should come; the caller sees to it that it then does anew what it came for.
     pub(crate) fn takes_turn(&mut self, cpu: usize, id: Id<Thread>, bytes: u64) -> bool {
-        match self.shared.console.ensure_turn(self.threads[id].console_turn, bytes) {
+        match self.shared.console.ensure_turn(self.threads[id].console_turn(), bytes) {
             Ok(()) => true,
             Err(wait) => {
                 self.wait_for_console(cpu, id, wait);
@@ -72,14 +72,10 @@ impl Kernel {
 
     /// Puts the calling CPU's thread to sleep for a turn on the console.
     pub(crate) fn wait_for_console(&mut self, cpu: usize, id: Id<Thread>, wait: Wait) {
-        self.threads[id].console_turn = Some(wait.turn);
-        if self.ensure_heap(2).is_err() {
-            // It cannot be put to sleep, but it can let others run.
-            return self.requeue_current(cpu);
-        }
+        self.threads[id].console_turn = wait.turn;
         self.stop_current(cpu);
-        self.threads[id].wake_ns = tessera_arch::now_ns().saturating_add(wait.wait_ns);
-        self.scheduler.add_sleeper(&mut self.threads, id);
+        let wake_ns = tessera_arch::now_ns().saturating_add(wait.wait_ns);
+        self.scheduler.add_sleeper(&mut self.threads, id, wake_ns);
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Mutant {
     DestroyerStays,
     /// A CPU that is told to let go of its space stays on its root.
     ParkedStays,
+    /// A fault that a CPU has not yet seen to is forgotten when it lets go of the thread.
+    PendingFaultLost,
     /// What is untagged is not flushed when it is entered again.
     UntaggedKept,
     /// A subtree is attached without bounds.
@@ -109,6 +111,9 @@ pub enum Mutant {
 /// Those of the handshake, which show only where CPUs run at the same time (`tests/loom`).
 pub const HANDSHAKE_MUTANTS: [Mutant; 4] =
     [Mutant::NotLookedAgain, Mutant::ChangerWithoutFence, Mutant::TriedSwitchHides, Mutant::AcknowledgedBefore];
+
+/// Those that concern threads alone (`tests/host/tests/threads`).
+pub const THREAD_MUTANTS: [Mutant; 1] = [Mutant::PendingFaultLost];
 
 /// Those that no CPU's translations show, but a model of what each space and view should show (`tests/host`).
 pub const MODEL_MUTANTS: [Mutant; 6] = [

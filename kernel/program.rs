@@ -21,7 +21,7 @@ use crate::segment::Segment;
 use crate::space::Space;
 use crate::store::Id;
 use crate::subtree::Subtree;
-use crate::thread::{CONTEXT_BYTES, Thread};
+use crate::thread::Thread;
 
 /// Slots in its capability table.
 const SLOTS: u32 = 1024;
@@ -69,7 +69,7 @@ pub fn start_first(kernel: &mut Kernel, name: &str) -> Result<(), Reason> {
     write_info(kernel, &first)?;
     let registers = kernel.threads[first.thread].context.registers_mut();
     registers.set_entry(elf.ehdr.e_entry, stack_top, [program::INFO, 0]);
-    kernel.make_ready(first.thread);
+    kernel.start_thread(first.thread);
     Ok(())
 }
 
@@ -91,12 +91,9 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let (owner, place) = (MapOwner::Space(space), Place { page: 0, cpu: None });
     let cost = kernel.plan_attach(owner, place, subtree).map_err(|_| "there is no memory to attach it")?;
     kernel.attach(owner, place, attachment, cost);
-    kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.cpu = tessera_arch::cpu_index();
-    let thread = kernel.threads.insert(thread);
-    kernel.tables.retain(table);
-    kernel.tables[table].users = 1;
+    let thread = kernel.add_thread(thread);
     Ok(First { account, table, space, subtree, thread })
 }
 

@@ -1,24 +1,20 @@
-//! Running threads: who is current on a CPU, in which space, and how threads end.
+//! Running threads: who is current on a CPU, and in which space.
 
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::fence;
 
-use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
-use tessera_arch::{Frame, Interrupt};
+use tessera_arch::{Fault, Frame, Interrupt, Trap};
 
-use crate::account::object_bytes;
-use crate::cap_table::CapTable;
-use crate::handshake::{NO_SPACE, Request};
+use crate::handshake::NO_SPACE;
 use crate::kernel::Kernel;
 use crate::mutants::{Mutant, is_seeded};
-use crate::object::ObjectRef;
 use crate::scheduler::SLICE_NS;
 use crate::shared::CpuLine;
 use crate::space::Space;
 use crate::store::Id;
 use crate::tags::TagWord;
-use crate::thread::{CONTEXT_BYTES, Fallback, Thread};
+use crate::thread::Thread;
 
 impl Kernel {
     /// The thread that runs on a CPU.
@@ -34,6 +30,26 @@ impl Kernel {
         }
         let space = self.shared.cpus[thread.cpu].presence.space();
         self.spaces.id_at(space).unwrap_or(thread.space)
+    }
+
+    /// Puts a thread into the list of the space that it is in, if it is in another's. A thread that runs may be in
+    /// another space than the one whose list it is in: threads change spaces far more often than a space goes.
+    pub(crate) fn note_space(&mut self, id: Id<Thread>, space: Id<Space>) {
+        let noted = core::mem::replace(&mut self.threads[id].space, space);
+        if noted != space {
+            self.spaces[noted].remove_thread(&mut self.threads, id);
+            self.spaces[space].add_thread(&mut self.threads, id);
+        }
+    }
+
+    /// How many threads are in a space that have not ended.
+    pub fn threads_in(&self, space: Id<Space>) -> u64 {
+        let mut count = self.spaces[space].thread_count;
+        for id in (0..self.cpus()).filter_map(|cpu| self.current(cpu)) {
+            count += u64::from(self.space_of(id) == space);
+            count -= u64::from(self.threads[id].space == space);
+        }
+        count
     }
 
     /// Makes the calling CPU's space this one.
@@ -99,8 +115,11 @@ impl Kernel {
     /// The CPUs on which a thread may go on, a bit each: its affinity, or the CPU its space is local to.
     pub fn allowed_cpus(&self, thread: &Thread) -> u32 {
         let only_cpu = self.shared.space_words(thread.space.index()).only_cpu();
-        let running = (1_u32 << self.cpus()) - 1;
-        only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & running
+        only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & self.running_cpus()
+    }
+
+    fn running_cpus(&self) -> u32 {
+        (1 << self.cpus()) - 1
     }
 
     /// Notes that something changed for a thread that its CPU may have to heed when it next leaves the kernel.
@@ -111,10 +130,10 @@ impl Kernel {
 
     /// Makes a thread ready on the CPU that suits it best.
     pub fn make_ready(&mut self, id: Id<Thread>) {
-        let allowed = self.allowed_cpus(&self.threads[id]);
-        let cpu = self.scheduler.place(&self.threads, id, self.cpus(), allowed);
-        self.threads[id].cpu = cpu;
-        self.scheduler.make_ready(&mut self.threads, id);
+        let thread = &self.threads[id];
+        let (allowed, running) = (self.allowed_cpus(thread), self.running_cpus());
+        let cpu = self.scheduler.place(&self.threads, thread, self.cpus(), allowed);
+        self.scheduler.make_ready(&mut self.threads, id, cpu, [allowed, running]);
         if cpu != tessera_arch::cpu_index() {
             // It may have to run at once there, or to share the CPU's time from now on.
             tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
@@ -125,22 +144,26 @@ impl Kernel {
     pub fn stop_current(&mut self, cpu: usize) -> Option<Id<Thread>> {
         let id = self.current(cpu)?;
         let line = &self.shared.cpus[cpu];
-        let space = self.space_of(id);
+        let space = self.spaces.id_at(line.presence.space());
         let thread = &mut self.threads[id];
-        (thread.space, thread.entered_by) = (space, Handle::from_bits(line.entered_by.load(Relaxed)));
+        thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
+        if let Some(space) = space.filter(|space| *space != thread.space) {
+            self.note_space(id, space);
+        }
         let run_queue = &mut self.scheduler.cpus[cpu];
         (run_queue.current, run_queue.is_settled) = (None, false);
         line.slots.set_slots(&[]);
         Some(id)
     }
 
-    /// Makes a thread the calling CPU's current one.
-    fn run(&mut self, cpu: usize, id: Id<Thread>) {
+    /// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
+    fn run(&mut self, cpu: usize, id: Id<Thread>) -> Option<Fault> {
         let line = &self.shared.cpus[cpu];
-        let (space, entered_by, table) = {
+        let (space, entered_by, table, pending) = {
             let thread = &mut self.threads[id];
             thread.cpu = cpu;
-            (thread.space, thread.entered_by, thread.table)
+            let pending = if thread.pending.is_some() { thread.pending.take() } else { None };
+            (thread.space, thread.entered_by, thread.table, pending)
         };
         if line.presence.space() == space.index() {
             line.entered_by.store(entered_by.bits(), Relaxed);
@@ -153,6 +176,7 @@ impl Kernel {
         let run_queue = &mut self.scheduler.cpus[cpu];
         run_queue.current = Some(id);
         run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
+        pending
     }
 
     /// Chooses who goes on when the kernel is left: the current thread unless it cannot, or may not be here any
@@ -167,15 +191,20 @@ impl Kernel {
             }
             self.requeue_current(cpu);
         }
-        let next = self.next_thread(cpu);
-        if let Some(id) = next {
-            self.run(cpu, id);
-        } else {
-            tessera_arch::leave_context();
-            self.shared.leave_space(&self.shared.cpus[cpu]);
+        while let Some(id) = self.next_thread(cpu) {
+            let ends = self.run(cpu, id).is_some_and(|fault| {
+                self.handle(cpu, Trap::Fault(fault));
+                self.current(cpu).is_none()
+            });
+            if !ends {
+                self.set_timer(cpu);
+                return true;
+            }
         }
+        tessera_arch::leave_context();
+        self.shared.leave_space(&self.shared.cpus[cpu]);
         self.set_timer(cpu);
-        next.is_some()
+        false
     }
 
     /// Whether no thread can ever run again: none runs or is ready, and none sleeps. There are no interrupts from
@@ -184,20 +213,13 @@ impl Kernel {
         let mut cpus = 0..self.cpus();
         cpus.all(|cpu| {
             let is_idle = self.current(cpu).is_none() && !self.scheduler.is_contended(cpu, 0, false);
-            is_idle && self.scheduler.next_deadline_ns(cpu, None).is_none()
+            is_idle && self.scheduler.next_deadline_ns(&self.threads, cpu, None).is_none()
         })
     }
 
     fn next_thread(&mut self, cpu: usize) -> Option<Id<Thread>> {
-        if let Some(id) = self.scheduler.take_next(&mut self.threads, cpu) {
-            return Some(id);
-        }
-        let (shared, running) = (self.shared, (1_u32 << self.cpus()) - 1);
-        let may_take = |thread: &Thread| {
-            let only_cpu = shared.space_words(thread.space.index()).only_cpu();
-            only_cpu.map_or(thread.affinity, |only| 1 << only) & running & (1 << cpu) != 0
-        };
-        self.scheduler.steal(&mut self.threads, cpu, may_take)
+        let next = self.scheduler.take_next(&mut self.threads, cpu);
+        next.or_else(|| self.scheduler.steal(&mut self.threads, cpu))
     }
 
     /// Puts the current thread behind the others of its priority.
@@ -214,7 +236,7 @@ impl Kernel {
         let run_queue = &mut self.scheduler.cpus[cpu];
         (run_queue.timer_ns, run_queue.is_settled) = (None, false);
         self.shared.console.tick(cpu, now_ns);
-        while let Some(id) = self.scheduler.take_woken(cpu, now_ns) {
+        while let Some(id) = self.scheduler.take_woken(&mut self.threads, cpu, now_ns) {
             self.make_ready(id);
         }
         let Some(id) = self.current(cpu) else { return };
@@ -228,189 +250,9 @@ impl Kernel {
         }
     }
 
-    /// Ends a thread for good: takes it off CPU and queues, wakes those who join it, gives up its table.
-    pub fn end_thread(&mut self, id: Id<Thread>, state: ThreadState) {
-        if self.threads[id].has_ended() {
-            return;
-        }
-        self.take_off_queues(id);
-        self.threads[id].state = state;
-        let result = self.join_result(id);
-        let mut next = self.threads[id].joiners.take();
-        while let Some(joiner) = next {
-            next = self.threads[joiner].next.take();
-            self.threads[joiner].joining = None;
-            self.finish_call(joiner, result);
-            self.make_ready(joiner);
-        }
-        if let Some(table) = self.threads[id].table.take() {
-            self.leave_table(table);
-        }
-    }
-
-    /// What joining an ended thread gives.
-    pub fn join_result(&self, id: Id<Thread>) -> Result<u64, Error> {
-        match self.threads[id].state {
-            ThreadState::Exited => Ok(self.threads[id].exit_code),
-            ThreadState::Faulted => Err(Error::Faulted),
-            _ => Err(Error::Gone),
-        }
-    }
-
-    /// Sets the result of the call that a thread is in.
-    pub fn finish_call(&mut self, id: Id<Thread>, result: Result<u64, Error>) {
-        let (status, value) = match result {
-            Ok(value) => (0, value),
-            Err(error) => (error.status(), 0),
-        };
-        self.threads[id].context.registers_mut().set_result(status, value);
-    }
-
-    /// Sends every thread in a space that goes to its fallback, or ends it. Nobody can enter it any more: the last
-    /// capability went before.
-    pub(crate) fn evict_threads(&mut self, space: Id<Space>) {
-        self.shared.space_words(space.index()).retire();
-        for cpu in (0..self.cpus()).filter(|cpu| *cpu != tessera_arch::cpu_index()) {
-            if self.shared.cpus[cpu].presence.is_in(space.index()) {
-                self.let_go(cpu);
-            }
-        }
-        for index in 0..self.threads.limit() {
-            let Some(id) = self.threads.id_at(index) else { continue };
-            if self.space_of(id) == space && !self.threads[id].has_ended() {
-                self.evict(id, space);
-            }
-        }
-        let line = &self.shared.cpus[tessera_arch::cpu_index()];
-        if line.presence.space() == space.index() && !is_seeded(Mutant::DestroyerStays) {
-            self.shared.leave_space(line);
-        }
-    }
-
-    fn evict(&mut self, id: Id<Thread>, space: Id<Space>) {
-        let fallback = self.threads[id].fallback;
-        let usable = |fallback: &Fallback| {
-            let enterable = |only: usize| self.threads[id].affinity & (1 << only) != 0;
-            fallback.space != space
-                && self.spaces.find(fallback.space).is_some()
-                && self.shared.space_words(fallback.space.index()).only_cpu().is_none_or(enterable)
-        };
-        match fallback.filter(usable) {
-            Some(fallback) => self.land(id, fallback),
-            None => self.end_thread(id, ThreadState::Stopped),
-        }
-    }
-
-    /// Makes another CPU let go of its thread and its space, and makes the thread ready again: its call, if it was
-    /// in one that had not begun, is made anew.
-    pub fn let_go(&mut self, cpu: usize) {
-        if let Some(id) = self.park(cpu) {
-            self.make_ready(id);
-        }
-    }
-
-    /// Moves a thread off a CPU that its affinity does not allow any more. The calling thread moves when the
-    /// kernel is left.
-    pub fn move_if_misplaced(&mut self, id: Id<Thread>) {
-        let (cpu, state) = (self.threads[id].cpu, self.threads[id].state);
-        if state != ThreadState::Ready || self.threads[id].affinity & (1 << cpu) != 0 {
-            return;
-        }
-        if self.current(cpu) != Some(id) {
-            self.scheduler.remove(&mut self.threads, id);
-            self.make_ready(id);
-        } else if cpu != tessera_arch::cpu_index() {
-            self.let_go(cpu);
-        }
-    }
-
-    /// Makes another CPU let go of its thread and its space; the thread is in no queue then.
-    fn park(&mut self, cpu: usize) -> Option<Id<Thread>> {
-        let line = &self.shared.cpus[cpu];
-        self.ask(line, Request::Park);
-        self.await_acknowledgements(1 << cpu);
-        let run_queue = &mut self.scheduler.cpus[cpu];
-        run_queue.is_settled = false;
-        let id = run_queue.current.take()?;
-        let space = self.spaces.id_at(line.parked_space.load(Relaxed));
-        let thread = &mut self.threads[id];
-        thread.space = space.unwrap_or(thread.space);
-        thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
-        Some(id)
-    }
-
-    /// Takes a thread apart that no capability names any more.
-    pub(crate) fn destroy_thread(&mut self, id: Id<Thread>) {
-        self.end_thread(id, ThreadState::Stopped);
-        let thread = self.threads.remove(id);
-        self.credit_object::<Thread>(thread.account, CONTEXT_BYTES);
-    }
-
-    /// What a thread costs its account, bytes.
-    pub const THREAD_BYTES: u64 = object_bytes::<Thread>() + CONTEXT_BYTES;
-
-    fn land(&mut self, id: Id<Thread>, fallback: Fallback) {
-        let was = self.threads[id].state;
-        self.take_off_queues(id);
-        let thread = &mut self.threads[id];
-        (thread.space, thread.entered_by) = (fallback.space, Handle::NONE);
-        if was != ThreadState::Created {
-            let reason = FallbackReason::SpaceDestroyed as u64;
-            let registers = thread.context.registers_mut();
-            registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason, 0]);
-            // It lands in the middle of anything: what it had set for its own arithmetic is not what a function expects.
-            thread.context.reset_floating_point();
-            self.make_ready(id);
-        }
-    }
-
-    fn take_off_queues(&mut self, id: Id<Thread>) {
-        let (state, cpu) = (self.threads[id].state, self.threads[id].cpu);
-        match state {
-            ThreadState::Ready if self.current(cpu) == Some(id) && cpu != tessera_arch::cpu_index() => {
-                self.park(cpu);
-            }
-            ThreadState::Ready if self.current(cpu) == Some(id) => {
-                self.stop_current(cpu);
-                tessera_arch::leave_context();
-            }
-            ThreadState::Ready => self.scheduler.remove(&mut self.threads, id),
-            ThreadState::Sleeping => self.scheduler.remove_sleeper(&self.threads, id),
-            ThreadState::Joining => self.stop_joining(id),
-            _ => {}
-        }
-    }
-
-    fn stop_joining(&mut self, id: Id<Thread>) {
-        let Some(target) = self.threads[id].joining.take() else { return };
-        let behind = self.threads[id].next.take();
-        if self.threads[target].joiners == Some(id) {
-            self.threads[target].joiners = behind;
-            return;
-        }
-        let mut at = self.threads[target].joiners;
-        while let Some(joiner) = at {
-            at = self.threads[joiner].next;
-            if at == Some(id) {
-                self.threads[joiner].next = behind;
-                return;
-            }
-        }
-    }
-
-    /// One thread less uses a table; the last one's end empties it, so that a program which holds capabilities
-    /// to itself goes when its threads have gone.
-    fn leave_table(&mut self, table: Id<CapTable>) {
-        self.tables[table].users -= 1;
-        if self.tables[table].users == 0 {
-            self.empty_table(table);
-        }
-        self.release(ObjectRef::CapTable(table));
-    }
-
     fn set_timer(&mut self, cpu: usize) {
         let priority = self.current(cpu).map(|id| self.threads[id].priority);
-        let deadline_ns = self.scheduler.next_deadline_ns(cpu, priority);
+        let deadline_ns = self.scheduler.next_deadline_ns(&self.threads, cpu, priority);
         let deadline_ns = deadline_ns.into_iter().chain(self.shared.console.deadline_ns(cpu)).min();
         let run_queue = &mut self.scheduler.cpus[cpu];
         if run_queue.timer_ns != deadline_ns {

@@ -4,14 +4,20 @@
 //! nothing. A thread that becomes ready goes to the CPU it ran on last if that is idle or runs something less
 //! urgent, else to the CPU whose thread is least urgent (an idle one, if there is any) and whose queue is shortest:
 //! caches and tags stay warm, and no CPU idles while a thread waits elsewhere. A CPU that runs out of threads takes
-//! the most urgent one it may run from the other queues. Both are cheap at the eight CPUs the kernel supports.
-
-use alloc::collections::BTreeSet;
+//! the most urgent one it may run from the other queues.
+//!
+//! So that a CPU never has to look at threads that it may not run, they wait apart: in a CPU's queue those that may run
+//! anywhere, which others may take, and those that may run only there, which nobody else looks at; and for each set of
+//! CPUs between these an agenda from which every CPU of the set serves itself. Of what a CPU may run, the most urgent
+//! goes first, and among equals who came first, wherever they waited. Choosing takes a look at each CPU and at each set
+//! that somebody waits in (254 at most with the eight CPUs that the kernel supports), however many threads there are.
 
 use tessera_abi::PRIORITY_MAX;
 use tessera_abi::layout::ThreadState;
 use tessera_arch::CPUS_MAX;
 
+use crate::agenda::Agenda;
+use crate::list::{Chain, Link, List};
 use crate::store::{Id, Store};
 use crate::thread::Thread;
 
@@ -19,19 +25,35 @@ use crate::thread::Thread;
 pub const SLICE_NS: u64 = 10_000_000;
 
 const LEVELS: usize = PRIORITY_MAX as usize + 1;
+const SETS: usize = 1 << CPUS_MAX;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Queue {
-    first: Option<Id<Thread>>,
-    last: Option<Id<Thread>>,
+/// Where a thread waits that is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// In its CPU's queue; others may take it.
+    Anywhere,
+    /// In its CPU's queue, and it may run nowhere else.
+    Here,
+    /// With those that may run on this set of CPUs, a bit each.
+    Set(u8),
+}
+
+/// A list for each priority.
+#[derive(Debug, Default)]
+struct Levels {
+    lists: [List; LEVELS],
+    /// A bit for each level that has threads.
+    used: u32,
 }
 
 /// One CPU's threads.
 #[derive(Debug, Default)]
 pub struct RunQueue {
-    queues: [Queue; LEVELS],
-    /// A bit for each level that has threads.
-    ready_levels: u32,
+    anywhere: Levels,
+    here: Levels,
+    /// Of the threads that wait in sets, how many of each priority were placed on this CPU, which sees that they run.
+    placed: [u32; LEVELS],
+    placed_levels: u32,
     ready_count: usize,
     /// The thread that runs.
     pub current: Option<Id<Thread>>,
@@ -42,67 +64,102 @@ pub struct RunQueue {
     /// Whether nothing has changed here since it was found that the current thread goes on, and the timer set.
     pub is_settled: bool,
     /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.
-    sleepers: BTreeSet<(u64, Id<Thread>)>,
+    sleepers: Agenda,
 }
 
 /// Who runs next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scheduler {
     /// A queue for each CPU.
     pub cpus: [RunQueue; CPUS_MAX],
+    /// The threads that may run on several CPUs but not on all, by the set.
+    sets: [Agenda; SETS],
+    /// A bit for each set that has threads.
+    sets_used: [u64; SETS / 64],
+    /// How many threads there are in them.
+    in_sets: usize,
+    /// How many threads became ready or went to sleep so far: in 64 bits more than there will be.
+    arrivals: u64,
+}
+
+impl Default for Scheduler {
+    fn default() -> Scheduler {
+        let sets_used = [0; SETS / 64];
+        Scheduler { cpus: Default::default(), sets: [Agenda::EMPTY; SETS], sets_used, in_sets: 0, arrivals: 0 }
+    }
 }
 
 impl Scheduler {
-    /// Puts a thread behind the others of its priority.
-    pub fn make_ready(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+    /// Puts a thread behind the others of its priority on a CPU. `allowed` are the CPUs it may run on, a bit each, of
+    /// those that are `running`.
+    #[inline(always)]
+    pub fn make_ready(
+        &mut self,
+        threads: &mut Store<Thread>,
+        id: Id<Thread>,
+        cpu: usize,
+        [allowed, running]: [u32; 2],
+    ) {
+        self.arrivals += 1;
         let thread = &mut threads[id];
-        (thread.state, thread.next) = (ThreadState::Ready, None);
-        let (cpu, level) = (thread.cpu, usize::from(thread.priority));
+        let level = usize::from(thread.priority);
+        let wait = match allowed {
+            _ if allowed == running => Wait::Anywhere,
+            _ if allowed.is_power_of_two() => Wait::Here,
+            set => Wait::Set(set as u8),
+        };
+        (thread.cpu, thread.state, thread.waits) = (cpu, ThreadState::Ready, Some(wait));
+        thread.order = ((LEVELS - level) as u64, self.arrivals);
         let run_queue = &mut self.cpus[cpu];
         run_queue.is_settled = false;
-        match run_queue.queues[level].last.replace(id) {
-            Some(last) => threads[last].next = Some(id),
-            None => run_queue.queues[level].first = Some(id),
-        }
-        run_queue.ready_levels |= 1 << level;
         run_queue.ready_count += 1;
+        match wait {
+            Wait::Anywhere => run_queue.anywhere.push(threads, level, id),
+            Wait::Here => run_queue.here.push(threads, level, id),
+            Wait::Set(set) => {
+                run_queue.placed[level] += 1;
+                run_queue.placed_levels |= 1 << level;
+                self.in_sets += 1;
+                self.sets[usize::from(set)].insert(threads, id);
+                self.sets_used[usize::from(set) / 64] |= 1 << (set % 64);
+            }
+        }
     }
 
     /// Takes a ready thread out of its queue, wherever in it it stands. Nothing happens if it is in none.
+    #[inline]
     pub fn remove(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
-        let (cpu, level) = (threads[id].cpu, usize::from(threads[id].priority));
+        let thread = &mut threads[id];
+        let (cpu, level) = (thread.cpu, usize::from(thread.priority));
+        let Some(wait) = thread.waits.take() else { return };
+        let link = thread.links.take(Chain::Queue);
         let run_queue = &mut self.cpus[cpu];
-        let mut previous = None;
-        let mut next = run_queue.queues[level].first;
-        while let Some(at) = next {
-            let behind = threads[at].next;
-            if at != id {
-                (previous, next) = (Some(at), behind);
-                continue;
+        run_queue.is_settled = false;
+        run_queue.ready_count -= 1;
+        match wait {
+            Wait::Anywhere => run_queue.anywhere.close(threads, level, link),
+            Wait::Here => run_queue.here.close(threads, level, link),
+            Wait::Set(set) => {
+                run_queue.placed[level] -= 1;
+                run_queue.placed_levels &= !(u32::from(run_queue.placed[level] == 0) << level);
+                self.in_sets -= 1;
+                let agenda = &mut self.sets[usize::from(set)];
+                agenda.remove(threads, id);
+                self.sets_used[usize::from(set) / 64] &= !(u64::from(agenda.is_empty()) << (set % 64));
             }
-            match previous {
-                Some(previous) => threads[previous].next = behind,
-                None => run_queue.queues[level].first = behind,
-            }
-            if behind.is_none() {
-                run_queue.queues[level].last = previous;
-            }
-            threads[id].next = None;
-            run_queue.note_departure(level);
-            return;
         }
     }
 
     /// How urgent what a CPU runs is: the current thread's priority plus one, 0 if it idles.
     pub fn urgency(&self, threads: &Store<Thread>, cpu: usize) -> u8 {
-        let queued = self.cpus[cpu].ready_levels.checked_ilog2().map_or(0, |level| level as u8 + 1);
+        let queued = self.cpus[cpu].ready_levels().checked_ilog2().map_or(0, |level| level as u8 + 1);
         let running = self.cpus[cpu].current.map_or(0, |id| threads[id].priority + 1);
         queued.max(running)
     }
 
     /// The CPU on which a thread that becomes ready goes on, among `allowed` (a bit each).
-    pub fn place(&self, threads: &Store<Thread>, id: Id<Thread>, cpus: usize, allowed: u32) -> usize {
-        let (last, urgency) = (threads[id].cpu, threads[id].priority + 1);
+    pub fn place(&self, threads: &Store<Thread>, thread: &Thread, cpus: usize, allowed: u32) -> usize {
+        let (last, urgency) = (thread.cpu, thread.priority + 1);
         let may_use = |cpu: &usize| allowed & (1 << *cpu) != 0;
         if may_use(&last) && self.urgency(threads, last) < urgency {
             return last;
@@ -112,92 +169,77 @@ impl Scheduler {
         least.unwrap_or(last)
     }
 
-    /// Takes the most urgent thread that `may_take` lets go from the queues of other CPUs.
-    pub fn steal(
-        &mut self,
-        threads: &mut Store<Thread>,
-        thief: usize,
-        may_take: impl Fn(&Thread) -> bool,
-    ) -> Option<Id<Thread>> {
-        let mut best: Option<Id<Thread>> = None;
-        for cpu in (0..CPUS_MAX).filter(|cpu| *cpu != thief) {
-            let candidate = self.first_that(threads, cpu, &may_take);
-            let is_better = |id: &Id<Thread>| best.is_none_or(|best| threads[*id].priority > threads[best].priority);
-            best = candidate.filter(is_better).or(best);
-        }
-        let id = best?;
+    /// Takes the most urgent thread from the queues of other CPUs that may run anywhere.
+    pub fn steal(&mut self, threads: &mut Store<Thread>, thief: usize) -> Option<Id<Thread>> {
+        let others = self.cpus.iter().enumerate().filter(|(cpu, _)| *cpu != thief);
+        let firsts = others.filter_map(|(_, run_queue)| run_queue.anywhere.first(threads));
+        let id = firsts.min_by_key(|id| threads[*id].order)?;
         self.remove(threads, id);
         Some(id)
     }
 
-    fn first_that(&self, threads: &Store<Thread>, cpu: usize, wanted: &dyn Fn(&Thread) -> bool) -> Option<Id<Thread>> {
-        let run_queue = &self.cpus[cpu];
-        let mut levels = run_queue.ready_levels;
-        while let Some(level) = levels.checked_ilog2() {
-            let mut next = run_queue.queues[level as usize].first;
-            while let Some(id) = next {
-                if wanted(&threads[id]) {
-                    return Some(id);
-                }
-                next = threads[id].next;
-            }
-            levels &= !(1 << level);
-        }
-        None
-    }
-
     /// Takes the thread that should run now out of its queue.
     pub fn take_next(&mut self, threads: &mut Store<Thread>, cpu: usize) -> Option<Id<Thread>> {
-        let run_queue = &mut self.cpus[cpu];
-        let level = run_queue.ready_levels.checked_ilog2()? as usize;
-        let id = run_queue.queues[level].first?;
-        run_queue.queues[level].first = threads[id].next.take();
-        if run_queue.queues[level].first.is_none() {
-            run_queue.queues[level].last = None;
-        }
-        run_queue.note_departure(level);
+        let run_queue = &self.cpus[cpu];
+        let own = sooner(threads, run_queue.anywhere.first(threads), run_queue.here.first(threads));
+        let id = if self.in_sets == 0 { own? } else { sooner(threads, own, self.first_in_sets(threads, cpu))? };
+        self.remove(threads, id);
         Some(id)
+    }
+
+    /// The most urgent thread that waits in a set with this CPU in it.
+    fn first_in_sets(&self, threads: &Store<Thread>, cpu: usize) -> Option<Id<Thread>> {
+        let mut best = None;
+        for (word, used) in self.sets_used.iter().enumerate() {
+            let mut left = *used;
+            while left != 0 {
+                let set = word * 64 + left.trailing_zeros() as usize;
+                left &= left - 1;
+                if set & (1 << cpu) != 0 {
+                    best = sooner(threads, best, self.sets[set].first(threads));
+                }
+            }
+        }
+        best
     }
 
     /// Whether a thread of at least (or, `above`, more than) this priority is ready on the CPU.
     pub fn is_contended(&self, cpu: usize, priority: u8, above: bool) -> bool {
         let lowest = u32::from(priority) + u32::from(above);
-        lowest <= u32::from(PRIORITY_MAX) && self.cpus[cpu].ready_levels >> lowest != 0
+        lowest <= u32::from(PRIORITY_MAX) && self.cpus[cpu].ready_levels() >> lowest != 0
     }
 
-    /// Puts a thread to sleep until its `wake_ns`.
-    pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
-        threads[id].state = ThreadState::Sleeping;
+    /// Puts a thread to sleep until this time.
+    pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: Id<Thread>, wake_ns: u64) {
+        self.arrivals += 1;
+        (threads[id].state, threads[id].order) = (ThreadState::Sleeping, (wake_ns, self.arrivals));
         let run_queue = &mut self.cpus[threads[id].cpu];
         run_queue.is_settled = false;
-        run_queue.sleepers.insert((threads[id].wake_ns, id));
+        run_queue.sleepers.insert(threads, id);
     }
 
     /// Forgets a sleeping thread.
-    pub fn remove_sleeper(&mut self, threads: &Store<Thread>, id: Id<Thread>) {
+    pub fn remove_sleeper(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
         let run_queue = &mut self.cpus[threads[id].cpu];
         run_queue.is_settled = false;
-        run_queue.sleepers.remove(&(threads[id].wake_ns, id));
+        run_queue.sleepers.remove(threads, id);
     }
 
     /// Takes a thread whose time has come off the CPU's sleepers.
-    pub fn take_woken(&mut self, cpu: usize, now_ns: u64) -> Option<Id<Thread>> {
+    pub fn take_woken(&mut self, threads: &mut Store<Thread>, cpu: usize, now_ns: u64) -> Option<Id<Thread>> {
         let sleepers = &mut self.cpus[cpu].sleepers;
-        let (wake_ns, id) = *sleepers.first()?;
-        if wake_ns > now_ns {
-            return None;
-        }
-        sleepers.pop_first();
+        let id = sleepers.first(threads).filter(|id| threads[*id].order.0 <= now_ns)?;
+        sleepers.remove(threads, id);
         Some(id)
     }
 
     /// When the CPU must be interrupted: at the first sleeper's time, or when the current thread's turn ends
     /// while others of its priority wait.
-    pub fn next_deadline_ns(&self, cpu: usize, current_priority: Option<u8>) -> Option<u64> {
+    pub fn next_deadline_ns(&self, threads: &Store<Thread>, cpu: usize, current_priority: Option<u8>) -> Option<u64> {
         let slice_end = current_priority
             .filter(|priority| self.is_contended(cpu, *priority, false))
             .map(|_| self.cpus[cpu].slice_end_ns);
-        let first_sleeper = self.cpus[cpu].sleepers.first().map(|(wake_ns, _)| *wake_ns);
+        let first_sleeper = self.cpus[cpu].sleepers.first(threads).map(|id| threads[id].order.0);
         match (slice_end, first_sleeper) {
             (Some(slice_end), Some(wake_ns)) => Some(slice_end.min(wake_ns)),
             (one, other) => one.or(other),
@@ -207,33 +249,92 @@ impl Scheduler {
     /// Checks queues against thread states; gives how many facts held.
     ///
     /// # Panics
-    /// If a queued thread is not ready or a level's bit is wrong.
+    /// If a queued thread is not ready, a ready one in no queue, or a level's bit is wrong.
     pub fn check(&self, threads: &Store<Thread>) -> u64 {
         let mut facts = 0;
-        for (cpu, run_queue) in self.cpus.iter().enumerate() {
-            for (level, queue) in run_queue.queues.iter().enumerate() {
-                let ready = run_queue.ready_levels & (1 << level) != 0;
-                assert_eq!(queue.first.is_some(), ready, "a level's bit says whether it has threads");
-                let mut next = queue.first;
-                while let Some(id) = next {
-                    let thread = &threads[id];
-                    assert_eq!(thread.state, ThreadState::Ready, "queued threads are ready");
-                    assert_eq!((thread.cpu, usize::from(thread.priority)), (cpu, level), "in their own queue");
-                    next = thread.next;
-                    facts += 2;
-                }
-            }
+        let mut placed = [[0_u32; LEVELS]; CPUS_MAX];
+        for (set, agenda) in self.sets.iter().enumerate() {
+            let used = self.sets_used[set / 64] & (1 << (set % 64)) != 0;
+            assert_eq!(used, !agenda.is_empty(), "a set's bit says whether it has threads");
+            facts += agenda.check(threads, |id| {
+                let thread = &threads[id];
+                assert_eq!((thread.state, thread.waits), (ThreadState::Ready, Some(Wait::Set(set as u8))));
+                assert!(set & (1 << thread.cpu) != 0, "a thread is placed on a CPU of its set");
+                placed[thread.cpu][usize::from(thread.priority)] += 1;
+            });
         }
+        let mut queued = facts;
+        for (cpu, run_queue) in self.cpus.iter().enumerate() {
+            let count = run_queue.check(threads, cpu, &placed[cpu]);
+            queued += count;
+            let is_asleep = |id: Id<Thread>| (threads[id].state, threads[id].cpu) == (ThreadState::Sleeping, cpu);
+            facts += count + run_queue.sleepers.check(threads, |id| assert!(is_asleep(id), "sleepers sleep"));
+        }
+        let waiting = threads.ids().filter(|id| threads[*id].waits.is_some()).count() as u64;
+        assert_eq!(waiting, queued, "who waits for a CPU is in a queue");
         facts
     }
 }
 
+/// Of two threads, of which there may be fewer, the one whose turn comes first.
+#[inline(always)]
+fn sooner(threads: &Store<Thread>, one: Option<Id<Thread>>, other: Option<Id<Thread>>) -> Option<Id<Thread>> {
+    match (one, other) {
+        (Some(first), Some(second)) if threads[second].order < threads[first].order => other,
+        (None, _) => other,
+        _ => one,
+    }
+}
+
+impl Levels {
+    #[inline(always)]
+    fn push(&mut self, threads: &mut Store<Thread>, level: usize, id: Id<Thread>) {
+        self.lists[level].push(threads, Chain::Queue, id);
+        self.used |= 1 << level;
+    }
+
+    #[inline(always)]
+    fn close(&mut self, threads: &mut Store<Thread>, level: usize, link: Link) {
+        self.lists[level].close(threads, Chain::Queue, link);
+        self.used &= !(u32::from(self.lists[level].is_empty()) << level);
+    }
+
+    /// The first thread of the highest priority.
+    #[inline(always)]
+    fn first(&self, threads: &Store<Thread>) -> Option<Id<Thread>> {
+        let level = self.used.checked_ilog2()? as usize;
+        self.lists[level].first(threads)
+    }
+}
+
 impl RunQueue {
-    fn note_departure(&mut self, level: usize) {
-        self.is_settled = false;
-        self.ready_count -= 1;
-        if self.queues[level].first.is_none() {
-            self.ready_levels &= !(1 << level);
+    /// A bit for each priority of which a thread is ready that this CPU sees to.
+    #[inline(always)]
+    fn ready_levels(&self) -> u32 {
+        self.anywhere.used | self.here.used | self.placed_levels
+    }
+
+    /// Checks the queue of a CPU; gives how many threads are in its lists. `placed` are those in sets.
+    fn check(&self, threads: &Store<Thread>, cpu: usize, placed: &[u32; LEVELS]) -> u64 {
+        let mut count = 0;
+        for (levels, wait) in [(&self.anywhere, Wait::Anywhere), (&self.here, Wait::Here)] {
+            for (level, list) in levels.lists.iter().enumerate() {
+                let used = levels.used & (1 << level) != 0;
+                assert_eq!(used, !list.is_empty(), "a level's bit says whether it has threads");
+                count += list.check(threads, Chain::Queue, |id| {
+                    let thread = &threads[id];
+                    assert_eq!(
+                        (thread.state, thread.waits),
+                        (ThreadState::Ready, Some(wait)),
+                        "queued threads are ready"
+                    );
+                    assert_eq!((thread.cpu, usize::from(thread.priority)), (cpu, level), "in their own queue");
+                });
+            }
         }
+        assert_eq!(&self.placed, placed, "a CPU counts the threads that were placed on it");
+        let in_sets = placed.iter().map(|count| u64::from(*count)).sum::<u64>();
+        assert_eq!(self.ready_count as u64, count + in_sets, "a CPU counts its threads");
+        count
     }
 }

@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use spin::Mutex;
 use tessera_abi::Handle;
-use tessera_arch::{CPUS_MAX, Frame};
+use tessera_arch::{CPUS_MAX, Fault, Frame};
 
 use crate::audience::Note;
 use crate::cap_table::{HotSlot, HotWord};
@@ -22,6 +23,10 @@ use crate::tags::TagWord;
 const ANY_CPU: u32 = u32::MAX;
 
 /// The words of a space that a switch needs. The size is a power of two, so that finding them is a shift.
+///
+/// They are found by the space's number, which the next space has again. A CPU that is in the middle of a switch when a
+/// space goes and another gets its words cannot come into the other one: a pass is good only after this very CPU has
+/// entered by the long way, with the lock.
 #[repr(align(128))]
 #[derive(Debug)]
 pub struct SpaceWords {
@@ -118,7 +123,12 @@ pub struct CpuLine {
     pub counters: CounterBlock,
     /// The space it was in when it was last parked.
     pub parked_space: AtomicU32,
+    /// The fault that its thread had come in with, and that nothing was done about, when it was last parked. The CPU sets
+    /// it while the parker waits, which takes it then: the lock is never found taken.
+    pub pending: Mutex<Option<Fault>>,
 }
+
+const _: () = assert!(size_of::<CpuLine>().is_power_of_two(), "a CPU's line is found by a shift");
 
 impl CpuLine {
     const fn new(index: usize) -> CpuLine {
@@ -130,6 +140,7 @@ impl CpuLine {
             slots: SlicePointer::none(),
             counters: CounterBlock::new(),
             parked_space: AtomicU32::new(NO_SPACE),
+            pending: Mutex::new(None),
         }
     }
 }

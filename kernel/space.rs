@@ -12,9 +12,11 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 use crate::account::{Account, frame_bytes};
 use crate::address_map::{AddressMap, PageRange};
 use crate::attachment::ATTACHMENT_BYTES;
+use crate::list::{Chain, List};
 use crate::mem::FrameAllocator;
 use crate::page_table::Tree;
-use crate::store::Id;
+use crate::store::{Id, Store};
+use crate::thread::Thread;
 use crate::view::Seen;
 
 /// Pages that one top-level entry stands for.
@@ -27,6 +29,10 @@ pub struct Space {
     pub name: Name,
     /// Who pays for record, tables and mappings.
     pub account: Id<Account>,
+    /// The threads in it that do not run, and some that do (`Kernel::note_space`).
+    pub threads: List,
+    /// How many are in that list.
+    pub thread_count: u64,
     /// The space's own mappings, and what is attached to it. A view has none.
     pub map: AddressMap,
     /// For a view, what it shows.
@@ -45,10 +51,24 @@ impl Space {
             name: Name::EMPTY,
             account,
             map: AddressMap::new(Tree::new(root, TOP_LEVEL)),
+            threads: List::default(),
+            thread_count: 0,
             seen: None,
             views: BTreeSet::new(),
             other_roots: Vec::new(),
         }
+    }
+
+    /// Puts a thread into the space's list.
+    pub fn add_thread(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+        self.threads.push(threads, Chain::Space, id);
+        self.thread_count += 1;
+    }
+
+    /// Takes a thread out of the space's list.
+    pub fn remove_thread(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+        self.threads.remove(threads, Chain::Space, id);
+        self.thread_count -= 1;
     }
 
     /// Reads an address range of the space.

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
+use core::num::NonZeroU64;
 
 use tessera_abi::Error;
 
@@ -19,10 +20,14 @@ pub const OBJECTS_MAX: usize = CHUNK * 2048;
 const NONE: u32 = u32::MAX;
 
 /// Names an object in its store. Index and generation: the number of an object that went is never taken for
-/// the one that came after it.
+/// the one that came after it, however long the id is kept and however many came meanwhile. Generations do not wrap:
+/// an entry whose generations have run out is not used again, which takes centuries of nothing else.
+///
+/// Packed, so that links made of ids stay small: twelve bytes, and none more for an `Option`.
+#[repr(Rust, packed(4))]
 pub struct Id<T> {
     index: u32,
-    generation: u32,
+    generation: NonZeroU64,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -30,6 +35,11 @@ impl<T> Id<T> {
     /// The object's number, the one that programs see in `info` structures.
     pub fn index(self) -> u32 {
         self.index
+    }
+
+    #[inline(always)]
+    fn generation(self) -> NonZeroU64 {
+        self.generation
     }
 }
 
@@ -43,7 +53,7 @@ impl<T> Copy for Id<T> {}
 
 impl<T> PartialEq for Id<T> {
     fn eq(&self, other: &Id<T>) -> bool {
-        (self.index, self.generation) == (other.index, other.generation)
+        (self.index(), self.generation()) == (other.index(), other.generation())
     }
 }
 
@@ -57,13 +67,13 @@ impl<T> PartialOrd for Id<T> {
 
 impl<T> Ord for Id<T> {
     fn cmp(&self, other: &Id<T>) -> core::cmp::Ordering {
-        (self.index, self.generation).cmp(&(other.index, other.generation))
+        (self.index(), self.generation()).cmp(&(other.index(), other.generation()))
     }
 }
 
 impl<T> fmt::Debug for Id<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "#{}.{}", self.index, self.generation)
+        write!(formatter, "#{}.{}", self.index(), self.generation())
     }
 }
 
@@ -79,10 +89,13 @@ pub struct Opened<'a, T> {
 }
 
 struct Entry<T> {
-    generation: u32,
+    generation: NonZeroU64,
     references: u32,
     /// Next free entry, or next entry that waits to be destroyed.
     next: u32,
+    /// Of the objects that exist, the one made just before this one, and the one made just after.
+    older: u32,
+    newer: u32,
     tally: Tally,
     value: Option<Box<T>>,
 }
@@ -93,6 +106,8 @@ pub struct Store<T> {
     chunks: Vec<Box<[Entry<T>; CHUNK]>>,
     free: u32,
     doomed: u32,
+    /// The object made last.
+    newest: u32,
     count: usize,
     limit: usize,
 }
@@ -105,7 +120,7 @@ impl<T> Store<T> {
 
     /// An empty store for at most so many objects, a multiple of 32.
     pub fn with_limit(limit: usize) -> Store<T> {
-        Store { chunks: Vec::with_capacity(limit / CHUNK), free: NONE, doomed: NONE, count: 0, limit }
+        Store { chunks: Vec::with_capacity(limit / CHUNK), free: NONE, doomed: NONE, newest: NONE, count: 0, limit }
     }
 
     /// Objects that exist.
@@ -131,11 +146,16 @@ impl<T> Store<T> {
         if self.free == NONE {
             self.grow();
         }
-        let index = self.free;
+        let (index, older) = (self.free, self.newest);
         let entry = self.entry_mut(index);
         let generation = entry.generation;
         (entry.value, entry.references) = (Some(Box::new(value)), 1);
+        (entry.older, entry.newer) = (older, NONE);
         self.free = entry.next;
+        if older != NONE {
+            self.entry_mut(older).newer = index;
+        }
+        self.newest = index;
         self.count += 1;
         Id { index, generation, kind: PhantomData }
     }
@@ -145,12 +165,13 @@ impl<T> Store<T> {
     pub fn find(&self, id: Id<T>) -> Option<&T> {
         steps::count();
         let entry = &self.chunks.get(id.index as usize / CHUNK)?[id.index as usize % CHUNK];
-        if entry.generation == id.generation { entry.value.as_deref() } else { None }
+        if entry.generation == id.generation() { entry.value.as_deref() } else { None }
     }
 
     /// The id of the object that has this index now.
     #[inline(always)]
     pub fn id_at(&self, index: u32) -> Option<Id<T>> {
+        steps::count();
         let entry = &self.chunks.get(index as usize / CHUNK)?[index as usize % CHUNK];
         entry.value.as_ref()?;
         Some(Id { index, generation: entry.generation, kind: PhantomData })
@@ -159,19 +180,25 @@ impl<T> Store<T> {
     /// The object that has this index now, all of it with one look.
     #[inline(always)]
     pub fn open(&mut self, index: u32) -> Option<Opened<'_, T>> {
+        steps::count();
         let entry = &mut self.chunks.get_mut(index as usize / CHUNK)?[index as usize % CHUNK];
         let id = Id { index, generation: entry.generation, kind: PhantomData };
         Some(Opened { id, object: entry.value.as_deref_mut()?, references: &mut entry.references })
     }
 
-    /// No object has an index of this or more.
-    pub fn limit(&self) -> u32 {
-        (self.chunks.len() * CHUNK) as u32
+    /// All ids, the newest object's first; the cost is that of the objects that exist, however many there once were.
+    pub fn ids(&self) -> impl Iterator<Item = Id<T>> + '_ {
+        core::iter::successors(self.newest(), |id| self.older(*id))
     }
 
-    /// All ids, in order of index.
-    pub fn ids(&self) -> impl Iterator<Item = Id<T>> + '_ {
-        (0..self.limit()).filter_map(|index| self.id_at(index))
+    /// The object made last.
+    pub fn newest(&self) -> Option<Id<T>> {
+        self.id_at(self.newest)
+    }
+
+    /// The object that was made just before another: a step of a walk that changes the objects.
+    pub fn older(&self, id: Id<T>) -> Option<Id<T>> {
+        self.id_at(self.entry(id.index).older)
     }
 
     /// How often the object is referred to.
@@ -185,7 +212,7 @@ impl<T> Store<T> {
     /// If the object is gone: whoever refers to it keeps it.
     pub fn tally(&self, id: Id<T>) -> &Tally {
         let entry = self.entry(id.index);
-        assert!(entry.generation == id.generation && entry.value.is_some(), "what is referred to exists");
+        assert!(entry.generation == id.generation() && entry.value.is_some(), "what is referred to exists");
         &entry.tally
     }
 
@@ -193,7 +220,7 @@ impl<T> Store<T> {
     #[inline(always)]
     pub fn retain(&mut self, id: Id<T>) {
         let entry = self.entry_mut(id.index);
-        assert_eq!(entry.generation, id.generation, "only what exists can be referred to");
+        assert_eq!(entry.generation, id.generation(), "only what exists can be referred to");
         entry.references += 1;
     }
 
@@ -202,7 +229,7 @@ impl<T> Store<T> {
     pub fn release(&mut self, id: Id<T>) {
         let doomed = self.doomed;
         let entry = self.entry_mut(id.index);
-        assert_eq!(entry.generation, id.generation, "only what exists can be released");
+        assert_eq!(entry.generation, id.generation(), "only what exists can be released");
         entry.references = entry.references.checked_sub(1).expect("a reference is released once");
         if entry.references == 0 {
             entry.next = doomed;
@@ -224,22 +251,43 @@ impl<T> Store<T> {
     pub fn remove(&mut self, id: Id<T>) -> Box<T> {
         let free = self.free;
         let entry = self.entry_mut(id.index);
-        assert_eq!(entry.generation, id.generation, "only what exists can be removed");
+        assert_eq!(entry.generation, id.generation(), "only what exists can be removed");
         let value = entry.value.take().expect("only what exists can be removed");
-        entry.generation = entry.generation.wrapping_add(1);
-        entry.next = free;
-        self.free = id.index;
+        let (older, newer) = (entry.older, entry.newer);
+        if let Some(generation) = entry.generation.checked_add(1) {
+            (entry.generation, entry.next) = (generation, free);
+            self.free = id.index;
+        }
+        if older != NONE {
+            self.entry_mut(older).newer = newer;
+        }
+        match newer {
+            NONE => self.newest = older,
+            newer => self.entry_mut(newer).older = older,
+        }
         self.count -= 1;
         value
     }
 
+    /// As if so many more objects had come and gone where the next one will be: for tests.
+    #[cfg(not(target_os = "none"))]
+    pub fn skip_generations(&mut self, count: u64) {
+        if self.free == NONE {
+            self.grow();
+        }
+        let entry = self.entry_mut(self.free);
+        entry.generation = entry.generation.saturating_add(count);
+    }
+
     #[inline(always)]
     fn entry(&self, index: u32) -> &Entry<T> {
+        steps::count();
         &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
     }
 
     #[inline(always)]
     fn entry_mut(&mut self, index: u32) -> &mut Entry<T> {
+        steps::count();
         &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
     }
 
@@ -247,7 +295,8 @@ impl<T> Store<T> {
         let first = (self.chunks.len() * CHUNK) as u32;
         let entry = |offset: u32| {
             let next = if offset + 1 == CHUNK as u32 { NONE } else { first + offset + 1 };
-            Entry { generation: 1, references: 0, next, tally: Tally::default(), value: None }
+            let tally = Tally::default();
+            Entry { generation: NonZeroU64::MIN, references: 0, next, older: NONE, newer: NONE, tally, value: None }
         };
         self.chunks.push(Box::new(core::array::from_fn(|offset| entry(offset as u32))));
         self.free = first;
@@ -272,14 +321,59 @@ impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
     #[inline(always)]
     fn index_mut(&mut self, id: Id<T>) -> &mut T {
         let entry = self.entry_mut(id.index);
-        assert_eq!(entry.generation, id.generation, "the kernel's own ids name objects that exist");
+        assert_eq!(entry.generation, id.generation(), "the kernel's own ids name objects that exist");
         entry.value.as_deref_mut().expect("the kernel's own ids name objects that exist")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Store;
+    use super::{Id, Store};
+
+    #[test]
+    fn ids_are_small() {
+        assert_eq!((size_of::<Id<u8>>(), size_of::<Option<Id<u8>>>()), (12, 12));
+    }
+
+    /// As many objects later as a generation of 32 bits can count, an id names nothing still.
+    #[test]
+    fn an_id_outlives_four_thousand_million_objects() {
+        let mut store = Store::new();
+        let first = store.insert("first");
+        store.remove(first);
+        store.skip_generations((1 << 32) - 1);
+        let stranger = store.insert("stranger");
+        assert_eq!(stranger.index(), first.index());
+        assert_eq!(store.find(first), None);
+    }
+
+    /// An entry without generations left is not used again; the id of its last object stays stale.
+    #[test]
+    fn generations_end_and_do_not_wrap() {
+        let mut store = Store::with_limit(32);
+        store.skip_generations(u64::MAX);
+        let last = store.insert(0);
+        store.remove(last);
+        let others: Vec<_> = (1..32).map(|number| store.insert(number)).collect();
+        assert!(others.iter().all(|id| id.index() != last.index()));
+        assert!(store.ensure_room().is_err(), "one entry less");
+        assert_eq!((store.find(last), store.id_at(last.index()), store.len()), (None, None, 31));
+    }
+
+    #[test]
+    fn walking_costs_what_exists_not_what_existed() {
+        let mut store = Store::new();
+        let mut ids: Vec<_> = (0..1000).map(|number| store.insert(number)).collect();
+        let kept = [ids.remove(999), ids.remove(500), ids.remove(0)];
+        ids.into_iter().for_each(|id| drop(store.remove(id)));
+        crate::steps::take();
+        assert_eq!(store.ids().collect::<Vec<_>>(), kept);
+        assert!(crate::steps::take() < 16);
+        let again = store.insert(7);
+        assert_eq!(store.ids().collect::<Vec<_>>(), [again, kept[0], kept[1], kept[2]]);
+        kept.into_iter().chain([again]).for_each(|id| drop(store.remove(id)));
+        assert_eq!(store.ids().count(), 0);
+    }
 
     #[test]
     fn an_id_never_names_the_next_object() {

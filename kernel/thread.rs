@@ -2,14 +2,17 @@
 
 use tessera_abi::Handle;
 use tessera_abi::layout::{Name, ThreadState};
-use tessera_arch::ThreadContext;
+use tessera_arch::{Fault, ThreadContext};
 
 use crate::account::Account;
+use crate::agenda::Node;
 use crate::cap_table::CapTable;
+use crate::list::{Links, List};
+use crate::scheduler::Wait;
 use crate::space::Space;
 use crate::store::Id;
 
-/// Where a thread lands if its space goes.
+/// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Fallback {
     /// The space it lands in.
@@ -19,6 +22,9 @@ pub struct Fallback {
     /// Stack pointer there.
     pub stack_pointer: u64,
 }
+
+/// No turn on the console was promised: a turn is a number of bytes, of which there are not so many.
+pub const NO_TURN: u64 = u64::MAX;
 
 /// A thread.
 pub struct Thread {
@@ -32,7 +38,8 @@ pub struct Thread {
     pub state: ThreadState,
     /// 0 to 31; the highest ready one runs.
     pub priority: u8,
-    /// The space it is in. While it runs, the CPU's line knows better: the fast path writes only there.
+    /// The space in whose list it is: the one it is in, or, while it runs, the one it was in when it last did not. Then
+    /// the CPU's line knows better, as the fast path writes only there.
     pub space: Id<Space>,
     /// The handle by which it entered that space, the null handle if none.
     pub entered_by: Handle,
@@ -42,16 +49,23 @@ pub struct Thread {
     pub fallback: Option<Fallback>,
     /// What it said when it exited.
     pub exit_code: u64,
-    /// When it wakes up, if it sleeps.
-    pub wake_ns: u64,
-    /// When its turn on the console comes, if it has been told to wait (see `Console::ensure_turn`).
-    pub console_turn: Option<u64>,
+    /// When its turn on the console comes, if it has been told to wait (see `Console::ensure_turn`); else [`NO_TURN`].
+    pub console_turn: u64,
     /// The thread it waits for, if it joins one.
     pub joining: Option<Id<Thread>>,
-    /// The first of the threads that wait for its end.
-    pub joiners: Option<Id<Thread>>,
-    /// The next thread in whichever queue this one is in.
-    pub next: Option<Id<Thread>>,
+    /// The threads that wait for its end.
+    pub joiners: List,
+    /// Where it waits for a CPU, if it does.
+    pub waits: Option<Wait>,
+    /// What says whose turn comes first: of those who sleep their time to wake up, of those who are ready how much they
+    /// yield to others; then who came first.
+    pub order: (u64, u64),
+    /// Its neighbours in lists.
+    pub links: Links,
+    /// Its neighbours in an agenda.
+    pub node: Node,
+    /// The fault that it came into the kernel with when it was taken off its CPU, before the kernel could see to it.
+    pub pending: Option<Fault>,
     /// The CPU it runs on, ran on last, or waits for.
     pub cpu: usize,
     /// The CPUs it may run on, a bit each.
@@ -72,14 +86,22 @@ impl Thread {
             table: Some(table),
             fallback: None,
             exit_code: 0,
-            wake_ns: 0,
-            console_turn: None,
+            console_turn: NO_TURN,
             joining: None,
-            joiners: None,
-            next: None,
+            joiners: List::default(),
+            waits: None,
+            order: (0, 0),
+            links: Links::default(),
+            node: Node::default(),
+            pending: None,
             cpu: 0,
             affinity: u32::MAX,
         }
+    }
+
+    /// When its turn on the console comes, if it has been told to wait.
+    pub fn console_turn(&self) -> Option<u64> {
+        (self.console_turn != NO_TURN).then_some(self.console_turn)
     }
 
     /// Whether it has ended, one way or another.
@@ -87,6 +109,10 @@ impl Thread {
         matches!(self.state, ThreadState::Exited | ThreadState::Faulted | ThreadState::Stopped)
     }
 }
+
+// Twice as much would be charged for the next byte. (The fake machine keeps the registers in the record.)
+#[cfg(target_os = "none")]
+const _: () = assert!(size_of::<Thread>() <= 256, "a thread's record fits into a block of 256 bytes");
 
 /// What a thread needs besides its record, bytes: room for the FP and SIMD registers.
 pub const CONTEXT_BYTES: u64 = 2048;

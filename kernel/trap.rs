@@ -39,9 +39,9 @@ impl Kernel {
     }
 
     fn call(&mut self, cpu: usize) {
-        self.shared.cpus[cpu].counters.system_calls.add(1);
-        // None if another CPU made this one let the thread go meanwhile.
+        // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
         let Some(id) = self.current(cpu) else { return };
+        self.shared.cpus[cpu].counters.system_calls.add(1);
         let registers = self.threads[id].context.registers();
         let (number, words) = (registers.call_number(), registers.call_arguments());
         if self.call_fast(cpu, number, words).is_some() {
@@ -65,8 +65,9 @@ impl Kernel {
     }
 
     fn fault(&mut self, cpu: usize, fault: Fault) {
-        self.shared.cpus[cpu].counters.faults.add(1);
+        // None likewise; the thread has kept the fault.
         let Some(id) = self.current(cpu) else { return };
+        self.shared.cpus[cpu].counters.faults.add(1);
         let mut denial = None;
         if fault.kind == FaultKind::Page {
             denial = self.resolve(self.space_of(id), fault.address, fault.access).err();

@@ -7,6 +7,7 @@ use tessera_abi::Handle;
 use tessera_arch::{Interrupt, SwitchResult, Trap};
 
 use crate::console::{RING_BYTES, Ring};
+use crate::flush::Served;
 use crate::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::shared::{CpuLine, Shared};
 use crate::sync::{BigGuard, BigLock};
@@ -84,28 +85,19 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
 }
 
 /// Takes the big lock; serves what other CPUs ask meanwhile. If this CPU is made to let its thread go while that
-/// waits with a call not yet begun, the thread will make the call anew.
+/// waits with a trap that nothing was done about, the thread keeps it ([`flush::serve`]).
 #[inline(always)]
 fn lock(line: &'static CpuLine, trap: Option<Trap>) -> BigGuard<'static, Option<Kernel>> {
     KERNEL.lock(|| {
-        flush::serve(&SHARED, line, || {
-            if trap == Some(Trap::Call) {
-                tessera_arch::restart_call();
-            }
-            tessera_arch::leave_context();
-        });
+        flush::serve(&SHARED, line, trap);
     })
 }
 
 /// Serves a shootdown without the lock; gives whether the thread can go straight on.
 fn serve_pages(line: &'static CpuLine) -> bool {
-    let mut parked = false;
-    let served = flush::serve(&SHARED, line, || {
-        parked = true;
-        tessera_arch::leave_context();
-    });
-    line.counters.shootdowns_spurious.add(u64::from(!served));
-    !parked
+    let served = flush::serve(&SHARED, line, None);
+    line.counters.shootdowns_spurious.add(u64::from(served == Served::Nothing));
+    served != Served::Parked
 }
 
 pub(crate) fn with<T>(guard: &mut Option<Kernel>, work: impl FnOnce(&mut Kernel) -> T) -> T {

@@ -18,7 +18,7 @@ impl Thread {
     /// 0 to 31, at most the caller's own.
     ///
     /// # Errors
-    /// `MissingRight` (`CHARGE`, `INSERT`, `SWITCH`), `BadArgument`, `AccountExhausted`, `OutOfMemory`,
+    /// `MissingRight` (`CHARGE`, `CONTROL`, `SWITCH`), `BadArgument`, `AccountExhausted`, `OutOfMemory`,
     /// `TableFull`.
     pub fn new(
         account: &Cap<Account>,
@@ -51,8 +51,8 @@ impl Cap<Thread> {
     /// Waits until the thread has ended; returns its exit code.
     ///
     /// # Errors
-    /// `MissingRight` (`WAIT`), `Deadlock` for the caller itself, `Faulted` if it stopped by a fault, `Gone` if it
-    /// was stopped or destroyed.
+    /// `MissingRight` (`WAIT`), `Deadlock` for the caller itself, `LimitReached` behind more than 1,024 threads that
+    /// wait for each other in a row, `Faulted` if it stopped by a fault, `Gone` if it was stopped or destroyed.
     pub fn join(&self) -> Result<u64, Error> {
         perform(Call::ThreadJoin { thread: self.handle() })
     }

@@ -107,7 +107,7 @@ impl Syndrome {
             class::BREAKPOINT | class::SINGLE_STEP | class::WATCHPOINT | class::BREAK_INSTRUCTION => {
                 Meaning::Instruction(FaultKind::Breakpoint)
             }
-            other => Meaning::Instruction(FaultKind::Other(other)),
+            other => Meaning::Instruction(FaultKind::Other(other as u32)),
         }
     }
 
@@ -151,7 +151,7 @@ impl Syndrome {
             0b000100..=0b001111 | 0b101011 => FaultKind::Page,
             // Alignment; an exclusive or atomic access that this memory does not support.
             0b100001 | 0b110101 => FaultKind::Address,
-            _ => FaultKind::Other(self.bits),
+            _ => FaultKind::Other(self.bits as u32),
         }
     }
 }
@@ -217,7 +217,7 @@ mod tests {
                 }
                 0x2c => Meaning::Instruction(FaultKind::Arithmetic),
                 0x30 | 0x32 | 0x34 | 0x3c => Meaning::Instruction(FaultKind::Breakpoint),
-                other => Meaning::Instruction(FaultKind::Other(other)),
+                other => Meaning::Instruction(FaultKind::Other(other as u32)),
             };
             same_with_anything_added(class, 0b000111, expected);
         }
@@ -234,7 +234,7 @@ mod tests {
             for (class, access) in [(0x20, Access::Execute), (0x24, Access::Read)] {
                 for details in [0, ON_WALK, DETAIL] {
                     let bits = syndrome(class, details | status).bits;
-                    let kind = expected.unwrap_or(FaultKind::Other(bits));
+                    let kind = expected.unwrap_or(FaultKind::Other(bits as u32));
                     same_with_anything_added(class, details | status, Meaning::At(kind, ADDRESS, access));
                 }
             }

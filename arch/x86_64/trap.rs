@@ -80,7 +80,7 @@ fn fault(frame: &Frame) -> Fault {
         13 if frame.error != 0 || instruction::is_privileged_at(frame.rip) => at_instruction(FaultKind::Instruction),
         13 => at_instruction(FaultKind::Address),
         14 => page_fault(frame.error),
-        other => at_instruction(FaultKind::Other(other)),
+        other => at_instruction(FaultKind::Other(other as u32)),
     }
 }
 

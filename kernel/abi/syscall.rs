@@ -196,7 +196,7 @@ system_calls! {
 
     /// Stops the calling thread for at least this many nanoseconds.
     ///
-    /// Returns 0. Errors: `OutOfMemory`.
+    /// Returns 0. Errors: none.
     4 sleep Sleep(nanoseconds: u64);
 
     /// Reads the time since boot.
@@ -215,8 +215,8 @@ system_calls! {
 
     /// Makes a thread that has not started yet.
     ///
-    /// Needs `CHARGE` on the account, `INSERT` on the table it will use and `SWITCH` on the space it will
-    /// start in. Priority is 0 to 31, at most the caller's own.
+    /// Needs `CHARGE` on the account, `CONTROL` on the table it will use, since it will have all that is in it, and
+    /// `SWITCH` on the space it will start in. Priority is 0 to 31, at most the caller's own.
     ///
     /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`,
     /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
@@ -240,8 +240,9 @@ system_calls! {
     /// Waits until a thread has ended.
     ///
     /// Needs `WAIT`. Returns the thread's exit code. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `Deadlock` for the caller itself, `Faulted` if the thread stopped by a fault, `Gone` if it was
-    /// stopped or destroyed.
+    /// `Deadlock` for the caller itself and for who waits for it, `LimitReached` if the thread waits for another one,
+    /// that for a third, and so on, 1,024 of them and more, `Faulted` if it stopped by a fault, `Gone` if it was stopped
+    /// or destroyed.
     10 thread_join ThreadJoin(thread: Handle);
 
     /// Fills in a `ThreadInfo`. Needs `CONTROL`.

@@ -142,14 +142,14 @@ impl Caller<'_> {
         if length_bytes > CONSOLE_BYTES as u64 {
             return Err(Error::BadText);
         }
-        let (console, turn) = (&self.kernel.shared.console, self.kernel.threads[self.thread].console_turn);
+        let (console, turn) = (&self.kernel.shared.console, self.kernel.threads[self.thread].console_turn());
         let wait = match console.ensure_turn(turn, length_bytes) {
             Err(wait) => wait,
             Ok(()) => {
                 let mut buffer = [0; CONSOLE_BYTES];
                 let text = self.text(address, length_bytes, &mut buffer)?;
                 if console.program_text(text) {
-                    self.kernel.threads[self.thread].console_turn = None;
+                    self.kernel.threads[self.thread].console_turn = crate::thread::NO_TURN;
                     return Ok(Outcome::Done(0));
                 }
                 Wait::FOR_ROOM

@@ -74,7 +74,6 @@ impl Caller<'_> {
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
         let shared_tables = kernel.attached_tables(MapOwner::Space(seen.base), seen.base == id);
         let shared_tables = shared_tables + public_tables + base_tables;
-        let inside = |thread: &Id<_>| !kernel.threads[*thread].has_ended() && kernel.space_of(*thread) == id;
         let info = SpaceInfo {
             table_bytes: space.table_bytes(),
             shared_table_bytes: shared_tables * PAGE_BYTES,
@@ -83,7 +82,7 @@ impl Caller<'_> {
             attachments: space.map.attachments(),
             tag: u64::from(words.tag().tag()),
             tag_generation: words.tag().generation(),
-            threads: kernel.threads.ids().filter(inside).count() as u64,
+            threads: kernel.threads_in(id),
             holders: u64::from(words.holders()),
             local_to: words.only_cpu().map_or(0, |cpu| cpu as u64 + 1),
             core_windows: space.map.core_windows(),

@@ -5,6 +5,7 @@ use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
 use crate::cap_table::{CapTable, SLOTS_MAX};
+use crate::list::{Chain, List};
 use crate::object::ObjectRef;
 
 impl Caller<'_> {
@@ -25,9 +26,10 @@ impl Caller<'_> {
     pub(super) fn table_stop_threads(&mut self, table: Handle) -> Result<u64> {
         let table = self.cap_table(table, Rights::CONTROL)?;
         let mut ended = 0;
-        for index in 0..self.kernel.threads.limit() {
-            let Some(id) = self.kernel.threads.id_at(index) else { continue };
-            if self.kernel.threads[id].table == Some(table) && id != self.thread {
+        let mut next = self.kernel.tables[table].threads.first(&self.kernel.threads);
+        while let Some(id) = next {
+            next = List::after(&self.kernel.threads, Chain::Table, id);
+            if id != self.thread {
                 self.kernel.end_thread(id, ThreadState::Stopped);
                 ended += 1;
             }

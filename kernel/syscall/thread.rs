@@ -7,7 +7,11 @@ use tessera_arch::{Interrupt, VirtAddr};
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
 use crate::object::ObjectRef;
+use crate::store::Id;
 use crate::thread::{CONTEXT_BYTES, Fallback, Thread};
+
+/// The most threads that may wait for each other in a row behind the one that is joined.
+const JOIN_CHAIN_MAX: usize = 1024;
 
 impl Caller<'_> {
     pub(super) fn thread_create(
@@ -18,18 +22,16 @@ impl Caller<'_> {
         priority: u64,
     ) -> Result<u64> {
         let account = self.account(account, Rights::CHARGE)?;
-        let table = self.cap_table(table, Rights::INSERT)?;
+        // Who runs a thread with a table has all that it holds; putting something in is less.
+        let table = self.cap_table(table, Rights::CONTROL)?;
         let space = self.space(space, Rights::SWITCH)?;
         let priority = self.allowed_priority(priority)?;
         self.kernel.threads.ensure_room()?;
         self.kernel.ensure_object::<Thread>(account, CONTEXT_BYTES, 0)?;
         self.ensure_can_create(4)?;
-        self.kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
-        self.kernel.tables.retain(table);
-        self.kernel.tables[table].users += 1;
         let mut thread = Thread::new(account, table, space, priority);
         thread.cpu = self.cpu;
-        let id = self.kernel.threads.insert(thread);
+        let id = self.kernel.add_thread(thread);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Thread(id)).bits())
     }
 
@@ -40,7 +42,7 @@ impl Caller<'_> {
             return Err(Error::BadState);
         }
         self.kernel.threads[id].context.registers_mut().set_entry(ip, sp, [argument, 0]);
-        self.kernel.make_ready(id);
+        self.kernel.start_thread(id);
         Ok(0)
     }
 
@@ -51,11 +53,10 @@ impl Caller<'_> {
     }
 
     pub(super) fn sleep(&mut self, nanoseconds: u64) -> Result<Outcome> {
-        self.kernel.ensure_heap(2)?;
         self.kernel.finish_call(self.thread, Ok(0));
         self.kernel.stop_current(self.cpu);
-        self.kernel.threads[self.thread].wake_ns = tessera_arch::now_ns().saturating_add(nanoseconds);
-        self.kernel.scheduler.add_sleeper(&mut self.kernel.threads, self.thread);
+        let wake_ns = tessera_arch::now_ns().saturating_add(nanoseconds);
+        self.kernel.scheduler.add_sleeper(&mut self.kernel.threads, self.thread, wake_ns);
         Ok(Outcome::Unfinished)
     }
 
@@ -67,16 +68,12 @@ impl Caller<'_> {
 
     pub(super) fn thread_join(&mut self, thread: Handle) -> Result<Outcome> {
         let target = self.thread(thread, Rights::WAIT)?;
-        if self.would_wait_for_itself(target) {
-            return Err(Error::Deadlock);
-        }
+        self.ensure_end_of_waiting(target)?;
         if self.kernel.threads[target].has_ended() {
             return self.kernel.join_result(target).map(Outcome::Done);
         }
         self.kernel.stop_current(self.cpu);
-        let first = self.kernel.threads[target].joiners.replace(self.thread);
-        let waiter = &mut self.kernel.threads[self.thread];
-        (waiter.state, waiter.joining, waiter.next) = (ThreadState::Joining, Some(target), first);
+        self.kernel.join(self.thread, target);
         Ok(Outcome::Unfinished)
     }
 
@@ -110,7 +107,7 @@ impl Caller<'_> {
         let priority = self.allowed_priority(priority)?;
         let kernel = &mut *self.kernel;
         let cpu = kernel.threads[id].cpu;
-        let queued = kernel.threads[id].state == ThreadState::Ready && kernel.current(cpu) != Some(id);
+        let queued = kernel.threads[id].waits.is_some();
         if queued {
             kernel.scheduler.remove(&mut kernel.threads, id);
         }
@@ -132,14 +129,15 @@ impl Caller<'_> {
             return Err(Error::BadArgument);
         }
         let affinity = (cpus & running) as u32;
-        let space = self.kernel.space_of(id);
-        let only_cpu = self.kernel.shared.space_words(space.index()).only_cpu();
-        if only_cpu.is_some_and(|only| affinity & (1 << only) == 0) {
-            return Err(Error::WrongCpu);
+        // A thread that has ended is in no space any more: the one with that number may be another.
+        if !self.kernel.threads[id].has_ended() {
+            let space = self.kernel.space_of(id);
+            let only_cpu = self.kernel.shared.space_words(space.index()).only_cpu();
+            if only_cpu.is_some_and(|only| affinity & (1 << only) == 0) {
+                return Err(Error::WrongCpu);
+            }
         }
-        self.kernel.threads[id].affinity = affinity;
-        self.kernel.unsettle(id);
-        self.kernel.move_if_misplaced(id);
+        self.kernel.set_affinity(id, affinity);
         Ok(0)
     }
 
@@ -168,15 +166,16 @@ impl Caller<'_> {
         u8::try_from(priority).ok().filter(|priority| *priority <= own.min(PRIORITY_MAX)).ok_or(Error::BadArgument)
     }
 
-    /// Whether the caller is among the threads that `target` waits for, directly or through others.
-    fn would_wait_for_itself(&self, target: crate::store::Id<Thread>) -> bool {
+    /// Checks that the caller is not among the threads that `target` waits for, directly or through others.
+    fn ensure_end_of_waiting(&self, target: Id<Thread>) -> Result<()> {
         let mut at = Some(target);
-        while let Some(id) = at {
+        for _ in 0..JOIN_CHAIN_MAX {
+            let Some(id) = at else { return Ok(()) };
             if id == self.thread {
-                return true;
+                return Err(Error::Deadlock);
             }
             at = self.kernel.threads[id].joining;
         }
-        false
+        if at.is_none() { Ok(()) } else { Err(Error::LimitReached) }
     }
 }

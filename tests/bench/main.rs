@@ -61,6 +61,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("account_create_destroy", objects::measure_account),
     ("thread_spawn_join", thread_spawn_join::measure),
     ("space_create_destroy", space_create_destroy::measure),
+    ("space_create_destroy_300_threads", space_create_destroy::measure_beside_threads),
     ("subtree_attach", subtree_attach::measure_attach),
     ("subtree_attach_300_gib", subtree_attach::measure_attach_large),
     ("subtree_detach", subtree_attach::measure_detach),

@@ -16,7 +16,7 @@ use tessera_kernel::object::ObjectRef;
 use tessera_kernel::page_table::new_table;
 use tessera_kernel::shared::Shared;
 use tessera_kernel::space::Space;
-use tessera_kernel::thread::{CONTEXT_BYTES, Thread};
+use tessera_kernel::thread::Thread;
 
 use crate::machine::{BUFFER, BUFFER_BYTES, CODE, Machine, STACK_END};
 
@@ -64,7 +64,7 @@ impl Machine {
     pub fn boot(options: &Options) -> Machine {
         let boot_info = fake::power_on(options.flavour, options.frames, 0);
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
-        machine.kernel.make_ready(machine.thread_id);
+        machine.kernel.start_thread(machine.thread_id);
         assert!(machine.kernel.choose(0), "the first thread is ready");
         machine.map_program();
         machine.kernel.cpus = options.cpus;
@@ -83,12 +83,9 @@ impl Machine {
         kernel.charge_object::<Space>(account, space.charged_bytes());
         let space = kernel.spaces.insert(space);
         kernel.shared.space_words(space.index()).initialise(root, None);
-        kernel.charge_object::<Thread>(account, CONTEXT_BYTES);
         let mut thread = Thread::new(account, table, space, tessera_abi::PRIORITY_MAX);
         thread.context.registers_mut().set_entry(CODE, STACK_END, [0, 0]);
-        let thread = kernel.threads.insert(thread);
-        kernel.tables.retain(table);
-        kernel.tables[table].users = 1;
+        let thread = kernel.add_thread(thread);
         let slot = kernel.tables[table].insert(ObjectRef::Machine, options.machine_rights, 0);
         Machine {
             account: kernel.insert_first(table, ObjectRef::Account(account)),

@@ -3,14 +3,19 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
+use alloc::vec::Vec;
 use conformance::{
-    Claim, LEVELS, Room, Shared, UNMAPPED, Verdict, claim, ends_in_fault, fresh_address, leaves_nothing, peek, run,
-    spot, the_kernel_passes_its_own_checks,
+    Census, Claim, LEVELS, Room, Shared, UNMAPPED, Verdict, claim, ends_in_fault, ensure_eq, fresh_address,
+    leaves_nothing, on_cpu, peek, refused, run, spot, the_kernel_passes_its_own_checks, wait_for_state,
 };
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use libvas::thread::ThreadState;
 use libvas::{
     CapTable, Error, Handle, Level, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, Thread, View,
-    program, thread,
+    counters, program, thread,
 };
 
 rt::main!(main);
@@ -26,6 +31,7 @@ fn main() -> u8 {
         claim!(a_thousand_threads_leave_nothing),
         claim!(a_thousand_threads_that_ran_leave_nothing),
         claim!(threads_that_fault_or_are_stopped_leave_nothing),
+        claim!(sleeping_takes_no_memory_on_any_cpu),
         claim!(a_thousand_capabilities_leave_nothing),
         claim!(a_thousand_mappings_leave_nothing),
         claim!(a_thousand_split_pages_leave_nothing),
@@ -119,6 +125,31 @@ fn threads_that_fault_or_are_stopped_leave_nothing() -> Verdict {
         let expected = (Err(Error::Gone), Err(Error::Gone));
         if (sleeper.join(), in_space.join()) == expected { Ok(()) } else { Err(Error::BadState) }
     })
+}
+
+/// A thread on each CPU falls asleep, and the kernel's heap is as it was when they were all awake.
+fn sleeping_takes_no_memory_on_any_cpu() -> Verdict {
+    static MAY_SLEEP: AtomicBool = AtomicBool::new(false);
+    let sleepers = (0..counters::cpus()?).map(|cpu| {
+        on_cpu(cpu).spawn(|| {
+            while !MAY_SLEEP.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_secs(3600));
+        })
+    });
+    let sleepers = sleepers.collect::<Result<Vec<_>, _>>()?;
+    let awake = Census::take()?.settled();
+    MAY_SLEEP.store(true, Ordering::Relaxed);
+    for sleeper in &sleepers {
+        wait_for_state(sleeper.thread(), ThreadState::Sleeping)?;
+    }
+    ensure_eq!(Census::take()?.settled().machine, awake.machine);
+    for sleeper in sleepers {
+        sleeper.thread().stop()?;
+        refused(sleeper.join(), Error::Gone)?;
+    }
+    Ok(())
 }
 
 /// Capabilities derived, copied to a table and given up in another order.

@@ -7,8 +7,8 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use conformance::{
-    CLAIM_PRIORITY, Claim, SpareStack, Spinner, Verdict, claim, ensure, ensure_eq, fresh_address, needs_cpus, on_cpu,
-    refused, run_on, start_at, the_kernel_passes_its_own_checks, wait_until,
+    CLAIM_PRIORITY, Claim, Code, Failure, Room, SpareStack, Spinner, Verdict, claim, ensure, ensure_eq, fresh_address,
+    needs_cpus, on_cpu, refused, run_at, run_on, start_at, the_kernel_passes_its_own_checks, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -35,6 +35,8 @@ fn main() -> u8 {
         claim!(a_program_s_threads_stop_on_every_cpu),
         claim!(stopping_a_table_s_threads_needs_the_right_to_control),
         claim!(threads_are_made_and_joined_on_all_cpus),
+        claim!(a_breakpoint_is_not_lost_when_its_thread_is_moved),
+        claim!(a_thread_that_is_moved_without_a_breakpoint_goes_on),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run_on("smp_threads", CLAIMS, 1)
@@ -295,6 +297,77 @@ fn stopping_a_table_s_threads_needs_the_right_to_control() -> Verdict {
     refused(program().table().derive(rights, 0)?.stop_threads(), Error::MissingRight)?;
     let space = program().space().derive(Rights::INSPECT, 0)?;
     refused(Cap::<CapTable>::from_handle(space.into_handle()).stop_threads(), Error::WrongObject)
+}
+
+/// Moves a thread from CPU 2 to CPU 0 at the moment when it runs a few bytes of code, again and again, each time while
+/// CPU 1 is in a long call, so that both have to wait for the kernel; gives how often the thread ended in a fault.
+fn faults_of_moved_threads(code: Code, rounds: u64) -> Result<u64, Failure> {
+    /// The round that has begun; none more after `END`.
+    static ROUND: AtomicU64 = AtomicU64::new(0);
+    static READY: AtomicU64 = AtomicU64::new(0);
+    const END: u64 = u64::MAX;
+    const BYTES: usize = 1 << 20;
+    let wait_for = |round| {
+        while ROUND.load(Ordering::Acquire) < round {
+            core::hint::spin_loop();
+        }
+    };
+    let room = Room::new(BYTES as u64 / PAGE_BYTES)?;
+    let (address, text) = (room.address(), Segment::new(program().account(), PAGE_BYTES)?);
+    text.write(0, &code.bytes())?;
+    let text = Room::with(text, 1, Rights::READ_EXECUTE)?;
+    let place = text.address();
+    ROUND.store(0, Ordering::Release);
+    let holder = on_cpu(1).spawn(move || -> Result<(), Error> {
+        let bytes = alloc::vec![0; BYTES];
+        for round in 1.. {
+            wait_for(round);
+            if ROUND.load(Ordering::Acquire) == END {
+                break;
+            }
+            program().space().write(address, &bytes)?;
+        }
+        Ok(())
+    })?;
+    let moved_in = |round: u64| -> Result<u64, Failure> {
+        READY.store(0, Ordering::Relaxed);
+        // Some way to go, so that the call below is made before and after the moment in question.
+        let delay = round % 8 * 300;
+        let moved = on_cpu(2).spawn(move || {
+            READY.store(1, Ordering::Relaxed);
+            wait_for(round);
+            (0..delay).for_each(|_| core::hint::spin_loop());
+            run_at(place);
+        })?;
+        wait_until(|| Ok(READY.load(Ordering::Relaxed) != 0))?;
+        ROUND.store(round, Ordering::Release);
+        (0..1500).for_each(|_| core::hint::spin_loop());
+        moved.thread().set_affinity(1)?;
+        match moved.join() {
+            Ok(()) => Ok(0),
+            Err(Error::Faulted) => Ok(1),
+            Err(other) => Err(other.into()),
+        }
+    };
+    let faults = (1..=rounds).try_fold(0, |faults, round| Ok(faults + moved_in(round)?));
+    ROUND.store(END, Ordering::Release);
+    holder.join()??;
+    faults
+}
+
+/// A breakpoint stops its thread, also if another CPU moves the thread before the kernel has seen to it: the instruction
+/// has been executed by then, so it does not come again by itself.
+fn a_breakpoint_is_not_lost_when_its_thread_is_moved() -> Verdict {
+    needs_cpus(3)?;
+    ensure_eq!(faults_of_moved_threads(Code::Breakpoint, 120)?, 120);
+    Ok(())
+}
+
+/// And without a breakpoint, none stops.
+fn a_thread_that_is_moved_without_a_breakpoint_goes_on() -> Verdict {
+    needs_cpus(3)?;
+    ensure_eq!(faults_of_moved_threads(Code::Return, 20)?, 0);
+    Ok(())
 }
 
 /// On all CPUs at once, threads make threads and join them, and every result comes back.

@@ -33,6 +33,8 @@ fn main() -> u8 {
         claim!(giving_up_the_last_capability_stops_the_thread),
         claim!(info_tells_the_state_of_a_thread),
         claim!(a_table_is_emptied_when_its_last_thread_ends),
+        claim!(a_thread_that_never_ran_leaves_its_table_as_it_is),
+        claim!(a_thread_needs_control_over_its_table),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run("threads", CLAIMS)
@@ -299,5 +301,36 @@ fn a_table_is_emptied_when_its_last_thread_ends() -> Verdict {
         ensure_eq!(segment.capability_info()?.references, left);
     }
     ensure!(!ends_in_fault(program().space(), || ())?, "threads of other tables go on");
+    Ok(())
+}
+
+/// A thread that is given up before it ever ran takes nothing along of what its table holds; one that is stopped does.
+fn a_thread_that_never_ran_leaves_its_table_as_it_is() -> Verdict {
+    let table = CapTable::new(program().account(), 4)?;
+    let segment = Segment::new(program().account(), 4096)?;
+    segment.copy_into(&table, Rights::READ, 0)?;
+    drop(Thread::new(program().account(), &table, program().space(), 1)?);
+    ensure_eq!(segment.capability_info()?.references, 2);
+    // Nor does it when it loses its space.
+    let space = program().new_space()?;
+    let thread = Thread::new(program().account(), &table, &space, 1)?;
+    drop(space);
+    refused(thread.join(), Error::Gone)?;
+    ensure_eq!(segment.capability_info()?.references, 2);
+    Thread::new(program().account(), &table, program().space(), 1)?.stop()?;
+    ensure_eq!(segment.capability_info()?.references, 1);
+    Ok(())
+}
+
+/// Whoever may only insert into a table cannot run a thread with what it holds, nor empty it by a thread's end.
+fn a_thread_needs_control_over_its_table() -> Verdict {
+    let table = CapTable::new(program().account(), 4)?;
+    let segment = Segment::new(program().account(), 4096)?;
+    segment.copy_into(&table, Rights::READ, 0)?;
+    let create = |rights| Thread::new(program().account(), &table.derive(rights, 0)?, program().space(), 1);
+    refused(create(Rights::all() - Rights::CONTROL), Error::MissingRight)?;
+    ensure_eq!(segment.capability_info()?.references, 2);
+    start_at(&create(Rights::CONTROL)?, exit_with, SpareStack::new(), 7)?;
+    wait_until(|| Ok(segment.capability_info()?.references == 1))?;
     Ok(())
 }

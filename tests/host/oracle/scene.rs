@@ -116,7 +116,7 @@ fn answer_interrupts(shared: &'static Shared, known: Rc<RefCell<Vec<Handle>>>, s
             wander();
         }
         if interrupt == Interrupt::Shootdown {
-            flush::serve(shared, line, || {});
+            flush::serve(shared, line, None);
         }
         if random(3) == 0 {
             wander();

@@ -148,7 +148,7 @@ pub const NEEDS: &[Need] = &[
     need(space_switch, 0, Rights::SWITCH),
     need(space_jump, 0, Rights::SWITCH),
     need(thread_create, 0, Rights::CHARGE),
-    need(thread_create, 1, Rights::INSERT),
+    need(thread_create, 1, Rights::CONTROL),
     need(thread_create, 2, Rights::SWITCH),
     need(thread_start, 0, Rights::REGISTERS),
     need(thread_join, 0, Rights::WAIT),

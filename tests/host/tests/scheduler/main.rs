@@ -1,6 +1,8 @@
-//! The scheduler against a naive one: strict priorities, turns, sleep, joining, stopping, on one CPU.
+//! The scheduler against a naive one: strict priorities, turns, sleep, joining, stopping, on one CPU. And on several,
+//! with threads that may run on some of them only.
 
 mod naive;
+mod several;
 
 use host_tests::machine::{CODE, STACK_END, UNFINISHED};
 use host_tests::{Machine, Options, config};
@@ -41,6 +43,12 @@ impl Scene {
         let mut machine = Machine::boot(&Options::new(Flavour::X86));
         let (mut handles, mut ids) = (vec![machine.thread], vec![machine.thread_id]);
         let (account, table, space) = (machine.account, machine.table, machine.space);
+        // There were more threads once.
+        let gone: Vec<_> =
+            (0..20).map(|_| machine.make(Call::ThreadCreate { account, table, space, priority: 31 })).collect();
+        gone.into_iter().for_each(|handle| {
+            machine.call(Call::CapabilityDelete { handle }).expect("it is a handle");
+        });
         for priority in priorities {
             let call = Call::ThreadCreate { account, table, space, priority: *priority };
             let (thread, id) = machine.new_thread(call);

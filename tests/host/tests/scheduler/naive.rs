@@ -27,8 +27,10 @@ pub(crate) struct Model {
     pub(crate) state: ThreadState,
     pub(crate) priority: u64,
     pub(crate) wake_ns: u64,
+    /// How many had gone to sleep before it did.
+    asleep_after: u64,
     pub(crate) joining: Option<usize>,
-    /// Those who wait for its end, the last first.
+    /// Those who wait for its end, in the order in which they came.
     pub(crate) joiners: Vec<usize>,
     pub(crate) ending: Result<u64, Error>,
     /// What the call it waits in will give; `None` while it waits.
@@ -42,6 +44,7 @@ pub(crate) struct Naive {
     ready: VecDeque<usize>,
     pub(crate) current: Option<usize>,
     turn_ends_ns: u64,
+    sleeps: u64,
 }
 
 impl Naive {
@@ -51,6 +54,7 @@ impl Naive {
             state: ThreadState::Ready,
             priority,
             wake_ns: 0,
+            asleep_after: 0,
             joining: None,
             joiners: Vec::new(),
             ending: Err(Error::Gone),
@@ -58,7 +62,7 @@ impl Naive {
         };
         let threads: Vec<Model> = priorities.map(model).collect();
         let ready = (1..threads.len()).collect();
-        Naive { threads, ready, current: Some(0), turn_ends_ns: SLICE_NS }
+        Naive { threads, ready, current: Some(0), turn_ends_ns: SLICE_NS, sleeps: 0 }
     }
 
     pub(crate) fn now() -> u64 {
@@ -87,7 +91,7 @@ impl Naive {
         let now = Naive::now();
         let asleep = |thread: &Model| thread.state == ThreadState::Sleeping && thread.wake_ns <= now;
         let mut woken: Vec<usize> = (0..self.threads.len()).filter(|thread| asleep(&self.threads[*thread])).collect();
-        woken.sort_by_key(|thread| (self.threads[*thread].wake_ns, *thread));
+        woken.sort_by_key(|thread| (self.threads[*thread].wake_ns, self.threads[*thread].asleep_after));
         for thread in woken {
             self.make_ready(thread);
         }
@@ -155,6 +159,8 @@ impl Naive {
             Operation::Sleep(time_ns) => {
                 (self.threads[caller].state, self.threads[caller].wake_ns) =
                     (ThreadState::Sleeping, Naive::now() + time_ns);
+                self.threads[caller].asleep_after = self.sleeps;
+                self.sleeps += 1;
                 self.current = None;
                 Some(Ok(0))
             }
@@ -162,7 +168,7 @@ impl Naive {
             Operation::Join(target) if self.has_ended(target) => Some(self.threads[target].ending),
             Operation::Join(target) => {
                 (self.threads[caller].state, self.threads[caller].joining) = (ThreadState::Joining, Some(target));
-                self.threads[target].joiners.insert(0, caller);
+                self.threads[target].joiners.push(caller);
                 self.current = None;
                 None
             }

@@ -1,0 +1,174 @@
+//! Agendas: threads by when they are due; the first is found at once, and any can be taken out.
+//!
+//! A leftist heap (Crane, "Linear Lists and Priority Queues as Balanced Binary Trees", 1972) that runs through the
+//! threads themselves, so nothing is allocated and nothing can fail. A thread's rank is the length of the shortest way
+//! down from it to where no child is; the right child never has the greater one. So ways to the right are no longer than
+//! the logarithm of the number of threads, and putting in and taking out walk only those.
+
+use crate::store::{Id, Store};
+use crate::thread::Thread;
+
+const NONE: u32 = u32::MAX;
+
+/// A thread's place in an agenda. Links are numbers of threads that exist: who goes leaves its agenda first.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    left: u32,
+    right: u32,
+    parent: u32,
+    rank: u32,
+}
+
+impl Default for Node {
+    fn default() -> Node {
+        Node { left: NONE, right: NONE, parent: NONE, rank: 1 }
+    }
+}
+
+/// Threads by their [`Thread::order`], the least first.
+#[derive(Clone, Copy, Debug)]
+pub struct Agenda {
+    root: u32,
+}
+
+impl Default for Agenda {
+    fn default() -> Agenda {
+        Agenda::EMPTY
+    }
+}
+
+impl Agenda {
+    /// An agenda without threads.
+    pub const EMPTY: Agenda = Agenda { root: NONE };
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.root == NONE
+    }
+
+    /// The thread that is due first.
+    #[inline(always)]
+    pub fn first(&self, threads: &Store<Thread>) -> Option<Id<Thread>> {
+        if self.is_empty() { None } else { threads.id_at(self.root) }
+    }
+
+    /// Puts a thread in.
+    pub fn insert(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+        threads[id].node = Node::default();
+        self.root = merge(threads, self.root, id.index());
+    }
+
+    /// Takes a thread out that is in this one.
+    pub fn remove(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+        let Node { left, right, parent, .. } = core::mem::take(&mut threads[id].node);
+        let below = merge(threads, left, right);
+        if below != NONE {
+            node(threads, below).parent = parent;
+        }
+        if parent == NONE {
+            self.root = below;
+            return;
+        }
+        let above = node(threads, parent);
+        *(if above.left == id.index() { &mut above.left } else { &mut above.right }) = below;
+        // Each step up that changes a rank makes it one less than the next, so there are no more than a logarithm.
+        let mut at = parent;
+        while at != NONE && settle(threads, at) {
+            at = node(threads, at).parent;
+        }
+    }
+
+    /// Checks that nobody is due before who is above; calls `each` for every thread; gives how many there are.
+    ///
+    /// # Panics
+    /// If somebody is, or a rank is wrong.
+    pub fn check(&self, threads: &Store<Thread>, mut each: impl FnMut(Id<Thread>)) -> u64 {
+        let mut facts = 0;
+        // In order of left links down and parents up: what comes after a thread is found without a stack.
+        let mut at = self.root;
+        while let Some(id) = threads.id_at(at).filter(|_| at != NONE) {
+            let Node { left, right, rank, .. } = threads[id].node;
+            for child in [left, right].into_iter().filter_map(|child| threads.id_at(child)) {
+                assert_eq!(threads[child].node.parent, at, "a child knows its parent");
+                assert!(threads[id].order <= threads[child].order, "nobody is due before who is above");
+            }
+            assert!(rank_of(threads, left) >= rank_of(threads, right), "the left child has the greater rank");
+            assert_eq!(rank, rank_of(threads, right) + 1, "a rank is one more than the right child's");
+            each(id);
+            facts += 1;
+            at = next_in_check(threads, at);
+        }
+        facts
+    }
+}
+
+/// Joins two heaps, each given by its root; gives the root, which has no parent.
+fn merge(threads: &mut Store<Thread>, one: u32, other: u32) -> u32 {
+    let (root, mut rest) = sooner(threads, one, other);
+    if root == NONE {
+        return root;
+    }
+    node(threads, root).parent = NONE;
+    // Down along right links: each time the rest and what hangs there are both due later.
+    let mut at = root;
+    while rest != NONE {
+        let right = node(threads, at).right;
+        let (below, later) = sooner(threads, right, rest);
+        node(threads, at).right = below;
+        node(threads, below).parent = at;
+        (at, rest) = (below, later);
+    }
+    while at != NONE {
+        settle(threads, at);
+        at = node(threads, at).parent;
+    }
+    root
+}
+
+/// Two heaps, of which one may be empty: first the one whose root is due first.
+fn sooner(threads: &Store<Thread>, one: u32, other: u32) -> (u32, u32) {
+    match (threads.id_at(one), threads.id_at(other)) {
+        (None, _) => (other, one),
+        (_, None) => (one, other),
+        (Some(first), Some(second)) if threads[first].order <= threads[second].order => (one, other),
+        _ => (other, one),
+    }
+}
+
+/// Puts a thread's children in the order of their ranks; gives whether that changed its own.
+fn settle(threads: &mut Store<Thread>, at: u32) -> bool {
+    let Node { left, right, rank, .. } = *node(threads, at);
+    let (left_rank, right_rank) = (rank_of(threads, left), rank_of(threads, right));
+    let here = node(threads, at);
+    if left_rank < right_rank {
+        (here.left, here.right) = (right, left);
+    }
+    here.rank = left_rank.min(right_rank) + 1;
+    here.rank != rank
+}
+
+fn rank_of(threads: &Store<Thread>, at: u32) -> u32 {
+    threads.id_at(at).map_or(0, |id| threads[id].node.rank)
+}
+
+fn node(threads: &mut Store<Thread>, at: u32) -> &mut Node {
+    &mut threads.open(at).expect("heaps hold threads that exist").object.node
+}
+
+/// The thread behind another, parents before children.
+fn next_in_check(threads: &Store<Thread>, at: u32) -> u32 {
+    let node_of = |at: u32| threads.id_at(at).map_or_else(Node::default, |id| threads[id].node);
+    let Node { left, right, .. } = node_of(at);
+    if left != NONE || right != NONE {
+        return if left != NONE { left } else { right };
+    }
+    let (mut child, mut above) = (at, node_of(at).parent);
+    while above != NONE {
+        let Node { left, right, parent, .. } = node_of(above);
+        if child == left && right != NONE {
+            return right;
+        }
+        (child, above) = (above, parent);
+    }
+    NONE
+}
