@@ -3,7 +3,7 @@
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES};
 
-use crate::store::{Id, Store};
+use crate::store::{ENTRY_BYTES, Id, Store};
 
 /// A budget. Budgets split off count as used until they return.
 #[derive(Debug)]
@@ -69,11 +69,9 @@ impl Account {
     }
 }
 
-/// What an object of type `T` costs its account: its record, rounded up to the heap's next block size, and
-/// its share of the store.
+/// What an object of type `T` costs its account: the block of its record, and its share of the store.
 pub const fn object_bytes<T>() -> u64 {
-    let size = size_of::<T>().next_power_of_two() as u64;
-    size + 64
+    crate::mem::block::box_bytes::<T>() + ENTRY_BYTES
 }
 
 /// Bytes in so many frames.

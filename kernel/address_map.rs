@@ -10,13 +10,16 @@ use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf, VirtAddr};
 
 use crate::attachment::{ATTACHMENT_BYTES, Place};
-use crate::mem::{FrameAllocator, FrameList};
+use crate::mem::{FrameAllocator, FrameList, block};
 use crate::page_table::{TableCount, Tree, entry_pages};
 use crate::segment::{self, Segment};
 use crate::store::{Id, Store};
 
 /// What one mapping costs its account besides tables, bytes.
-pub const MAPPING_BYTES: u64 = 128;
+pub const MAPPING_BYTES: u64 = block::tree_entry_bytes::<u64, Mapping>();
+
+/// What a map of nothing costs besides its root table: the first node of its tree of mappings, bytes.
+pub const MAP_BYTES: u64 = block::tree_base_bytes::<u64, Mapping>();
 
 /// Pages `first` to `first + count`, counted from the start of what is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,10 +133,10 @@ impl AddressMap {
         self.mappings.is_empty()
     }
 
-    /// What tables, mappings and attachments cost now, bytes.
+    /// What the map, its tables, mappings and attachments cost now, bytes.
     pub fn charged_bytes(&self) -> u64 {
         let records = self.mappings.len() as u64;
-        Cost { tables: self.tree.tables, records, attachments: self.attachments }.bytes()
+        MAP_BYTES + Cost { tables: self.tree.tables, records, attachments: self.attachments }.bytes()
     }
 
     /// How many attachments there are, core windows included.

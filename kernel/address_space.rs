@@ -255,7 +255,7 @@ impl Kernel {
         self.clear_map(MapOwner::Subtree(id));
         let subtree = self.subtrees.remove(id);
         self.frames.free_table(subtree.map.tree.root);
-        self.credit_object::<Subtree>(subtree.account, subtree.map.charged_bytes());
+        self.credit_object::<Subtree>(subtree.account, subtree.charged_bytes());
     }
 
     /// Changes a map without touching live translations, and settles the bill.

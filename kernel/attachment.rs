@@ -17,13 +17,13 @@ use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
 use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::{entry_pages, new_table};
-use crate::sharers::Sharer;
+use crate::sharers::{SHARER_BYTES, Sharer};
 use crate::space::{SLOT_PAGES, Space};
 use crate::store::Id;
 use crate::subtree::Subtree;
 
 /// What an attachment costs the account of what it is attached to, bytes.
-pub const ATTACHMENT_BYTES: u64 = 64;
+pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;
 
 /// Kernel heap that the records of an attachment may take, pages: a node at each level of the ordered set of sharers.
 const HEAP_PAGES: u64 = 4;

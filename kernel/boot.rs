@@ -7,11 +7,10 @@ use crate::log::{CANNOT_START, end_machine, last_line, log};
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
 use crate::options::Options;
+use crate::shared::SpaceWords;
+use crate::space::Space;
 use crate::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
 use crate::{Kernel, mem, program};
-
-/// Memory for the kernel heap's large blocks: one part in so many.
-const HEAP_SHARE: u64 = 32;
 
 /// Says who we are and on what.
 pub fn announce(boot_info: &BootInfo) {
@@ -58,7 +57,8 @@ pub fn run() -> ! {
     kernel_cpu_main()
 }
 
-/// Takes the machine's free memory: records and heap out of the largest range, the rest for the allocator.
+/// Takes the machine's free memory: records of frames and words of spaces out of the largest range, the rest for the
+/// allocator.
 pub fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
     let first = boot_info.memory.first().expect("there is memory").start.value() / PAGE_BYTES;
     let first = first & !((1 << ORDER_MAX) - 1);
@@ -66,25 +66,32 @@ pub fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
     let largest = boot_info.memory.iter().max_by_key(|range| range.length_bytes).expect("there is memory");
     let total: u64 = boot_info.memory.iter().map(|range| range.length_bytes).sum();
     let record_bytes = ((end - first) * size_of::<FrameRecord>() as u64).next_multiple_of(PAGE_BYTES);
-    let heap_bytes = (total / HEAP_SHARE).next_multiple_of(PAGE_BYTES);
-    assert!(record_bytes + heap_bytes < largest.length_bytes, "no range is large enough for the kernel's own records");
+    let spaces = Space::most(total);
+    let word_bytes = ((spaces * size_of::<SpaceWords>()) as u64).next_multiple_of(PAGE_BYTES);
+    let taken_bytes = record_bytes + word_bytes;
+    assert!(taken_bytes < largest.length_bytes, "no range is large enough for the kernel's own records");
     let records = tessera_arch::direct_map(largest.start).cast::<FrameRecord>();
     // SAFETY: the range is free memory by the contract of `BootInfo`, mapped for good in the direct map; its
-    // first `record_bytes` go to the records, the next `heap_bytes` to the heap, and the allocator is given
-    // only what is behind them. The records are written before the slice over them is made.
-    let records = unsafe {
+    // first `record_bytes` go to the records, the next `word_bytes` to the words, and the allocator is given
+    // only what is behind them. Both are written before the slices over them are made; pages are aligned for both.
+    let (records, words) = unsafe {
         for index in 0..(end - first) as usize {
             records.add(index).write(FrameRecord::OUTSIDE);
         }
-        mem::heap::initialise(records.cast::<u8>().add(record_bytes as usize), heap_bytes as usize);
-        core::slice::from_raw_parts_mut(records, (end - first) as usize)
+        let words = records.cast::<u8>().add(record_bytes as usize).cast::<SpaceWords>();
+        for index in 0..spaces {
+            words.add(index).write(SpaceWords::new());
+        }
+        let records = core::slice::from_raw_parts_mut(records, (end - first) as usize);
+        (records, core::slice::from_raw_parts(words, spaces))
     };
+    SHARED.give_spaces(words);
     let mut frames = FrameAllocator::new(records, Frame::new(first));
     for range in boot_info.memory {
         let mut range = *range;
         if range == *largest {
-            range.start = tessera_arch::PhysAddr::new(range.start.value() + record_bytes + heap_bytes);
-            range.length_bytes -= record_bytes + heap_bytes;
+            range.start = tessera_arch::PhysAddr::new(range.start.value() + taken_bytes);
+            range.length_bytes -= taken_bytes;
         }
         frames.add(range);
     }

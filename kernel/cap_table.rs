@@ -13,6 +13,7 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::account::Account;
 use crate::list::List;
+use crate::mem::block;
 use crate::object::ObjectRef;
 use crate::steps;
 use crate::store::Id;
@@ -135,7 +136,7 @@ impl CapTable {
     /// A table of free slots.
     ///
     /// # Errors
-    /// `OutOfMemory` if the kernel heap has no block that large.
+    /// `OutOfMemory` if the kernel heap was not provided with [`CapTable::blocks`].
     pub fn new(account: Id<Account>, slots: u32) -> Result<CapTable, Error> {
         let mut hot = Vec::new();
         let mut records = Vec::new();
@@ -158,9 +159,15 @@ impl CapTable {
         })
     }
 
-    /// Bytes that a table of so many slots takes.
+    /// The two blocks that so many slots take, bytes each.
+    pub const fn blocks(slots: u64) -> [u64; 2] {
+        [block::list_bytes::<HotSlot>(slots), block::list_bytes::<CapRecord>(slots)]
+    }
+
+    /// Bytes that so many slots take.
     pub const fn slot_bytes(slots: u64) -> u64 {
-        slots * (size_of::<HotSlot>() + size_of::<CapRecord>()) as u64
+        let [hot, records] = CapTable::blocks(slots);
+        hot + records
     }
 
     /// How many slots it has.
@@ -309,13 +316,16 @@ impl CapTable {
 mod tests {
     use super::{CapTable, HotWord, NO_SLOT, Ordering};
     use crate::account::Account;
+    use crate::mem::FrameAllocator;
     use crate::object::ObjectRef;
     use crate::store::Store;
     use tessera_abi::{ObjectKind, Rights};
+    use tessera_arch::Frame;
 
     /// A table with capabilities in slots 0 and 2; 1 is free again.
     fn table() -> CapTable {
-        let account = Store::new().insert(Account::new(0, None));
+        let mut frames = FrameAllocator::new(&mut [], Frame::new(0));
+        let account = Store::for_memory(&mut frames, 32, 1).insert(Account::new(0, None));
         let mut table = CapTable::new(account, 8).expect("a host has memory");
         for _ in 0..3 {
             table.insert(ObjectRef::Account(account), Rights::CHARGE, 0);

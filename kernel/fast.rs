@@ -68,7 +68,7 @@ impl SlicePointer<SpaceWords> {
     #[inline(always)]
     pub(crate) fn named(&self, index: u32) -> &SpaceWords {
         debug_assert!((index as usize) < self.count.load(Relaxed), "slots name spaces that have words");
-        // SAFETY: the kernel makes no space without words (`Store::with_limit`), and a slot's word names a space
+        // SAFETY: the kernel makes no space without words (`Space::most`), and a slot's word names a space
         // that the kernel made. The slice is static, as for `get`.
         unsafe { &*self.first.load(Relaxed).add(index as usize) }
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use tessera_abi::{Error, Handle, Rights, TOP_SLOTS};
 use tessera_arch::BootInfo;
 
-use crate::account::{Account, frame_bytes};
+use crate::account::{Account, frame_bytes, object_bytes};
 use crate::cap_table::{CapId, CapTable};
 use crate::derivation;
 use crate::mem::FrameAllocator;
@@ -16,7 +16,7 @@ use crate::scheduler::Scheduler;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::space::Space;
-use crate::store::{Id, OBJECTS_MAX, Store};
+use crate::store::{Id, Store};
 use crate::subtree::Subtree;
 use crate::tags::TagAllocator;
 use crate::thread::Thread;
@@ -71,21 +71,25 @@ impl Kernel {
         let empty_root = crate::page_table::new_table(&mut frames);
         tessera_arch::prepare_root(empty_root);
         shared.empty_root.store(empty_root.to_word(), core::sync::atomic::Ordering::Relaxed);
-        // A space takes two frames at least, so memory runs out well before these do.
-        let spaces = (frames.managed_frames() as usize / 16).next_multiple_of(32).clamp(1024, OBJECTS_MAX);
-        shared.make_spaces(spaces);
+        let memory_bytes = frame_bytes(frames.managed_frames());
+        crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
+        crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits));
         Kernel {
-            frames,
-            accounts: Store::new(),
-            spaces: Store::with_limit(spaces),
-            subtrees: Store::new(),
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
-            segments: Store::new(),
-            threads: Store::new(),
-            tables: Store::new(),
-            scheduler: Scheduler::default(),
             tags: TagAllocator::new(tag_bits),
+            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>()),
+            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES),
+            subtrees: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Subtree>() + Subtree::NEW_BYTES),
+            segments: Store::for_memory(
+                &mut frames,
+                memory_bytes,
+                object_bytes::<Segment>() + Segment::region_bytes(1),
+            ),
+            threads: Store::for_memory(&mut frames, memory_bytes, Kernel::THREAD_BYTES),
+            tables: Store::for_memory(&mut frames, memory_bytes, object_bytes::<CapTable>() + CapTable::slot_bytes(1)),
+            scheduler: Scheduler::default(),
+            frames,
             shared,
             cpus: 1,
             boot_info,
@@ -220,25 +224,25 @@ impl Kernel {
         self.tables[table].handle_of(slot)
     }
 
-    /// Checks that an object of type `T`, plus `extra` bytes, can be charged and made.
+    /// Checks that an object of type `T`, plus `extra` bytes, can be charged, and that so many frames can be had.
     ///
     /// # Errors
-    /// `AccountExhausted`, `OutOfMemory`, `LimitReached`.
+    /// `AccountExhausted`, `OutOfMemory`.
     pub fn ensure_object<T>(&mut self, account: Id<Account>, extra: u64, frames: u64) -> Result<(), Error> {
-        let bytes = crate::account::object_bytes::<T>() + frame_bytes(frames);
+        let bytes = object_bytes::<T>();
         self.accounts[account].ensure(bytes.saturating_add(extra))?;
         self.ensure_frames(frames)
     }
 
     /// Charges an object of type `T`, plus `extra` bytes, to an account.
     pub fn charge_object<T>(&mut self, account: Id<Account>, extra: u64) {
-        let bytes = crate::account::object_bytes::<T>() + extra;
+        let bytes = object_bytes::<T>() + extra;
         crate::account::open_charge(&mut self.accounts, account, bytes);
     }
 
     /// Undoes [`Kernel::charge_object`].
     pub fn credit_object<T>(&mut self, account: Id<Account>, extra: u64) {
-        let bytes = crate::account::object_bytes::<T>() + extra;
+        let bytes = object_bytes::<T>() + extra;
         crate::account::close_charge(&mut self.accounts, account, bytes);
     }
 

@@ -76,6 +76,8 @@ pub fn start_first(kernel: &mut Kernel, name: &str) -> Result<(), Reason> {
 fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let free_frames = kernel.frames.free_frames().saturating_sub(2 * RESERVE_FRAMES);
     let account = kernel.accounts.insert(Account::new(free_frames * PAGE_BYTES, None));
+    let blocks = CapTable::blocks(u64::from(SLOTS));
+    blocks.into_iter().try_for_each(|bytes| kernel.ensure_block(bytes)).map_err(|_| NO_MEMORY)?;
     let table = CapTable::new(account, SLOTS).map_err(|_| "there is no memory for its capability table")?;
     kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(u64::from(SLOTS)));
     let table = kernel.tables.insert(table);
@@ -85,7 +87,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let space = kernel.spaces.insert(space);
     kernel.shared.space_words(space.index()).initialise(root, None);
     let subtree = Subtree::new(account, new_table(&mut kernel.frames), TOP_LEVEL);
-    kernel.charge_object::<Subtree>(account, subtree.map.charged_bytes());
+    kernel.charge_object::<Subtree>(account, subtree.charged_bytes());
     let subtree = kernel.add_subtree(subtree);
     let attachment = Attachment { subtree, level: TOP_LEVEL, bounds: Rights::ACCESS, is_window: true };
     let (owner, place) = (MapOwner::Space(space), Place { page: 0, cpu: None });
@@ -139,6 +141,7 @@ fn map_new(
     let length_bytes = pages.checked_mul(PAGE_BYTES).ok_or(OUTSIDE)?;
     let range = kernel.subtrees[first.subtree].range(address, length_bytes).map_err(|_| OUTSIDE)?;
     kernel.ensure_heap(Segment::heap_pages(pages) + 4).map_err(|_| NO_MEMORY)?;
+    kernel.ensure_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
     let mut segment = Segment::new(first.account, pages).map_err(|_| NO_MEMORY)?;
     kernel.ensure_frames(pages + 4).map_err(|_| NO_MEMORY)?;
     segment.populate(&mut kernel.frames);
@@ -162,6 +165,8 @@ fn map_new(
 /// Gives the program its capabilities and the page that tells it about them.
 fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
     let archive = kernel.boot_info.archive;
+    let pages = archive.length_bytes.div_ceil(PAGE_BYTES);
+    kernel.ensure_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
     let segment =
         Segment::borrowing(first.account, archive).map_err(|_| "there is no memory for the archive's segment")?;
     kernel.charge_object::<Segment>(first.account, Segment::region_bytes(segment.pages()));

@@ -8,7 +8,7 @@ use tessera_abi::{Error, PAGE_BYTES};
 use tessera_arch::{Frame, PhysRange};
 
 use crate::account::Account;
-use crate::mem::FrameAllocator;
+use crate::mem::{FrameAllocator, block};
 use crate::store::{Id, Store};
 
 /// Pages in one region, the unit in which a segment's frames are kept: 2 MiB.
@@ -56,7 +56,7 @@ impl Segment {
     /// A segment without frames.
     ///
     /// # Errors
-    /// `OutOfMemory` if the kernel heap has no block for the list of regions.
+    /// `OutOfMemory` if the kernel heap was not provided with [`Segment::list_bytes`].
     pub fn new(account: Id<Account>, pages: u64) -> Result<Segment, Error> {
         let count = pages.div_ceil(REGION_PAGES) as usize;
         let mut regions = Vec::new();
@@ -79,9 +79,14 @@ impl Segment {
         Ok(segment)
     }
 
-    /// What the records of so many pages cost, bytes: a region each 2 MiB, and the page list that it may take.
+    /// The block that the list of regions takes, bytes.
+    pub const fn list_bytes(pages: u64) -> u64 {
+        block::list_bytes::<Region>(pages.div_ceil(REGION_PAGES))
+    }
+
+    /// What the records of so many pages cost, bytes: the list, and the page list that each of its regions may take.
     pub const fn region_bytes(pages: u64) -> u64 {
-        pages.div_ceil(REGION_PAGES) * (size_of::<Region>() as u64 + PAGE_BYTES)
+        Segment::list_bytes(pages) + pages.div_ceil(REGION_PAGES) * PAGE_BYTES
     }
 
     /// Pages of kernel heap that populating may take.
@@ -155,7 +160,7 @@ impl Segment {
             match core::mem::replace(region, Region::Empty) {
                 Region::Empty => {}
                 Region::Block(_) if self.borrowed => {}
-                Region::Block(first) => free_run(frames, first, count),
+                Region::Block(first) => frames.free_run(first, count),
                 Region::Pages(list) => {
                     let present = list.iter().filter(|frame| **frame != 0);
                     present.for_each(|frame| frames.free(Frame::new(*frame), 0));
@@ -212,14 +217,4 @@ pub fn add_mapping(segments: &mut Store<Segment>, id: Id<Segment>) {
 pub fn drop_mapping(segments: &mut Store<Segment>, id: Id<Segment>) {
     segments[id].mappings -= 1;
     segments.release(id);
-}
-
-fn free_run(frames: &mut FrameAllocator, first: Frame, count: u64) {
-    let mut done = 0;
-    while done < count {
-        let frame = first.offset(done);
-        let order = (frame.number().trailing_zeros()).min((count - done).ilog2()).min(9) as u8;
-        frames.free(frame, order);
-        done += 1 << order;
-    }
 }

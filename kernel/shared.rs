@@ -3,7 +3,6 @@
 //! A line per CPU, and for each space the few words that a switch needs. All of it lives for ever and is
 //! reused, never freed, so the fast path can hold plain references.
 
-use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -39,7 +38,9 @@ pub struct SpaceWords {
 }
 
 impl SpaceWords {
-    const fn new() -> SpaceWords {
+    /// Those of no space yet.
+    #[expect(clippy::new_without_default, reason = "no words are what a space would have by default")]
+    pub const fn new() -> SpaceWords {
         SpaceWords {
             passes: [const { Pass::new() }; CPUS_MAX],
             tag: AtomicU64::new(0),
@@ -176,9 +177,9 @@ impl Shared {
         Shared { cpus, empty_root: AtomicU64::new(0), console: Console::new(ring), spaces: SlicePointer::none() }
     }
 
-    /// Makes the words of so many spaces, once, at boot.
-    pub fn make_spaces(&self, count: usize) {
-        self.spaces.set_static((0..count).map(|_| SpaceWords::new()).collect::<Vec<_>>().leak());
+    /// Gives it the words of spaces, once, at boot: as many as [`crate::space::Space::most`] says, so that memory runs out first.
+    pub fn give_spaces(&self, words: &'static [SpaceWords]) {
+        self.spaces.set_static(words);
     }
 
     /// The words of a space that exists.

@@ -12,8 +12,15 @@ use core::ops::Bound::{Excluded, Unbounded};
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::attachment::Place;
+use crate::mem::block;
 use crate::mutants::{Mutant, is_seeded};
 use crate::steps;
+
+/// What a subtree's list of places costs at worst besides the places, bytes.
+pub const LIST_BYTES: u64 = block::tree_base_bytes::<Sharer, ()>();
+
+/// What a place in the list costs at worst, bytes.
+pub const SHARER_BYTES: u64 = block::tree_entry_bytes::<Sharer, ()>();
 
 /// A place where a subtree is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,17 +7,22 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
-use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
+use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
-use crate::account::{Account, frame_bytes};
-use crate::address_map::{AddressMap, PageRange};
-use crate::attachment::ATTACHMENT_BYTES;
+use crate::account::{Account, frame_bytes, object_bytes};
+use crate::address_map::{AddressMap, MAP_BYTES, PageRange};
 use crate::list::{Chain, List};
-use crate::mem::FrameAllocator;
+use crate::mem::{FrameAllocator, block};
 use crate::page_table::Tree;
 use crate::store::{Id, Store};
 use crate::thread::Thread;
 use crate::view::Seen;
+
+/// What a view costs its base's list at worst, bytes.
+pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<Id<Space>, ()>();
+
+/// What a space's lists, of its views and of other CPUs' roots, cost at worst besides what is in them, bytes.
+const LISTS_BYTES: u64 = block::tree_base_bytes::<Id<Space>, ()>() + block::list_bytes::<Frame>(CPUS_MAX as u64 - 1);
 
 /// Pages that one top-level entry stands for.
 pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
@@ -44,6 +49,17 @@ pub struct Space {
 }
 
 impl Space {
+    /// What a new space costs besides its record, bytes; a view costs [`VIEW_BYTES`] more.
+    pub const NEW_BYTES: u64 = PAGE_BYTES + MAP_BYTES + LISTS_BYTES;
+
+    /// More spaces than this cannot be paid for with so much memory.
+    pub const fn most(memory_bytes: u64) -> usize {
+        (memory_bytes / Space::LEAST_BYTES) as usize + 64
+    }
+
+    /// What any space costs at least, bytes.
+    pub const LEAST_BYTES: u64 = object_bytes::<Space>() + Space::NEW_BYTES;
+
     /// An empty space on a cleared root table.
     pub fn new(account: Id<Account>, root: Frame) -> Space {
         tessera_arch::prepare_root(root);
@@ -107,6 +123,7 @@ impl Space {
 
     /// Gives the next CPU a prepared root table of its own, like the first CPU's; gives which CPU that is.
     pub fn add_root(&mut self, root: Frame) -> usize {
+        self.other_roots.reserve_exact(CPUS_MAX - 1 - self.other_roots.len());
         self.other_roots.push(root);
         (0..TOP_SLOTS).for_each(|slot| self.sync_other_roots(slot));
         self.other_roots.len()
@@ -143,10 +160,10 @@ impl Space {
         core::iter::once(self.map.tree.root).chain(self.other_roots.iter().copied())
     }
 
-    /// What the space's tables, mappings and attachments cost now, bytes. A view costs its base's list an entry.
+    /// What the space's tables, mappings, attachments and lists cost now, bytes. A view costs its base's list an entry.
     pub fn charged_bytes(&self) -> u64 {
-        let listed = if self.seen.is_some() { ATTACHMENT_BYTES } else { 0 };
-        self.map.charged_bytes() + frame_bytes(self.other_roots.len() as u64) + listed
+        let listed = if self.seen.is_some() { VIEW_BYTES } else { 0 };
+        self.map.charged_bytes() + LISTS_BYTES + frame_bytes(self.other_roots.len() as u64) + listed
     }
 
     /// Tables that belong to the space alone, bytes.

@@ -8,14 +8,15 @@ use core::num::NonZeroU64;
 
 use tessera_abi::Error;
 
+use crate::mem::FrameAllocator;
 use crate::steps;
 use crate::tally::Tally;
 
 /// Entries are made in chunks of this many.
 const CHUNK: usize = 32;
 
-/// The most objects of one kind.
-pub const OBJECTS_MAX: usize = CHUNK * 2048;
+/// An object's share of its store besides the object itself, bytes.
+pub const ENTRY_BYTES: u64 = crate::mem::block::box_bytes::<[Entry<()>; CHUNK]>().div_ceil(CHUNK as u64);
 
 const NONE: u32 = u32::MAX;
 
@@ -109,18 +110,18 @@ pub struct Store<T> {
     /// The object made last.
     newest: u32,
     count: usize,
-    limit: usize,
 }
 
 impl<T> Store<T> {
-    /// An empty store; takes the room for its directory at once, so that growing never moves anything.
-    pub fn new() -> Store<T> {
-        Store::with_limit(OBJECTS_MAX)
-    }
-
-    /// An empty store for at most so many objects, a multiple of 32.
-    pub fn with_limit(limit: usize) -> Store<T> {
-        Store { chunks: Vec::with_capacity(limit / CHUNK), free: NONE, doomed: NONE, newest: NONE, count: 0, limit }
+    /// An empty store with room for more objects than can ever be paid for, if each costs `least_bytes` and all accounts
+    /// together have `memory_bytes`. Takes the room for its directory at once, so that growing never moves anything.
+    ///
+    /// Numbers end at 2^32: a machine would need 768 GiB for so many of the smallest objects.
+    pub fn for_memory(frames: &mut FrameAllocator, memory_bytes: u64, least_bytes: u64) -> Store<T> {
+        let most = (memory_bytes / least_bytes).min(u64::from(NONE) - CHUNK as u64);
+        let chunks = most as usize / CHUNK + 1;
+        crate::mem::provide_list::<Box<[Entry<T>; CHUNK]>>(frames, chunks);
+        Store { chunks: Vec::with_capacity(chunks), free: NONE, doomed: NONE, newest: NONE, count: 0 }
     }
 
     /// Objects that exist.
@@ -133,12 +134,13 @@ impl<T> Store<T> {
         self.count == 0
     }
 
-    /// Whether another object fits.
+    /// Whether another object fits: always, where accounts have no more than the memory there is.
     ///
     /// # Errors
     /// `LimitReached` if the store is full.
     pub fn ensure_room(&self) -> Result<(), Error> {
-        if self.free == NONE && self.chunks.len() == self.limit / CHUNK { Err(Error::LimitReached) } else { Ok(()) }
+        let is_full = self.free == NONE && self.chunks.len() == self.chunks.capacity();
+        if is_full { Err(Error::LimitReached) } else { Ok(()) }
     }
 
     /// Puts an object in, with one reference. `ensure_room` has been asked before.
@@ -303,12 +305,6 @@ impl<T> Store<T> {
     }
 }
 
-impl<T> Default for Store<T> {
-    fn default() -> Store<T> {
-        Store::new()
-    }
-}
-
 impl<T> core::ops::Index<Id<T>> for Store<T> {
     type Output = T;
     #[inline(always)]
@@ -328,7 +324,25 @@ impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Id, Store};
+    use super::{CHUNK, Id, Store};
+    use crate::mem::FrameAllocator;
+    use tessera_abi::Error;
+    use tessera_arch::Frame;
+
+    fn store<T>(most: u64) -> Store<T> {
+        Store::for_memory(&mut FrameAllocator::new(&mut [], Frame::new(0)), most, 1)
+    }
+
+    #[test]
+    fn a_store_has_room_for_all_that_can_be_paid() {
+        let most = 5 * CHUNK as u64 + 7;
+        let mut store = store(most);
+        while store.ensure_room().is_ok() {
+            store.insert(());
+        }
+        assert_eq!(store.ensure_room(), Err(Error::LimitReached));
+        assert!((most..=most + CHUNK as u64).contains(&(store.len() as u64)), "{} have room", store.len());
+    }
 
     #[test]
     fn ids_are_small() {
@@ -338,7 +352,7 @@ mod tests {
     /// As many objects later as a generation of 32 bits can count, an id names nothing still.
     #[test]
     fn an_id_outlives_four_thousand_million_objects() {
-        let mut store = Store::new();
+        let mut store = store(4096);
         let first = store.insert("first");
         store.remove(first);
         store.skip_generations((1 << 32) - 1);
@@ -350,7 +364,7 @@ mod tests {
     /// An entry without generations left is not used again; the id of its last object stays stale.
     #[test]
     fn generations_end_and_do_not_wrap() {
-        let mut store = Store::with_limit(32);
+        let mut store = store(31);
         store.skip_generations(u64::MAX);
         let last = store.insert(0);
         store.remove(last);
@@ -362,7 +376,7 @@ mod tests {
 
     #[test]
     fn walking_costs_what_exists_not_what_existed() {
-        let mut store = Store::new();
+        let mut store = store(4096);
         let mut ids: Vec<_> = (0..1000).map(|number| store.insert(number)).collect();
         let kept = [ids.remove(999), ids.remove(500), ids.remove(0)];
         ids.into_iter().for_each(|id| drop(store.remove(id)));
@@ -377,7 +391,7 @@ mod tests {
 
     #[test]
     fn an_id_never_names_the_next_object() {
-        let mut store = Store::new();
+        let mut store = store(10);
         let first = store.insert("first");
         store.release(first);
         assert_eq!(store.take_doomed(), Some(first));
@@ -390,7 +404,7 @@ mod tests {
 
     #[test]
     fn references_keep_an_object() {
-        let mut store = Store::new();
+        let mut store = store(100);
         let ids: Vec<_> = (0..100).map(|number| store.insert(number)).collect();
         store.retain(ids[50]);
         store.release(ids[50]);

@@ -5,9 +5,9 @@ use tessera_abi::{Error, PAGE_BYTES, USER_START};
 use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::account::Account;
-use crate::address_map::{AddressMap, PageRange};
+use crate::address_map::{AddressMap, MAP_BYTES, PageRange};
 use crate::page_table::{Tree, entry_pages};
-use crate::sharers::Sharers;
+use crate::sharers::{LIST_BYTES, Sharers};
 use crate::store::Id;
 
 /// The tables below one entry, and the mappings in them.
@@ -38,6 +38,14 @@ impl Subtree {
             public: None,
             is_sealed: false,
         }
+    }
+
+    /// What a new one costs besides its record, bytes.
+    pub const NEW_BYTES: u64 = PAGE_BYTES + MAP_BYTES + LIST_BYTES;
+
+    /// What its tables, mappings, attachments and lists cost now, bytes.
+    pub fn charged_bytes(&self) -> u64 {
+        self.map.charged_bytes() + LIST_BYTES
     }
 
     /// The level of the entry that it hangs from: [`TOP_LEVEL`] or less.

@@ -60,10 +60,15 @@ pub struct TagAllocator {
 impl TagAllocator {
     /// An allocator for tags of so many bits; 0 for none. Generations count from 1.
     pub fn new(bits: u32) -> TagAllocator {
-        let mut used = vec![0; (1_usize << bits).div_ceil(64)];
+        let mut used = vec![0; TagAllocator::words(bits)];
         used[0] = 1;
         let seen = vec![Cell::new(0); used.len()];
         TagAllocator { bits, generation: 1, used, next: 1, reserved: Vec::new(), flush_pending: 0, seen }
+    }
+
+    /// Words of a map with a bit for each tag.
+    pub const fn words(bits: u32) -> usize {
+        (1_usize << bits).div_ceil(64)
     }
 
     /// Bits in a tag.

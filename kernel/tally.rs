@@ -76,7 +76,7 @@ impl Kernel {
         for (id, subtree) in self.subtrees.ids().map(|id| (id, &self.subtrees[id])) {
             self.count_places(MapOwner::Subtree(id));
             self.count_mappings(&subtree.map);
-            self.count_charge(subtree.account, object_bytes::<Subtree>() + subtree.map.charged_bytes());
+            self.count_charge(subtree.account, object_bytes::<Subtree>() + subtree.charged_bytes());
         }
         for segment in self.segments.ids().map(|id| &self.segments[id]) {
             let bytes = Segment::region_bytes(segment.pages()) + segment.charged_frame_bytes();

@@ -114,5 +114,5 @@ impl Thread {
 #[cfg(target_os = "none")]
 const _: () = assert!(size_of::<Thread>() <= 256, "a thread's record fits into a block of 256 bytes");
 
-/// What a thread needs besides its record, bytes: room for the FP and SIMD registers.
-pub const CONTEXT_BYTES: u64 = 2048;
+/// What a thread needs besides its record, bytes: the block with its registers.
+pub const CONTEXT_BYTES: u64 = crate::mem::block::block_bytes(ThreadContext::LAYOUT);

@@ -139,6 +139,9 @@ unsafe impl Send for ThreadContext {}
 unsafe impl Sync for ThreadContext {}
 
 impl ThreadContext {
+    /// The block of kernel heap that a context takes.
+    pub const LAYOUT: core::alloc::Layout = core::alloc::Layout::new::<SavedState>();
+
     /// A fresh user-mode state: all registers zero, interrupts enabled.
     #[allow(clippy::new_without_default, reason = "making one allocates; nobody should get it by accident")]
     pub fn new() -> ThreadContext {

@@ -92,6 +92,9 @@ pub struct ThreadContext {
 }
 
 impl ThreadContext {
+    /// It takes no block of the heap.
+    pub const LAYOUT: core::alloc::Layout = core::alloc::Layout::new::<()>();
+
     /// A fresh user-mode state.
     pub fn new() -> ThreadContext {
         ThreadContext::default()

@@ -178,6 +178,9 @@ pub struct ThreadContext {
 unsafe impl Send for ThreadContext {}
 
 impl ThreadContext {
+    /// The block of kernel heap that a context takes.
+    pub const LAYOUT: core::alloc::Layout = core::alloc::Layout::new::<State>();
+
     /// A context in its first state: all registers zero, user mode, interrupts on, floating point as the ABI wants it.
     pub fn new() -> ThreadContext {
         let frame = Frame {

@@ -356,7 +356,7 @@ system_calls! {
     /// entry, 512 GiB; 2 for 1 GiB; 1 for 2 MiB.
     ///
     /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `WrongLevel` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`, `LimitReached`.
+    /// `WrongLevel` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`.
     29 subtree_create SubtreeCreate(account: Handle, level: u64);
 
     /// Fills in a `SubtreeInfo`. Needs `INSPECT`.
@@ -523,7 +523,7 @@ system_calls! {
     /// CPU-local space is local to the same CPU.
     ///
     /// Returns a handle. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds),
-    /// `AccountExhausted`, `OutOfMemory`, `TableFull`, `LimitReached`.
+    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
     51 view_create ViewCreate(account: Handle, space: Handle, bounds: Rights);
 }
 

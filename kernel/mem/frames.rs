@@ -12,6 +12,10 @@ pub const ORDER_MAX: u8 = 18;
 const ORDERS: usize = ORDER_MAX as usize + 1;
 const NONE: u32 = u32::MAX;
 
+/// Single frames that are kept as they are when they come back, so that what takes one and gives it back (a table, a
+/// first touch) neither takes a large block apart nor puts it together.
+const LOOSE_MAX: u64 = 32;
+
 /// What a frame is used for, as far as the allocator cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
@@ -19,6 +23,8 @@ enum Use {
     Outside,
     /// First frame of a free block of this order.
     Free(u8),
+    /// A free frame that was not merged with its buddy.
+    Loose,
     /// Inside a free block, or handed out.
     Taken,
 }
@@ -68,6 +74,7 @@ pub struct FrameAllocator {
     records: &'static mut [FrameRecord],
     first: u64,
     heads: [u32; ORDERS],
+    loose: FrameList,
     free_frames: u64,
     managed_frames: u64,
 }
@@ -77,7 +84,8 @@ impl FrameAllocator {
     ///
     /// A multiple of 2^18 should be chosen for `first`, or blocks of 1 GiB will not be aligned.
     pub fn new(records: &'static mut [FrameRecord], first: Frame) -> FrameAllocator {
-        FrameAllocator { records, first: first.number(), heads: [NONE; ORDERS], free_frames: 0, managed_frames: 0 }
+        let (first, heads, loose) = (first.number(), [NONE; ORDERS], FrameList::new());
+        FrameAllocator { records, first, heads, loose, free_frames: 0, managed_frames: 0 }
     }
 
     /// Takes a range of free memory in.
@@ -109,13 +117,16 @@ impl FrameAllocator {
 
     /// Takes a block of exactly 2^order frames, aligned to its size; its contents are whatever was there.
     pub fn allocate(&mut self, order: u8) -> Option<Frame> {
-        let mut found = order;
-        while self.heads[usize::from(found)] == NONE {
-            if found == ORDER_MAX {
+        if order == 0 && self.loose.count != 0 {
+            return Some(self.take_loose());
+        }
+        let Some(mut found) = self.order_with_block(order) else {
+            if self.loose.count == 0 {
                 return None;
             }
-            found += 1;
-        }
+            self.merge_loose();
+            return self.allocate(order);
+        };
         let index = self.heads[usize::from(found)];
         self.unlink(index, found);
         while found > order {
@@ -136,11 +147,22 @@ impl FrameAllocator {
     /// # Panics
     /// If the frame is free already or was never managed.
     pub fn free(&mut self, frame: Frame, order: u8) {
-        let mut index = self.index(frame);
+        let index = self.index(frame);
         assert_eq!(self.records[index as usize].usage, Use::Taken, "{frame:?} freed twice");
         tessera_arch::note_free(frame, 1 << order);
         self.free_frames += 1 << order;
-        let mut order = order;
+        if order == 0 && self.loose.count < LOOSE_MAX {
+            self.records[index as usize].usage = Use::Loose;
+            let mut loose = core::mem::take(&mut self.loose);
+            self.push(&mut loose, frame);
+            self.loose = loose;
+            return;
+        }
+        self.merge(index, order);
+    }
+
+    /// Puts a block that is counted as free on the list of its size, together with its buddies that are free.
+    fn merge(&mut self, mut index: u32, mut order: u8) {
         while order < ORDER_MAX {
             let Some(buddy) = self.free_buddy(index, order) else { break };
             self.unlink(buddy, order);
@@ -148,6 +170,25 @@ impl FrameAllocator {
             order += 1;
         }
         self.link(index, order);
+    }
+
+    /// Takes exactly so many frames, one behind the other.
+    pub fn allocate_run(&mut self, count: u64) -> Option<Frame> {
+        let order = u8::try_from(count.next_power_of_two().ilog2()).ok().filter(|order| *order <= ORDER_MAX)?;
+        let first = self.allocate(order)?;
+        self.free_run(first.offset(count), (1 << order) - count);
+        Some(first)
+    }
+
+    /// Gives frames back that lie one behind the other, each of which was handed out.
+    pub fn free_run(&mut self, first: Frame, count: u64) {
+        let mut done = 0;
+        while done < count {
+            let frame = first.offset(done);
+            let order = frame.number().trailing_zeros().min((count - done).ilog2()).min(u32::from(ORDER_MAX)) as u8;
+            self.free(frame, order);
+            done += 1 << order;
+        }
     }
 
     /// How many present entries the table in this frame has.
@@ -191,8 +232,14 @@ impl FrameAllocator {
         list.count += 1;
     }
 
-    /// Frees all frames of a list; gives how many there were.
+    /// Frees all frames of a list, which mostly is of none; gives how many there were.
+    #[inline(always)]
     pub fn free_list(&mut self, list: FrameList) -> u64 {
+        if list.count == 0 { 0 } else { self.free_each(list) }
+    }
+
+    #[inline(never)]
+    fn free_each(&mut self, list: FrameList) -> u64 {
         let mut next = list.head;
         while next != NONE {
             let index = next;
@@ -210,6 +257,12 @@ impl FrameAllocator {
     pub fn check(&self) -> u64 {
         let mut facts = 0;
         let mut counted = 0;
+        let mut next = self.loose.head;
+        while next != NONE {
+            assert_eq!(self.records[next as usize].usage, Use::Loose, "a loose frame knows that it is one");
+            (counted, facts, next) = (counted + 1, facts + 1, self.records[next as usize].next);
+        }
+        assert_eq!(counted, self.loose.count, "loose frames are counted");
         for order in 0..ORDERS {
             let mut next = self.heads[order];
             let mut previous = NONE;
@@ -225,6 +278,27 @@ impl FrameAllocator {
         }
         assert_eq!(counted, self.free_frames, "the free lists hold what is counted as free");
         facts + 1
+    }
+
+    fn order_with_block(&self, order: u8) -> Option<u8> {
+        (order..=ORDER_MAX).find(|order| self.heads[usize::from(*order)] != NONE)
+    }
+
+    fn take_loose(&mut self) -> Frame {
+        let index = self.loose.head;
+        let record = &mut self.records[index as usize];
+        (self.loose.head, record.usage) = (record.next, Use::Taken);
+        self.loose.count -= 1;
+        self.free_frames -= 1;
+        Frame::new(self.first + u64::from(index))
+    }
+
+    fn merge_loose(&mut self) {
+        while self.loose.count != 0 {
+            let frame = self.take_loose();
+            self.free_frames += 1;
+            self.merge(self.index(frame), 0);
+        }
     }
 
     fn index(&self, frame: Frame) -> u32 {

@@ -1,81 +1,101 @@
-//! The kernel heap: slabs for what is small and frequent, the library's list allocator for the rest.
+//! The kernel heap: slabs for what is small and frequent, runs of frames for the rest.
 //!
-//! Blocks of up to 4 KiB come from per-size slabs, so that making the thousandth object costs what the first
-//! did. Slabs are refilled one frame-sized piece at a time from [`provide`], which the kernel calls with frames of its
-//! own before anything is created (`Kernel::ensure_heap`): no allocation of a system call can fail.
-//! Larger blocks (a few tables that live long) come from `linked_list_allocator` over a region taken at boot.
+//! Blocks of up to a page come from per-size slabs, so that making the thousandth object costs what the first did. Slabs
+//! are refilled one page at a time from [`provide`], which the kernel calls with frames of its own before anything is
+//! created (`Kernel::ensure_heap`): no allocation of a system call can fail. A larger block is a run of frames, which is
+//! provided beforehand too (`Kernel::ensure_block`); one that was not is refused. What is freed of pages and runs goes
+//! back to the frame allocator after the call.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use linked_list_allocator::Heap;
 use spin::Mutex;
 use tessera_abi::PAGE_BYTES;
 
+use super::block::{SIZES, blocks_in_page, class_of, pages_of};
 use crate::sync::{RANK_HEAP, Rank};
 
-const SIZES: [usize; 9] = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
+/// The class of whole pages.
+const PAGE_CLASS: usize = SIZES.len() - 1;
 
-/// A free block's first bytes.
+/// A free block's first bytes. Those of one page are in the list of pages, not in that of their class.
 struct FreeBlock {
     next: Option<NonNull<FreeBlock>>,
 }
 
+/// The first bytes of a run that nobody uses.
+struct IdleRun {
+    next: Option<NonNull<IdleRun>>,
+    pages: usize,
+}
+
 struct Slabs {
-    free: [Option<NonNull<FreeBlock>>; SIZES.len()],
+    free: [Option<NonNull<FreeBlock>>; PAGE_CLASS],
     pages: Option<NonNull<FreeBlock>>,
+    runs: Option<NonNull<IdleRun>>,
     held_pages: usize,
-    large: Heap,
     used_bytes: usize,
 }
 
 // SAFETY: the pointers lead to memory that only this structure knows of, and it is behind a lock.
 unsafe impl Send for Slabs {}
 
-/// How many pages are provided and not yet cut; changed under the heap's lock, read by every call without it.
-static SPARE_PAGES: AtomicUsize = AtomicUsize::new(0);
+/// What is provided and not in use: pages in bits 0 to 31, longer runs in 32 to 63. Changed under the heap's lock, read
+/// by every call without it.
+static UNUSED: AtomicUsize = AtomicUsize::new(0);
+
+/// A run, in that word.
+const ONE_RUN: usize = 1 << 32;
 
 /// The allocator behind `alloc`.
 pub struct KernelHeap(Mutex<Slabs>);
 
 #[global_allocator]
-static HEAP: KernelHeap = KernelHeap(Mutex::new(Slabs {
-    free: [None; SIZES.len()],
-    pages: None,
-    held_pages: 0,
-    large: Heap::empty(),
-    used_bytes: 0,
-}));
+static HEAP: KernelHeap =
+    KernelHeap(Mutex::new(Slabs { free: [None; PAGE_CLASS], pages: None, runs: None, held_pages: 0, used_bytes: 0 }));
 
-/// Gives the heap its region for large blocks, once, at boot.
+/// Gives the heap pages of memory, one behind the other: one page for its slabs, several for a block of just that size.
 ///
 /// # Safety
-/// The region must be unused memory that is mapped for good and that nobody else uses.
-pub unsafe fn initialise(start: *mut u8, bytes: usize) {
-    let _rank = Rank::take(RANK_HEAP);
-    // SAFETY: the caller hands the region over; this is called once.
-    unsafe { HEAP.0.lock().large.init(start, bytes) }
-}
-
-/// Gives the slabs a page of memory for good.
-///
-/// # Safety
-/// The page must be unused memory, aligned to its size, mapped for good, that nobody else uses.
-pub unsafe fn provide(page: *mut u8) {
+/// They must be unused memory, aligned to pages, mapped for good, that nobody else uses.
+pub unsafe fn provide(start: NonNull<u8>, pages: usize) {
     let _rank = Rank::take(RANK_HEAP);
     let mut slabs = HEAP.0.lock();
-    let block = page.cast::<FreeBlock>();
-    // SAFETY: the caller gave the page to us; it is large enough and aligned for a block header.
-    unsafe { block.write(FreeBlock { next: slabs.pages }) };
-    slabs.pages = NonNull::new(block);
-    SPARE_PAGES.fetch_add(1, Ordering::Relaxed);
-    slabs.held_pages += 1;
+    slabs.held_pages += pages;
+    slabs.put_pages(start, pages);
 }
 
-/// Pages that were provided and not yet cut into blocks.
-pub fn spare_pages() -> usize {
-    SPARE_PAGES.load(Ordering::Relaxed)
+/// Takes a run back that nobody uses: where it begins, and how many pages it has.
+pub fn take_idle_run() -> Option<(NonNull<u8>, usize)> {
+    let _rank = Rank::take(RANK_HEAP);
+    let mut slabs = HEAP.0.lock();
+    // SAFETY: runs in the list are unused memory with a header that we wrote.
+    let pages = unsafe { slabs.runs?.as_ref().pages };
+    let run = slabs.take_run(pages)?;
+    slabs.held_pages -= pages;
+    Some((run, pages))
+}
+
+/// Takes a page back that nobody uses.
+pub fn take_spare_page() -> Option<NonNull<u8>> {
+    let _rank = Rank::take(RANK_HEAP);
+    let mut slabs = HEAP.0.lock();
+    let page = slabs.take_page()?;
+    slabs.held_pages -= 1;
+    Some(page)
+}
+
+/// Pages that were provided and are not in use.
+#[inline(always)]
+pub fn spare_pages() -> u64 {
+    UNUSED.load(Ordering::Relaxed) as u64 % ONE_RUN as u64
+}
+
+/// Whether pages, so many, are all that is not in use.
+#[inline(always)]
+pub fn has_just(pages: core::ops::RangeInclusive<u64>) -> bool {
+    pages.contains(&(UNUSED.load(Ordering::Relaxed) as u64))
 }
 
 /// Bytes in pages that were provided, used or not.
@@ -91,36 +111,35 @@ pub fn used_bytes() -> usize {
 }
 
 impl Slabs {
-    fn class(layout: &Layout) -> Option<usize> {
-        let needed = layout.size().max(layout.align());
-        SIZES.iter().position(|size| *size >= needed)
-    }
-
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
-        let Some(class) = Slabs::class(&layout) else {
-            let block = self.large.allocate_first_fit(layout).ok()?;
-            self.used_bytes += layout.size();
+        let Some(class) = class_of(layout) else {
+            let pages = pages_of(layout.size());
+            let block = self.take_run(pages).filter(|_| layout.align() <= PAGE_BYTES as usize)?;
+            self.used_bytes += pages * PAGE_BYTES as usize;
             return Some(block);
         };
+        let block = if class == PAGE_CLASS { self.take_page()? } else { self.take_block(class)? };
+        self.used_bytes += SIZES[class];
+        Some(block)
+    }
+
+    fn take_block(&mut self, class: usize) -> Option<NonNull<u8>> {
         if self.free[class].is_none() {
             self.cut_page(class)?;
         }
         let block = self.free[class]?;
         // SAFETY: blocks on a free list are unused memory with a header that we wrote.
         self.free[class] = unsafe { block.as_ref().next };
-        self.used_bytes += SIZES[class];
         Some(block.cast())
     }
 
     fn cut_page(&mut self, class: usize) -> Option<()> {
-        let page = self.pages?;
-        // SAFETY: as for blocks: pages on the list are unused and have a header.
-        self.pages = unsafe { page.as_ref().next };
-        SPARE_PAGES.fetch_sub(1, Ordering::Relaxed);
-        for offset in (0..PAGE_BYTES as usize).step_by(SIZES[class]) {
-            // SAFETY: the page is ours and `offset` lies in it; sizes divide the page, so blocks are aligned.
+        let page = self.take_page()?;
+        for number in 0..blocks_in_page(class) {
+            // SAFETY: the page is ours, and so many blocks of the class lie in it; sizes are multiples of a header's
+            // alignment.
             unsafe {
-                let block = page.cast::<u8>().add(offset).cast::<FreeBlock>();
+                let block = page.add(number * SIZES[class]).cast::<FreeBlock>();
                 block.write(FreeBlock { next: self.free[class] });
                 self.free[class] = Some(block);
             }
@@ -129,16 +148,66 @@ impl Slabs {
     }
 
     fn free(&mut self, block: NonNull<u8>, layout: Layout) {
-        let Some(class) = Slabs::class(&layout) else {
-            self.used_bytes -= layout.size();
-            // SAFETY: by GlobalAlloc's contract the block came from `allocate` with this layout.
-            return unsafe { self.large.deallocate(block, layout) };
+        let Some(class) = class_of(layout) else {
+            let pages = pages_of(layout.size());
+            self.used_bytes -= pages * PAGE_BYTES as usize;
+            return self.put_pages(block, pages);
         };
+        self.used_bytes -= SIZES[class];
+        if class == PAGE_CLASS {
+            return self.put_pages(block, 1);
+        }
         let block = block.cast::<FreeBlock>();
         // SAFETY: the block is unused from here on, and every size has room for a header.
         unsafe { block.write(FreeBlock { next: self.free[class] }) };
         self.free[class] = Some(block);
-        self.used_bytes -= SIZES[class];
+    }
+
+    fn take_page(&mut self) -> Option<NonNull<u8>> {
+        let page = self.pages?;
+        // SAFETY: as for blocks: pages on the list are unused and have a header.
+        self.pages = unsafe { page.as_ref().next };
+        UNUSED.fetch_sub(1, Ordering::Relaxed);
+        Some(page.cast())
+    }
+
+    /// Takes a run of exactly so many pages. There are few: those that the call at hand asked for, or has freed.
+    fn take_run(&mut self, pages: usize) -> Option<NonNull<u8>> {
+        let (mut previous, mut at) = (None::<NonNull<IdleRun>>, self.runs);
+        while let Some(mut run) = at {
+            // SAFETY: runs in the list are unused memory with a header that we wrote, and so is the one before.
+            unsafe {
+                let next = run.as_mut().next;
+                if run.as_ref().pages != pages {
+                    (previous, at) = (Some(run), next);
+                    continue;
+                }
+                match previous {
+                    Some(mut previous) => previous.as_mut().next = next,
+                    None => self.runs = next,
+                }
+            }
+            UNUSED.fetch_sub(ONE_RUN, Ordering::Relaxed);
+            return Some(run.cast());
+        }
+        None
+    }
+
+    /// Notes pages that nobody uses: memory of the heap's, as `provide` and `GlobalAlloc` make sure.
+    fn put_pages(&mut self, start: NonNull<u8>, pages: usize) {
+        if pages == 1 {
+            let block = start.cast::<FreeBlock>();
+            // SAFETY: the page is unused from here on; it is large enough and aligned for a header.
+            unsafe { block.write(FreeBlock { next: self.pages }) };
+            self.pages = Some(block);
+            UNUSED.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let run = start.cast::<IdleRun>();
+            // SAFETY: as for the page.
+            unsafe { run.write(IdleRun { next: self.runs, pages }) };
+            self.runs = Some(run);
+            UNUSED.fetch_add(ONE_RUN, Ordering::Relaxed);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Memory: page frames and the kernel heap.
 
+pub mod block;
 pub mod frames;
 #[cfg(target_os = "none")]
 pub mod heap;
@@ -14,6 +15,10 @@ use crate::Kernel;
 #[cfg(target_os = "none")]
 const SPARE_PAGES: u64 = 24;
 
+/// Pages that it keeps at most after a call.
+#[cfg(target_os = "none")]
+const SPARE_PAGES_MAX: u64 = 2 * SPARE_PAGES;
+
 /// On a bare machine the heap lives on the kernel's own frames.
 #[cfg(target_os = "none")]
 impl Kernel {
@@ -22,16 +27,33 @@ impl Kernel {
     /// # Errors
     /// `OutOfMemory`.
     pub fn ensure_heap(&mut self, pages: u64) -> Result<(), Error> {
-        while (heap::spare_pages() as u64) < pages + SPARE_PAGES {
+        while heap::spare_pages() < pages + SPARE_PAGES {
             self.ensure_frames(1)?;
-            provide_page(&mut self.frames);
+            provide(&mut self.frames, 1)?;
         }
         Ok(())
     }
 
-    /// Gives the heap what it lacks of its spare pages.
+    /// Provides for a block of so many bytes, to be taken by this call. One of up to a page comes out of the pages that
+    /// [`Kernel::ensure_heap`] gives.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, also if no run of frames is long enough.
+    pub fn ensure_block(&mut self, bytes: u64) -> Result<(), Error> {
+        if bytes <= tessera_abi::PAGE_BYTES {
+            return Ok(());
+        }
+        let pages = bytes.div_ceil(tessera_abi::PAGE_BYTES);
+        self.ensure_frames(pages)?;
+        provide(&mut self.frames, pages)
+    }
+
+    /// Gives the heap what it lacks of its spare pages, and takes back what it does not need.
+    #[inline(always)]
     pub fn top_up_heap(&mut self) {
-        top_up(&mut self.frames);
+        if !heap::has_just(SPARE_PAGES..=SPARE_PAGES_MAX) {
+            top_up(&mut self.frames);
+        }
     }
 
     /// Bytes of heap in use.
@@ -49,7 +71,7 @@ impl Kernel {
 #[cfg(target_os = "none")]
 #[inline(always)]
 pub fn has_spare_pages() -> bool {
-    heap::spare_pages() as u64 >= SPARE_PAGES
+    heap::spare_pages() >= SPARE_PAGES
 }
 
 /// Always, on a host.
@@ -58,20 +80,53 @@ pub fn has_spare_pages() -> bool {
     true
 }
 
-/// Gives the heap what it lacks of its spare pages, while there is any memory at all.
+/// Gives the heap what it lacks of its spare pages, while there is any memory at all; takes back what it has more.
 #[cfg(target_os = "none")]
+#[cold]
 pub fn top_up(frames: &mut FrameAllocator) {
-    while (heap::spare_pages() as u64) < SPARE_PAGES && frames.free_frames() != 0 {
-        provide_page(frames);
+    while let Some((run, pages)) = heap::take_idle_run() {
+        frames.free_run(frame_of(run), pages as u64);
+    }
+    while heap::spare_pages() > SPARE_PAGES_MAX {
+        let Some(page) = heap::take_spare_page() else { break };
+        frames.free(frame_of(page), 0);
+    }
+    while heap::spare_pages() < SPARE_PAGES && provide(frames, 1).is_ok() {}
+}
+
+/// Provides for a list with room for so many `T`, at boot.
+///
+/// # Panics
+/// If there is too little memory to begin with.
+pub fn provide_list<T>(frames: &mut FrameAllocator, count: usize) {
+    let bytes = block::list_bytes::<T>(count as u64);
+    if bytes > tessera_abi::PAGE_BYTES {
+        provide(frames, bytes / tessera_abi::PAGE_BYTES).expect("there is memory for the kernel's own lists");
     }
 }
 
+/// Gives frames to the heap.
 #[cfg(target_os = "none")]
-fn provide_page(frames: &mut FrameAllocator) {
-    let Some(frame) = frames.allocate(0) else { return };
-    // SAFETY: the allocator handed the frame out, so it is memory that nobody uses, mapped for good in the
-    // direct map; a frame is aligned to its size; it is never freed.
-    unsafe { heap::provide(tessera_arch::direct_map(frame.start())) }
+fn provide(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
+    let frame = frames.allocate_run(pages).ok_or(Error::OutOfMemory)?;
+    let start = core::ptr::NonNull::new(tessera_arch::direct_map(frame.start())).ok_or(Error::OutOfMemory)?;
+    // SAFETY: the allocator handed the frames out, so they are memory that nobody uses, mapped for good in the direct
+    // map; frames are aligned to their size; they come back by `heap::take_idle_run` and `take_spare_page` only.
+    unsafe { heap::provide(start, pages as usize) };
+    Ok(())
+}
+
+/// The frame that a page of the heap's is.
+#[cfg(target_os = "none")]
+fn frame_of(page: core::ptr::NonNull<u8>) -> tessera_arch::Frame {
+    let start = tessera_arch::direct_map(tessera_arch::PhysAddr::new(0)).addr();
+    tessera_arch::Frame::containing(tessera_arch::PhysAddr::new((page.addr().get() - start) as u64))
+}
+
+/// A host's heap needs none.
+#[cfg(not(target_os = "none"))]
+fn provide(_frames: &mut FrameAllocator, _pages: u64) -> Result<(), Error> {
+    Ok(())
 }
 
 /// On a host, the heap is the host's.
@@ -82,6 +137,14 @@ impl Kernel {
     /// # Errors
     /// None.
     pub fn ensure_heap(&mut self, _pages: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// None.
+    pub fn ensure_block(&mut self, _bytes: u64) -> Result<(), Error> {
         Ok(())
     }
 

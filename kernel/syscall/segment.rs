@@ -22,8 +22,13 @@ impl Caller<'_> {
         let pages = length_bytes / PAGE_BYTES;
         let populated = if flags == ON_FIRST_TOUCH { 0 } else { pages };
         self.kernel.segments.ensure_room()?;
-        self.kernel.ensure_object::<Segment>(account, Segment::region_bytes(pages), populated)?;
+        self.kernel.ensure_object::<Segment>(
+            account,
+            Segment::region_bytes(pages) + populated * PAGE_BYTES,
+            populated,
+        )?;
         self.ensure_can_create(if populated == 0 { 0 } else { Segment::heap_pages(pages) })?;
+        self.kernel.ensure_block(Segment::list_bytes(pages))?;
         self.kernel.ensure_frames(populated)?;
         let mut segment = Segment::new(account, pages)?;
         if populated != 0 {

@@ -26,7 +26,7 @@ impl Caller<'_> {
     fn create(&mut self, account: Handle, only_cpu: Option<usize>) -> Result<u64> {
         let account = self.account(account, Rights::CHARGE)?;
         self.kernel.spaces.ensure_room()?;
-        self.kernel.ensure_object::<Space>(account, 0, 1)?;
+        self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES, 1)?;
         self.ensure_can_create(2)?;
         let space = Space::new(account, page_table::new_table(&mut self.kernel.frames));
         self.kernel.show_public(space.map.tree.root);

@@ -23,10 +23,10 @@ impl Caller<'_> {
         let levels = 1..=u64::from(TOP_LEVEL);
         let level = u8::try_from(level).ok().filter(|_| levels.contains(&level)).ok_or(Error::WrongLevel)?;
         self.kernel.subtrees.ensure_room()?;
-        self.kernel.ensure_object::<Subtree>(account, 0, 1)?;
+        self.kernel.ensure_object::<Subtree>(account, Subtree::NEW_BYTES, 1)?;
         self.ensure_can_create(0)?;
         let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
-        self.kernel.charge_object::<Subtree>(account, subtree.map.charged_bytes());
+        self.kernel.charge_object::<Subtree>(account, subtree.charged_bytes());
         let id = self.kernel.add_subtree(subtree);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Subtree(id)).bits())
     }

@@ -17,6 +17,7 @@ impl Caller<'_> {
         self.kernel.tables.ensure_room()?;
         self.kernel.ensure_object::<CapTable>(account, CapTable::slot_bytes(slots), 0)?;
         self.ensure_can_create(2)?;
+        CapTable::blocks(slots).into_iter().try_for_each(|bytes| self.kernel.ensure_block(bytes))?;
         let table = CapTable::new(account, slots as u32)?;
         self.kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(slots));
         let id = self.kernel.tables.insert(table);

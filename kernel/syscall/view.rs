@@ -3,9 +3,8 @@
 use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
-use crate::attachment::ATTACHMENT_BYTES;
 use crate::object::ObjectRef;
-use crate::space::Space;
+use crate::space::{Space, VIEW_BYTES};
 use crate::view::Seen;
 
 impl Caller<'_> {
@@ -22,7 +21,7 @@ impl Caller<'_> {
         let seen = self.kernel.seen_in(space);
         let seen = Seen { bounds: seen.bounds & bounds, ..seen };
         self.kernel.spaces.ensure_room()?;
-        self.kernel.ensure_object::<Space>(account, ATTACHMENT_BYTES, 1)?;
+        self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES + VIEW_BYTES, 1)?;
         self.ensure_can_create(2)?;
         let view = self.kernel.make_view(account, seen);
         Ok(self.kernel.insert_with(self.table, ObjectRef::Space(view), held - Rights::MAP).bits())

@@ -14,7 +14,7 @@ use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::ObjectRef;
 use tessera_kernel::page_table::new_table;
-use tessera_kernel::shared::Shared;
+use tessera_kernel::shared::{Shared, SpaceWords};
 use tessera_kernel::space::Space;
 use tessera_kernel::thread::Thread;
 
@@ -136,5 +136,8 @@ pub fn new_kernel(boot_info: &'static BootInfo, tag_bits: u32) -> Kernel {
     let records = vec![FrameRecord::OUTSIDE; (end - first) as usize].leak();
     let mut frames = FrameAllocator::new(records, Frame::new(first));
     boot_info.memory.iter().for_each(|range| frames.add(*range));
-    Kernel::new(boot_info, Box::leak(Box::new(Shared::new(ring()))), frames, tag_bits)
+    let shared: &Shared = Box::leak(Box::new(Shared::new(ring())));
+    let spaces = Space::most(frames.managed_frames() * PAGE_BYTES);
+    shared.give_spaces((0..spaces).map(|_| SpaceWords::new()).collect::<Vec<_>>().leak());
+    Kernel::new(boot_info, shared, frames, tag_bits)
 }

@@ -25,8 +25,8 @@ the page that a program finds at its start, are in `kernel/abi/layout.rs`: 64-bi
 
 A refused call has changed no object and written to no buffer (pages that get their memory on first touch may have got
 it). Besides the errors listed with a call, a word that its type does not allow (unknown bits in `Rights`) is
-`BadArgument`, and a call that makes an object is `LimitReached` when 65,536 of its kind exist. The first page of a
-space and of a subtree is never mapped, so that null pointers fault.
+`BadArgument`. There is no number of objects that ends before memory does. The first page of a space and of a subtree is
+never mapped, so that null pointers fault.
 ";
 
 fn main() {
