@@ -3,7 +3,7 @@
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
-use crate::account::{Account, frame_bytes};
+use crate::account::{self, Account, frame_bytes};
 use crate::address_map::{AddressMap, Cost, Mapping, PageRange};
 use crate::attachment::{Attachment, Place};
 use crate::flush::Flush;
@@ -40,6 +40,16 @@ pub struct Location {
     pub bounds: Rights,
     /// What the view it was found through allows; everything in a space that is none.
     pub view: Rights,
+}
+
+/// A page of a segment that a memory access concerns.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    location: Location,
+    segment: Id<Segment>,
+    page: u64,
+    /// Whether it could be written by the way it was found, by whoever holds what was mapped.
+    may_write: bool,
 }
 
 /// Why an access to a space's memory is impossible.
@@ -169,6 +179,29 @@ impl Kernel {
     /// # Errors
     /// Why it is not.
     pub fn resolve(&mut self, space: Id<Space>, address: VirtAddr, access: Access) -> Result<Frame, Denial> {
+        let found = self.find_page(space, address, access)?;
+        if let Some(frame) = self.segments[found.segment].frame(found.page) {
+            self.ensure_shown(found.location, frame)?;
+            return Ok(frame);
+        }
+        // Whoever may write pays by the segment's account, for it is they whom the memory is for. Who may not must not
+        // make others pay for pages that nobody has written.
+        let payer = if found.may_write { self.segments[found.segment].account } else { self.spaces[space].account };
+        self.populate(&found, payer)
+    }
+
+    /// The frame behind an address of a space, if the access is allowed and the page has memory; changes nothing.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn look_at(&self, space: Id<Space>, address: VirtAddr, access: Access) -> Result<Option<Frame>, Denial> {
+        let found = self.find_page(space, address, access)?;
+        Ok(self.segments[found.segment].frame(found.page))
+    }
+
+    /// The page of a segment behind an address of a space, if the access is allowed.
+    #[inline(always)]
+    fn find_page(&self, space: Id<Space>, address: VirtAddr, access: Access) -> Result<Found, Denial> {
         if !address.is_user() {
             return Err(Denial::NothingMapped);
         }
@@ -188,27 +221,28 @@ impl Kernel {
         if !location.view.contains(needed) {
             return Err(Denial::ViewForbids(location.view));
         }
-        let (segment, segment_page) = (mapping.segment, mapping.offset + location.page - first);
-        if let Some(frame) = self.segments[segment].frame(segment_page) {
-            self.ensure_shown(location, frame)?;
-            return Ok(frame);
-        }
-        self.populate(segment, segment_page, location)
+        let may_write = (mapping.maximum & location.bounds & location.view).contains(Rights::WRITE);
+        Ok(Found { location, segment: mapping.segment, page: mapping.offset + location.page - first, may_write })
     }
 
-    /// Gives a page of a segment its frame, and shows it where it was missed.
-    fn populate(&mut self, segment: Id<Segment>, page: u64, location: Location) -> Result<Frame, Denial> {
-        let payer = self.segments[segment].account;
+    /// Gives a page of a segment its frame, which an account pays for, and shows it where it was missed.
+    fn populate(&mut self, found: &Found, payer: Id<Account>) -> Result<Frame, Denial> {
+        let Found { location, segment, page, .. } = *found;
         // The heap first: it may take frames, and those that are found free after it stay so.
-        self.ensure_heap(2).map_err(|_| Denial::OutOfMemory)?;
+        self.ensure_heap(4).map_err(|_| Denial::OutOfMemory)?;
         self.ensure_frames(4).map_err(|_| Denial::OutOfMemory)?;
         // Which frame it will be does not matter for the tables that one page takes.
         let tables = self.ensure_showable(location, tessera_arch::Frame::new(1))?;
         let tables = if self.payer_of(location.owner) == payer { tables } else { 0 };
-        self.accounts[payer].ensure(frame_bytes(1 + tables)).map_err(|_| Denial::AccountExhausted)?;
+        let bytes = self.segments[segment].touch_bytes(payer);
+        self.accounts[payer].ensure(bytes + frame_bytes(tables)).map_err(|_| Denial::AccountExhausted)?;
         let frame = crate::page_table::new_table(&mut self.frames);
-        self.accounts[payer].charge(frame_bytes(1));
-        self.segments[segment].place_page(page, frame);
+        if bytes > PAGE_BYTES {
+            account::open_charge(&mut self.accounts, payer, bytes);
+        } else {
+            self.accounts[payer].charge(bytes);
+        }
+        self.segments[segment].place_page(page, frame, payer);
         self.ensure_shown(location, frame)?;
         Ok(frame)
     }

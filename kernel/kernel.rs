@@ -257,9 +257,11 @@ impl Kernel {
 
     fn destroy_segment(&mut self, id: Id<Segment>) {
         let mut segment = self.segments.remove(id);
-        let bytes = Segment::region_bytes(segment.pages()) + segment.charged_frame_bytes();
         segment.release_frames(&mut self.frames);
-        self.credit_object::<Segment>(segment.account, bytes);
+        self.credit_object::<Segment>(segment.account, segment.charged_bytes());
+        for (account, bytes) in segment.charged_to_others() {
+            crate::account::close_charge(&mut self.accounts, account, bytes);
+        }
     }
 
     fn destroy_account(&mut self, id: Id<Account>) {

@@ -149,7 +149,7 @@ fn map_new(
         let frame = segment.frame(page as u64).ok_or("it has a segment longer than its memory")?;
         tessera_arch::write_physical(frame.start(), bytes);
     }
-    kernel.charge_object::<Segment>(first.account, Segment::region_bytes(pages) + segment.charged_frame_bytes());
+    kernel.charge_object::<Segment>(first.account, segment.charged_bytes());
     let id = kernel.segments.insert(segment);
     let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
     let owner = MapOwner::Subtree(first.subtree);
@@ -169,7 +169,7 @@ fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
     kernel.ensure_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
     let segment =
         Segment::borrowing(first.account, archive).map_err(|_| "there is no memory for the archive's segment")?;
-    kernel.charge_object::<Segment>(first.account, Segment::region_bytes(segment.pages()));
+    kernel.charge_object::<Segment>(first.account, segment.charged_bytes());
     let segment = kernel.segments.insert(segment);
     let read_only = Rights::READ | Rights::GRANT | Rights::CONTROL;
     let slot = kernel.tables[first.table].insert(ObjectRef::Segment(segment), read_only, 0);

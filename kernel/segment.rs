@@ -1,6 +1,7 @@
 //! Segments: memory that can be mapped.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use tessera_abi::layout::Name;
@@ -42,15 +43,31 @@ pub struct Run {
 pub struct Segment {
     /// For people.
     pub name: Name,
-    /// Who pays for record and frames.
+    /// Who pays for record and frames; but for those that others touched first who may not write.
     pub account: Id<Account>,
     /// Mappings of it that exist.
     pub mappings: u64,
     regions: Vec<Region>,
     pages: u64,
     populated_pages: u64,
-    borrowed: bool,
+    /// How many pages others pay for, and who: those who touched first and may not write.
+    others: BTreeMap<Id<Account>, u64>,
+    origin: Origin,
 }
+
+/// Where a segment's frames come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// They are made on first touch.
+    Touch,
+    /// All were there at once.
+    Start,
+    /// They are not the frame allocator's.
+    Elsewhere,
+}
+
+/// What the first touch of a page by somebody who may not write, the first in this segment, costs besides the page.
+pub const PAYER_BYTES: u64 = block::tree_entry_bytes::<Id<Account>, u64>();
 
 impl Segment {
     /// A segment without frames.
@@ -62,7 +79,8 @@ impl Segment {
         let mut regions = Vec::new();
         regions.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
         regions.resize_with(count, || Region::Empty);
-        Ok(Segment { name: Name::EMPTY, account, mappings: 0, regions, pages, populated_pages: 0, borrowed: false })
+        let (others, origin) = (BTreeMap::new(), Origin::Touch);
+        Ok(Segment { name: Name::EMPTY, account, mappings: 0, regions, pages, populated_pages: 0, others, origin })
     }
 
     /// A segment over memory that is not the frame allocator's, and stays when the segment goes.
@@ -75,7 +93,7 @@ impl Segment {
         for (number, region) in segment.regions.iter_mut().enumerate() {
             *region = Region::Block(first.offset(number as u64 * REGION_PAGES));
         }
-        (segment.populated_pages, segment.borrowed) = (segment.pages, true);
+        (segment.populated_pages, segment.origin) = (segment.pages, Origin::Elsewhere);
         Ok(segment)
     }
 
@@ -87,6 +105,12 @@ impl Segment {
     /// What the records of so many pages cost, bytes: the list, and the page list that each of its regions may take.
     pub const fn region_bytes(pages: u64) -> u64 {
         Segment::list_bytes(pages) + pages.div_ceil(REGION_PAGES) * PAGE_BYTES
+    }
+
+    /// What a new one costs that gets its memory on first touch (or at once), bytes.
+    pub const fn new_bytes(pages: u64, on_first_touch: bool) -> u64 {
+        let rest = if on_first_touch { block::tree_base_bytes::<Id<Account>, u64>() } else { pages * PAGE_BYTES };
+        Segment::region_bytes(pages) + rest
     }
 
     /// Pages of kernel heap that populating may take.
@@ -104,9 +128,27 @@ impl Segment {
         self.populated_pages
     }
 
-    /// What the account is charged for the frames, bytes.
-    pub fn charged_frame_bytes(&self) -> u64 {
-        if self.borrowed { 0 } else { self.populated_pages * PAGE_BYTES }
+    /// What the account is charged besides the record, bytes.
+    pub fn charged_bytes(&self) -> u64 {
+        match self.origin {
+            Origin::Elsewhere => Segment::region_bytes(self.pages),
+            Origin::Start => Segment::new_bytes(self.pages, false),
+            Origin::Touch => {
+                let others = self.others.values().sum::<u64>();
+                Segment::new_bytes(self.pages, true) + (self.populated_pages - others) * PAGE_BYTES
+            }
+        }
+    }
+
+    /// What other accounts are charged, bytes each.
+    pub fn charged_to_others(&self) -> impl Iterator<Item = (Id<Account>, u64)> {
+        self.others.iter().map(|(account, pages)| (*account, PAYER_BYTES + pages * PAGE_BYTES))
+    }
+
+    /// What a page that has no frame costs an account if that pays for it, bytes.
+    pub fn touch_bytes(&self, payer: Id<Account>) -> u64 {
+        let is_known = payer == self.account || self.others.contains_key(&payer);
+        PAGE_BYTES + if is_known { 0 } else { PAYER_BYTES }
     }
 
     /// Gives every page a cleared frame, in blocks as large as there are. The allocator has enough.
@@ -119,7 +161,7 @@ impl Segment {
             self.place(page, frame, 1 << order);
             page += 1 << order;
         }
-        self.populated_pages = self.pages;
+        (self.populated_pages, self.origin) = (self.pages, Origin::Start);
     }
 
     /// The frame of a page, if it has one.
@@ -127,10 +169,13 @@ impl Segment {
         self.run(page, 1).frame
     }
 
-    /// Gives a page that has none its frame.
-    pub fn place_page(&mut self, page: u64, frame: Frame) {
+    /// Gives a page that has none its frame, for which an account pays.
+    pub fn place_page(&mut self, page: u64, frame: Frame, payer: Id<Account>) {
         self.place(page, frame, 1);
         self.populated_pages += 1;
+        if payer != self.account {
+            *self.others.entry(payer).or_default() += 1;
+        }
     }
 
     /// The longest run of frames (or of missing ones) from `page` on, at most `limit` pages.
@@ -154,16 +199,24 @@ impl Segment {
 
     /// Gives all frames back.
     pub fn release_frames(&mut self, frames: &mut FrameAllocator) {
-        let pages = self.pages;
+        let (pages, mut left) = (self.pages, self.populated_pages);
         for (number, region) in self.regions.iter_mut().enumerate() {
             let count = REGION_PAGES.min(pages - number as u64 * REGION_PAGES);
             match core::mem::replace(region, Region::Empty) {
                 Region::Empty => {}
-                Region::Block(_) if self.borrowed => {}
-                Region::Block(first) => frames.free_run(first, count),
+                Region::Block(_) if self.origin == Origin::Elsewhere => {}
+                Region::Block(first) => {
+                    frames.free_run(first, count);
+                    left -= count;
+                }
                 Region::Pages(list) => {
-                    let present = list.iter().filter(|frame| **frame != 0);
-                    present.for_each(|frame| frames.free(Frame::new(*frame), 0));
+                    for frame in list.iter().filter(|frame| **frame != 0) {
+                        frames.free(Frame::new(*frame), 0);
+                        left -= 1;
+                        if left == 0 {
+                            break;
+                        }
+                    }
                 }
             }
         }

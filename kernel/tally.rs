@@ -79,8 +79,8 @@ impl Kernel {
             self.count_charge(subtree.account, object_bytes::<Subtree>() + subtree.charged_bytes());
         }
         for segment in self.segments.ids().map(|id| &self.segments[id]) {
-            let bytes = Segment::region_bytes(segment.pages()) + segment.charged_frame_bytes();
-            self.count_charge(segment.account, object_bytes::<Segment>() + bytes);
+            self.count_charge(segment.account, object_bytes::<Segment>() + segment.charged_bytes());
+            segment.charged_to_others().for_each(|(payer, bytes)| self.count_charge(payer, bytes));
         }
         for account in self.accounts.ids().map(|id| &self.accounts[id]) {
             let charge = |parent: &_| self.count_charge(*parent, object_bytes::<Account>() + account.limit_bytes());

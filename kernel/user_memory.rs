@@ -3,10 +3,12 @@
 //! The kernel never follows such a pointer. It looks the page up in the space's own records and copies
 //! through the direct map, so it cannot fault, cannot be fooled by a mapping that changes in between (the
 //! lock is held), and never needs SMAP or PAN lifted. It works the same for a space that nobody runs in.
+//!
+//! Reading never makes memory: a page that has none yet is read as zeros.
 
 use tessera_abi::layout::Words;
 use tessera_abi::{Error, PAGE_BYTES, USER_END};
-use tessera_arch::{Access, PhysAddr, VirtAddr};
+use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 
 use crate::kernel::Kernel;
 use crate::space::Space;
@@ -26,9 +28,9 @@ pub struct UserSlice {
     pub length_bytes: u64,
 }
 
-/// A part of a slice within one page, by its physical address.
+/// A part of a slice within one page, by its physical address, if it has one.
 struct Part {
-    physical: PhysAddr,
+    physical: Option<PhysAddr>,
     bytes: usize,
 }
 
@@ -45,7 +47,7 @@ impl UserSlice {
         Ok(UserSlice { space, address, length_bytes })
     }
 
-    /// Checks every page for the access; populates what is populated on first touch.
+    /// Checks every page for the access; for writing, populates what is populated on first touch.
     ///
     /// # Errors
     /// `BadPointer` if a page does not allow it.
@@ -66,7 +68,10 @@ impl UserSlice {
         while done < to.len() {
             let part = self.part(kernel, done as u64, Access::Read)?;
             let end = to.len().min(done + part.bytes);
-            tessera_arch::read_physical(part.physical, &mut to[done..end]);
+            match part.physical {
+                Some(physical) => tessera_arch::read_physical(physical, &mut to[done..end]),
+                None => to[done..end].fill(0),
+            }
             done = end;
         }
         Ok(())
@@ -81,7 +86,8 @@ impl UserSlice {
         while done < from.len() {
             let part = self.part(kernel, done as u64, Access::Write)?;
             let end = from.len().min(done + part.bytes);
-            tessera_arch::write_physical(part.physical, &from[done..end]);
+            let physical = part.physical.ok_or(Error::BadPointer)?;
+            tessera_arch::write_physical(physical, &from[done..end]);
             done = end;
         }
         Ok(())
@@ -93,10 +99,20 @@ impl UserSlice {
 
     fn part(&self, kernel: &mut Kernel, skip: u64, access: Access) -> Result<Part, Error> {
         let address = self.address + skip;
-        let frame = kernel.resolve(self.space, VirtAddr::new(address), access).map_err(|_| Error::BadPointer)?;
+        let frame = self.frame(kernel, address / PAGE_BYTES, access)?;
         let within = address % PAGE_BYTES;
         let bytes = (PAGE_BYTES - within).min(self.length_bytes - skip) as usize;
-        Ok(Part { physical: PhysAddr::new(frame.start().value() + within), bytes })
+        Ok(Part { physical: frame.map(|frame| PhysAddr::new(frame.start().value() + within)), bytes })
+    }
+
+    /// The frame of a page of the space; none, for reading, if the page has no memory yet.
+    fn frame(&self, kernel: &mut Kernel, page: u64, access: Access) -> Result<Option<Frame>, Error> {
+        let address = VirtAddr::new(page * PAGE_BYTES);
+        let frame = match access {
+            Access::Write => kernel.resolve(self.space, address, access).map(Some),
+            Access::Read | Access::Execute => kernel.look_at(self.space, address, access),
+        };
+        frame.map_err(|_| Error::BadPointer)
     }
 }
 

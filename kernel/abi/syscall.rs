@@ -322,7 +322,9 @@ system_calls! {
     /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
     23 table_create TableCreate(account: Handle, slots: u64);
 
-    /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or 1 to populate on first touch.
+    /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or 1 to populate on first touch. The account pays
+    /// for pages that are there from the start, and for those first touched where they may be written; for others pays
+    /// the account of the space that touched them.
     ///
     /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`
     /// (zero length, more than 1 TiB, unknown flag), `Misaligned`, `AccountExhausted`, `OutOfMemory`,
@@ -410,7 +412,8 @@ system_calls! {
     /// `BadArgument` (no `READ`), `WriteExecute`.
     35 protect Protect(target: Handle, address: u64, length_bytes: u64, rights: Rights);
 
-    /// Copies memory out of a space, running or not, into the caller's memory. Needs `INSPECT`.
+    /// Copies memory out of a space, running or not, into the caller's memory. Needs `INSPECT`. Pages that have no
+    /// memory yet are read as zeros.
     ///
     /// Returns the bytes copied, always all. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
     /// `BadArgument` (more than 16 MiB), `BadAddress` (the space's side), `BadPointer` (the caller's side).

@@ -22,11 +22,7 @@ impl Caller<'_> {
         let pages = length_bytes / PAGE_BYTES;
         let populated = if flags == ON_FIRST_TOUCH { 0 } else { pages };
         self.kernel.segments.ensure_room()?;
-        self.kernel.ensure_object::<Segment>(
-            account,
-            Segment::region_bytes(pages) + populated * PAGE_BYTES,
-            populated,
-        )?;
+        self.kernel.ensure_object::<Segment>(account, Segment::new_bytes(pages, populated == 0), populated)?;
         self.ensure_can_create(if populated == 0 { 0 } else { Segment::heap_pages(pages) })?;
         self.kernel.ensure_block(Segment::list_bytes(pages))?;
         self.kernel.ensure_frames(populated)?;
@@ -34,8 +30,7 @@ impl Caller<'_> {
         if populated != 0 {
             segment.populate(&mut self.kernel.frames);
         }
-        let charged = Segment::region_bytes(pages) + segment.charged_frame_bytes();
-        self.kernel.charge_object::<Segment>(account, charged);
+        self.kernel.charge_object::<Segment>(account, segment.charged_bytes());
         let id = self.kernel.segments.insert(segment);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits())
     }

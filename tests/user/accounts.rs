@@ -94,7 +94,9 @@ fn every_object_is_charged_and_credited() -> Verdict {
         ensure!(*cost > 0, "objects are free: {costs:?}");
         ensure_eq!(used_bytes(&account)?, 0);
     }
-    ensure_eq!(costs[3] - costs[4], 16 * PAGE_BYTES);
+    // A lazy segment has the list of who pays for which pages more.
+    let memory_bytes = costs[3] - costs[4];
+    ensure!((15 * PAGE_BYTES + 1..=16 * PAGE_BYTES).contains(&memory_bytes), "memory costs {memory_bytes} bytes");
     ensure!(costs[1] > PAGE_BYTES && costs[2] > PAGE_BYTES, "a root table costs a page: {costs:?}");
     Ok(())
 }

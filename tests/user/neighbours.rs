@@ -7,7 +7,9 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use conformance::{Claim, Verdict, claim, ensure, ensure_eq, fresh_address, run, the_kernel_passes_its_own_checks};
+use conformance::{
+    Claim, Room, Verdict, claim, ensure, ensure_eq, fresh_address, refused, run, the_kernel_passes_its_own_checks,
+};
 use libvas::{
     Account, Cap, CapTable, Error, Handle, PAGE_BYTES, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, Thread, View,
     program,
@@ -28,6 +30,8 @@ fn main() -> u8 {
         claim!(mappings_deny_nobody_anything),
         claim!(attachments_deny_nobody_anything),
         claim!(what_was_given_back_denies_nobody_anything),
+        claim!(readers_do_not_make_the_owner_pay),
+        claim!(reading_from_outside_costs_nobody_anything),
         claim!(the_heap_takes_no_more_than_is_charged),
         claim!(the_kernel_passes_its_own_checks),
     ];
@@ -189,6 +193,55 @@ fn what_was_given_back_denies_nobody_anything() -> Verdict {
         ensure_eq!(hog.info()?.used_bytes, 0);
     }
     all_can_be_made()
+}
+
+/// A lazy segment, mapped by one who may only read: the reader's space pays for what it touches, and faults when it
+/// cannot; the owner pays for nothing.
+fn readers_do_not_make_the_owner_pay() -> Verdict {
+    let (owner, reader) = (program().account().split(MIB)?, program().account().split(256 * KIB)?);
+    let segment = Segment::new_lazy(&owner, 512 * PAGE_BYTES)?;
+    let shown = segment.derive(Rights::READ, 0)?;
+    let address = fresh_address();
+    let space = Space::new(&reader)?;
+    space.attach(0, program().subtree(), Rights::ACCESS)?;
+    space.map(address, &shown, 0..512 * PAGE_BYTES, Rights::READ)?;
+    let (ours, theirs) = (owner.info()?.used_bytes, reader.info()?.used_bytes);
+    let touch = |page: u64| libvas::Place::<u64>::new(address + page * PAGE_BYTES);
+    for page in 0..8 {
+        let place = touch(page)?;
+        ensure_eq!(space.enter(|| place.get())?, 0);
+    }
+    ensure_eq!(owner.info()?.used_bytes, ours);
+    let paid = reader.info()?.used_bytes - theirs;
+    ensure!((8 * PAGE_BYTES..13 * PAGE_BYTES).contains(&paid), "the reader paid {paid} bytes");
+    let rest = reader.split(reader.available_bytes()? - PAGE_BYTES)?;
+    let place = touch(100)?;
+    ensure!(conformance::ends_in_fault(&space, move || place.get())?, "somebody paid for what the reader could not");
+    drop(rest);
+    ensure_eq!(owner.info()?.used_bytes, ours);
+    // The owner, who may write, pays, and the reader sees the page for nothing.
+    let room = Room::with(segment, 512, Rights::READ_WRITE)?;
+    let before = reader.info()?.used_bytes;
+    room.word(200 * PAGE_BYTES / 8)?.set(7);
+    ensure_eq!(owner.info()?.used_bytes, ours + PAGE_BYTES);
+    let place = touch(200)?;
+    ensure_eq!((space.enter(|| place.get())?, reader.info()?.used_bytes), (7, before));
+    Ok(())
+}
+
+/// `memory_read` of pages without memory gives zeros, and they have none afterwards.
+fn reading_from_outside_costs_nobody_anything() -> Verdict {
+    let owner = program().account().split(MIB)?;
+    let segment = Segment::new_lazy(&owner, 16 * PAGE_BYTES)?;
+    let (space, address) = (Space::new(&owner)?, fresh_address());
+    space.map(address, &segment, 0..16 * PAGE_BYTES, Rights::READ_WRITE)?;
+    let before = owner.info()?.used_bytes;
+    let mut bytes = alloc::vec![7; 3 * PAGE_BYTES as usize];
+    space.read(address + 100, &mut bytes)?;
+    ensure!(bytes.iter().all(|byte| *byte == 0), "memory that is not there is not zero");
+    ensure_eq!((segment.info()?.populated_bytes, owner.info()?.used_bytes), (0, before));
+    refused(space.read(address + 15 * PAGE_BYTES, &mut bytes), Error::BadAddress)?;
+    Ok(())
 }
 
 /// What objects of each kind take of the kernel's heap is charged, with what belongs to the machine: registers that a

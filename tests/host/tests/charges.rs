@@ -8,6 +8,8 @@ use host_tests::{Machine, Options};
 use proptest::prelude::RngExt;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
+use tessera_arch::Access;
+use tessera_arch::VirtAddr;
 use tessera_arch::fake::{Flavour, tlb};
 use tessera_kernel::mem::block::block_bytes;
 use tessera_kernel::store::ENTRY_BYTES;
@@ -215,5 +217,48 @@ fn mappings_pay_for_their_records() {
             assert_eq!(scale.machine.call(unmap), Ok(0));
             scale.weigh("mappings");
         }
+    }
+}
+
+/// Pages of a segment, touched by many who may not write: each pays for its place in the segment's list.
+#[test]
+fn readers_pay_for_their_place_among_the_payers() {
+    const READERS: u64 = 600;
+    for order in ORDERS {
+        let mut scale = Scale::new();
+        let segment = scale.machine.segment(READERS * PAGE_BYTES, 1);
+        let read = Call::CapabilityDerive { handle: segment, rights: Rights::READ, badge: 0 };
+        let read = scale.machine.make(read);
+        let mut accounts = Vec::new();
+        for _ in 0..READERS {
+            accounts.push(scale.machine.make(Call::AccountCreate { account: scale.machine.account, bytes: 1 << 15 }));
+        }
+        let handles: Vec<Handle> =
+            accounts.iter().map(|account| scale.machine.make(Call::SpaceCreate { account: *account })).collect();
+        let spaces: Vec<_> = handles.iter().map(|handle| scale.machine.space_id(*handle)).collect();
+        for handle in &handles {
+            let length_bytes = READERS * PAGE_BYTES;
+            assert_eq!(scale.machine.map(*handle, read, 0, TOP_SLOT_BYTES, length_bytes, Rights::READ), Ok(0));
+        }
+        let used = |scale: &Scale| {
+            let ids = scale.machine.kernel.accounts.ids().skip(1);
+            ids.map(|id| scale.machine.kernel.accounts[id].used_bytes() as i64).sum::<i64>()
+        };
+        scale.begin();
+        let (before, free) = (used(&scale), scale.machine.kernel.frames.free_frames());
+        let heap_before = TAKEN_BYTES.get();
+        for number in 0..READERS {
+            let reader = order(number, READERS);
+            let address = VirtAddr::new(TOP_SLOT_BYTES + number * PAGE_BYTES);
+            let found = scale.machine.kernel.resolve(spaces[reader as usize], address, Access::Read);
+            assert!(found.is_ok(), "{found:?}");
+            drop(tlb::take_events());
+            let frames = free - scale.machine.kernel.frames.free_frames();
+            let paid = used(&scale) - before - (frames * PAGE_BYTES) as i64;
+            // The segment has paid for its first node and for two page lists.
+            let heap = TAKEN_BYTES.get() - heap_before - 2 * PAGE_BYTES as i64 - 1024;
+            assert!(heap <= paid, "{heap} bytes of heap for {paid} bytes charged");
+        }
+        scale.machine.kernel.check();
     }
 }

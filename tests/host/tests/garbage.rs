@@ -63,7 +63,7 @@ fn call() -> impl Strategy<Value = Operation> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let access = prop::sample::select(vec![Access::Read, Access::Write, Access::Execute]);
-    let kind = prop_oneof![6 => Just(FaultKind::Page), 1 => Just(FaultKind::Instruction), 1 => any::<u64>().prop_map(FaultKind::Other)];
+    let kind = prop_oneof![6 => Just(FaultKind::Page), 1 => Just(FaultKind::Instruction), 1 => any::<u32>().prop_map(FaultKind::Other)];
     prop_oneof![
         30 => call(),
         1 => (number(), access, kind)

@@ -36,7 +36,7 @@ proptest! {
         let mut frames = vec![None; pages as usize];
         let mut fill = |segment: &mut Segment, page: u64, frame: u64| {
             if frames[page as usize].is_none() && !frames.contains(&Some(frame)) {
-                segment.place_page(page, Frame::new(frame));
+                segment.place_page(page, Frame::new(frame), account);
                 frames[page as usize] = Some(frame);
             }
         };
@@ -47,7 +47,8 @@ proptest! {
             fill(&mut segment, (page + 1).min(pages - 1), frame + 1);
         }
         prop_assert_eq!(segment.populated_pages(), frames.iter().flatten().count() as u64);
-        prop_assert_eq!(segment.charged_frame_bytes(), segment.populated_pages() * PAGE_BYTES);
+        let frame_bytes = segment.charged_bytes() - Segment::new_bytes(pages, true);
+        prop_assert_eq!(frame_bytes, segment.populated_pages() * PAGE_BYTES);
         for (page, limit) in asks {
             let (page, limit) = (page % pages, limit);
             prop_assert_eq!(segment.run(page, limit), naive_run(&frames, page, limit));
