@@ -7,7 +7,7 @@
 //! | file of a backend | gives |
 //! |---|---|
 //! | `format` | [`Format`]: page-table entries as pure data; compiled and tested on every host |
-//! | `memory` | [`table`], [`clear_frames`], [`read_physical`], [`write_physical`], [`direct_map`]: the direct map |
+//! | `memory` | [`table`], [`clear_frames`], [`read_physical`], [`move_physical`] and their like, [`direct_map`]: the direct map |
 //! | `memory` | [`clean_code`], and [`publish_code`] once: what was written becomes fit to be fetched |
 //! | `tlb` | [`prepare_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `context` | [`ThreadContext`]: a thread's registers, and which of them the CPU returns to |
@@ -57,7 +57,10 @@ pub use trap::{Access, Fault, FaultKind, Interrupt, SwitchResult, Trap};
 pub use backend::format::Format;
 
 /// Direct access to physical memory.
-pub use backend::memory::{clean_code, clear_frames, direct_map, publish_code, read_physical, table, write_physical};
+pub use backend::memory::{
+    clean_code, clear_frames, clear_physical, direct_map, move_physical, publish_code, read_physical, table,
+    write_physical,
+};
 
 /// Root tables, tags and invalidation. The plain forms reach as far as the hardware lets them: every CPU if
 /// [`broadcasts_invalidation`], else the calling one; the local forms reach the calling CPU alone.

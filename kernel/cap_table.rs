@@ -316,16 +316,13 @@ impl CapTable {
 mod tests {
     use super::{CapTable, HotWord, NO_SLOT, Ordering};
     use crate::account::Account;
-    use crate::mem::FrameAllocator;
     use crate::object::ObjectRef;
     use crate::store::Store;
     use tessera_abi::{ObjectKind, Rights};
-    use tessera_arch::Frame;
 
     /// A table with capabilities in slots 0 and 2; 1 is free again.
     fn table() -> CapTable {
-        let mut frames = FrameAllocator::new(&mut [], Frame::new(0));
-        let account = Store::for_memory(&mut frames, 32, 1).insert(Account::new(0, None));
+        let account = Store::of(1).insert(Account::new(0, None));
         let mut table = CapTable::new(account, 8).expect("a host has memory");
         for _ in 0..3 {
             table.insert(ObjectRef::Account(account), Rights::CHARGE, 0);

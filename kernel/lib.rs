@@ -19,7 +19,7 @@
 //! | [`fast_attach`] | attaching and detaching at a top-level entry, decoded faster |
 //! | [`running`], [`ending`], [`scheduler`] | who runs; how threads come and go; who is next |
 //! | [`list`], [`agenda`] | queues that run through the threads themselves: by who came first, by who is due first |
-//! | [`trap`], [`syscall`], [`user_memory`] | coming in from user mode |
+//! | [`trap`], [`syscall`], [`user_memory`], [`user_copy`] | coming in from user mode |
 //! | [`boot`], [`options`], [`program`] | the steps of the boot list; boot options; the first program |
 //! | [`upcalls`], [`mem`] | what the architecture calls; frames and heap |
 //! | [`check`], [`check_cpus`], [`tally`] | self-checks: records, what CPUs read without the lock; what is counted anew |
@@ -94,6 +94,7 @@ pub mod trap;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "names the symbols that the architecture calls")]
 pub mod upcalls;
+pub mod user_copy;
 pub mod user_memory;
 pub mod view;
 

@@ -124,6 +124,12 @@ impl<T> Store<T> {
         Store { chunks: Vec::with_capacity(chunks), free: NONE, doomed: NONE, newest: NONE, count: 0 }
     }
 
+    /// An empty store for at least so many objects: for tests.
+    #[cfg(test)]
+    pub(crate) fn of(most: u64) -> Store<T> {
+        Store::for_memory(&mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)), most, 1)
+    }
+
     /// Objects that exist.
     pub fn len(&self) -> usize {
         self.count
@@ -325,18 +331,12 @@ impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
 #[cfg(test)]
 mod tests {
     use super::{CHUNK, Id, Store};
-    use crate::mem::FrameAllocator;
     use tessera_abi::Error;
-    use tessera_arch::Frame;
-
-    fn store<T>(most: u64) -> Store<T> {
-        Store::for_memory(&mut FrameAllocator::new(&mut [], Frame::new(0)), most, 1)
-    }
 
     #[test]
     fn a_store_has_room_for_all_that_can_be_paid() {
         let most = 5 * CHUNK as u64 + 7;
-        let mut store = store(most);
+        let mut store = Store::of(most);
         while store.ensure_room().is_ok() {
             store.insert(());
         }
@@ -352,7 +352,7 @@ mod tests {
     /// As many objects later as a generation of 32 bits can count, an id names nothing still.
     #[test]
     fn an_id_outlives_four_thousand_million_objects() {
-        let mut store = store(4096);
+        let mut store = Store::of(1000);
         let first = store.insert("first");
         store.remove(first);
         store.skip_generations((1 << 32) - 1);
@@ -364,7 +364,7 @@ mod tests {
     /// An entry without generations left is not used again; the id of its last object stays stale.
     #[test]
     fn generations_end_and_do_not_wrap() {
-        let mut store = store(31);
+        let mut store = Store::of(31);
         store.skip_generations(u64::MAX);
         let last = store.insert(0);
         store.remove(last);
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn walking_costs_what_exists_not_what_existed() {
-        let mut store = store(4096);
+        let mut store = Store::of(1000);
         let mut ids: Vec<_> = (0..1000).map(|number| store.insert(number)).collect();
         let kept = [ids.remove(999), ids.remove(500), ids.remove(0)];
         ids.into_iter().for_each(|id| drop(store.remove(id)));
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn an_id_never_names_the_next_object() {
-        let mut store = store(10);
+        let mut store = Store::of(10);
         let first = store.insert("first");
         store.release(first);
         assert_eq!(store.take_doomed(), Some(first));
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn references_keep_an_object() {
-        let mut store = store(100);
+        let mut store = Store::of(100);
         let ids: Vec<_> = (0..100).map(|number| store.insert(number)).collect();
         store.retain(ids[50]);
         store.release(ids[50]);

@@ -80,7 +80,7 @@ impl Kernel {
         }
         for segment in self.segments.ids().map(|id| &self.segments[id]) {
             self.count_charge(segment.account, object_bytes::<Segment>() + segment.charged_bytes());
-            segment.charged_to_others().for_each(|(payer, bytes)| self.count_charge(payer, bytes));
+            segment.charged_to_others().for_each(|(account, bytes)| self.count_charge(account, bytes));
         }
         for account in self.accounts.ids().map(|id| &self.accounts[id]) {
             let charge = |parent: &_| self.count_charge(*parent, object_bytes::<Account>() + account.limit_bytes());

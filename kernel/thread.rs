@@ -110,7 +110,7 @@ impl Thread {
     }
 }
 
-// Twice as much would be charged for the next byte. (The fake machine keeps the registers in the record.)
+// More would be charged for the next byte. (The fake machine keeps the registers in the record.)
 #[cfg(target_os = "none")]
 const _: () = assert!(size_of::<Thread>() <= 256, "a thread's record fits into a block of 256 bytes");
 

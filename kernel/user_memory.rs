@@ -93,10 +93,6 @@ impl UserSlice {
         Ok(())
     }
 
-    fn skip(&self, bytes: u64) -> UserSlice {
-        UserSlice { address: self.address + bytes, length_bytes: self.length_bytes - bytes, ..*self }
-    }
-
     fn part(&self, kernel: &mut Kernel, skip: u64, access: Access) -> Result<Part, Error> {
         let address = self.address + skip;
         let frame = self.frame(kernel, address / PAGE_BYTES, access)?;
@@ -106,7 +102,7 @@ impl UserSlice {
     }
 
     /// The frame of a page of the space; none, for reading, if the page has no memory yet.
-    fn frame(&self, kernel: &mut Kernel, page: u64, access: Access) -> Result<Option<Frame>, Error> {
+    pub(crate) fn frame(&self, kernel: &mut Kernel, page: u64, access: Access) -> Result<Option<Frame>, Error> {
         let address = VirtAddr::new(page * PAGE_BYTES);
         let frame = match access {
             Access::Write => kernel.resolve(self.space, address, access).map(Some),
@@ -135,20 +131,4 @@ pub fn write_structure(kernel: &mut Kernel, space: Id<Space>, address: u64, valu
 
 fn bytes_of<T: Words>(_: &T) -> usize {
     T::BYTES
-}
-
-/// Copies between two claims of equal length; both have been ensured.
-///
-/// # Errors
-/// `BadPointer` if one of them was not.
-pub fn copy(kernel: &mut Kernel, from: UserSlice, to: UserSlice) -> Result<(), Error> {
-    let mut buffer = [0; 512];
-    let mut done = 0;
-    while done < from.length_bytes {
-        let bytes = (from.length_bytes - done).min(buffer.len() as u64);
-        from.skip(done).read(kernel, &mut buffer[..bytes as usize])?;
-        to.skip(done).write(kernel, &buffer[..bytes as usize])?;
-        done += bytes;
-    }
-    Ok(())
 }

@@ -137,6 +137,18 @@ pub fn write_physical(to: PhysAddr, from: &[u8]) {
     }
 }
 
+/// Copies physical memory to where it may overlap what is copied.
+pub fn move_physical(from: PhysAddr, to: PhysAddr, bytes: usize) {
+    let mut buffer = vec![0; bytes];
+    read_physical(from, &mut buffer);
+    write_physical(to, &buffer);
+}
+
+/// Fills physical memory with zeros.
+pub fn clear_physical(at: PhysAddr, bytes: usize) {
+    write_physical(at, &vec![0; bytes]);
+}
+
 /// Where physical memory appears in the kernel's own address space.
 pub fn direct_map(address: PhysAddr) -> *mut u8 {
     let table = table(Frame::containing(address));

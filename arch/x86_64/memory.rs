@@ -50,6 +50,18 @@ pub fn write_physical(to: PhysAddr, from: &[u8]) {
     unsafe { ptr::copy_nonoverlapping(from.as_ptr(), direct_map(to), from.len()) }
 }
 
+/// Copies physical memory to where it may overlap what is copied, each part within a page; the caller owns the target.
+pub fn move_physical(from: PhysAddr, to: PhysAddr, bytes: usize) {
+    // SAFETY: both sides are in the direct map; `copy` allows them to overlap, and no slice refers to user memory.
+    unsafe { ptr::copy(direct_map(from), direct_map(to), bytes) }
+}
+
+/// Fills physical memory within a page, which the caller owns, with zeros.
+pub fn clear_physical(at: PhysAddr, bytes: usize) {
+    // SAFETY: as for `write_physical`.
+    unsafe { ptr::write_bytes(direct_map(at), 0, bytes) }
+}
+
 /// Makes code that was written visible to instruction fetches: x86 sees to that itself (SDM volume 3, 12.6).
 #[inline(always)]
 pub fn clean_code(_first: Frame, _count: u64) {}

@@ -413,10 +413,11 @@ system_calls! {
     35 protect Protect(target: Handle, address: u64, length_bytes: u64, rights: Rights);
 
     /// Copies memory out of a space, running or not, into the caller's memory. Needs `INSPECT`. Pages that have no
-    /// memory yet are read as zeros.
+    /// memory yet are read as zeros. The copy is exact wherever its sides lie, also over each other.
     ///
     /// Returns the bytes copied, always all. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `BadArgument` (more than 16 MiB), `BadAddress` (the space's side), `BadPointer` (the caller's side).
+    /// `BadArgument` (more than 16 MiB), `BadAddress` (the space's side), `BadPointer` (the caller's side), `Overlap`
+    /// (the sides show the same pages in orders such that no order of copying is right).
     36 memory_read MemoryRead(space: Handle, address: u64, buffer: u64, length_bytes: u64);
 
     /// Copies the caller's memory into a space, running or not. Needs `MAP`. The pages must be writable there.

@@ -217,6 +217,18 @@ impl FrameAllocator {
         self.records[self.index(table) as usize].next
     }
 
+    /// Notes a number with a frame in use that is no table; [`FrameAllocator::position`] may tell it.
+    pub fn set_position(&mut self, frame: Frame, position: u32) {
+        if let Some(record) = self.records.get_mut(frame.number().wrapping_sub(self.first) as usize) {
+            record.previous = position;
+        }
+    }
+
+    /// The number that was noted with a frame, or any other if none was.
+    pub fn position(&self, frame: Frame) -> Option<u32> {
+        Some(self.records.get(frame.number().wrapping_sub(self.first) as usize)?.previous)
+    }
+
     /// Gives a frame back that was a table, whatever it holds.
     pub fn free_table(&mut self, table: Frame) {
         let index = self.index(table) as usize;

@@ -11,7 +11,8 @@ use crate::object::ObjectRef;
 use crate::page_table;
 use crate::space::Space;
 use crate::store::Id;
-use crate::user_memory::{self, COPY_MAX_BYTES, UserSlice};
+use crate::user_copy;
+use crate::user_memory::{COPY_MAX_BYTES, UserSlice};
 
 impl Caller<'_> {
     pub(super) fn space_create(&mut self, account: Handle) -> Result<u64> {
@@ -98,7 +99,7 @@ impl Caller<'_> {
         let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
         theirs.ensure(self.kernel, Access::Read).map_err(|_| Error::BadAddress)?;
         ours.ensure(self.kernel, Access::Write)?;
-        user_memory::copy(self.kernel, theirs, ours).map(|()| length_bytes)
+        user_copy::copy(self.kernel, theirs, ours).map(|()| length_bytes)
     }
 
     pub(super) fn memory_write(&mut self, space: Handle, address: u64, buffer: u64, length_bytes: u64) -> Result<u64> {
@@ -106,7 +107,7 @@ impl Caller<'_> {
         let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
         theirs.ensure(self.kernel, Access::Write).map_err(|_| Error::BadAddress)?;
         ours.ensure(self.kernel, Access::Read)?;
-        user_memory::copy(self.kernel, ours, theirs).map(|()| length_bytes)
+        user_copy::copy(self.kernel, ours, theirs).map(|()| length_bytes)
     }
 
     fn both_sides(

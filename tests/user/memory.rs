@@ -26,6 +26,7 @@ fn main() -> u8 {
         claim!(impossible_lengths_are_refused),
         claim!(attached_memory_is_reached_too),
         claim!(large_copies_are_exact),
+        claim!(copies_onto_themselves_are_exact),
         claim!(reading_needs_inspect_and_writing_needs_map),
         claim!(the_kernel_passes_its_own_checks),
     ];
@@ -181,6 +182,30 @@ fn large_copies_are_exact() -> Verdict {
     space.read(address + 4092, &mut around[..1])?;
     space.read(address + 4093 + LENGTH as u64, &mut around[1..])?;
     ensure_eq!(around, [0; 2]);
+    Ok(())
+}
+
+/// Where source and target overlap, in front or behind, by addresses or because memory is mapped twice, what arrives is
+/// what was there before.
+fn copies_onto_themselves_are_exact() -> Verdict {
+    let room = Room::new(3)?;
+    let again = Room::with(room.segment().derive(Rights::READ_WRITE, 0)?, 3, Rights::READ_WRITE)?;
+    let space = program().space();
+    for (from, to, length_bytes) in [(1000, 1256, 2048), (1256, 1000, 2048), (10, 11, 9000), (4000, 96, 8000)] {
+        for (source, target) in [(&room, &room), (&room, &again), (&again, &room)] {
+            for index in 0..3 * PAGE / 8 {
+                room.word(index)?.set(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            }
+            let mut before = vec![0_u8; 3 * PAGE as usize];
+            space.read(room.address(), &mut before)?;
+            let words = [space.handle().bits(), source.address() + from, target.address() + to, length_bytes, 0, 0];
+            ensure_eq!(attempt(number::memory_read, words)?, length_bytes);
+            let mut after = vec![0_u8; 3 * PAGE as usize];
+            space.read(room.address(), &mut after)?;
+            before.copy_within(from as usize..(from + length_bytes) as usize, to as usize);
+            ensure!(after == before, "{length_bytes} bytes from {from} to {to} came otherwise");
+        }
+    }
     Ok(())
 }
 
