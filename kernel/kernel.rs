@@ -73,7 +73,8 @@ impl Kernel {
         shared.empty_root.store(empty_root.to_word(), core::sync::atomic::Ordering::Relaxed);
         let memory_bytes = frame_bytes(frames.managed_frames());
         crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
-        crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits));
+        // The tags that are taken, and those that a check has seen.
+        (0..2).for_each(|_| crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits)));
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),

@@ -11,7 +11,7 @@ from .base import EXIT_USAGE, Failure, is_arch_list, say, step, warn
 from .boot import Job, boot
 from .machine import GDB_PORT, Machine
 from .rounds import tags_option, words_of
-from .words import checked_arguments, checked_options, for_gdb
+from .words import checked_arguments, checked_user_options, for_gdb
 
 TIMEOUT_S = 120
 
@@ -49,7 +49,7 @@ def run_verb(options) -> int:
                       options.icount, options.gdb, options.machine, options.cpu)
     machine.memory_mib = options.memory or build.MEMORY_MIB
     machine.check()
-    checked_options(options.options)
+    checked_user_options(options.options)
     checked_arguments(options.arguments)
     setup.need(groups_for(machine))
     known(options.program)

@@ -62,7 +62,7 @@ class Strings(unittest.TestCase):
 
     def test_options_of_the_kernel(self):
         for text in ("tags", "args=x", "run=x", "tags=2 args=", "a\u00a0=b", "TAGS=2", "=x", "a=\x1b"):
-            self._refused(words.checked_options, text)
+            self._refused(words.checked_user_options, text)
 
     def test_arguments_of_a_program(self):
         self.assertEqual(words.checked_arguments(["ü", "a 'b\" $c"]), "ü a 'b\" $c")

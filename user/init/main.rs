@@ -59,7 +59,10 @@ fn find<'a>(files: &[ArchiveEntry<'a>], name: &str) -> Option<&'a [u8]> {
 
 /// Runs one program and, if asked to, checks that nothing of it remains.
 fn run_checked(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name: &str) -> u8 {
-    let before = plan.leak_check.then(|| Census::take(machine));
+    let before = plan.leak_check.then(|| {
+        leak::warm_heap();
+        Census::take(machine)
+    });
     let code = run(machine, files, plan, name);
     if code != 0 {
         println!("[init] {name} ended with exit code {code}");

@@ -85,8 +85,8 @@ found! {
         scene.words(scene.view).initialise(root, Some(1));
     }, "a view is local where its base is";
     a_space_local_to_nothing_is_found: |scene| {
-        let root = scene.machine.kernel.spaces[scene.space].map.tree.root;
-        scene.words(scene.space).initialise(root, Some(7));
+        let root = scene.machine.kernel.spaces[scene.local].map.tree.root;
+        scene.words(scene.local).initialise(root, Some(7));
     }, "local to a CPU that runs";
     a_tag_of_the_future_is_found: |scene| {
         let generation = scene.machine.kernel.tags.generation();

@@ -78,6 +78,11 @@ fn the_table_of_limits_is_true() {
             "`libvas/window.rs`",
         ),
         ("heap of a program", size(STACKS - HEAP), "`user/rt/heap.rs`"),
+        (
+            "threads that wait for each other in a row, behind the one that is joined",
+            grouped(constant("kernel/syscall/thread.rs", "JOIN_CHAIN_MAX")),
+            "`kernel/syscall/thread.rs`",
+        ),
         ("slots of a capability table", grouped(SLOTS_MAX), "`kernel/cap_table.rs`"),
         ("length of a segment", size(LENGTH_MAX_BYTES), "`kernel/segment.rs`"),
         ("bytes copied by one call", size(COPY_MAX_BYTES), "`kernel/user_memory.rs`"),
