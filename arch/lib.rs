@@ -80,7 +80,7 @@ pub use backend::context::{Registers, ThreadContext, enter_user, leave_context, 
 /// The CPU itself.
 pub use backend::cpu::{
     backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, power_off, provoke,
-    wait_for_interrupt,
+    take_unexplained_interrupts, wait_for_interrupt,
 };
 
 /// Time since boot, and the next timer interrupt.

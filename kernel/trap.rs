@@ -1,5 +1,7 @@
 //! What happens when a thread comes into the kernel.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use tessera_abi::Rights;
 use tessera_abi::layout::{Name, ThreadState};
 use tessera_abi::syscall::number;
@@ -35,6 +37,22 @@ impl Kernel {
             Interrupt::Timer => self.tick(cpu),
             Interrupt::Reschedule | Interrupt::Shootdown => {}
             Interrupt::Spurious => self.shared.cpus[cpu].counters.spurious_interrupts.add(1),
+        }
+        let unexplained = tessera_arch::take_unexplained_interrupts();
+        if unexplained != 0 {
+            self.note_unexplained(cpu, unexplained);
+        }
+    }
+
+    /// Counts interrupts that cannot be masked and have no known cause, and tells of the first.
+    fn note_unexplained(&self, cpu: usize, count: u64) {
+        static IS_TOLD: AtomicBool = AtomicBool::new(false);
+        self.shared.cpus[cpu].counters.spurious_interrupts.add(count);
+        if !IS_TOLD.swap(true, Ordering::Relaxed) {
+            log!(
+                self.shared.console,
+                "CPU {cpu} had an interrupt that cannot be masked, for no known cause; further ones are only counted"
+            );
         }
     }
 

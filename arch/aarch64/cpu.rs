@@ -75,6 +75,11 @@ pub fn backtrace(each: &mut dyn FnMut(u64)) {
     }
 }
 
+/// How many interrupts came that cannot be masked and have no known cause: there are none here.
+pub fn take_unexplained_interrupts() -> u64 {
+    0
+}
+
 /// Makes the kernel do something forbidden. Returns if nothing stopped it.
 pub fn provoke(what: Provocation) {
     let code = provoke as fn(Provocation) as usize as u64;
@@ -83,6 +88,7 @@ pub fn provoke(what: Provocation) {
         Provocation::Panic => panic!("provoked"),
         Provocation::WriteCode => write_word(code),
         Provocation::ExecuteData => execute(data),
+        Provocation::NonMaskableInterrupt => {}
         Provocation::OverflowStack => {
             core::hint::black_box(recurse(u64::MAX));
         }

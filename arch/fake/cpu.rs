@@ -8,10 +8,12 @@ use crate::Interrupt;
 
 thread_local! {
     static CPU: Cell<usize> = const { Cell::new(0) };
+    static UNEXPLAINED: Cell<u64> = const { Cell::new(0) };
 }
 
 pub(super) fn reset() {
     CPU.set(0);
+    UNEXPLAINED.set(0);
 }
 
 /// Makes the calling test thread play this CPU.
@@ -44,6 +46,16 @@ pub fn backtrace(_each: &mut dyn FnMut(u64)) {}
 
 /// Nothing is forbidden on the fake machine.
 pub fn provoke(_what: Provocation) {}
+
+/// Lets so many interrupts come that cannot be masked and have no cause.
+pub fn interrupt_without_cause(count: u64) {
+    UNEXPLAINED.set(UNEXPLAINED.get() + count);
+}
+
+/// How many came since this was last asked.
+pub fn take_unexplained_interrupts() -> u64 {
+    UNEXPLAINED.take()
+}
 
 /// Names the CPU's features.
 ///

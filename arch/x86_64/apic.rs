@@ -27,12 +27,16 @@ const X2APIC_FIRST: u32 = 0x800;
 #[derive(Clone, Copy)]
 enum Register {
     Number = 0x02,
+    Version = 0x03,
     TaskPriority = 0x08,
     EndOfInterrupt = 0x0b,
     SpuriousVector = 0x0f,
+    Corrected = 0x2f,
     Command = 0x30,
     CommandTarget = 0x31,
     Timer = 0x32,
+    Thermal = 0x33,
+    Performance = 0x34,
     Line0 = 0x35,
     Line1 = 0x36,
     Error = 0x37,
@@ -47,6 +51,9 @@ const SOFTWARE_ENABLE: u32 = 1 << 8;
 const MASKED: u32 = 1 << 16;
 /// In a local vector: a non-maskable interrupt.
 const NON_MASKABLE: u32 = 4 << 8;
+/// In a local vector: how it is delivered; by a system management interrupt.
+const DELIVERY_MODE: u32 = 7 << 8;
+const MANAGEMENT: u32 = 2 << 8;
 /// The timer counts every 16th tick of its clock, so that 32 bits last for a minute even at 1 GHz.
 const DIVIDE_BY_16: u32 = 3;
 
@@ -133,10 +140,22 @@ pub(super) fn enable() {
     write(Register::TimerDivide, DIVIDE_BY_16);
     // Mode 0: one interrupt each time a count is written.
     write(Register::Timer, u32::from(vector::TIMER));
-    // Performance counters and the thermal sensor, where there are such entries, keep what reset made of them: masked.
     write(Register::Line0, MASKED);
     write(Register::Line1, NON_MASKABLE);
     write(Register::Error, u32::from(vector::APIC_ERROR));
+    mask_sensors();
+}
+
+/// Masks the vectors of performance counters, thermal sensor and corrected errors, as far as there are such (SDM volume 3,
+/// 12.5.1): nobody here asks for them. A thermal sensor that firmware has made tell itself goes on doing so.
+fn mask_sensors() {
+    // In the version register: how many local vectors there are, less one.
+    let last = read(Register::Version) >> 16 & 0xff;
+    for (number, register) in [(4, Register::Performance), (5, Register::Thermal), (6, Register::Corrected)] {
+        if number <= last && read(register) & DELIVERY_MODE != MANAGEMENT {
+            write(register, MASKED);
+        }
+    }
 }
 
 /// The number of the running CPU's APIC, by which others reach it.

@@ -6,13 +6,13 @@
 use core::arch::naked_asm;
 
 use spin::Once;
-use tessera_abi::PAGE_BYTES;
 
-use super::acpi::Firmware;
+use super::firmware::Firmware;
+use super::memory_map::MemoryMap;
 use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
-use super::{apic, console, features, gdt, idt, madt, paging, percpu, smp, timer, trap};
+use super::{apic, console, features, gdt, idt, madt, paging, percpu, rates, smp, timer, trap};
 use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
 /// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.
@@ -26,11 +26,9 @@ pub(super) struct Loader {
     pub(super) direct_map: u64,
     /// All memory below this physical address is mapped there.
     pub(super) direct_map_end: u64,
-    /// Memory that nobody uses.
-    pub(super) free: RangeList,
-    /// Memory that the loader uses until its tables are left.
-    pub(super) reclaimable: RangeList,
-    /// The boot archive; not in the lists above.
+    /// Memory that the kernel may have.
+    pub(super) memory: MemoryMap,
+    /// The boot archive.
     pub(super) archive: PhysRange,
     /// Physical address of ACPI's root pointer, if there is one.
     pub(super) acpi: Option<PhysAddr>,
@@ -70,11 +68,11 @@ pub(super) fn prepare_cpu() {
 /// Sets the machine up and starts the kernel. `prepare_cpu` was called.
 pub(super) fn start(mut loader: Loader) -> ! {
     features::enable_for_paging();
-    let firmware = loader.acpi.map(|pointer| Firmware { direct_map: loader.direct_map, root_pointer: pointer.value() });
-    let controllers = firmware.map_or(&[][..], Firmware::interrupt_controllers);
+    let firmware = Firmware { direct_map: loader.direct_map, root_pointer: loader.acpi };
+    let controllers = firmware.table(b"APIC");
     let listed = smp::Listed::in_table(controllers);
-    let port_of_timer = timer::port_in_table(firmware.map_or(&[], Firmware::fixed));
-    madt::io_apics(controllers).filter_map(|address| firmware?.registers(address)).for_each(|registers| {
+    let port_of_timer = rates::port_in_table(firmware.table(b"FACP"));
+    madt::io_apics(controllers).filter_map(|address| firmware.registers(address)).for_each(|registers| {
         // SAFETY: firmware says that an I/O APIC is there, and the loader has its registers mapped.
         unsafe { apic::mask_lines(registers) }
     });
@@ -84,7 +82,7 @@ pub(super) fn start(mut loader: Loader) -> ! {
     apic::silence_old_controllers();
     apic::enable();
     timer::init(port_of_timer);
-    let memory = MEMORY.call_once(|| loader.free);
+    let memory = MEMORY.call_once(|| loader.memory.free);
     let info = BOOT_INFO.call_once(|| BootInfo {
         loader: loader.name,
         memory: memory.as_slice(),
@@ -97,12 +95,10 @@ pub(super) fn start(mut loader: Loader) -> ! {
 /// Exchanges the loader's page tables for the kernel's, and gives the loader's memory back. Returns
 /// the frames that other CPUs need to start.
 fn leave_loader(loader: &mut Loader) -> Option<[Frame; FRAMES]> {
-    let Loader { free, reclaimable, archive, .. } = loader;
     // What is memory by the loader's map, and nothing else, is what the kernel maps.
-    let mut memory = free.clone();
+    let memory = loader.memory.all(loader.archive);
+    let MemoryMap { free, reclaimable } = &mut loader.memory;
     let low_frames = smp::take_frames(free);
-    reclaimable.as_slice().iter().for_each(|range| memory.add(range.start.value(), range.end().value()));
-    memory.add(archive.start.value(), archive.end().value().next_multiple_of(PAGE_BYTES));
     for list in [&mut *free, &mut *reclaimable] {
         list.remove(0, LOW_MEMORY_END);
         list.remove(loader.archive.start.value(), loader.archive.end().value());

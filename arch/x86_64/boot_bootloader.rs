@@ -5,8 +5,8 @@ use bootloader_api::info::{MemoryRegionKind, Optional};
 use bootloader_api::{BootInfo, entry_point};
 
 use super::boot::{self, Loader};
-use super::paging;
-use super::ranges::RangeList;
+use super::memory_map::{Kind, MemoryMap};
+use super::{features, paging};
 use crate::{PhysAddr, PhysRange};
 
 const CONFIG: BootloaderConfig = {
@@ -29,21 +29,20 @@ extern "C" fn enter_on_kernel_stack(info: u64) -> ! {
     let Optional::Some(direct_map) = info.physical_memory_offset else {
         panic!("the loader did not map physical memory as the configuration asks");
     };
-    let mut free = RangeList::new();
-    let mut reclaimable = RangeList::new();
-    let mut direct_map_end = 0;
-    for region in info.memory_regions.iter() {
-        match region.kind {
-            MemoryRegionKind::Usable => free.add(region.start, region.end),
-            MemoryRegionKind::Bootloader => reclaimable.add(region.start, region.end),
-            _ => {}
-        }
-        // The loader maps everything up to the end of the last region of any kind.
-        direct_map_end = region.end.max(direct_map_end);
-    }
+    let entries = info.memory_regions.iter().map(|region| {
+        let kind = match region.kind {
+            MemoryRegionKind::Usable => Kind::Free,
+            MemoryRegionKind::Bootloader => Kind::Reclaimable,
+            _ => Kind::Other,
+        };
+        (region.start, region.end.saturating_sub(region.start), kind)
+    });
+    let memory = MemoryMap::new(entries, features::address_bits());
+    // The loader maps everything up to the end of the last region of any kind.
+    let direct_map_end = info.memory_regions.iter().map(|region| region.end).max().unwrap_or(0);
     let archive = archive(info, direct_map);
     let acpi = info.rsdp_addr.into_option().map(PhysAddr::new);
-    boot::start(Loader { name: "bootloader 0.11", direct_map, direct_map_end, free, reclaimable, archive, acpi })
+    boot::start(Loader { name: "bootloader 0.11", direct_map, direct_map_end, memory, archive, acpi })
 }
 
 /// Where the ramdisk lies. The loader tells its virtual address; the frames follow each other.

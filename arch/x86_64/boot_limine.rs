@@ -9,7 +9,8 @@ use limine::request::{
 };
 
 use super::boot::{self, Loader};
-use super::ranges::RangeList;
+use super::features;
+use super::memory_map::{Kind, MemoryMap};
 use crate::{PhysAddr, PhysRange};
 
 // The loader finds the requests by the markers around them, which the linker script puts in place, and answers
@@ -60,21 +61,20 @@ extern "C" fn enter_on_kernel_stack(_: u64) -> ! {
     boot::prepare_cpu();
     assert!(REVISION.is_supported(), "the loader does not know base revision 2 of the Limine protocol");
     let direct_map = DIRECT_MAP.get_response().expect("the loader maps physical memory").offset();
-    let mut free = RangeList::new();
-    let mut reclaimable = RangeList::new();
-    for entry in MEMORY.get_response().expect("the loader tells where memory is").entries() {
-        match entry.entry_type {
-            EntryType::USABLE => free.add(entry.base, entry.base + entry.length),
-            EntryType::BOOTLOADER_RECLAIMABLE => reclaimable.add(entry.base, entry.base + entry.length),
-            _ => {}
-        }
-    }
+    let entries = MEMORY.get_response().expect("the loader tells where memory is").entries();
+    let entries = entries.iter().map(|entry| {
+        let kind = match entry.entry_type {
+            EntryType::USABLE => Kind::Free,
+            EntryType::BOOTLOADER_RECLAIMABLE => Kind::Reclaimable,
+            _ => Kind::Other,
+        };
+        (entry.base, entry.length, kind)
+    });
     boot::start(Loader {
         name: "Limine",
         direct_map,
         direct_map_end: u64::MAX,
-        free,
-        reclaimable,
+        memory: MemoryMap::new(entries, features::address_bits()),
         archive: archive(direct_map),
         acpi: acpi(direct_map),
     })

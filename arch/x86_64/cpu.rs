@@ -11,6 +11,7 @@ use crate::Interrupt;
 pub use super::features::describe_features;
 pub use super::percpu::cpu_index;
 pub use super::provoke::provoke;
+pub use super::trap::take_unexplained_interrupts;
 
 /// I/O port of QEMU's `isa-debug-exit` device: a byte written there ends QEMU.
 const DEBUG_EXIT_PORT: u16 = 0xf4;

@@ -154,6 +154,31 @@ trap_entry:
     add rsp, 16
     iretq
 
+/* An interrupt that cannot be masked may come at any instruction, of the entry code as well: the GS base may be anybody's.
+   It is the kernel's meanwhile (r12 and r13 keep the other, as functions keep them), and the trapped code finds its own.
+   Until `iretq` no second one comes; nothing in between may fault, as the return from a fault would let it in (SDM
+   volume 3, 7.7.1). */
+non_maskable_entry:
+    push_registers
+    cld
+    mov ecx, 0xc0000101
+    rdmsr
+    mov r12d, eax
+    mov r13d, edx
+    mov rdx, [rsp + {frame_bytes}]
+    mov eax, edx
+    shr rdx, 32
+    wrmsr
+    call_with_frame {non_maskable}
+    mov eax, r12d
+    mov edx, r13d
+    mov ecx, 0xc0000101
+    wrmsr
+    mov rsp, rbx
+    pop_registers
+    add rsp, 16
+    iretq
+
 /* Vectors that end the machine. The GS base may be anybody's. */
 fatal_entry:
     push_registers
@@ -201,7 +226,9 @@ tessera_trap_stubs:
     push 0
     .endif
     push vector
-    .if vector == 2 || vector == 8 || vector == 18
+    .if vector == 2
+    jmp non_maskable_entry
+    .elseif vector == 8 || vector == 18
     jmp fatal_entry
     .else
     jmp trap_entry
@@ -226,6 +253,7 @@ tessera_trap_stubs:
     from_user = sym trap::from_user,
     from_kernel = sym trap::from_kernel,
     fatal = sym trap::fatal,
+    non_maskable = sym trap::non_maskable,
 );
 
 unsafe extern "C" {

@@ -4,10 +4,11 @@ use core::arch::x86_64::__cpuid_count;
 
 use spin::Once;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
+use x86_64::registers::debug::Dr7;
 use x86_64::registers::model_specific::Msr;
 
 use super::model::Model;
-use super::percpu;
+use super::{percpu, timer};
 
 /// What CPUID offers of the things the kernel uses (SDM volume 2, CPUID).
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,8 @@ pub(super) struct Features {
     pub(super) machine_check: bool,
     /// Translations that hold under every tag.
     pub(super) global_pages: bool,
+    /// Ranges of memory have types of their own.
+    pub(super) memory_types: bool,
     /// The time-stamp counter runs at one rate, whatever the CPU sleeps or slows.
     pub(super) steady_clock: bool,
     /// The local APIC's timer runs on while the CPU sleeps.
@@ -57,6 +60,14 @@ pub(super) fn cpuid(leaf: u32) -> [u32; 4] {
     }
     let result = __cpuid_count(leaf, 0);
     [result.eax, result.ebx, result.ecx, result.edx]
+}
+
+/// How many bits physical addresses have; 36 where the CPU does not tell (SDM volume 2, CPUID, leaf 0x8000_0008).
+pub(super) fn address_bits() -> u32 {
+    match cpuid(0x8000_0008)[0] & 0xff {
+        0 => 36,
+        bits => bits,
+    }
 }
 
 /// Whether a hypervisor stands between the CPU and us.
@@ -103,6 +114,7 @@ pub(super) fn features() -> &'static Features {
             gigabyte_pages: bit(extended_d, 26),
             machine_check: bit(basic_d, 7),
             global_pages: bit(basic_d, 13),
+            memory_types: bit(basic_d, 12),
             steady_clock: bit(advanced, 8),
             steady_timer: bit(power, 2),
         }
@@ -115,12 +127,14 @@ pub(super) fn features() -> &'static Features {
 /// If the CPU cannot keep data from being executed: the kernel promises that it is not.
 pub(super) fn enable_for_paging() {
     assert!(features().no_execute, "the CPU lacks the no-execute bit (NX)");
-    // What a loader may have switched on and nobody asked for goes: fast FXSAVE, which leaves registers out, and the
-    // translation cache extension, under which INVLPG drops less (APM volume 2, 3.1.7), among others.
-    // SAFETY: long mode stays on and NX exists. The loaders' tables set the bit only where nothing is executed; write protection
-    // makes read-only pages read-only for the kernel too, which writes none.
+    // What a loader may have switched on and nobody asked for goes: fast FXSAVE, which leaves registers out, the
+    // translation cache extension, under which INVLPG drops less, and what has no name here, such as addresses whose
+    // upper bits are ignored (APM volume 2, 3.1.7).
+    let known = EferFlags::LONG_MODE_ENABLE | EferFlags::LONG_MODE_ACTIVE | EferFlags::NO_EXECUTE_ENABLE;
+    // SAFETY: long mode stays on and NX exists. The loaders' tables set the bit only where nothing is executed; write
+    // protection makes read-only pages read-only for the kernel too, which writes none.
     unsafe {
-        Efer::write(EferFlags::LONG_MODE_ENABLE | EferFlags::LONG_MODE_ACTIVE | EferFlags::NO_EXECUTE_ENABLE);
+        Efer::write_raw(known.bits());
         Cr0::update(|flags| flags.insert(Cr0Flags::WRITE_PROTECT));
     }
 }
@@ -161,6 +175,8 @@ pub(super) fn enable() {
                 | Cr0Flags::PAGING,
         );
     }
+    // No breakpoint of a loader's hits (SDM volume 3, 19.2.4: bit 10 is always set).
+    Dr7::write_raw(1 << 10);
     percpu::this().clears_access_flag.set(have.smap);
 }
 
@@ -183,6 +199,7 @@ pub fn describe_features(out: &mut dyn core::fmt::Write) -> core::fmt::Result {
         (have.gigabyte_pages, "1gib-pages"),
         (!have.steady_clock, "no-invariant-tsc"),
         (!have.steady_timer, "no-arat"),
+        (timer::is_guess(), "guessed-clock"),
     ] {
         if exists {
             write!(out, "{separator}{name}")?;

@@ -56,6 +56,8 @@ pub(super) fn load(cpu: usize) {
         ES::set_reg(SegmentSelector(0));
         FS::set_reg(SegmentSelector(0));
         GS::set_reg(SegmentSelector(0));
+        // No table of segments besides: what a loader left there a program could load.
+        asm!("lldt {0:x}", in(reg) 0_u16, options(nostack, preserves_flags));
         load_tss(SegmentSelector(TASK));
     }
 }

@@ -3,8 +3,9 @@
 //! | file | what |
 //! |---|---|
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
-//! | `ranges`, `paging` | free memory while booting; the kernel's own tables |
-//! | `acpi`, `madt`, `model` | firmware's tables; which CPUs there are; what is known of certain models |
+//! | `memory_map`, `ranges`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
+//! | `firmware`, `acpi`, `madt` | firmware's tables; which CPUs there are |
+//! | `model`, `rates` | what is known of certain models; how fast clocks run |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
 //! | `entry`, `trap`, `instruction` | a trap's way in and out in assembly; its Rust side; what a fault means |
 //! | `trampoline` | the first instructions of every CPU but the boot CPU |
@@ -16,7 +17,7 @@
 
 pub mod format;
 
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod acpi;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod apic;
@@ -37,6 +38,8 @@ mod entry;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod features;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod firmware;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod floating;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod gdt;
@@ -49,7 +52,11 @@ mod madt;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod memory;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
+mod memory_map;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod model;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
+mod mtrr;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod paging;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -58,6 +65,8 @@ mod percpu;
 mod provoke;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod ranges;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
+mod rates;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod smp;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]

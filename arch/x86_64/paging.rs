@@ -10,12 +10,14 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use x86_64::PhysAddr as MachinePhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
+use x86_64::registers::model_specific::Msr;
 use x86_64::structures::paging::PhysFrame;
 
 use super::apic;
 use super::features::features;
 use super::format::{ACCESSED, ADDRESS, DIRTY, GLOBAL, LARGE, NO_EXECUTE, PRESENT, WRITABLE};
 use super::memory::DIRECT_MAP;
+use super::mtrr::TypeRanges;
 use super::ranges::RangeList;
 use super::stacks;
 use crate::{Frame, PhysAddr, TABLE_ENTRIES, VirtAddr};
@@ -26,6 +28,10 @@ pub(super) const APIC_WINDOW: u64 = 0xffff_ffff_ffff_e000;
 const UNCACHED: u64 = 1 << 3 | 1 << 4;
 
 const PAGE: u64 = 4096;
+
+/// The memory type range registers: how many ranges there are, and the first base (SDM volume 3, 13.11.1 and 13.11.2.3).
+const TYPE_CAPABILITIES: u32 = 0xfe;
+const TYPE_FIRST: u32 = 0x200;
 
 const READ_ONLY: u64 = PRESENT | ACCESSED | GLOBAL | NO_EXECUTE;
 const DATA: u64 = READ_ONLY | WRITABLE | DIRTY;
@@ -169,7 +175,10 @@ impl Builder<'_> {
     /// Maps all that is memory.
     fn map_memory(&mut self, memory: &RangeList) {
         let highest = if features().gigabyte_pages { 2 } else { 1 };
-        memory.for_each_page(highest, |physical, level| self.map_page(DIRECT_MAP + physical, physical, level, DATA));
+        let types = memory_types();
+        memory.for_each_page(highest, &types, |physical, level| {
+            self.map_page(DIRECT_MAP + physical, physical, level, DATA);
+        });
     }
 
     /// Maps the kernel's image where it runs, page by page: the frames may lie anywhere. They are used for ever.
@@ -194,6 +203,19 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// Where the type of memory changes, as firmware has set this CPU up; the manual wants all CPUs to be alike.
+fn memory_types() -> TypeRanges {
+    let count = if features().memory_types { read_register(TYPE_CAPABILITIES) as u32 & 0xff } else { 0 };
+    let of_range = |range| (read_register(TYPE_FIRST + 2 * range), read_register(TYPE_FIRST + 2 * range + 1));
+    TypeRanges::new((0..count).map(of_range))
+}
+
+fn read_register(number: u32) -> u64 {
+    // SAFETY: called for the memory type range registers only, where CPUID says that there are such; reading has no
+    // effect.
+    unsafe { Msr::new(number).read() }
 }
 
 /// Builds the kernel's tables, whose direct map holds `memory`. Frames for them are taken out of `free`, those of the image

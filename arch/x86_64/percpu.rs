@@ -30,6 +30,8 @@ pub(super) struct PerCpu {
     pub(super) is_waiting: Cell<bool>,
     /// Whether a fatal trap is being reported.
     pub(super) is_reporting: Cell<bool>,
+    /// Interrupts that could not be masked and that nobody sent, not told of yet.
+    pub(super) unexplained_interrupts: Cell<u64>,
     /// The interrupt that ended the wait.
     pub(super) arrived: Cell<Option<Interrupt>>,
     /// The context that traps from user mode save into; null for none.
@@ -124,6 +126,7 @@ impl PerCpu {
             clears_access_flag: Cell::new(false),
             is_waiting: Cell::new(false),
             is_reporting: Cell::new(false),
+            unexplained_interrupts: Cell::new(0),
             arrived: Cell::new(None),
             current: Cell::new(null_mut()),
             deadline_ns: Cell::new(u64::MAX),

@@ -4,7 +4,7 @@ use core::hint::black_box;
 
 use tessera_abi::layout::Provocation;
 
-use super::{memory, paging};
+use super::{memory, paging, smp};
 use crate::PhysAddr;
 
 /// Where programs begin: user memory that certainly exists while a program runs.
@@ -27,6 +27,7 @@ pub fn provoke(what: Provocation) {
         Provocation::WriteReadOnlyDataInDirectMap => write(alias_of((&raw const READ_ONLY).addr() as u64)),
         Provocation::ReadUser => read(USER_ADDRESS),
         Provocation::ReadNull => read(0),
+        Provocation::NonMaskableInterrupt => smp::interrupt_all(),
         Provocation::OverflowStack => {
             recurse(0);
         }

@@ -2,6 +2,7 @@
 
 use tessera_abi::PAGE_BYTES;
 
+use super::mtrr::TypeRanges;
 use crate::{PhysAddr, PhysRange};
 
 /// The most ranges a list can hold. Memory that would need more is left unused.
@@ -29,7 +30,7 @@ impl RangeList {
 
     /// Adds the whole frames between two addresses, whether or not some of them are in the list already.
     pub(super) fn add(&mut self, start: u64, end: u64) {
-        let mut start = start.next_multiple_of(PAGE_BYTES);
+        let Some(mut start) = start.checked_next_multiple_of(PAGE_BYTES) else { return };
         let mut end = end / PAGE_BYTES * PAGE_BYTES;
         if start >= end {
             return;
@@ -51,7 +52,7 @@ impl RangeList {
     /// Takes every frame that has a byte between two addresses out of the list.
     pub(super) fn remove(&mut self, start: u64, end: u64) {
         let start = start / PAGE_BYTES * PAGE_BYTES;
-        let end = end.next_multiple_of(PAGE_BYTES);
+        let end = end.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX);
         let mut kept = RangeList::new();
         for range in self.as_slice() {
             let (first, last) = (range.start.value(), range.end().value());
@@ -59,6 +60,16 @@ impl RangeList {
             kept.push(first.max(end), last);
         }
         *self = kept;
+    }
+
+    /// Takes out what is not in another list.
+    pub(super) fn keep(&mut self, other: &RangeList) {
+        let mut next = 0;
+        for range in other.as_slice() {
+            self.remove(next, range.start.value());
+            next = range.end().value();
+        }
+        self.remove(next, u64::MAX);
     }
 
     /// Takes the highest frame below `limit` out of the list.
@@ -69,13 +80,17 @@ impl RangeList {
         Some(PhysAddr::new(start))
     }
 
-    /// Calls `each` with address and level of the largest pages, of `highest` level at most, that cover just these ranges.
-    pub(super) fn for_each_page(&self, highest: u8, mut each: impl FnMut(u64, u8)) {
+    /// Calls `each` with address and level of the largest pages, of `highest` level at most, that cover just these ranges
+    /// and lie in memory of one type.
+    pub(super) fn for_each_page(&self, highest: u8, types: &TypeRanges, mut each: impl FnMut(u64, u8)) {
         for range in self.as_slice() {
             let (mut at, end) = (range.start.value(), range.end().value());
             while at < end {
                 let size = |level: u8| PAGE_BYTES << (9 * level);
-                let fits = |level: &u8| at.is_multiple_of(size(*level)) && end - at >= size(*level);
+                let fits = |level: &u8| {
+                    let size = size(*level);
+                    at.is_multiple_of(size) && end - at >= size && types.is_uniform(at, size)
+                };
                 let level = (1..=highest).rev().find(fits).unwrap_or(0);
                 each(at, level);
                 at += size(level);
@@ -94,7 +109,7 @@ impl RangeList {
 
 #[cfg(test)]
 mod tests {
-    use super::{RANGES_MAX, RangeList};
+    use super::{RANGES_MAX, RangeList, TypeRanges};
 
     fn list(ranges: &[(u64, u64)]) -> RangeList {
         let mut list = RangeList::new();
@@ -140,7 +155,7 @@ mod tests {
         let list = list(&[(0x1000, 0x9_f000), (MIB, 0xbff_d000), (4096 * MIB, 6144 * MIB + 0x3000)]);
         for highest in [0, 1, 2] {
             let (mut covered, mut largest) = (RangeList::new(), 0);
-            list.for_each_page(highest, |address, level| {
+            list.for_each_page(highest, &TypeRanges::new(core::iter::empty()), |address, level| {
                 let end = address + (4096_u64 << (9 * level));
                 assert!(address.is_multiple_of(end - address), "{address:#x} at level {level}");
                 assert!(covered.as_slice().iter().all(|range| range.end().value() <= address), "twice at {address:#x}");
@@ -151,6 +166,34 @@ mod tests {
             });
             assert_eq!((pages(&covered), largest), (pages(&list), highest));
         }
+    }
+
+    #[test]
+    fn no_large_page_covers_memory_of_two_types() {
+        const GIB: u64 = 1 << 30;
+        let list = list(&[(0, 4 * GIB)]);
+        // 1 MiB that is not cached, in the second GiB.
+        let types = TypeRanges::new([(GIB + (7 << 20), 0x7f_fff0_0800)].into_iter());
+        let mut pages = [0; 3];
+        list.for_each_page(2, &types, |_, level| pages[usize::from(level)] += 1);
+        assert_eq!(pages, [512, 511, 3]);
+    }
+
+    #[test]
+    fn what_another_list_lacks_is_not_kept() {
+        let mut kept = list(&[(0x1000, 0x9000), (0xb000, 0xd000), (0x20000, 0x21000)]);
+        kept.keep(&list(&[(0x2000, 0x4000), (0x5000, 0x6000), (0x8000, 0xc000)]));
+        assert_eq!(pages(&kept), [(2, 4), (5, 6), (8, 9), (11, 12)]);
+        kept.keep(&RangeList::new());
+        assert_eq!(pages(&kept), []);
+    }
+
+    #[test]
+    fn addresses_at_the_end_of_all_do_not_wrap() {
+        let mut list = list(&[(0x1000, 0x3000), (u64::MAX - 1, u64::MAX)]);
+        assert_eq!(pages(&list), [(1, 3)]);
+        list.remove(0x2000, u64::MAX);
+        assert_eq!(pages(&list), [(1, 2)]);
     }
 
     #[test]

@@ -190,6 +190,12 @@ pub fn send_interrupt(cpu: usize, interrupt: Interrupt) {
     apic::send(APICS[cpu].load(Ordering::Relaxed), Message::Interrupt(vector));
 }
 
+/// Interrupts every CPU, this one included, in the way that cannot be masked, for no reason.
+pub(super) fn interrupt_all() {
+    let count = RUNNING.load(Ordering::Acquire);
+    APICS[..count].iter().for_each(|number| apic::send(number.load(Ordering::Relaxed), Message::NonMaskable));
+}
+
 /// Makes the calling CPU the only one that runs, for good, so that what it reports last stands alone.
 ///
 /// A second call by the same CPU does nothing. Of several CPUs that call at once one goes on; for the others the

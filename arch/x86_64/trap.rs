@@ -4,6 +4,7 @@ use core::fmt;
 use core::mem::offset_of;
 
 use x86_64::VirtAddr as MachineAddress;
+use x86_64::instructions::port::Port;
 use x86_64::registers::control::Cr2;
 use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
@@ -20,6 +21,11 @@ pub(super) const FRAME_BYTES: usize = size_of::<Frame>();
 pub(super) const FRAME_RIP: usize = offset_of!(Frame, rip);
 
 const _: () = assert!(FRAME_RIP + 40 == FRAME_BYTES, "the CPU's part of the frame comes last");
+
+/// System control port B, and its bits that tell of errors: of memory or the bus (SERR#), of a device (IOCHK#) (Intel I/O
+/// Controller Hub 9 data sheet, 13.7.1, "NMI_SC").
+const STATUS_PORT: u16 = 0x61;
+const STATUS_ERRORS: u8 = 0xc0;
 
 /// SYSENTER's code segment; 0 makes the instruction fault.
 const SYSENTER_CODE: Msr = Msr::new(0x174);
@@ -106,11 +112,29 @@ pub(super) extern "C" fn from_kernel(frame: &mut Frame) {
     frame.rflags &= !RFlags::INTERRUPT_FLAG.bits();
 }
 
-/// Reports a trap that the kernel cannot go on after, unless it is another CPU's wish that this one stop.
-pub(super) extern "C" fn fatal(frame: &Frame) -> ! {
-    if frame.vector == u64::from(vector::NON_MASKABLE) && smp::is_to_stop() {
+/// An interrupt that cannot be masked, at any instruction of user or kernel, so that nothing but this CPU's own count may be
+/// touched: another CPU's wish that this one stop; or the chipset's word that memory or a device has lost data, which ends
+/// the machine; or nothing that anybody knows of, which is told with the next interrupt.
+pub(super) extern "C" fn non_maskable(frame: &Frame) {
+    if smp::is_to_stop() {
         smp::stop();
     }
+    // SAFETY: every PC has the port, and reading it has no effect.
+    if unsafe { Port::<u8>::new(STATUS_PORT).read() } & STATUS_ERRORS != 0 {
+        fatal(frame);
+    }
+    let unexplained = &this().unexplained_interrupts;
+    unexplained.set(unexplained.get() + 1);
+}
+
+/// How many interrupts that cannot be masked and have no known cause this CPU has had since it was last asked.
+pub fn take_unexplained_interrupts() -> u64 {
+    // One that comes in between is counted here or is lost; it is only told of.
+    this().unexplained_interrupts.take()
+}
+
+/// Reports a trap that the kernel cannot go on after.
+pub(super) extern "C" fn fatal(frame: &Frame) -> ! {
     // A trap while reporting a trap: stop before it becomes endless.
     if this().is_reporting.replace(true) {
         smp::stop_other_cpus();

@@ -366,14 +366,16 @@ pub enum Provocation {
     WriteCodeInDirectMap = 9,
     /// Write to the kernel's read-only data through the direct map of physical memory.
     WriteReadOnlyDataInDirectMap = 10,
+    /// Interrupt every CPU in the way that cannot be masked, for no reason; nothing on aarch64, which has no such way.
+    NonMaskableInterrupt = 11,
 }
 
 impl Provocation {
     /// The provocation with this number.
     pub fn from_number(number: u64) -> Option<Provocation> {
         use Provocation::{
-            ExecuteData, ExecuteDirectMap, ExecuteUser, OverflowStack, Panic, ReadNull, ReadUser, WriteCode,
-            WriteCodeInDirectMap, WriteReadOnlyData, WriteReadOnlyDataInDirectMap,
+            ExecuteData, ExecuteDirectMap, ExecuteUser, NonMaskableInterrupt, OverflowStack, Panic, ReadNull, ReadUser,
+            WriteCode, WriteCodeInDirectMap, WriteReadOnlyData, WriteReadOnlyDataInDirectMap,
         };
         let all = [
             Panic,
@@ -387,6 +389,7 @@ impl Provocation {
             ExecuteDirectMap,
             WriteCodeInDirectMap,
             WriteReadOnlyDataInDirectMap,
+            NonMaskableInterrupt,
         ];
         all.into_iter().find(|what| *what as u64 == number)
     }

@@ -3,9 +3,12 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
+use alloc::vec::Vec;
 use conformance::{
-    Claim, KERNEL_ADDRESSES, Room, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq, refused, run,
-    run_at, set_fallback, the_kernel_passes_its_own_checks, value_at, wait_for_state, wait_until,
+    Claim, Failure, KERNEL_ADDRESSES, Routine, SpareStack, UNMAPPED, Verdict, attempt, claim, ensure, ensure_eq,
+    refused, run, run_at, set_fallback, the_kernel_passes_its_own_checks, value_at, wait_for_state, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -28,6 +31,7 @@ fn main() -> u8 {
         claim!(a_fallback_into_the_space_that_goes_does_not_count),
         claim!(a_fallback_is_not_used_while_its_space_lives),
         claim!(a_landing_finds_fresh_flags_and_control_words),
+        claim!(a_landing_can_allocate_and_copy),
         claim!(a_thread_that_has_not_started_goes_with_its_space),
         claim!(a_fallback_needs_a_right_and_user_addresses),
         claim!(the_kernel_passes_its_own_checks),
@@ -185,51 +189,71 @@ extern "C" fn landing_that_reads(_: u64, _: u64) -> ! {
     thread::exit(value_at(PROBE.load(Ordering::Relaxed)))
 }
 
-/// A thread that is in the middle of arithmetic with flags and control words of its own finds those of a new thread where
-/// it lands: what a function expects at its entry.
-fn a_landing_finds_fresh_flags_and_control_words() -> Verdict {
-    // x86_64: `pushfq; or dword ptr [rsp], DF|NT|AC; popfq; push 0x6000; ldmxcsr [rsp]; jmp .`: backwards through strings,
-    // alignment checked, every SIMD exception unmasked, rounding towards zero.
-    const DISTURB_X86_64: [u8; 20] = [
-        0x9c, 0x81, 0x0c, 0x24, 0x00, 0x44, 0x04, 0x00, 0x9d, 0x68, 0x00, 0x60, 0x00, 0x00, 0x0f, 0xae, 0x14, 0x24,
-        0xeb, 0xfe,
+/// Moves a vector of bytes by one within itself, backwards through memory, and copies it: what code that was compiled
+/// does with string instructions, or with vectors.
+extern "C" fn landing_that_copies(_: u64, _: u64) -> ! {
+    let mut bytes: Vec<u8> = (0..100_000_u32).map(|index| index as u8).collect();
+    bytes.copy_within(0..99_999, 1);
+    let copy = bytes.clone();
+    let is_right = copy[0] == 0 && copy[1..].iter().zip(0..99_999_u32).all(|(byte, index)| *byte == index as u8);
+    thread::exit(if is_right { LANDED } else { 0 })
+}
+
+/// Lets a thread land that is in the middle of arithmetic with flags and control words of its own; gives its exit code.
+fn land_disturbed(landing: extern "C" fn(u64, u64) -> !) -> Result<u64, Failure> {
+    // x86_64: `fninit; push 0x340; fldcw [rsp]; fld1; fld1; push 0x6000; ldmxcsr [rsp]; pushfq; or dword ptr [rsp],
+    // DF|NT|AC; popfq; jmp .`: backwards through strings, alignment checked, every exception unmasked, rounding towards
+    // zero, the x87 stack not empty.
+    let x86_64 = [
+        0xdb, 0xe3, 0x68, 0x40, 0x03, 0x00, 0x00, 0xd9, 0x2c, 0x24, 0xd9, 0xe8, 0xd9, 0xe8, 0x68, 0x00, 0x60, 0x00,
+        0x00, 0x0f, 0xae, 0x14, 0x24, 0x9c, 0x81, 0x0c, 0x24, 0x00, 0x44, 0x04, 0x00, 0x9d, 0xeb, 0xfe,
     ];
-    // `sub rsp, 8; stmxcsr [rsp]; mov eax, [rsp]; add rsp, 8; pushfq; pop rdx; shl rdx, 32; or rax, rdx; ret`
-    const READ_X86_64: [u8; 25] = [
-        0x48, 0x83, 0xec, 0x08, 0x0f, 0xae, 0x1c, 0x24, 0x8b, 0x04, 0x24, 0x48, 0x83, 0xc4, 0x08, 0x9c, 0x5a, 0x48,
-        0xc1, 0xe2, 0x20, 0x48, 0x09, 0xd0, 0xc3,
-    ];
-    // aarch64: `movz x0, #0xc0, lsl #16; msr fpcr, x0; b .`: rounding towards zero. `mrs x0, fpcr; ret`.
-    const DISTURB_AARCH64: [u32; 3] = [0xd2a0_1800, 0xd51b_4400, 0x1400_0000];
-    const READ_AARCH64: [u32; 2] = [0xd53b_4400, 0xd65f_03c0];
-    // Of the x86_64 value: MXCSR, and above it TF, DF, NT and AC.
-    const LOOKED_AT: u64 = 0x0004_4500 << 32 | 0xffff_ffff;
-    let is_x86_64 = raw::ELF_MACHINE == 62;
-    let (code, probe) =
-        (Segment::new(program().account(), PAGE_BYTES)?, Segment::new(program().account(), PAGE_BYTES)?);
-    if is_x86_64 {
-        code.write(0, &DISTURB_X86_64)?;
-        probe.write(0, &READ_X86_64)?;
+    // aarch64: `movz x0, #0xc0, lsl #16; msr fpcr, x0; b .`: rounding towards zero.
+    let code = Segment::new(program().account(), PAGE_BYTES)?;
+    if raw::ELF_MACHINE == X86_64 {
+        code.write(0, &x86_64)?;
     } else {
-        code.write(0, DISTURB_AARCH64.map(u32::to_le_bytes).as_flattened())?;
-        probe.write(0, READ_AARCH64.map(u32::to_le_bytes).as_flattened())?;
+        code.write(0, [0xd2a0_1800_u32, 0xd51b_4400, 0x1400_0000].map(u32::to_le_bytes).as_flattened())?;
     }
-    let probe = Room::with(probe, 1, Rights::READ_EXECUTE)?;
-    PROBE.store(probe.address(), Ordering::Relaxed);
     let (space, address) = (program().new_space()?, conformance::fresh_address());
     space.map(address, &code, 0..PAGE_BYTES, Rights::READ_EXECUTE)?;
     let handle = space.handle();
     let thread = thread::spawn(move || {
         let space = core::mem::ManuallyDrop::new(Cap::<Space>::from_handle(handle));
-        if set_fallback(program().space(), landing_that_reads, SpareStack::new()).is_ok() && space.switch().is_ok() {
+        if set_fallback(program().space(), landing, SpareStack::new()).is_ok() && space.switch().is_ok() {
             run_at(address);
         }
     })?;
     wait_until(|| Ok(space.info()?.threads == 1))?;
     thread::sleep(Duration::from_millis(30));
     drop(space);
-    let found = thread.thread().join()?;
-    ensure_eq!(found & LOOKED_AT, if is_x86_64 { 0x1f80 } else { 0 });
+    Ok(thread.thread().join()?)
+}
+
+/// What an ELF file for x86_64 says of its machine.
+const X86_64: u16 = 62;
+
+/// A thread that is in the middle of arithmetic with flags and control words of its own finds those of a new thread where
+/// it lands: what a function expects at its entry.
+fn a_landing_finds_fresh_flags_and_control_words() -> Verdict {
+    // x86_64: `sub rsp, 8; stmxcsr [rsp]; mov eax, [rsp]; fnstcw [rsp]; movzx ecx, word ptr [rsp]; shl rcx, 48; or rax, rcx;
+    // add rsp, 8; pushfq; pop rdx; and edx, TF|DF|NT|AC; shl rdx, 16; or rax, rdx; ret`: MXCSR, then the flags, and the x87
+    // control word in the upper 16 bits. aarch64: `mrs x0, fpcr; ret`.
+    let x86_64 = [
+        0x48, 0x83, 0xec, 0x08, 0x0f, 0xae, 0x1c, 0x24, 0x8b, 0x04, 0x24, 0xd9, 0x3c, 0x24, 0x0f, 0xb7, 0x0c, 0x24,
+        0x48, 0xc1, 0xe1, 0x30, 0x48, 0x09, 0xc8, 0x48, 0x83, 0xc4, 0x08, 0x9c, 0x5a, 0x81, 0xe2, 0x00, 0x45, 0x04,
+        0x00, 0x48, 0xc1, 0xe2, 0x10, 0x48, 0x09, 0xd0, 0xc3,
+    ];
+    let probe = Routine::new(&x86_64, &[0xd53b_4400, 0xd65f_03c0])?.ok_or(Error::BadState)?;
+    PROBE.store(probe.function() as usize as u64, Ordering::Relaxed);
+    let fresh = if raw::ELF_MACHINE == X86_64 { 0x37f << 48 | 0x1f80 } else { 0 };
+    ensure_eq!(land_disturbed(landing_that_reads)?, fresh);
+    Ok(())
+}
+
+/// A thread that is interrupted while it goes backwards through strings can allocate and copy where it lands.
+fn a_landing_can_allocate_and_copy() -> Verdict {
+    ensure_eq!(land_disturbed(landing_that_copies)?, LANDED);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use host_tests::machine::{CODE, STACK_END};
 use host_tests::{Machine, Options};
+use tessera_abi::layout::Counters;
 use tessera_abi::{Call, PAGE_BYTES, Rights};
 use tessera_arch::Interrupt;
 use tessera_arch::fake::{self, Flavour};
@@ -23,6 +24,21 @@ fn pages_of_1_gib_are_used_only_where_they_exist() {
         assert_eq!(tree.tables - 1, tables, "tables below the root with leaves up to level {level}");
         machine.kernel.check();
     }
+}
+
+/// Interrupts that cannot be masked and have no known cause are counted with the next interrupt, each once.
+#[test]
+fn interrupts_without_a_cause_are_counted() {
+    let mut machine = Machine::boot(&Options::new(Flavour::X86));
+    let mut count = |arrived: u64| {
+        fake::cpu::interrupt_without_cause(arrived);
+        machine.kernel.interrupt(0, Interrupt::Timer);
+        machine
+            .info::<Counters>(|buffer| Call::Counters { cpu: 0, buffer })
+            .expect("CPU 0 is there")
+            .spurious_interrupts
+    };
+    assert_eq!([0, 3, 0, 1].map(&mut count), [0, 3, 3, 4]);
 }
 
 /// A thread that runs elsewhere and becomes less urgent than one that waits there makes way.
