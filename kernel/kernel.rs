@@ -152,7 +152,22 @@ impl Kernel {
 
     /// Takes everything apart that nothing refers to. Taking one apart may doom others; they queue up in their
     /// stores, so the kernel stack stays flat however long the chain.
+    #[inline(always)]
     pub fn reap(&mut self) {
+        // After most traps there is nothing, and each pays for this look.
+        let is_any_doomed = self.threads.has_doomed()
+            | self.tables.has_doomed()
+            | self.spaces.has_doomed()
+            | self.subtrees.has_doomed()
+            | self.segments.has_doomed()
+            | self.accounts.has_doomed();
+        if is_any_doomed {
+            self.reap_doomed();
+        }
+    }
+
+    #[inline(never)]
+    fn reap_doomed(&mut self) {
         loop {
             if let Some(id) = self.threads.take_doomed() {
                 self.destroy_thread(id);

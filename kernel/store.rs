@@ -245,6 +245,12 @@ impl<T> Store<T> {
         }
     }
 
+    /// Whether there is an object that nothing refers to any more.
+    #[inline(always)]
+    pub fn has_doomed(&self) -> bool {
+        self.doomed != NONE
+    }
+
     /// An object that nothing refers to any more, to be taken apart.
     pub fn take_doomed(&mut self) -> Option<Id<T>> {
         let index = self.doomed;

@@ -275,5 +275,4 @@ impl<G: Ground> Blocks<G> {
 }
 
 #[cfg(test)]
-#[path = "blocks_tests.rs"]
 mod tests;
