@@ -18,7 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use libvas::sync::Mutex;
 use libvas::thread::{self, JoinHandle, ThreadState};
-use libvas::{Cap, Error, PAGE_BYTES, Rights, Segment, Thread, counters, program};
+use libvas::{Cap, Error, PAGE_BYTES, Rights, Segment, Thread, clock, counters, program};
 use rt::{PANIC_CODE, println};
 
 rt::main!(main);
@@ -73,11 +73,16 @@ fn all_is_well() -> Verdict {
     Ok(())
 }
 
+/// How long stopping threads goes on, at least [`ROUNDS_MIN`] times: a machine that is slow shows no more by more rounds.
+const ROUNDS_TIME: Duration = Duration::from_secs(8);
+const ROUNDS_MIN: u64 = 20;
+
 /// Starts a thread that does something again and again, and stops it after a while that is different each time.
 fn stop_at_random(rounds: u64, act: impl Fn(&AtomicU64) + Send + Copy + 'static) -> Verdict {
     static TURNS: AtomicU64 = AtomicU64::new(0);
     let mut random = Random::new(0x0b57);
-    for _ in 0..rounds {
+    let deadline = clock::now() + ROUNDS_TIME;
+    for _ in (0..rounds).take_while(|round| *round < ROUNDS_MIN || clock::now() < deadline) {
         let before = TURNS.load(Ordering::Relaxed);
         let worker = thread::spawn(move || {
             loop {
@@ -85,9 +90,7 @@ fn stop_at_random(rounds: u64, act: impl Fn(&AtomicU64) + Send + Copy + 'static)
                 TURNS.fetch_add(1, Ordering::Relaxed);
             }
         })?;
-        while TURNS.load(Ordering::Relaxed) == before {
-            thread::yield_now();
-        }
+        wait_until(|| Ok(TURNS.load(Ordering::Relaxed) != before))?;
         thread::sleep(Duration::from_nanos(random.below(100_000)));
         worker.thread().stop()?;
         refused::<()>(worker.join(), Error::Gone)?;
@@ -102,7 +105,7 @@ fn threads_stopped_while_they_allocate_hurt_nobody() -> Verdict {
         let block: Vec<u8> = Vec::with_capacity(size);
         drop((Box::new(size), block));
     })?;
-    stop_at_random(30, |_| drop(Vec::<u8>::with_capacity(100_000)))?;
+    stop_at_random(ROUNDS_MIN, |_| drop(Vec::<u8>::with_capacity(100_000)))?;
     all_is_well()
 }
 
