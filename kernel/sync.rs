@@ -59,7 +59,7 @@ pub const RANK_CONSOLE: u32 = 3;
 
 /// How long a CPU waits for another before it says that something is wrong: longer than an emulator leaves one of its
 /// CPUs without time.
-const PATIENCE_NS: u64 = 30_000_000_000;
+const PATIENCE_NS: u64 = 3_600_000_000_000;
 
 /// Looks between two glances at the clock.
 const LOOKS: u32 = 1 << 16;
