@@ -75,7 +75,7 @@ impl Patience {
     /// Spins a moment.
     ///
     /// # Panics
-    /// After half a minute: `what` names what did not come.
+    /// After an hour: `what` names what did not come.
     #[inline]
     pub fn spin(&mut self, what: &str) {
         core::hint::spin_loop();
