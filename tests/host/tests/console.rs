@@ -148,6 +148,42 @@ fn two_floods_have_their_turns() {
 }
 
 #[test]
+fn turns_come_in_the_order_of_asking_and_nobody_goes_in_front() {
+    let machine = slow_machine();
+    fake::console::set_byte_ns(0);
+    let console = &machine.kernel.shared.console;
+    while console.ensure_turn(None, 4096).is_ok() {
+        assert!(console.program_text(&"x".repeat(4096)));
+    }
+    let turns = [0; 3].map(|_| console.ensure_turn(None, 4096).expect_err("too much waits").turn);
+    // The first who was refused has a turn as well, in front of these.
+    assert_eq!(turns[1..], [turns[0] + 4096, turns[1] + 4096]);
+    assert!(console.ensure_turn(Some(turns[0]), 4096).is_err(), "nothing was sent yet");
+    for (at, turn) in turns.into_iter().enumerate() {
+        while console.ensure_turn(Some(turn), 4096).is_err() {
+            console.send(0);
+        }
+        assert!(console.ensure_turn(None, 1).is_err() || at == 2, "others asked before");
+        let later = turns.get(at + 1).map(|later| console.ensure_turn(Some(*later), 4096));
+        assert!(later.is_none_or(|later| later.is_err()), "one after the other");
+    }
+}
+
+#[test]
+fn nobody_else_sends_when_the_console_is_seized() {
+    let mut machine = slow_machine();
+    drain(&mut machine);
+    fake::console::set_byte_ns(0);
+    let console = &machine.kernel.shared.console;
+    console.seize();
+    console.line(format_args!("the last"));
+    assert!(!console.send(1));
+    assert_eq!(fake::console::take_sent(), b"");
+    console.flush();
+    assert_eq!(String::from_utf8_lossy(&fake::console::take_sent()), "\n[kernel] the last\n");
+}
+
+#[test]
 fn the_turn_of_one_that_is_stopped_passes() {
     let mut machine = slow_machine();
     let (handles, waiting): (Vec<_>, Vec<_>) = (0..5)
