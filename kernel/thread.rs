@@ -64,7 +64,8 @@ pub struct Thread {
     pub links: Links,
     /// Its neighbours in an agenda.
     pub node: Node,
-    /// The fault that it came into the kernel with when it was taken off its CPU, before the kernel could see to it.
+    /// The fault that it came into the kernel with and that is not seen to yet: it was taken off its CPU before, or it
+    /// waits for its turn on the console to have it reported.
     pub pending: Option<Fault>,
     /// The CPU it runs on, ran on last, or waits for.
     pub cpu: usize,

@@ -93,9 +93,9 @@ impl Kernel {
                 return;
             }
         }
-        // A flood of faults waits for the line like a flood of text: the thread faults anew when its turn comes. What
-        // would not happen again is reported at once, by the room that is kept for the kernel.
-        if happens_again(fault.kind) && !self.takes_turn(cpu, id, FAULT_LINE_BYTES) {
+        // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
+        if !self.takes_turn(cpu, id, FAULT_LINE_BYTES) {
+            self.threads[id].pending = Some(fault);
             return;
         }
         match denial {
@@ -123,12 +123,6 @@ impl Kernel {
             thread.context.registers().instruction_pointer(),
         );
     }
-}
-
-/// Whether a thread that goes on where it was runs into the fault again. A breakpoint may lie behind it, and what the
-/// kernel does not know it does not know.
-fn happens_again(kind: FaultKind) -> bool {
-    !matches!(kind, FaultKind::Breakpoint | FaultKind::Other(_))
 }
 
 struct Missing(Denial, Access);

@@ -283,20 +283,25 @@ fn every_line_of_a_flood_of_faults_is_said() {
     assert!(!said.contains("lost"));
 }
 
-/// A breakpoint does not happen again if the thread goes on, so it cannot wait.
+/// A breakpoint would not happen again if the thread went on, so it is kept.
 #[test]
-fn a_breakpoint_is_reported_though_programs_have_filled_the_console() {
+fn a_breakpoint_waits_for_its_line_and_is_not_forgotten() {
     let mut machine = slow_machine();
     let (_, id) = machine.new_program(4, u64::from(tessera_abi::PRIORITY_MAX));
-    while machine.kernel.shared.console.program_text("noise\n") {}
     machine.let_run(id);
-    machine.trap(Trap::Fault(Fault {
-        kind: FaultKind::Breakpoint,
-        address: VirtAddr::new(CODE),
-        access: Access::Execute,
-    }));
-    assert_ne!(machine.kernel.current(0), Some(id));
-    assert!(drain(&mut machine).contains("a breakpoint, and no debugger to tell"));
+    while machine.kernel.shared.console.program_text("noise\n") {}
+    let fault = Fault { kind: FaultKind::Breakpoint, address: VirtAddr::new(CODE), access: Access::Execute };
+    machine.trap(Trap::Fault(fault));
+    assert_eq!(state(&machine, id), ThreadState::Sleeping);
+    for _ in 0..LOOKS_MAX {
+        if state(&machine, id) == ThreadState::Faulted {
+            break;
+        }
+        machine.call(Call::Sleep { nanoseconds: 20_000_000 }).expect("nothing stands against sleeping");
+        assert_eq!(machine.kernel.current(0), Some(machine.thread_id), "it never goes on");
+    }
+    let said = String::from_utf8(fake::console::take_sent()).expect("texts are whole") + &drain(&mut machine);
+    assert_eq!(said.matches("a breakpoint, and no debugger to tell").count(), 1);
 }
 
 /// As when the kernel panics while it writes a line: that one is lost, what was written before is not.
