@@ -57,44 +57,52 @@ pub const RANK_HEAP: u32 = 2;
 /// Rank of the console's lock.
 pub const RANK_CONSOLE: u32 = 3;
 
-/// How long a CPU waits for another before it says that something is wrong: longer than an emulator leaves one of its
-/// CPUs without time.
-const PATIENCE_NS: u64 = 3_600_000_000_000;
+/// How long a CPU waits for another before it says that something is wrong: longer than an emulator on a busy host
+/// leaves one of its CPUs without time.
+const PATIENCE_NS: u64 = 300_000_000_000;
+
+/// How long a CPU tries its luck for the big lock before its turn is kept for it.
+const LUCK_NS: u64 = 10_000_000;
 
 /// Looks between two glances at the clock.
-const LOOKS: u32 = 1 << 16;
+const LOOKS: u32 = 1 << 10;
 
 /// Waiting for another CPU, which must not be for ever and without a word.
 #[derive(Debug, Default)]
 pub struct Patience {
     looks: u32,
-    end_ns: Option<u64>,
+    begin_ns: Option<u64>,
 }
 
 impl Patience {
-    /// Spins a moment.
+    /// Spins a moment. Gives how long it has waited, now and then; zero otherwise.
     ///
     /// # Panics
-    /// After an hour: `what` names what did not come.
+    /// After five minutes: `what` names what did not come.
     #[inline]
-    pub fn spin(&mut self, what: &str) {
+    pub fn spin(&mut self, what: &str) -> u64 {
         core::hint::spin_loop();
         self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(LOOKS) {
-            let now_ns = tessera_arch::now_ns();
-            let end_ns = *self.end_ns.get_or_insert(now_ns + PATIENCE_NS);
-            assert!(now_ns < end_ns, "{what} did not come for {} s", PATIENCE_NS / 1_000_000_000);
+        if !self.looks.is_multiple_of(LOOKS) {
+            return 0;
         }
+        let now_ns = tessera_arch::now_ns();
+        let waited_ns = now_ns - *self.begin_ns.get_or_insert(now_ns);
+        assert!(waited_ns < PATIENCE_NS, "{what} did not come for {} s", PATIENCE_NS / 1_000_000_000);
+        waited_ns
     }
 }
 
 /// The lock around all kernel state. Whoever waits for it keeps serving others.
 ///
-/// It is not fair: the first CPU to see it free takes it. In an emulator, or under a hypervisor, a CPU whose turn
-/// it would be may not be running at all, and every other one would wait for it; calls are short enough that a
-/// running CPU gets its chance.
+/// The first CPU to see it free takes it: in an emulator, or under a hypervisor, a CPU whose turn it would be may not
+/// be running at all, and every other one would wait for it. But one that had no luck for long is next: the others
+/// leave the lock to it. So a CPU waits for at most as many turns as there are CPUs, and a turn kept for one that
+/// does not run is rare enough to cost little.
 pub struct BigLock<T> {
     value: Mutex<T>,
+    /// The CPU that is next, plus one; zero if the first to come takes the lock.
+    next: AtomicU32,
 }
 
 /// Access to what the big lock protects.
@@ -106,7 +114,7 @@ pub struct BigGuard<'a, T> {
 impl<T> BigLock<T> {
     /// A free lock.
     pub const fn new(value: T) -> BigLock<T> {
-        BigLock { value: Mutex::new(value) }
+        BigLock { value: Mutex::new(value), next: AtomicU32::new(0) }
     }
 
     /// Takes the lock, calling `meanwhile` again and again while it waits.
@@ -118,21 +126,40 @@ impl<T> BigLock<T> {
         }
     }
 
+    /// Takes the lock if it is free and no CPU has waited for it for long.
+    #[inline(always)]
+    pub fn try_lock(&self) -> Option<BigGuard<'_, T>> {
+        if self.next.load(Ordering::Relaxed) != 0 { None } else { self.take() }
+    }
+
+    /// The CPU that has waited so long that the others leave the lock to it.
+    pub fn next_cpu(&self) -> Option<usize> {
+        (self.next.load(Ordering::Relaxed) as usize).checked_sub(1)
+    }
+
     #[cold]
     #[inline(never)]
     fn wait(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
+        let me = tessera_arch::cpu_index() as u32 + 1;
         let mut patience = Patience::default();
         loop {
             meanwhile();
-            patience.spin("the kernel's lock");
-            if let Some(guard) = self.try_lock() {
+            if patience.spin("the kernel's lock") > LUCK_NS {
+                // If another is next, that is no harm: it is this one's turn soon after.
+                let _ = self.next.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed);
+            }
+            let is_next = self.next.load(Ordering::Relaxed) == me;
+            if let Some(guard) = if is_next { self.take() } else { self.try_lock() } {
+                if is_next {
+                    self.next.store(0, Ordering::Relaxed);
+                }
                 return guard;
             }
         }
     }
 
     #[inline(always)]
-    fn try_lock(&self) -> Option<BigGuard<'_, T>> {
+    fn take(&self) -> Option<BigGuard<'_, T>> {
         // Looking before trying leaves the line in peace while another CPU holds the lock.
         let value = if self.value.is_locked() { None } else { self.value.try_lock() };
         value.map(|value| BigGuard { value, _rank: Rank::take(RANK_KERNEL) })
