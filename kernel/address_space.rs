@@ -6,14 +6,14 @@ use tessera_arch::{Access, Frame, VirtAddr};
 use crate::account::{self, Account, frame_bytes};
 use crate::address_map::{AddressMap, Cost, Mapping, PageRange};
 use crate::attachment::{Attachment, Place};
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::steps;
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
-use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::Tree;
 use crate::segment::Segment;
 use crate::space::Space;
-use crate::steps;
 use crate::store::{Id, Store};
 use crate::subtree::Subtree;
 

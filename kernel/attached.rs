@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_arch::{Format, Frame, PageFormat, Share, VirtAddr, table};
 
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
-use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::{Tree, deepest_from, entry_pages, is_own_table, own_entries};
 
 impl Tree {

@@ -12,10 +12,10 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table}
 
 use crate::address_map::{AddressMap, Cost, PageRange};
 use crate::address_space::MapOwner;
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
-use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::{entry_pages, new_table};
 use crate::sharers::{SHARER_BYTES, Sharer};
 use crate::space::{SLOT_PAGES, Space};

@@ -11,12 +11,12 @@ use tessera_arch::CPUS_MAX;
 
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::steps;
 use crate::handshake::NO_SPACE;
 use crate::kernel::Kernel;
-use crate::mutants::{Mutant, is_seeded};
 use crate::sharers::{Group, Sharers};
 use crate::space::Space;
-use crate::steps;
 use crate::store::Id;
 use crate::subtree::Subtree;
 

@@ -3,14 +3,16 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{BootInfo, Frame};
 
-use crate::log::{CANNOT_START, end_machine, last_line, log};
+use crate::Kernel;
+use crate::base::log::{CANNOT_START, end_machine, last_line, log};
+use crate::mem;
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
 use crate::options::Options;
+use crate::program;
 use crate::shared::SpaceWords;
 use crate::space::Space;
 use crate::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
-use crate::{Kernel, mem, program};
 
 /// Says who we are and on what.
 pub fn announce(boot_info: &BootInfo) {

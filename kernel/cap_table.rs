@@ -12,10 +12,10 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::account::Account;
+use crate::base::steps;
 use crate::list::List;
 use crate::mem::block;
 use crate::object::ObjectRef;
-use crate::steps;
 use crate::store::Id;
 
 /// The most slots of one table.

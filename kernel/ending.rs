@@ -6,10 +6,10 @@ use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
 
 use crate::account::object_bytes;
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::handshake::Request;
 use crate::kernel::Kernel;
 use crate::list::Chain;
-use crate::mutants::{Mutant, is_seeded};
 use crate::object::ObjectRef;
 use crate::space::Space;
 use crate::store::Id;

@@ -13,10 +13,10 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::attachment::{ATTACHMENT_BYTES, Attachment, Place};
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
-use crate::mutants::{Mutant, is_seeded};
 use crate::sharers::Sharer;
 use crate::space::{SLOT_PAGES, top_slot};
 

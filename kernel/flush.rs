@@ -14,15 +14,15 @@ use tessera_arch::{Interrupt, Trap, VirtAddr};
 use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::audience::SeenRange;
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::sync::Patience;
 use crate::handshake::{NO_SPACE, Request};
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
-use crate::mutants::{Mutant, is_seeded};
 use crate::public::flush_global;
 use crate::shared::{CpuLine, Shared};
 use crate::space::Space;
 use crate::store::Id;
-use crate::sync::Patience;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;

@@ -12,8 +12,8 @@
 //! The request itself lies in the target's line. Only the holder of the kernel's lock posts one, and it waits
 //! for the acknowledgement, so there is at most one at a time.
 
-use crate::atomic::{AtomicU32, AtomicU64, Ordering, const_unless_modelled, fence};
-use crate::mutants::{Mutant, is_seeded};
+use crate::base::atomic::{AtomicU32, AtomicU64, Ordering, const_unless_modelled, fence};
+use crate::base::mutants::{Mutant, is_seeded};
 
 /// No space: the CPU is in the kernel's empty root. Spaces are told by their numbers here, without a generation: a space
 /// does not go, nor its number to another, before every CPU that was in it has been made to leave (`Kernel::evict_threads`).

@@ -43,10 +43,10 @@ pub mod account;
 pub mod address_map;
 pub mod address_space;
 pub mod agenda;
-pub mod atomic;
 pub mod attached;
 pub mod attachment;
 pub mod audience;
+pub mod base;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;
@@ -54,8 +54,6 @@ pub mod broadcast;
 pub mod cap_table;
 pub mod check;
 pub mod check_cpus;
-pub mod console;
-pub mod counters;
 pub mod derivation;
 pub mod ending;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
@@ -66,14 +64,11 @@ pub mod handshake;
 pub mod kernel;
 pub mod large_page;
 pub mod list;
-pub mod log;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
-pub mod mutants;
 pub mod object;
 pub mod options;
 pub mod page_table;
-pub mod plain_text;
 pub mod program;
 pub mod public;
 pub mod running;
@@ -82,10 +77,8 @@ pub mod segment;
 pub mod shared;
 pub mod sharers;
 pub mod space;
-pub mod steps;
 pub mod store;
 pub mod subtree;
-pub mod sync;
 pub mod syscall;
 pub mod tags;
 pub mod tally;

@@ -10,9 +10,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
 use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::large_page::piece;
 use crate::mem::{FrameAllocator, FrameList};
-use crate::mutants::{Mutant, is_seeded};
 
 /// A tree of tables.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table}
 use crate::address_map::PageRange;
 use crate::address_space::{EVERYTHING, MapOwner};
 use crate::attachment::Place;
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::PAGES_MAX;
 use crate::handshake::Request;
 use crate::kernel::Kernel;
-use crate::mutants::{Mutant, is_seeded};
 use crate::shared::CpuLine;
 use crate::space::SLOT_PAGES;
 use crate::store::Id;

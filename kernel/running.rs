@@ -6,9 +6,9 @@ use core::sync::atomic::fence;
 use tessera_abi::{Error, Handle};
 use tessera_arch::{Fault, Frame, Interrupt, Trap};
 
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::handshake::NO_SPACE;
 use crate::kernel::Kernel;
-use crate::mutants::{Mutant, is_seeded};
 use crate::scheduler::SLICE_NS;
 use crate::shared::CpuLine;
 use crate::space::Space;

@@ -11,9 +11,9 @@ use tessera_abi::Handle;
 use tessera_arch::{CPUS_MAX, Fault, Frame};
 
 use crate::audience::Note;
+use crate::base::console::{Console, Ring};
+use crate::base::counters::CounterBlock;
 use crate::cap_table::{HotSlot, HotWord};
-use crate::console::{Console, Ring};
-use crate::counters::CounterBlock;
 use crate::fast::SlicePointer;
 use crate::handshake::{NO_SPACE, Pass, Presence};
 use crate::tags::TagWord;

@@ -8,8 +8,8 @@ use core::num::NonZeroU64;
 
 use tessera_abi::Error;
 
+use crate::base::steps;
 use crate::mem::FrameAllocator;
-use crate::steps;
 use crate::tally::Tally;
 
 /// Entries are made in chunks of this many.
@@ -386,9 +386,9 @@ mod tests {
         let mut ids: Vec<_> = (0..1000).map(|number| store.insert(number)).collect();
         let kept = [ids.remove(999), ids.remove(500), ids.remove(0)];
         ids.into_iter().for_each(|id| drop(store.remove(id)));
-        crate::steps::take();
+        crate::base::steps::take();
         assert_eq!(store.ids().collect::<Vec<_>>(), kept);
-        assert!(crate::steps::take() < 16);
+        assert!(crate::base::steps::take() < 16);
         let again = store.insert(7);
         assert_eq!(store.ids().collect::<Vec<_>>(), [again, kept[0], kept[1], kept[2]]);
         kept.into_iter().chain([again]).for_each(|id| drop(store.remove(id)));

@@ -15,7 +15,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use crate::mutants::{Mutant, is_seeded};
+use crate::base::mutants::{Mutant, is_seeded};
 
 /// A tag and the generation of the allocator that gave it, in one word: generation in bits 16 to 63. A new generation
 /// takes away every pass and flushes every CPU, so at one in ten microseconds, which only `tags=2` comes near to, 48 bits

@@ -8,8 +8,8 @@ use tessera_abi::syscall::number;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::address_space::Denial;
+use crate::base::log::{Word, log};
 use crate::kernel::Kernel;
-use crate::log::{Word, log};
 use crate::store::Id;
 use crate::syscall::{self, Outcome};
 use crate::thread::Thread;

@@ -6,12 +6,14 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tessera_abi::Handle;
 use tessera_arch::{Interrupt, SwitchResult, Trap};
 
-use crate::console::{RING_BYTES, Ring};
+use crate::Kernel;
+use crate::base::console::{RING_BYTES, Ring};
+use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
+use crate::base::sync::{BigGuard, BigLock};
+use crate::fast;
+use crate::flush;
 use crate::flush::Served;
-use crate::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::shared::{CpuLine, Shared};
-use crate::sync::{BigGuard, BigLock};
-use crate::{Kernel, fast, flush};
 
 /// What CPUs read without the lock.
 pub(crate) static SHARED: Shared = Shared::new(&RING);

@@ -11,10 +11,10 @@ use tessera_arch::{Format, PageFormat, Share, table};
 
 use crate::account::Account;
 use crate::address_space::{EVERYTHING, MapOwner};
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
-use crate::mutants::{Mutant, is_seeded};
 use crate::page_table::new_table;
 use crate::space::Space;
 use crate::store::{Id, Store};

@@ -14,7 +14,7 @@ use spin::Mutex;
 use tessera_abi::PAGE_BYTES;
 
 use super::block::{SIZES, blocks_in_page, class_of, pages_of};
-use crate::sync::{RANK_HEAP, Rank};
+use crate::base::sync::{RANK_HEAP, Rank};
 
 /// The class of whole pages.
 const PAGE_CLASS: usize = SIZES.len() - 1;

@@ -4,7 +4,7 @@ use tessera_abi::layout::{MachineInfo, Provocation};
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
 use super::{Caller, Result};
-use crate::log::end_machine;
+use crate::base::log::end_machine;
 
 impl Caller<'_> {
     pub(super) fn counters(&mut self, cpu: u64, buffer: u64) -> Result<u64> {

@@ -18,8 +18,8 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::account::Account;
 use crate::address_space::MapOwner;
+use crate::base::console::Wait;
 use crate::cap_table::{CapId, CapTable, HotWord};
-use crate::console::Wait;
 use crate::derivation;
 use crate::kernel::Kernel;
 use crate::object::ObjectRef;

@@ -3,14 +3,15 @@
 use tessera_abi::layout::Words;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Interrupt, PhysRange, Trap, fake};
+use tessera_kernel::Kernel;
 use tessera_kernel::account::Account;
 use tessera_kernel::cap_table::CapTable;
+use tessera_kernel::fast;
 use tessera_kernel::object::ObjectRef;
 use tessera_kernel::segment::Segment;
 use tessera_kernel::space::Space;
 use tessera_kernel::store::Id;
 use tessera_kernel::thread::Thread;
-use tessera_kernel::{Kernel, fast};
 
 use crate::walker;
 

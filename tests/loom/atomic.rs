@@ -1,4 +1,4 @@
-//! Loom's atomics under the names that `kernel/atomic.rs` and `user/rt/atomic.rs` give.
+//! Loom's atomics under the names that `kernel/base/atomic.rs` and `user/rt/atomic.rs` give.
 
 use std::cell::Cell;
 

@@ -7,10 +7,14 @@
 //! say what happens, and what must not.
 
 pub mod atomic;
+/// Stands in for `kernel/base`.
+pub mod base {
+    pub use crate::{atomic, mutants};
+}
 #[path = "../../user/rt/free_list.rs"]
 pub mod free_list;
 #[path = "../../kernel/handshake.rs"]
 pub mod handshake;
-#[path = "../../kernel/mutants.rs"]
+#[path = "../../kernel/base/mutants.rs"]
 pub mod mutants;
 pub mod world;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tessera_abi::Rights;
 use tessera_arch::fake::Flavour;
-use tessera_kernel::mutants::{Mutant, seed};
+use tessera_kernel::base::mutants::{Mutant, seed};
 
 use super::prelude;
 use super::scene::Scene;

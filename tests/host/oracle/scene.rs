@@ -6,8 +6,9 @@ use std::rc::Rc;
 use tessera_abi::{Call, Handle};
 use tessera_arch::Interrupt;
 use tessera_arch::fake::{cpu, oracle, smp};
+use tessera_kernel::fast;
+use tessera_kernel::flush;
 use tessera_kernel::shared::Shared;
-use tessera_kernel::{fast, flush};
 
 use super::operation::{Kind, Operation, Run, SEGMENTS, SPACES, SUBTREES, THREADS, VIEWS};
 use super::truth;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tessera_arch::fake;
-use tessera_kernel::sync::BigLock;
+use tessera_kernel::base::sync::BigLock;
 
 /// Longer than a CPU tries its luck.
 const LONG_NS: u64 = 20_000_000;

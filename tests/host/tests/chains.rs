@@ -6,7 +6,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::layout::SpaceInfo;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Flavour};
-use tessera_kernel::steps;
+use tessera_kernel::base::steps;
 
 const TWO_MIB: u64 = 2 << 20;
 const GIB: u64 = 1 << 30;

@@ -8,7 +8,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
-use tessera_kernel::console::{BYTE_NS, PROGRAM_BYTES, RING_BYTES, SEND_BYTES_MAX};
+use tessera_kernel::base::console::{BYTE_NS, PROGRAM_BYTES, RING_BYTES, SEND_BYTES_MAX};
 use tessera_kernel::store::Id;
 use tessera_kernel::thread::Thread;
 
@@ -318,11 +318,11 @@ fn who_seizes_the_console_writes_out_all_of_it() {
             panic!("as it should")
         }
     }
-    struct Ends<'a>(&'a tessera_kernel::console::Console);
+    struct Ends<'a>(&'a tessera_kernel::base::console::Console);
     impl core::fmt::Display for Ends<'_> {
         fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
             self.0.seize();
-            tessera_kernel::log::last_line(self.0, format_args!("PANIC: in the middle of a line"));
+            tessera_kernel::base::log::last_line(self.0, format_args!("PANIC: in the middle of a line"));
             panic!("the machine has ended")
         }
     }

@@ -6,7 +6,8 @@ use tessera_abi::layout::{ProgramInfo, Words, program};
 use tessera_abi::{PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{PhysAddr, read_physical, write_physical};
-use tessera_kernel::{Kernel, program as first};
+use tessera_kernel::Kernel;
+use tessera_kernel::program as first;
 
 const FRAMES: u64 = 1024;
 const ARCHIVE_FRAMES: u64 = 16;

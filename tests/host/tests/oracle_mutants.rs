@@ -9,7 +9,7 @@ use host_tests::oracle::{Run, run};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use tessera_arch::fake::oracle;
-use tessera_kernel::mutants::{MUTANTS, Mutant};
+use tessera_kernel::base::mutants::{MUTANTS, Mutant};
 
 /// Runs until a mutant counts as missed.
 const RUNS: u32 = 400;

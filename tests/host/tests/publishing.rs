@@ -3,7 +3,7 @@
 use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{oracle, smp};
-use tessera_kernel::mutants::{Mutant, seed};
+use tessera_kernel::base::mutants::{Mutant, seed};
 
 /// A machine with something public, on which unpublished entries are found.
 fn machine(flavour: tessera_arch::fake::Flavour, broadcasts: bool) -> Machine {

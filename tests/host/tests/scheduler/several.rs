@@ -8,8 +8,8 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Interrupt, Trap};
+use tessera_kernel::base::steps;
 use tessera_kernel::scheduler::SLICE_NS;
-use tessera_kernel::steps;
 use tessera_kernel::store::Id;
 use tessera_kernel::thread::Thread;
 

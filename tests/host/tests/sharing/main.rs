@@ -16,7 +16,7 @@ use operations::{Operation, operation};
 use proptest::prelude::*;
 use scene::{Means, Scene};
 use tessera_arch::fake::Flavour;
-use tessera_kernel::mutants::{Mutant, seed};
+use tessera_kernel::base::mutants::{Mutant, seed};
 
 /// How a machine can be.
 fn machine() -> impl Strategy<Value = (Flavour, bool, u32)> {

@@ -7,7 +7,7 @@ use host_tests::config;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use tessera_kernel::mutants::{MODEL_MUTANTS, Mutant};
+use tessera_kernel::base::mutants::{MODEL_MUTANTS, Mutant};
 
 use crate::operations::operation;
 use crate::scene::Means;

@@ -7,7 +7,7 @@ use tessera_abi::layout::SpaceInfo;
 use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::agenda::Agenda;
-use tessera_kernel::steps;
+use tessera_kernel::base::steps;
 use tessera_kernel::store::Id;
 use tessera_kernel::thread::Thread;
 

@@ -9,8 +9,8 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::base::mutants::{THREAD_MUTANTS, seed};
 use tessera_kernel::flush;
-use tessera_kernel::mutants::{THREAD_MUTANTS, seed};
 use tessera_kernel::store::Id;
 use tessera_kernel::thread::Thread;
 

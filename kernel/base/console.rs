@@ -13,8 +13,8 @@ use core::hint::spin_loop;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 
-use crate::plain_text::{LineState, PREFIX, shown_bytes_max};
-use crate::sync::{RANK_CONSOLE, Rank};
+use crate::base::plain_text::{LineState, PREFIX, shown_bytes_max};
+use crate::base::sync::{RANK_CONSOLE, Rank};
 
 /// Bytes that can wait for the line.
 pub const RING_BYTES: usize = 64 << 10;

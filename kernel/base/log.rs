@@ -4,7 +4,7 @@ use core::fmt;
 
 use tessera_abi::layout::Name;
 
-use crate::console::{Console, Wait};
+use crate::base::console::{Console, Wait};
 use crate::kernel::Kernel;
 use crate::store::Id;
 use crate::thread::Thread;
