@@ -13,7 +13,7 @@ use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
-use crate::handshake::NO_SPACE;
+use crate::cpu::handshake::NO_SPACE;
 use crate::kernel::Kernel;
 use crate::sharers::{Group, Sharers};
 use crate::space::Space;

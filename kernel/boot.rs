@@ -5,12 +5,12 @@ use tessera_arch::{BootInfo, Frame};
 
 use crate::Kernel;
 use crate::base::log::{CANNOT_START, end_machine, last_line, log};
+use crate::cpu::per_cpu::SpaceWords;
 use crate::mem;
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
 use crate::options::Options;
 use crate::program;
-use crate::shared::SpaceWords;
 use crate::space::Space;
 use crate::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
 

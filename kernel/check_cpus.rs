@@ -7,9 +7,9 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_arch::CPUS_MAX;
 
-use crate::handshake::NO_SPACE;
+use crate::cpu::handshake::NO_SPACE;
+use crate::cpu::per_cpu::CpuLine;
 use crate::kernel::Kernel;
-use crate::shared::CpuLine;
 use crate::space::Space;
 use crate::store::Id;
 

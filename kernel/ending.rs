@@ -7,7 +7,7 @@ use tessera_abi::{Error, Handle};
 
 use crate::account::object_bytes;
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::handshake::Request;
+use crate::cpu::handshake::Request;
 use crate::kernel::Kernel;
 use crate::list::Chain;
 use crate::object::ObjectRef;

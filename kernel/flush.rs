@@ -16,11 +16,11 @@ use crate::address_space::MapOwner;
 use crate::audience::SeenRange;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::sync::Patience;
-use crate::handshake::{NO_SPACE, Request};
+use crate::cpu::handshake::{NO_SPACE, Request};
+use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
 use crate::public::flush_global;
-use crate::shared::{CpuLine, Shared};
 use crate::space::Space;
 use crate::store::Id;
 

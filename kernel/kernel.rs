@@ -8,17 +8,17 @@ use tessera_arch::BootInfo;
 
 use crate::account::{Account, frame_bytes, object_bytes};
 use crate::cap_table::{CapId, CapTable};
+use crate::cpu::per_cpu::Shared;
+use crate::cpu::tags::TagAllocator;
 use crate::derivation;
 use crate::mem::FrameAllocator;
 use crate::object::ObjectRef;
 use crate::public::Public;
 use crate::scheduler::Scheduler;
 use crate::segment::Segment;
-use crate::shared::Shared;
 use crate::space::Space;
 use crate::store::{Id, Store};
 use crate::subtree::Subtree;
-use crate::tags::TagAllocator;
 use crate::thread::Thread;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.

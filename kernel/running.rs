@@ -7,13 +7,13 @@ use tessera_abi::{Error, Handle};
 use tessera_arch::{Fault, Frame, Interrupt, Trap};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::handshake::NO_SPACE;
+use crate::cpu::handshake::NO_SPACE;
+use crate::cpu::per_cpu::CpuLine;
+use crate::cpu::tags::TagWord;
 use crate::kernel::Kernel;
 use crate::scheduler::SLICE_NS;
-use crate::shared::CpuLine;
 use crate::space::Space;
 use crate::store::Id;
-use crate::tags::TagWord;
 use crate::thread::Thread;
 
 impl Kernel {

@@ -10,10 +10,10 @@ use crate::Kernel;
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
-use crate::fast;
+use crate::cpu::per_cpu::{CpuLine, Shared};
+use crate::cpu::switch;
 use crate::flush;
 use crate::flush::Served;
-use crate::shared::{CpuLine, Shared};
 
 /// What CPUs read without the lock.
 pub(crate) static SHARED: Shared = Shared::new(&RING);
@@ -56,7 +56,7 @@ fn kernel_trap(trap: Trap) {
 fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> SwitchResult {
     let index = tessera_arch::cpu_index();
     let handle = Handle::from_bits(handle);
-    fast::space_switch(&SHARED, &SHARED.cpus[index], index, handle, instruction_pointer, stack_pointer)
+    switch::space_switch(&SHARED, &SHARED.cpus[index], index, handle, instruction_pointer, stack_pointer)
 }
 
 /// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.

@@ -6,7 +6,7 @@ use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
 use crate::address_space::MapOwner;
-use crate::fast;
+use crate::cpu::switch;
 use crate::object::ObjectRef;
 use crate::page_table;
 use crate::space::Space;
@@ -43,7 +43,7 @@ impl Caller<'_> {
         let target = self.space(space, Rights::SWITCH)?;
         let registers = self.kernel.threads[self.thread].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        if !fast::is_ground_shared(self.root(self.here()), self.root(target), ip, sp) {
+        if !switch::is_ground_shared(self.root(self.here()), self.root(target), ip, sp) {
             return Err(Error::NotShared);
         }
         self.kernel.ensure_enterable(self.cpu, target)?;

@@ -9,12 +9,12 @@ use tessera_kernel::Kernel;
 use tessera_kernel::account::Account;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
 use tessera_kernel::cap_table::CapTable;
+use tessera_kernel::cpu::per_cpu::{Shared, SpaceWords};
 use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::ObjectRef;
 use tessera_kernel::page_table::new_table;
-use tessera_kernel::shared::{Shared, SpaceWords};
 use tessera_kernel::space::Space;
 use tessera_kernel::thread::Thread;
 

@@ -6,7 +6,7 @@ use tessera_arch::{Frame, Interrupt, PhysRange, Trap, fake};
 use tessera_kernel::Kernel;
 use tessera_kernel::account::Account;
 use tessera_kernel::cap_table::CapTable;
-use tessera_kernel::fast;
+use tessera_kernel::cpu::switch;
 use tessera_kernel::object::ObjectRef;
 use tessera_kernel::segment::Segment;
 use tessera_kernel::space::Space;
@@ -120,8 +120,8 @@ impl Machine {
         let id = self.kernel.current(cpu).expect("some thread runs");
         let registers = self.kernel.threads[id].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        let result = fast::space_switch(self.kernel.shared, &self.kernel.shared.cpus[cpu], cpu, space, ip, sp);
-        if result.status == fast::TAKE_COMMON_PATH {
+        let result = switch::space_switch(self.kernel.shared, &self.kernel.shared.cpus[cpu], cpu, space, ip, sp);
+        if result.status == switch::TAKE_COMMON_PATH {
             return self.call(Call::SpaceSwitch { space });
         }
         Error::from_status(result.status).map(|()| result.value)

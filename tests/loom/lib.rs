@@ -1,4 +1,4 @@
-//! The kernel's shootdown handshake under a model checker: `kernel/handshake.rs` itself, compiled with loom's atomics,
+//! The kernel's shootdown handshake under a model checker: `kernel/cpu/handshake.rs` itself, compiled with loom's atomics,
 //! and every interleaving and every reordering that the memory model allows of a few CPUs using it.
 //!
 //! And the free list of a program's heap, `user/rt/free_list.rs`, in the same way.
@@ -13,7 +13,7 @@ pub mod base {
 }
 #[path = "../../user/rt/free_list.rs"]
 pub mod free_list;
-#[path = "../../kernel/handshake.rs"]
+#[path = "../../kernel/cpu/handshake.rs"]
 pub mod handshake;
 #[path = "../../kernel/base/mutants.rs"]
 pub mod mutants;

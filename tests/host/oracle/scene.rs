@@ -6,9 +6,9 @@ use std::rc::Rc;
 use tessera_abi::{Call, Handle};
 use tessera_arch::Interrupt;
 use tessera_arch::fake::{cpu, oracle, smp};
-use tessera_kernel::fast;
+use tessera_kernel::cpu::per_cpu::Shared;
+use tessera_kernel::cpu::switch;
 use tessera_kernel::flush;
-use tessera_kernel::shared::Shared;
 
 use super::operation::{Kind, Operation, Run, SEGMENTS, SPACES, SUBTREES, THREADS, VIEWS};
 use super::truth;
@@ -111,7 +111,7 @@ fn answer_interrupts(shared: &'static Shared, known: Rc<RefCell<Vec<Handle>>>, s
         let line = &shared.cpus[cpu];
         let wander = || {
             let space = known.borrow().get(random(SPACES + VIEWS)).copied().unwrap_or(Handle::NONE);
-            fast::space_switch(shared, line, cpu, space, CODE, STACK_END);
+            switch::space_switch(shared, line, cpu, space, CODE, STACK_END);
         };
         if random(3) == 0 {
             wander();

@@ -9,7 +9,7 @@ use tessera_arch::fake::worst_case::Leaf;
 use tessera_kernel::Kernel;
 use tessera_kernel::address_space::MapOwner;
 use tessera_kernel::attachment::Place;
-use tessera_kernel::handshake::NO_SPACE;
+use tessera_kernel::cpu::handshake::NO_SPACE;
 use tessera_kernel::space::{SLOT_PAGES, Space};
 use tessera_kernel::store::Id;
 use tessera_kernel::subtree::Subtree;

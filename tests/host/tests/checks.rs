@@ -10,14 +10,14 @@ use tessera_arch::fake::Flavour;
 use tessera_kernel::address_space::MapOwner;
 use tessera_kernel::attachment::Place;
 use tessera_kernel::base::steps;
-use tessera_kernel::handshake::Request;
+use tessera_kernel::cpu::handshake::Request;
+use tessera_kernel::cpu::per_cpu::SpaceWords;
+use tessera_kernel::cpu::tags::TagWord;
 use tessera_kernel::object::ObjectRef;
-use tessera_kernel::shared::SpaceWords;
 use tessera_kernel::sharers::Sharer;
 use tessera_kernel::space::Space;
 use tessera_kernel::store::Id;
 use tessera_kernel::subtree::Subtree;
-use tessera_kernel::tags::TagWord;
 
 /// A program with an object of each kind besides its own.
 struct Scene {

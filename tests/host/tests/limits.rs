@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use tessera_abi::{NAME_BYTES, PAGE_BYTES, PRIORITY_MAX, TOP_SLOTS};
 use tessera_arch::CPUS_MAX;
 use tessera_kernel::cap_table::SLOTS_MAX;
+use tessera_kernel::cpu::per_cpu::SpaceWords;
 use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::frames::FrameRecord;
 use tessera_kernel::segment::LENGTH_MAX_BYTES;
-use tessera_kernel::shared::SpaceWords;
 use tessera_kernel::space::Space;
 use tessera_kernel::user_memory::COPY_MAX_BYTES;
 

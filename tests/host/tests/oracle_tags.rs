@@ -6,7 +6,7 @@
 
 use host_tests::FLAVOURS;
 use host_tests::oracle::play_all_sequences;
-use tessera_kernel::tags::{TagAllocator, TagWord};
+use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
 
 const SPACES: usize = 5;
 const CPUS: usize = 2;

@@ -10,7 +10,7 @@ use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
-use tessera_kernel::tags::TagWord;
+use tessera_kernel::cpu::tags::TagWord;
 
 const CPUS: usize = 3;
 const SPACES: usize = 4;

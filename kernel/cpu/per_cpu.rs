@@ -14,9 +14,9 @@ use crate::audience::Note;
 use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
 use crate::cap_table::{HotSlot, HotWord};
-use crate::fast::SlicePointer;
-use crate::handshake::{NO_SPACE, Pass, Presence};
-use crate::tags::TagWord;
+use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
+use crate::cpu::switch::SlicePointer;
+use crate::cpu::tags::TagWord;
 
 /// Any CPU may enter the space.
 const ANY_CPU: u32 = u32::MAX;
