@@ -11,7 +11,7 @@ use tessera_arch::{Frame, Leaf, VirtAddr};
 
 use crate::attachment::{ATTACHMENT_BYTES, Place};
 use crate::mem::{FrameAllocator, FrameList, block};
-use crate::page_table::{TableCount, Tree, entry_pages};
+use crate::paging::page_table::{TableCount, Tree, entry_pages};
 use crate::segment::{self, Segment};
 use crate::store::{Id, Store};
 

@@ -11,7 +11,7 @@ use crate::base::steps;
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
-use crate::page_table::Tree;
+use crate::paging::page_table::Tree;
 use crate::segment::Segment;
 use crate::space::Space;
 use crate::store::{Id, Store};
@@ -236,7 +236,7 @@ impl Kernel {
         let tables = if self.payer_of(location.owner) == payer { tables } else { 0 };
         let bytes = self.segments[segment].touch_bytes(payer);
         self.accounts[payer].ensure(bytes + frame_bytes(tables)).map_err(|_| Denial::AccountExhausted)?;
-        let frame = crate::page_table::new_table(&mut self.frames);
+        let frame = crate::paging::page_table::new_table(&mut self.frames);
         if bytes > PAGE_BYTES {
             account::open_charge(&mut self.accounts, payer, bytes);
         } else {

@@ -16,7 +16,7 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
-use crate::page_table::{entry_pages, new_table};
+use crate::paging::page_table::{entry_pages, new_table};
 use crate::sharers::{SHARER_BYTES, Sharer};
 use crate::space::{SLOT_PAGES, Space};
 use crate::store::Id;

@@ -68,7 +68,7 @@ impl Kernel {
         mut frames: FrameAllocator,
         tag_bits: u32,
     ) -> Kernel {
-        let empty_root = crate::page_table::new_table(&mut frames);
+        let empty_root = crate::paging::page_table::new_table(&mut frames);
         tessera_arch::prepare_root(empty_root);
         shared.empty_root.store(empty_root.to_word(), core::sync::atomic::Ordering::Relaxed);
         let memory_bytes = frame_bytes(frames.managed_frames());

@@ -16,7 +16,7 @@ use crate::cap_table::CapTable;
 use crate::kernel::{Kernel, RESERVE_FRAMES};
 use crate::object::ObjectRef;
 use crate::options;
-use crate::page_table::new_table;
+use crate::paging::page_table::new_table;
 use crate::segment::Segment;
 use crate::space::Space;
 use crate::store::Id;

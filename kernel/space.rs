@@ -13,7 +13,7 @@ use crate::account::{Account, frame_bytes, object_bytes};
 use crate::address_map::{AddressMap, MAP_BYTES, PageRange};
 use crate::list::{Chain, List};
 use crate::mem::{FrameAllocator, block};
-use crate::page_table::Tree;
+use crate::paging::page_table::Tree;
 use crate::store::{Id, Store};
 use crate::thread::Thread;
 use crate::view::Seen;

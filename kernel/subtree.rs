@@ -6,7 +6,7 @@ use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::account::Account;
 use crate::address_map::{AddressMap, MAP_BYTES, PageRange};
-use crate::page_table::{Tree, entry_pages};
+use crate::paging::page_table::{Tree, entry_pages};
 use crate::sharers::{LIST_BYTES, Sharers};
 use crate::store::Id;
 

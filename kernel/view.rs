@@ -15,7 +15,7 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
-use crate::page_table::new_table;
+use crate::paging::page_table::new_table;
 use crate::space::Space;
 use crate::store::{Id, Store};
 

@@ -8,7 +8,7 @@ use super::{Caller, Outcome, Result};
 use crate::address_space::MapOwner;
 use crate::cpu::switch;
 use crate::object::ObjectRef;
-use crate::page_table;
+use crate::paging::page_table;
 use crate::space::Space;
 use crate::store::Id;
 use crate::user_copy;

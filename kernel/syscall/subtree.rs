@@ -8,7 +8,7 @@ use super::{Caller, Result};
 use crate::address_space::MapOwner;
 use crate::attachment::{Attachment, Place};
 use crate::object::ObjectRef;
-use crate::page_table;
+use crate::paging::page_table;
 use crate::public::Public;
 use crate::space::{SLOT_PAGES, top_slot};
 use crate::store::Id;

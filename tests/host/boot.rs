@@ -14,7 +14,7 @@ use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::ObjectRef;
-use tessera_kernel::page_table::new_table;
+use tessera_kernel::paging::page_table::new_table;
 use tessera_kernel::space::Space;
 use tessera_kernel::thread::Thread;
 

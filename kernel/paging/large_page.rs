@@ -6,7 +6,7 @@ use tessera_abi::{PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, TABLE_ENTRIES, VirtAddr, table};
 
 use crate::mem::FrameAllocator;
-use crate::page_table::{Tree, entry_pages, new_table};
+use crate::paging::page_table::{Tree, entry_pages, new_table};
 
 /// A part of a mapping that fills consecutive entries of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

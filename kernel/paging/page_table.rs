@@ -11,8 +11,8 @@ use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
 use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::large_page::piece;
 use crate::mem::{FrameAllocator, FrameList};
+use crate::paging::large_page::piece;
 
 /// A tree of tables.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use tessera_arch::{Format, Frame, PageFormat, Share, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
-use crate::page_table::{Tree, deepest_from, entry_pages, is_own_table, own_entries};
+use crate::paging::page_table::{Tree, deepest_from, entry_pages, is_own_table, own_entries};
 
 impl Tree {
     /// Tables that must be added before an entry at `level` for `address` can be written.
