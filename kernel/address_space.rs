@@ -3,19 +3,19 @@
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
-use crate::account::{self, Account, frame_bytes};
-use crate::address_map::{AddressMap, Cost, Mapping, PageRange};
 use crate::attachment::{Attachment, Place};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
+use crate::object::account::{self, Account, frame_bytes};
+use crate::object::address_map::{AddressMap, Cost, Mapping, PageRange};
+use crate::object::segment::Segment;
+use crate::object::space::Space;
+use crate::object::store::{Id, Store};
+use crate::object::subtree::Subtree;
 use crate::paging::page_table::Tree;
-use crate::segment::Segment;
-use crate::space::Space;
-use crate::store::{Id, Store};
-use crate::subtree::Subtree;
 
 /// A range that holds all pages of any owner.
 pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };

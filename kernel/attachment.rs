@@ -10,17 +10,17 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
-use crate::address_map::{AddressMap, Cost, PageRange};
 use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
+use crate::object::address_map::{AddressMap, Cost, PageRange};
+use crate::object::reverse_map::{SHARER_BYTES, Sharer};
+use crate::object::space::{SLOT_PAGES, Space};
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
 use crate::paging::page_table::{entry_pages, new_table};
-use crate::sharers::{SHARER_BYTES, Sharer};
-use crate::space::{SLOT_PAGES, Space};
-use crate::store::Id;
-use crate::subtree::Subtree;
 
 /// What an attachment costs the account of what it is attached to, bytes.
 pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;
@@ -309,7 +309,7 @@ impl Kernel {
             let owner = MapOwner::Subtree(subtree);
             self.discharge(Flush { owner, range: PageRange { first: 0, count }, freed_tables });
         }
-        self.subtrees[subtree].sharers = crate::sharers::Sharers::default();
+        self.subtrees[subtree].sharers = crate::object::reverse_map::Sharers::default();
         (0..places).for_each(|_| self.subtrees.release(subtree));
         places
     }

@@ -9,16 +9,16 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use tessera_arch::CPUS_MAX;
 
-use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
 use crate::kernel::Kernel;
-use crate::sharers::{Group, Sharers};
-use crate::space::Space;
-use crate::store::Id;
-use crate::subtree::Subtree;
+use crate::object::address_map::PageRange;
+use crate::object::reverse_map::{Group, Sharers};
+use crate::object::space::Space;
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
 

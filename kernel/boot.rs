@@ -9,9 +9,9 @@ use crate::cpu::per_cpu::SpaceWords;
 use crate::mem;
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
+use crate::object::space::Space;
 use crate::options::Options;
 use crate::program;
-use crate::space::Space;
 use crate::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
 
 /// Says who we are and on what.

@@ -10,8 +10,8 @@ use tessera_arch::CPUS_MAX;
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
 use crate::kernel::Kernel;
-use crate::space::Space;
-use crate::store::Id;
+use crate::object::space::Space;
+use crate::object::store::Id;
 
 impl Kernel {
     /// The words of spaces, and the lines of CPUs; gives how many facts held.

@@ -5,15 +5,15 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
 
-use crate::account::object_bytes;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::kernel::Kernel;
-use crate::list::Chain;
-use crate::object::ObjectRef;
-use crate::space::Space;
-use crate::store::Id;
-use crate::thread::{CONTEXT_BYTES, Fallback, Thread};
+use crate::object::account::object_bytes;
+use crate::object::list::Chain;
+use crate::object::reference::ObjectRef;
+use crate::object::space::Space;
+use crate::object::store::Id;
+use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 
 impl Kernel {
     /// What a thread costs its account, bytes.

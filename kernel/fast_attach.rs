@@ -10,15 +10,15 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
-use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::attachment::{ATTACHMENT_BYTES, Attachment, Place};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
-use crate::sharers::Sharer;
-use crate::space::{SLOT_PAGES, top_slot};
+use crate::object::address_map::PageRange;
+use crate::object::reverse_map::Sharer;
+use crate::object::space::{SLOT_PAGES, top_slot};
 
 impl Kernel {
     /// Serves `subtree_attach` with these words, in the ordinary case.

@@ -11,7 +11,6 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Interrupt, Trap, VirtAddr};
 
-use crate::address_map::PageRange;
 use crate::address_space::MapOwner;
 use crate::audience::SeenRange;
 use crate::base::mutants::{Mutant, is_seeded};
@@ -20,9 +19,10 @@ use crate::cpu::handshake::{NO_SPACE, Request};
 use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::kernel::Kernel;
 use crate::mem::FrameList;
+use crate::object::address_map::PageRange;
+use crate::object::space::Space;
+use crate::object::store::Id;
 use crate::public::flush_global;
-use crate::space::Space;
-use crate::store::Id;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;

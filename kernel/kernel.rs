@@ -6,20 +6,20 @@ use alloc::vec::Vec;
 use tessera_abi::{Error, Handle, Rights, TOP_SLOTS};
 use tessera_arch::BootInfo;
 
-use crate::account::{Account, frame_bytes, object_bytes};
-use crate::cap_table::{CapId, CapTable};
 use crate::cpu::per_cpu::Shared;
 use crate::cpu::tags::TagAllocator;
-use crate::derivation;
 use crate::mem::FrameAllocator;
-use crate::object::ObjectRef;
+use crate::object::account::{Account, frame_bytes, object_bytes};
+use crate::object::cap_table::{CapId, CapTable};
+use crate::object::derivation;
+use crate::object::reference::ObjectRef;
+use crate::object::segment::Segment;
+use crate::object::space::Space;
+use crate::object::store::{Id, Store};
+use crate::object::subtree::Subtree;
+use crate::object::thread::Thread;
 use crate::public::Public;
 use crate::scheduler::Scheduler;
-use crate::segment::Segment;
-use crate::space::Space;
-use crate::store::{Id, Store};
-use crate::subtree::Subtree;
-use crate::thread::Thread;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
 pub const RESERVE_FRAMES: u64 = 64;
@@ -253,13 +253,13 @@ impl Kernel {
     /// Charges an object of type `T`, plus `extra` bytes, to an account.
     pub fn charge_object<T>(&mut self, account: Id<Account>, extra: u64) {
         let bytes = object_bytes::<T>() + extra;
-        crate::account::open_charge(&mut self.accounts, account, bytes);
+        crate::object::account::open_charge(&mut self.accounts, account, bytes);
     }
 
     /// Undoes [`Kernel::charge_object`].
     pub fn credit_object<T>(&mut self, account: Id<Account>, extra: u64) {
         let bytes = object_bytes::<T>() + extra;
-        crate::account::close_charge(&mut self.accounts, account, bytes);
+        crate::object::account::close_charge(&mut self.accounts, account, bytes);
     }
 
     /// Charges or credits what an object that exists costs more or less than before.
@@ -276,7 +276,7 @@ impl Kernel {
         segment.release_frames(&mut self.frames);
         self.credit_object::<Segment>(segment.account, segment.charged_bytes());
         for (account, bytes) in segment.charged_to_others() {
-            crate::account::close_charge(&mut self.accounts, account, bytes);
+            crate::object::account::close_charge(&mut self.accounts, account, bytes);
         }
     }
 

@@ -39,10 +39,7 @@
 
 extern crate alloc;
 
-pub mod account;
-pub mod address_map;
 pub mod address_space;
-pub mod agenda;
 pub mod attachment;
 pub mod audience;
 pub mod base;
@@ -50,16 +47,13 @@ pub mod base;
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;
 pub mod broadcast;
-pub mod cap_table;
 pub mod check;
 pub mod check_cpus;
 pub mod cpu;
-pub mod derivation;
 pub mod ending;
 pub mod fast_attach;
 pub mod flush;
 pub mod kernel;
-pub mod list;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
 pub mod object;
@@ -69,14 +63,8 @@ pub mod program;
 pub mod public;
 pub mod running;
 pub mod scheduler;
-pub mod segment;
-pub mod sharers;
-pub mod space;
-pub mod store;
-pub mod subtree;
 pub mod syscall;
 pub mod tally;
-pub mod thread;
 pub mod trap;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "names the symbols that the architecture calls")]

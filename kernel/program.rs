@@ -8,20 +8,20 @@ use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, progra
 use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
 use tessera_arch::{TOP_LEVEL, VirtAddr};
 
-use crate::account::Account;
-use crate::address_map::Mapping;
 use crate::address_space::MapOwner;
 use crate::attachment::{Attachment, Place};
-use crate::cap_table::CapTable;
 use crate::kernel::{Kernel, RESERVE_FRAMES};
-use crate::object::ObjectRef;
+use crate::object::account::Account;
+use crate::object::address_map::Mapping;
+use crate::object::cap_table::CapTable;
+use crate::object::reference::ObjectRef;
+use crate::object::segment::Segment;
+use crate::object::space::Space;
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
+use crate::object::thread::Thread;
 use crate::options;
 use crate::paging::page_table::new_table;
-use crate::segment::Segment;
-use crate::space::Space;
-use crate::store::Id;
-use crate::subtree::Subtree;
-use crate::thread::Thread;
 
 /// Slots in its capability table.
 const SLOTS: u32 = 1024;

@@ -8,7 +8,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
-use crate::address_map::PageRange;
 use crate::address_space::{EVERYTHING, MapOwner};
 use crate::attachment::Place;
 use crate::base::mutants::{Mutant, is_seeded};
@@ -16,9 +15,10 @@ use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::CpuLine;
 use crate::flush::PAGES_MAX;
 use crate::kernel::Kernel;
-use crate::space::SLOT_PAGES;
-use crate::store::Id;
-use crate::subtree::Subtree;
+use crate::object::address_map::PageRange;
+use crate::object::space::SLOT_PAGES;
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
 
 /// A subtree that every space shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

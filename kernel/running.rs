@@ -11,10 +11,10 @@ use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
 use crate::cpu::tags::TagWord;
 use crate::kernel::Kernel;
+use crate::object::space::Space;
+use crate::object::store::Id;
+use crate::object::thread::Thread;
 use crate::scheduler::SLICE_NS;
-use crate::space::Space;
-use crate::store::Id;
-use crate::thread::Thread;
 
 impl Kernel {
     /// The thread that runs on a CPU.

@@ -16,10 +16,10 @@ use tessera_abi::PRIORITY_MAX;
 use tessera_abi::layout::ThreadState;
 use tessera_arch::CPUS_MAX;
 
-use crate::agenda::Agenda;
-use crate::list::{Chain, Link, List};
-use crate::store::{Id, Store};
-use crate::thread::Thread;
+use crate::object::agenda::Agenda;
+use crate::object::list::{Chain, Link, List};
+use crate::object::store::{Id, Store};
+use crate::object::thread::Thread;
 
 /// How long a thread runs before another of its priority gets its turn.
 pub const SLICE_NS: u64 = 10_000_000;

@@ -4,16 +4,16 @@
 
 use core::cell::Cell;
 
-use crate::account::{Account, object_bytes};
-use crate::address_map::AddressMap;
 use crate::address_space::MapOwner;
-use crate::cap_table::CapTable;
 use crate::kernel::Kernel;
-use crate::object::ObjectRef;
-use crate::segment::Segment;
-use crate::space::Space;
-use crate::store::{Id, Store};
-use crate::subtree::Subtree;
+use crate::object::account::{Account, object_bytes};
+use crate::object::address_map::AddressMap;
+use crate::object::cap_table::CapTable;
+use crate::object::reference::ObjectRef;
+use crate::object::segment::Segment;
+use crate::object::space::Space;
+use crate::object::store::{Id, Store};
+use crate::object::subtree::Subtree;
 
 /// What was counted of one object. It lies in the store, beside what it is compared with.
 #[derive(Debug, Default)]

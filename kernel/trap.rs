@@ -10,9 +10,9 @@ use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 use crate::address_space::Denial;
 use crate::base::log::{Word, log};
 use crate::kernel::Kernel;
-use crate::store::Id;
+use crate::object::store::Id;
+use crate::object::thread::Thread;
 use crate::syscall::{self, Outcome};
-use crate::thread::Thread;
 
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;

@@ -11,8 +11,8 @@ use tessera_abi::{Error, PAGE_BYTES, USER_END};
 use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 
 use crate::kernel::Kernel;
-use crate::space::Space;
-use crate::store::Id;
+use crate::object::space::Space;
+use crate::object::store::Id;
 
 /// The most bytes that one call copies: 16 MiB.
 pub const COPY_MAX_BYTES: u64 = 16 << 20;

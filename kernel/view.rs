@@ -9,15 +9,15 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Rights, TOP_SLOTS};
 use tessera_arch::{Format, PageFormat, Share, table};
 
-use crate::account::Account;
 use crate::address_space::{EVERYTHING, MapOwner};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::flush::Flush;
 use crate::kernel::Kernel;
 use crate::mem::{FrameAllocator, FrameList};
+use crate::object::account::Account;
+use crate::object::space::Space;
+use crate::object::store::{Id, Store};
 use crate::paging::page_table::new_table;
-use crate::space::Space;
-use crate::store::{Id, Store};
 
 /// What a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use tessera_abi::layout::Name;
 
 use crate::base::console::{Console, Wait};
 use crate::kernel::Kernel;
-use crate::store::Id;
-use crate::thread::Thread;
+use crate::object::store::Id;
+use crate::object::thread::Thread;
 
 /// Writes a line of the kernel's to a console.
 #[macro_export]

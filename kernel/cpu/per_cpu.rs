@@ -13,10 +13,10 @@ use tessera_arch::{CPUS_MAX, Fault, Frame};
 use crate::audience::Note;
 use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
-use crate::cap_table::{HotSlot, HotWord};
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
 use crate::cpu::switch::SlicePointer;
 use crate::cpu::tags::TagWord;
+use crate::object::cap_table::{HotSlot, HotWord};
 
 /// Any CPU may enter the space.
 const ANY_CPU: u32 = u32::MAX;
@@ -177,7 +177,7 @@ impl Shared {
         Shared { cpus, empty_root: AtomicU64::new(0), console: Console::new(ring), spaces: SlicePointer::none() }
     }
 
-    /// Gives it the words of spaces, once, at boot: as many as [`crate::space::Space::most`] says, so that memory runs out first.
+    /// Gives it the words of spaces, once, at boot: as many as [`crate::object::space::Space::most`] says, so that memory runs out first.
     pub fn give_spaces(&self, words: &'static [SpaceWords]) {
         self.spaces.set_static(words);
     }

@@ -4,8 +4,8 @@ use tessera_abi::layout::AccountInfo;
 use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
-use crate::account::Account;
-use crate::object::ObjectRef;
+use crate::object::account::Account;
+use crate::object::reference::ObjectRef;
 
 impl Caller<'_> {
     pub(super) fn account_create(&mut self, account: Handle, bytes: u64) -> Result<u64> {

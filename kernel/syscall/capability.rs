@@ -4,8 +4,8 @@ use tessera_abi::layout::{CapabilityInfo, Name};
 use tessera_abi::{Error, Handle, NAME_BYTES, Rights};
 
 use super::{Caller, Result};
-use crate::derivation;
-use crate::object::ObjectRef;
+use crate::object::derivation;
+use crate::object::reference::ObjectRef;
 
 impl Caller<'_> {
     pub(super) fn capability_derive(&mut self, handle: Handle, rights: Rights, badge: u64) -> Result<u64> {

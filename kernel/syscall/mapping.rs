@@ -5,12 +5,12 @@ use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::Access;
 
 use super::{Caller, Result};
-use crate::address_map::{Cost, Mapping};
 use crate::address_space::MapOwner;
-use crate::object::ObjectRef;
-use crate::space::SLOT_PAGES;
-use crate::store::Id;
-use crate::subtree::Subtree;
+use crate::object::address_map::{Cost, Mapping};
+use crate::object::reference::ObjectRef;
+use crate::object::space::SLOT_PAGES;
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
 use crate::user_memory::{UserSlice, write_structure};
 
 /// The most entries that one call lists.

@@ -16,17 +16,17 @@ mod view;
 
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
-use crate::account::Account;
 use crate::address_space::MapOwner;
 use crate::base::console::Wait;
-use crate::cap_table::{CapId, CapTable, HotWord};
-use crate::derivation;
 use crate::kernel::Kernel;
-use crate::object::ObjectRef;
-use crate::space::Space;
-use crate::store::Id;
-use crate::subtree::Subtree;
-use crate::thread::Thread;
+use crate::object::account::Account;
+use crate::object::cap_table::{CapId, CapTable, HotWord};
+use crate::object::derivation;
+use crate::object::reference::ObjectRef;
+use crate::object::space::Space;
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
+use crate::object::thread::Thread;
 use crate::user_memory::{self, UserSlice};
 
 /// The most bytes of one `console_write`.
@@ -149,7 +149,7 @@ impl Caller<'_> {
                 let mut buffer = [0; CONSOLE_BYTES];
                 let text = self.text(address, length_bytes, &mut buffer)?;
                 if console.program_text(text) {
-                    self.kernel.threads[self.thread].console_turn = crate::thread::NO_TURN;
+                    self.kernel.threads[self.thread].console_turn = crate::object::thread::NO_TURN;
                     return Ok(Outcome::Done(0));
                 }
                 Wait::FOR_ROOM

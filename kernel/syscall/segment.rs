@@ -4,8 +4,8 @@ use tessera_abi::layout::SegmentInfo;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
 use super::{Caller, Result};
-use crate::object::ObjectRef;
-use crate::segment::{LENGTH_MAX_BYTES, Segment};
+use crate::object::reference::ObjectRef;
+use crate::object::segment::{LENGTH_MAX_BYTES, Segment};
 
 /// Flag of `segment_create`: populate on first touch.
 const ON_FIRST_TOUCH: u64 = 1;

@@ -7,10 +7,10 @@ use tessera_arch::{Access, Frame, VirtAddr};
 use super::{Caller, Outcome, Result};
 use crate::address_space::MapOwner;
 use crate::cpu::switch;
-use crate::object::ObjectRef;
+use crate::object::reference::ObjectRef;
+use crate::object::space::Space;
+use crate::object::store::Id;
 use crate::paging::page_table;
-use crate::space::Space;
-use crate::store::Id;
 use crate::user_copy;
 use crate::user_memory::{COPY_MAX_BYTES, UserSlice};
 

@@ -7,12 +7,12 @@ use tessera_arch::TOP_LEVEL;
 use super::{Caller, Result};
 use crate::address_space::MapOwner;
 use crate::attachment::{Attachment, Place};
-use crate::object::ObjectRef;
+use crate::object::reference::ObjectRef;
+use crate::object::space::{SLOT_PAGES, top_slot};
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
 use crate::paging::page_table;
 use crate::public::Public;
-use crate::space::{SLOT_PAGES, top_slot};
-use crate::store::Id;
-use crate::subtree::Subtree;
 
 /// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
 const WINDOW: u64 = 1;

@@ -4,9 +4,9 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
-use crate::cap_table::{CapTable, SLOTS_MAX};
-use crate::list::{Chain, List};
-use crate::object::ObjectRef;
+use crate::object::cap_table::{CapTable, SLOTS_MAX};
+use crate::object::list::{Chain, List};
+use crate::object::reference::ObjectRef;
 
 impl Caller<'_> {
     pub(super) fn table_create(&mut self, account: Handle, slots: u64) -> Result<u64> {

@@ -6,9 +6,9 @@ use tessera_arch::{Interrupt, VirtAddr};
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
-use crate::object::ObjectRef;
-use crate::store::Id;
-use crate::thread::{CONTEXT_BYTES, Fallback, Thread};
+use crate::object::reference::ObjectRef;
+use crate::object::store::Id;
+use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 
 /// The most threads that may wait for each other in a row behind the one that is joined.
 const JOIN_CHAIN_MAX: usize = 1024;

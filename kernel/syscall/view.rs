@@ -3,8 +3,8 @@
 use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
-use crate::object::ObjectRef;
-use crate::space::{Space, VIEW_BYTES};
+use crate::object::reference::ObjectRef;
+use crate::object::space::{Space, VIEW_BYTES};
 use crate::view::Seen;
 
 impl Caller<'_> {

@@ -6,17 +6,17 @@ use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
 use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
-use tessera_kernel::account::Account;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
-use tessera_kernel::cap_table::CapTable;
 use tessera_kernel::cpu::per_cpu::{Shared, SpaceWords};
 use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
-use tessera_kernel::object::ObjectRef;
+use tessera_kernel::object::account::Account;
+use tessera_kernel::object::cap_table::CapTable;
+use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::space::Space;
+use tessera_kernel::object::thread::Thread;
 use tessera_kernel::paging::page_table::new_table;
-use tessera_kernel::space::Space;
-use tessera_kernel::thread::Thread;
 
 use crate::machine::{BUFFER, BUFFER_BYTES, CODE, Machine, STACK_END};
 

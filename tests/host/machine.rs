@@ -4,14 +4,14 @@ use tessera_abi::layout::Words;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Interrupt, PhysRange, Trap, fake};
 use tessera_kernel::Kernel;
-use tessera_kernel::account::Account;
-use tessera_kernel::cap_table::CapTable;
 use tessera_kernel::cpu::switch;
-use tessera_kernel::object::ObjectRef;
-use tessera_kernel::segment::Segment;
-use tessera_kernel::space::Space;
-use tessera_kernel::store::Id;
-use tessera_kernel::thread::Thread;
+use tessera_kernel::object::account::Account;
+use tessera_kernel::object::cap_table::CapTable;
+use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::segment::Segment;
+use tessera_kernel::object::space::Space;
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::thread::Thread;
 
 use crate::walker;
 

@@ -5,7 +5,7 @@ use tessera_arch::fake::cpu;
 use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
 use tessera_kernel::address_space::MapOwner;
 use tessera_kernel::attachment::Place;
-use tessera_kernel::object::ObjectRef;
+use tessera_kernel::object::reference::ObjectRef;
 
 use super::operation::{Kind, LEVELS, Part, SPACES, Spot, Way};
 use super::scene::{SEGMENT_PAGES, Scene};

@@ -10,9 +10,9 @@ use tessera_kernel::Kernel;
 use tessera_kernel::address_space::MapOwner;
 use tessera_kernel::attachment::Place;
 use tessera_kernel::cpu::handshake::NO_SPACE;
-use tessera_kernel::space::{SLOT_PAGES, Space};
-use tessera_kernel::store::Id;
-use tessera_kernel::subtree::Subtree;
+use tessera_kernel::object::space::{SLOT_PAGES, Space};
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::subtree::Subtree;
 
 /// What is attached to each space and subtree, by the subtrees' lists.
 type Attached = BTreeMap<MapOwner, Vec<(Place, Id<Subtree>)>>;

@@ -4,10 +4,10 @@ use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
 use tessera_abi::layout::CapabilityInfo;
 use tessera_abi::{Call, Error, Handle, Rights};
-use tessera_kernel::cap_table::CapTable;
-use tessera_kernel::object::ObjectRef;
-use tessera_kernel::store::Id;
-use tessera_kernel::thread::Thread;
+use tessera_kernel::object::cap_table::CapTable;
+use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::thread::Thread;
 
 const TABLES: usize = 3;
 /// Slots of each table but the first: few, so that they fill up.

@@ -12,7 +12,7 @@ use tessera_arch::Access;
 use tessera_arch::VirtAddr;
 use tessera_arch::fake::{Flavour, tlb};
 use tessera_kernel::mem::block::block_bytes;
-use tessera_kernel::store::ENTRY_BYTES;
+use tessera_kernel::object::store::ENTRY_BYTES;
 
 thread_local! {
     static TAKEN_BYTES: Cell<i64> = const { Cell::new(0) };

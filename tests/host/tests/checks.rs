@@ -13,11 +13,11 @@ use tessera_kernel::base::steps;
 use tessera_kernel::cpu::handshake::Request;
 use tessera_kernel::cpu::per_cpu::SpaceWords;
 use tessera_kernel::cpu::tags::TagWord;
-use tessera_kernel::object::ObjectRef;
-use tessera_kernel::sharers::Sharer;
-use tessera_kernel::space::Space;
-use tessera_kernel::store::Id;
-use tessera_kernel::subtree::Subtree;
+use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::reverse_map::Sharer;
+use tessera_kernel::object::space::Space;
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::subtree::Subtree;
 
 /// A program with an object of each kind besides its own.
 struct Scene {

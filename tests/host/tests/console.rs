@@ -9,8 +9,8 @@ use tessera_abi::{Call, Error};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::base::console::{BYTE_NS, PROGRAM_BYTES, RING_BYTES, SEND_BYTES_MAX};
-use tessera_kernel::store::Id;
-use tessera_kernel::thread::Thread;
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::thread::Thread;
 
 /// Where the second of two programs has its text.
 const OTHER_BUFFER: u64 = BUFFER + 8192;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use tessera_abi::{NAME_BYTES, PAGE_BYTES, PRIORITY_MAX, TOP_SLOTS};
 use tessera_arch::CPUS_MAX;
-use tessera_kernel::cap_table::SLOTS_MAX;
 use tessera_kernel::cpu::per_cpu::SpaceWords;
 use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::frames::FrameRecord;
-use tessera_kernel::segment::LENGTH_MAX_BYTES;
-use tessera_kernel::space::Space;
+use tessera_kernel::object::cap_table::SLOTS_MAX;
+use tessera_kernel::object::segment::LENGTH_MAX_BYTES;
+use tessera_kernel::object::space::Space;
 use tessera_kernel::user_memory::COPY_MAX_BYTES;
 
 fn text(path: &str) -> String {
@@ -66,7 +66,7 @@ fn the_table_of_limits_is_true() {
     let parts = kernel_parts(1 << 33);
     assert!((2.5..3.0).contains(&parts), "the kernel takes {parts} parts in 100 of a large memory");
     let expected = [
-        ("objects of one kind", "as many as memory pays for".into(), "`kernel/store.rs`"),
+        ("objects of one kind", "as many as memory pays for".into(), "`kernel/object/store.rs`"),
         (
             "threads of a program made by libvas",
             format!("{} besides the first", grouped(constant("libvas/stack.rs", "THREADS_MAX"))),
@@ -83,8 +83,8 @@ fn the_table_of_limits_is_true() {
             grouped(constant("kernel/syscall/thread.rs", "JOIN_CHAIN_MAX")),
             "`kernel/syscall/thread.rs`",
         ),
-        ("slots of a capability table", grouped(SLOTS_MAX), "`kernel/cap_table.rs`"),
-        ("length of a segment", size(LENGTH_MAX_BYTES), "`kernel/segment.rs`"),
+        ("slots of a capability table", grouped(SLOTS_MAX), "`kernel/object/cap_table.rs`"),
+        ("length of a segment", size(LENGTH_MAX_BYTES), "`kernel/object/segment.rs`"),
         ("bytes copied by one call", size(COPY_MAX_BYTES), "`kernel/user_memory.rs`"),
         ("bytes of one `console_write`, of a name", format!("{}, {NAME_BYTES}", grouped(4096)), "`kernel/abi`"),
         (

@@ -9,7 +9,7 @@ use tessera_arch::fake::Flavour;
 use tessera_arch::{Frame, PhysAddr, PhysRange};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
-use tessera_kernel::segment::{Run, Segment};
+use tessera_kernel::object::segment::{Run, Segment};
 
 /// The longest run from a page on, page by page.
 fn naive_run(frames: &[Option<u64>], page: u64, limit: u64) -> Run {

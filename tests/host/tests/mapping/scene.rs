@@ -9,7 +9,7 @@ use host_tests::{Machine, Options};
 use proptest::prelude::*;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr, fake};
-use tessera_kernel::object::ObjectRef;
+use tessera_kernel::object::reference::ObjectRef;
 
 use crate::operations::{Operation, Range, Way, fitted, resolve};
 

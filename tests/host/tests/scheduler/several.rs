@@ -9,9 +9,9 @@ use tessera_abi::{Call, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Interrupt, Trap};
 use tessera_kernel::base::steps;
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::thread::Thread;
 use tessera_kernel::scheduler::SLICE_NS;
-use tessera_kernel::store::Id;
-use tessera_kernel::thread::Thread;
 
 const CPUS: usize = 4;
 const ALL: u64 = (1 << CPUS) - 1;

@@ -7,8 +7,8 @@ use tessera_abi::layout::{SpaceInfo, SubtreeInfo};
 use tessera_abi::{Call, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::oracle;
 use tessera_arch::{Frame, TOP_LEVEL};
-use tessera_kernel::address_map::AddressMap;
-use tessera_kernel::object::ObjectRef;
+use tessera_kernel::object::address_map::AddressMap;
+use tessera_kernel::object::reference::ObjectRef;
 
 use crate::names::NamedView;
 use crate::scene::{CPUS, Check, Scene};

@@ -6,10 +6,10 @@ use host_tests::{Machine, Options};
 use tessera_abi::layout::SpaceInfo;
 use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::Flavour;
-use tessera_kernel::agenda::Agenda;
 use tessera_kernel::base::steps;
-use tessera_kernel::store::Id;
-use tessera_kernel::thread::Thread;
+use tessera_kernel::object::agenda::Agenda;
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::thread::Thread;
 
 use crate::started;
 

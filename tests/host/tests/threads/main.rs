@@ -7,8 +7,8 @@ mod pending;
 use host_tests::Machine;
 use host_tests::machine::{CODE, STACK_END};
 use tessera_abi::{Call, Handle};
-use tessera_kernel::store::Id;
-use tessera_kernel::thread::Thread;
+use tessera_kernel::object::store::Id;
+use tessera_kernel::object::thread::Thread;
 
 /// A thread of the program that has started, in a space, for some CPUs.
 fn started(machine: &mut Machine, space: Handle, priority: u64, cpus: u64) -> (Handle, Id<Thread>) {

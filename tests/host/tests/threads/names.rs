@@ -5,7 +5,7 @@ use host_tests::{Machine, Options};
 use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::Flavour;
-use tessera_kernel::object::ObjectRef;
+use tessera_kernel::object::reference::ObjectRef;
 
 use crate::started;
 
@@ -22,7 +22,7 @@ fn fall_back_to(machine: &mut Machine, space: Handle) {
 /// A thread in a space of its own whose fallback is another space.
 fn thread_with_fallback(
     machine: &mut Machine,
-) -> (Handle, Handle, tessera_kernel::store::Id<tessera_kernel::thread::Thread>) {
+) -> (Handle, Handle, tessera_kernel::object::store::Id<tessera_kernel::object::thread::Thread>) {
     let (home, refuge) = (machine.new_space(), machine.new_space());
     machine.attach_program(home);
     let (_, id) = started(machine, home, 31, 1);

@@ -11,9 +11,9 @@ use tessera_arch::{Frame, Leaf, VirtAddr};
 
 use crate::attachment::{ATTACHMENT_BYTES, Place};
 use crate::mem::{FrameAllocator, FrameList, block};
+use crate::object::segment::{self, Segment};
+use crate::object::store::{Id, Store};
 use crate::paging::page_table::{TableCount, Tree, entry_pages};
-use crate::segment::{self, Segment};
-use crate::store::{Id, Store};
 
 /// What one mapping costs its account besides tables, bytes.
 pub const MAPPING_BYTES: u64 = block::tree_entry_bytes::<u64, Mapping>();

@@ -3,7 +3,7 @@
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES};
 
-use crate::store::{ENTRY_BYTES, Id, Store};
+use crate::object::store::{ENTRY_BYTES, Id, Store};
 
 /// A budget. Budgets split off count as used until they return.
 #[derive(Debug)]

@@ -4,13 +4,13 @@ use tessera_abi::Handle;
 use tessera_abi::layout::{Name, ThreadState};
 use tessera_arch::{Fault, ThreadContext};
 
-use crate::account::Account;
-use crate::agenda::Node;
-use crate::cap_table::CapTable;
-use crate::list::{Links, List};
+use crate::object::account::Account;
+use crate::object::agenda::Node;
+use crate::object::cap_table::CapTable;
+use crate::object::list::{Links, List};
+use crate::object::space::Space;
+use crate::object::store::Id;
 use crate::scheduler::Wait;
-use crate::space::Space;
-use crate::store::Id;
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
 #[derive(Clone, Copy, Debug)]

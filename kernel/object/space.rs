@@ -9,13 +9,13 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
 use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
-use crate::account::{Account, frame_bytes, object_bytes};
-use crate::address_map::{AddressMap, MAP_BYTES, PageRange};
-use crate::list::{Chain, List};
 use crate::mem::{FrameAllocator, block};
+use crate::object::account::{Account, frame_bytes, object_bytes};
+use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
+use crate::object::list::{Chain, List};
+use crate::object::store::{Id, Store};
+use crate::object::thread::Thread;
 use crate::paging::page_table::Tree;
-use crate::store::{Id, Store};
-use crate::thread::Thread;
 use crate::view::Seen;
 
 /// What a view costs its base's list at worst, bytes.

@@ -8,9 +8,9 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES};
 use tessera_arch::{Frame, PhysRange};
 
-use crate::account::Account;
 use crate::mem::{FrameAllocator, block};
-use crate::store::{Id, Store};
+use crate::object::account::Account;
+use crate::object::store::{Id, Store};
 
 /// Pages in one region, the unit in which a segment's frames are kept: 2 MiB.
 pub const REGION_PAGES: u64 = 512;

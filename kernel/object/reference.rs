@@ -2,13 +2,13 @@
 
 use tessera_abi::ObjectKind;
 
-use crate::account::Account;
-use crate::cap_table::CapTable;
-use crate::segment::Segment;
-use crate::space::Space;
-use crate::store::Id;
-use crate::subtree::Subtree;
-use crate::thread::Thread;
+use crate::object::account::Account;
+use crate::object::cap_table::CapTable;
+use crate::object::segment::Segment;
+use crate::object::space::Space;
+use crate::object::store::Id;
+use crate::object::subtree::Subtree;
+use crate::object::thread::Thread;
 
 /// Names an object of whatever kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

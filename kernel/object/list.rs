@@ -1,8 +1,8 @@
 //! Lists of threads that run through the threads themselves: nothing is allocated, and a thread leaves a list in a few
 //! steps, wherever in it it stands.
 
-use crate::store::{Id, Store};
-use crate::thread::Thread;
+use crate::object::store::{Id, Store};
+use crate::object::thread::Thread;
 
 const NONE: u32 = u32::MAX;
 

@@ -4,11 +4,11 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES, USER_START};
 use tessera_arch::{Frame, TOP_LEVEL};
 
-use crate::account::Account;
-use crate::address_map::{AddressMap, MAP_BYTES, PageRange};
+use crate::object::account::Account;
+use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
+use crate::object::reverse_map::{LIST_BYTES, Sharers};
+use crate::object::store::Id;
 use crate::paging::page_table::{Tree, entry_pages};
-use crate::sharers::{LIST_BYTES, Sharers};
-use crate::store::Id;
 
 /// The tables below one entry, and the mappings in them.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 
 use tessera_abi::Rights;
 
-use crate::cap_table::{CapId, CapRecord, CapTable};
-use crate::object::ObjectRef;
-use crate::store::Store;
+use crate::object::cap_table::{CapId, CapRecord, CapTable};
+use crate::object::reference::ObjectRef;
+use crate::object::store::Store;
 
 /// The record of a capability.
 pub fn record(tables: &Store<CapTable>, cap: CapId) -> &CapRecord {
@@ -15,7 +15,7 @@ pub fn record(tables: &Store<CapTable>, cap: CapId) -> &CapRecord {
 pub fn insert_child(
     tables: &mut Store<CapTable>,
     parent: CapId,
-    table: crate::store::Id<CapTable>,
+    table: crate::object::store::Id<CapTable>,
     object: ObjectRef,
     rights: Rights,
     badge: u64,

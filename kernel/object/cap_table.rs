@@ -11,12 +11,12 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
-use crate::account::Account;
 use crate::base::steps;
-use crate::list::List;
 use crate::mem::block;
-use crate::object::ObjectRef;
-use crate::store::Id;
+use crate::object::account::Account;
+use crate::object::list::List;
+use crate::object::reference::ObjectRef;
+use crate::object::store::Id;
 
 /// The most slots of one table.
 pub const SLOTS_MAX: u64 = 65_536;
@@ -317,9 +317,9 @@ impl CapTable {
 #[cfg(test)]
 mod tests {
     use super::{CapTable, HotWord, NO_SLOT, Ordering};
-    use crate::account::Account;
-    use crate::object::ObjectRef;
-    use crate::store::Store;
+    use crate::object::account::Account;
+    use crate::object::reference::ObjectRef;
+    use crate::object::store::Store;
     use tessera_abi::{ObjectKind, Rights};
 
     /// A table with capabilities in slots 0 and 2; 1 is free again.

@@ -1,0 +1,16 @@
+//! The kernel objects, one file each, and what holds them together: ids, stores, derivations, reverse maps, queues of threads.
+//! Nothing here knows `Kernel`.
+
+pub mod account;
+pub mod address_map;
+pub mod agenda;
+pub mod cap_table;
+pub mod derivation;
+pub mod list;
+pub mod reference;
+pub mod reverse_map;
+pub mod segment;
+pub mod space;
+pub mod store;
+pub mod subtree;
+pub mod thread;
