@@ -13,12 +13,12 @@ use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
-use crate::kernel::Kernel;
 use crate::object::address_map::PageRange;
 use crate::object::reverse_map::{Group, Sharers};
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
+use crate::state::kernel::Kernel;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
 

@@ -12,8 +12,8 @@ use crate::audience::SeenRange;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::flush::PAGES_MAX;
-use crate::kernel::Kernel;
 use crate::object::address_map::PageRange;
+use crate::state::kernel::Kernel;
 
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///

@@ -6,13 +6,13 @@ use tessera_abi::TOP_SLOTS;
 use tessera_arch::{Format, Frame, PageFormat, table};
 
 use crate::address_space::MapOwner;
-use crate::kernel::Kernel;
 use crate::object::cap_table::CapId;
 use crate::object::derivation;
 use crate::object::list::Chain;
 use crate::object::reverse_map::Sharer;
 use crate::object::space::Space;
 use crate::object::store::Id;
+use crate::state::kernel::Kernel;
 use crate::tally::check_references;
 use crate::view;
 

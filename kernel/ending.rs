@@ -7,13 +7,13 @@ use tessera_abi::{Error, Handle};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
-use crate::kernel::Kernel;
 use crate::object::account::object_bytes;
 use crate::object::list::Chain;
 use crate::object::reference::ObjectRef;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
+use crate::state::kernel::Kernel;
 
 impl Kernel {
     /// What a thread costs its account, bytes.

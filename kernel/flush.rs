@@ -17,12 +17,12 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::sync::Patience;
 use crate::cpu::handshake::{NO_SPACE, Request};
 use crate::cpu::per_cpu::{CpuLine, Shared};
-use crate::kernel::Kernel;
 use crate::mem::FrameList;
 use crate::object::address_map::PageRange;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::public::flush_global;
+use crate::state::kernel::Kernel;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;

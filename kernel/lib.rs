@@ -53,7 +53,6 @@ pub mod cpu;
 pub mod ending;
 pub mod fast_attach;
 pub mod flush;
-pub mod kernel;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
 pub mod object;
@@ -62,7 +61,7 @@ pub mod paging;
 pub mod program;
 pub mod public;
 pub mod running;
-pub mod scheduler;
+pub mod state;
 pub mod syscall;
 pub mod tally;
 pub mod trap;
@@ -73,4 +72,4 @@ pub mod user_copy;
 pub mod user_memory;
 pub mod view;
 
-pub use kernel::Kernel;
+pub use state::kernel::Kernel;

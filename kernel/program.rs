@@ -10,7 +10,6 @@ use tessera_arch::{TOP_LEVEL, VirtAddr};
 
 use crate::address_space::MapOwner;
 use crate::attachment::{Attachment, Place};
-use crate::kernel::{Kernel, RESERVE_FRAMES};
 use crate::object::account::Account;
 use crate::object::address_map::Mapping;
 use crate::object::cap_table::CapTable;
@@ -22,6 +21,7 @@ use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::options;
 use crate::paging::page_table::new_table;
+use crate::state::kernel::{Kernel, RESERVE_FRAMES};
 
 /// Slots in its capability table.
 const SLOTS: u32 = 1024;

@@ -10,11 +10,11 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
 use crate::cpu::tags::TagWord;
-use crate::kernel::Kernel;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::thread::Thread;
-use crate::scheduler::SLICE_NS;
+use crate::state::kernel::Kernel;
+use crate::state::scheduler::SLICE_NS;
 
 impl Kernel {
     /// The thread that runs on a CPU.

@@ -5,7 +5,6 @@
 use core::cell::Cell;
 
 use crate::address_space::MapOwner;
-use crate::kernel::Kernel;
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
@@ -14,6 +13,7 @@ use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
+use crate::state::kernel::Kernel;
 
 /// What was counted of one object. It lies in the store, beside what it is compared with.
 #[derive(Debug, Default)]

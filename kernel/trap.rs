@@ -9,9 +9,9 @@ use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::address_space::Denial;
 use crate::base::log::{Word, log};
-use crate::kernel::Kernel;
 use crate::object::store::Id;
 use crate::object::thread::Thread;
+use crate::state::kernel::Kernel;
 use crate::syscall::{self, Outcome};
 
 /// About how long a line about a fault is.

@@ -10,9 +10,9 @@ use tessera_abi::layout::Words;
 use tessera_abi::{Error, PAGE_BYTES, USER_END};
 use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 
-use crate::kernel::Kernel;
 use crate::object::space::Space;
 use crate::object::store::Id;
+use crate::state::kernel::Kernel;
 
 /// The most bytes that one call copies: 16 MiB.
 pub const COPY_MAX_BYTES: u64 = 16 << 20;

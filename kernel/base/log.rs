@@ -5,9 +5,9 @@ use core::fmt;
 use tessera_abi::layout::Name;
 
 use crate::base::console::{Console, Wait};
-use crate::kernel::Kernel;
 use crate::object::store::Id;
 use crate::object::thread::Thread;
+use crate::state::kernel::Kernel;
 
 /// Writes a line of the kernel's to a console.
 #[macro_export]

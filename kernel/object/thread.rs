@@ -10,7 +10,7 @@ use crate::object::cap_table::CapTable;
 use crate::object::list::{Links, List};
 use crate::object::space::Space;
 use crate::object::store::Id;
-use crate::scheduler::Wait;
+use crate::state::scheduler::Wait;
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
 #[derive(Clone, Copy, Debug)]

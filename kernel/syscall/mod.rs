@@ -18,7 +18,6 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::address_space::MapOwner;
 use crate::base::console::Wait;
-use crate::kernel::Kernel;
 use crate::object::account::Account;
 use crate::object::cap_table::{CapId, CapTable, HotWord};
 use crate::object::derivation;
@@ -27,6 +26,7 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
+use crate::state::kernel::Kernel;
 use crate::user_memory::{self, UserSlice};
 
 /// The most bytes of one `console_write`.

@@ -8,7 +8,6 @@ use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
 use tessera_kernel::cpu::per_cpu::{Shared, SpaceWords};
-use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::account::Account;
@@ -17,6 +16,7 @@ use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::object::space::Space;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::paging::page_table::new_table;
+use tessera_kernel::state::kernel::RESERVE_FRAMES;
 
 use crate::machine::{BUFFER, BUFFER_BYTES, CODE, Machine, STACK_END};
 

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use tessera_abi::{NAME_BYTES, PAGE_BYTES, PRIORITY_MAX, TOP_SLOTS};
 use tessera_arch::CPUS_MAX;
 use tessera_kernel::cpu::per_cpu::SpaceWords;
-use tessera_kernel::kernel::RESERVE_FRAMES;
 use tessera_kernel::mem::frames::FrameRecord;
 use tessera_kernel::object::cap_table::SLOTS_MAX;
 use tessera_kernel::object::segment::LENGTH_MAX_BYTES;
 use tessera_kernel::object::space::Space;
+use tessera_kernel::state::kernel::RESERVE_FRAMES;
 use tessera_kernel::user_memory::COPY_MAX_BYTES;
 
 fn text(path: &str) -> String {
@@ -97,7 +97,7 @@ fn the_table_of_limits_is_true() {
         (
             "memory that only the kernel uses",
             format!("{RESERVE_FRAMES} frames, and 3 parts in 100 for records"),
-            "`kernel/kernel.rs`, `kernel/boot.rs`",
+            "`kernel/state/kernel.rs`, `kernel/boot.rs`",
         ),
     ];
     let found = rows(&text("docs/caveats.md"), "## Limits");

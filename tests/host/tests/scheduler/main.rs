@@ -14,7 +14,7 @@ use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
-use tessera_kernel::scheduler::SLICE_NS;
+use tessera_kernel::state::scheduler::SLICE_NS;
 
 fn operation(threads: usize) -> impl Strategy<Value = Operation> {
     let time = || prop_oneof![Just(0), Just(SLICE_NS), 1..3 * SLICE_NS];

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tessera_abi::Error;
 use tessera_abi::layout::ThreadState;
-use tessera_kernel::scheduler::SLICE_NS;
+use tessera_kernel::state::scheduler::SLICE_NS;
 
 /// What the running thread does, or what happens to it.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use tessera_arch::{Interrupt, Trap};
 use tessera_kernel::base::steps;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
-use tessera_kernel::scheduler::SLICE_NS;
+use tessera_kernel::state::scheduler::SLICE_NS;
 
 const CPUS: usize = 4;
 const ALL: u64 = (1 << CPUS) - 1;

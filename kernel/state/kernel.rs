@@ -19,7 +19,7 @@ use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::public::Public;
-use crate::scheduler::Scheduler;
+use crate::state::scheduler::Scheduler;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
 pub const RESERVE_FRAMES: u64 = 64;
