@@ -6,7 +6,6 @@ use tessera_arch::{Access, Frame, VirtAddr};
 use crate::attachment::{Attachment, Place};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
-use crate::flush::Flush;
 use crate::mem::{FrameAllocator, FrameList};
 use crate::object::account::{self, Account, frame_bytes};
 use crate::object::address_map::{AddressMap, Cost, Mapping, PageRange};
@@ -16,6 +15,7 @@ use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::Tree;
 use crate::state::kernel::Kernel;
+use crate::tlb::flush::Flush;
 
 /// A range that holds all pages of any owner.
 pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };

@@ -12,7 +12,6 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table}
 
 use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::flush::Flush;
 use crate::mem::{FrameAllocator, FrameList};
 use crate::object::address_map::{AddressMap, Cost, PageRange};
 use crate::object::reverse_map::{SHARER_BYTES, Sharer};
@@ -21,6 +20,7 @@ use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::{entry_pages, new_table};
 use crate::state::kernel::Kernel;
+use crate::tlb::flush::Flush;
 
 /// What an attachment costs the account of what it is attached to, bytes.
 pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;

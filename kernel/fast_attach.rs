@@ -13,12 +13,12 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 use crate::address_space::MapOwner;
 use crate::attachment::{ATTACHMENT_BYTES, Attachment, Place};
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::flush::Flush;
 use crate::mem::FrameList;
 use crate::object::address_map::PageRange;
 use crate::object::reverse_map::Sharer;
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::state::kernel::Kernel;
+use crate::tlb::flush::Flush;
 
 impl Kernel {
     /// Serves `subtree_attach` with these words, in the ordinary case.

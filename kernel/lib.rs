@@ -41,18 +41,15 @@ extern crate alloc;
 
 pub mod address_space;
 pub mod attachment;
-pub mod audience;
 pub mod base;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;
-pub mod broadcast;
 pub mod check;
 pub mod check_cpus;
 pub mod cpu;
 pub mod ending;
 pub mod fast_attach;
-pub mod flush;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
 pub mod object;
@@ -64,6 +61,7 @@ pub mod running;
 pub mod state;
 pub mod syscall;
 pub mod tally;
+pub mod tlb;
 pub mod trap;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "names the symbols that the architecture calls")]

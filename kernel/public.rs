@@ -13,12 +13,12 @@ use crate::attachment::Place;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::CpuLine;
-use crate::flush::PAGES_MAX;
 use crate::object::address_map::PageRange;
 use crate::object::space::SLOT_PAGES;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
+use crate::tlb::flush::PAGES_MAX;
 
 /// A subtree that every space shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

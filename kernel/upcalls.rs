@@ -12,8 +12,8 @@ use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
 use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::cpu::switch;
-use crate::flush;
-use crate::flush::Served;
+use crate::tlb::flush;
+use crate::tlb::flush::Served;
 
 /// What CPUs read without the lock.
 pub(crate) static SHARED: Shared = Shared::new(&RING);

@@ -11,13 +11,13 @@ use tessera_arch::{Format, PageFormat, Share, table};
 
 use crate::address_space::{EVERYTHING, MapOwner};
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::flush::Flush;
 use crate::mem::{FrameAllocator, FrameList};
 use crate::object::account::Account;
 use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::paging::page_table::new_table;
 use crate::state::kernel::Kernel;
+use crate::tlb::flush::Flush;
 
 /// What a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use spin::Mutex;
 use tessera_abi::Handle;
 use tessera_arch::{CPUS_MAX, Fault, Frame};
 
-use crate::audience::Note;
 use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
 use crate::cpu::switch::SlicePointer;
 use crate::cpu::tags::TagWord;
 use crate::object::cap_table::{HotSlot, HotWord};
+use crate::tlb::audience::Note;
 
 /// Any CPU may enter the space.
 const ANY_CPU: u32 = u32::MAX;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tessera_arch::fake::{self, Event};
 use tessera_arch::{CPUS_MAX, Interrupt};
 use tessera_kernel::cpu::per_cpu::Shared;
-use tessera_kernel::flush;
+use tessera_kernel::tlb::flush;
 
 /// What each CPU's translation hardware was told.
 type Log = [Vec<Event>; CPUS_MAX];

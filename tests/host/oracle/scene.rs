@@ -8,7 +8,7 @@ use tessera_arch::Interrupt;
 use tessera_arch::fake::{cpu, oracle, smp};
 use tessera_kernel::cpu::per_cpu::Shared;
 use tessera_kernel::cpu::switch;
-use tessera_kernel::flush;
+use tessera_kernel::tlb::flush;
 
 use super::operation::{Kind, Operation, Run, SEGMENTS, SPACES, SUBTREES, THREADS, VIEWS};
 use super::truth;

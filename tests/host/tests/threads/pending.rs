@@ -10,9 +10,9 @@ use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::base::mutants::{THREAD_MUTANTS, seed};
-use tessera_kernel::flush;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
+use tessera_kernel::tlb::flush;
 
 use crate::started;
 

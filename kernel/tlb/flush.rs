@@ -12,7 +12,6 @@ use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Interrupt, Trap, VirtAddr};
 
 use crate::address_space::MapOwner;
-use crate::audience::SeenRange;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::sync::Patience;
 use crate::cpu::handshake::{NO_SPACE, Request};
@@ -23,6 +22,7 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::public::flush_global;
 use crate::state::kernel::Kernel;
+use crate::tlb::audience::SeenRange;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;
