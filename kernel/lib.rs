@@ -48,7 +48,6 @@ pub mod boot;
 pub mod check;
 pub mod check_cpus;
 pub mod cpu;
-pub mod ending;
 pub mod fast_attach;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
@@ -57,7 +56,7 @@ pub mod options;
 pub mod paging;
 pub mod program;
 pub mod public;
-pub mod running;
+pub mod sched;
 pub mod state;
 pub mod syscall;
 pub mod tally;
