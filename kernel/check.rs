@@ -5,7 +5,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::TOP_SLOTS;
 use tessera_arch::{Format, Frame, PageFormat, table};
 
-use crate::address_space::MapOwner;
 use crate::object::cap_table::CapId;
 use crate::object::derivation;
 use crate::object::list::Chain;
@@ -14,7 +13,8 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::state::kernel::Kernel;
 use crate::tally::check_references;
-use crate::view;
+use crate::vm::map::MapOwner;
+use crate::vm::view;
 
 impl Kernel {
     /// Runs all checks, in time in proportion to what there is to check; gives how many facts held.

@@ -39,8 +39,6 @@
 
 extern crate alloc;
 
-pub mod address_space;
-pub mod attachment;
 pub mod base;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
@@ -48,14 +46,12 @@ pub mod boot;
 pub mod check;
 pub mod check_cpus;
 pub mod cpu;
-pub mod fast_attach;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
 pub mod object;
 pub mod options;
 pub mod paging;
 pub mod program;
-pub mod public;
 pub mod sched;
 pub mod state;
 pub mod syscall;
@@ -65,8 +61,6 @@ pub mod trap;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "names the symbols that the architecture calls")]
 pub mod upcalls;
-pub mod user_copy;
-pub mod user_memory;
-pub mod view;
+pub mod vm;
 
 pub use state::kernel::Kernel;

@@ -8,8 +8,6 @@ use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, progra
 use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
 use tessera_arch::{TOP_LEVEL, VirtAddr};
 
-use crate::address_space::MapOwner;
-use crate::attachment::{Attachment, Place};
 use crate::object::account::Account;
 use crate::object::address_map::Mapping;
 use crate::object::cap_table::CapTable;
@@ -22,6 +20,8 @@ use crate::object::thread::Thread;
 use crate::options;
 use crate::paging::page_table::new_table;
 use crate::state::kernel::{Kernel, RESERVE_FRAMES};
+use crate::vm::attach::{Attachment, Place};
+use crate::vm::map::MapOwner;
 
 /// Slots in its capability table.
 const SLOTS: u32 = 1024;

@@ -4,7 +4,6 @@
 
 use core::cell::Cell;
 
-use crate::address_space::MapOwner;
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
@@ -14,6 +13,7 @@ use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
+use crate::vm::map::MapOwner;
 
 /// What was counted of one object. It lies in the store, beside what it is compared with.
 #[derive(Debug, Default)]

@@ -7,12 +7,12 @@ use tessera_abi::layout::{Name, ThreadState};
 use tessera_abi::syscall::number;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
-use crate::address_space::Denial;
 use crate::base::log::{Word, log};
 use crate::object::store::Id;
 use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
 use crate::syscall::{self, Outcome};
+use crate::vm::map::Denial;
 
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;

@@ -9,12 +9,12 @@ use alloc::collections::btree_set::{Iter, Range};
 use core::cmp::Ordering;
 use core::ops::Bound::{Excluded, Unbounded};
 
-use crate::address_space::MapOwner;
-use crate::attachment::Place;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::block;
 use crate::object::address_map::PageRange;
+use crate::vm::attach::Place;
+use crate::vm::map::MapOwner;
 
 /// What a subtree's list of places costs at worst besides the places, bytes.
 pub const LIST_BYTES: u64 = block::tree_base_bytes::<Sharer, ()>();

@@ -16,7 +16,7 @@ use crate::object::list::{Chain, List};
 use crate::object::store::{Id, Store};
 use crate::object::thread::Thread;
 use crate::paging::page_table::Tree;
-use crate::view::Seen;
+use crate::vm::view::Seen;
 
 /// What a view costs its base's list at worst, bytes.
 pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<Id<Space>, ()>();

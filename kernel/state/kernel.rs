@@ -18,8 +18,8 @@ use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
-use crate::public::Public;
 use crate::state::scheduler::Scheduler;
+use crate::vm::public::Public;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
 pub const RESERVE_FRAMES: u64 = 64;

@@ -5,13 +5,13 @@ use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::Access;
 
 use super::{Caller, Result};
-use crate::address_space::MapOwner;
 use crate::object::address_map::{Cost, Mapping};
 use crate::object::reference::ObjectRef;
 use crate::object::space::SLOT_PAGES;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
-use crate::user_memory::{UserSlice, write_structure};
+use crate::vm::map::MapOwner;
+use crate::vm::user_memory::{UserSlice, write_structure};
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;

@@ -16,7 +16,6 @@ mod view;
 
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
-use crate::address_space::MapOwner;
 use crate::base::console::Wait;
 use crate::object::account::Account;
 use crate::object::cap_table::{CapId, CapTable, HotWord};
@@ -27,7 +26,8 @@ use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
-use crate::user_memory::{self, UserSlice};
+use crate::vm::map::MapOwner;
+use crate::vm::user_memory::{self, UserSlice};
 
 /// The most bytes of one `console_write`.
 const CONSOLE_BYTES: usize = 4096;

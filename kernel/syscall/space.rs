@@ -5,14 +5,14 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
-use crate::address_space::MapOwner;
 use crate::cpu::switch;
 use crate::object::reference::ObjectRef;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::paging::page_table;
-use crate::user_copy;
-use crate::user_memory::{COPY_MAX_BYTES, UserSlice};
+use crate::vm::map::MapOwner;
+use crate::vm::user_copy;
+use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};
 
 impl Caller<'_> {
     pub(super) fn space_create(&mut self, account: Handle) -> Result<u64> {

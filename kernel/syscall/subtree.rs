@@ -5,14 +5,14 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Result};
-use crate::address_space::MapOwner;
-use crate::attachment::{Attachment, Place};
 use crate::object::reference::ObjectRef;
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table;
-use crate::public::Public;
+use crate::vm::attach::{Attachment, Place};
+use crate::vm::map::MapOwner;
+use crate::vm::public::Public;
 
 /// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
 const WINDOW: u64 = 1;

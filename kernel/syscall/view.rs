@@ -5,7 +5,7 @@ use tessera_abi::{Error, Handle, Rights};
 use super::{Caller, Result};
 use crate::object::reference::ObjectRef;
 use crate::object::space::{Space, VIEW_BYTES};
-use crate::view::Seen;
+use crate::vm::view::Seen;
 
 impl Caller<'_> {
     pub(super) fn view_create(&mut self, account: Handle, space: Handle, bounds: Rights) -> Result<u64> {

@@ -9,7 +9,6 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use tessera_arch::CPUS_MAX;
 
-use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
@@ -19,6 +18,7 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
+use crate::vm::map::MapOwner;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
 

@@ -7,13 +7,13 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::VirtAddr;
 
-use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::object::address_map::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::audience::SeenRange;
 use crate::tlb::flush::PAGES_MAX;
+use crate::vm::map::MapOwner;
 
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///

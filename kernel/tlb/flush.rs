@@ -11,7 +11,6 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Interrupt, Trap, VirtAddr};
 
-use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::sync::Patience;
 use crate::cpu::handshake::{NO_SPACE, Request};
@@ -20,9 +19,10 @@ use crate::mem::FrameList;
 use crate::object::address_map::PageRange;
 use crate::object::space::Space;
 use crate::object::store::Id;
-use crate::public::flush_global;
 use crate::state::kernel::Kernel;
 use crate::tlb::audience::SeenRange;
+use crate::vm::map::MapOwner;
+use crate::vm::public::flush_global;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, Rights, TOP_SLOTS};
 use tessera_arch::table;
 use tessera_kernel::Kernel;
-use tessera_kernel::address_space::MapOwner;
-use tessera_kernel::attachment::Attachment;
 use tessera_kernel::object::address_map::Mapping;
 use tessera_kernel::object::reverse_map::Sharer;
+use tessera_kernel::vm::attach::Attachment;
+use tessera_kernel::vm::map::MapOwner;
 
 use crate::walker::{Survey, survey};
 

@@ -3,9 +3,9 @@
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::cpu;
 use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
-use tessera_kernel::address_space::MapOwner;
-use tessera_kernel::attachment::Place;
 use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::vm::attach::Place;
+use tessera_kernel::vm::map::MapOwner;
 
 use super::operation::{Kind, LEVELS, Part, SPACES, Spot, Way};
 use super::scene::{SEGMENT_PAGES, Scene};

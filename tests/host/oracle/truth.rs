@@ -7,12 +7,12 @@ use tessera_abi::Rights;
 use tessera_arch::fake::oracle;
 use tessera_arch::fake::worst_case::Leaf;
 use tessera_kernel::Kernel;
-use tessera_kernel::address_space::MapOwner;
-use tessera_kernel::attachment::Place;
 use tessera_kernel::cpu::handshake::NO_SPACE;
 use tessera_kernel::object::space::{SLOT_PAGES, Space};
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::subtree::Subtree;
+use tessera_kernel::vm::attach::Place;
+use tessera_kernel::vm::map::MapOwner;
 
 /// What is attached to each space and subtree, by the subtrees' lists.
 type Attached = BTreeMap<MapOwner, Vec<(Place, Id<Subtree>)>>;

@@ -7,8 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use host_tests::{Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
-use tessera_kernel::address_space::MapOwner;
-use tessera_kernel::attachment::Place;
 use tessera_kernel::base::steps;
 use tessera_kernel::cpu::handshake::Request;
 use tessera_kernel::cpu::per_cpu::SpaceWords;
@@ -18,6 +16,8 @@ use tessera_kernel::object::reverse_map::Sharer;
 use tessera_kernel::object::space::Space;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::subtree::Subtree;
+use tessera_kernel::vm::attach::Place;
+use tessera_kernel::vm::map::MapOwner;
 
 /// A program with an object of each kind besides its own.
 struct Scene {

@@ -37,13 +37,13 @@ impl Scene {
 
     fn set(&mut self, bytes: &[u8]) {
         let space = self.machine.space_id;
-        let slice = tessera_kernel::user_memory::UserSlice::new(space, HERE, BYTES).expect("user memory");
+        let slice = tessera_kernel::vm::user_memory::UserSlice::new(space, HERE, BYTES).expect("user memory");
         slice.write(&mut self.machine.kernel, bytes).expect("the memory is mapped");
     }
 
     fn bytes(&mut self) -> Vec<u8> {
         let space = self.machine.space_id;
-        let slice = tessera_kernel::user_memory::UserSlice::new(space, HERE, BYTES).expect("user memory");
+        let slice = tessera_kernel::vm::user_memory::UserSlice::new(space, HERE, BYTES).expect("user memory");
         let mut bytes = vec![0; BYTES as usize];
         slice.read(&mut self.machine.kernel, &mut bytes).expect("the memory is mapped");
         bytes
@@ -154,7 +154,7 @@ fn reading_makes_no_memory() {
         let space = machine.space;
         assert_eq!(machine.map(space, segment, 0, HERE, 4 * PAGE_BYTES, Rights::READ_WRITE), Ok(0));
         let (free, buffer) = (machine.kernel.frames.free_frames(), host_tests::machine::BUFFER);
-        let slice = |space, address| tessera_kernel::user_memory::UserSlice::new(space, address, 2 * PAGE_BYTES);
+        let slice = |space, address| tessera_kernel::vm::user_memory::UserSlice::new(space, address, 2 * PAGE_BYTES);
         let slice = slice(machine.space_id, buffer).expect("user memory");
         slice.write(&mut machine.kernel, &[7; 2 * PAGE_BYTES as usize]).expect("the buffer is mapped");
         let read = Call::MemoryRead { space, address: HERE + 100, buffer, length_bytes: 2 * PAGE_BYTES };

@@ -11,7 +11,7 @@ use tessera_kernel::object::cap_table::SLOTS_MAX;
 use tessera_kernel::object::segment::LENGTH_MAX_BYTES;
 use tessera_kernel::object::space::Space;
 use tessera_kernel::state::kernel::RESERVE_FRAMES;
-use tessera_kernel::user_memory::COPY_MAX_BYTES;
+use tessera_kernel::vm::user_memory::COPY_MAX_BYTES;
 
 fn text(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
@@ -85,7 +85,7 @@ fn the_table_of_limits_is_true() {
         ),
         ("slots of a capability table", grouped(SLOTS_MAX), "`kernel/object/cap_table.rs`"),
         ("length of a segment", size(LENGTH_MAX_BYTES), "`kernel/object/segment.rs`"),
-        ("bytes copied by one call", size(COPY_MAX_BYTES), "`kernel/user_memory.rs`"),
+        ("bytes copied by one call", size(COPY_MAX_BYTES), "`kernel/vm/user_memory.rs`"),
         ("bytes of one `console_write`, of a name", format!("{}, {NAME_BYTES}", grouped(4096)), "`kernel/abi`"),
         (
             "entries of one `mappings_list`",

@@ -5,7 +5,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Event};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr};
-use tessera_kernel::address_space::MapOwner;
+use tessera_kernel::vm::map::MapOwner;
 
 const TWO_MEG: u64 = 2 << 20;
 const GIG: u64 = 1 << 30;

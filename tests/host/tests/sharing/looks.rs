@@ -5,7 +5,7 @@ use host_tests::snapshot::Snapshot;
 use proptest::prelude::*;
 use tessera_abi::{Call, PAGE_BYTES, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
-use tessera_kernel::address_space::Denial;
+use tessera_kernel::vm::map::Denial;
 
 use crate::operations::Part;
 use crate::scene::{Check, Scene};

@@ -3,7 +3,6 @@
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
-use crate::attachment::{Attachment, Place};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::{FrameAllocator, FrameList};
@@ -16,6 +15,7 @@ use crate::object::subtree::Subtree;
 use crate::paging::page_table::Tree;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::Flush;
+use crate::vm::attach::{Attachment, Place};
 
 /// A range that holds all pages of any owner.
 pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };

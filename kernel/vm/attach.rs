@@ -10,7 +10,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
-use crate::address_space::MapOwner;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
 use crate::object::address_map::{AddressMap, Cost, PageRange};
@@ -21,6 +20,7 @@ use crate::object::subtree::Subtree;
 use crate::paging::page_table::{entry_pages, new_table};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::Flush;
+use crate::vm::map::MapOwner;
 
 /// What an attachment costs the account of what it is attached to, bytes.
 pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;

@@ -10,8 +10,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
-use crate::address_space::MapOwner;
-use crate::attachment::{ATTACHMENT_BYTES, Attachment, Place};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
 use crate::object::address_map::PageRange;
@@ -19,6 +17,8 @@ use crate::object::reverse_map::Sharer;
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::Flush;
+use crate::vm::attach::{ATTACHMENT_BYTES, Attachment, Place};
+use crate::vm::map::MapOwner;
 
 impl Kernel {
     /// Serves `subtree_attach` with these words, in the ordinary case.

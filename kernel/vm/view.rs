@@ -9,7 +9,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Rights, TOP_SLOTS};
 use tessera_arch::{Format, PageFormat, Share, table};
 
-use crate::address_space::{EVERYTHING, MapOwner};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
 use crate::object::account::Account;
@@ -18,6 +17,7 @@ use crate::object::store::{Id, Store};
 use crate::paging::page_table::new_table;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::Flush;
+use crate::vm::map::{EVERYTHING, MapOwner};
 
 /// What a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

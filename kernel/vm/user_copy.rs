@@ -10,7 +10,7 @@ use tessera_abi::{Error, PAGE_BYTES};
 use tessera_arch::{Access, Frame, PhysAddr};
 
 use crate::state::kernel::Kernel;
-use crate::user_memory::UserSlice;
+use crate::vm::user_memory::UserSlice;
 
 /// In which order the bytes of a copy move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
-use crate::address_space::{EVERYTHING, MapOwner};
-use crate::attachment::Place;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::CpuLine;
@@ -19,6 +17,8 @@ use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::PAGES_MAX;
+use crate::vm::attach::Place;
+use crate::vm::map::{EVERYTHING, MapOwner};
 
 /// A subtree that every space shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,9 @@
+//! What address spaces show: mapping, attaching, views, public subtrees, and memory of user programs.
+
+pub mod attach;
+pub mod fast_attach;
+pub mod map;
+pub mod public;
+pub mod user_copy;
+pub mod user_memory;
+pub mod view;
