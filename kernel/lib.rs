@@ -43,9 +43,8 @@ pub mod base;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;
-pub mod check;
-pub mod check_cpus;
 pub mod cpu;
+pub mod lifecycle;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
 pub mod object;
@@ -55,7 +54,6 @@ pub mod program;
 pub mod sched;
 pub mod state;
 pub mod syscall;
-pub mod tally;
 pub mod tlb;
 pub mod trap;
 #[cfg(target_os = "none")]

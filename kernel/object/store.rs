@@ -9,8 +9,8 @@ use core::num::NonZeroU64;
 use tessera_abi::Error;
 
 use crate::base::steps;
+use crate::lifecycle::tally::Tally;
 use crate::mem::FrameAllocator;
-use crate::tally::Tally;
 
 /// Entries are made in chunks of this many.
 const CHUNK: usize = 32;

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::TOP_SLOTS;
 use tessera_arch::{Format, Frame, PageFormat, table};
 
+use crate::lifecycle::tally::check_references;
 use crate::object::cap_table::CapId;
 use crate::object::derivation;
 use crate::object::list::Chain;
@@ -12,7 +13,6 @@ use crate::object::reverse_map::Sharer;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::state::kernel::Kernel;
-use crate::tally::check_references;
 use crate::vm::map::MapOwner;
 use crate::vm::view;
 

@@ -1,0 +1,5 @@
+//! What goes when nothing refers to it, and the check of everything against everything.
+
+pub mod check;
+pub mod check_cpus;
+pub mod tally;
