@@ -40,25 +40,17 @@
 extern crate alloc;
 
 pub mod base;
-#[cfg(target_os = "none")]
-#[expect(unsafe_code, reason = "takes the machine's free memory into use")]
-pub mod boot;
 pub mod cpu;
+pub mod entry;
 pub mod lifecycle;
 #[cfg_attr(target_os = "none", expect(unsafe_code, reason = "the heap, and the memory it is given"))]
 pub mod mem;
 pub mod object;
-pub mod options;
 pub mod paging;
-pub mod program;
 pub mod sched;
 pub mod state;
 pub mod syscall;
 pub mod tlb;
-pub mod trap;
-#[cfg(target_os = "none")]
-#[expect(unsafe_code, reason = "names the symbols that the architecture calls")]
-pub mod upcalls;
 pub mod vm;
 
 pub use state::kernel::Kernel;

@@ -7,8 +7,8 @@
 use core::panic::PanicInfo;
 
 use tessera_arch::BootInfo;
-use tessera_kernel::boot;
-use tessera_kernel::upcalls;
+use tessera_kernel::entry::boot;
+use tessera_kernel::entry::upcalls;
 
 /// The boot list, run by the boot CPU on a kernel stack with the machine set up.
 #[unsafe(no_mangle)]

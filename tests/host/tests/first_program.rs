@@ -7,7 +7,7 @@ use tessera_abi::{PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{PhysAddr, read_physical, write_physical};
 use tessera_kernel::Kernel;
-use tessera_kernel::program as first;
+use tessera_kernel::entry::program as first;
 
 const FRAMES: u64 = 1024;
 const ARCHIVE_FRAMES: u64 = 16;

@@ -8,6 +8,7 @@ use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, progra
 use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
 use tessera_arch::{TOP_LEVEL, VirtAddr};
 
+use crate::entry::options;
 use crate::object::account::Account;
 use crate::object::address_map::Mapping;
 use crate::object::cap_table::CapTable;
@@ -17,7 +18,6 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
-use crate::options;
 use crate::paging::page_table::new_table;
 use crate::state::kernel::{Kernel, RESERVE_FRAMES};
 use crate::vm::attach::{Attachment, Place};

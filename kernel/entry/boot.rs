@@ -6,13 +6,13 @@ use tessera_arch::{BootInfo, Frame};
 use crate::Kernel;
 use crate::base::log::{CANNOT_START, end_machine, last_line, log};
 use crate::cpu::per_cpu::SpaceWords;
+use crate::entry::options::Options;
+use crate::entry::program;
+use crate::entry::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
 use crate::mem;
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
 use crate::object::space::Space;
-use crate::options::Options;
-use crate::program;
-use crate::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
 
 /// Says who we are and on what.
 pub fn announce(boot_info: &BootInfo) {

@@ -1,0 +1,11 @@
+//! Coming in: traps, the calls of the architecture, the boot list, options, the first program.
+
+#[cfg(target_os = "none")]
+#[expect(unsafe_code, reason = "takes the machine's free memory into use")]
+pub mod boot;
+pub mod options;
+pub mod program;
+pub mod trap;
+#[cfg(target_os = "none")]
+#[expect(unsafe_code, reason = "names the symbols that the architecture calls")]
+pub mod upcalls;
