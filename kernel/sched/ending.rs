@@ -14,6 +14,7 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::state::kernel::Kernel;
+use crate::tlb::flush;
 
 impl Kernel {
     /// What a thread costs its account, bytes.
@@ -172,8 +173,8 @@ impl Kernel {
     /// The space's number is looked up before anybody else can get the lock and reuse it.
     fn park(&mut self, cpu: usize) -> Option<Id<Thread>> {
         let line = &self.shared.cpus[cpu];
-        self.ask(line, Request::Park);
-        self.await_acknowledgements(1 << cpu);
+        flush::ask(self, line, Request::Park);
+        flush::await_acknowledgements(self, 1 << cpu);
         let run_queue = &mut self.scheduler.cpus[cpu];
         run_queue.is_settled = false;
         let pending = line.pending.lock().take();

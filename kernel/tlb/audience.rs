@@ -89,132 +89,142 @@ impl Sight {
     }
 }
 
-impl Kernel {
-    /// Calls `each` once for every space and view that sees pages of an owner, with the hull of what it sees.
-    pub(crate) fn for_each_seen(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
-        let subtree = match owner {
-            MapOwner::Space(space) => return self.tell(space, self.sight_of(space, range, None), each),
-            MapOwner::Subtree(id) => id,
-        };
-        let sharers = &self.subtrees[subtree].sharers;
-        if !sharers.is_nested() {
-            // Each space is in one group.
-            for group in told(sharers) {
-                if let MapOwner::Space(space) = group.owner {
-                    self.tell(space, self.sight_of(space, group.hull_of(range), group.cpu), each);
+/// Calls `each` once for every space and view that sees pages of an owner, with the hull of what it sees.
+pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
+    let subtree = match owner {
+        MapOwner::Space(space) => return tell(kernel, space, sight_of(kernel, space, range, None), each),
+        MapOwner::Subtree(id) => id,
+    };
+    let sharers = &kernel.subtrees[subtree].sharers;
+    if !sharers.is_nested() {
+        // Each space is in one group.
+        for group in told(sharers) {
+            if let MapOwner::Space(space) = group.owner {
+                tell(kernel, space, sight_of(kernel, space, group.hull_of(range), group.cpu), each);
+            }
+        }
+        return;
+    }
+    let mut next = NO_SPACE;
+    gather(kernel, subtree, range, &mut next);
+    while let Some(space) = kernel.spaces.id_at(next) {
+        let note = &kernel.shared.space_words(next).note;
+        let sight = note.read();
+        note.cpus.store(0, Relaxed);
+        next = note.next.load(Relaxed);
+        tell(kernel, space, sight, each);
+    }
+}
+
+/// Notes at each space what it sees of a subtree, through others or not, and chains those that had nothing noted.
+fn gather(kernel: &Kernel, subtree: Id<Subtree>, range: PageRange, chain: &mut u32) {
+    for group in told(&kernel.subtrees[subtree].sharers) {
+        let hull = group.hull_of(range);
+        match group.owner {
+            MapOwner::Subtree(_) if is_seeded(Mutant::NestedSharerForgotten) => {}
+            MapOwner::Subtree(outer) => gather(kernel, outer, hull, chain),
+            MapOwner::Space(space) => {
+                let note = &kernel.shared.space_words(space.index()).note;
+                let sight = sight_of(kernel, space, hull, group.cpu);
+                if note.is_empty() {
+                    note.write(sight);
+                    note.next.store(core::mem::replace(chain, space.index()), Relaxed);
+                } else {
+                    note.write(note.read().joined(sight));
                 }
             }
-            return;
-        }
-        let mut next = NO_SPACE;
-        self.gather(subtree, range, &mut next);
-        while let Some(space) = self.spaces.id_at(next) {
-            let note = &self.shared.space_words(next).note;
-            let sight = note.read();
-            note.cpus.store(0, Relaxed);
-            next = note.next.load(Relaxed);
-            self.tell(space, sight, each);
         }
     }
+}
 
-    /// Notes at each space what it sees of a subtree, through others or not, and chains those that had nothing noted.
-    fn gather(&self, subtree: Id<Subtree>, range: PageRange, chain: &mut u32) {
-        for group in told(&self.subtrees[subtree].sharers) {
-            let hull = group.hull_of(range);
-            match group.owner {
-                MapOwner::Subtree(_) if is_seeded(Mutant::NestedSharerForgotten) => {}
-                MapOwner::Subtree(outer) => self.gather(outer, hull, chain),
-                MapOwner::Space(space) => {
-                    let note = &self.shared.space_words(space.index()).note;
-                    let sight = self.sight_of(space, hull, group.cpu);
-                    if note.is_empty() {
-                        note.write(sight);
-                        note.next.store(core::mem::replace(chain, space.index()), Relaxed);
-                    } else {
-                        note.write(note.read().joined(sight));
-                    }
-                }
-            }
+/// What a space without views sees of a change of its own, which is the usual case.
+#[inline(always)]
+pub(crate) fn seen_in_space(kernel: &Kernel, space: Id<Space>, range: PageRange) -> SeenRange {
+    let only_cpu = kernel.shared.space_words(space.index()).only_cpu();
+    SeenRange { space, range, cpus: only_cpu.map_or(ALL_CPUS, |cpu| 1 << cpu) }
+}
+
+/// What a space sees of a range of its own, or of one in a core window.
+#[inline(always)]
+fn sight_of(kernel: &Kernel, space: Id<Space>, range: PageRange, window: Option<usize>) -> Sight {
+    let cpu = window.map(|cpu| window_cpu(kernel, cpu));
+    let cpu = cpu.or_else(|| kernel.shared.space_words(space.index()).only_cpu());
+    Sight { range, cpus: cpu.map_or(ALL_CPUS, |cpu| 1 << cpu), in_views: window.is_none() }
+}
+
+#[inline(always)]
+fn tell(kernel: &Kernel, space: Id<Space>, sight: Sight, each: &mut dyn FnMut(SeenRange)) {
+    let Sight { range, cpus, in_views } = sight;
+    steps::count();
+    each(SeenRange { space, range, cpus });
+    if in_views && !is_seeded(Mutant::ViewUnflushed) {
+        for view in &kernel.spaces[space].views {
+            steps::count();
+            each(SeenRange { space: *view, range, cpus });
         }
     }
+}
 
-    /// What a space without views sees of a change of its own, which is the usual case.
-    #[inline(always)]
-    pub(crate) fn seen_in_space(&self, space: Id<Space>, range: PageRange) -> SeenRange {
-        let only_cpu = self.shared.space_words(space.index()).only_cpu();
-        SeenRange { space, range, cpus: only_cpu.map_or(ALL_CPUS, |cpu| 1 << cpu) }
+/// The part of the space in which a CPU is, by number, that shows pages of an owner: from the first place to the
+/// last. One range, because a CPU is asked once for each space, however often it sees a change there; see
+/// `Presence::invalidate`.
+pub(crate) fn visible_in(
+    kernel: &Kernel,
+    cpu: usize,
+    space: u32,
+    owner: MapOwner,
+    range: PageRange,
+) -> Option<PageRange> {
+    let id = if space == NO_SPACE { None } else { kernel.spaces.id_at(space) }?;
+    let seen = kernel.seen_in(id);
+    if seen.base != id && is_seeded(Mutant::ViewUnflushed) {
+        return None;
     }
+    // A view shows no core windows.
+    let cpu = (seen.base == id).then_some(cpu);
+    visible_from(kernel, MapOwner::Space(seen.base), cpu, owner, range)
+}
 
-    /// What a space sees of a range of its own, or of one in a core window.
-    #[inline(always)]
-    fn sight_of(&self, space: Id<Space>, range: PageRange, window: Option<usize>) -> Sight {
-        let cpu = window.map(|cpu| window_cpu(self, cpu));
-        let cpu = cpu.or_else(|| self.shared.space_words(space.index()).only_cpu());
-        Sight { range, cpus: cpu.map_or(ALL_CPUS, |cpu| 1 << cpu), in_views: window.is_none() }
+/// The same for a space that is no view. A subtree lies one deep in others, and no deeper.
+#[inline(always)]
+fn visible_from(
+    kernel: &Kernel,
+    from: MapOwner,
+    cpu: Option<usize>,
+    owner: MapOwner,
+    range: PageRange,
+) -> Option<PageRange> {
+    let id = match owner {
+        _ if owner == from => return Some(range),
+        MapOwner::Space(_) => return None,
+        MapOwner::Subtree(id) => id,
+    };
+    let visible = visible_directly(kernel, from, cpu, id, range);
+    if !kernel.subtrees[id].sharers.is_nested() || is_seeded(Mutant::NestedSharerForgotten) {
+        return visible;
     }
+    let through = |group: Group| match group.owner {
+        MapOwner::Subtree(outer) => visible_directly(kernel, from, cpu, outer, group.hull_of(range)),
+        MapOwner::Space(_) => None,
+    };
+    visible.into_iter().chain(kernel.subtrees[id].sharers.nested_groups().filter_map(through)).reduce(hull)
+}
 
-    #[inline(always)]
-    fn tell(&self, space: Id<Space>, sight: Sight, each: &mut dyn FnMut(SeenRange)) {
-        let Sight { range, cpus, in_views } = sight;
-        steps::count();
-        each(SeenRange { space, range, cpus });
-        if in_views && !is_seeded(Mutant::ViewUnflushed) {
-            for view in &self.spaces[space].views {
-                steps::count();
-                each(SeenRange { space: *view, range, cpus });
-            }
-        }
-    }
-
-    /// The part of the space in which a CPU is, by number, that shows pages of an owner: from the first place to the
-    /// last. One range, because a CPU is asked once for each space, however often it sees a change there; see
-    /// `Presence::invalidate`.
-    pub(crate) fn visible_in(&self, cpu: usize, space: u32, owner: MapOwner, range: PageRange) -> Option<PageRange> {
-        let id = if space == NO_SPACE { None } else { self.spaces.id_at(space) }?;
-        let seen = self.seen_in(id);
-        if seen.base != id && is_seeded(Mutant::ViewUnflushed) {
-            return None;
-        }
-        // A view shows no core windows.
-        let cpu = (seen.base == id).then_some(cpu);
-        self.visible_from(MapOwner::Space(seen.base), cpu, owner, range)
-    }
-
-    /// The same for a space that is no view. A subtree lies one deep in others, and no deeper.
-    #[inline(always)]
-    fn visible_from(&self, from: MapOwner, cpu: Option<usize>, owner: MapOwner, range: PageRange) -> Option<PageRange> {
-        let id = match owner {
-            _ if owner == from => return Some(range),
-            MapOwner::Space(_) => return None,
-            MapOwner::Subtree(id) => id,
-        };
-        let visible = self.visible_directly(from, cpu, id, range);
-        if !self.subtrees[id].sharers.is_nested() || is_seeded(Mutant::NestedSharerForgotten) {
-            return visible;
-        }
-        let through = |group: Group| match group.owner {
-            MapOwner::Subtree(outer) => self.visible_directly(from, cpu, outer, group.hull_of(range)),
-            MapOwner::Space(_) => None,
-        };
-        visible.into_iter().chain(self.subtrees[id].sharers.nested_groups().filter_map(through)).reduce(hull)
-    }
-
-    /// The same for a subtree's own places in a space.
-    #[inline(always)]
-    fn visible_directly(
-        &self,
-        from: MapOwner,
-        cpu: Option<usize>,
-        subtree: Id<Subtree>,
-        range: PageRange,
-    ) -> Option<PageRange> {
-        let sharers = &self.subtrees[subtree].sharers;
-        let group = sharers.group_in(from)?;
-        let window = group.cpu.map(|cpu| window_cpu(self, cpu));
-        let is_forgotten = is_seeded(Mutant::SharerForgotten) && sharers.groups().next() == Some(group);
-        let is_seen = (window.is_none() || window == cpu) && !is_forgotten;
-        is_seen.then(|| group.hull_of(range))
-    }
+/// The same for a subtree's own places in a space.
+#[inline(always)]
+fn visible_directly(
+    kernel: &Kernel,
+    from: MapOwner,
+    cpu: Option<usize>,
+    subtree: Id<Subtree>,
+    range: PageRange,
+) -> Option<PageRange> {
+    let sharers = &kernel.subtrees[subtree].sharers;
+    let group = sharers.group_in(from)?;
+    let window = group.cpu.map(|cpu| window_cpu(kernel, cpu));
+    let is_forgotten = is_seeded(Mutant::SharerForgotten) && sharers.groups().next() == Some(group);
+    let is_seen = (window.is_none() || window == cpu) && !is_forgotten;
+    is_seen.then(|| group.hull_of(range))
 }
 
 /// Those to whom a change in a subtree is told.

@@ -11,6 +11,7 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::object::address_map::PageRange;
 use crate::state::kernel::Kernel;
+use crate::tlb::audience;
 use crate::tlb::audience::SeenRange;
 use crate::tlb::flush::PAGES_MAX;
 use crate::vm::map::MapOwner;
@@ -22,95 +23,98 @@ use crate::vm::map::MapOwner;
 /// the others what they have at that address.
 pub const BY_TAG_MAX: usize = 3;
 
-impl Kernel {
-    /// Invalidates pages of an owner on all CPUs.
-    pub(crate) fn broadcast(&self, owner: MapOwner, range: PageRange) {
-        if let MapOwner::Space(space) = owner
-            && self.spaces[space].views.is_empty()
-        {
-            return self.broadcast_by_tag(&self.seen_in_space(space, range));
-        }
-        if range.count <= PAGES_MAX && self.count_seen(owner, BY_TAG_MAX) > BY_TAG_MAX {
-            let mut pages = 0;
-            let is_told = self.for_each_address(owner, range, &mut |range| {
-                pages += range.count.max(1);
-                pages <= PAGES_MAX
-            });
-            if is_told {
-                self.for_each_address(owner, range, &mut |range| self.broadcast_by_address(range));
-                return;
-            }
-        }
-        self.for_each_seen(owner, range, &mut |seen| self.broadcast_by_tag(&seen));
+/// Invalidates pages of an owner on all CPUs.
+pub(crate) fn broadcast(kernel: &Kernel, owner: MapOwner, range: PageRange) {
+    if let MapOwner::Space(space) = owner
+        && kernel.spaces[space].views.is_empty()
+    {
+        return broadcast_by_tag(kernel, &audience::seen_in_space(kernel, space, range));
     }
-
-    /// How many spaces, views included, see an owner's pages; one that sees them through several subtrees counts as
-    /// often. Counts no further than just over the limit.
-    fn count_seen(&self, owner: MapOwner, limit: usize) -> usize {
-        let id = match owner {
-            MapOwner::Space(id) => return 1 + self.spaces[id].views.len(),
-            MapOwner::Subtree(id) => id,
-        };
-        if self.subtrees[id].sharers.are_spaces_over(limit) {
-            return limit + 1;
-        }
-        let mut seen = 0;
-        for group in self.subtrees[id].sharers.groups() {
-            seen += self.count_seen(group.owner, limit);
-            if seen > limit {
-                break;
-            }
-        }
-        seen
-    }
-
-    /// Calls `each` for every range of addresses at which some space shows pages of an owner, until it gives false; gives
-    /// whether these are all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
-    fn for_each_address(&self, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(PageRange) -> bool) -> bool {
-        let MapOwner::Subtree(id) = owner else { return each(range) };
-        let sharers = &self.subtrees[id].sharers;
-        let shifted = |page: u64| PageRange { first: page + range.first, ..range };
-        if sharers.is_in_spaces() && !is_seeded(Mutant::AddressForgotten) {
-            let is_told = sharers.common_page().is_some_and(|page| each(shifted(page)));
-            if !is_told {
-                return false;
-            }
-        }
-        let mut nested = sharers.nested();
-        nested.all(|sharer| {
-            steps::count();
-            self.for_each_address(sharer.owner, shifted(sharer.place.page), each)
-        })
-    }
-
-    fn broadcast_by_address(&self, range: PageRange) -> bool {
-        let line = &self.shared.cpus[tessera_arch::cpu_index()];
-        line.counters.shared_page_flushes.add(range.count);
-        for page in range.first..range.end() {
-            tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES));
-        }
-        true
-    }
-
-    /// For one space. One that was never activated under a tag of this generation has nothing anywhere that will be
-    /// used again.
-    fn broadcast_by_tag(&self, seen: &SeenRange) {
-        let words = self.shared.space_words(seen.space.index());
-        let here = tessera_arch::cpu_index();
-        let (tag, line) = (words.tag().tag(), &self.shared.cpus[here]);
-        if words.tag().generation() == 0 {
+    if range.count <= PAGES_MAX && count_seen(kernel, owner, BY_TAG_MAX) > BY_TAG_MAX {
+        let mut pages = 0;
+        let is_told = for_each_address(kernel, owner, range, &mut |range| {
+            pages += range.count.max(1);
+            pages <= PAGES_MAX
+        });
+        if is_told {
+            for_each_address(kernel, owner, range, &mut |range| broadcast_by_address(kernel, range));
             return;
         }
-        let local = seen.cpus == 1 << here;
-        if seen.range.count > PAGES_MAX {
-            line.counters.range_flushes.add(1);
-            let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };
-            return flush(tag, true);
+    }
+    audience::for_each_seen(kernel, owner, range, &mut |seen| broadcast_by_tag(kernel, &seen));
+}
+
+/// How many spaces, views included, see an owner's pages; one that sees them through several subtrees counts as
+/// often. Counts no further than just over the limit.
+fn count_seen(kernel: &Kernel, owner: MapOwner, limit: usize) -> usize {
+    let id = match owner {
+        MapOwner::Space(id) => return 1 + kernel.spaces[id].views.len(),
+        MapOwner::Subtree(id) => id,
+    };
+    if kernel.subtrees[id].sharers.are_spaces_over(limit) {
+        return limit + 1;
+    }
+    let mut seen = 0;
+    for group in kernel.subtrees[id].sharers.groups() {
+        seen += count_seen(kernel, group.owner, limit);
+        if seen > limit {
+            break;
         }
-        line.counters.page_flushes.add(seen.range.count);
-        let flush = if local { tessera_arch::invalidate_page_local } else { tessera_arch::invalidate_page };
-        for page in seen.range.first..seen.range.end() {
-            flush(VirtAddr::new(page * PAGE_BYTES), tag, true);
+    }
+    seen
+}
+
+/// Calls `each` for every range of addresses at which some space shows pages of an owner, until it gives false; gives
+/// whether these are all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
+fn for_each_address(
+    kernel: &Kernel,
+    owner: MapOwner,
+    range: PageRange,
+    each: &mut dyn FnMut(PageRange) -> bool,
+) -> bool {
+    let MapOwner::Subtree(id) = owner else { return each(range) };
+    let sharers = &kernel.subtrees[id].sharers;
+    let shifted = |page: u64| PageRange { first: page + range.first, ..range };
+    if sharers.is_in_spaces() && !is_seeded(Mutant::AddressForgotten) {
+        let is_told = sharers.common_page().is_some_and(|page| each(shifted(page)));
+        if !is_told {
+            return false;
         }
+    }
+    let mut nested = sharers.nested();
+    nested.all(|sharer| {
+        steps::count();
+        for_each_address(kernel, sharer.owner, shifted(sharer.place.page), each)
+    })
+}
+
+fn broadcast_by_address(kernel: &Kernel, range: PageRange) -> bool {
+    let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
+    line.counters.shared_page_flushes.add(range.count);
+    for page in range.first..range.end() {
+        tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES));
+    }
+    true
+}
+
+/// For one space. One that was never activated under a tag of this generation has nothing anywhere that will be
+/// used again.
+fn broadcast_by_tag(kernel: &Kernel, seen: &SeenRange) {
+    let words = kernel.shared.space_words(seen.space.index());
+    let here = tessera_arch::cpu_index();
+    let (tag, line) = (words.tag().tag(), &kernel.shared.cpus[here]);
+    if words.tag().generation() == 0 {
+        return;
+    }
+    let local = seen.cpus == 1 << here;
+    if seen.range.count > PAGES_MAX {
+        line.counters.range_flushes.add(1);
+        let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };
+        return flush(tag, true);
+    }
+    line.counters.page_flushes.add(seen.range.count);
+    let flush = if local { tessera_arch::invalidate_page_local } else { tessera_arch::invalidate_page };
+    for page in seen.range.first..seen.range.end() {
+        flush(VirtAddr::new(page * PAGE_BYTES), tag, true);
     }
 }

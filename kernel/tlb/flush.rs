@@ -20,7 +20,9 @@ use crate::object::address_map::PageRange;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::state::kernel::Kernel;
+use crate::tlb::audience;
 use crate::tlb::audience::SeenRange;
+use crate::tlb::broadcast;
 use crate::vm::map::MapOwner;
 use crate::vm::public::flush_global;
 
@@ -39,139 +41,137 @@ pub struct Flush {
     pub freed_tables: FrameList,
 }
 
-impl Kernel {
-    /// Invalidates what changed wherever it may be held, then frees the tables.
-    pub fn discharge(&mut self, mut flush: Flush) {
-        tessera_arch::publish_tables();
-        if is_seeded(Mutant::FreedBeforeFlush) {
-            self.frames.free_list(core::mem::take(&mut flush.freed_tables));
-        }
-        let frees_tables = flush.freed_tables.count() != 0;
-        if !(is_seeded(Mutant::TablesFreedUnflushed) && frees_tables) {
-            self.invalidate(flush.owner, flush.range, frees_tables);
-        }
-        self.frames.free_list(flush.freed_tables);
+/// Invalidates what changed wherever it may be held, then frees the tables.
+pub fn discharge(kernel: &mut Kernel, mut flush: Flush) {
+    tessera_arch::publish_tables();
+    if is_seeded(Mutant::FreedBeforeFlush) {
+        kernel.frames.free_list(core::mem::take(&mut flush.freed_tables));
     }
-
-    /// Invalidates pages of an owner wherever a translation may be held. `frees_tables`: tables go as well.
-    pub fn invalidate(&self, owner: MapOwner, range: PageRange, frees_tables: bool) {
-        if let MapOwner::Subtree(id) = owner
-            && let Some(slot) = self.subtrees[id].public
-        {
-            return self.invalidate_public(slot, range, frees_tables);
-        }
-        if tessera_arch::broadcasts_invalidation() {
-            self.broadcast(owner, range);
-        } else {
-            self.shoot_down(owner, range);
-        }
+    let frees_tables = flush.freed_tables.count() != 0;
+    if !(is_seeded(Mutant::TablesFreedUnflushed) && frees_tables) {
+        invalidate(kernel, flush.owner, flush.range, frees_tables);
     }
+    kernel.frames.free_list(flush.freed_tables);
+}
 
-    /// Where the hardware reaches its own CPU only: marks and interrupts the others.
-    ///
-    /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
-    /// thousands of spaces see interrupts each CPU once (for each of the two).
-    fn shoot_down(&self, owner: MapOwner, range: PageRange) {
-        if let MapOwner::Space(id) = owner
-            && self.spaces[id].views.is_empty()
-        {
-            return self.shoot_down_space(id, range);
-        }
-        let here = tessera_arch::cpu_index();
-        // Without tags nothing is held for longer than a stay, and the change costs the same for any number of sharers.
-        if self.tags.bits() != 0 {
-            self.for_each_seen(owner, range, &mut |seen| self.mark_stale(here, &seen));
-        }
-        let mut interrupted = 0;
-        let cpus = self.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
-        for line in self.shared.cpus.iter().take(cpus) {
-            if line.index == here {
-                let space = line.presence.space();
-                self.visible_in(here, space, owner, range).inspect(|range| {
-                    flush_here(line, self.shared.space_words(space).tag().tag(), *range);
-                });
-                continue;
-            }
-            let [next, entered] = line.presence.places_after_change();
-            let other = if entered == next { NO_SPACE } else { entered };
-            for space in [next, other] {
-                let Some(range) = self.visible_in(line.index, space, owner, range) else { continue };
-                if !is_seeded(Mutant::MissingInterrupt) {
-                    self.interrupt_for(line, space, range);
-                    interrupted |= 1 << line.index;
-                }
-            }
-        }
-        self.await_acknowledgements(interrupted);
+/// Invalidates pages of an owner wherever a translation may be held. `frees_tables`: tables go as well.
+pub fn invalidate(kernel: &Kernel, owner: MapOwner, range: PageRange, frees_tables: bool) {
+    if let MapOwner::Subtree(id) = owner
+        && let Some(slot) = kernel.subtrees[id].public
+    {
+        return kernel.invalidate_public(slot, range, frees_tables);
     }
+    if tessera_arch::broadcasts_invalidation() {
+        broadcast::broadcast(kernel, owner, range);
+    } else {
+        shoot_down(kernel, owner, range);
+    }
+}
 
-    /// The same for a change that one space sees, which is the usual case.
-    #[inline(always)]
-    fn shoot_down_space(&self, space: Id<Space>, range: PageRange) {
-        let (here, words) = (tessera_arch::cpu_index(), self.shared.space_words(space.index()));
-        self.mark_stale(here, &self.seen_in_space(space, range));
-        let mut interrupted = 0;
-        let cpus = self.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
-        for line in self.shared.cpus.iter().take(cpus) {
-            if line.index == here {
-                if line.presence.space() == space.index() {
-                    flush_here(line, words.tag().tag(), range);
-                }
-            } else if line.presence.is_in(space.index()) && !is_seeded(Mutant::MissingInterrupt) {
-                self.interrupt_for(line, space.index(), range);
+/// Where the hardware reaches its own CPU only: marks and interrupts the others.
+///
+/// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
+/// thousands of spaces see interrupts each CPU once (for each of the two).
+fn shoot_down(kernel: &Kernel, owner: MapOwner, range: PageRange) {
+    if let MapOwner::Space(id) = owner
+        && kernel.spaces[id].views.is_empty()
+    {
+        return shoot_down_space(kernel, id, range);
+    }
+    let here = tessera_arch::cpu_index();
+    // Without tags nothing is held for longer than a stay, and the change costs the same for any number of sharers.
+    if kernel.tags.bits() != 0 {
+        audience::for_each_seen(kernel, owner, range, &mut |seen| mark_stale(kernel, here, &seen));
+    }
+    let mut interrupted = 0;
+    let cpus = kernel.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
+    for line in kernel.shared.cpus.iter().take(cpus) {
+        if line.index == here {
+            let space = line.presence.space();
+            audience::visible_in(kernel, here, space, owner, range).inspect(|range| {
+                flush_here(line, kernel.shared.space_words(space).tag().tag(), *range);
+            });
+            continue;
+        }
+        let [next, entered] = line.presence.places_after_change();
+        let other = if entered == next { NO_SPACE } else { entered };
+        for space in [next, other] {
+            let Some(range) = audience::visible_in(kernel, line.index, space, owner, range) else { continue };
+            if !is_seeded(Mutant::MissingInterrupt) {
+                interrupt_for(kernel, line, space, range);
                 interrupted |= 1 << line.index;
             }
         }
-        if interrupted != 0 {
-            self.await_acknowledgements(interrupted);
-        }
     }
+    await_acknowledgements(kernel, interrupted);
+}
 
-    /// Turns each CPU's pass to a space stale if the CPU may hold translations under the space's tag. A tag of 0 needs
-    /// no mark: what is untagged is flushed at each entry.
-    fn mark_stale(&self, here: usize, seen: &SeenRange) {
-        let space = seen.space.index();
-        let words = self.shared.space_words(space);
-        if words.tag().tag() == 0 || is_seeded(Mutant::StaleMarkForgotten) {
-            return;
-        }
-        for line in self.shared.cpus.iter().take(self.cpus()) {
-            // This CPU's own space is flushed at once.
-            let is_own = line.index == here && line.presence.space() == space;
-            if is_own || seen.cpus & (1 << line.index) == 0 {
-                continue;
+/// The same for a change that one space sees, which is the usual case.
+#[inline(always)]
+fn shoot_down_space(kernel: &Kernel, space: Id<Space>, range: PageRange) {
+    let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
+    mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
+    let mut interrupted = 0;
+    let cpus = kernel.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
+    for line in kernel.shared.cpus.iter().take(cpus) {
+        if line.index == here {
+            if line.presence.space() == space.index() {
+                flush_here(line, words.tag().tag(), range);
             }
-            if words.pass(line.index).make_stale() && !line.presence.places().contains(&space) {
-                line.counters.stale_marks.add(1);
-            }
+        } else if line.presence.is_in(space.index()) && !is_seeded(Mutant::MissingInterrupt) {
+            interrupt_for(kernel, line, space.index(), range);
+            interrupted |= 1 << line.index;
         }
     }
-
-    fn interrupt_for(&self, line: &CpuLine, space: u32, range: PageRange) {
-        let tag = self.shared.space_words(space).tag().tag();
-        self.ask(line, Request::Pages { space, tag, first: range.first, count: range.count });
+    if interrupted != 0 {
+        await_acknowledgements(kernel, interrupted);
     }
+}
 
-    /// Posts a request to another CPU and interrupts it. Requests before it have been acknowledged.
-    pub fn ask(&self, line: &CpuLine, request: Request) {
-        self.await_acknowledgement(line);
-        line.presence.post(request);
-        self.shared.cpus[tessera_arch::cpu_index()].counters.shootdowns_sent.add(1);
-        tessera_arch::send_interrupt(line.index, Interrupt::Shootdown);
+/// Turns each CPU's pass to a space stale if the CPU may hold translations under the space's tag. A tag of 0 needs
+/// no mark: what is untagged is flushed at each entry.
+fn mark_stale(kernel: &Kernel, here: usize, seen: &SeenRange) {
+    let space = seen.space.index();
+    let words = kernel.shared.space_words(space);
+    if words.tag().tag() == 0 || is_seeded(Mutant::StaleMarkForgotten) {
+        return;
     }
-
-    /// Waits until all these CPUs (a bit each) have done what was asked of them.
-    pub fn await_acknowledgements(&self, cpus: u32) {
-        for line in self.shared.cpus.iter().filter(|line| cpus & (1 << line.index) != 0) {
-            self.await_acknowledgement(line);
+    for line in kernel.shared.cpus.iter().take(kernel.cpus()) {
+        // This CPU's own space is flushed at once.
+        let is_own = line.index == here && line.presence.space() == space;
+        if is_own || seen.cpus & (1 << line.index) == 0 {
+            continue;
+        }
+        if words.pass(line.index).make_stale() && !line.presence.places().contains(&space) {
+            line.counters.stale_marks.add(1);
         }
     }
+}
 
-    fn await_acknowledgement(&self, line: &CpuLine) {
-        let mut patience = Patience::default();
-        while !line.presence.is_acknowledged() {
-            patience.spin("an answer of another CPU");
-        }
+fn interrupt_for(kernel: &Kernel, line: &CpuLine, space: u32, range: PageRange) {
+    let tag = kernel.shared.space_words(space).tag().tag();
+    ask(kernel, line, Request::Pages { space, tag, first: range.first, count: range.count });
+}
+
+/// Posts a request to another CPU and interrupts it. Requests before it have been acknowledged.
+pub fn ask(kernel: &Kernel, line: &CpuLine, request: Request) {
+    await_acknowledgement(line);
+    line.presence.post(request);
+    kernel.shared.cpus[tessera_arch::cpu_index()].counters.shootdowns_sent.add(1);
+    tessera_arch::send_interrupt(line.index, Interrupt::Shootdown);
+}
+
+/// Waits until all these CPUs (a bit each) have done what was asked of them.
+pub fn await_acknowledgements(kernel: &Kernel, cpus: u32) {
+    for line in kernel.shared.cpus.iter().filter(|line| cpus & (1 << line.index) != 0) {
+        await_acknowledgement(line);
+    }
+}
+
+fn await_acknowledgement(line: &CpuLine) {
+    let mut patience = Patience::default();
+    while !line.presence.is_acknowledged() {
+        patience.spin("an answer of another CPU");
     }
 }
 

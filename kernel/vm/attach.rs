@@ -19,6 +19,7 @@ use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::{entry_pages, new_table};
 use crate::state::kernel::Kernel;
+use crate::tlb::flush;
 use crate::tlb::flush::Flush;
 use crate::vm::map::MapOwner;
 
@@ -285,7 +286,7 @@ impl Kernel {
             None => (owner, place.page),
         };
         let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { attachment.pages() };
-        self.discharge(Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
+        flush::discharge(self, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
         self.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
         self.subtrees.release(attachment.subtree);
         true
@@ -307,7 +308,7 @@ impl Kernel {
         if places != 0 {
             let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { self.subtrees[subtree].pages() };
             let owner = MapOwner::Subtree(subtree);
-            self.discharge(Flush { owner, range: PageRange { first: 0, count }, freed_tables });
+            flush::discharge(self, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
         }
         self.subtrees[subtree].sharers = crate::object::reverse_map::Sharers::default();
         (0..places).for_each(|_| self.subtrees.release(subtree));

@@ -16,6 +16,7 @@ use crate::object::address_map::PageRange;
 use crate::object::reverse_map::Sharer;
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::state::kernel::Kernel;
+use crate::tlb::flush;
 use crate::tlb::flush::Flush;
 use crate::vm::attach::{ATTACHMENT_BYTES, Attachment, Place};
 use crate::vm::map::MapOwner;
@@ -75,7 +76,7 @@ impl Kernel {
         self.accounts[space.object.account].credit(ATTACHMENT_BYTES);
         let sharer = Sharer { owner: MapOwner::Space(space.id), place };
         let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
-        self.discharge(Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
+        flush::discharge(self, Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
         let subtree = self.subtrees.open(owner)?;
         subtree.object.sharers.remove(&sharer);
         let id = subtree.id;

@@ -14,6 +14,7 @@ use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::Tree;
 use crate::state::kernel::Kernel;
+use crate::tlb::flush;
 use crate::tlb::flush::Flush;
 use crate::vm::attach::{Attachment, Place};
 
@@ -320,7 +321,7 @@ impl Kernel {
     ) {
         let mut freed_tables = FrameList::new();
         self.change_map(owner, |map, frames, segments| change(map, frames, segments, &mut freed_tables));
-        self.discharge(Flush { owner, range, freed_tables });
+        flush::discharge(self, Flush { owner, range, freed_tables });
     }
 
     /// Splits the large pages that straddle the ends of a range.
@@ -331,7 +332,7 @@ impl Kernel {
                 self.sync_roots(owner);
                 tessera_arch::publish_tables();
                 let count = if is_seeded(Mutant::SplitWithoutBreak) { 0 } else { count };
-                self.invalidate(owner, PageRange { first, count }, false);
+                flush::invalidate(self, owner, PageRange { first, count }, false);
                 self.change_map(owner, |map, frames, _| map.tree.put_split(frames, large));
             }
         }
@@ -342,7 +343,7 @@ impl Kernel {
         let mut freed_tables = FrameList::new();
         self.take_all_entries(owner, &mut freed_tables);
         self.change_map(owner, |map, frames, segments| map.clear(frames, segments, &mut freed_tables));
-        self.discharge(Flush { owner, range: EVERYTHING, freed_tables });
+        flush::discharge(self, Flush { owner, range: EVERYTHING, freed_tables });
     }
 
     fn tree_mut(&mut self, owner: MapOwner) -> &mut Tree {

@@ -16,6 +16,7 @@ use crate::object::space::SLOT_PAGES;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
+use crate::tlb::flush;
 use crate::tlb::flush::PAGES_MAX;
 use crate::vm::attach::Place;
 use crate::vm::map::{EVERYTHING, MapOwner};
@@ -148,11 +149,11 @@ impl Kernel {
         let others = || self.shared.cpus.iter().take(self.cpus()).filter(|line| line.index != here);
         let mut asked = 0;
         for line in others().filter(|_| !is_seeded(Mutant::PublicFlushedHereOnly)) {
-            self.ask(line, Request::Global { first: range.first, count: range.count });
+            flush::ask(self, line, Request::Global { first: range.first, count: range.count });
             asked |= 1 << line.index;
         }
         flush_global(self.shared.tag_of(&self.shared.cpus[here]), &self.shared.cpus[here], range);
-        self.await_acknowledgements(asked);
+        flush::await_acknowledgements(self, asked);
     }
 
     fn public_entry(&self, public: &Public) -> u64 {

@@ -16,6 +16,7 @@ use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::paging::page_table::new_table;
 use crate::state::kernel::Kernel;
+use crate::tlb::flush;
 use crate::tlb::flush::Flush;
 use crate::vm::map::{EVERYTHING, MapOwner};
 
@@ -56,7 +57,7 @@ impl Kernel {
     pub fn forget_view(&mut self, view: Id<Space>) {
         let Some(seen) = self.spaces[view].seen else { return };
         let (owner, freed_tables) = (MapOwner::Space(view), FrameList::new());
-        self.discharge(Flush { owner, range: EVERYTHING, freed_tables });
+        flush::discharge(self, Flush { owner, range: EVERYTHING, freed_tables });
         self.spaces[seen.base].views.remove(&view);
         self.spaces.release(seen.base);
     }
