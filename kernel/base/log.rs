@@ -7,6 +7,7 @@ use tessera_abi::layout::Name;
 use crate::base::console::{Console, Wait};
 use crate::object::store::Id;
 use crate::object::thread::Thread;
+use crate::sched::running;
 use crate::state::kernel::Kernel;
 
 /// Writes a line of the kernel's to a console.
@@ -73,7 +74,7 @@ impl Kernel {
     /// Puts the calling CPU's thread to sleep for a turn on the console.
     pub(crate) fn wait_for_console(&mut self, cpu: usize, id: Id<Thread>, wait: Wait) {
         self.threads[id].console_turn = wait.turn;
-        self.stop_current(cpu);
+        running::stop_current(self, cpu);
         let wake_ns = tessera_arch::now_ns().saturating_add(wait.wait_ns);
         self.scheduler.add_sleeper(&mut self.threads, id, wake_ns);
     }

@@ -19,6 +19,7 @@ use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::paging::page_table::new_table;
+use crate::sched::ending;
 use crate::state::kernel::{Kernel, RESERVE_FRAMES};
 use crate::vm::attach::{Attachment, Place};
 use crate::vm::map::MapOwner;
@@ -69,7 +70,7 @@ pub fn start_first(kernel: &mut Kernel, name: &str) -> Result<(), Reason> {
     write_info(kernel, &first)?;
     let registers = kernel.threads[first.thread].context.registers_mut();
     registers.set_entry(elf.ehdr.e_entry, stack_top, [program::INFO, 0]);
-    kernel.start_thread(first.thread);
+    ending::start_thread(kernel, first.thread);
     Ok(())
 }
 
@@ -95,7 +96,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     kernel.attach(owner, place, attachment, cost);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.cpu = tessera_arch::cpu_index();
-    let thread = kernel.add_thread(thread);
+    let thread = ending::add_thread(kernel, thread);
     Ok(First { account, table, space, subtree, thread })
 }
 

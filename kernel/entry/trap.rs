@@ -10,6 +10,8 @@ use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 use crate::base::log::{Word, log};
 use crate::object::store::Id;
 use crate::object::thread::Thread;
+use crate::sched::ending;
+use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::syscall::{self, Outcome};
 use crate::vm::map::Denial;
@@ -24,7 +26,7 @@ impl Kernel {
             Trap::Call => self.call(cpu),
             Trap::Fault(fault) => self.fault(cpu, fault),
             // Without the thread's turn, no interrupt need ever come: waiting is yielding.
-            Trap::Wait => self.requeue_current(cpu),
+            Trap::Wait => running::requeue_current(self, cpu),
             Trap::Interrupt(interrupt) => self.interrupt(cpu, interrupt),
         }
         self.reap();
@@ -34,7 +36,7 @@ impl Kernel {
     /// Sees to an interrupt, of a running thread or of an idle CPU.
     pub fn interrupt(&mut self, cpu: usize, interrupt: Interrupt) {
         match interrupt {
-            Interrupt::Timer => self.tick(cpu),
+            Interrupt::Timer => running::tick(self, cpu),
             Interrupt::Reschedule | Interrupt::Shootdown => {}
             Interrupt::Spurious => self.shared.cpus[cpu].counters.spurious_interrupts.add(1),
         }
@@ -58,7 +60,7 @@ impl Kernel {
 
     fn call(&mut self, cpu: usize) {
         // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
-        let Some(id) = self.current(cpu) else { return };
+        let Some(id) = running::current(self, cpu) else { return };
         self.shared.cpus[cpu].counters.system_calls.add(1);
         let registers = self.threads[id].context.registers();
         let (number, words) = (registers.call_number(), registers.call_arguments());
@@ -66,9 +68,9 @@ impl Kernel {
             return self.threads[id].context.registers_mut().set_result(0, 0);
         }
         match syscall::dispatch(self, cpu, id, number, words) {
-            Ok(Outcome::Done(value)) => self.finish_call(id, Ok(value)),
+            Ok(Outcome::Done(value)) => ending::finish_call(self, id, Ok(value)),
             Ok(Outcome::Unfinished) => {}
-            Err(error) => self.finish_call(id, Err(error)),
+            Err(error) => ending::finish_call(self, id, Err(error)),
         }
     }
 
@@ -84,11 +86,11 @@ impl Kernel {
 
     fn fault(&mut self, cpu: usize, fault: Fault) {
         // None likewise; the thread has kept the fault.
-        let Some(id) = self.current(cpu) else { return };
+        let Some(id) = running::current(self, cpu) else { return };
         self.shared.cpus[cpu].counters.faults.add(1);
         let mut denial = None;
         if fault.kind == FaultKind::Page {
-            denial = self.resolve(self.space_of(id), fault.address, fault.access).err();
+            denial = self.resolve(running::space_of(self, id), fault.address, fault.access).err();
             if denial.is_none() {
                 return;
             }
@@ -102,7 +104,7 @@ impl Kernel {
             Some(denial) => self.report(id, fault, format_args!("{}", Missing(denial, fault.access))),
             None => self.report(id, fault, format_args!("{}", describe_kind(fault.kind))),
         }
-        self.end_thread(id, ThreadState::Faulted);
+        ending::end_thread(self, id, ThreadState::Faulted);
     }
 
     fn report(&self, id: Id<Thread>, fault: Fault, missing: core::fmt::Arguments<'_>) {
@@ -118,7 +120,7 @@ impl Kernel {
             "fault: program={} thread={} space={} address={:#x} access={access} ip={:#x} : {missing}",
             Word(program),
             Word(thread.name),
-            Word(self.spaces[self.space_of(id)].name),
+            Word(self.spaces[running::space_of(self, id)].name),
             fault.address.value(),
             thread.context.registers().instruction_pointer(),
         );

@@ -12,6 +12,7 @@ use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
 use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::cpu::switch;
+use crate::sched::running;
 use crate::tlb::flush;
 use crate::tlb::flush::Served;
 
@@ -62,8 +63,8 @@ fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64)
 /// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
     loop {
-        let runs = with(&mut guard, |kernel| kernel.choose(line.index));
-        if !runs && with(&mut guard, |kernel| kernel.is_at_end()) {
+        let runs = with(&mut guard, |kernel| running::choose(kernel, line.index));
+        if !runs && with(&mut guard, |kernel| running::is_at_end(kernel)) {
             log!(SHARED.console, "nothing is left to run: every thread has ended, or waits for one that never will");
             end_machine(&SHARED.console, NOTHING_LEFT);
         }

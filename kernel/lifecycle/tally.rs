@@ -12,6 +12,7 @@ use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
+use crate::sched::ending;
 use crate::state::kernel::Kernel;
 use crate::vm::map::MapOwner;
 
@@ -65,7 +66,7 @@ impl Kernel {
         }
         for thread in self.threads.ids().map(|id| &self.threads[id]) {
             thread.table.iter().for_each(|table| self.tables.tally(*table).refer_with(1));
-            self.count_charge(thread.account, Kernel::THREAD_BYTES);
+            self.count_charge(thread.account, ending::THREAD_BYTES);
         }
         for (id, space) in self.spaces.ids().map(|id| (id, &self.spaces[id])) {
             self.count_places(MapOwner::Space(id));

@@ -16,248 +16,246 @@ use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::SLICE_NS;
 
-impl Kernel {
-    /// The thread that runs on a CPU.
-    pub fn current(&self, cpu: usize) -> Option<Id<Thread>> {
-        self.scheduler.cpus[cpu].current
-    }
+/// The thread that runs on a CPU.
+pub fn current(kernel: &Kernel, cpu: usize) -> Option<Id<Thread>> {
+    kernel.scheduler.cpus[cpu].current
+}
 
-    /// The space a thread is in, running or not.
-    pub fn space_of(&self, id: Id<Thread>) -> Id<Space> {
-        let thread = &self.threads[id];
-        if self.current(thread.cpu) != Some(id) {
-            return thread.space;
-        }
-        let space = self.shared.cpus[thread.cpu].presence.space();
-        self.spaces.id_at(space).unwrap_or(thread.space)
+/// The space a thread is in, running or not.
+pub fn space_of(kernel: &Kernel, id: Id<Thread>) -> Id<Space> {
+    let thread = &kernel.threads[id];
+    if current(kernel, thread.cpu) != Some(id) {
+        return thread.space;
     }
+    let space = kernel.shared.cpus[thread.cpu].presence.space();
+    kernel.spaces.id_at(space).unwrap_or(thread.space)
+}
 
-    /// Puts a thread into the list of the space that it is in, if it is in another's. A thread that runs may be in
-    /// another space than the one whose list it is in: threads change spaces far more often than a space goes.
-    pub(crate) fn note_space(&mut self, id: Id<Thread>, space: Id<Space>) {
-        let noted = core::mem::replace(&mut self.threads[id].space, space);
-        if noted != space {
-            self.spaces[noted].remove_thread(&mut self.threads, id);
-            self.spaces[space].add_thread(&mut self.threads, id);
-        }
+/// Puts a thread into the list of the space that it is in, if it is in another's. A thread that runs may be in
+/// another space than the one whose list it is in: threads change spaces far more often than a space goes.
+pub(crate) fn note_space(kernel: &mut Kernel, id: Id<Thread>, space: Id<Space>) {
+    let noted = core::mem::replace(&mut kernel.threads[id].space, space);
+    if noted != space {
+        kernel.spaces[noted].remove_thread(&mut kernel.threads, id);
+        kernel.spaces[space].add_thread(&mut kernel.threads, id);
     }
+}
 
-    /// How many threads are in a space that have not ended.
-    pub fn threads_in(&self, space: Id<Space>) -> u64 {
-        let mut count = self.spaces[space].thread_count;
-        for id in (0..self.cpus()).filter_map(|cpu| self.current(cpu)) {
-            count += u64::from(self.space_of(id) == space);
-            count -= u64::from(self.threads[id].space == space);
-        }
-        count
+/// How many threads are in a space that have not ended.
+pub fn threads_in(kernel: &Kernel, space: Id<Space>) -> u64 {
+    let mut count = kernel.spaces[space].thread_count;
+    for id in (0..kernel.cpus()).filter_map(|cpu| current(kernel, cpu)) {
+        count += u64::from(space_of(kernel, id) == space);
+        count -= u64::from(kernel.threads[id].space == space);
     }
+    count
+}
 
-    /// Makes the calling CPU's space this one.
-    pub fn enter_space(&mut self, cpu: usize, space: Id<Space>, entered_by: Handle) {
-        let (shared, line) = (self.shared, &self.shared.cpus[cpu]);
-        let words = shared.space_words(space.index());
-        let tag = self.tag_for(cpu, space);
-        if tag != words.tag() {
-            words.set_tag(tag);
-        }
-        let flush_all = self.tags.take_flush_pending(cpu);
-        if flush_all {
-            // From the empty root, or the CPU might hold translations of the space it leaves again, and no pass says.
-            shared.leave_space(line);
-            tessera_arch::invalidate_all();
-        }
-        // The lock is held, so nobody changes the pass between a look at it and the entry.
-        let pass = words.pass(cpu).read();
-        let is_tagged = tag.tag() != 0 || is_seeded(Mutant::UntaggedKept);
-        let keep = is_tagged && !flush_all && !pass.is_stale();
-        line.presence.enter(space.index(), words.pass(cpu), pass);
-        words.pass(cpu).make_good();
-        let root = Frame::from_word(pass.root());
-        tessera_arch::activate(root, tag.tag(), keep);
-        line.root.store(root.to_word(), Relaxed);
-        line.entered_by.store(entered_by.bits(), Relaxed);
-        if keep { line.counters.tag_hits.add(1) } else { line.counters.tag_flushes.add(1) }
+/// Makes the calling CPU's space this one.
+pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: Id<Space>, entered_by: Handle) {
+    let (shared, line) = (kernel.shared, &kernel.shared.cpus[cpu]);
+    let words = shared.space_words(space.index());
+    let tag = tag_for(kernel, cpu, space);
+    if tag != words.tag() {
+        words.set_tag(tag);
     }
+    let flush_all = kernel.tags.take_flush_pending(cpu);
+    if flush_all {
+        // From the empty root, or the CPU might hold translations of the space it leaves again, and no pass says.
+        shared.leave_space(line);
+        tessera_arch::invalidate_all();
+    }
+    // The lock is held, so nobody changes the pass between a look at it and the entry.
+    let pass = words.pass(cpu).read();
+    let is_tagged = tag.tag() != 0 || is_seeded(Mutant::UntaggedKept);
+    let keep = is_tagged && !flush_all && !pass.is_stale();
+    line.presence.enter(space.index(), words.pass(cpu), pass);
+    words.pass(cpu).make_good();
+    let root = Frame::from_word(pass.root());
+    tessera_arch::activate(root, tag.tag(), keep);
+    line.root.store(root.to_word(), Relaxed);
+    line.entered_by.store(entered_by.bits(), Relaxed);
+    if keep { line.counters.tag_hits.add(1) } else { line.counters.tag_flushes.add(1) }
+}
 
-    /// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left.
-    fn tag_for(&mut self, cpu: usize, space: Id<Space>) -> TagWord {
-        let (shared, words) = (self.shared, self.shared.space_words(space.index()));
-        if self.tags.bits() != 0 && words.tag().tag() == 0 {
-            // It may get a tag now. Whoever enters it untagged at this moment is seen below, or comes too late.
-            words.forget_passes();
-            fence(SeqCst);
-        }
-        let elsewhere = |line: &CpuLine| line.index != cpu && line.presence.is_in(space.index());
-        if let Some(tag) = self.tags.renew(words.tag(), shared.cpus.iter().any(elsewhere)) {
-            return tag;
-        }
-        shared.cpus[cpu].counters.tag_rollovers.add(1);
-        // Nobody enters by a pass from here on. Who was entering meanwhile is either seen to, or goes back to the
-        // space that it had loaded: both count as live.
-        if !is_seeded(Mutant::PassesSurviveRollOver) {
-            self.spaces.ids().for_each(|id| shared.space_words(id.index()).forget_passes());
-        }
+/// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left.
+fn tag_for(kernel: &mut Kernel, cpu: usize, space: Id<Space>) -> TagWord {
+    let (shared, words) = (kernel.shared, kernel.shared.space_words(space.index()));
+    if kernel.tags.bits() != 0 && words.tag().tag() == 0 {
+        // It may get a tag now. Whoever enters it untagged at this moment is seen below, or comes too late.
+        words.forget_passes();
         fence(SeqCst);
-        let spaces = shared.cpus.iter().flat_map(|line| line.presence.places());
-        let live = spaces.filter(|space| *space != NO_SPACE).map(|space| shared.space_words(space).tag());
-        self.tags.roll_over(live, words.tag())
     }
-
-    /// Checks that a CPU may enter a space.
-    ///
-    /// # Errors
-    /// `WrongCpu` if the space is local to another one.
-    pub fn ensure_enterable(&self, cpu: usize, space: Id<Space>) -> Result<(), Error> {
-        let only_cpu = self.shared.space_words(space.index()).only_cpu();
-        if only_cpu.is_none_or(|only| only == cpu) { Ok(()) } else { Err(Error::WrongCpu) }
+    let elsewhere = |line: &CpuLine| line.index != cpu && line.presence.is_in(space.index());
+    if let Some(tag) = kernel.tags.renew(words.tag(), shared.cpus.iter().any(elsewhere)) {
+        return tag;
     }
-
-    /// The CPUs on which a thread may go on, a bit each: its affinity, or the CPU its space is local to.
-    pub fn allowed_cpus(&self, thread: &Thread) -> u32 {
-        let only_cpu = self.shared.space_words(thread.space.index()).only_cpu();
-        only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & self.running_cpus()
+    shared.cpus[cpu].counters.tag_rollovers.add(1);
+    // Nobody enters by a pass from here on. Who was entering meanwhile is either seen to, or goes back to the
+    // space that it had loaded: both count as live.
+    if !is_seeded(Mutant::PassesSurviveRollOver) {
+        kernel.spaces.ids().for_each(|id| shared.space_words(id.index()).forget_passes());
     }
+    fence(SeqCst);
+    let spaces = shared.cpus.iter().flat_map(|line| line.presence.places());
+    let live = spaces.filter(|space| *space != NO_SPACE).map(|space| shared.space_words(space).tag());
+    kernel.tags.roll_over(live, words.tag())
+}
 
-    fn running_cpus(&self) -> u32 {
-        (1 << self.cpus()) - 1
+/// Checks that a CPU may enter a space.
+///
+/// # Errors
+/// `WrongCpu` if the space is local to another one.
+pub fn ensure_enterable(kernel: &Kernel, cpu: usize, space: Id<Space>) -> Result<(), Error> {
+    let only_cpu = kernel.shared.space_words(space.index()).only_cpu();
+    if only_cpu.is_none_or(|only| only == cpu) { Ok(()) } else { Err(Error::WrongCpu) }
+}
+
+/// The CPUs on which a thread may go on, a bit each: its affinity, or the CPU its space is local to.
+pub fn allowed_cpus(kernel: &Kernel, thread: &Thread) -> u32 {
+    let only_cpu = kernel.shared.space_words(thread.space.index()).only_cpu();
+    only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & running_cpus(kernel)
+}
+
+fn running_cpus(kernel: &Kernel) -> u32 {
+    (1 << kernel.cpus()) - 1
+}
+
+/// Notes that something changed for a thread that its CPU may have to heed when it next leaves the kernel.
+pub fn unsettle(kernel: &mut Kernel, id: Id<Thread>) {
+    let cpu = kernel.threads[id].cpu;
+    kernel.scheduler.cpus[cpu].is_settled = false;
+}
+
+/// Makes a thread ready on the CPU that suits it best.
+pub fn make_ready(kernel: &mut Kernel, id: Id<Thread>) {
+    let thread = &kernel.threads[id];
+    let (allowed, running) = (allowed_cpus(kernel, thread), running_cpus(kernel));
+    let cpu = kernel.scheduler.place(&kernel.threads, thread, kernel.cpus(), allowed);
+    kernel.scheduler.make_ready(&mut kernel.threads, id, cpu, [allowed, running]);
+    if cpu != tessera_arch::cpu_index() {
+        // It may have to run at once there, or to share the CPU's time from now on.
+        tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
     }
+}
 
-    /// Notes that something changed for a thread that its CPU may have to heed when it next leaves the kernel.
-    pub fn unsettle(&mut self, id: Id<Thread>) {
-        let cpu = self.threads[id].cpu;
-        self.scheduler.cpus[cpu].is_settled = false;
+/// Takes the CPU's current thread off it; what it did with its space is noted in the thread.
+pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
+    let id = current(kernel, cpu)?;
+    let line = &kernel.shared.cpus[cpu];
+    let space = kernel.spaces.id_at(line.presence.space());
+    let thread = &mut kernel.threads[id];
+    thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
+    if let Some(space) = space.filter(|space| *space != thread.space) {
+        note_space(kernel, id, space);
     }
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    (run_queue.current, run_queue.is_settled) = (None, false);
+    line.slots.set_slots(&[]);
+    Some(id)
+}
 
-    /// Makes a thread ready on the CPU that suits it best.
-    pub fn make_ready(&mut self, id: Id<Thread>) {
-        let thread = &self.threads[id];
-        let (allowed, running) = (self.allowed_cpus(thread), self.running_cpus());
-        let cpu = self.scheduler.place(&self.threads, thread, self.cpus(), allowed);
-        self.scheduler.make_ready(&mut self.threads, id, cpu, [allowed, running]);
-        if cpu != tessera_arch::cpu_index() {
-            // It may have to run at once there, or to share the CPU's time from now on.
-            tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
+/// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
+fn run(kernel: &mut Kernel, cpu: usize, id: Id<Thread>) -> Option<Fault> {
+    let line = &kernel.shared.cpus[cpu];
+    let (space, entered_by, table, pending) = {
+        let thread = &mut kernel.threads[id];
+        thread.cpu = cpu;
+        let pending = if thread.pending.is_some() { thread.pending.take() } else { None };
+        (thread.space, thread.entered_by, thread.table, pending)
+    };
+    if line.presence.space() == space.index() {
+        line.entered_by.store(entered_by.bits(), Relaxed);
+    } else {
+        enter_space(kernel, cpu, space, entered_by);
+    }
+    line.slots.set_slots(table.map_or(&[], |table| kernel.tables[table].hot_slots()));
+    line.counters.thread_switches.add(1);
+    tessera_arch::resume_context(&kernel.threads[id].context);
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    run_queue.current = Some(id);
+    run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
+    pending
+}
+
+/// Chooses who goes on when the kernel is left: the current thread unless it cannot, or may not be here any
+/// more, or one of higher priority is ready. Gives whether there is anyone.
+pub fn choose(kernel: &mut Kernel, cpu: usize) -> bool {
+    if let Some(id) = current(kernel, cpu) {
+        let urgent = kernel.scheduler.is_contended(cpu, kernel.threads[id].priority, true);
+        if !urgent && kernel.threads[id].affinity & (1 << cpu) != 0 {
+            set_timer(kernel, cpu);
+            kernel.scheduler.cpus[cpu].is_settled = true;
+            return true;
+        }
+        requeue_current(kernel, cpu);
+    }
+    while let Some(id) = next_thread(kernel, cpu) {
+        let ends = run(kernel, cpu, id).is_some_and(|fault| {
+            kernel.handle(cpu, Trap::Fault(fault));
+            current(kernel, cpu).is_none()
+        });
+        if !ends {
+            set_timer(kernel, cpu);
+            return true;
         }
     }
+    tessera_arch::leave_context();
+    kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
+    set_timer(kernel, cpu);
+    false
+}
 
-    /// Takes the CPU's current thread off it; what it did with its space is noted in the thread.
-    pub fn stop_current(&mut self, cpu: usize) -> Option<Id<Thread>> {
-        let id = self.current(cpu)?;
-        let line = &self.shared.cpus[cpu];
-        let space = self.spaces.id_at(line.presence.space());
-        let thread = &mut self.threads[id];
-        thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
-        if let Some(space) = space.filter(|space| *space != thread.space) {
-            self.note_space(id, space);
-        }
-        let run_queue = &mut self.scheduler.cpus[cpu];
-        (run_queue.current, run_queue.is_settled) = (None, false);
-        line.slots.set_slots(&[]);
-        Some(id)
+/// Whether no thread can ever run again: none runs or is ready, and none sleeps. There are no interrupts from
+/// outside that could wake one.
+pub fn is_at_end(kernel: &Kernel) -> bool {
+    let mut cpus = 0..kernel.cpus();
+    cpus.all(|cpu| {
+        let is_idle = current(kernel, cpu).is_none() && !kernel.scheduler.is_contended(cpu, 0, false);
+        is_idle && kernel.scheduler.next_deadline_ns(&kernel.threads, cpu, None).is_none()
+    })
+}
+
+fn next_thread(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
+    let next = kernel.scheduler.take_next(&mut kernel.threads, cpu);
+    next.or_else(|| kernel.scheduler.steal(&mut kernel.threads, cpu))
+}
+
+/// Puts the current thread behind the others of its priority.
+pub fn requeue_current(kernel: &mut Kernel, cpu: usize) {
+    if let Some(id) = stop_current(kernel, cpu) {
+        make_ready(kernel, id);
     }
+}
 
-    /// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
-    fn run(&mut self, cpu: usize, id: Id<Thread>) -> Option<Fault> {
-        let line = &self.shared.cpus[cpu];
-        let (space, entered_by, table, pending) = {
-            let thread = &mut self.threads[id];
-            thread.cpu = cpu;
-            let pending = if thread.pending.is_some() { thread.pending.take() } else { None };
-            (thread.space, thread.entered_by, thread.table, pending)
-        };
-        if line.presence.space() == space.index() {
-            line.entered_by.store(entered_by.bits(), Relaxed);
-        } else {
-            self.enter_space(cpu, space, entered_by);
-        }
-        line.slots.set_slots(table.map_or(&[], |table| self.tables[table].hot_slots()));
-        line.counters.thread_switches.add(1);
-        tessera_arch::resume_context(&self.threads[id].context);
-        let run_queue = &mut self.scheduler.cpus[cpu];
-        run_queue.current = Some(id);
-        run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
-        pending
+/// Notes a timer interrupt: wakes sleepers, ends a turn that is over.
+pub fn tick(kernel: &mut Kernel, cpu: usize) {
+    kernel.shared.cpus[cpu].counters.timer_interrupts.add(1);
+    let now_ns = tessera_arch::now_ns();
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    (run_queue.timer_ns, run_queue.is_settled) = (None, false);
+    kernel.shared.console.tick(cpu, now_ns);
+    while let Some(id) = kernel.scheduler.take_woken(&mut kernel.threads, cpu, now_ns) {
+        make_ready(kernel, id);
     }
-
-    /// Chooses who goes on when the kernel is left: the current thread unless it cannot, or may not be here any
-    /// more, or one of higher priority is ready. Gives whether there is anyone.
-    pub fn choose(&mut self, cpu: usize) -> bool {
-        if let Some(id) = self.current(cpu) {
-            let urgent = self.scheduler.is_contended(cpu, self.threads[id].priority, true);
-            if !urgent && self.threads[id].affinity & (1 << cpu) != 0 {
-                self.set_timer(cpu);
-                self.scheduler.cpus[cpu].is_settled = true;
-                return true;
-            }
-            self.requeue_current(cpu);
-        }
-        while let Some(id) = self.next_thread(cpu) {
-            let ends = self.run(cpu, id).is_some_and(|fault| {
-                self.handle(cpu, Trap::Fault(fault));
-                self.current(cpu).is_none()
-            });
-            if !ends {
-                self.set_timer(cpu);
-                return true;
-            }
-        }
-        tessera_arch::leave_context();
-        self.shared.leave_space(&self.shared.cpus[cpu]);
-        self.set_timer(cpu);
-        false
+    let Some(id) = current(kernel, cpu) else { return };
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    if now_ns < run_queue.slice_end_ns {
+        return;
     }
-
-    /// Whether no thread can ever run again: none runs or is ready, and none sleeps. There are no interrupts from
-    /// outside that could wake one.
-    pub fn is_at_end(&self) -> bool {
-        let mut cpus = 0..self.cpus();
-        cpus.all(|cpu| {
-            let is_idle = self.current(cpu).is_none() && !self.scheduler.is_contended(cpu, 0, false);
-            is_idle && self.scheduler.next_deadline_ns(&self.threads, cpu, None).is_none()
-        })
+    run_queue.slice_end_ns = now_ns + SLICE_NS;
+    if kernel.scheduler.is_contended(cpu, kernel.threads[id].priority, false) {
+        requeue_current(kernel, cpu);
     }
+}
 
-    fn next_thread(&mut self, cpu: usize) -> Option<Id<Thread>> {
-        let next = self.scheduler.take_next(&mut self.threads, cpu);
-        next.or_else(|| self.scheduler.steal(&mut self.threads, cpu))
-    }
-
-    /// Puts the current thread behind the others of its priority.
-    pub fn requeue_current(&mut self, cpu: usize) {
-        if let Some(id) = self.stop_current(cpu) {
-            self.make_ready(id);
-        }
-    }
-
-    /// Notes a timer interrupt: wakes sleepers, ends a turn that is over.
-    pub fn tick(&mut self, cpu: usize) {
-        self.shared.cpus[cpu].counters.timer_interrupts.add(1);
-        let now_ns = tessera_arch::now_ns();
-        let run_queue = &mut self.scheduler.cpus[cpu];
-        (run_queue.timer_ns, run_queue.is_settled) = (None, false);
-        self.shared.console.tick(cpu, now_ns);
-        while let Some(id) = self.scheduler.take_woken(&mut self.threads, cpu, now_ns) {
-            self.make_ready(id);
-        }
-        let Some(id) = self.current(cpu) else { return };
-        let run_queue = &mut self.scheduler.cpus[cpu];
-        if now_ns < run_queue.slice_end_ns {
-            return;
-        }
-        run_queue.slice_end_ns = now_ns + SLICE_NS;
-        if self.scheduler.is_contended(cpu, self.threads[id].priority, false) {
-            self.requeue_current(cpu);
-        }
-    }
-
-    fn set_timer(&mut self, cpu: usize) {
-        let priority = self.current(cpu).map(|id| self.threads[id].priority);
-        let deadline_ns = self.scheduler.next_deadline_ns(&self.threads, cpu, priority);
-        let deadline_ns = deadline_ns.into_iter().chain(self.shared.console.deadline_ns(cpu)).min();
-        let run_queue = &mut self.scheduler.cpus[cpu];
-        if run_queue.timer_ns != deadline_ns {
-            run_queue.timer_ns = deadline_ns;
-            tessera_arch::set_timer(deadline_ns);
-        }
+fn set_timer(kernel: &mut Kernel, cpu: usize) {
+    let priority = current(kernel, cpu).map(|id| kernel.threads[id].priority);
+    let deadline_ns = kernel.scheduler.next_deadline_ns(&kernel.threads, cpu, priority);
+    let deadline_ns = deadline_ns.into_iter().chain(kernel.shared.console.deadline_ns(cpu)).min();
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    if run_queue.timer_ns != deadline_ns {
+        run_queue.timer_ns = deadline_ns;
+        tessera_arch::set_timer(deadline_ns);
     }
 }

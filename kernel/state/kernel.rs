@@ -18,6 +18,7 @@ use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
+use crate::sched::ending;
 use crate::state::scheduler::Scheduler;
 use crate::vm::public::Public;
 
@@ -87,7 +88,7 @@ impl Kernel {
                 memory_bytes,
                 object_bytes::<Segment>() + Segment::region_bytes(1),
             ),
-            threads: Store::for_memory(&mut frames, memory_bytes, Kernel::THREAD_BYTES),
+            threads: Store::for_memory(&mut frames, memory_bytes, ending::THREAD_BYTES),
             tables: Store::for_memory(&mut frames, memory_bytes, object_bytes::<CapTable>() + CapTable::slot_bytes(1)),
             scheduler: Scheduler::default(),
             frames,
@@ -170,7 +171,7 @@ impl Kernel {
     fn reap_doomed(&mut self) {
         loop {
             if let Some(id) = self.threads.take_doomed() {
-                self.destroy_thread(id);
+                ending::destroy_thread(self, id);
             } else if let Some(id) = self.tables.take_doomed() {
                 self.empty_table(id);
                 let table = self.tables.remove(id);

@@ -25,6 +25,7 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
+use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::vm::map::MapOwner;
 use crate::vm::user_memory::{self, UserSlice};
@@ -64,7 +65,7 @@ pub fn dispatch(kernel: &mut Kernel, cpu: usize, thread: Id<Thread>, number: u64
 impl Caller<'_> {
     /// The space that the caller is in.
     fn here(&self) -> Id<Space> {
-        self.kernel.space_of(self.thread)
+        running::space_of(self.kernel, self.thread)
     }
 
     /// The capability that a handle names in the caller's table.

@@ -10,6 +10,7 @@ use crate::object::reference::ObjectRef;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::paging::page_table;
+use crate::sched::running;
 use crate::vm::map::MapOwner;
 use crate::vm::user_copy;
 use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};
@@ -46,7 +47,7 @@ impl Caller<'_> {
         if !switch::is_ground_shared(self.root(self.here()), self.root(target), ip, sp) {
             return Err(Error::NotShared);
         }
-        self.kernel.ensure_enterable(self.cpu, target)?;
+        running::ensure_enterable(self.kernel, self.cpu, target)?;
         Ok(self.enter(target, space))
     }
 
@@ -59,7 +60,7 @@ impl Caller<'_> {
     ) -> Result<Outcome> {
         let target = self.space(space, Rights::SWITCH)?;
         ensure_entry(instruction_pointer, stack_pointer)?;
-        self.kernel.ensure_enterable(self.cpu, target)?;
+        running::ensure_enterable(self.kernel, self.cpu, target)?;
         let previous = self.enter(target, space);
         let registers = self.kernel.threads[self.thread].context.registers_mut();
         registers.set_entry(instruction_pointer, stack_pointer, [argument, previous]);
@@ -83,7 +84,7 @@ impl Caller<'_> {
             attachments: space.map.attachments(),
             tag: u64::from(words.tag().tag()),
             tag_generation: words.tag().generation(),
-            threads: kernel.threads_in(id),
+            threads: running::threads_in(kernel, id),
             holders: u64::from(words.holders()),
             local_to: words.only_cpu().map_or(0, |cpu| cpu as u64 + 1),
             core_windows: space.map.core_windows(),
@@ -131,7 +132,7 @@ impl Caller<'_> {
     /// Enters a space; gives the handle by which the thread had entered the one it leaves.
     fn enter(&mut self, space: Id<Space>, handle: Handle) -> u64 {
         let previous = self.kernel.shared.cpus[self.cpu].entered_by.load(core::sync::atomic::Ordering::Relaxed);
-        self.kernel.enter_space(self.cpu, space, handle);
+        running::enter_space(self.kernel, self.cpu, space, handle);
         previous
     }
 }

@@ -7,6 +7,7 @@ use super::{Caller, Result};
 use crate::object::cap_table::{CapTable, SLOTS_MAX};
 use crate::object::list::{Chain, List};
 use crate::object::reference::ObjectRef;
+use crate::sched::ending;
 
 impl Caller<'_> {
     pub(super) fn table_create(&mut self, account: Handle, slots: u64) -> Result<u64> {
@@ -31,7 +32,7 @@ impl Caller<'_> {
         while let Some(id) = next {
             next = List::after(&self.kernel.threads, Chain::Table, id);
             if id != self.thread {
-                self.kernel.end_thread(id, ThreadState::Stopped);
+                ending::end_thread(self.kernel, id, ThreadState::Stopped);
                 ended += 1;
             }
         }

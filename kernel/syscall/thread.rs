@@ -9,6 +9,8 @@ use super::{Caller, Outcome, Result};
 use crate::object::reference::ObjectRef;
 use crate::object::store::Id;
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
+use crate::sched::ending;
+use crate::sched::running;
 
 /// The most threads that may wait for each other in a row behind the one that is joined.
 const JOIN_CHAIN_MAX: usize = 1024;
@@ -31,7 +33,7 @@ impl Caller<'_> {
         self.ensure_can_create(4)?;
         let mut thread = Thread::new(account, table, space, priority);
         thread.cpu = self.cpu;
-        let id = self.kernel.add_thread(thread);
+        let id = ending::add_thread(self.kernel, thread);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Thread(id)).bits())
     }
 
@@ -42,19 +44,19 @@ impl Caller<'_> {
             return Err(Error::BadState);
         }
         self.kernel.threads[id].context.registers_mut().set_entry(ip, sp, [argument, 0]);
-        self.kernel.start_thread(id);
+        ending::start_thread(self.kernel, id);
         Ok(0)
     }
 
     pub(super) fn yield_now(&mut self) -> Result<Outcome> {
-        self.kernel.finish_call(self.thread, Ok(0));
-        self.kernel.requeue_current(self.cpu);
+        ending::finish_call(self.kernel, self.thread, Ok(0));
+        running::requeue_current(self.kernel, self.cpu);
         Ok(Outcome::Unfinished)
     }
 
     pub(super) fn sleep(&mut self, nanoseconds: u64) -> Result<Outcome> {
-        self.kernel.finish_call(self.thread, Ok(0));
-        self.kernel.stop_current(self.cpu);
+        ending::finish_call(self.kernel, self.thread, Ok(0));
+        running::stop_current(self.kernel, self.cpu);
         let wake_ns = tessera_arch::now_ns().saturating_add(nanoseconds);
         self.kernel.scheduler.add_sleeper(&mut self.kernel.threads, self.thread, wake_ns);
         Ok(Outcome::Unfinished)
@@ -62,7 +64,7 @@ impl Caller<'_> {
 
     pub(super) fn thread_exit(&mut self, code: u64) -> Result<Outcome> {
         self.kernel.threads[self.thread].exit_code = code;
-        self.kernel.end_thread(self.thread, ThreadState::Exited);
+        ending::end_thread(self.kernel, self.thread, ThreadState::Exited);
         Ok(Outcome::Unfinished)
     }
 
@@ -70,10 +72,10 @@ impl Caller<'_> {
         let target = self.thread(thread, Rights::WAIT)?;
         self.ensure_end_of_waiting(target)?;
         if self.kernel.threads[target].has_ended() {
-            return self.kernel.join_result(target).map(Outcome::Done);
+            return ending::join_result(self.kernel, target).map(Outcome::Done);
         }
-        self.kernel.stop_current(self.cpu);
-        self.kernel.join(self.thread, target);
+        running::stop_current(self.kernel, self.cpu);
+        ending::join(self.kernel, self.thread, target);
         Ok(Outcome::Unfinished)
     }
 
@@ -81,12 +83,12 @@ impl Caller<'_> {
         let id = self.thread(thread, Rights::CONTROL)?;
         let thread = &self.kernel.threads[id];
         // The registers of a thread that runs on another CPU are there, not here.
-        let elsewhere = thread.cpu != self.cpu && self.kernel.current(thread.cpu) == Some(id);
+        let elsewhere = thread.cpu != self.cpu && running::current(self.kernel, thread.cpu) == Some(id);
         let registers = (!elsewhere).then(|| thread.context.registers());
         let info = ThreadInfo {
             state: thread.state as u64,
             priority: u64::from(thread.priority),
-            space: u64::from(self.kernel.space_of(id).index()),
+            space: u64::from(running::space_of(self.kernel, id).index()),
             exit_code: thread.exit_code,
             cpu: thread.cpu as u64,
             affinity: u64::from(thread.affinity) & ((1 << self.kernel.cpus()) - 1),
@@ -98,7 +100,7 @@ impl Caller<'_> {
 
     pub(super) fn thread_stop(&mut self, thread: Handle) -> Result<u64> {
         let id = self.thread(thread, Rights::CONTROL)?;
-        self.kernel.end_thread(id, ThreadState::Stopped);
+        ending::end_thread(self.kernel, id, ThreadState::Stopped);
         Ok(0)
     }
 
@@ -112,10 +114,10 @@ impl Caller<'_> {
             kernel.scheduler.remove(&mut kernel.threads, id);
         }
         let old = core::mem::replace(&mut kernel.threads[id].priority, priority);
-        kernel.unsettle(id);
+        running::unsettle(kernel, id);
         if queued {
-            kernel.make_ready(id);
-        } else if kernel.current(cpu) == Some(id) && cpu != self.cpu {
+            running::make_ready(kernel, id);
+        } else if running::current(kernel, cpu) == Some(id) && cpu != self.cpu {
             // A thread that waits there may be the more urgent one now.
             tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
         }
@@ -131,13 +133,13 @@ impl Caller<'_> {
         let affinity = (cpus & running) as u32;
         // A thread that has ended is in no space any more: the one with that number may be another.
         if !self.kernel.threads[id].has_ended() {
-            let space = self.kernel.space_of(id);
+            let space = running::space_of(self.kernel, id);
             let only_cpu = self.kernel.shared.space_words(space.index()).only_cpu();
             if only_cpu.is_some_and(|only| affinity & (1 << only) == 0) {
                 return Err(Error::WrongCpu);
             }
         }
-        self.kernel.set_affinity(id, affinity);
+        ending::set_affinity(self.kernel, id, affinity);
         Ok(0)
     }
 

@@ -18,6 +18,8 @@ use crate::object::space::{SLOT_PAGES, Space};
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::{entry_pages, new_table};
+use crate::sched::ending;
+use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush;
 use crate::tlb::flush::Flush;
@@ -368,9 +370,9 @@ impl Kernel {
             // The CPU is in the space on the old root, or was about to enter it.
             if cpu == tessera_arch::cpu_index() {
                 let entered_by = line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
-                self.enter_space(cpu, space, tessera_abi::Handle::from_bits(entered_by));
+                running::enter_space(self, cpu, space, tessera_abi::Handle::from_bits(entered_by));
             } else {
-                self.let_go(cpu);
+                ending::let_go(self, cpu);
             }
         }
         let after = self.spaces[space].charged_bytes();

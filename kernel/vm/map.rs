@@ -13,6 +13,7 @@ use crate::object::space::Space;
 use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::Tree;
+use crate::sched::ending;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush;
 use crate::tlb::flush::Flush;
@@ -271,7 +272,7 @@ impl Kernel {
 
     /// Takes a space apart that no capability names any more.
     pub(crate) fn destroy_space(&mut self, id: Id<Space>) {
-        self.evict_threads(id);
+        ending::evict_threads(self, id);
         assert!(self.spaces[id].threads.is_empty(), "nobody is in a space that goes");
         if self.spaces[id].seen.is_some() {
             self.forget_view(id);

@@ -1,6 +1,8 @@
 //! From a machine that is switched on to a program whose thread runs.
 
 use core::sync::atomic::AtomicU8;
+use tessera_kernel::sched::ending;
+use tessera_kernel::sched::running;
 
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
@@ -64,8 +66,8 @@ impl Machine {
     pub fn boot(options: &Options) -> Machine {
         let boot_info = fake::power_on(options.flavour, options.frames, 0);
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
-        machine.kernel.start_thread(machine.thread_id);
-        assert!(machine.kernel.choose(0), "the first thread is ready");
+        ending::start_thread(&mut machine.kernel, machine.thread_id);
+        assert!(running::choose(&mut machine.kernel, 0), "the first thread is ready");
         machine.map_program();
         machine.kernel.cpus = options.cpus;
         machine.kernel.check();
@@ -85,7 +87,7 @@ impl Machine {
         kernel.shared.space_words(space.index()).initialise(root, None);
         let mut thread = Thread::new(account, table, space, tessera_abi::PRIORITY_MAX);
         thread.context.registers_mut().set_entry(CODE, STACK_END, [0, 0]);
-        let thread = kernel.add_thread(thread);
+        let thread = ending::add_thread(&mut kernel, thread);
         let slot = kernel.tables[table].insert(ObjectRef::Machine, options.machine_rights, 0);
         Machine {
             account: kernel.insert_first(table, ObjectRef::Account(account)),

@@ -12,6 +12,7 @@ use tessera_kernel::object::segment::Segment;
 use tessera_kernel::object::space::Space;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
+use tessera_kernel::sched::running;
 
 use crate::walker;
 
@@ -77,7 +78,7 @@ impl Machine {
     /// # Errors
     /// As there.
     pub fn call_words(&mut self, number: u64, words: [u64; 6]) -> Result<u64, Error> {
-        let id = self.kernel.current(tessera_arch::cpu_index()).expect("some thread runs");
+        let id = running::current(&self.kernel, tessera_arch::cpu_index()).expect("some thread runs");
         let registers = self.kernel.threads[id].context.registers_mut();
         registers.set_call(number, words);
         registers.set_result(0, UNFINISHED);
@@ -92,7 +93,7 @@ impl Machine {
         let cpu = tessera_arch::cpu_index();
         self.kernel.handle(cpu, trap);
         self.feed_line();
-        while !self.kernel.choose(cpu) {
+        while !running::choose(&mut self.kernel, cpu) {
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
             if !waits || tessera_arch::now_ns() > CENTURY_NS {
                 return false;
@@ -117,7 +118,7 @@ impl Machine {
     /// Those of `space_switch`.
     pub fn switch_fast(&mut self, space: Handle) -> Result<u64, Error> {
         let cpu = tessera_arch::cpu_index();
-        let id = self.kernel.current(cpu).expect("some thread runs");
+        let id = running::current(&self.kernel, cpu).expect("some thread runs");
         let registers = self.kernel.threads[id].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
         let result = switch::space_switch(self.kernel.shared, &self.kernel.shared.cpus[cpu], cpu, space, ip, sp);
@@ -176,7 +177,7 @@ impl Machine {
     /// Lets others run until this thread does, which must be of the highest priority there is.
     pub fn let_run(&mut self, thread: Id<Thread>) {
         for _ in 0..1000 {
-            if self.kernel.current(0) == Some(thread) {
+            if running::current(&self.kernel, 0) == Some(thread) {
                 return;
             }
             self.call(Call::YieldNow {}).expect("nothing stands against yielding");
@@ -241,8 +242,8 @@ impl Machine {
     }
 
     fn physical(&self, address: u64, needed: Rights) -> tessera_arch::PhysAddr {
-        let current = self.kernel.current(tessera_arch::cpu_index()).expect("some thread runs");
-        let root = self.kernel.spaces[self.kernel.space_of(current)].map.tree.root;
+        let current = running::current(&self.kernel, tessera_arch::cpu_index()).expect("some thread runs");
+        let root = self.kernel.spaces[running::space_of(&self.kernel, current)].map.tree.root;
         let found = walker::translate(root, address).filter(|found| found.rights.contains(needed));
         found.unwrap_or_else(|| panic!("{address:#x} cannot be used for {needed:?}")).physical
     }

@@ -1,6 +1,7 @@
 //! The kernel's state as values that can be compared: what a refused call must leave as it was.
 
 use std::sync::atomic::Ordering::Relaxed;
+use tessera_kernel::sched::running;
 
 use tessera_abi::{Handle, Rights, TOP_SLOTS};
 use tessera_arch::table;
@@ -83,7 +84,7 @@ impl Snapshot {
         });
         let threads = kernel.threads.ids().map(|id| {
             let thread = &kernel.threads[id];
-            let space = kernel.space_of(id).index();
+            let space = running::space_of(kernel, id).index();
             (id.index(), thread.state as u64, thread.priority, space, kernel.threads.references(id))
         });
         Snapshot {

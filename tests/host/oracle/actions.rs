@@ -4,6 +4,7 @@ use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::cpu;
 use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
 use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::sched::running;
 use tessera_kernel::vm::attach::Place;
 use tessera_kernel::vm::map::MapOwner;
 
@@ -123,8 +124,8 @@ impl Scene {
     pub(super) fn touch(&mut self, slot: u64, place: usize) {
         let playing = cpu::cpu_index();
         let address = VirtAddr::new(slot * TOP_SLOT_BYTES + START + PLACES[place] * PAGE_BYTES);
-        let current = self.machine.kernel.current(playing).expect("some thread runs");
-        let space = self.machine.kernel.space_of(current);
+        let current = running::current(&self.machine.kernel, playing).expect("some thread runs");
+        let space = running::space_of(&self.machine.kernel, current);
         if self.machine.kernel.resolve(space, address, Access::Read).is_ok() {
             self.machine.trap(Trap::Fault(Fault { kind: FaultKind::Page, address, access: Access::Read }));
         }

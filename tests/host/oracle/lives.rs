@@ -2,6 +2,7 @@
 
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::cpu;
+use tessera_kernel::sched::running;
 
 use super::operation::{LEVELS, SPACES, VIEWS};
 use super::scene::{SEGMENT_PAGES, Scene};
@@ -16,7 +17,7 @@ impl Scene {
         if self.replace_map(index, call) {
             let (space, subtree, bounds) = (self.maps[index], self.machine.program, Rights::ACCESS);
             // Not if the caller has gone with the space it was in, or there is no memory.
-            self.machine.kernel.current(cpu::cpu_index()).is_some().then(|| {
+            running::current(&self.machine.kernel, cpu::cpu_index()).is_some().then(|| {
                 self.machine.call(Call::SubtreeAttach { target: space, subtree, address: 0, bounds, flags: 0 }).ok()
             });
         }
@@ -65,7 +66,7 @@ impl Scene {
         }
         // The thread that ran here may have lost its space; another one makes the new thing.
         let playing = cpu::cpu_index();
-        if self.machine.kernel.current(playing).is_none() {
+        if running::current(&self.machine.kernel, playing).is_none() {
             return Handle::NONE;
         }
         self.machine.call(call).map_or(Handle::NONE, Handle::from_bits)

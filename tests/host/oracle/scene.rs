@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use tessera_kernel::sched::running;
 
 use tessera_abi::{Call, Handle};
 use tessera_arch::Interrupt;
@@ -65,7 +66,9 @@ impl Scene {
     pub(super) fn step(&mut self, operation: &Operation) {
         let playing = operation.cpu % self.cpus;
         cpu::set_cpu_index(playing);
-        if self.machine.kernel.current(playing).is_none() && !self.machine.kernel.choose(playing) {
+        if running::current(&self.machine.kernel, playing).is_none()
+            && !running::choose(&mut self.machine.kernel, playing)
+        {
             return;
         }
         // Refusals are other tests' business; what counts is what CPUs may still hold.

@@ -6,6 +6,7 @@ use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
 use tessera_abi::{Call, Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
+use tessera_kernel::sched::running;
 
 const PLACES: u64 = 6;
 
@@ -251,7 +252,7 @@ fn a_program_that_holds_itself_goes_when_its_thread_ends() {
         }
         assert_ne!(before, Snapshot::of(&machine.kernel), "the program runs on without anybody outside");
         machine.call(Call::YieldNow {}).expect("yielding is never refused");
-        assert_ne!(machine.kernel.current(0), Some(machine.thread_id));
+        assert_ne!(running::current(&machine.kernel, 0), Some(machine.thread_id));
         machine.call(Call::ThreadExit { code: 0 }).expect_err("a thread that went has no result");
         machine.kernel.check();
         assert_eq!(before, Snapshot::of(&machine.kernel));

@@ -1,6 +1,7 @@
 //! The console on a line as slow as a real one: nothing is lost, nobody waits in the kernel, everybody has a turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use tessera_kernel::sched::running;
 
 use host_tests::boot::Options;
 use host_tests::machine::{BUFFER, CODE, Machine, STACK_END, UNFINISHED};
@@ -132,7 +133,7 @@ fn two_floods_have_their_turns() {
     machine.write(OTHER_BUFFER, &[b'b'; 4096]);
     let mut written = [0_u64; 2];
     for _ in 0..20_000 {
-        let current = machine.kernel.current(0).expect("somebody runs");
+        let current = running::current(&machine.kernel, 0).expect("somebody runs");
         let is_second = current == second;
         assert!(is_second || current == first);
         let (text, length_bytes) = if is_second { (OTHER_BUFFER, 4096) } else { (BUFFER, 100) };
@@ -201,7 +202,7 @@ fn the_turn_of_one_that_is_stopped_passes() {
     let call = Call::ConsoleWrite { text: BUFFER, length_bytes: 4096 };
     // Whoever runs writes, until only the first thread has not been told to wait.
     while waiting.iter().any(|id| state(&machine, *id) != ThreadState::Sleeping) {
-        if machine.kernel.current(0) == Some(machine.thread_id) {
+        if running::current(&machine.kernel, 0) == Some(machine.thread_id) {
             machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
         } else {
             machine.call(call).expect("the text is good");
@@ -261,7 +262,7 @@ fn every_line_of_a_flood_of_faults_is_said() {
     let fault = Fault { kind: FaultKind::Page, address: VirtAddr::new(0x6000_0000_0000), access: Access::Read };
     let mut waited = false;
     for _ in 0..LOOKS_MAX {
-        match machine.kernel.current(0).expect("somebody runs") {
+        match running::current(&machine.kernel, 0).expect("somebody runs") {
             id if id == machine.thread_id => {
                 machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
                 fake::timer::advance_ns(1_000_000);
@@ -298,7 +299,7 @@ fn a_breakpoint_waits_for_its_line_and_is_not_forgotten() {
             break;
         }
         machine.call(Call::Sleep { nanoseconds: 20_000_000 }).expect("nothing stands against sleeping");
-        assert_eq!(machine.kernel.current(0), Some(machine.thread_id), "it never goes on");
+        assert_eq!(running::current(&machine.kernel, 0), Some(machine.thread_id), "it never goes on");
     }
     let said = String::from_utf8(fake::console::take_sent()).expect("texts are whole") + &drain(&mut machine);
     assert_eq!(said.matches("a breakpoint, and no debugger to tell").count(), 1);
@@ -349,26 +350,29 @@ fn power_off_writes_out_what_waits() {
 #[test]
 fn the_end_is_seen_when_nothing_can_run_any_more_and_not_before() {
     let mut machine = slow_machine();
-    assert!(!machine.kernel.is_at_end(), "a thread runs");
+    assert!(!running::is_at_end(&machine.kernel), "a thread runs");
     let (account, table, space) = (machine.account, machine.table, machine.space);
     let (target, _) = machine.new_thread(Call::ThreadCreate { account, table, space, priority: 0 });
     let (_, other) = machine.new_program(4, 0);
     assert_eq!(machine.call(Call::ThreadJoin { thread: target }), Ok(UNFINISHED));
-    assert_eq!(machine.kernel.current(0), Some(other));
-    assert!(!machine.kernel.is_at_end(), "the other one runs now");
+    assert_eq!(running::current(&machine.kernel, 0), Some(other));
+    assert!(!running::is_at_end(&machine.kernel), "the other one runs now");
     let set_call = |machine: &mut Machine, call: Call| {
         let (number, words) = call.encode();
         machine.kernel.threads[other].context.registers_mut().set_call(number, words);
     };
     set_call(&mut machine, Call::Sleep { nanoseconds: 1_000 });
     machine.kernel.handle(0, Trap::Call);
-    assert!(!machine.kernel.choose(0) && !machine.kernel.is_at_end(), "a thread sleeps");
+    assert!(!running::choose(&mut machine.kernel, 0) && !running::is_at_end(&machine.kernel), "a thread sleeps");
     fake::timer::advance_ns(1_000);
     machine.kernel.interrupt(0, Interrupt::Timer);
-    assert!(machine.kernel.choose(0), "it woke up");
+    assert!(running::choose(&mut machine.kernel, 0), "it woke up");
     set_call(&mut machine, Call::ThreadExit { code: 0 });
     machine.kernel.handle(0, Trap::Call);
-    assert!(!machine.kernel.choose(0) && machine.kernel.is_at_end(), "one waits for one that was never started");
+    assert!(
+        !running::choose(&mut machine.kernel, 0) && running::is_at_end(&machine.kernel),
+        "one waits for one that was never started"
+    );
 }
 
 /// Real threads play CPUs; one of them feeds the line.

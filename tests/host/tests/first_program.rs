@@ -8,6 +8,7 @@ use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{PhysAddr, read_physical, write_physical};
 use tessera_kernel::Kernel;
 use tessera_kernel::entry::program as first;
+use tessera_kernel::sched::running;
 
 const FRAMES: u64 = 1024;
 const ARCHIVE_FRAMES: u64 = 16;
@@ -88,8 +89,8 @@ fn boot_with(parts: &[Part]) -> (Kernel, Result<(), &'static str>) {
 }
 
 fn bytes_at(kernel: &Kernel, address: u64, length: usize, rights: Rights) -> Vec<u8> {
-    let id = kernel.current(0).expect("the first thread runs");
-    let root = kernel.spaces[kernel.space_of(id)].map.tree.root;
+    let id = running::current(&kernel, 0).expect("the first thread runs");
+    let root = kernel.spaces[running::space_of(kernel, id)].map.tree.root;
     let byte = |address: u64| {
         let found = translate(root, address).unwrap_or_else(|| panic!("nothing at {address:#x}"));
         assert_eq!(found.rights, rights, "{address:#x}");
@@ -106,11 +107,11 @@ fn it_finds_its_image_its_stack_and_what_it_was_given() {
     let (mut kernel, result) = boot_with(&parts);
     assert_eq!(result, Ok(()));
     kernel.check();
-    assert!(kernel.choose(0));
+    assert!(running::choose(&mut kernel, 0));
     assert_eq!(bytes_at(&kernel, parts[0].address, 6000, Rights::READ_EXECUTE), parts[0].data);
     let data = bytes_at(&kernel, parts[1].address, 9000, Rights::READ_WRITE);
     assert_eq!((&data[..100], &data[100..]), (&[7; 100][..], &[0; 8900][..]), "what the file lacks is zero");
-    let id = kernel.current(0).expect("the first thread runs");
+    let id = running::current(&kernel, 0).expect("the first thread runs");
     let registers = kernel.threads[id].context.registers();
     assert_eq!((registers.instruction_pointer(), registers.call_arguments()[0]), (ENTRY, program::INFO));
     let below = registers.stack_pointer() - program::STACK_BYTES;
@@ -121,13 +122,13 @@ fn it_finds_its_image_its_stack_and_what_it_was_given() {
 fn its_handles_are_good_and_name_what_they_should() {
     let (mut kernel, result) = boot_with(&good_parts());
     assert_eq!(result, Ok(()));
-    assert!(kernel.choose(0));
+    assert!(running::choose(&mut kernel, 0));
     let bytes = bytes_at(&kernel, program::INFO, ProgramInfo::BYTES, Rights::READ);
     let words: Vec<u64> =
         bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or([0; 8]))).collect();
     let info = ProgramInfo::read(&words);
     assert_eq!((info.archive_bytes, info.arguments_bytes), (ARCHIVE_FRAMES * PAGE_BYTES, 0));
-    let id = kernel.current(0).expect("the first thread runs");
+    let id = running::current(&kernel, 0).expect("the first thread runs");
     let table = &kernel.tables[kernel.threads[id].table.expect("it has a table")];
     let kinds = [
         (info.account, 1),

@@ -12,6 +12,7 @@ use tessera_abi::syscall::DESCRIPTIONS;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, USER_END};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::sched::running;
 
 /// One word of a call.
 #[derive(Clone, Debug)]
@@ -122,7 +123,7 @@ impl Scene {
         };
         self.machine.kernel.check();
         self.tlb.follow(fake::tlb::take_events()).map_err(TestCaseError::fail)?;
-        Ok(goes_on && self.machine.kernel.current(0).is_some())
+        Ok(goes_on && running::current(&self.machine.kernel, 0).is_some())
     }
 
     fn call(&mut self, number: u64, words: &[Word; 6]) -> Result<bool, TestCaseError> {
@@ -142,7 +143,7 @@ impl Scene {
             Ok(bits) if makes_object(call) => self.handles.push(bits),
             _ => {}
         }
-        Ok(self.machine.kernel.current(0).is_some())
+        Ok(running::current(&self.machine.kernel, 0).is_some())
     }
 }
 
@@ -206,15 +207,14 @@ fn every_call_refuses_what_is_not_meant_for_it() {
             let mut scene = Scene::new(flavour, 8);
             for handle in scene.handles.clone().into_iter().chain([0, u64::MAX, Handle::new(3, 77).bits()]) {
                 for filler in [0, 1, 7, PAGE_BYTES, BUFFER, 1 << 39, u64::MAX - 0xfff, u64::MAX] {
-                    if scene.machine.kernel.current(0).is_none() {
+                    if running::current(&scene.machine.kernel, 0).is_none() {
                         break;
                     }
                     let _ = scene.machine.call_words(number, [handle, filler, filler, filler, filler, filler]);
-                    let _ = scene
-                        .machine
-                        .kernel
-                        .current(0)
-                        .map(|_| scene.machine.call_words(number, [handle, handle, filler, filler, PAGE_BYTES, 1]));
+                    if running::current(&scene.machine.kernel, 0).is_some() {
+                        let words = [handle, handle, filler, filler, PAGE_BYTES, 1];
+                        let _ = scene.machine.call_words(number, words);
+                    }
                 }
                 scene.machine.kernel.check();
             }

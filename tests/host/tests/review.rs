@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use tessera_kernel::sched::running;
 
 use host_tests::machine::{CODE, STACK_END};
 use host_tests::{Machine, Options};
@@ -55,8 +56,8 @@ fn a_priority_lowered_from_afar_makes_way() {
         threads.push((thread, id));
     }
     fake::cpu::set_cpu_index(1);
-    assert!(machine.kernel.choose(1));
-    assert_eq!(machine.kernel.current(1), Some(threads[0].1));
+    assert!(running::choose(&mut machine.kernel, 1));
+    assert_eq!(running::current(&machine.kernel, 1), Some(threads[0].1));
     fake::cpu::set_cpu_index(0);
     let interrupted = Rc::new(Cell::new(false));
     let note = interrupted.clone();

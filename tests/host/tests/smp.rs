@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::cpu::tags::TagWord;
+use tessera_kernel::sched::running;
 
 const CPUS: usize = 3;
 const SPACES: usize = 4;
@@ -136,7 +137,7 @@ impl Scene {
         }
         for cpu in 0..CPUS {
             self.cpus.play(cpu);
-            assert!(self.machine.kernel.choose(cpu), "CPU {cpu} has its thread");
+            assert!(running::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
             let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
             let fallback = Call::ThreadSetFallback { space, instruction_pointer, stack_pointer };
             self.machine.call(fallback).expect("the space can be switched to");
@@ -180,8 +181,8 @@ impl Scene {
             prop_assert!(!twice, "{:?} belongs to space {} and another", tag, space);
         }
         for cpu in 0..CPUS {
-            let Some(thread) = kernel.current(cpu) else { continue };
-            let space = kernel.space_of(thread).index();
+            let Some(thread) = running::current(kernel, cpu) else { continue };
+            let space = running::space_of(kernel, thread).index();
             let live = tag_of(space).tag();
             let clash = |(other, tag): &(u32, TagWord)| {
                 *other != space && tag.generation() == newest.unwrap_or(0) && tag.tag() == live
@@ -248,7 +249,7 @@ impl Scene {
         let playing = tessera_arch::cpu_index();
         for cpu in 0..CPUS {
             self.cpus.play(cpu);
-            assert!(self.machine.kernel.choose(cpu), "CPU {cpu} has its thread");
+            assert!(running::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
         }
         self.cpus.play(playing);
     }

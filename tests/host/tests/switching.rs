@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tessera_abi::layout::{Counters, SpaceInfo};
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::{self, Flavour};
+use tessera_kernel::sched::running;
 
 const SPACES: usize = 6;
 
@@ -125,12 +126,12 @@ impl Scene {
             Operation::Stale(_) | Operation::Detach(_) => Ok(0),
         };
         self.machine.kernel.check();
-        let inside = self.machine.kernel.space_of(self.machine.thread_id);
+        let inside = running::space_of(&self.machine.kernel, self.machine.thread_id);
         (result, inside.index())
     }
 
     fn is_inside(&self, space: Handle) -> bool {
-        self.machine.kernel.space_of(self.machine.thread_id) == self.machine.space_id(space)
+        running::space_of(&self.machine.kernel, self.machine.thread_id) == self.machine.space_id(space)
     }
 
     fn replace(&mut self, space: usize) -> Result<u64, Error> {

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr, fake};
 use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::sched::running;
 
 use crate::operations::{Operation, Range, Way, fitted, resolve};
 
@@ -149,7 +150,7 @@ impl Scene {
             Way::FastSwitch => self.machine.switch_fast(handle),
         };
         prop_assert!(result.is_ok(), "{:?} by {:?}: {:?}", space, by, result);
-        let inside = self.machine.kernel.space_of(self.machine.thread_id);
+        let inside = running::space_of(&self.machine.kernel, self.machine.thread_id);
         prop_assert_eq!(inside, self.machine.space_id(handle));
         Ok(())
     }

@@ -14,6 +14,7 @@ use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
+use tessera_kernel::sched::running;
 use tessera_kernel::state::scheduler::SLICE_NS;
 
 fn operation(threads: usize) -> impl Strategy<Value = Operation> {
@@ -82,7 +83,7 @@ impl Scene {
             }
         };
         let (number, words) = call.encode();
-        let id = self.machine.kernel.current(0).expect("the model says that somebody runs");
+        let id = running::current(&self.machine.kernel, 0).expect("the model says that somebody runs");
         let registers = self.machine.kernel.threads[id].context.registers_mut();
         registers.set_call(number, words);
         registers.set_result(0, UNFINISHED);
@@ -96,7 +97,7 @@ impl Scene {
         self.machine.kernel.handle(0, trap);
         self.naive.predict(caller, operation);
         loop {
-            let runs = self.machine.kernel.choose(0);
+            let runs = running::choose(&mut self.machine.kernel, 0);
             self.naive.choose();
             prop_assert_eq!(runs, self.naive.current.is_some());
             self.compare()?;
@@ -116,7 +117,7 @@ impl Scene {
     fn compare(&self) -> Result<(), TestCaseError> {
         let kernel = &self.machine.kernel;
         kernel.check();
-        prop_assert_eq!(kernel.current(0), self.naive.current.map(|thread| self.ids[thread]), "who runs");
+        prop_assert_eq!(running::current(kernel, 0), self.naive.current.map(|thread| self.ids[thread]), "who runs");
         for (thread, id) in self.naive.threads.iter().zip(&self.ids) {
             let Some(kernels) = kernel.threads.find(*id) else {
                 let over = (0..self.naive.threads.len()).all(|thread| self.naive.has_ended(thread));

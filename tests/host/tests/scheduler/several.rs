@@ -11,6 +11,7 @@ use tessera_arch::{Interrupt, Trap};
 use tessera_kernel::base::steps;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
+use tessera_kernel::sched::running;
 use tessera_kernel::state::scheduler::SLICE_NS;
 
 const CPUS: usize = 4;
@@ -71,7 +72,7 @@ impl Scene {
         for cpu in (0..CPUS * CPUS).map(|turn| (turn + 1) % CPUS) {
             self.cpus.play(cpu);
             self.machine.kernel.handle(cpu, Trap::Interrupt(Interrupt::Reschedule));
-            self.machine.kernel.choose(cpu);
+            running::choose(&mut self.machine.kernel, cpu);
         }
     }
 
@@ -80,12 +81,12 @@ impl Scene {
         let kernel = &self.machine.kernel;
         kernel.check();
         for cpu in 0..CPUS {
-            match kernel.current(cpu) {
+            match running::current(kernel, cpu) {
                 Some(id) => prop_assert!(kernel.threads[id].affinity & (1 << cpu) != 0, "CPU {} may not run it", cpu),
                 None => {
                     let may_run = |id: &Id<Thread>| {
                         let thread = &kernel.threads[*id];
-                        thread.waits.is_some() && kernel.allowed_cpus(thread) & (1 << cpu) != 0
+                        thread.waits.is_some() && running::allowed_cpus(kernel, thread) & (1 << cpu) != 0
                     };
                     let waiting = kernel.threads.ids().find(may_run);
                     prop_assert_eq!(waiting, None, "CPU {} idles, and somebody waits", cpu);
@@ -127,9 +128,11 @@ impl Scene {
             }
         };
         // The first thread stays, and so does what it calls for.
-        let is_first = self.machine.kernel.current(cpu) == Some(self.machine.thread_id);
+        let is_first = running::current(&self.machine.kernel, cpu) == Some(self.machine.thread_id);
         let sleeps = matches!(operation, Operation::Sleep(_));
-        if let Some(call) = call.filter(|_| self.machine.kernel.current(cpu).is_some() && !(is_first && sleeps)) {
+        if let Some(call) =
+            call.filter(|_| running::current(&self.machine.kernel, cpu).is_some() && !(is_first && sleeps))
+        {
             self.machine.call(call).ok();
         }
         self.settle();
@@ -173,9 +176,9 @@ fn who_came_first_goes_first_whatever_else_it_may_use() {
     let mut turns = Vec::new();
     for _ in 0..2 * sets.len() {
         scene.cpus.play(0);
-        assert!(scene.machine.kernel.choose(0));
-        turns.extend(scene.machine.kernel.current(0));
-        scene.machine.kernel.requeue_current(0);
+        assert!(running::choose(&mut scene.machine.kernel, 0));
+        turns.extend(running::current(&scene.machine.kernel, 0));
+        running::requeue_current(&mut scene.machine.kernel, 0);
         scene.machine.kernel.check();
     }
     assert_eq!(turns, [expected.clone(), expected].concat());
@@ -192,15 +195,15 @@ fn going_idle_costs_the_same_beside_thousands_that_are_pinned_elsewhere() {
         }
         for cpu in 1..3 {
             scene.cpus.play(cpu);
-            assert!(scene.machine.kernel.choose(cpu), "CPU {cpu} may run some of them");
+            assert!(running::choose(&mut scene.machine.kernel, cpu), "CPU {cpu} may run some of them");
         }
         scene.cpus.play(3);
         steps::take();
-        assert!(!scene.machine.kernel.choose(3), "CPU 3 may run none of them");
+        assert!(!running::choose(&mut scene.machine.kernel, 3), "CPU 3 may run none of them");
         let idle = steps::take();
         steps::take();
         scene.machine.kernel.handle(3, Trap::Interrupt(Interrupt::Reschedule));
-        scene.machine.kernel.choose(3);
+        running::choose(&mut scene.machine.kernel, 3);
         (idle, steps::take())
     });
     assert_eq!(costs[0], costs[1], "look-ups when idle, beside 10 and beside 4,000");

@@ -5,6 +5,7 @@ use host_tests::snapshot::Snapshot;
 use proptest::prelude::*;
 use tessera_abi::{Call, PAGE_BYTES, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
+use tessera_kernel::sched::running;
 use tessera_kernel::vm::map::Denial;
 
 use crate::operations::Part;
@@ -18,7 +19,7 @@ impl Scene {
             false => self.machine.call(Call::SpaceSwitch { space }),
         };
         prop_assert!(result.is_ok(), "{:?}", result);
-        prop_assert_eq!(self.machine.kernel.space_of(self.machine.thread_id), self.machine.space_id(space));
+        prop_assert_eq!(running::space_of(&self.machine.kernel, self.machine.thread_id), self.machine.space_id(space));
         Ok(())
     }
 

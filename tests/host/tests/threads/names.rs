@@ -6,6 +6,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::sched::running;
 
 use crate::started;
 
@@ -45,7 +46,7 @@ fn a_fallback_never_leads_into_a_stranger_s_space() {
     assert_eq!(machine.space_id(stranger).index(), number, "the number is used again");
     machine.call(Call::CapabilityDelete { handle: home }).expect("it is a handle");
     assert_eq!(machine.kernel.threads[id].state, ThreadState::Stopped);
-    assert_eq!(machine.kernel.threads_in(machine.space_id(stranger)), 0);
+    assert_eq!(running::threads_in(&machine.kernel, machine.space_id(stranger)), 0);
     machine.kernel.check();
 }
 
@@ -59,7 +60,7 @@ fn a_fallback_leads_into_its_space_while_that_exists() {
         (machine.kernel.threads[id].state, machine.kernel.threads[id].space),
         (ThreadState::Ready, machine.space_id(refuge))
     );
-    assert_eq!(machine.kernel.threads_in(machine.space_id(refuge)), 1);
+    assert_eq!(running::threads_in(&machine.kernel, machine.space_id(refuge)), 1);
     machine.kernel.check();
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use tessera_kernel::sched::running;
 
 use host_tests::machine::{CODE, STACK_END, UNFINISHED};
 use host_tests::{Machine, Options};
@@ -41,8 +42,8 @@ impl Scene {
         machine.attach_program(space);
         let (thread, id) = started(&mut machine, space, 31, 2);
         fake::cpu::set_cpu_index(1);
-        assert!(machine.kernel.choose(1));
-        assert_eq!(machine.kernel.current(1), Some(id));
+        assert!(running::choose(&mut machine.kernel, 1));
+        assert_eq!(running::current(&machine.kernel, 1), Some(id));
         trap.set(Some(in_hand));
         fake::cpu::set_cpu_index(0);
         Scene { machine, thread, id, space, in_hand }
@@ -54,7 +55,7 @@ impl Scene {
         self.machine.call(call).expect("nothing stands against it");
         fake::cpu::set_cpu_index(1);
         self.machine.kernel.handle(1, self.in_hand);
-        self.machine.kernel.choose(1);
+        running::choose(&mut self.machine.kernel, 1);
         fake::cpu::set_cpu_index(0);
         self.machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
         self.machine.kernel.check();
@@ -99,7 +100,7 @@ fn a_fault_in_hand_is_seen_to_where_the_thread_goes_on() {
 fn a_page_fault_that_is_none_any_more_stops_nobody() {
     let mut scene = Scene::new(fault(FaultKind::Page, CODE));
     scene.move_to_cpu_0();
-    assert_eq!((scene.state(), scene.machine.kernel.current(0)), (ThreadState::Ready, Some(scene.id)));
+    assert_eq!((scene.state(), running::current(&scene.machine.kernel, 0)), (ThreadState::Ready, Some(scene.id)));
 }
 
 /// With nothing in hand, or an interrupt, or a call, the thread goes on; so the claims above see the fault and not the
@@ -133,8 +134,8 @@ fn a_fault_in_hand_ends_with_what_it_happened_in() {
     fake::cpu::set_cpu_index(0);
     scene.take_away_by(Call::CapabilityDelete { handle: scene.space });
     fake::cpu::set_cpu_index(1);
-    assert!(scene.machine.kernel.choose(1));
-    assert_eq!((scene.state(), scene.machine.kernel.current(1)), (ThreadState::Ready, Some(scene.id)));
+    assert!(running::choose(&mut scene.machine.kernel, 1));
+    assert_eq!((scene.state(), running::current(&scene.machine.kernel, 1)), (ThreadState::Ready, Some(scene.id)));
     let registers = scene.machine.kernel.threads[scene.id].context.registers();
     assert_eq!(registers.instruction_pointer(), CODE + 16);
 }
@@ -153,11 +154,11 @@ fn a_later_parting_has_nothing_in_hand_of_an_earlier_one() {
     });
     let (thread, id) = started(&mut scene.machine, space, 31, 2);
     fake::cpu::set_cpu_index(1);
-    assert!(scene.machine.kernel.choose(1));
+    assert!(running::choose(&mut scene.machine.kernel, 1));
     fake::cpu::set_cpu_index(0);
     scene.machine.call(Call::ThreadSetAffinity { thread, cpus: 1 }).expect("CPU 0 runs");
     scene.machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
-    assert_eq!(scene.machine.kernel.current(0), Some(id));
+    assert_eq!(running::current(&scene.machine.kernel, 0), Some(id));
     assert_ne!(scene.machine.kernel.threads[id].context.registers().result(), (0, UNFINISHED));
 }
 
