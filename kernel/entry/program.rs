@@ -21,7 +21,9 @@ use crate::object::thread::Thread;
 use crate::paging::page_table::new_table;
 use crate::sched::ending;
 use crate::state::kernel::{Kernel, RESERVE_FRAMES};
+use crate::vm::attach;
 use crate::vm::attach::{Attachment, Place};
+use crate::vm::map;
 use crate::vm::map::MapOwner;
 
 /// Slots in its capability table.
@@ -89,11 +91,11 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     kernel.shared.space_words(space.index()).initialise(root, None);
     let subtree = Subtree::new(account, new_table(&mut kernel.frames), TOP_LEVEL);
     kernel.charge_object::<Subtree>(account, subtree.charged_bytes());
-    let subtree = kernel.add_subtree(subtree);
+    let subtree = attach::add_subtree(kernel, subtree);
     let attachment = Attachment { subtree, level: TOP_LEVEL, bounds: Rights::ACCESS, is_window: true };
     let (owner, place) = (MapOwner::Space(space), Place { page: 0, cpu: None });
-    let cost = kernel.plan_attach(owner, place, subtree).map_err(|_| "there is no memory to attach it")?;
-    kernel.attach(owner, place, attachment, cost);
+    let cost = attach::plan_attach(kernel, owner, place, subtree).map_err(|_| "there is no memory to attach it")?;
+    attach::attach(kernel, owner, place, attachment, cost);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.cpu = tessera_arch::cpu_index();
     let thread = ending::add_thread(kernel, thread);
@@ -154,10 +156,10 @@ fn map_new(
     let id = kernel.segments.insert(segment);
     let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
     let owner = MapOwner::Subtree(first.subtree);
-    let plan = kernel.map_of(owner).plan_map(range.first, &mapping, &kernel.segments[id]);
+    let plan = map::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
     let cost = plan.map_err(|_| "it has segments that overlap")?;
-    kernel.ensure_cost(first.account, cost).map_err(|_| NO_MEMORY)?;
-    kernel.map(owner, range.first, mapping);
+    map::ensure_cost(kernel, first.account, cost).map_err(|_| NO_MEMORY)?;
+    map::map(kernel, owner, range.first, mapping);
     // The mapping keeps the segment; no capability to it is handed out.
     kernel.segments.release(id);
     Ok(id)

@@ -14,6 +14,8 @@ use crate::sched::ending;
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::syscall::{self, Outcome};
+use crate::vm::fast_attach;
+use crate::vm::map;
 use crate::vm::map::Denial;
 
 /// About how long a line about a fault is.
@@ -78,8 +80,8 @@ impl Kernel {
     #[inline(always)]
     fn call_fast(&mut self, cpu: usize, number: u64, words: [u64; 6]) -> Option<()> {
         match number {
-            number::subtree_attach => self.attach_fast(cpu, words),
-            number::subtree_detach => self.detach_fast(cpu, words),
+            number::subtree_attach => fast_attach::attach_fast(self, cpu, words),
+            number::subtree_detach => fast_attach::detach_fast(self, cpu, words),
             _ => None,
         }
     }
@@ -90,7 +92,7 @@ impl Kernel {
         self.shared.cpus[cpu].counters.faults.add(1);
         let mut denial = None;
         if fault.kind == FaultKind::Page {
-            denial = self.resolve(running::space_of(self, id), fault.address, fault.access).err();
+            denial = map::resolve(self, running::space_of(self, id), fault.address, fault.access).err();
             if denial.is_none() {
                 return;
             }

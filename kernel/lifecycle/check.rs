@@ -13,6 +13,8 @@ use crate::object::reverse_map::Sharer;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::state::kernel::Kernel;
+use crate::vm::attach;
+use crate::vm::map;
 use crate::vm::map::MapOwner;
 use crate::vm::view;
 
@@ -119,7 +121,7 @@ impl Kernel {
             let places = self.subtrees.tally(id).amount();
             assert_eq!(subtree.sharers.len() as u64, places, "a subtree counts its places");
             for sharer in subtree.sharers.iter() {
-                let attachment = self.attachment_at(sharer.owner, sharer.place);
+                let attachment = attach::attachment_at(self, sharer.owner, sharer.place);
                 assert!(attachment.is_some_and(|there| there.subtree == id), "a sharer has the attachment");
             }
             facts += 1;
@@ -130,7 +132,7 @@ impl Kernel {
     /// What is attached knows where, fits, and is not nested too deep.
     fn check_attachments(&self, owner: MapOwner) -> u64 {
         let mut facts = 0;
-        for (place, attachment) in self.attachments(owner) {
+        for (place, attachment) in attach::attachments(self, owner) {
             let subtree = &self.subtrees[attachment.subtree];
             assert!(subtree.sharers.contains(&Sharer { owner, place }), "a subtree knows where it is attached");
             assert_eq!(subtree.level(), attachment.level, "an attachment has its subtree's level");
@@ -143,8 +145,8 @@ impl Kernel {
             }
             facts += 5;
         }
-        let counted = self.attachments(owner).count() as u64;
-        assert_eq!(counted, self.map_of(owner).attachments(), "a map counts its attachments");
+        let counted = attach::attachments(self, owner).count() as u64;
+        assert_eq!(counted, map::map_of(self, owner).attachments(), "a map counts its attachments");
         facts
     }
 
@@ -176,7 +178,7 @@ impl Kernel {
     /// What the tables say is what the records say, for the first page of each mapping.
     fn check_map(&self, owner: MapOwner) -> u64 {
         let (mut facts, mut end, mut pages) = (0, 0, 0);
-        let map = self.map_of(owner);
+        let map = map::map_of(self, owner);
         for (first, mapping) in map.from(0) {
             assert!(first >= end, "mappings do not overlap");
             end = first + mapping.pages;

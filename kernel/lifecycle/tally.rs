@@ -14,6 +14,7 @@ use crate::object::store::{Id, Store};
 use crate::object::subtree::Subtree;
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
+use crate::vm::attach;
 use crate::vm::map::MapOwner;
 
 /// What was counted of one object. It lies in the store, beside what it is compared with.
@@ -90,7 +91,8 @@ impl Kernel {
     }
 
     fn count_places(&self, owner: MapOwner) {
-        self.attachments(owner).for_each(|(_, attachment)| self.subtrees.tally(attachment.subtree).refer_with(1));
+        attach::attachments(self, owner)
+            .for_each(|(_, attachment)| self.subtrees.tally(attachment.subtree).refer_with(1));
     }
 
     fn count_capability(&self, object: ObjectRef) {

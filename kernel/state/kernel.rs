@@ -20,6 +20,7 @@ use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::sched::ending;
 use crate::state::scheduler::Scheduler;
+use crate::vm::map;
 use crate::vm::public::Public;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
@@ -178,9 +179,9 @@ impl Kernel {
                 let bytes = CapTable::slot_bytes(u64::from(table.slots()));
                 self.credit_object::<CapTable>(table.account, bytes);
             } else if let Some(id) = self.spaces.take_doomed() {
-                self.destroy_space(id);
+                map::destroy_space(self, id);
             } else if let Some(id) = self.subtrees.take_doomed() {
-                self.destroy_subtree(id);
+                map::destroy_subtree(self, id);
             } else if let Some(id) = self.segments.take_doomed() {
                 self.destroy_segment(id);
             } else if let Some(id) = self.accounts.take_doomed() {

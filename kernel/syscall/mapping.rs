@@ -10,8 +10,12 @@ use crate::object::reference::ObjectRef;
 use crate::object::space::SLOT_PAGES;
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
+use crate::vm::attach;
+use crate::vm::map;
 use crate::vm::map::MapOwner;
+use crate::vm::public;
 use crate::vm::user_memory::{UserSlice, write_structure};
+use crate::vm::view;
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;
@@ -33,8 +37,8 @@ impl Caller<'_> {
         if !held.contains(rights) {
             return Err(Error::MissingRight);
         }
-        self.kernel.ensure_changeable(owner)?;
-        let range = self.kernel.range_of(owner, address, length_bytes)?;
+        map::ensure_changeable(self.kernel, owner)?;
+        let range = map::range_of(self.kernel, owner, address, length_bytes)?;
         if !offset.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
@@ -44,34 +48,34 @@ impl Caller<'_> {
         }
         let maximum = held & Rights::ACCESS;
         let mapping = Mapping { pages: range.count, segment, offset, rights, maximum };
-        if self.kernel.is_reserved(owner, range) {
+        if public::is_reserved(self.kernel, owner, range) {
             return Err(Error::Overlap);
         }
-        let cost = self.kernel.map_of(owner).plan_map(range.first, &mapping, &self.kernel.segments[segment])?;
-        self.kernel.ensure_cost(self.kernel.payer_of(owner), cost)?;
+        let cost = map::map_of(self.kernel, owner).plan_map(range.first, &mapping, &self.kernel.segments[segment])?;
+        map::ensure_cost(self.kernel, map::payer_of(self.kernel, owner), cost)?;
         self.kernel.ensure_heap(4)?;
-        self.kernel.map(owner, range.first, mapping);
+        map::map(self.kernel, owner, range.first, mapping);
         Ok(0)
     }
 
     pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
-        self.kernel.ensure_changeable(owner)?;
-        let range = self.kernel.range_of(owner, address, length_bytes)?;
-        let cost = self.kernel.map_of(owner).plan_change(range)?;
+        map::ensure_changeable(self.kernel, owner)?;
+        let range = map::range_of(self.kernel, owner, address, length_bytes)?;
+        let cost = map::map_of(self.kernel, owner).plan_change(range)?;
         self.ensure_change(owner, cost)?;
-        self.kernel.unmap(owner, range);
+        map::unmap(self.kernel, owner, range);
         Ok(0)
     }
 
     pub(super) fn protect(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
         ensure_access(rights)?;
-        self.kernel.ensure_changeable(owner)?;
-        let range = self.kernel.range_of(owner, address, length_bytes)?;
-        let cost = self.kernel.map_of(owner).plan_protect(range, rights)?;
+        map::ensure_changeable(self.kernel, owner)?;
+        let range = map::range_of(self.kernel, owner, address, length_bytes)?;
+        let cost = map::map_of(self.kernel, owner).plan_protect(range, rights)?;
         self.ensure_change(owner, cost)?;
-        self.kernel.protect(owner, range, rights);
+        map::protect(self.kernel, owner, range, rights);
         Ok(0)
     }
 
@@ -97,7 +101,7 @@ impl Caller<'_> {
         if cost == Cost::default() {
             return Ok(());
         }
-        self.kernel.ensure_cost(self.kernel.payer_of(owner), cost)?;
+        map::ensure_cost(self.kernel, map::payer_of(self.kernel, owner), cost)?;
         self.kernel.ensure_heap(4)
     }
 
@@ -111,12 +115,12 @@ impl Caller<'_> {
     fn next_mapping(&self, owner: MapOwner, page: u64) -> Option<MappingInfo> {
         let (owner, view, is_view, public) = match owner {
             MapOwner::Space(space) => {
-                let seen = self.kernel.seen_in(space);
+                let seen = view::seen_in(self.kernel, space);
                 (MapOwner::Space(seen.base), seen.bounds, seen.base != space, self.next_public(page))
             }
             MapOwner::Subtree(_) => (owner, Rights::ACCESS, false, None),
         };
-        let map = self.kernel.map_of(owner);
+        let map = map::map_of(self.kernel, owner);
         let own = map.from(page).next().map(|(first, mapping)| MappingInfo {
             address: first * PAGE_BYTES,
             length_bytes: mapping.pages * PAGE_BYTES,
@@ -126,9 +130,10 @@ impl Caller<'_> {
             object: u64::from(mapping.segment.index()),
         });
         let (end, with_windows) = (own.map_or(u64::MAX, |own| own.address / PAGE_BYTES), !is_view);
-        let attached = self.kernel.next_attachment(owner, page, end, with_windows).map(|(place, attachment)| {
-            attachment_info(place.page, attachment.pages(), attachment.bounds_in(view), attachment.subtree)
-        });
+        let attached =
+            attach::next_attachment(self.kernel, owner, page, end, with_windows).map(|(place, attachment)| {
+                attachment_info(place.page, attachment.pages(), attachment.bounds_in(view), attachment.subtree)
+            });
         [own, attached, public].into_iter().flatten().min_by_key(|info| info.address)
     }
 

@@ -11,9 +11,12 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::paging::page_table;
 use crate::sched::running;
+use crate::vm::map;
 use crate::vm::map::MapOwner;
+use crate::vm::public;
 use crate::vm::user_copy;
 use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};
+use crate::vm::view;
 
 impl Caller<'_> {
     pub(super) fn space_create(&mut self, account: Handle) -> Result<u64> {
@@ -31,7 +34,7 @@ impl Caller<'_> {
         self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES, 1)?;
         self.ensure_can_create(2)?;
         let space = Space::new(account, page_table::new_table(&mut self.kernel.frames));
-        self.kernel.show_public(space.map.tree.root);
+        public::show_public(self.kernel, space.map.tree.root);
         self.kernel.charge_object::<Space>(account, space.charged_bytes());
         let root = space.map.tree.root;
         let id = self.kernel.spaces.insert(space);
@@ -71,10 +74,10 @@ impl Caller<'_> {
         let id = self.space(space, Rights::INSPECT)?;
         let kernel = &*self.kernel;
         let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
-        let (seen, public) = (kernel.seen_in(id), kernel.public.iter());
+        let (seen, public) = (view::seen_in(kernel, id), kernel.public.iter());
         let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
-        let shared_tables = kernel.attached_tables(MapOwner::Space(seen.base), seen.base == id);
+        let shared_tables = map::attached_tables(kernel, MapOwner::Space(seen.base), seen.base == id);
         let shared_tables = shared_tables + public_tables + base_tables;
         let info = SpaceInfo {
             table_bytes: space.table_bytes(),

@@ -10,8 +10,11 @@ use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table;
+use crate::vm::attach;
 use crate::vm::attach::{Attachment, Place};
+use crate::vm::map;
 use crate::vm::map::MapOwner;
+use crate::vm::public;
 use crate::vm::public::Public;
 
 /// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
@@ -27,7 +30,7 @@ impl Caller<'_> {
         self.ensure_can_create(0)?;
         let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
         self.kernel.charge_object::<Subtree>(account, subtree.charged_bytes());
-        let id = self.kernel.add_subtree(subtree);
+        let id = attach::add_subtree(self.kernel, subtree);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Subtree(id)).bits())
     }
 
@@ -101,35 +104,35 @@ impl Caller<'_> {
         bounds: Rights,
         is_window: bool,
     ) -> Result<u64> {
-        self.kernel.ensure_changeable(owner)?;
-        self.kernel.ensure_level(owner, subtree)?;
+        map::ensure_changeable(self.kernel, owner)?;
+        attach::ensure_level(self.kernel, owner, subtree)?;
         let level = self.kernel.subtrees[subtree].level();
         let place = Place { page: self.page_to_attach(owner, address, level)?, cpu };
-        let cost = self.kernel.plan_attach(owner, place, subtree)?;
-        self.kernel.attach(owner, place, Attachment { subtree, level, bounds, is_window }, cost);
+        let cost = attach::plan_attach(self.kernel, owner, place, subtree)?;
+        attach::attach(self.kernel, owner, place, Attachment { subtree, level, bounds, is_window }, cost);
         Ok(0)
     }
 
     pub(super) fn subtree_detach(&mut self, target: Handle, address: u64) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
-        self.kernel.ensure_changeable(owner)?;
+        map::ensure_changeable(self.kernel, owner)?;
         let page = self.page_to_detach(owner, address)?;
-        if self.kernel.detach(owner, Place { page, cpu: None }) { Ok(0) } else { Err(Error::NotMapped) }
+        if attach::detach(self.kernel, owner, Place { page, cpu: None }) { Ok(0) } else { Err(Error::NotMapped) }
     }
 
     pub(super) fn subtree_detach_core(&mut self, space: Handle, address: u64, cpu: u64) -> Result<u64> {
         let owner = MapOwner::Space(self.space(space, Rights::MAP)?);
         let page = top_slot(address)? as u64 * SLOT_PAGES;
         let cpu = Some(self.running_cpu(cpu)?);
-        if self.kernel.detach(owner, Place { page, cpu }) { Ok(0) } else { Err(Error::NotMapped) }
+        if attach::detach(self.kernel, owner, Place { page, cpu }) { Ok(0) } else { Err(Error::NotMapped) }
     }
 
     pub(super) fn subtree_withdraw(&mut self, subtree: Handle) -> Result<u64> {
         let id = self.subtree(subtree, Rights::CONTROL)?;
         // Not even a seal keeps it where its own holder does not want it any more: somebody else may have set that.
         let was_public = self.kernel.subtrees[id].public.is_some();
-        self.kernel.unpublish(id);
-        Ok(self.kernel.detach_all(id) + u64::from(was_public))
+        public::unpublish(self.kernel, id);
+        Ok(attach::detach_all(self.kernel, id) + u64::from(was_public))
     }
 
     pub(super) fn subtree_publish(
@@ -148,8 +151,8 @@ impl Caller<'_> {
         if slot == 0 {
             return Err(Error::BadAddress);
         }
-        self.kernel.plan_publish(subtree, slot)?;
-        self.kernel.publish(Public { slot, subtree, bounds });
+        public::plan_publish(self.kernel, subtree, slot)?;
+        public::publish(self.kernel, Public { slot, subtree, bounds });
         Ok(0)
     }
 
@@ -170,7 +173,7 @@ impl Caller<'_> {
         if !address.is_multiple_of(size_bytes) {
             return Err(Error::Misaligned);
         }
-        self.kernel.range_of(owner, address, size_bytes).map(|range| range.first)
+        map::range_of(self.kernel, owner, address, size_bytes).map(|range| range.first)
     }
 
     /// The page of an attachment that is to be taken out, of whatever level.

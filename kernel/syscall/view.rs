@@ -5,6 +5,7 @@ use tessera_abi::{Error, Handle, Rights};
 use super::{Caller, Result};
 use crate::object::reference::ObjectRef;
 use crate::object::space::{Space, VIEW_BYTES};
+use crate::vm::view;
 use crate::vm::view::Seen;
 
 impl Caller<'_> {
@@ -18,12 +19,12 @@ impl Caller<'_> {
         if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) {
             return Err(Error::BadArgument);
         }
-        let seen = self.kernel.seen_in(space);
+        let seen = view::seen_in(self.kernel, space);
         let seen = Seen { bounds: seen.bounds & bounds, ..seen };
         self.kernel.spaces.ensure_room()?;
         self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES + VIEW_BYTES, 1)?;
         self.ensure_can_create(2)?;
-        let view = self.kernel.make_view(account, seen);
+        let view = view::make_view(self.kernel, account, seen);
         Ok(self.kernel.insert_with(self.table, ObjectRef::Space(view), held - Rights::MAP).bits())
     }
 }

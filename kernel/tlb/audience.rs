@@ -19,6 +19,7 @@ use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
 use crate::vm::map::MapOwner;
+use crate::vm::view;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
 
@@ -176,7 +177,7 @@ pub(crate) fn visible_in(
     range: PageRange,
 ) -> Option<PageRange> {
     let id = if space == NO_SPACE { None } else { kernel.spaces.id_at(space) }?;
-    let seen = kernel.seen_in(id);
+    let seen = view::seen_in(kernel, id);
     if seen.base != id && is_seeded(Mutant::ViewUnflushed) {
         return None;
     }

@@ -24,6 +24,7 @@ use crate::tlb::audience;
 use crate::tlb::audience::SeenRange;
 use crate::tlb::broadcast;
 use crate::vm::map::MapOwner;
+use crate::vm::public;
 use crate::vm::public::flush_global;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
@@ -59,7 +60,7 @@ pub fn invalidate(kernel: &Kernel, owner: MapOwner, range: PageRange, frees_tabl
     if let MapOwner::Subtree(id) = owner
         && let Some(slot) = kernel.subtrees[id].public
     {
-        return kernel.invalidate_public(slot, range, frees_tables);
+        return public::invalidate_public(kernel, slot, range, frees_tables);
     }
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast(kernel, owner, range);

@@ -23,7 +23,9 @@ use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush;
 use crate::tlb::flush::Flush;
+use crate::vm::map;
 use crate::vm::map::MapOwner;
+use crate::vm::view;
 
 /// What an attachment costs the account of what it is attached to, bytes.
 pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;
@@ -106,276 +108,283 @@ impl PartialOrd for Place {
     }
 }
 
-impl Kernel {
-    /// Takes a new subtree in.
-    pub fn add_subtree(&mut self, subtree: Subtree) -> Id<Subtree> {
-        let root = subtree.map.tree.root;
-        let id = self.subtrees.insert(subtree);
-        self.frames.set_table_owner(root, id.index());
-        id
-    }
+/// Takes a new subtree in.
+pub fn add_subtree(kernel: &mut Kernel, subtree: Subtree) -> Id<Subtree> {
+    let root = subtree.map.tree.root;
+    let id = kernel.subtrees.insert(subtree);
+    kernel.frames.set_table_owner(root, id.index());
+    id
+}
 
-    /// The attachment that an entry at a level stands for.
-    fn attachment_of(&self, entry: u64, level: u8) -> Option<Attachment> {
-        let subtree = self.subtrees.id_at(self.frames.table_owner(Frame::containing(Format::address(entry))))?;
-        let is_window = Format::share(entry) == Some(Share::Window);
-        Some(Attachment { subtree, level, bounds: Format::bounds(entry), is_window })
-    }
+/// The attachment that an entry at a level stands for.
+fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
+    let subtree = kernel.subtrees.id_at(kernel.frames.table_owner(Frame::containing(Format::address(entry))))?;
+    let is_window = Format::share(entry) == Some(Share::Window);
+    Some(Attachment { subtree, level, bounds: Format::bounds(entry), is_window })
+}
 
-    /// The attachment that covers a page of an owner on a CPU, and its first page. Without a CPU, core windows do not
-    /// count.
-    pub fn attachment_over(&self, owner: MapOwner, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
-        let tree = &self.map_of(owner).tree;
-        let root = match owner {
-            MapOwner::Space(id) => self.spaces[id].root(cpu.unwrap_or(0)),
-            MapOwner::Subtree(_) => tree.root,
-        };
-        let (entry, level) = tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES))?;
-        if cpu.is_none() && Format::share(entry) == Some(Share::CoreWindow) {
-            return None;
+/// The attachment that covers a page of an owner on a CPU, and its first page. Without a CPU, core windows do not
+/// count.
+pub fn attachment_over(kernel: &Kernel, owner: MapOwner, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
+    let tree = &map::map_of(kernel, owner).tree;
+    let root = match owner {
+        MapOwner::Space(id) => kernel.spaces[id].root(cpu.unwrap_or(0)),
+        MapOwner::Subtree(_) => tree.root,
+    };
+    let (entry, level) = tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES))?;
+    if cpu.is_none() && Format::share(entry) == Some(Share::CoreWindow) {
+        return None;
+    }
+    Some((page - page % entry_pages(level), attachment_of(kernel, entry, level)?))
+}
+
+/// The attachment at a place.
+pub fn attachment_at(kernel: &Kernel, owner: MapOwner, place: Place) -> Option<Attachment> {
+    let (first, attachment) = attachment_over(kernel, owner, place.page, place.cpu)?;
+    let is_window = |id: Id<Space>| kernel.spaces[id].has_core_window((place.page / SLOT_PAGES) as usize);
+    let is_core = matches!(owner, MapOwner::Space(id) if place.cpu.is_some() && is_window(id));
+    (first == place.page && is_core == place.cpu.is_some()).then_some(attachment)
+}
+
+/// All attachments of an owner, core windows last.
+pub fn attachments(kernel: &Kernel, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
+    attachments_between(kernel, owner, 0, u64::MAX).chain(core_windows(kernel, owner, 0, u64::MAX))
+}
+
+/// The first attachment of an owner that ends after a page and begins before `end`, in order of address; with or
+/// without core windows.
+pub fn next_attachment(
+    kernel: &Kernel,
+    owner: MapOwner,
+    page: u64,
+    end: u64,
+    with_windows: bool,
+) -> Option<(Place, Attachment)> {
+    let attached = attachments_between(kernel, owner, page, end).next();
+    let end = attached.map_or(end, |(place, _)| place.page);
+    let window = with_windows.then(|| core_windows(kernel, owner, page, end).next()).flatten();
+    window.or(attached)
+}
+
+fn attachments_between(
+    kernel: &Kernel,
+    owner: MapOwner,
+    page: u64,
+    end: u64,
+) -> impl Iterator<Item = (Place, Attachment)> {
+    let tree = &map::map_of(kernel, owner).tree;
+    let next = move |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), end);
+    let entries = core::iter::successors(tree.next_attached(page, end), next);
+    entries.filter_map(|(page, level, entry)| {
+        let is_core = Format::share(entry) == Some(Share::CoreWindow);
+        let attachment = attachment_of(kernel, entry, level).filter(|_| !is_core)?;
+        Some((Place { page, cpu: None }, attachment))
+    })
+}
+
+/// Those that end after a page and begin before `end`, in order.
+fn core_windows(kernel: &Kernel, owner: MapOwner, page: u64, end: u64) -> impl Iterator<Item = (Place, Attachment)> {
+    let space = if let MapOwner::Space(id) = owner { Some(&kernel.spaces[id]) } else { None };
+    let windows =
+        space.into_iter().flat_map(move |space| space.core_windows_in(page / SLOT_PAGES..end.div_ceil(SLOT_PAGES)));
+    windows.filter_map(|(cpu, slot, entry)| {
+        let place = Place { page: slot as u64 * SLOT_PAGES, cpu: Some(cpu) };
+        Some((place, attachment_of(kernel, entry, TOP_LEVEL)?))
+    })
+}
+
+/// Whether nothing is where an entry of a level would be written: a core window leaves the place free for other
+/// CPUs' windows.
+pub fn is_vacant(kernel: &Kernel, owner: MapOwner, place: Place, level: u8) -> bool {
+    let space = match owner {
+        MapOwner::Subtree(id) => return kernel.subtrees[id].map.is_free(place.page, level),
+        MapOwner::Space(id) => &kernel.spaces[id],
+    };
+    let slot = (place.page / SLOT_PAGES) as usize;
+    match place.cpu {
+        None => space.map.is_free(place.page, level) && !space.has_core_window(slot),
+        Some(cpu) => {
+            let range = PageRange { first: place.page, count: SLOT_PAGES };
+            table(space.root(cpu))[slot].load(Relaxed) == 0 && !space.map.overlaps(range)
         }
-        Some((page - page % entry_pages(level), self.attachment_of(entry, level)?))
     }
+}
 
-    /// The attachment at a place.
-    pub fn attachment_at(&self, owner: MapOwner, place: Place) -> Option<Attachment> {
-        let (first, attachment) = self.attachment_over(owner, place.page, place.cpu)?;
-        let is_window = |id: Id<Space>| self.spaces[id].has_core_window((place.page / SLOT_PAGES) as usize);
-        let is_core = matches!(owner, MapOwner::Space(id) if place.cpu.is_some() && is_window(id));
-        (first == place.page && is_core == place.cpu.is_some()).then_some(attachment)
+/// Checks that a subtree whose level fits can be attached at a place; gives what it takes.
+///
+/// # Errors
+/// `BadState` for one that is public, or cannot be attached twice because of a core window, `Overlap`,
+/// `AccountExhausted`, `OutOfMemory`.
+pub fn plan_attach(kernel: &mut Kernel, owner: MapOwner, place: Place, subtree: Id<Subtree>) -> Result<Cost, Error> {
+    let object = &kernel.subtrees[subtree];
+    let level = object.level();
+    let is_windowed = object.sharers.core_window().is_some() || place.cpu.is_some() && !object.sharers.is_empty();
+    if is_windowed || object.public.is_some() {
+        return Err(Error::BadState);
     }
-
-    /// All attachments of an owner, core windows last.
-    pub fn attachments(&self, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
-        self.attachments_between(owner, 0, u64::MAX).chain(self.core_windows(owner, 0, u64::MAX))
+    if !is_vacant(kernel, owner, place, level) {
+        return Err(Error::Overlap);
     }
+    let map = map::map_of(kernel, owner);
+    let is_root = level == map.tree.level;
+    let tables = if is_root { 0 } else { map.tree.missing_tables(VirtAddr::new(place.page * PAGE_BYTES), level) };
+    let roots = match (owner, place.cpu) {
+        (MapOwner::Space(space), Some(_)) => kernel.spaces[space].missing_roots(kernel.cpus()),
+        _ => 0,
+    };
+    map::ensure_cost(
+        kernel,
+        map::payer_of(kernel, owner),
+        Cost { tables: tables + roots, records: 0, attachments: 1 },
+    )?;
+    kernel.ensure_heap(HEAP_PAGES)?;
+    Ok(Cost { tables, records: 0, attachments: 1 })
+}
 
-    /// The first attachment of an owner that ends after a page and begins before `end`, in order of address; with or
-    /// without core windows.
-    pub fn next_attachment(
-        &self,
-        owner: MapOwner,
-        page: u64,
-        end: u64,
-        with_windows: bool,
-    ) -> Option<(Place, Attachment)> {
-        let attached = self.attachments_between(owner, page, end).next();
-        let end = attached.map_or(end, |(place, _)| place.page);
-        let window = with_windows.then(|| self.core_windows(owner, page, end).next()).flatten();
-        window.or(attached)
+/// Checks that a subtree may be attached to something of this level. Levels fall from a space down, so no chain of
+/// attachments comes back to where it began.
+///
+/// # Errors
+/// `WrongLevel`, `TooDeep`, `BadState` for a public one.
+pub fn ensure_level(kernel: &Kernel, owner: MapOwner, subtree: Id<Subtree>) -> Result<(), Error> {
+    let MapOwner::Subtree(outer) = owner else { return Ok(()) };
+    let (outer, inner) = (&kernel.subtrees[outer], &kernel.subtrees[subtree]);
+    if inner.level() >= outer.level() {
+        Err(Error::WrongLevel)
+    } else if outer.is_nested() || inner.map.attachments() != 0 {
+        Err(Error::TooDeep)
+    } else if outer.public.is_some() {
+        Err(Error::BadState)
+    } else {
+        Ok(())
     }
+}
 
-    fn attachments_between(&self, owner: MapOwner, page: u64, end: u64) -> impl Iterator<Item = (Place, Attachment)> {
-        let tree = &self.map_of(owner).tree;
-        let next = move |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), end);
-        let entries = core::iter::successors(tree.next_attached(page, end), next);
-        entries.filter_map(|(page, level, entry)| {
-            let is_core = Format::share(entry) == Some(Share::CoreWindow);
-            let attachment = self.attachment_of(entry, level).filter(|_| !is_core)?;
-            Some((Place { page, cpu: None }, attachment))
-        })
+/// Attaches a subtree as planned, at that cost.
+pub fn attach(kernel: &mut Kernel, owner: MapOwner, place: Place, attachment: Attachment, cost: Cost) {
+    let subtree = &mut kernel.subtrees[attachment.subtree];
+    let entry = attachment.entry(subtree.map.tree.root, place);
+    subtree.sharers.insert(Sharer { owner, place });
+    if !is_seeded(Mutant::SharerNotHeld) {
+        kernel.subtrees.retain(attachment.subtree);
     }
-
-    /// Those that end after a page and begin before `end`, in order.
-    fn core_windows(&self, owner: MapOwner, page: u64, end: u64) -> impl Iterator<Item = (Place, Attachment)> {
-        let space = if let MapOwner::Space(id) = owner { Some(&self.spaces[id]) } else { None };
-        let windows =
-            space.into_iter().flat_map(move |space| space.core_windows_in(page / SLOT_PAGES..end.div_ceil(SLOT_PAGES)));
-        windows.filter_map(|(cpu, slot, entry)| {
-            let place = Place { page: slot as u64 * SLOT_PAGES, cpu: Some(cpu) };
-            Some((place, self.attachment_of(entry, TOP_LEVEL)?))
-        })
+    if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
+        separate_roots(kernel, space);
+        kernel.spaces[space].set_core_entry(place.page, cpu, entry);
     }
+    let payer = map::payer_of(kernel, owner);
+    kernel.accounts[payer].charge(cost.bytes());
+    let (map, frames) = open_map(kernel, owner);
+    map.attach(frames, place, attachment.level, entry);
+    view::sync_roots(kernel, owner);
+}
 
-    /// Whether nothing is where an entry of a level would be written: a core window leaves the place free for other
-    /// CPUs' windows.
-    pub fn is_vacant(&self, owner: MapOwner, place: Place, level: u8) -> bool {
-        let space = match owner {
-            MapOwner::Subtree(id) => return self.subtrees[id].map.is_free(place.page, level),
-            MapOwner::Space(id) => &self.spaces[id],
-        };
-        let slot = (place.page / SLOT_PAGES) as usize;
-        match place.cpu {
-            None => space.map.is_free(place.page, level) && !space.has_core_window(slot),
-            Some(cpu) => {
-                let range = PageRange { first: place.page, count: SLOT_PAGES };
-                table(space.root(cpu))[slot].load(Relaxed) == 0 && !space.map.overlaps(range)
-            }
+fn open_map(kernel: &mut Kernel, owner: MapOwner) -> (&mut AddressMap, &mut FrameAllocator) {
+    let map = match owner {
+        MapOwner::Subtree(id) => &mut kernel.subtrees[id].map,
+        MapOwner::Space(id) => &mut kernel.spaces[id].map,
+    };
+    (map, &mut kernel.frames)
+}
+
+/// Takes an attachment out of a space or subtree; gives whether there was one.
+pub fn detach(kernel: &mut Kernel, owner: MapOwner, place: Place) -> bool {
+    let mut freed_tables = FrameList::new();
+    let Some(attachment) = take_entry(kernel, owner, place, &mut freed_tables) else { return false };
+    view::sync_roots(kernel, owner);
+    // What the subtree shows here goes. It still lists the place, so a core window is flushed as the subtree's.
+    let (seen_by, first) = match place.cpu {
+        Some(_) => (MapOwner::Subtree(attachment.subtree), 0),
+        None => (owner, place.page),
+    };
+    let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { attachment.pages() };
+    flush::discharge(kernel, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
+    kernel.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
+    kernel.subtrees.release(attachment.subtree);
+    true
+}
+
+/// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were. What
+/// has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
+pub fn detach_all(kernel: &mut Kernel, subtree: Id<Subtree>) -> u64 {
+    let (mut freed_tables, mut places) = (FrameList::new(), 0);
+    let mut next = kernel.subtrees[subtree].sharers.after(None);
+    while let Some(sharer) = next {
+        take_entry(kernel, sharer.owner, sharer.place, &mut freed_tables);
+        places += 1;
+        next = kernel.subtrees[subtree].sharers.after(next);
+        if next.is_none_or(|next| next.owner != sharer.owner) {
+            view::sync_roots(kernel, sharer.owner);
         }
     }
-
-    /// Checks that a subtree whose level fits can be attached at a place; gives what it takes.
-    ///
-    /// # Errors
-    /// `BadState` for one that is public, or cannot be attached twice because of a core window, `Overlap`,
-    /// `AccountExhausted`, `OutOfMemory`.
-    pub fn plan_attach(&mut self, owner: MapOwner, place: Place, subtree: Id<Subtree>) -> Result<Cost, Error> {
-        let object = &self.subtrees[subtree];
-        let level = object.level();
-        let is_windowed = object.sharers.core_window().is_some() || place.cpu.is_some() && !object.sharers.is_empty();
-        if is_windowed || object.public.is_some() {
-            return Err(Error::BadState);
-        }
-        if !self.is_vacant(owner, place, level) {
-            return Err(Error::Overlap);
-        }
-        let map = self.map_of(owner);
-        let is_root = level == map.tree.level;
-        let tables = if is_root { 0 } else { map.tree.missing_tables(VirtAddr::new(place.page * PAGE_BYTES), level) };
-        let roots = match (owner, place.cpu) {
-            (MapOwner::Space(space), Some(_)) => self.spaces[space].missing_roots(self.cpus()),
-            _ => 0,
-        };
-        self.ensure_cost(self.payer_of(owner), Cost { tables: tables + roots, records: 0, attachments: 1 })?;
-        self.ensure_heap(HEAP_PAGES)?;
-        Ok(Cost { tables, records: 0, attachments: 1 })
+    if places != 0 {
+        let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { kernel.subtrees[subtree].pages() };
+        let owner = MapOwner::Subtree(subtree);
+        flush::discharge(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
     }
+    kernel.subtrees[subtree].sharers = crate::object::reverse_map::Sharers::default();
+    (0..places).for_each(|_| kernel.subtrees.release(subtree));
+    places
+}
 
-    /// Checks that a subtree may be attached to something of this level. Levels fall from a space down, so no chain of
-    /// attachments comes back to where it began.
-    ///
-    /// # Errors
-    /// `WrongLevel`, `TooDeep`, `BadState` for a public one.
-    pub fn ensure_level(&self, owner: MapOwner, subtree: Id<Subtree>) -> Result<(), Error> {
-        let MapOwner::Subtree(outer) = owner else { return Ok(()) };
-        let (outer, inner) = (&self.subtrees[outer], &self.subtrees[subtree]);
-        if inner.level() >= outer.level() {
-            Err(Error::WrongLevel)
-        } else if outer.is_nested() || inner.map.attachments() != 0 {
-            Err(Error::TooDeep)
-        } else if outer.public.is_some() {
-            Err(Error::BadState)
+/// Takes all attachments out of a space or subtree that goes; the caller sees to copies of the root, and flushes. What
+/// this dooms goes later still.
+pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapOwner, freed_tables: &mut FrameList) {
+    let mut page = 0;
+    while let Some((place, attachment)) = next_attachment(kernel, owner, page, u64::MAX, true) {
+        take_entry(kernel, owner, place, freed_tables);
+        kernel.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
+        kernel.subtrees.release(attachment.subtree);
+        page = place.page;
+    }
+}
+
+/// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists
+/// the place, for the flush that is due.
+fn take_entry(kernel: &mut Kernel, owner: MapOwner, place: Place, freed_tables: &mut FrameList) -> Option<Attachment> {
+    let tables = freed_tables.count();
+    let attachment = attachment_at(kernel, owner, place)?;
+    let (map, frames) = open_map(kernel, owner);
+    map.detach(frames, place, attachment.level, freed_tables);
+    let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
+    let payer = map::payer_of(kernel, owner);
+    kernel.accounts[payer].credit(cost.bytes());
+    if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
+        kernel.spaces[space].set_core_entry(place.page, cpu, 0);
+    }
+    Some(attachment)
+}
+
+/// Gives each CPU a root table of its own for the space, all alike.
+fn separate_roots(kernel: &mut Kernel, space: Id<Space>) {
+    let before = kernel.spaces[space].charged_bytes();
+    let missing = kernel.spaces[space].missing_roots(kernel.cpus());
+    for _ in 0..missing {
+        let root: Frame = new_table(&mut kernel.frames);
+        tessera_arch::prepare_root(root);
+        let cpu = kernel.spaces[space].add_root(root);
+        let way = kernel.shared.space_words(space.index()).pass(cpu);
+        if is_seeded(Mutant::WindowForgetsMarks) {
+            way.reset(root.to_word());
         } else {
-            Ok(())
+            way.redirect(root.to_word());
+        }
+        let line = &kernel.shared.cpus[cpu];
+        // Whoever walks the new root sees what is in it.
+        if !is_seeded(Mutant::CopiedRootUnpublished) {
+            tessera_arch::publish_tables();
+        }
+        if !line.presence.is_in(space.index()) {
+            continue;
+        }
+        // The CPU is in the space on the old root, or was about to enter it.
+        if cpu == tessera_arch::cpu_index() {
+            let entered_by = line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
+            running::enter_space(kernel, cpu, space, tessera_abi::Handle::from_bits(entered_by));
+        } else {
+            ending::let_go(kernel, cpu);
         }
     }
-
-    /// Attaches a subtree as planned, at that cost.
-    pub fn attach(&mut self, owner: MapOwner, place: Place, attachment: Attachment, cost: Cost) {
-        let subtree = &mut self.subtrees[attachment.subtree];
-        let entry = attachment.entry(subtree.map.tree.root, place);
-        subtree.sharers.insert(Sharer { owner, place });
-        if !is_seeded(Mutant::SharerNotHeld) {
-            self.subtrees.retain(attachment.subtree);
-        }
-        if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
-            self.separate_roots(space);
-            self.spaces[space].set_core_entry(place.page, cpu, entry);
-        }
-        let payer = self.payer_of(owner);
-        self.accounts[payer].charge(cost.bytes());
-        let (map, frames) = self.open_map(owner);
-        map.attach(frames, place, attachment.level, entry);
-        self.sync_roots(owner);
-    }
-
-    fn open_map(&mut self, owner: MapOwner) -> (&mut AddressMap, &mut FrameAllocator) {
-        let map = match owner {
-            MapOwner::Subtree(id) => &mut self.subtrees[id].map,
-            MapOwner::Space(id) => &mut self.spaces[id].map,
-        };
-        (map, &mut self.frames)
-    }
-
-    /// Takes an attachment out of a space or subtree; gives whether there was one.
-    pub fn detach(&mut self, owner: MapOwner, place: Place) -> bool {
-        let mut freed_tables = FrameList::new();
-        let Some(attachment) = self.take_entry(owner, place, &mut freed_tables) else { return false };
-        self.sync_roots(owner);
-        // What the subtree shows here goes. It still lists the place, so a core window is flushed as the subtree's.
-        let (seen_by, first) = match place.cpu {
-            Some(_) => (MapOwner::Subtree(attachment.subtree), 0),
-            None => (owner, place.page),
-        };
-        let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { attachment.pages() };
-        flush::discharge(self, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
-        self.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
-        self.subtrees.release(attachment.subtree);
-        true
-    }
-
-    /// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were. What
-    /// has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
-    pub fn detach_all(&mut self, subtree: Id<Subtree>) -> u64 {
-        let (mut freed_tables, mut places) = (FrameList::new(), 0);
-        let mut next = self.subtrees[subtree].sharers.after(None);
-        while let Some(sharer) = next {
-            self.take_entry(sharer.owner, sharer.place, &mut freed_tables);
-            places += 1;
-            next = self.subtrees[subtree].sharers.after(next);
-            if next.is_none_or(|next| next.owner != sharer.owner) {
-                self.sync_roots(sharer.owner);
-            }
-        }
-        if places != 0 {
-            let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { self.subtrees[subtree].pages() };
-            let owner = MapOwner::Subtree(subtree);
-            flush::discharge(self, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
-        }
-        self.subtrees[subtree].sharers = crate::object::reverse_map::Sharers::default();
-        (0..places).for_each(|_| self.subtrees.release(subtree));
-        places
-    }
-
-    /// Takes all attachments out of a space or subtree that goes; the caller sees to copies of the root, and flushes. What
-    /// this dooms goes later still.
-    pub(crate) fn take_all_entries(&mut self, owner: MapOwner, freed_tables: &mut FrameList) {
-        let mut page = 0;
-        while let Some((place, attachment)) = self.next_attachment(owner, page, u64::MAX, true) {
-            self.take_entry(owner, place, freed_tables);
-            self.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
-            self.subtrees.release(attachment.subtree);
-            page = place.page;
-        }
-    }
-
-    /// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists
-    /// the place, for the flush that is due.
-    fn take_entry(&mut self, owner: MapOwner, place: Place, freed_tables: &mut FrameList) -> Option<Attachment> {
-        let tables = freed_tables.count();
-        let attachment = self.attachment_at(owner, place)?;
-        let (map, frames) = self.open_map(owner);
-        map.detach(frames, place, attachment.level, freed_tables);
-        let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
-        let payer = self.payer_of(owner);
-        self.accounts[payer].credit(cost.bytes());
-        if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
-            self.spaces[space].set_core_entry(place.page, cpu, 0);
-        }
-        Some(attachment)
-    }
-
-    /// Gives each CPU a root table of its own for the space, all alike.
-    fn separate_roots(&mut self, space: Id<Space>) {
-        let before = self.spaces[space].charged_bytes();
-        let missing = self.spaces[space].missing_roots(self.cpus());
-        for _ in 0..missing {
-            let root: Frame = new_table(&mut self.frames);
-            tessera_arch::prepare_root(root);
-            let cpu = self.spaces[space].add_root(root);
-            let way = self.shared.space_words(space.index()).pass(cpu);
-            if is_seeded(Mutant::WindowForgetsMarks) {
-                way.reset(root.to_word());
-            } else {
-                way.redirect(root.to_word());
-            }
-            let line = &self.shared.cpus[cpu];
-            // Whoever walks the new root sees what is in it.
-            if !is_seeded(Mutant::CopiedRootUnpublished) {
-                tessera_arch::publish_tables();
-            }
-            if !line.presence.is_in(space.index()) {
-                continue;
-            }
-            // The CPU is in the space on the old root, or was about to enter it.
-            if cpu == tessera_arch::cpu_index() {
-                let entered_by = line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
-                running::enter_space(self, cpu, space, tessera_abi::Handle::from_bits(entered_by));
-            } else {
-                ending::let_go(self, cpu);
-            }
-        }
-        let after = self.spaces[space].charged_bytes();
-        self.settle(self.spaces[space].account, before, after);
-    }
+    let after = kernel.spaces[space].charged_bytes();
+    kernel.settle(kernel.spaces[space].account, before, after);
 }

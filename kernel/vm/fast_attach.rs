@@ -21,75 +21,73 @@ use crate::tlb::flush::Flush;
 use crate::vm::attach::{ATTACHMENT_BYTES, Attachment, Place};
 use crate::vm::map::MapOwner;
 
-impl Kernel {
-    /// Serves `subtree_attach` with these words, in the ordinary case.
-    #[inline(always)]
-    pub(crate) fn attach_fast(&mut self, cpu: usize, words: [u64; 6]) -> Option<()> {
-        let [target, subtree, address, bounds, flags, _] = words;
-        let bounds = Rights::from_bits(u32::try_from(bounds).ok()?)?;
-        if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) || flags > 1 {
-            return None;
-        }
-        let slot = top_slot(address).ok()?;
-        let target = self.named(cpu, target, ObjectKind::Space, Rights::MAP)?;
-        let subtree = self.named(cpu, subtree, ObjectKind::Subtree, bounds)?;
-        let (space, subtree) = (self.spaces.open(target)?, self.subtrees.open(subtree)?);
-        let inner = subtree.object;
-        if inner.level() != TOP_LEVEL || inner.public.is_some() || inner.sharers.core_window().is_some() {
-            return None;
-        }
-        let (place, range) = at_slot(slot);
-        let is_ordinary = !space.object.has_copies() && space.object.map.core_windows() == 0;
-        let map = &mut space.object.map;
-        if !is_ordinary || map.overlaps(range) || table(map.tree.root)[slot].load(Relaxed) != 0 {
-            return None;
-        }
-        if !crate::mem::has_spare_pages() {
-            return None;
-        }
-        self.accounts[space.object.account].try_charge(ATTACHMENT_BYTES).ok()?;
-        *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
-        let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
-        let entry = attachment.entry(inner.map.tree.root, place);
-        inner.sharers.insert(Sharer { owner: MapOwner::Space(space.id), place });
-        map.attach(&mut self.frames, place, TOP_LEVEL, entry);
-        Some(())
+/// Serves `subtree_attach` with these words, in the ordinary case.
+#[inline(always)]
+pub(crate) fn attach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> Option<()> {
+    let [target, subtree, address, bounds, flags, _] = words;
+    let bounds = Rights::from_bits(u32::try_from(bounds).ok()?)?;
+    if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) || flags > 1 {
+        return None;
     }
+    let slot = top_slot(address).ok()?;
+    let target = named(kernel, cpu, target, ObjectKind::Space, Rights::MAP)?;
+    let subtree = named(kernel, cpu, subtree, ObjectKind::Subtree, bounds)?;
+    let (space, subtree) = (kernel.spaces.open(target)?, kernel.subtrees.open(subtree)?);
+    let inner = subtree.object;
+    if inner.level() != TOP_LEVEL || inner.public.is_some() || inner.sharers.core_window().is_some() {
+        return None;
+    }
+    let (place, range) = at_slot(slot);
+    let is_ordinary = !space.object.has_copies() && space.object.map.core_windows() == 0;
+    let map = &mut space.object.map;
+    if !is_ordinary || map.overlaps(range) || table(map.tree.root)[slot].load(Relaxed) != 0 {
+        return None;
+    }
+    if !crate::mem::has_spare_pages() {
+        return None;
+    }
+    kernel.accounts[space.object.account].try_charge(ATTACHMENT_BYTES).ok()?;
+    *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
+    let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
+    let entry = attachment.entry(inner.map.tree.root, place);
+    inner.sharers.insert(Sharer { owner: MapOwner::Space(space.id), place });
+    map.attach(&mut kernel.frames, place, TOP_LEVEL, entry);
+    Some(())
+}
 
-    /// Serves `subtree_detach` with these words, in the ordinary case.
-    #[inline(always)]
-    pub(crate) fn detach_fast(&mut self, cpu: usize, words: [u64; 6]) -> Option<()> {
-        let [target, address, ..] = words;
-        let slot = top_slot(address).ok()?;
-        let target = self.named(cpu, target, ObjectKind::Space, Rights::MAP)?;
-        let space = self.spaces.open(target)?;
-        let entry = table(space.object.map.tree.root)[slot].load(Relaxed);
-        let is_ordinary = matches!(Format::share(entry), Some(Share::Attached | Share::Window));
-        let (place, range) = at_slot(slot);
-        if !is_ordinary || space.object.has_copies() {
-            return None;
-        }
-        let map = &mut space.object.map;
-        let owner = self.frames.table_owner(Frame::containing(Format::address(entry)));
-        let mut freed_tables = FrameList::new();
-        map.detach(&mut self.frames, place, TOP_LEVEL, &mut freed_tables);
-        self.accounts[space.object.account].credit(ATTACHMENT_BYTES);
-        let sharer = Sharer { owner: MapOwner::Space(space.id), place };
-        let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
-        flush::discharge(self, Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
-        let subtree = self.subtrees.open(owner)?;
-        subtree.object.sharers.remove(&sharer);
-        let id = subtree.id;
-        self.subtrees.release(id);
-        Some(())
+/// Serves `subtree_detach` with these words, in the ordinary case.
+#[inline(always)]
+pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> Option<()> {
+    let [target, address, ..] = words;
+    let slot = top_slot(address).ok()?;
+    let target = named(kernel, cpu, target, ObjectKind::Space, Rights::MAP)?;
+    let space = kernel.spaces.open(target)?;
+    let entry = table(space.object.map.tree.root)[slot].load(Relaxed);
+    let is_ordinary = matches!(Format::share(entry), Some(Share::Attached | Share::Window));
+    let (place, range) = at_slot(slot);
+    if !is_ordinary || space.object.has_copies() {
+        return None;
     }
+    let map = &mut space.object.map;
+    let owner = kernel.frames.table_owner(Frame::containing(Format::address(entry)));
+    let mut freed_tables = FrameList::new();
+    map.detach(&mut kernel.frames, place, TOP_LEVEL, &mut freed_tables);
+    kernel.accounts[space.object.account].credit(ATTACHMENT_BYTES);
+    let sharer = Sharer { owner: MapOwner::Space(space.id), place };
+    let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
+    flush::discharge(kernel, Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
+    let subtree = kernel.subtrees.open(owner)?;
+    subtree.object.sharers.remove(&sharer);
+    let id = subtree.id;
+    kernel.subtrees.release(id);
+    Some(())
+}
 
-    /// The number of the object that a handle of a CPU's current thread names, if it is of the kind and carries the
-    /// rights.
-    #[inline(always)]
-    fn named(&self, cpu: usize, handle: u64, kind: ObjectKind, needed: Rights) -> Option<u32> {
-        self.shared.cpus[cpu].word_of(Handle::from_bits(handle))?.object(kind, needed)
-    }
+/// The number of the object that a handle of a CPU's current thread names, if it is of the kind and carries the
+/// rights.
+#[inline(always)]
+fn named(kernel: &Kernel, cpu: usize, handle: u64, kind: ObjectKind, needed: Rights) -> Option<u32> {
+    kernel.shared.cpus[cpu].word_of(Handle::from_bits(handle))?.object(kind, needed)
 }
 
 #[inline(always)]

@@ -18,6 +18,7 @@ use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush;
 use crate::tlb::flush::PAGES_MAX;
+use crate::vm::attach;
 use crate::vm::attach::Place;
 use crate::vm::map::{EVERYTHING, MapOwner};
 
@@ -39,134 +40,133 @@ impl Public {
     }
 }
 
-impl Kernel {
-    /// The public subtree that covers a page of every space.
-    pub fn public_at(&self, page: u64) -> Option<&Public> {
-        self.public.iter().find(|public| page / SLOT_PAGES == public.slot as u64)
-    }
+/// The public subtree that covers a page of every space.
+pub fn public_at(kernel: &Kernel, page: u64) -> Option<&Public> {
+    kernel.public.iter().find(|public| page / SLOT_PAGES == public.slot as u64)
+}
 
-    /// Whether a range of a space meets what its own tables do not show: something public, or a core window.
-    pub fn is_reserved(&self, owner: MapOwner, range: PageRange) -> bool {
-        let MapOwner::Space(id) = owner else { return false };
-        let meets = |slot: usize| {
-            let first = slot as u64 * SLOT_PAGES;
-            range.first < first + SLOT_PAGES && first < range.end()
-        };
-        let slots = range.first / SLOT_PAGES..range.end().div_ceil(SLOT_PAGES);
-        let mut windows = self.spaces[id].core_windows_in(slots);
-        self.public.iter().any(|public| meets(public.slot)) || windows.next().is_some()
-    }
+/// Whether a range of a space meets what its own tables do not show: something public, or a core window.
+pub fn is_reserved(kernel: &Kernel, owner: MapOwner, range: PageRange) -> bool {
+    let MapOwner::Space(id) = owner else { return false };
+    let meets = |slot: usize| {
+        let first = slot as u64 * SLOT_PAGES;
+        range.first < first + SLOT_PAGES && first < range.end()
+    };
+    let slots = range.first / SLOT_PAGES..range.end().div_ceil(SLOT_PAGES);
+    let mut windows = kernel.spaces[id].core_windows_in(slots);
+    kernel.public.iter().any(|public| meets(public.slot)) || windows.next().is_some()
+}
 
-    /// Checks that a subtree can be made public.
-    ///
-    /// # Errors
-    /// `WrongLevel`, `BadState`, `Overlap`.
-    pub fn plan_publish(&self, subtree: Id<Subtree>, slot: usize) -> Result<(), Error> {
-        let object = &self.subtrees[subtree];
-        if object.level() != TOP_LEVEL {
-            return Err(Error::WrongLevel);
-        }
-        if !object.sharers.is_empty() || object.public.is_some() || object.map.attachments() != 0 {
-            return Err(Error::BadState);
-        }
-        let place = Place { page: slot as u64 * SLOT_PAGES, cpu: None };
-        // A view's map is empty, its root is not; its base is asked.
-        let is_vacant = |id| self.spaces[id].seen.is_some() || self.is_vacant(MapOwner::Space(id), place, TOP_LEVEL);
-        if !self.spaces.ids().all(is_vacant) {
-            return Err(Error::Overlap);
-        }
-        Ok(())
+/// Checks that a subtree can be made public.
+///
+/// # Errors
+/// `WrongLevel`, `BadState`, `Overlap`.
+pub fn plan_publish(kernel: &Kernel, subtree: Id<Subtree>, slot: usize) -> Result<(), Error> {
+    let object = &kernel.subtrees[subtree];
+    if object.level() != TOP_LEVEL {
+        return Err(Error::WrongLevel);
     }
+    if !object.sharers.is_empty() || object.public.is_some() || object.map.attachments() != 0 {
+        return Err(Error::BadState);
+    }
+    let place = Place { page: slot as u64 * SLOT_PAGES, cpu: None };
+    // A view's map is empty, its root is not; its base is asked.
+    let is_vacant =
+        |id| kernel.spaces[id].seen.is_some() || attach::is_vacant(kernel, MapOwner::Space(id), place, TOP_LEVEL);
+    if !kernel.spaces.ids().all(is_vacant) {
+        return Err(Error::Overlap);
+    }
+    Ok(())
+}
 
-    /// Makes a subtree public as planned.
-    pub fn publish(&mut self, public: Public) {
-        let subtree = &mut self.subtrees[public.subtree];
-        subtree.map.set_global(!is_seeded(Mutant::PublicNotGlobal));
-        subtree.public = Some(public.slot);
-        self.public.push(public);
-        let entry = self.public_entry(&public);
-        self.set_everywhere(public.slot, entry);
+/// Makes a subtree public as planned.
+pub fn publish(kernel: &mut Kernel, public: Public) {
+    let subtree = &mut kernel.subtrees[public.subtree];
+    subtree.map.set_global(!is_seeded(Mutant::PublicNotGlobal));
+    subtree.public = Some(public.slot);
+    kernel.public.push(public);
+    let entry = public_entry(kernel, &public);
+    set_everywhere(kernel, public.slot, entry);
+    tessera_arch::publish_tables();
+}
+
+/// Takes a public subtree out of every space.
+pub fn unpublish(kernel: &mut Kernel, subtree: Id<Subtree>) {
+    let Some(slot) = kernel.subtrees[subtree].public.take() else { return };
+    kernel.public.retain(|public| public.slot != slot);
+    set_everywhere(kernel, slot, 0);
+    tessera_arch::publish_tables();
+    if !is_seeded(Mutant::WithdrawUnflushed) {
+        flush_everywhere(kernel);
+    }
+    kernel.subtrees[subtree].map.set_global(is_seeded(Mutant::PublicStaysGlobal));
+}
+
+/// Writes what is public into the root of a new space, and shows the root to every walker.
+pub fn show_public(kernel: &mut Kernel, root: Frame) {
+    for index in usize::from(is_seeded(Mutant::PublicMissing))..kernel.public.len() {
+        let public = kernel.public[index];
+        table(root)[public.slot].store(public_entry(kernel, &public), Relaxed);
+        kernel.frames.change_table_entries(root, 1);
+    }
+    if !is_seeded(Mutant::NewRootUnpublished) {
         tessera_arch::publish_tables();
     }
+}
 
-    /// Takes a public subtree out of every space.
-    pub fn unpublish(&mut self, subtree: Id<Subtree>) {
-        let Some(slot) = self.subtrees[subtree].public.take() else { return };
-        self.public.retain(|public| public.slot != slot);
-        self.set_everywhere(slot, 0);
-        tessera_arch::publish_tables();
-        if !is_seeded(Mutant::WithdrawUnflushed) {
-            self.flush_everywhere();
-        }
-        self.subtrees[subtree].map.set_global(is_seeded(Mutant::PublicStaysGlobal));
+/// Invalidates what changed in a public subtree, on every CPU and under every tag.
+///
+/// Where the hardware broadcasts, one instruction a page reaches everything. Elsewhere INVLPG drops a page's global
+/// translations, but remembered ways to freed tables under the running tag only (Intel SDM volume 3, section
+/// 5.10.4.1): when tables go, everything goes.
+pub(crate) fn invalidate_public(kernel: &Kernel, slot: usize, range: PageRange, frees_tables: bool) {
+    let frees_tables = frees_tables && !is_seeded(Mutant::PublicTableKept);
+    let first = slot as u64 * SLOT_PAGES + range.first;
+    if range.count > PAGES_MAX || frees_tables && !tessera_arch::broadcasts_invalidation() {
+        return flush_everywhere(kernel);
     }
-
-    /// Writes what is public into the root of a new space, and shows the root to every walker.
-    pub fn show_public(&mut self, root: Frame) {
-        for index in usize::from(is_seeded(Mutant::PublicMissing))..self.public.len() {
-            let public = self.public[index];
-            table(root)[public.slot].store(self.public_entry(&public), Relaxed);
-            self.frames.change_table_entries(root, 1);
-        }
-        if !is_seeded(Mutant::NewRootUnpublished) {
-            tessera_arch::publish_tables();
-        }
+    let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
+    line.counters.shared_page_flushes.add(range.count);
+    if tessera_arch::broadcasts_invalidation() {
+        let pages = first..first + range.count - u64::from(is_seeded(Mutant::PublicRangeShort));
+        return pages.for_each(|page| tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES)));
     }
+    reach_everyone(kernel, PageRange { first, count: range.count - u64::from(is_seeded(Mutant::PublicRangeShort)) });
+}
 
-    /// Invalidates what changed in a public subtree, on every CPU and under every tag.
-    ///
-    /// Where the hardware broadcasts, one instruction a page reaches everything. Elsewhere INVLPG drops a page's global
-    /// translations, but remembered ways to freed tables under the running tag only (Intel SDM volume 3, section
-    /// 5.10.4.1): when tables go, everything goes.
-    pub(crate) fn invalidate_public(&self, slot: usize, range: PageRange, frees_tables: bool) {
-        let frees_tables = frees_tables && !is_seeded(Mutant::PublicTableKept);
-        let first = slot as u64 * SLOT_PAGES + range.first;
-        if range.count > PAGES_MAX || frees_tables && !tessera_arch::broadcasts_invalidation() {
-            return self.flush_everywhere();
-        }
-        let line = &self.shared.cpus[tessera_arch::cpu_index()];
-        line.counters.shared_page_flushes.add(range.count);
-        if tessera_arch::broadcasts_invalidation() {
-            let pages = first..first + range.count - u64::from(is_seeded(Mutant::PublicRangeShort));
-            return pages.for_each(|page| tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES)));
-        }
-        self.reach_everyone(PageRange { first, count: range.count - u64::from(is_seeded(Mutant::PublicRangeShort)) });
+/// Drops everything on every CPU.
+fn flush_everywhere(kernel: &Kernel) {
+    let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
+    if tessera_arch::broadcasts_invalidation() {
+        line.counters.global_flushes.add(1);
+        return tessera_arch::invalidate_all();
     }
+    reach_everyone(kernel, EVERYTHING);
+}
 
-    /// Drops everything on every CPU.
-    fn flush_everywhere(&self) {
-        let line = &self.shared.cpus[tessera_arch::cpu_index()];
-        if tessera_arch::broadcasts_invalidation() {
-            line.counters.global_flushes.add(1);
-            return tessera_arch::invalidate_all();
-        }
-        self.reach_everyone(EVERYTHING);
+/// Asks every CPU, wherever it is, to drop global pages (everything, if they are many); does so here as well.
+fn reach_everyone(kernel: &Kernel, range: PageRange) {
+    let here = tessera_arch::cpu_index();
+    let others = || kernel.shared.cpus.iter().take(kernel.cpus()).filter(|line| line.index != here);
+    let mut asked = 0;
+    for line in others().filter(|_| !is_seeded(Mutant::PublicFlushedHereOnly)) {
+        flush::ask(kernel, line, Request::Global { first: range.first, count: range.count });
+        asked |= 1 << line.index;
     }
+    flush_global(kernel.shared.tag_of(&kernel.shared.cpus[here]), &kernel.shared.cpus[here], range);
+    flush::await_acknowledgements(kernel, asked);
+}
 
-    /// Asks every CPU, wherever it is, to drop global pages (everything, if they are many); does so here as well.
-    fn reach_everyone(&self, range: PageRange) {
-        let here = tessera_arch::cpu_index();
-        let others = || self.shared.cpus.iter().take(self.cpus()).filter(|line| line.index != here);
-        let mut asked = 0;
-        for line in others().filter(|_| !is_seeded(Mutant::PublicFlushedHereOnly)) {
-            flush::ask(self, line, Request::Global { first: range.first, count: range.count });
-            asked |= 1 << line.index;
-        }
-        flush_global(self.shared.tag_of(&self.shared.cpus[here]), &self.shared.cpus[here], range);
-        flush::await_acknowledgements(self, asked);
-    }
+fn public_entry(kernel: &Kernel, public: &Public) -> u64 {
+    let root = kernel.subtrees[public.subtree].map.tree.root;
+    Format::shared_entry(root.start(), public.bounds, Share::Copy)
+}
 
-    fn public_entry(&self, public: &Public) -> u64 {
-        let root = self.subtrees[public.subtree].map.tree.root;
-        Format::shared_entry(root.start(), public.bounds, Share::Copy)
-    }
-
-    fn set_everywhere(&mut self, slot: usize, entry: u64) {
-        let change = if entry == 0 { -1 } else { 1 };
-        for id in self.spaces.ids() {
-            self.spaces[id].roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
-            self.frames.change_table_entries(self.spaces[id].map.tree.root, change);
-        }
+fn set_everywhere(kernel: &mut Kernel, slot: usize, entry: u64) {
+    let change = if entry == 0 { -1 } else { 1 };
+    for id in kernel.spaces.ids() {
+        kernel.spaces[id].roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
+        kernel.frames.change_table_entries(kernel.spaces[id].map.tree.root, change);
     }
 }
 

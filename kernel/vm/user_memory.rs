@@ -13,6 +13,7 @@ use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::state::kernel::Kernel;
+use crate::vm::map;
 
 /// The most bytes that one call copies: 16 MiB.
 pub const COPY_MAX_BYTES: u64 = 16 << 20;
@@ -105,8 +106,8 @@ impl UserSlice {
     pub(crate) fn frame(&self, kernel: &mut Kernel, page: u64, access: Access) -> Result<Option<Frame>, Error> {
         let address = VirtAddr::new(page * PAGE_BYTES);
         let frame = match access {
-            Access::Write => kernel.resolve(self.space, address, access).map(Some),
-            Access::Read | Access::Execute => kernel.look_at(self.space, address, access),
+            Access::Write => map::resolve(kernel, self.space, address, access).map(Some),
+            Access::Read | Access::Execute => map::look_at(kernel, self.space, address, access),
         };
         frame.map_err(|_| Error::BadPointer)
     }

@@ -29,53 +29,51 @@ pub struct Seen {
     pub bounds: Rights,
 }
 
-impl Kernel {
-    /// The space whose map is seen in a space, and within which bounds: its own, unless it is a view.
-    pub fn seen_in(&self, space: Id<Space>) -> Seen {
-        self.spaces[space].seen.unwrap_or(Seen { base: space, bounds: Rights::ACCESS })
-    }
+/// The space whose map is seen in a space, and within which bounds: its own, unless it is a view.
+pub fn seen_in(kernel: &Kernel, space: Id<Space>) -> Seen {
+    kernel.spaces[space].seen.unwrap_or(Seen { base: space, bounds: Rights::ACCESS })
+}
 
-    /// Makes a view. Account, memory and stores were found to have room.
-    pub fn make_view(&mut self, account: Id<Account>, seen: Seen) -> Id<Space> {
-        let mut view = Space::new(account, new_table(&mut self.frames));
-        view.seen = Some(seen);
-        let root = view.map.tree.root;
-        self.charge_object::<Space>(account, view.charged_bytes());
-        let id = self.spaces.insert(view);
-        let only_cpu = self.shared.space_words(seen.base.index()).only_cpu();
-        self.shared.space_words(id.index()).initialise(root, only_cpu);
-        self.spaces[seen.base].views.insert(id);
-        self.spaces.retain(seen.base);
-        let base_root = table(self.spaces[seen.base].map.tree.root);
-        let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0);
-        shown.for_each(|slot| sync_view(&mut self.frames, &self.spaces, id, slot));
-        tessera_arch::publish_tables();
-        id
-    }
+/// Makes a view. Account, memory and stores were found to have room.
+pub fn make_view(kernel: &mut Kernel, account: Id<Account>, seen: Seen) -> Id<Space> {
+    let mut view = Space::new(account, new_table(&mut kernel.frames));
+    view.seen = Some(seen);
+    let root = view.map.tree.root;
+    kernel.charge_object::<Space>(account, view.charged_bytes());
+    let id = kernel.spaces.insert(view);
+    let only_cpu = kernel.shared.space_words(seen.base.index()).only_cpu();
+    kernel.shared.space_words(id.index()).initialise(root, only_cpu);
+    kernel.spaces[seen.base].views.insert(id);
+    kernel.spaces.retain(seen.base);
+    let base_root = table(kernel.spaces[seen.base].map.tree.root);
+    let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0);
+    shown.for_each(|slot| sync_view(&mut kernel.frames, &kernel.spaces, id, slot));
+    tessera_arch::publish_tables();
+    id
+}
 
-    /// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
-    pub fn forget_view(&mut self, view: Id<Space>) {
-        let Some(seen) = self.spaces[view].seen else { return };
-        let (owner, freed_tables) = (MapOwner::Space(view), FrameList::new());
-        flush::discharge(self, Flush { owner, range: EVERYTHING, freed_tables });
-        self.spaces[seen.base].views.remove(&view);
-        self.spaces.release(seen.base);
-    }
+/// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
+pub fn forget_view(kernel: &mut Kernel, view: Id<Space>) {
+    let Some(seen) = kernel.spaces[view].seen else { return };
+    let (owner, freed_tables) = (MapOwner::Space(view), FrameList::new());
+    flush::discharge(kernel, Flush { owner, range: EVERYTHING, freed_tables });
+    kernel.spaces[seen.base].views.remove(&view);
+    kernel.spaces.release(seen.base);
+}
 
-    /// After a change to a space's root: other CPUs' roots, if there are any, and views get it too.
-    pub(crate) fn sync_roots(&mut self, owner: MapOwner) {
-        let MapOwner::Space(id) = owner else { return };
-        let Some((first, last)) = self.spaces[id].map.tree.take_changed() else { return };
-        let space = &self.spaces[id];
-        if !space.has_copies() {
-            return;
-        }
-        for slot in first..=last {
-            space.sync_other_roots(slot);
-            space.views.iter().for_each(|view| sync_view(&mut self.frames, &self.spaces, *view, slot));
-        }
-        tessera_arch::publish_tables();
+/// After a change to a space's root: other CPUs' roots, if there are any, and views get it too.
+pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapOwner) {
+    let MapOwner::Space(id) = owner else { return };
+    let Some((first, last)) = kernel.spaces[id].map.tree.take_changed() else { return };
+    let space = &kernel.spaces[id];
+    if !space.has_copies() {
+        return;
     }
+    for slot in first..=last {
+        space.sync_other_roots(slot);
+        space.views.iter().for_each(|view| sync_view(&mut kernel.frames, &kernel.spaces, *view, slot));
+    }
+    tessera_arch::publish_tables();
 }
 
 /// Brings one entry of a view's root up to date.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use tessera_kernel::sched::running;
+use tessera_kernel::vm::attach;
+use tessera_kernel::vm::map;
 
 use tessera_abi::{Handle, Rights, TOP_SLOTS};
 use tessera_arch::table;
@@ -101,9 +103,9 @@ impl Snapshot {
 }
 
 fn map_state(kernel: &Kernel, owner: MapOwner, shows_others: &dyn Fn(u64, u8) -> bool) -> MapState {
-    let map = kernel.map_of(owner);
+    let map = map::map_of(kernel, owner);
     let mappings = map.from(0).map(|(first, mapping)| (first, *mapping)).collect();
-    let attachments = kernel.attachments(owner).map(|(place, attached)| {
+    let attachments = attach::attachments(kernel, owner).map(|(place, attached)| {
         let Attachment { subtree, level, bounds, is_window } = attached;
         (place.page, place.cpu, subtree.index(), level, bounds, is_window)
     });

@@ -5,7 +5,9 @@ use tessera_arch::fake::cpu;
 use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::sched::running;
+use tessera_kernel::vm::attach;
 use tessera_kernel::vm::attach::Place;
+use tessera_kernel::vm::map;
 use tessera_kernel::vm::map::MapOwner;
 
 use super::operation::{Kind, LEVELS, Part, SPACES, Spot, Way};
@@ -74,7 +76,7 @@ impl Scene {
     /// The first attachment of a space, its program, stays.
     pub(super) fn detach(&mut self, target: usize, nth: usize) -> Option<u64> {
         let kernel = &self.machine.kernel;
-        let attached = kernel.attachments(self.owner(target)?).map(|(place, _)| place);
+        let attached = attach::attachments(kernel, self.owner(target)?).map(|(place, _)| place);
         let attached: Vec<Place> = attached.filter(|place| place.page != 0).collect();
         let place = attached.get(nth % attached.len().max(1))?;
         let (space, address) = (self.maps[target], place.page * PAGE_BYTES);
@@ -108,8 +110,8 @@ impl Scene {
     /// Address and length of a part of the nth mapping (as many as there are) of a space or subtree.
     pub(super) fn part(&self, target: usize, nth: usize, part: Part) -> Option<(u64, u64)> {
         let owner = self.owner(target)?;
-        let mut mappings = self.machine.kernel.map_of(owner).from(0);
-        let (first, mapping) = mappings.nth(nth % self.machine.kernel.map_of(owner).len().max(1))?;
+        let mut mappings = map::map_of(&self.machine.kernel, owner).from(0);
+        let (first, mapping) = mappings.nth(nth % map::map_of(&self.machine.kernel, owner).len().max(1))?;
         let pages = mapping.pages;
         let (skip, count) = match part {
             Part::Whole => (0, pages),
@@ -126,7 +128,7 @@ impl Scene {
         let address = VirtAddr::new(slot * TOP_SLOT_BYTES + START + PLACES[place] * PAGE_BYTES);
         let current = running::current(&self.machine.kernel, playing).expect("some thread runs");
         let space = running::space_of(&self.machine.kernel, current);
-        if self.machine.kernel.resolve(space, address, Access::Read).is_ok() {
+        if map::resolve(&mut self.machine.kernel, space, address, Access::Read).is_ok() {
             self.machine.trap(Trap::Fault(Fault { kind: FaultKind::Page, address, access: Access::Read }));
         }
     }

@@ -2,6 +2,8 @@
 //! as it is, is recorded nowhere but in its entry.)
 
 use std::collections::BTreeMap;
+use tessera_kernel::vm::attach;
+use tessera_kernel::vm::map;
 
 use tessera_abi::Rights;
 use tessera_arch::fake::oracle;
@@ -75,7 +77,7 @@ fn locate(kernel: &Kernel, attached: &Attached, id: Id<Space>, cpu: usize, page:
     while let Some((place, subtree)) =
         attached.get(&located.owner).and_then(|list| list.iter().find(|(place, id)| covers(&located, place, *id)))
     {
-        let entry = kernel.attachment_at(located.owner, *place)?;
+        let entry = attach::attachment_at(kernel, located.owner, *place)?;
         view = if entry.is_window { Rights::ACCESS } else { view };
         let (owner, page) = (MapOwner::Subtree(*subtree), located.page - place.page);
         located = Located { owner, page, bounds: located.bounds & entry.bounds, ..located };
@@ -84,7 +86,7 @@ fn locate(kernel: &Kernel, attached: &Attached, id: Id<Space>, cpu: usize, page:
 }
 
 fn is_recorded(kernel: &Kernel, located: &Located, leaf: &Leaf, frame: u64) -> bool {
-    let Some((first, mapping)) = kernel.map_of(located.owner).find(located.page) else { return false };
+    let Some((first, mapping)) = map::map_of(kernel, located.owner).find(located.page) else { return false };
     let shown = kernel.segments[mapping.segment].frame(mapping.offset + located.page - first);
     let is_frame = shown.is_some_and(|shown| shown.number() == frame);
     is_frame && (mapping.rights & located.bounds).contains(leaf.rights) && leaf.global == located.is_public

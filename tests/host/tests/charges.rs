@@ -3,6 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use tessera_kernel::vm::map;
 
 use host_tests::{Machine, Options};
 use proptest::prelude::RngExt;
@@ -251,7 +252,7 @@ fn readers_pay_for_their_place_among_the_payers() {
         for number in 0..READERS {
             let reader = order(number, READERS);
             let address = VirtAddr::new(TOP_SLOT_BYTES + number * PAGE_BYTES);
-            let found = scale.machine.kernel.resolve(spaces[reader as usize], address, Access::Read);
+            let found = map::resolve(&mut scale.machine.kernel, spaces[reader as usize], address, Access::Read);
             assert!(found.is_ok(), "{found:?}");
             drop(tlb::take_events());
             let frames = free - scale.machine.kernel.frames.free_frames();

@@ -6,6 +6,7 @@ use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::object::segment::PAYER_BYTES;
+use tessera_kernel::vm::map;
 use tessera_kernel::vm::map::Denial;
 
 const HERE: u64 = 3 * TOP_SLOT_BYTES;
@@ -31,7 +32,7 @@ impl Party {
     fn touch(&self, machine: &mut Machine, page: u64, access: Access) -> Result<(), Denial> {
         let space = machine.space_id(self.space);
         let address = VirtAddr::new(HERE + page * PAGE_BYTES);
-        machine.kernel.resolve(space, address, access).map(drop)
+        map::resolve(&mut machine.kernel, space, address, access).map(drop)
     }
 }
 

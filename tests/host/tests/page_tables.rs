@@ -5,6 +5,8 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Event};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr};
+use tessera_kernel::vm::attach;
+use tessera_kernel::vm::map;
 use tessera_kernel::vm::map::MapOwner;
 
 const TWO_MEG: u64 = 2 << 20;
@@ -25,7 +27,7 @@ fn look(machine: &Machine, space: Handle) -> Survey {
     machine.kernel.check();
     let id = machine.space_id(space);
     let (space, owner) = (&machine.kernel.spaces[id], MapOwner::Space(id));
-    let is_attached = |page| machine.kernel.attachments(owner).any(|(place, _)| place.page == page);
+    let is_attached = |page| attach::attachments(&machine.kernel, owner).any(|(place, _)| place.page == page);
     let found = survey(space.map.tree.root, TOP_LEVEL, &|page, _| is_attached(page));
     assert_eq!((found.empty, found.tables), (0, space.map.tree.tables));
     assert_eq!(found.globals, [], "nothing is global unless it is asked for");
@@ -203,7 +205,8 @@ fn code_is_published_once_a_call_and_all_of_it() {
         assert_eq!(published(&mut map(lazy, 4 * BASE, 2 * PAGE_BYTES, Rights::READ_EXECUTE)), (0, 1));
         let (address, access) = (VirtAddr::new(4 * BASE + PAGE_BYTES), Access::Execute);
         let mut touch = |machine: &mut Machine| {
-            machine.kernel.resolve(machine.space_id(space), address, access).expect("the page gets its memory");
+            let space = machine.space_id(space);
+            map::resolve(&mut machine.kernel, space, address, access).expect("the page gets its memory");
         };
         assert_eq!(published(&mut touch), (1, 1));
     }

@@ -6,6 +6,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::state::kernel::RESERVE_FRAMES;
+use tessera_kernel::vm::map;
 use tessera_kernel::vm::map::Denial;
 
 const GIG: u64 = 1 << 30;
@@ -191,7 +192,7 @@ fn a_first_touch_that_cannot_be_paid_changes_nothing() {
             let Call::SpaceInfo { space, .. } = call else { panic!("`lazy` names the space") };
             let space = machine.space_id(space);
             let before = Snapshot::of(&machine.kernel);
-            let result = machine.kernel.resolve(space, VirtAddr::new(BASE), Access::Read);
+            let result = map::resolve(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read);
             if pages < 4 {
                 assert_eq!(result, Err(Denial::AccountExhausted), "a page and three tables for {pages} pages' bytes");
                 assert_eq!(before, Snapshot::of(&machine.kernel), "{pages} pages");
@@ -212,7 +213,7 @@ fn a_first_touch_without_memory_changes_nothing() {
             let space = machine.space_id(space);
             hoard(&mut machine, RESERVE_FRAMES + frames);
             let before = Snapshot::of(&machine.kernel);
-            match machine.kernel.resolve(space, VirtAddr::new(BASE), Access::Read) {
+            match map::resolve(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read) {
                 Ok(_) => assert!(frames >= 4, "the reserve stays"),
                 Err(denial) => {
                     assert_eq!((denial, frames < 4), (Denial::OutOfMemory, true), "{frames} frames");

@@ -11,6 +11,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr, fake};
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::sched::running;
+use tessera_kernel::vm::map;
 
 use crate::operations::{Operation, Range, Way, fitted, resolve};
 
@@ -229,11 +230,11 @@ impl Scene {
         let id = self.machine.space_id(self.maps[space]);
         let Some((segment, page)) = expected else {
             let before = Snapshot::of(&self.machine.kernel);
-            prop_assert!(self.machine.kernel.resolve(id, VirtAddr::new(address), access).is_err());
+            prop_assert!(map::resolve(&mut self.machine.kernel, id, VirtAddr::new(address), access).is_err());
             prop_assert_eq!(before, Snapshot::of(&self.machine.kernel), "a refused access changed something");
             return Ok(());
         };
-        let found = self.machine.kernel.resolve(id, VirtAddr::new(address), access);
+        let found = map::resolve(&mut self.machine.kernel, id, VirtAddr::new(address), access);
         prop_assert!(found.is_ok(), "{:?} at {:#x}: {:?}", access, address, found);
         self.learn_frame(space, address / PAGE_BYTES, segment, page)?;
         if matches!(self.world.segments[segment].frames, Frames::List(_)) {

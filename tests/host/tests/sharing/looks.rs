@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, PAGE_BYTES, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::sched::running;
+use tessera_kernel::vm::map;
 use tessera_kernel::vm::map::Denial;
 
 use crate::operations::Part;
@@ -29,7 +30,7 @@ impl Scene {
         let page = self.seen_page(&sight, part);
         let id = self.machine.space_id(handle);
         let before = Snapshot::of(&self.machine.kernel);
-        let found = self.machine.kernel.resolve(id, VirtAddr::new(page * PAGE_BYTES), access);
+        let found = map::resolve(&mut self.machine.kernel, id, VirtAddr::new(page * PAGE_BYTES), access);
         match (found, self.world.access(&sight, page, access)) {
             (Ok(frame), Some((segment, segment_page))) => {
                 let (owner, owners_page, _) = self.world.locate(&sight, page);
