@@ -21,112 +21,110 @@ use crate::vm::map::Denial;
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;
 
-impl Kernel {
-    /// Sees to a trap of the CPU's current thread.
-    pub fn handle(&mut self, cpu: usize, trap: Trap) {
-        match trap {
-            Trap::Call => self.call(cpu),
-            Trap::Fault(fault) => self.fault(cpu, fault),
-            // Without the thread's turn, no interrupt need ever come: waiting is yielding.
-            Trap::Wait => running::requeue_current(self, cpu),
-            Trap::Interrupt(interrupt) => self.interrupt(cpu, interrupt),
-        }
-        self.reap();
-        self.top_up_heap();
+/// Sees to a trap of the CPU's current thread.
+pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
+    match trap {
+        Trap::Call => call(kernel, cpu),
+        Trap::Fault(what) => fault(kernel, cpu, what),
+        // Without the thread's turn, no interrupt need ever come: waiting is yielding.
+        Trap::Wait => running::requeue_current(kernel, cpu),
+        Trap::Interrupt(what) => interrupt(kernel, cpu, what),
     }
+    kernel.reap();
+    kernel.top_up_heap();
+}
 
-    /// Sees to an interrupt, of a running thread or of an idle CPU.
-    pub fn interrupt(&mut self, cpu: usize, interrupt: Interrupt) {
-        match interrupt {
-            Interrupt::Timer => running::tick(self, cpu),
-            Interrupt::Reschedule | Interrupt::Shootdown => {}
-            Interrupt::Spurious => self.shared.cpus[cpu].counters.spurious_interrupts.add(1),
-        }
-        let unexplained = tessera_arch::take_unexplained_interrupts();
-        if unexplained != 0 {
-            self.note_unexplained(cpu, unexplained);
-        }
+/// Sees to an interrupt, of a running thread or of an idle CPU.
+pub fn interrupt(kernel: &mut Kernel, cpu: usize, interrupt: Interrupt) {
+    match interrupt {
+        Interrupt::Timer => running::tick(kernel, cpu),
+        Interrupt::Reschedule | Interrupt::Shootdown => {}
+        Interrupt::Spurious => kernel.shared.cpus[cpu].counters.spurious_interrupts.add(1),
     }
-
-    /// Counts interrupts that cannot be masked and have no known cause, and tells of the first.
-    fn note_unexplained(&self, cpu: usize, count: u64) {
-        static IS_TOLD: AtomicBool = AtomicBool::new(false);
-        self.shared.cpus[cpu].counters.spurious_interrupts.add(count);
-        if !IS_TOLD.swap(true, Ordering::Relaxed) {
-            log!(
-                self.shared.console,
-                "CPU {cpu} had an interrupt that cannot be masked, for no known cause; further ones are only counted"
-            );
-        }
+    let unexplained = tessera_arch::take_unexplained_interrupts();
+    if unexplained != 0 {
+        note_unexplained(kernel, cpu, unexplained);
     }
+}
 
-    fn call(&mut self, cpu: usize) {
-        // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
-        let Some(id) = running::current(self, cpu) else { return };
-        self.shared.cpus[cpu].counters.system_calls.add(1);
-        let registers = self.threads[id].context.registers();
-        let (number, words) = (registers.call_number(), registers.call_arguments());
-        if self.call_fast(cpu, number, words).is_some() {
-            return self.threads[id].context.registers_mut().set_result(0, 0);
-        }
-        match syscall::dispatch(self, cpu, id, number, words) {
-            Ok(Outcome::Done(value)) => ending::finish_call(self, id, Ok(value)),
-            Ok(Outcome::Unfinished) => {}
-            Err(error) => ending::finish_call(self, id, Err(error)),
-        }
-    }
-
-    /// Serves the calls that have a fast path under the lock, where it is open; they give 0.
-    #[inline(always)]
-    fn call_fast(&mut self, cpu: usize, number: u64, words: [u64; 6]) -> Option<()> {
-        match number {
-            number::subtree_attach => fast_attach::attach_fast(self, cpu, words),
-            number::subtree_detach => fast_attach::detach_fast(self, cpu, words),
-            _ => None,
-        }
-    }
-
-    fn fault(&mut self, cpu: usize, fault: Fault) {
-        // None likewise; the thread has kept the fault.
-        let Some(id) = running::current(self, cpu) else { return };
-        self.shared.cpus[cpu].counters.faults.add(1);
-        let mut denial = None;
-        if fault.kind == FaultKind::Page {
-            denial = map::resolve(self, running::space_of(self, id), fault.address, fault.access).err();
-            if denial.is_none() {
-                return;
-            }
-        }
-        // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
-        if !self.takes_turn(cpu, id, FAULT_LINE_BYTES) {
-            self.threads[id].pending = Some(fault);
-            return;
-        }
-        match denial {
-            Some(denial) => self.report(id, fault, format_args!("{}", Missing(denial, fault.access))),
-            None => self.report(id, fault, format_args!("{}", describe_kind(fault.kind))),
-        }
-        ending::end_thread(self, id, ThreadState::Faulted);
-    }
-
-    fn report(&self, id: Id<Thread>, fault: Fault, missing: core::fmt::Arguments<'_>) {
-        let thread = &self.threads[id];
-        let program = thread.table.map_or(Name::EMPTY, |table| self.tables[table].name);
-        let access = match fault.access {
-            Access::Read => "read",
-            Access::Write => "write",
-            Access::Execute => "execute",
-        };
+/// Counts interrupts that cannot be masked and have no known cause, and tells of the first.
+fn note_unexplained(kernel: &Kernel, cpu: usize, count: u64) {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    kernel.shared.cpus[cpu].counters.spurious_interrupts.add(count);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
         log!(
-            self.shared.console,
-            "fault: program={} thread={} space={} address={:#x} access={access} ip={:#x} : {missing}",
-            Word(program),
-            Word(thread.name),
-            Word(self.spaces[running::space_of(self, id)].name),
-            fault.address.value(),
-            thread.context.registers().instruction_pointer(),
+            kernel.shared.console,
+            "CPU {cpu} had an interrupt that cannot be masked, for no known cause; further ones are only counted"
         );
     }
+}
+
+fn call(kernel: &mut Kernel, cpu: usize) {
+    // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
+    let Some(id) = running::current(kernel, cpu) else { return };
+    kernel.shared.cpus[cpu].counters.system_calls.add(1);
+    let registers = kernel.threads[id].context.registers();
+    let (number, words) = (registers.call_number(), registers.call_arguments());
+    if call_fast(kernel, cpu, number, words).is_some() {
+        return kernel.threads[id].context.registers_mut().set_result(0, 0);
+    }
+    match syscall::dispatch(kernel, cpu, id, number, words) {
+        Ok(Outcome::Done(value)) => ending::finish_call(kernel, id, Ok(value)),
+        Ok(Outcome::Unfinished) => {}
+        Err(error) => ending::finish_call(kernel, id, Err(error)),
+    }
+}
+
+/// Serves the calls that have a fast path under the lock, where it is open; they give 0.
+#[inline(always)]
+fn call_fast(kernel: &mut Kernel, cpu: usize, number: u64, words: [u64; 6]) -> Option<()> {
+    match number {
+        number::subtree_attach => fast_attach::attach_fast(kernel, cpu, words),
+        number::subtree_detach => fast_attach::detach_fast(kernel, cpu, words),
+        _ => None,
+    }
+}
+
+fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
+    // None likewise; the thread has kept the fault.
+    let Some(id) = running::current(kernel, cpu) else { return };
+    kernel.shared.cpus[cpu].counters.faults.add(1);
+    let mut denial = None;
+    if fault.kind == FaultKind::Page {
+        denial = map::resolve(kernel, running::space_of(kernel, id), fault.address, fault.access).err();
+        if denial.is_none() {
+            return;
+        }
+    }
+    // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
+    if !kernel.takes_turn(cpu, id, FAULT_LINE_BYTES) {
+        kernel.threads[id].pending = Some(fault);
+        return;
+    }
+    match denial {
+        Some(denial) => report(kernel, id, fault, format_args!("{}", Missing(denial, fault.access))),
+        None => report(kernel, id, fault, format_args!("{}", describe_kind(fault.kind))),
+    }
+    ending::end_thread(kernel, id, ThreadState::Faulted);
+}
+
+fn report(kernel: &Kernel, id: Id<Thread>, fault: Fault, missing: core::fmt::Arguments<'_>) {
+    let thread = &kernel.threads[id];
+    let program = thread.table.map_or(Name::EMPTY, |table| kernel.tables[table].name);
+    let access = match fault.access {
+        Access::Read => "read",
+        Access::Write => "write",
+        Access::Execute => "execute",
+    };
+    log!(
+        kernel.shared.console,
+        "fault: program={} thread={} space={} address={:#x} access={access} ip={:#x} : {missing}",
+        Word(program),
+        Word(thread.name),
+        Word(kernel.spaces[running::space_of(kernel, id)].name),
+        fault.address.value(),
+        thread.context.registers().instruction_pointer(),
+    );
 }
 
 struct Missing(Denial, Access);

@@ -12,6 +12,7 @@ use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
 use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::cpu::switch;
+use crate::entry::trap;
 use crate::sched::running;
 use crate::tlb::flush;
 use crate::tlb::flush::Served;
@@ -46,7 +47,7 @@ fn kernel_trap(trap: Trap) {
         }
     }
     let mut guard = lock(line, Some(trap));
-    with(&mut guard, |kernel| kernel.handle(line.index, trap));
+    with(&mut guard, |kernel| trap::handle(kernel, line.index, trap));
     // Most calls leave the scheduler as it was, and nothing for the serial line.
     if !with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].is_settled) || SHARED.console.is_due() {
         go_on(guard, line);
@@ -83,7 +84,7 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
             line.counters.shootdowns_received.add(1);
         }
         guard = lock(line, None);
-        with(&mut guard, |kernel| kernel.interrupt(line.index, interrupt));
+        with(&mut guard, |kernel| trap::interrupt(kernel, line.index, interrupt));
     }
 }
 

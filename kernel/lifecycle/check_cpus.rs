@@ -13,62 +13,60 @@ use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::state::kernel::Kernel;
 
-impl Kernel {
-    /// The words of spaces, and the lines of CPUs; gives how many facts held.
-    pub(crate) fn check_shared(&self) -> u64 {
-        let tags = self.spaces.ids().map(|id| self.shared.space_words(id.index()).tag());
-        let mut facts = self.tags.check(tags);
-        for id in self.spaces.ids() {
-            facts += self.check_words(id);
-        }
-        for line in &self.shared.cpus {
-            facts += self.check_line(line);
-        }
-        facts
+/// The words of spaces, and the lines of CPUs; gives how many facts held.
+pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
+    let tags = kernel.spaces.ids().map(|id| kernel.shared.space_words(id.index()).tag());
+    let mut facts = kernel.tags.check(tags);
+    for id in kernel.spaces.ids() {
+        facts += check_words(kernel, id);
     }
+    for line in &kernel.shared.cpus {
+        facts += check_line(kernel, line);
+    }
+    facts
+}
 
-    /// Each CPU's pass leads to its root, is not good and stale at once, and to a space local to a CPU only that one has
-    /// been.
-    fn check_words(&self, id: Id<Space>) -> u64 {
-        let (space, words) = (&self.spaces[id], self.shared.space_words(id.index()));
-        for cpu in 0..CPUS_MAX {
-            let pass = words.pass(cpu).read();
-            assert_eq!(pass.root(), space.root(cpu).to_word(), "a pass leads to the space's root on its CPU");
-            assert!(!(pass.is_good() && pass.is_stale()), "what a CPU holds is good or stale");
-            let may_enter = words.only_cpu().is_none_or(|only| only == cpu);
-            assert!(may_enter || !(pass.is_good() || pass.is_stale()), "no other CPU has been in a local space");
-        }
-        assert!(words.only_cpu().is_none_or(|cpu| cpu < self.cpus()), "a space is local to a CPU that runs");
-        if let Some(seen) = space.seen {
-            let base = self.shared.space_words(seen.base.index());
-            assert_eq!(words.only_cpu(), base.only_cpu(), "a view is local where its base is");
-        }
-        assert!(words.note.is_empty(), "nothing is noted between changes");
-        3 * CPUS_MAX as u64 + 3
+/// Each CPU's pass leads to its root, is not good and stale at once, and to a space local to a CPU only that one has
+/// been.
+fn check_words(kernel: &Kernel, id: Id<Space>) -> u64 {
+    let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
+    for cpu in 0..CPUS_MAX {
+        let pass = words.pass(cpu).read();
+        assert_eq!(pass.root(), space.root(cpu).to_word(), "a pass leads to the space's root on its CPU");
+        assert!(!(pass.is_good() && pass.is_stale()), "what a CPU holds is good or stale");
+        let may_enter = words.only_cpu().is_none_or(|only| only == cpu);
+        assert!(may_enter || !(pass.is_good() || pass.is_stale()), "no other CPU has been in a local space");
     }
+    assert!(words.only_cpu().is_none_or(|cpu| cpu < kernel.cpus()), "a space is local to a CPU that runs");
+    if let Some(seen) = space.seen {
+        let base = kernel.shared.space_words(seen.base.index());
+        assert_eq!(words.only_cpu(), base.only_cpu(), "a view is local where its base is");
+    }
+    assert!(words.note.is_empty(), "nothing is noted between changes");
+    3 * CPUS_MAX as u64 + 3
+}
 
-    /// A CPU's line tells what runs there, and nothing is asked of it.
-    fn check_line(&self, line: &CpuLine) -> u64 {
-        let current = self.scheduler.cpus[line.index].current;
-        let table = current.and_then(|id| self.threads[id].table);
-        let slots = table.map_or(&[][..], |table| self.tables[table].hot_slots());
-        assert!(line.slots.points_to(slots), "a CPU reads the slots of its current thread's table");
-        assert!(line.presence.is_acknowledged(), "nothing is asked of a CPU between changes");
-        let entered = line.presence.space();
-        let is_here = line.index == tessera_arch::cpu_index();
-        assert!(is_here || current.is_some() || entered == NO_SPACE, "a CPU without a thread is in no space");
-        if entered == NO_SPACE {
-            return 3;
-        }
-        let space = self.spaces.id_at(entered).expect("a CPU is in a space that exists");
-        let words = self.shared.space_words(entered);
-        assert!(words.only_cpu().is_none_or(|only| only == line.index), "no CPU is in another one's local space");
-        assert!(self.tags.is_taken(words.tag()), "nobody else can get the tag of a space that a CPU is in");
-        if is_here {
-            assert_eq!(line.presence.places(), [entered; 2], "this CPU is about to enter no other space");
-            let root = self.spaces[space].root(line.index).to_word();
-            assert_eq!(line.root.load(Relaxed), root, "the root that is loaded is the space's");
-        }
-        7
+/// A CPU's line tells what runs there, and nothing is asked of it.
+fn check_line(kernel: &Kernel, line: &CpuLine) -> u64 {
+    let current = kernel.scheduler.cpus[line.index].current;
+    let table = current.and_then(|id| kernel.threads[id].table);
+    let slots = table.map_or(&[][..], |table| kernel.tables[table].hot_slots());
+    assert!(line.slots.points_to(slots), "a CPU reads the slots of its current thread's table");
+    assert!(line.presence.is_acknowledged(), "nothing is asked of a CPU between changes");
+    let entered = line.presence.space();
+    let is_here = line.index == tessera_arch::cpu_index();
+    assert!(is_here || current.is_some() || entered == NO_SPACE, "a CPU without a thread is in no space");
+    if entered == NO_SPACE {
+        return 3;
     }
+    let space = kernel.spaces.id_at(entered).expect("a CPU is in a space that exists");
+    let words = kernel.shared.space_words(entered);
+    assert!(words.only_cpu().is_none_or(|only| only == line.index), "no CPU is in another one's local space");
+    assert!(kernel.tags.is_taken(words.tag()), "nobody else can get the tag of a space that a CPU is in");
+    if is_here {
+        assert_eq!(line.presence.places(), [entered; 2], "this CPU is about to enter no other space");
+        let root = kernel.spaces[space].root(line.index).to_word();
+        assert_eq!(line.root.load(Relaxed), root, "the root that is loaded is the space's");
+    }
+    7
 }

@@ -51,70 +51,68 @@ impl Tally {
     }
 }
 
-impl Kernel {
-    /// Counts all references, charges, threads, mappings and views.
-    pub(crate) fn count_all(&self) {
-        clear(&self.accounts);
-        clear(&self.tables);
-        clear(&self.spaces);
-        clear(&self.subtrees);
-        clear(&self.segments);
-        clear(&self.threads);
-        for table in self.tables.ids().map(|id| &self.tables[id]) {
-            table.objects().for_each(|object| self.count_capability(object));
-            let slots = CapTable::slot_bytes(u64::from(table.slots()));
-            self.count_charge(table.account, object_bytes::<CapTable>() + slots);
-        }
-        for thread in self.threads.ids().map(|id| &self.threads[id]) {
-            thread.table.iter().for_each(|table| self.tables.tally(*table).refer_with(1));
-            self.count_charge(thread.account, ending::THREAD_BYTES);
-        }
-        for (id, space) in self.spaces.ids().map(|id| (id, &self.spaces[id])) {
-            self.count_places(MapOwner::Space(id));
-            space.seen.iter().for_each(|seen| self.spaces.tally(seen.base).refer_with(1));
-            self.count_mappings(&space.map);
-            self.count_charge(space.account, object_bytes::<Space>() + space.charged_bytes());
-        }
-        for (id, subtree) in self.subtrees.ids().map(|id| (id, &self.subtrees[id])) {
-            self.count_places(MapOwner::Subtree(id));
-            self.count_mappings(&subtree.map);
-            self.count_charge(subtree.account, object_bytes::<Subtree>() + subtree.charged_bytes());
-        }
-        for segment in self.segments.ids().map(|id| &self.segments[id]) {
-            self.count_charge(segment.account, object_bytes::<Segment>() + segment.charged_bytes());
-            segment.charged_to_others().for_each(|(account, bytes)| self.count_charge(account, bytes));
-        }
-        for account in self.accounts.ids().map(|id| &self.accounts[id]) {
-            let charge = |parent: &_| self.count_charge(*parent, object_bytes::<Account>() + account.limit_bytes());
-            account.parent.iter().for_each(charge);
-        }
+/// Counts all references, charges, threads, mappings and views.
+pub(crate) fn count_all(kernel: &Kernel) {
+    clear(&kernel.accounts);
+    clear(&kernel.tables);
+    clear(&kernel.spaces);
+    clear(&kernel.subtrees);
+    clear(&kernel.segments);
+    clear(&kernel.threads);
+    for table in kernel.tables.ids().map(|id| &kernel.tables[id]) {
+        table.objects().for_each(|object| count_capability(kernel, object));
+        let slots = CapTable::slot_bytes(u64::from(table.slots()));
+        count_charge(kernel, table.account, object_bytes::<CapTable>() + slots);
     }
+    for thread in kernel.threads.ids().map(|id| &kernel.threads[id]) {
+        thread.table.iter().for_each(|table| kernel.tables.tally(*table).refer_with(1));
+        count_charge(kernel, thread.account, ending::THREAD_BYTES);
+    }
+    for (id, space) in kernel.spaces.ids().map(|id| (id, &kernel.spaces[id])) {
+        count_places(kernel, MapOwner::Space(id));
+        space.seen.iter().for_each(|seen| kernel.spaces.tally(seen.base).refer_with(1));
+        count_mappings(kernel, &space.map);
+        count_charge(kernel, space.account, object_bytes::<Space>() + space.charged_bytes());
+    }
+    for (id, subtree) in kernel.subtrees.ids().map(|id| (id, &kernel.subtrees[id])) {
+        count_places(kernel, MapOwner::Subtree(id));
+        count_mappings(kernel, &subtree.map);
+        count_charge(kernel, subtree.account, object_bytes::<Subtree>() + subtree.charged_bytes());
+    }
+    for segment in kernel.segments.ids().map(|id| &kernel.segments[id]) {
+        count_charge(kernel, segment.account, object_bytes::<Segment>() + segment.charged_bytes());
+        segment.charged_to_others().for_each(|(account, bytes)| count_charge(kernel, account, bytes));
+    }
+    for account in kernel.accounts.ids().map(|id| &kernel.accounts[id]) {
+        let charge = |parent: &_| count_charge(kernel, *parent, object_bytes::<Account>() + account.limit_bytes());
+        account.parent.iter().for_each(charge);
+    }
+}
 
-    fn count_places(&self, owner: MapOwner) {
-        attach::attachments(self, owner)
-            .for_each(|(_, attachment)| self.subtrees.tally(attachment.subtree).refer_with(1));
-    }
+fn count_places(kernel: &Kernel, owner: MapOwner) {
+    attach::attachments(kernel, owner)
+        .for_each(|(_, attachment)| kernel.subtrees.tally(attachment.subtree).refer_with(1));
+}
 
-    fn count_capability(&self, object: ObjectRef) {
-        match object {
-            ObjectRef::Account(id) => self.accounts.tally(id).refer(),
-            ObjectRef::Space(id) => self.spaces.tally(id).refer(),
-            ObjectRef::Subtree(id) => self.subtrees.tally(id).refer(),
-            ObjectRef::Segment(id) => self.segments.tally(id).refer(),
-            ObjectRef::Thread(id) => self.threads.tally(id).refer(),
-            ObjectRef::CapTable(id) => self.tables.tally(id).refer(),
-            ObjectRef::Machine => {}
-        }
+fn count_capability(kernel: &Kernel, object: ObjectRef) {
+    match object {
+        ObjectRef::Account(id) => kernel.accounts.tally(id).refer(),
+        ObjectRef::Space(id) => kernel.spaces.tally(id).refer(),
+        ObjectRef::Subtree(id) => kernel.subtrees.tally(id).refer(),
+        ObjectRef::Segment(id) => kernel.segments.tally(id).refer(),
+        ObjectRef::Thread(id) => kernel.threads.tally(id).refer(),
+        ObjectRef::CapTable(id) => kernel.tables.tally(id).refer(),
+        ObjectRef::Machine => {}
     }
+}
 
-    fn count_mappings(&self, map: &AddressMap) {
-        map.from(0).for_each(|(_, mapping)| self.segments.tally(mapping.segment).refer_with(1));
-    }
+fn count_mappings(kernel: &Kernel, map: &AddressMap) {
+    map.from(0).for_each(|(_, mapping)| kernel.segments.tally(mapping.segment).refer_with(1));
+}
 
-    /// Whoever has something charged to an account refers to it.
-    fn count_charge(&self, account: Id<Account>, bytes: u64) {
-        self.accounts.tally(account).refer_with(bytes);
-    }
+/// Whoever has something charged to an account refers to it.
+fn count_charge(kernel: &Kernel, account: Id<Account>, bytes: u64) {
+    kernel.accounts.tally(account).refer_with(bytes);
 }
 
 fn clear<T>(store: &Store<T>) {

@@ -10,6 +10,7 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
 use crate::cpu::tags::TagWord;
+use crate::entry::trap;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::thread::Thread;
@@ -192,7 +193,7 @@ pub fn choose(kernel: &mut Kernel, cpu: usize) -> bool {
     }
     while let Some(id) = next_thread(kernel, cpu) {
         let ends = run(kernel, cpu, id).is_some_and(|fault| {
-            kernel.handle(cpu, Trap::Fault(fault));
+            trap::handle(kernel, cpu, Trap::Fault(fault));
             current(kernel, cpu).is_none()
         });
         if !ends {

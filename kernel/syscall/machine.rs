@@ -5,6 +5,7 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
 use super::{Caller, Result};
 use crate::base::log::end_machine;
+use crate::lifecycle::check;
 
 impl Caller<'_> {
     pub(super) fn counters(&mut self, cpu: u64, buffer: u64) -> Result<u64> {
@@ -24,7 +25,7 @@ impl Caller<'_> {
 
     pub(super) fn machine_check(&mut self, machine: Handle) -> Result<u64> {
         self.machine(machine, Rights::INSPECT)?;
-        Ok(self.kernel.check())
+        Ok(check::check(self.kernel))
     }
 
     pub(super) fn machine_provoke(&mut self, machine: Handle, what: u64) -> Result<u64> {

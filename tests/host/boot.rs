@@ -1,6 +1,7 @@
 //! From a machine that is switched on to a program whose thread runs.
 
 use core::sync::atomic::AtomicU8;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::ending;
 use tessera_kernel::sched::running;
 
@@ -70,7 +71,7 @@ impl Machine {
         assert!(running::choose(&mut machine.kernel, 0), "the first thread is ready");
         machine.map_program();
         machine.kernel.cpus = options.cpus;
-        machine.kernel.check();
+        check::check(&machine.kernel);
         machine
     }
 

@@ -5,6 +5,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Interrupt, PhysRange, Trap, fake};
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::switch;
+use tessera_kernel::entry::trap;
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::cap_table::CapTable;
 use tessera_kernel::object::reference::ObjectRef;
@@ -91,14 +92,14 @@ impl Machine {
     /// does: not if there is nothing to wait for in the next century, or if other CPUs could go on meanwhile.
     pub fn trap(&mut self, trap: Trap) -> bool {
         let cpu = tessera_arch::cpu_index();
-        self.kernel.handle(cpu, trap);
+        trap::handle(&mut self.kernel, cpu, trap);
         self.feed_line();
         while !running::choose(&mut self.kernel, cpu) {
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
             if !waits || tessera_arch::now_ns() > CENTURY_NS {
                 return false;
             }
-            self.kernel.interrupt(cpu, Interrupt::Timer);
+            trap::interrupt(&mut self.kernel, cpu, Interrupt::Timer);
             self.feed_line();
         }
         true

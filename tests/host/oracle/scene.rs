@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 use tessera_abi::{Call, Handle};
@@ -99,7 +100,7 @@ impl Scene {
 
     /// The kernel's own checks.
     pub(super) fn check(&self) {
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
     }
 }
 

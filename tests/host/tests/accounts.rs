@@ -6,6 +6,7 @@ use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
 use tessera_abi::{Call, Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 const PLACES: u64 = 6;
@@ -164,7 +165,7 @@ impl Scene {
             }
             _ => {}
         }
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
         Ok(())
     }
 
@@ -227,7 +228,7 @@ fn a_thousand_of_each_kind_leave_nothing() {
             assert_eq!(scene.machine.call(Call::CapabilityDelete { handle }), Ok(0));
         }
     }
-    scene.machine.kernel.check();
+    check::check(&scene.machine.kernel);
     assert_eq!(before, Snapshot::of(&scene.machine.kernel).accounts);
     assert_eq!(free, scene.machine.kernel.frames.free_frames());
 }
@@ -254,7 +255,7 @@ fn a_program_that_holds_itself_goes_when_its_thread_ends() {
         machine.call(Call::YieldNow {}).expect("yielding is never refused");
         assert_ne!(running::current(&machine.kernel, 0), Some(machine.thread_id));
         machine.call(Call::ThreadExit { code: 0 }).expect_err("a thread that went has no result");
-        machine.kernel.check();
+        check::check(&machine.kernel);
         assert_eq!(before, Snapshot::of(&machine.kernel));
     }
 }
@@ -269,11 +270,11 @@ fn budgets_are_split_and_return() {
     // The middle one stays for as long as something of it is charged to another.
     assert_eq!(machine.call(Call::CapabilityDelete { handle: child }), Ok(0));
     let space = machine.make(Call::SpaceCreate { account: grandchild });
-    machine.kernel.check();
+    check::check(&machine.kernel);
     assert_eq!(machine.kernel.accounts.len(), 3);
     assert_eq!(machine.call(Call::CapabilityDelete { handle: grandchild }), Ok(0));
     assert_eq!(machine.kernel.accounts.len(), 3);
     assert_eq!(machine.call(Call::CapabilityDelete { handle: space }), Ok(0));
     assert_eq!(machine.kernel.accounts.len(), 1);
-    machine.kernel.check();
+    check::check(&machine.kernel);
 }

@@ -4,6 +4,7 @@ use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
 use tessera_abi::layout::CapabilityInfo;
 use tessera_abi::{Call, Error, Handle, Rights};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::cap_table::CapTable;
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::object::store::Id;
@@ -210,7 +211,7 @@ impl Scene {
 
     /// The kernel's records say what the model says.
     fn compare(&mut self) -> Result<(), TestCaseError> {
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
         for node in &self.nodes {
             let table = &self.machine.kernel.tables[self.tables[node.table]];
             let slot = table.slot_of(node.handle);

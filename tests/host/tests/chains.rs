@@ -7,6 +7,7 @@ use tessera_abi::layout::SpaceInfo;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Flavour};
 use tessera_kernel::base::steps;
+use tessera_kernel::lifecycle::check;
 
 const TWO_MIB: u64 = 2 << 20;
 const GIB: u64 = 1 << 30;
@@ -109,7 +110,7 @@ fn a_change_inside_costs_the_sum_of_places() {
                 let few = 64 + 4 * (size.outers + chain.views);
                 assert!(cost <= few, "{size:?}, {pages} pages: {cost} steps, {broadcasts}");
             }
-            chain.machine.kernel.check();
+            check::check(&chain.machine.kernel);
         }
     });
 }
@@ -151,6 +152,6 @@ fn withdrawing_and_telling_cost_the_sum_of_places() {
         let info: SpaceInfo =
             chain.machine.info(|buffer| Call::SpaceInfo { space: chain.space, buffer }).expect("it may be asked");
         assert!(info.shared_table_bytes < before.shared_table_bytes / 100, "the inner one is gone");
-        chain.machine.kernel.check();
+        check::check(&chain.machine.kernel);
     });
 }

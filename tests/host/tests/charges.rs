@@ -3,6 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::vm::map;
 
 use host_tests::{Machine, Options};
@@ -116,7 +117,7 @@ fn weigh_objects(what: &str, count: u64, make: impl Fn(&mut Machine, u64) -> Han
         scale.delete(made.swap_remove(number));
         scale.weigh(what);
     }
-    scale.machine.kernel.check();
+    check::check(&scale.machine.kernel);
 }
 
 #[test]
@@ -261,6 +262,6 @@ fn readers_pay_for_their_place_among_the_payers() {
             let heap = TAKEN_BYTES.get() - heap_before - 2 * PAGE_BYTES as i64 - 1024;
             assert!(heap <= paid, "{heap} bytes of heap for {paid} bytes charged");
         }
-        scale.machine.kernel.check();
+        check::check(&scale.machine.kernel);
     }
 }

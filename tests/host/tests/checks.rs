@@ -3,6 +3,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use tessera_kernel::lifecycle::check;
 
 use host_tests::{Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
@@ -44,7 +45,7 @@ impl Scene {
         machine.call(attach).expect("nothing is there");
         let ObjectRef::Subtree(subtree) = machine.object(subtree) else { panic!("a subtree") };
         let [space, view, local] = [space, view, local].map(|handle| machine.space_id(handle));
-        machine.kernel.check();
+        check::check(&machine.kernel);
         Scene { machine, space, view, local, subtree, segment }
     }
 
@@ -57,7 +58,9 @@ impl Scene {
 fn complaint(harm: fn(&mut Scene)) -> String {
     let mut scene = Scene::new();
     harm(&mut scene);
-    let Err(panic) = catch_unwind(AssertUnwindSafe(|| scene.machine.kernel.check())) else { return String::new() };
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| check::check(&scene.machine.kernel))) else {
+        return String::new();
+    };
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
@@ -170,7 +173,7 @@ fn checks_cost_what_there_is() {
             machine.make(Call::TableCreate { account, slots: 16 });
         }
         steps::take();
-        machine.kernel.check();
+        check::check(&machine.kernel);
         steps::take()
     };
     let (once, twice) = (cost(200), cost(400));

@@ -1,6 +1,8 @@
 //! The console on a line as slow as a real one: nothing is lost, nobody waits in the kernel, everybody has a turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 use host_tests::boot::Options;
@@ -42,7 +44,7 @@ fn drain(machine: &mut Machine) -> String {
         machine.feed_line();
         if let Some(due_ns) = machine.kernel.shared.console.deadline_ns(0) {
             fake::timer::advance_ns(due_ns.saturating_sub(tessera_arch::now_ns()));
-            machine.kernel.interrupt(0, Interrupt::Timer);
+            trap::interrupt(&mut machine.kernel, 0, Interrupt::Timer);
         } else if !machine.kernel.shared.console.is_due() {
             return String::from_utf8(fake::console::take_sent()).expect("texts are whole");
         }
@@ -212,7 +214,7 @@ fn the_turn_of_one_that_is_stopped_passes() {
     for thread in handles {
         machine.call(Call::ThreadStop { thread }).expect("they may be stopped");
     }
-    machine.kernel.check();
+    check::check(&machine.kernel);
     write(&mut machine, "after all\n");
     assert!(drain(&mut machine).ends_with("after all\n"));
 }
@@ -266,7 +268,7 @@ fn every_line_of_a_flood_of_faults_is_said() {
             id if id == machine.thread_id => {
                 machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
                 fake::timer::advance_ns(1_000_000);
-                machine.kernel.interrupt(0, Interrupt::Timer);
+                trap::interrupt(&mut machine.kernel, 0, Interrupt::Timer);
             }
             _ => {
                 machine.trap(Trap::Fault(fault));
@@ -362,13 +364,13 @@ fn the_end_is_seen_when_nothing_can_run_any_more_and_not_before() {
         machine.kernel.threads[other].context.registers_mut().set_call(number, words);
     };
     set_call(&mut machine, Call::Sleep { nanoseconds: 1_000 });
-    machine.kernel.handle(0, Trap::Call);
+    trap::handle(&mut machine.kernel, 0, Trap::Call);
     assert!(!running::choose(&mut machine.kernel, 0) && !running::is_at_end(&machine.kernel), "a thread sleeps");
     fake::timer::advance_ns(1_000);
-    machine.kernel.interrupt(0, Interrupt::Timer);
+    trap::interrupt(&mut machine.kernel, 0, Interrupt::Timer);
     assert!(running::choose(&mut machine.kernel, 0), "it woke up");
     set_call(&mut machine, Call::ThreadExit { code: 0 });
-    machine.kernel.handle(0, Trap::Call);
+    trap::handle(&mut machine.kernel, 0, Trap::Call);
     assert!(
         !running::choose(&mut machine.kernel, 0) && running::is_at_end(&machine.kernel),
         "one waits for one that was never started"

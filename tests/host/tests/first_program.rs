@@ -8,6 +8,7 @@ use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{PhysAddr, read_physical, write_physical};
 use tessera_kernel::Kernel;
 use tessera_kernel::entry::program as first;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 const FRAMES: u64 = 1024;
@@ -106,7 +107,7 @@ fn it_finds_its_image_its_stack_and_what_it_was_given() {
     let parts = good_parts();
     let (mut kernel, result) = boot_with(&parts);
     assert_eq!(result, Ok(()));
-    kernel.check();
+    check::check(&kernel);
     assert!(running::choose(&mut kernel, 0));
     assert_eq!(bytes_at(&kernel, parts[0].address, 6000, Rights::READ_EXECUTE), parts[0].data);
     let data = bytes_at(&kernel, parts[1].address, 9000, Rights::READ_WRITE);

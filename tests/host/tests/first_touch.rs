@@ -4,6 +4,7 @@
 use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::object::segment::PAYER_BYTES;
 use tessera_kernel::vm::map;
@@ -91,7 +92,7 @@ fn whoever_may_write_lets_the_segments_account_pay() {
             assert_eq!(reader.touch(&mut machine, 5, access), Ok(()));
             assert_eq!(owner.used_bytes(&machine), ours + PAGE_BYTES, "{way:?} {access:?}");
             assert_eq!(reader.used_bytes(&machine), theirs, "{way:?} {access:?}");
-            machine.kernel.check();
+            check::check(&machine.kernel);
         }
     }
 }
@@ -115,13 +116,13 @@ fn who_may_only_read_pays_for_what_it_touches() {
             assert!(
                 matches!(reader.touch(&mut machine, 9, Access::Write), Err(denial) if denial != Denial::AccountExhausted)
             );
-            machine.kernel.check();
+            check::check(&machine.kernel);
             // All is credited when the segment goes, and not before.
             assert_eq!(machine.call(Call::CapabilityDelete { handle: segment }), Ok(0));
             for handle in [reader.space, owner.space] {
                 assert_eq!(machine.call(Call::CapabilityDelete { handle }), Ok(0));
             }
-            machine.kernel.check();
+            check::check(&machine.kernel);
         }
     }
 }
@@ -158,7 +159,7 @@ fn an_account_that_paid_stays_as_long_as_the_page() {
     assert_eq!(machine.kernel.accounts.len(), 3);
     for handle in [segment, owner.space] {
         assert_eq!(machine.call(Call::CapabilityDelete { handle }), Ok(0));
-        machine.kernel.check();
+        check::check(&machine.kernel);
     }
     // The segment's other handle, derived for the reader, holds it still.
     assert_eq!(machine.kernel.accounts.len(), 3);

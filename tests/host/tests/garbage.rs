@@ -12,6 +12,7 @@ use tessera_abi::syscall::DESCRIPTIONS;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, USER_END};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 /// One word of a call.
@@ -121,7 +122,7 @@ impl Scene {
                 self.machine.trap(Trap::Interrupt(Interrupt::Timer))
             }
         };
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
         self.tlb.follow(fake::tlb::take_events()).map_err(TestCaseError::fail)?;
         Ok(goes_on && running::current(&self.machine.kernel, 0).is_some())
     }
@@ -216,7 +217,7 @@ fn every_call_refuses_what_is_not_meant_for_it() {
                         let _ = scene.machine.call_words(number, words);
                     }
                 }
-                scene.machine.kernel.check();
+                check::check(&scene.machine.kernel);
             }
         }
     }

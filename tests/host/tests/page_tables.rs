@@ -5,6 +5,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Event};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::vm::attach;
 use tessera_kernel::vm::map;
 use tessera_kernel::vm::map::MapOwner;
@@ -24,7 +25,7 @@ fn scene(flavour: fake::Flavour, first_frame: u64) -> (Machine, Handle, Handle) 
 }
 
 fn look(machine: &Machine, space: Handle) -> Survey {
-    machine.kernel.check();
+    check::check(&machine.kernel);
     let id = machine.space_id(space);
     let (space, owner) = (&machine.kernel.spaces[id], MapOwner::Space(id));
     let is_attached = |page| attach::attachments(&machine.kernel, owner).any(|(place, _)| place.page == page);

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 use host_tests::machine::{CODE, STACK_END};
@@ -23,7 +25,7 @@ fn pages_of_1_gib_are_used_only_where_they_exist() {
         machine.map(space, segment, 0, 1 << 39, GIB, Rights::READ_WRITE).expect("nothing is there");
         let tree = &machine.kernel.spaces[machine.space_id(space)].map.tree;
         assert_eq!(tree.tables - 1, tables, "tables below the root with leaves up to level {level}");
-        machine.kernel.check();
+        check::check(&machine.kernel);
     }
 }
 
@@ -33,7 +35,7 @@ fn interrupts_without_a_cause_are_counted() {
     let mut machine = Machine::boot(&Options::new(Flavour::X86));
     let mut count = |arrived: u64| {
         fake::cpu::interrupt_without_cause(arrived);
-        machine.kernel.interrupt(0, Interrupt::Timer);
+        trap::interrupt(&mut machine.kernel, 0, Interrupt::Timer);
         machine
             .info::<Counters>(|buffer| Call::Counters { cpu: 0, buffer })
             .expect("CPU 0 is there")
@@ -84,5 +86,5 @@ fn a_table_full_of_chains_is_emptied_from_the_top() {
     machine.kernel.empty_table(table);
     machine.kernel.reap();
     assert!(machine.kernel.tables.find(table).is_none(), "nothing but itself held the table");
-    machine.kernel.check();
+    check::check(&machine.kernel);
 }

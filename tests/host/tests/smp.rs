@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::cpu::tags::TagWord;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 const CPUS: usize = 3;
@@ -159,7 +160,7 @@ impl Scene {
             _ => self.machine.call(self.call_for(operation)).ok(),
         };
         self.resume_all();
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
         self.check_tags()?;
         for cpu in 0..CPUS {
             let events = self.cpus.take_events(cpu);

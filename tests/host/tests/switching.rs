@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tessera_abi::layout::{Counters, SpaceInfo};
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::{self, Flavour};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 const SPACES: usize = 6;
@@ -125,7 +126,7 @@ impl Scene {
             }
             Operation::Stale(_) | Operation::Detach(_) => Ok(0),
         };
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
         let inside = running::space_of(&self.machine.kernel, self.machine.thread_id);
         (result, inside.index())
     }

@@ -9,6 +9,7 @@ use host_tests::{Machine, Options};
 use proptest::prelude::*;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr, fake};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::sched::running;
 use tessera_kernel::vm::map;
@@ -282,7 +283,7 @@ impl Scene {
 
     /// Everything the hardware sees is what the model says, and nothing stale can be seen.
     fn compare(&mut self) -> Check {
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
         for (number, handle) in self.maps.iter().enumerate() {
             let (map, level) = match self.machine.object(*handle) {
                 ObjectRef::Space(id) => (&self.machine.kernel.spaces[id].map, TOP_LEVEL),

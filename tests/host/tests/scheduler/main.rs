@@ -12,6 +12,8 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::running;
@@ -94,7 +96,7 @@ impl Scene {
     fn step(&mut self, operation: &Operation) -> Result<bool, TestCaseError> {
         let Some(caller) = self.naive.current else { return Ok(false) };
         let trap = self.trap_for(operation);
-        self.machine.kernel.handle(0, trap);
+        trap::handle(&mut self.machine.kernel, 0, trap);
         self.naive.predict(caller, operation);
         loop {
             let runs = running::choose(&mut self.machine.kernel, 0);
@@ -109,14 +111,14 @@ impl Scene {
             prop_assert_eq!(fake::timer::skip_to_deadline(), wake_ns.is_some(), "the timer is set if anybody sleeps");
             let Some(wake_ns) = wake_ns else { return Ok(false) };
             prop_assert_eq!(Naive::now(), wake_ns.max(Naive::now()), "not before the time");
-            self.machine.kernel.interrupt(0, Interrupt::Timer);
+            trap::interrupt(&mut self.machine.kernel, 0, Interrupt::Timer);
             self.naive.tick();
         }
     }
 
     fn compare(&self) -> Result<(), TestCaseError> {
         let kernel = &self.machine.kernel;
-        kernel.check();
+        check::check(kernel);
         prop_assert_eq!(running::current(kernel, 0), self.naive.current.map(|thread| self.ids[thread]), "who runs");
         for (thread, id) in self.naive.threads.iter().zip(&self.ids) {
             let Some(kernels) = kernel.threads.find(*id) else {

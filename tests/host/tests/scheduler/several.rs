@@ -9,6 +9,8 @@ use tessera_abi::{Call, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Interrupt, Trap};
 use tessera_kernel::base::steps;
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::running;
@@ -71,7 +73,7 @@ impl Scene {
     fn settle(&mut self) {
         for cpu in (0..CPUS * CPUS).map(|turn| (turn + 1) % CPUS) {
             self.cpus.play(cpu);
-            self.machine.kernel.handle(cpu, Trap::Interrupt(Interrupt::Reschedule));
+            trap::handle(&mut self.machine.kernel, cpu, Trap::Interrupt(Interrupt::Reschedule));
             running::choose(&mut self.machine.kernel, cpu);
         }
     }
@@ -79,7 +81,7 @@ impl Scene {
     /// No CPU runs what it may not, and none idles while somebody waits whom it may run.
     fn check(&self) -> Result<(), TestCaseError> {
         let kernel = &self.machine.kernel;
-        kernel.check();
+        check::check(kernel);
         for cpu in 0..CPUS {
             match running::current(kernel, cpu) {
                 Some(id) => prop_assert!(kernel.threads[id].affinity & (1 << cpu) != 0, "CPU {} may not run it", cpu),
@@ -109,7 +111,7 @@ impl Scene {
                 fake::timer::advance_ns(SLICE_NS);
                 (0..CPUS).for_each(|cpu| {
                     self.cpus.play(cpu);
-                    self.machine.kernel.handle(cpu, Trap::Interrupt(Interrupt::Timer));
+                    trap::handle(&mut self.machine.kernel, cpu, Trap::Interrupt(Interrupt::Timer));
                 });
                 None
             }
@@ -179,7 +181,7 @@ fn who_came_first_goes_first_whatever_else_it_may_use() {
         assert!(running::choose(&mut scene.machine.kernel, 0));
         turns.extend(running::current(&scene.machine.kernel, 0));
         running::requeue_current(&mut scene.machine.kernel, 0);
-        scene.machine.kernel.check();
+        check::check(&scene.machine.kernel);
     }
     assert_eq!(turns, [expected.clone(), expected].concat());
 }
@@ -202,7 +204,7 @@ fn going_idle_costs_the_same_beside_thousands_that_are_pinned_elsewhere() {
         assert!(!running::choose(&mut scene.machine.kernel, 3), "CPU 3 may run none of them");
         let idle = steps::take();
         steps::take();
-        scene.machine.kernel.handle(3, Trap::Interrupt(Interrupt::Reschedule));
+        trap::handle(&mut scene.machine.kernel, 3, Trap::Interrupt(Interrupt::Reschedule));
         running::choose(&mut scene.machine.kernel, 3);
         (idle, steps::take())
     });
@@ -225,6 +227,6 @@ fn ending_one_of_a_long_queue_costs_the_same_wherever_it_stands() {
         // An agenda takes a logarithm of the number; lists nothing.
         let bound = if cpus == 0b11 { 600 } else { 60 };
         assert!(most < Some(bound), "{most:?} look-ups for the CPUs {cpus:#b}");
-        scene.machine.kernel.check();
+        check::check(&scene.machine.kernel);
     }
 }

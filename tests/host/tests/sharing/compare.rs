@@ -7,6 +7,7 @@ use tessera_abi::layout::{SpaceInfo, SubtreeInfo};
 use tessera_abi::{Call, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::oracle;
 use tessera_arch::{Frame, TOP_LEVEL};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::address_map::AddressMap;
 use tessera_kernel::object::reference::ObjectRef;
 
@@ -38,7 +39,7 @@ impl Scene {
         prop_assert_eq!(kernel.subtrees.len(), self.names.living.len() - spaces);
         oracle::check();
         prop_assert_eq!(oracle::take_breach(), None);
-        kernel.check();
+        check::check(kernel);
         Ok(())
     }
 
@@ -163,7 +164,7 @@ impl Scene {
         for cap in &self.segments {
             self.machine.call(Call::CapabilityDelete { handle: self.world.caps[*cap].handle })?;
         }
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
         oracle::check();
         prop_assert_eq!(oracle::take_breach(), None);
         prop_assert_eq!(self.machine.kernel.subtrees.len(), 1);

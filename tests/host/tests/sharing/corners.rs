@@ -4,6 +4,7 @@ use host_tests::walker::{survey, translate};
 use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights, USER_END};
 use tessera_arch::{Access, Frame, VirtAddr};
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::vm::map;
 
 const TWO_MEG: u64 = 2 << 20;
@@ -43,7 +44,7 @@ fn no_page_is_larger_than_the_entries_of_the_subtree_it_is_in() {
             let last = translate(root(&machine, space), SLOT + 2 * size - PAGE_BYTES).expect("all of it is mapped");
             let frame = last.physical.value() / PAGE_BYTES;
             assert_eq!((frame, last.rights), (ALIGNED + size / PAGE_BYTES - 1, Rights::READ));
-            machine.kernel.check();
+            check::check(&machine.kernel);
         }
     }
 }
@@ -83,7 +84,7 @@ fn nothing_is_attached_in_the_first_page_or_behind_the_last() {
                     Ok(0),
                     "{level} at {address:#x}"
                 );
-                machine.kernel.check();
+                check::check(&machine.kernel);
                 assert_eq!(machine.call(Call::SubtreeDetach { target, address }), Ok(0));
             }
         }
@@ -104,13 +105,13 @@ fn a_view_outlives_the_last_capability_to_its_base() {
         for handle in [space, first] {
             assert_eq!(machine.call(Call::CapabilityDelete { handle }), Ok(0));
         }
-        machine.kernel.check();
+        check::check(&machine.kernel);
         let found = translate(root(&machine, second), SLOT + GIG).map(|found| found.rights);
         assert_eq!(found, Some(Rights::READ));
         assert_eq!(machine.call(Call::Unmap { target: top, address: GIG, length_bytes: PAGE_BYTES }), Ok(0));
         assert_eq!(translate(root(&machine, second), SLOT + GIG), None);
         assert_eq!(machine.call(Call::CapabilityDelete { handle: second }), Ok(0));
         assert_eq!(machine.kernel.spaces.len(), 1);
-        machine.kernel.check();
+        check::check(&machine.kernel);
     }
 }

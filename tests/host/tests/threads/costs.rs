@@ -7,6 +7,7 @@ use tessera_abi::layout::SpaceInfo;
 use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::base::steps;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::agenda::Agenda;
 use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
@@ -35,7 +36,7 @@ fn costs(mut operation: impl FnMut(&mut Machine)) -> [u64; 3] {
         machine.call(Call::CapabilityDelete { handle }).expect("it is a handle");
     });
     let after = measure(&mut machine);
-    machine.kernel.check();
+    check::check(&machine.kernel);
     [alone, beside, after]
 }
 
@@ -120,7 +121,7 @@ fn a_chain_of_joins_has_an_end() {
     assert_eq!(thread, Err(Error::LimitReached), "1,025 in a row");
     // All of them end with the one they wait for.
     machine.call(Call::ThreadStop { thread: last.0 }).expect("the right is there");
-    machine.kernel.check();
+    check::check(&machine.kernel);
 }
 
 /// A step of a small generator of numbers, the same in each run.

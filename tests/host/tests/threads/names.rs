@@ -5,6 +5,7 @@ use host_tests::{Machine, Options};
 use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::Flavour;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::reference::ObjectRef;
 use tessera_kernel::sched::running;
 
@@ -47,7 +48,7 @@ fn a_fallback_never_leads_into_a_stranger_s_space() {
     machine.call(Call::CapabilityDelete { handle: home }).expect("it is a handle");
     assert_eq!(machine.kernel.threads[id].state, ThreadState::Stopped);
     assert_eq!(running::threads_in(&machine.kernel, machine.space_id(stranger)), 0);
-    machine.kernel.check();
+    check::check(&machine.kernel);
 }
 
 /// The same without a stranger: while the fallback's space exists, the thread lands there.
@@ -61,7 +62,7 @@ fn a_fallback_leads_into_its_space_while_that_exists() {
         (ThreadState::Ready, machine.space_id(refuge))
     );
     assert_eq!(running::threads_in(&machine.kernel, machine.space_id(refuge)), 1);
-    machine.kernel.check();
+    check::check(&machine.kernel);
 }
 
 /// A slot that has held as many capabilities as its generations can count stays empty, so that no handle kept from it
@@ -82,7 +83,7 @@ fn a_slot_without_generations_left_stays_empty() {
     for handle in [first, last] {
         assert_eq!(machine.call(Call::CapabilityDelete { handle }), Err(Error::BadHandle));
     }
-    machine.kernel.check();
+    check::check(&machine.kernel);
 }
 
 /// A thread that has ended is in no space, so the number of the one it was in says nothing about where it may run.
@@ -137,7 +138,7 @@ fn a_thread_that_never_ran_does_not_empty_its_table() {
     assert_eq!(used(&machine, table), 1);
     machine.call(Call::CapabilityDelete { handle: other }).expect("it is a handle");
     assert_eq!(used(&machine, table), 0);
-    machine.kernel.check();
+    check::check(&machine.kernel);
 }
 
 /// Running a thread with a table is control over what it holds; to put something in is not.

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
 use host_tests::machine::{CODE, STACK_END, UNFINISHED};
@@ -54,11 +56,11 @@ impl Scene {
     fn take_away_by(&mut self, call: Call) {
         self.machine.call(call).expect("nothing stands against it");
         fake::cpu::set_cpu_index(1);
-        self.machine.kernel.handle(1, self.in_hand);
+        trap::handle(&mut self.machine.kernel, 1, self.in_hand);
         running::choose(&mut self.machine.kernel, 1);
         fake::cpu::set_cpu_index(0);
         self.machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
-        self.machine.kernel.check();
+        check::check(&self.machine.kernel);
     }
 
     fn state(&self) -> ThreadState {
