@@ -1,14 +1,10 @@
-//! The kernel's own messages, the end of the machine, and threads that wait for their turn on the console.
+//! The kernel's own messages, and the end of the machine.
 
 use core::fmt;
 
 use tessera_abi::layout::Name;
 
-use crate::base::console::{Console, Wait};
-use crate::object::store::Id;
-use crate::object::thread::Thread;
-use crate::sched::running;
-use crate::state::kernel::Kernel;
+use crate::base::console::Console;
 
 /// Writes a line of the kernel's to a console.
 #[macro_export]
@@ -55,28 +51,6 @@ impl fmt::Display for Word {
             .as_str()
             .chars()
             .try_for_each(|character| out.write_char(if ends_word(character) { '_' } else { character }))
-    }
-}
-
-impl Kernel {
-    /// Whether the calling CPU's thread may have text of so many bytes on the console now. If not, it is put to sleep
-    /// until its turn should come; the caller sees to it that it then does anew what it came for.
-    pub(crate) fn takes_turn(&mut self, cpu: usize, id: Id<Thread>, bytes: u64) -> bool {
-        match self.shared.console.ensure_turn(self.threads[id].console_turn(), bytes) {
-            Ok(()) => true,
-            Err(wait) => {
-                self.wait_for_console(cpu, id, wait);
-                false
-            }
-        }
-    }
-
-    /// Puts the calling CPU's thread to sleep for a turn on the console.
-    pub(crate) fn wait_for_console(&mut self, cpu: usize, id: Id<Thread>, wait: Wait) {
-        self.threads[id].console_turn = wait.turn;
-        running::stop_current(self, cpu);
-        let wake_ns = tessera_arch::now_ns().saturating_add(wait.wait_ns);
-        self.scheduler.add_sleeper(&mut self.threads, id, wake_ns);
     }
 }
 

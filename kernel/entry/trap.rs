@@ -12,6 +12,8 @@ use crate::object::store::Id;
 use crate::object::thread::Thread;
 use crate::sched::ending;
 use crate::sched::running;
+use crate::sched::running::Chosen;
+use crate::sched::turn;
 use crate::state::kernel::Kernel;
 use crate::syscall::{self, Outcome};
 use crate::vm::fast_attach;
@@ -20,6 +22,18 @@ use crate::vm::map::Denial;
 
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;
+
+/// Chooses who goes on when the kernel is left, and sees to the fault that it was taken off its CPU with. Gives whether
+/// there is anyone.
+pub fn choose(kernel: &mut Kernel, cpu: usize) -> bool {
+    loop {
+        match running::choose(kernel, cpu) {
+            Chosen::Runs => return true,
+            Chosen::Nothing => return false,
+            Chosen::Faults(fault) => handle(kernel, cpu, Trap::Fault(fault)),
+        }
+    }
+}
 
 /// Sees to a trap of the CPU's current thread.
 pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
@@ -97,7 +111,7 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
         }
     }
     // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
-    if !kernel.takes_turn(cpu, id, FAULT_LINE_BYTES) {
+    if !turn::takes_turn(kernel, cpu, id, FAULT_LINE_BYTES) {
         kernel.threads[id].pending = Some(fault);
         return;
     }

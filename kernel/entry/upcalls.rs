@@ -64,7 +64,7 @@ fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64)
 /// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
     loop {
-        let runs = with(&mut guard, |kernel| running::choose(kernel, line.index));
+        let runs = with(&mut guard, |kernel| trap::choose(kernel, line.index));
         if !runs && with(&mut guard, |kernel| running::is_at_end(kernel)) {
             log!(SHARED.console, "nothing is left to run: every thread has ended, or waits for one that never will");
             end_machine(&SHARED.console, NOTHING_LEFT);

@@ -4,13 +4,12 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::fence;
 
 use tessera_abi::{Error, Handle};
-use tessera_arch::{Fault, Frame, Interrupt, Trap};
+use tessera_arch::{Fault, Frame, Interrupt};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
 use crate::cpu::tags::TagWord;
-use crate::entry::trap;
 use crate::object::space::Space;
 use crate::object::store::Id;
 use crate::object::thread::Thread;
@@ -179,32 +178,41 @@ fn run(kernel: &mut Kernel, cpu: usize, id: Id<Thread>) -> Option<Fault> {
     pending
 }
 
+/// What a CPU does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a fault must be seen to"]
+pub enum Chosen {
+    /// It runs the thread that is current now.
+    Runs,
+    /// The thread that is current now came into the kernel with this fault when it was taken off its CPU.
+    Faults(Fault),
+    /// There is nothing to run.
+    Nothing,
+}
+
 /// Chooses who goes on when the kernel is left: the current thread unless it cannot, or may not be here any
-/// more, or one of higher priority is ready. Gives whether there is anyone.
-pub fn choose(kernel: &mut Kernel, cpu: usize) -> bool {
+/// more, or one of higher priority is ready.
+pub fn choose(kernel: &mut Kernel, cpu: usize) -> Chosen {
     if let Some(id) = current(kernel, cpu) {
         let urgent = kernel.scheduler.is_contended(cpu, kernel.threads[id].priority, true);
         if !urgent && kernel.threads[id].affinity & (1 << cpu) != 0 {
             set_timer(kernel, cpu);
             kernel.scheduler.cpus[cpu].is_settled = true;
-            return true;
+            return Chosen::Runs;
         }
         requeue_current(kernel, cpu);
     }
-    while let Some(id) = next_thread(kernel, cpu) {
-        let ends = run(kernel, cpu, id).is_some_and(|fault| {
-            trap::handle(kernel, cpu, Trap::Fault(fault));
-            current(kernel, cpu).is_none()
-        });
-        if !ends {
-            set_timer(kernel, cpu);
-            return true;
+    if let Some(id) = next_thread(kernel, cpu) {
+        if let Some(fault) = run(kernel, cpu, id) {
+            return Chosen::Faults(fault);
         }
+        set_timer(kernel, cpu);
+        return Chosen::Runs;
     }
     tessera_arch::leave_context();
     kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
     set_timer(kernel, cpu);
-    false
+    Chosen::Nothing
 }
 
 /// Whether no thread can ever run again: none runs or is ready, and none sleeps. There are no interrupts from

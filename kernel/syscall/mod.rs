@@ -26,6 +26,7 @@ use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::sched::running;
+use crate::sched::turn;
 use crate::state::kernel::Kernel;
 use crate::vm::map::MapOwner;
 use crate::vm::user_memory::{self, UserSlice};
@@ -158,7 +159,7 @@ impl Caller<'_> {
         };
         // Nothing has happened: the call is made anew when the turn comes.
         tessera_arch::restart_call();
-        self.kernel.wait_for_console(self.cpu, self.thread, wait);
+        turn::wait_for_console(self.kernel, self.cpu, self.thread, wait);
         Ok(Outcome::Unfinished)
     }
 

@@ -1,9 +1,9 @@
 //! From a machine that is switched on to a program whose thread runs.
 
 use core::sync::atomic::AtomicU8;
+use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::ending;
-use tessera_kernel::sched::running;
 
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
@@ -68,7 +68,7 @@ impl Machine {
         let boot_info = fake::power_on(options.flavour, options.frames, 0);
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
         ending::start_thread(&mut machine.kernel, machine.thread_id);
-        assert!(running::choose(&mut machine.kernel, 0), "the first thread is ready");
+        assert!(trap::choose(&mut machine.kernel, 0), "the first thread is ready");
         machine.map_program();
         machine.kernel.cpus = options.cpus;
         check::check(&machine.kernel);

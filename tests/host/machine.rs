@@ -94,7 +94,7 @@ impl Machine {
         let cpu = tessera_arch::cpu_index();
         trap::handle(&mut self.kernel, cpu, trap);
         self.feed_line();
-        while !running::choose(&mut self.kernel, cpu) {
+        while !trap::choose(&mut self.kernel, cpu) {
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
             if !waits || tessera_arch::now_ns() > CENTURY_NS {
                 return false;

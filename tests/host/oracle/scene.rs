@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
@@ -67,8 +68,7 @@ impl Scene {
     pub(super) fn step(&mut self, operation: &Operation) {
         let playing = operation.cpu % self.cpus;
         cpu::set_cpu_index(playing);
-        if running::current(&self.machine.kernel, playing).is_none()
-            && !running::choose(&mut self.machine.kernel, playing)
+        if running::current(&self.machine.kernel, playing).is_none() && !trap::choose(&mut self.machine.kernel, playing)
         {
             return;
         }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::cpu::tags::TagWord;
+use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
@@ -138,7 +139,7 @@ impl Scene {
         }
         for cpu in 0..CPUS {
             self.cpus.play(cpu);
-            assert!(running::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
+            assert!(trap::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
             let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
             let fallback = Call::ThreadSetFallback { space, instruction_pointer, stack_pointer };
             self.machine.call(fallback).expect("the space can be switched to");
@@ -250,7 +251,7 @@ impl Scene {
         let playing = tessera_arch::cpu_index();
         for cpu in 0..CPUS {
             self.cpus.play(cpu);
-            assert!(running::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
+            assert!(trap::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
         }
         self.cpus.play(playing);
     }

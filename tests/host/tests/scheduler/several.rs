@@ -74,7 +74,7 @@ impl Scene {
         for cpu in (0..CPUS * CPUS).map(|turn| (turn + 1) % CPUS) {
             self.cpus.play(cpu);
             trap::handle(&mut self.machine.kernel, cpu, Trap::Interrupt(Interrupt::Reschedule));
-            running::choose(&mut self.machine.kernel, cpu);
+            trap::choose(&mut self.machine.kernel, cpu);
         }
     }
 
@@ -178,7 +178,7 @@ fn who_came_first_goes_first_whatever_else_it_may_use() {
     let mut turns = Vec::new();
     for _ in 0..2 * sets.len() {
         scene.cpus.play(0);
-        assert!(running::choose(&mut scene.machine.kernel, 0));
+        assert!(trap::choose(&mut scene.machine.kernel, 0));
         turns.extend(running::current(&scene.machine.kernel, 0));
         running::requeue_current(&mut scene.machine.kernel, 0);
         check::check(&scene.machine.kernel);
@@ -197,15 +197,15 @@ fn going_idle_costs_the_same_beside_thousands_that_are_pinned_elsewhere() {
         }
         for cpu in 1..3 {
             scene.cpus.play(cpu);
-            assert!(running::choose(&mut scene.machine.kernel, cpu), "CPU {cpu} may run some of them");
+            assert!(trap::choose(&mut scene.machine.kernel, cpu), "CPU {cpu} may run some of them");
         }
         scene.cpus.play(3);
         steps::take();
-        assert!(!running::choose(&mut scene.machine.kernel, 3), "CPU 3 may run none of them");
+        assert!(!trap::choose(&mut scene.machine.kernel, 3), "CPU 3 may run none of them");
         let idle = steps::take();
         steps::take();
         trap::handle(&mut scene.machine.kernel, 3, Trap::Interrupt(Interrupt::Reschedule));
-        running::choose(&mut scene.machine.kernel, 3);
+        trap::choose(&mut scene.machine.kernel, 3);
         (idle, steps::take())
     });
     assert_eq!(costs[0], costs[1], "look-ups when idle, beside 10 and beside 4,000");
