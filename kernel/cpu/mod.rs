@@ -1,6 +1,7 @@
 //! Everything that is touched without the big lock: what each CPU knows, hardware tags, how CPUs reach each other, and the
 //! switch itself.
 
+pub mod cap_word;
 pub mod handshake;
 pub mod per_cpu;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]

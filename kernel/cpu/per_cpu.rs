@@ -12,10 +12,10 @@ use tessera_arch::{CPUS_MAX, Fault, Frame};
 
 use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
+use crate::cpu::cap_word::{HotSlot, HotWord};
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
 use crate::cpu::switch::SlicePointer;
 use crate::cpu::tags::TagWord;
-use crate::object::cap_table::{HotSlot, HotWord};
 use crate::tlb::audience::Note;
 
 /// Any CPU may enter the space.

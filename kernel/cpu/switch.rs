@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize};
 use tessera_abi::{Handle, ObjectKind, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
 use tessera_arch::{Format, Frame, PageFormat, SwitchResult, table};
 
+use crate::cpu::cap_word::HotSlot;
 use crate::cpu::per_cpu::{CpuLine, Shared, SpaceWords};
-use crate::object::cap_table::HotSlot;
 
 /// Status word that sends the entry code to the common path, where the lock is taken.
 pub const TAKE_COMMON_PATH: u64 = u64::MAX;

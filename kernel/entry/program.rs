@@ -12,19 +12,16 @@ use crate::entry::options;
 use crate::object::account::Account;
 use crate::object::address_map::Mapping;
 use crate::object::cap_table::CapTable;
-use crate::object::reference::ObjectRef;
+use crate::object::id::{Id, MapOwner, ObjectRef, Place};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::paging::page_table::new_table;
 use crate::sched::ending;
 use crate::state::kernel::{Kernel, RESERVE_FRAMES};
-use crate::vm::attach;
-use crate::vm::attach::{Attachment, Place};
+use crate::vm::attach::{self, Attachment};
 use crate::vm::map;
-use crate::vm::map::MapOwner;
 
 /// Slots in its capability table.
 const SLOTS: u32 = 1024;

@@ -8,17 +8,16 @@ use tessera_abi::syscall::number;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::log::{Word, log};
-use crate::object::store::Id;
+use crate::object::id::Id;
 use crate::object::thread::Thread;
 use crate::sched::ending;
-use crate::sched::running;
-use crate::sched::running::Chosen;
+use crate::sched::running::{self, Chosen};
 use crate::sched::turn;
 use crate::state::kernel::Kernel;
-use crate::syscall::{self, Outcome};
+use crate::syscall;
+use crate::syscall::Outcome;
 use crate::vm::fast_attach;
-use crate::vm::map;
-use crate::vm::map::Denial;
+use crate::vm::map::{self, Denial};
 
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;

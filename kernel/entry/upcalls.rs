@@ -14,8 +14,7 @@ use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::cpu::switch;
 use crate::entry::trap;
 use crate::sched::running;
-use crate::tlb::flush;
-use crate::tlb::flush::Served;
+use crate::tlb::flush::{self, Served};
 
 /// What CPUs read without the lock.
 pub(crate) static SHARED: Shared = Shared::new(&RING);

@@ -6,18 +6,15 @@ use tessera_abi::TOP_SLOTS;
 use tessera_arch::{Format, Frame, PageFormat, table};
 
 use crate::lifecycle::check_cpus;
-use crate::lifecycle::tally;
-use crate::lifecycle::tally::check_references;
-use crate::object::cap_table::CapId;
+use crate::lifecycle::tally::{self, check_references};
 use crate::object::derivation;
+use crate::object::id::{CapId, Id, MapOwner};
 use crate::object::list::Chain;
 use crate::object::reverse_map::Sharer;
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::map;
-use crate::vm::map::MapOwner;
 use crate::vm::view;
 
 /// Runs all checks, in time in proportion to what there is to check; gives how many facts held.

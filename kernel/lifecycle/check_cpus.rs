@@ -9,8 +9,8 @@ use tessera_arch::CPUS_MAX;
 
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
+use crate::object::id::Id;
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::state::kernel::Kernel;
 
 /// The words of spaces, and the lines of CPUs; gives how many facts held.

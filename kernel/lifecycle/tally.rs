@@ -2,54 +2,17 @@
 //!
 //! Counting per object what refers to it would look at everything once for each object.
 
-use core::cell::Cell;
-
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
-use crate::object::reference::ObjectRef;
+use crate::object::id::{Id, MapOwner, ObjectRef};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
-use crate::object::store::{Id, Store};
+use crate::object::store::Store;
 use crate::object::subtree::Subtree;
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
-use crate::vm::map::MapOwner;
-
-/// What was counted of one object. It lies in the store, beside what it is compared with.
-#[derive(Debug, Default)]
-pub struct Tally {
-    references: Cell<u32>,
-    amount: Cell<u64>,
-}
-
-impl Tally {
-    /// Everything that refers to the object.
-    pub fn references(&self) -> u32 {
-        self.references.get()
-    }
-
-    /// For an account what is charged to it, bytes; for a table its threads, for a segment its mappings, for a space its
-    /// views, for a subtree its places.
-    pub fn amount(&self) -> u64 {
-        self.amount.get()
-    }
-
-    fn refer(&self) {
-        self.references.set(self.references.get() + 1);
-    }
-
-    fn refer_with(&self, amount: u64) {
-        self.refer();
-        self.amount.set(self.amount.get() + amount);
-    }
-
-    fn clear(&self) {
-        self.references.set(0);
-        self.amount.set(0);
-    }
-}
 
 /// Counts all references, charges, threads, mappings and views.
 pub(crate) fn count_all(kernel: &Kernel) {

@@ -3,7 +3,8 @@
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES};
 
-use crate::object::store::{ENTRY_BYTES, Id, Store};
+use crate::object::id::Id;
+use crate::object::store::{ENTRY_BYTES, Store};
 
 /// A budget. Budgets split off count as used until they return.
 #[derive(Debug)]

@@ -9,11 +9,14 @@ use alloc::collections::BTreeMap;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf, VirtAddr};
 
-use crate::mem::{FrameAllocator, FrameList, block};
+use crate::mem::FrameAllocator;
+use crate::mem::FrameList;
+use crate::mem::block;
+use crate::object::id::{Id, Place};
+use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, Segment};
-use crate::object::store::{Id, Store};
+use crate::object::store::Store;
 use crate::paging::page_table::{TableCount, Tree, entry_pages};
-use crate::vm::attach::{ATTACHMENT_BYTES, Place};
 
 /// What one mapping costs its account besides tables, bytes.
 pub const MAPPING_BYTES: u64 = block::tree_entry_bytes::<u64, Mapping>();

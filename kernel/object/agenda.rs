@@ -5,7 +5,8 @@
 //! down from it to where no child is; the right child never has the greater one. So ways to the right are no longer than
 //! the logarithm of the number of threads, and putting in and taking out walk only those.
 
-use crate::object::store::{Id, Store};
+use crate::object::id::Id;
+use crate::object::store::Store;
 use crate::object::thread::Thread;
 
 const NONE: u32 = u32::MAX;

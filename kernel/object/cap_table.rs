@@ -9,81 +9,19 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, Handle, ObjectKind, Rights};
+use tessera_abi::{Error, Handle, Rights};
 
 use crate::base::steps;
+use crate::cpu::cap_word::{HotSlot, HotWord};
 use crate::mem::block;
 use crate::object::account::Account;
+use crate::object::id::{CapId, Id, ObjectRef};
 use crate::object::list::List;
-use crate::object::reference::ObjectRef;
-use crate::object::store::Id;
 
 /// The most slots of one table.
 pub const SLOTS_MAX: u64 = 65_536;
 
 const NO_SLOT: u32 = u32::MAX;
-
-const KIND_SHIFT: u32 = 56;
-const KIND_MASK: u64 = 0xff << KIND_SHIFT;
-
-/// What a use of a capability needs, in one word: kind in bits 56 to 63, rights in 32 to 55, object number in
-/// 0 to 31. Zero is a free slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HotWord(u64);
-
-impl HotWord {
-    /// A free slot's.
-    pub const FREE: HotWord = HotWord(0);
-
-    fn new(kind: ObjectKind, rights: Rights, index: u32) -> HotWord {
-        HotWord(((kind as u64) << KIND_SHIFT) | (u64::from(rights.bits()) << 32) | u64::from(index))
-    }
-
-    /// The object's number, if the capability is for this kind and carries the rights.
-    #[inline(always)]
-    pub fn object(self, kind: ObjectKind, rights: Rights) -> Option<u32> {
-        let needed = HotWord::new(kind, rights, 0).0;
-        (self.0 & (needed | KIND_MASK) == needed).then_some(self.0 as u32)
-    }
-
-    /// Why the capability does not serve where one of this kind with these rights is asked for.
-    pub fn refusal(self, kind: ObjectKind) -> Error {
-        let is_kind = (self.0 & KIND_MASK) >> KIND_SHIFT == kind as u64;
-        if is_kind { Error::MissingRight } else { Error::WrongObject }
-    }
-
-    fn rights(self) -> Rights {
-        Rights::from_bits_truncate((self.0 >> 32) as u32 & 0xff_ffff)
-    }
-}
-
-/// The half of a slot that the fast path reads.
-#[derive(Debug)]
-pub struct HotSlot {
-    generation: AtomicU32,
-    word: AtomicU64,
-}
-
-impl HotSlot {
-    /// The word, if the slot's generation is the handle's.
-    ///
-    /// Read without the lock, a word may be one that is taken away at this moment: then the use counts as one
-    /// that came before. An object that goes altogether closes its own doors first (`SpaceWords::retire`).
-    #[inline(always)]
-    pub fn read(&self, generation: u32) -> Option<HotWord> {
-        let word = self.word.load(Ordering::Acquire);
-        (self.generation.load(Ordering::Relaxed) == generation).then_some(HotWord(word))
-    }
-}
-
-/// A capability's place: a table and a slot in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CapId {
-    /// The table.
-    pub table: Id<CapTable>,
-    /// The slot.
-    pub slot: u32,
-}
 
 /// The half of a slot that is used under the lock.
 #[derive(Clone, Copy, Debug)]
@@ -318,7 +256,7 @@ impl CapTable {
 mod tests {
     use super::{CapTable, HotWord, NO_SLOT, Ordering};
     use crate::object::account::Account;
-    use crate::object::reference::ObjectRef;
+    use crate::object::id::ObjectRef;
     use crate::object::store::Store;
     use tessera_abi::{ObjectKind, Rights};
 

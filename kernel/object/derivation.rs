@@ -2,8 +2,8 @@
 
 use tessera_abi::Rights;
 
-use crate::object::cap_table::{CapId, CapRecord, CapTable};
-use crate::object::reference::ObjectRef;
+use crate::object::cap_table::{CapRecord, CapTable};
+use crate::object::id::{CapId, ObjectRef};
 use crate::object::store::Store;
 
 /// The record of a capability.
@@ -15,7 +15,7 @@ pub fn record(tables: &Store<CapTable>, cap: CapId) -> &CapRecord {
 pub fn insert_child(
     tables: &mut Store<CapTable>,
     parent: CapId,
-    table: crate::object::store::Id<CapTable>,
+    table: crate::object::id::Id<CapTable>,
     object: ObjectRef,
     rights: Rights,
     badge: u64,

@@ -1,7 +1,8 @@
 //! Lists of threads that run through the threads themselves: nothing is allocated, and a thread leaves a list in a few
 //! steps, wherever in it it stands.
 
-use crate::object::store::{Id, Store};
+use crate::object::id::Id;
+use crate::object::store::Store;
 use crate::object::thread::Thread;
 
 const NONE: u32 = u32::MAX;

@@ -13,14 +13,16 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::block;
 use crate::object::address_map::PageRange;
-use crate::vm::attach::Place;
-use crate::vm::map::MapOwner;
+use crate::object::id::{MapOwner, Place};
 
 /// What a subtree's list of places costs at worst besides the places, bytes.
 pub const LIST_BYTES: u64 = block::tree_base_bytes::<Sharer, ()>();
 
 /// What a place in the list costs at worst, bytes.
 pub const SHARER_BYTES: u64 = block::tree_entry_bytes::<Sharer, ()>();
+
+/// What an attachment costs whoever has the space or subtree that shows it, bytes.
+pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;
 
 /// A place where a subtree is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,11 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES};
 use tessera_arch::{Frame, PhysRange};
 
-use crate::mem::{FrameAllocator, block};
+use crate::mem::FrameAllocator;
+use crate::mem::block;
 use crate::object::account::Account;
-use crate::object::store::{Id, Store};
+use crate::object::id::Id;
+use crate::object::store::Store;
 
 /// Pages in one region, the unit in which a segment's frames are kept: 2 MiB.
 pub const REGION_PAGES: u64 = 512;

@@ -9,11 +9,13 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
 use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
-use crate::mem::{FrameAllocator, block};
+use crate::mem::FrameAllocator;
+use crate::mem::block;
 use crate::object::account::{Account, frame_bytes, object_bytes};
 use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
+use crate::object::id::Id;
 use crate::object::list::{Chain, List};
-use crate::object::store::{Id, Store};
+use crate::object::store::Store;
 use crate::object::thread::Thread;
 use crate::paging::page_table::Tree;
 use crate::vm::view::Seen;

@@ -2,15 +2,14 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
-use core::marker::PhantomData;
 use core::num::NonZeroU64;
 
 use tessera_abi::Error;
 
 use crate::base::steps;
-use crate::lifecycle::tally::Tally;
 use crate::mem::FrameAllocator;
+use crate::object::id::Id;
+use crate::object::tally::Tally;
 
 /// Entries are made in chunks of this many.
 const CHUNK: usize = 32;
@@ -19,64 +18,6 @@ const CHUNK: usize = 32;
 pub const ENTRY_BYTES: u64 = crate::mem::block::box_bytes::<[Entry<()>; CHUNK]>().div_ceil(CHUNK as u64);
 
 const NONE: u32 = u32::MAX;
-
-/// Names an object in its store. Index and generation: the number of an object that went is never taken for
-/// the one that came after it, however long the id is kept and however many came meanwhile. Generations do not wrap:
-/// an entry whose generations have run out is not used again, which takes centuries of nothing else.
-///
-/// Packed, so that links made of ids stay small: twelve bytes, and none more for an `Option`.
-#[repr(Rust, packed(4))]
-pub struct Id<T> {
-    index: u32,
-    generation: NonZeroU64,
-    kind: PhantomData<fn() -> T>,
-}
-
-impl<T> Id<T> {
-    /// The object's number, the one that programs see in `info` structures.
-    pub fn index(self) -> u32 {
-        self.index
-    }
-
-    #[inline(always)]
-    fn generation(self) -> NonZeroU64 {
-        self.generation
-    }
-}
-
-impl<T> Clone for Id<T> {
-    fn clone(&self) -> Id<T> {
-        *self
-    }
-}
-
-impl<T> Copy for Id<T> {}
-
-impl<T> PartialEq for Id<T> {
-    fn eq(&self, other: &Id<T>) -> bool {
-        (self.index(), self.generation()) == (other.index(), other.generation())
-    }
-}
-
-impl<T> Eq for Id<T> {}
-
-impl<T> PartialOrd for Id<T> {
-    fn partial_cmp(&self, other: &Id<T>) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Id<T> {
-    fn cmp(&self, other: &Id<T>) -> core::cmp::Ordering {
-        (self.index(), self.generation()).cmp(&(other.index(), other.generation()))
-    }
-}
-
-impl<T> fmt::Debug for Id<T> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "#{}.{}", self.index(), self.generation())
-    }
-}
 
 /// An object looked up to be changed, with the count of what refers to it.
 #[derive(Debug)]
@@ -165,14 +106,14 @@ impl<T> Store<T> {
         }
         self.newest = index;
         self.count += 1;
-        Id { index, generation, kind: PhantomData }
+        Id::new(index, generation)
     }
 
     /// The object, if it exists still.
     #[inline(always)]
     pub fn find(&self, id: Id<T>) -> Option<&T> {
         steps::count();
-        let entry = &self.chunks.get(id.index as usize / CHUNK)?[id.index as usize % CHUNK];
+        let entry = &self.chunks.get(id.index() as usize / CHUNK)?[id.index() as usize % CHUNK];
         if entry.generation == id.generation() { entry.value.as_deref() } else { None }
     }
 
@@ -182,7 +123,7 @@ impl<T> Store<T> {
         steps::count();
         let entry = &self.chunks.get(index as usize / CHUNK)?[index as usize % CHUNK];
         entry.value.as_ref()?;
-        Some(Id { index, generation: entry.generation, kind: PhantomData })
+        Some(Id::new(index, entry.generation))
     }
 
     /// The object that has this index now, all of it with one look.
@@ -190,7 +131,7 @@ impl<T> Store<T> {
     pub fn open(&mut self, index: u32) -> Option<Opened<'_, T>> {
         steps::count();
         let entry = &mut self.chunks.get_mut(index as usize / CHUNK)?[index as usize % CHUNK];
-        let id = Id { index, generation: entry.generation, kind: PhantomData };
+        let id = Id::new(index, entry.generation);
         Some(Opened { id, object: entry.value.as_deref_mut()?, references: &mut entry.references })
     }
 
@@ -206,12 +147,12 @@ impl<T> Store<T> {
 
     /// The object that was made just before another: a step of a walk that changes the objects.
     pub fn older(&self, id: Id<T>) -> Option<Id<T>> {
-        self.id_at(self.entry(id.index).older)
+        self.id_at(self.entry(id.index()).older)
     }
 
     /// How often the object is referred to.
     pub fn references(&self, id: Id<T>) -> u32 {
-        self.entry(id.index).references
+        self.entry(id.index()).references
     }
 
     /// Where the checks count what they find of an object.
@@ -219,7 +160,7 @@ impl<T> Store<T> {
     /// # Panics
     /// If the object is gone: whoever refers to it keeps it.
     pub fn tally(&self, id: Id<T>) -> &Tally {
-        let entry = self.entry(id.index);
+        let entry = self.entry(id.index());
         assert!(entry.generation == id.generation() && entry.value.is_some(), "what is referred to exists");
         &entry.tally
     }
@@ -227,7 +168,7 @@ impl<T> Store<T> {
     /// Notes one more reference.
     #[inline(always)]
     pub fn retain(&mut self, id: Id<T>) {
-        let entry = self.entry_mut(id.index);
+        let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "only what exists can be referred to");
         entry.references += 1;
     }
@@ -236,12 +177,12 @@ impl<T> Store<T> {
     #[inline(always)]
     pub fn release(&mut self, id: Id<T>) {
         let doomed = self.doomed;
-        let entry = self.entry_mut(id.index);
+        let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "only what exists can be released");
         entry.references = entry.references.checked_sub(1).expect("a reference is released once");
         if entry.references == 0 {
             entry.next = doomed;
-            self.doomed = id.index;
+            self.doomed = id.index();
         }
     }
 
@@ -258,19 +199,19 @@ impl<T> Store<T> {
             return None;
         }
         self.doomed = self.entry(index).next;
-        Some(Id { index, generation: self.entry(index).generation, kind: PhantomData })
+        Some(Id::new(index, self.entry(index).generation))
     }
 
     /// Takes an object out for good; its id is stale from here on.
     pub fn remove(&mut self, id: Id<T>) -> Box<T> {
         let free = self.free;
-        let entry = self.entry_mut(id.index);
+        let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "only what exists can be removed");
         let value = entry.value.take().expect("only what exists can be removed");
         let (older, newer) = (entry.older, entry.newer);
         if let Some(generation) = entry.generation.checked_add(1) {
             (entry.generation, entry.next) = (generation, free);
-            self.free = id.index;
+            self.free = id.index();
         }
         if older != NONE {
             self.entry_mut(older).newer = newer;
@@ -328,7 +269,7 @@ impl<T> core::ops::Index<Id<T>> for Store<T> {
 impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
     #[inline(always)]
     fn index_mut(&mut self, id: Id<T>) -> &mut T {
-        let entry = self.entry_mut(id.index);
+        let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "the kernel's own ids name objects that exist");
         entry.value.as_deref_mut().expect("the kernel's own ids name objects that exist")
     }

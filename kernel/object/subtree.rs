@@ -6,8 +6,8 @@ use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::object::account::Account;
 use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
+use crate::object::id::Id;
 use crate::object::reverse_map::{LIST_BYTES, Sharers};
-use crate::object::store::Id;
 use crate::paging::page_table::{Tree, entry_pages};
 
 /// The tables below one entry, and the mappings in them.

@@ -7,9 +7,9 @@ use tessera_arch::{Fault, ThreadContext};
 use crate::object::account::Account;
 use crate::object::agenda::Node;
 use crate::object::cap_table::CapTable;
+use crate::object::id::Id;
 use crate::object::list::{Links, List};
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::state::scheduler::Wait;
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.

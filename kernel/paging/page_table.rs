@@ -11,7 +11,8 @@ use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
 use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::mem::{FrameAllocator, FrameList};
+use crate::mem::FrameAllocator;
+use crate::mem::FrameList;
 use crate::paging::large_page::piece;
 
 /// A tree of tables.

@@ -7,7 +7,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_arch::{Format, Frame, PageFormat, Share, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::mem::{FrameAllocator, FrameList};
+use crate::mem::FrameAllocator;
+use crate::mem::FrameList;
 use crate::paging::page_table::{Tree, deepest_from, entry_pages, is_own_table, own_entries};
 
 impl Tree {

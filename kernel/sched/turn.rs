@@ -1,7 +1,7 @@
 //! Threads that wait for their turn on the console.
 
 use crate::base::console::Wait;
-use crate::object::store::Id;
+use crate::object::id::Id;
 use crate::object::thread::Thread;
 use crate::sched::running;
 use crate::state::kernel::Kernel;

@@ -17,8 +17,9 @@ use tessera_abi::layout::ThreadState;
 use tessera_arch::CPUS_MAX;
 
 use crate::object::agenda::Agenda;
+use crate::object::id::Id;
 use crate::object::list::{Chain, Link, List};
-use crate::object::store::{Id, Store};
+use crate::object::store::Store;
 use crate::object::thread::Thread;
 
 /// How long a thread runs before another of its priority gets its turn.

@@ -5,7 +5,7 @@ use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
 use crate::object::account::Account;
-use crate::object::reference::ObjectRef;
+use crate::object::id::ObjectRef;
 
 impl Caller<'_> {
     pub(super) fn account_create(&mut self, account: Handle, bytes: u64) -> Result<u64> {

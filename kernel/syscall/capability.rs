@@ -5,7 +5,7 @@ use tessera_abi::{Error, Handle, NAME_BYTES, Rights};
 
 use super::{Caller, Result};
 use crate::object::derivation;
-use crate::object::reference::ObjectRef;
+use crate::object::id::ObjectRef;
 
 impl Caller<'_> {
     pub(super) fn capability_derive(&mut self, handle: Handle, rights: Rights, badge: u64) -> Result<u64> {

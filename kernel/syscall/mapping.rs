@@ -6,13 +6,11 @@ use tessera_arch::Access;
 
 use super::{Caller, Result};
 use crate::object::address_map::{Cost, Mapping};
-use crate::object::reference::ObjectRef;
+use crate::object::id::{Id, MapOwner, ObjectRef};
 use crate::object::space::SLOT_PAGES;
-use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::vm::attach;
 use crate::vm::map;
-use crate::vm::map::MapOwner;
 use crate::vm::public;
 use crate::vm::user_memory::{UserSlice, write_structure};
 use crate::vm::view;

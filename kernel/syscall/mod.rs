@@ -17,18 +17,17 @@ mod view;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::base::console::Wait;
+use crate::cpu::cap_word::HotWord;
 use crate::object::account::Account;
-use crate::object::cap_table::{CapId, CapTable, HotWord};
+use crate::object::cap_table::CapTable;
 use crate::object::derivation;
-use crate::object::reference::ObjectRef;
+use crate::object::id::{CapId, Id, MapOwner, ObjectRef};
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::sched::running;
 use crate::sched::turn;
 use crate::state::kernel::Kernel;
-use crate::vm::map::MapOwner;
 use crate::vm::user_memory::{self, UserSlice};
 
 /// The most bytes of one `console_write`.

@@ -4,7 +4,7 @@ use tessera_abi::layout::SegmentInfo;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
 use super::{Caller, Result};
-use crate::object::reference::ObjectRef;
+use crate::object::id::ObjectRef;
 use crate::object::segment::{LENGTH_MAX_BYTES, Segment};
 
 /// Flag of `segment_create`: populate on first touch.

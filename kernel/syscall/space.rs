@@ -6,13 +6,11 @@ use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
 use crate::cpu::switch;
-use crate::object::reference::ObjectRef;
+use crate::object::id::{Id, MapOwner, ObjectRef};
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::paging::page_table;
 use crate::sched::running;
 use crate::vm::map;
-use crate::vm::map::MapOwner;
 use crate::vm::public;
 use crate::vm::user_copy;
 use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};

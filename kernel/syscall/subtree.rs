@@ -5,17 +5,13 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Result};
-use crate::object::reference::ObjectRef;
+use crate::object::id::{Id, MapOwner, ObjectRef, Place};
 use crate::object::space::{SLOT_PAGES, top_slot};
-use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table;
-use crate::vm::attach;
-use crate::vm::attach::{Attachment, Place};
+use crate::vm::attach::{self, Attachment};
 use crate::vm::map;
-use crate::vm::map::MapOwner;
-use crate::vm::public;
-use crate::vm::public::Public;
+use crate::vm::public::{self, Public};
 
 /// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
 const WINDOW: u64 = 1;

@@ -5,8 +5,8 @@ use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
 use crate::object::cap_table::{CapTable, SLOTS_MAX};
+use crate::object::id::ObjectRef;
 use crate::object::list::{Chain, List};
-use crate::object::reference::ObjectRef;
 use crate::sched::ending;
 
 impl Caller<'_> {

@@ -6,8 +6,7 @@ use tessera_arch::{Interrupt, VirtAddr};
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
-use crate::object::reference::ObjectRef;
-use crate::object::store::Id;
+use crate::object::id::{Id, ObjectRef};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::ending;
 use crate::sched::running;

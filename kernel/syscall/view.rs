@@ -3,10 +3,9 @@
 use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
-use crate::object::reference::ObjectRef;
+use crate::object::id::ObjectRef;
 use crate::object::space::{Space, VIEW_BYTES};
-use crate::vm::view;
-use crate::vm::view::Seen;
+use crate::vm::view::{self, Seen};
 
 impl Caller<'_> {
     pub(super) fn view_create(&mut self, account: Handle, space: Handle, bounds: Rights) -> Result<u64> {

@@ -13,12 +13,11 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
 use crate::object::address_map::PageRange;
+use crate::object::id::{Id, MapOwner};
 use crate::object::reverse_map::{Group, Sharers};
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
-use crate::vm::map::MapOwner;
 use crate::vm::view;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;

@@ -10,11 +10,10 @@ use tessera_arch::VirtAddr;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::object::address_map::PageRange;
+use crate::object::id::MapOwner;
 use crate::state::kernel::Kernel;
-use crate::tlb::audience;
-use crate::tlb::audience::SeenRange;
+use crate::tlb::audience::{self, SeenRange};
 use crate::tlb::flush::PAGES_MAX;
-use crate::vm::map::MapOwner;
 
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///

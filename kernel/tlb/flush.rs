@@ -17,15 +17,12 @@ use crate::cpu::handshake::{NO_SPACE, Request};
 use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::mem::FrameList;
 use crate::object::address_map::PageRange;
+use crate::object::id::{Id, MapOwner};
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::state::kernel::Kernel;
-use crate::tlb::audience;
-use crate::tlb::audience::SeenRange;
+use crate::tlb::audience::{self, SeenRange};
 use crate::tlb::broadcast;
-use crate::vm::map::MapOwner;
-use crate::vm::public;
-use crate::vm::public::flush_global;
+use crate::vm::public::{self, flush_global};
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;

@@ -4,31 +4,26 @@
 //! the subtree; it holds the bounds; and bits that the hardware ignores tell what kind it is. So attaching writes one
 //! entry, and nothing can disagree with the tables. The subtree keeps the list of the places (`sharers`).
 
-use core::cmp::Ordering;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::mem::{FrameAllocator, FrameList};
+use crate::mem::FrameAllocator;
+use crate::mem::FrameList;
 use crate::object::address_map::{AddressMap, Cost, PageRange};
-use crate::object::reverse_map::{SHARER_BYTES, Sharer};
+use crate::object::id::{Id, MapOwner, Place};
+use crate::object::reverse_map::Sharer;
 use crate::object::space::{SLOT_PAGES, Space};
-use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::{entry_pages, new_table};
 use crate::sched::ending;
 use crate::sched::running;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush;
-use crate::tlb::flush::Flush;
+use crate::tlb::flush::{self, Flush};
 use crate::vm::map;
-use crate::vm::map::MapOwner;
 use crate::vm::view;
-
-/// What an attachment costs the account of what it is attached to, bytes.
-pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;
 
 /// Kernel heap that the records of an attachment may take, pages: a node at each level of the ordered set of sharers.
 const HEAP_PAGES: u64 = 4;
@@ -67,44 +62,6 @@ impl Attachment {
             (None, false) => Share::Attached,
         };
         Format::shared_entry(root.start(), bounds, share)
-    }
-}
-
-/// Where an attachment is: its first page, on every CPU or on one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The first page.
-    pub page: u64,
-    /// The CPU, for a core window.
-    pub cpu: Option<usize>,
-}
-
-impl Place {
-    /// Before every other.
-    pub const FIRST: Place = Place { page: 0, cpu: None };
-    /// Behind every other.
-    pub const LAST: Place = Place { page: u64::MAX >> 4, cpu: Some(14) };
-
-    /// The place as one number, which orders places by page, then by CPU.
-    #[inline(always)]
-    pub fn key(&self) -> u64 {
-        self.page << 4 | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
-    }
-}
-
-const _: () = assert!(tessera_arch::CPUS_MAX + 1 < 1 << 4);
-
-impl Ord for Place {
-    #[inline(always)]
-    fn cmp(&self, other: &Place) -> Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-impl PartialOrd for Place {
-    #[inline(always)]
-    fn partial_cmp(&self, other: &Place) -> Option<Ordering> {
-        Some(self.cmp(other))
     }
 }
 

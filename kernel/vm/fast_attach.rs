@@ -13,13 +13,12 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
 use crate::object::address_map::PageRange;
-use crate::object::reverse_map::Sharer;
+use crate::object::id::{MapOwner, Place};
+use crate::object::reverse_map::{ATTACHMENT_BYTES, Sharer};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::state::kernel::Kernel;
-use crate::tlb::flush;
-use crate::tlb::flush::Flush;
-use crate::vm::attach::{ATTACHMENT_BYTES, Attachment, Place};
-use crate::vm::map::MapOwner;
+use crate::tlb::flush::{self, Flush};
+use crate::vm::attach::Attachment;
 
 /// Serves `subtree_attach` with these words, in the ordinary case.
 #[inline(always)]

@@ -5,34 +5,25 @@ use tessera_arch::{Access, Frame, VirtAddr};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
-use crate::mem::{FrameAllocator, FrameList};
+use crate::mem::FrameAllocator;
+use crate::mem::FrameList;
 use crate::object::account::{self, Account, frame_bytes};
 use crate::object::address_map::{AddressMap, Cost, Mapping, PageRange};
+use crate::object::id::{Id, MapOwner, Place};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
-use crate::object::store::{Id, Store};
+use crate::object::store::Store;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::Tree;
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush;
-use crate::tlb::flush::Flush;
-use crate::vm::attach;
-use crate::vm::attach::{Attachment, Place};
+use crate::tlb::flush::{self, Flush};
+use crate::vm::attach::{self, Attachment};
 use crate::vm::public;
 use crate::vm::view;
 
 /// A range that holds all pages of any owner.
 pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };
-
-/// What `map`, `unmap` and `protect` work on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MapOwner {
-    /// The mappings in a subtree.
-    Subtree(Id<Subtree>),
-    /// A space's own mappings.
-    Space(Id<Space>),
-}
 
 /// A page that a memory access concerns, found through attachments.
 #[derive(Clone, Copy, Debug)]

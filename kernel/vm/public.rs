@@ -12,15 +12,13 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::CpuLine;
 use crate::object::address_map::PageRange;
+use crate::object::id::{Id, MapOwner, Place};
 use crate::object::space::SLOT_PAGES;
-use crate::object::store::Id;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush;
-use crate::tlb::flush::PAGES_MAX;
+use crate::tlb::flush::{self, PAGES_MAX};
 use crate::vm::attach;
-use crate::vm::attach::Place;
-use crate::vm::map::{EVERYTHING, MapOwner};
+use crate::vm::map::EVERYTHING;
 
 /// A subtree that every space shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use tessera_abi::layout::Words;
 use tessera_abi::{Error, PAGE_BYTES, USER_END};
 use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 
+use crate::object::id::Id;
 use crate::object::space::Space;
-use crate::object::store::Id;
 use crate::state::kernel::Kernel;
 use crate::vm::map;
 

@@ -10,15 +10,16 @@ use tessera_abi::{Rights, TOP_SLOTS};
 use tessera_arch::{Format, PageFormat, Share, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::mem::{FrameAllocator, FrameList};
+use crate::mem::FrameAllocator;
+use crate::mem::FrameList;
 use crate::object::account::Account;
+use crate::object::id::{Id, MapOwner};
 use crate::object::space::Space;
-use crate::object::store::{Id, Store};
+use crate::object::store::Store;
 use crate::paging::page_table::new_table;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush;
-use crate::tlb::flush::Flush;
-use crate::vm::map::{EVERYTHING, MapOwner};
+use crate::tlb::flush::{self, Flush};
+use crate::vm::map::EVERYTHING;
 
 /// What a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

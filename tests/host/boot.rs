@@ -15,7 +15,7 @@ use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::cap_table::CapTable;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::object::space::Space;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::paging::page_table::new_table;

@@ -8,10 +8,9 @@ use tessera_kernel::cpu::switch;
 use tessera_kernel::entry::trap;
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::cap_table::CapTable;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::{Id, ObjectRef};
 use tessera_kernel::object::segment::Segment;
 use tessera_kernel::object::space::Space;
-use tessera_kernel::object::store::Id;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::running;
 

@@ -9,9 +9,9 @@ use tessera_abi::{Handle, Rights, TOP_SLOTS};
 use tessera_arch::table;
 use tessera_kernel::Kernel;
 use tessera_kernel::object::address_map::Mapping;
+use tessera_kernel::object::id::MapOwner;
 use tessera_kernel::object::reverse_map::Sharer;
 use tessera_kernel::vm::attach::Attachment;
-use tessera_kernel::vm::map::MapOwner;
 
 use crate::walker::{Survey, survey};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, USER_END, USER_START};
 use tessera_arch::TOP_LEVEL;
+use tessera_kernel::object::id::Id;
 use tessera_kernel::object::segment;
-use tessera_kernel::object::store::Id;
 
 use super::map::{Extent, Map};
 use super::sharing::{Attached, Spot};

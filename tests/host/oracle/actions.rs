@@ -3,12 +3,10 @@
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::cpu;
 use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::{MapOwner, ObjectRef, Place};
 use tessera_kernel::sched::running;
 use tessera_kernel::vm::attach;
-use tessera_kernel::vm::attach::Place;
 use tessera_kernel::vm::map;
-use tessera_kernel::vm::map::MapOwner;
 
 use super::operation::{Kind, LEVELS, Part, SPACES, Spot, Way};
 use super::scene::{SEGMENT_PAGES, Scene};

@@ -10,11 +10,9 @@ use tessera_arch::fake::oracle;
 use tessera_arch::fake::worst_case::Leaf;
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::handshake::NO_SPACE;
+use tessera_kernel::object::id::{Id, MapOwner, Place};
 use tessera_kernel::object::space::{SLOT_PAGES, Space};
-use tessera_kernel::object::store::Id;
 use tessera_kernel::object::subtree::Subtree;
-use tessera_kernel::vm::attach::Place;
-use tessera_kernel::vm::map::MapOwner;
 
 /// What is attached to each space and subtree, by the subtrees' lists.
 type Attached = BTreeMap<MapOwner, Vec<(Place, Id<Subtree>)>>;

@@ -6,8 +6,7 @@ use tessera_abi::layout::CapabilityInfo;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::cap_table::CapTable;
-use tessera_kernel::object::reference::ObjectRef;
-use tessera_kernel::object::store::Id;
+use tessera_kernel::object::id::{Id, ObjectRef};
 use tessera_kernel::object::thread::Thread;
 
 const TABLES: usize = 3;

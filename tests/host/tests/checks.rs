@@ -12,13 +12,10 @@ use tessera_kernel::base::steps;
 use tessera_kernel::cpu::handshake::Request;
 use tessera_kernel::cpu::per_cpu::SpaceWords;
 use tessera_kernel::cpu::tags::TagWord;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::{Id, MapOwner, ObjectRef, Place};
 use tessera_kernel::object::reverse_map::Sharer;
 use tessera_kernel::object::space::Space;
-use tessera_kernel::object::store::Id;
 use tessera_kernel::object::subtree::Subtree;
-use tessera_kernel::vm::attach::Place;
-use tessera_kernel::vm::map::MapOwner;
 
 /// A program with an object of each kind besides its own.
 struct Scene {

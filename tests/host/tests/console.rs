@@ -12,7 +12,7 @@ use tessera_abi::{Call, Error};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::base::console::{BYTE_NS, PROGRAM_BYTES, RING_BYTES, SEND_BYTES_MAX};
-use tessera_kernel::object::store::Id;
+use tessera_kernel::object::id::Id;
 use tessera_kernel::object::thread::Thread;
 
 /// Where the second of two programs has its text.

@@ -5,10 +5,9 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::object::segment::PAYER_BYTES;
-use tessera_kernel::vm::map;
-use tessera_kernel::vm::map::Denial;
+use tessera_kernel::vm::map::{self, Denial};
 
 const HERE: u64 = 3 * TOP_SLOT_BYTES;
 const PAGES: u64 = 16;

@@ -6,9 +6,9 @@ use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Event};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr};
 use tessera_kernel::lifecycle::check;
+use tessera_kernel::object::id::MapOwner;
 use tessera_kernel::vm::attach;
 use tessera_kernel::vm::map;
-use tessera_kernel::vm::map::MapOwner;
 
 const TWO_MEG: u64 = 2 << 20;
 const GIG: u64 = 1 << 30;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr, fake};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::sched::running;
 use tessera_kernel::vm::map;
 

@@ -11,7 +11,7 @@ use tessera_arch::{Interrupt, Trap};
 use tessera_kernel::base::steps;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::store::Id;
+use tessera_kernel::object::id::Id;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::running;
 use tessera_kernel::state::scheduler::SLICE_NS;

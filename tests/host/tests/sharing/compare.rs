@@ -9,7 +9,7 @@ use tessera_arch::fake::oracle;
 use tessera_arch::{Frame, TOP_LEVEL};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::address_map::AddressMap;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::ObjectRef;
 
 use crate::names::NamedView;
 use crate::scene::{CPUS, Check, Scene};

@@ -6,8 +6,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, PAGE_BYTES, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::sched::running;
-use tessera_kernel::vm::map;
-use tessera_kernel::vm::map::Denial;
+use tessera_kernel::vm::map::{self, Denial};
 
 use crate::operations::Part;
 use crate::scene::{Check, Scene};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use host_tests::model::{Sight, World};
 use tessera_abi::{Handle, Rights};
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::ObjectRef;
 
 /// A space or subtree with its number in the model.
 #[derive(Clone, Copy, Debug)]

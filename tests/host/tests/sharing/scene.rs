@@ -9,9 +9,8 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::TOP_LEVEL;
 use tessera_arch::fake::oracle;
 use tessera_arch::fake::smp::set_broadcasts;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::{Id, ObjectRef};
 use tessera_kernel::object::segment;
-use tessera_kernel::object::store::Id;
 
 use crate::names::{Named, Names};
 use crate::operations::Operation;

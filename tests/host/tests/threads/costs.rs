@@ -9,7 +9,7 @@ use tessera_arch::fake::Flavour;
 use tessera_kernel::base::steps;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::agenda::Agenda;
-use tessera_kernel::object::store::Id;
+use tessera_kernel::object::id::Id;
 use tessera_kernel::object::thread::Thread;
 
 use crate::started;

@@ -7,7 +7,7 @@ mod pending;
 use host_tests::Machine;
 use host_tests::machine::{CODE, STACK_END};
 use tessera_abi::{Call, Handle};
-use tessera_kernel::object::store::Id;
+use tessera_kernel::object::id::Id;
 use tessera_kernel::object::thread::Thread;
 
 /// A thread of the program that has started, in a space, for some CPUs.

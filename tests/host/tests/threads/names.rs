@@ -6,7 +6,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::reference::ObjectRef;
+use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::sched::running;
 
 use crate::started;
@@ -24,7 +24,7 @@ fn fall_back_to(machine: &mut Machine, space: Handle) {
 /// A thread in a space of its own whose fallback is another space.
 fn thread_with_fallback(
     machine: &mut Machine,
-) -> (Handle, Handle, tessera_kernel::object::store::Id<tessera_kernel::object::thread::Thread>) {
+) -> (Handle, Handle, tessera_kernel::object::id::Id<tessera_kernel::object::thread::Thread>) {
     let (home, refuge) = (machine.new_space(), machine.new_space());
     machine.attach_program(home);
     let (_, id) = started(machine, home, 31, 1);

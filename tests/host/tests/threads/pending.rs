@@ -13,7 +13,7 @@ use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::base::mutants::{THREAD_MUTANTS, seed};
-use tessera_kernel::object::store::Id;
+use tessera_kernel::object::id::Id;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::tlb::flush;
 

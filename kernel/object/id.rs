@@ -1,0 +1,182 @@
+//! Names of objects: of one kind, of any kind, of a slot, of what has mappings, of a place for an attachment.
+
+use core::cmp::Ordering;
+use core::fmt;
+use core::marker::PhantomData;
+use core::num::NonZeroU64;
+
+use tessera_abi::ObjectKind;
+
+use crate::object::account::Account;
+use crate::object::cap_table::CapTable;
+use crate::object::segment::Segment;
+use crate::object::space::Space;
+use crate::object::subtree::Subtree;
+use crate::object::thread::Thread;
+
+/// Names an object in its store. Index and generation: the number of an object that went is never taken for
+/// the one that came after it, however long the id is kept and however many came meanwhile. Generations do not wrap:
+/// an entry whose generations have run out is not used again, which takes centuries of nothing else.
+///
+/// Packed, so that links made of ids stay small: twelve bytes, and none more for an `Option`.
+#[repr(Rust, packed(4))]
+pub struct Id<T> {
+    index: u32,
+    generation: NonZeroU64,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Id<T> {
+    /// The id of a store's entry, which alone knows it.
+    #[inline(always)]
+    pub(super) fn new(index: u32, generation: NonZeroU64) -> Id<T> {
+        Id { index, generation, kind: PhantomData }
+    }
+
+    /// The object's number, the one that programs see in `info` structures.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    #[inline(always)]
+    pub(super) fn generation(self) -> NonZeroU64 {
+        self.generation
+    }
+}
+
+impl<T> Clone for Id<T> {
+    fn clone(&self) -> Id<T> {
+        *self
+    }
+}
+
+impl<T> Copy for Id<T> {}
+
+impl<T> PartialEq for Id<T> {
+    fn eq(&self, other: &Id<T>) -> bool {
+        (self.index(), self.generation()) == (other.index(), other.generation())
+    }
+}
+
+impl<T> Eq for Id<T> {}
+
+impl<T> PartialOrd for Id<T> {
+    fn partial_cmp(&self, other: &Id<T>) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Id<T> {
+    fn cmp(&self, other: &Id<T>) -> core::cmp::Ordering {
+        (self.index(), self.generation()).cmp(&(other.index(), other.generation()))
+    }
+}
+
+impl<T> fmt::Debug for Id<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "#{}.{}", self.index(), self.generation())
+    }
+}
+
+/// Names an object of whatever kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectRef {
+    /// An account.
+    Account(Id<Account>),
+    /// A space.
+    Space(Id<Space>),
+    /// A subtree.
+    Subtree(Id<Subtree>),
+    /// A segment.
+    Segment(Id<Segment>),
+    /// A thread.
+    Thread(Id<Thread>),
+    /// A capability table.
+    CapTable(Id<CapTable>),
+    /// The machine, of which there is one.
+    Machine,
+}
+
+impl ObjectRef {
+    /// The object's kind.
+    pub fn kind(self) -> ObjectKind {
+        match self {
+            ObjectRef::Account(_) => ObjectKind::Account,
+            ObjectRef::Space(_) => ObjectKind::Space,
+            ObjectRef::Subtree(_) => ObjectKind::Subtree,
+            ObjectRef::Segment(_) => ObjectKind::Segment,
+            ObjectRef::Thread(_) => ObjectKind::Thread,
+            ObjectRef::CapTable(_) => ObjectKind::CapTable,
+            ObjectRef::Machine => ObjectKind::Machine,
+        }
+    }
+
+    /// The object's number among those of its kind.
+    pub fn index(self) -> u32 {
+        match self {
+            ObjectRef::Account(id) => id.index(),
+            ObjectRef::Space(id) => id.index(),
+            ObjectRef::Subtree(id) => id.index(),
+            ObjectRef::Segment(id) => id.index(),
+            ObjectRef::Thread(id) => id.index(),
+            ObjectRef::CapTable(id) => id.index(),
+            ObjectRef::Machine => 0,
+        }
+    }
+}
+
+/// A capability's place: a table and a slot in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapId {
+    /// The table.
+    pub table: Id<CapTable>,
+    /// The slot.
+    pub slot: u32,
+}
+
+/// What `map`, `unmap` and `protect` work on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MapOwner {
+    /// The mappings in a subtree.
+    Subtree(Id<Subtree>),
+    /// A space's own mappings.
+    Space(Id<Space>),
+}
+
+/// Where an attachment is: its first page, on every CPU or on one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The first page.
+    pub page: u64,
+    /// The CPU, for a core window.
+    pub cpu: Option<usize>,
+}
+
+impl Place {
+    /// Before every other.
+    pub const FIRST: Place = Place { page: 0, cpu: None };
+    /// Behind every other.
+    pub const LAST: Place = Place { page: u64::MAX >> 4, cpu: Some(14) };
+
+    /// The place as one number, which orders places by page, then by CPU.
+    #[inline(always)]
+    pub fn key(&self) -> u64 {
+        self.page << 4 | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
+    }
+}
+
+const _: () = assert!(tessera_arch::CPUS_MAX + 1 < 1 << 4);
+
+impl Ord for Place {
+    #[inline(always)]
+    fn cmp(&self, other: &Place) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for Place {
+    #[inline(always)]
+    fn partial_cmp(&self, other: &Place) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
