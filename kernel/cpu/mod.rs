@@ -3,7 +3,9 @@
 
 pub mod cap_word;
 pub mod handshake;
+pub mod note;
 pub mod per_cpu;
+pub mod requests;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
 pub mod switch;
 pub mod tags;

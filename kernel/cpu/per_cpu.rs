@@ -14,9 +14,9 @@ use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
 use crate::cpu::cap_word::{HotSlot, HotWord};
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
+use crate::cpu::note::Note;
 use crate::cpu::switch::SlicePointer;
 use crate::cpu::tags::TagWord;
-use crate::tlb::audience::Note;
 
 /// Any CPU may enter the space.
 const ANY_CPU: u32 = u32::MAX;
@@ -177,7 +177,7 @@ impl Shared {
         Shared { cpus, empty_root: AtomicU64::new(0), console: Console::new(ring), spaces: SlicePointer::none() }
     }
 
-    /// Gives it the words of spaces, once, at boot: as many as [`crate::object::space::Space::most`] says, so that memory runs out first.
+    /// Gives it the words of spaces, once, at boot: as many as `Space::most` says, so that memory runs out first.
     pub fn give_spaces(&self, words: &'static [SpaceWords]) {
         self.spaces.set_static(words);
     }

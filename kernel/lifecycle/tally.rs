@@ -10,7 +10,7 @@ use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::Store;
 use crate::object::subtree::Subtree;
-use crate::sched::ending;
+use crate::object::thread::THREAD_BYTES;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 
@@ -29,7 +29,7 @@ pub(crate) fn count_all(kernel: &Kernel) {
     }
     for thread in kernel.threads.ids().map(|id| &kernel.threads[id]) {
         thread.table.iter().for_each(|table| kernel.tables.tally(*table).refer_with(1));
-        count_charge(kernel, thread.account, ending::THREAD_BYTES);
+        count_charge(kernel, thread.account, THREAD_BYTES);
     }
     for (id, space) in kernel.spaces.ids().map(|id| (id, &kernel.spaces[id])) {
         count_places(kernel, MapOwner::Space(id));

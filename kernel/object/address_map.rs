@@ -33,6 +33,9 @@ pub struct PageRange {
     pub count: u64,
 }
 
+/// A range that holds all pages of any owner.
+pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };
+
 impl PageRange {
     /// Reads an address and a length in bytes.
     ///

@@ -6,7 +6,7 @@ use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, PAGE_BYTES, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
+use tessera_abi::{Error, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
 use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::mem::FrameAllocator;
@@ -18,7 +18,6 @@ use crate::object::list::{Chain, List};
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 use crate::paging::page_table::Tree;
-use crate::vm::view::Seen;
 
 /// What a view costs its base's list at worst, bytes.
 pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<Id<Space>, ()>();
@@ -28,6 +27,15 @@ const LISTS_BYTES: u64 = block::tree_base_bytes::<Id<Space>, ()>() + block::list
 
 /// Pages that one top-level entry stands for.
 pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
+
+/// What a view shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The space it shows, which is no view.
+    pub base: Id<Space>,
+    /// What it allows at most.
+    pub bounds: Rights,
+}
 
 /// An address space: root table, mappings, attachments. Its tag lives in `shared::SpaceWords`.
 #[derive(Debug)]

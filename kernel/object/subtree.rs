@@ -1,14 +1,33 @@
 //! Subtrees: page tables built once and attached to many spaces.
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, PAGE_BYTES, USER_START};
+use tessera_abi::{Error, PAGE_BYTES, Rights, USER_START};
 use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::object::account::Account;
 use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
 use crate::object::id::Id;
 use crate::object::reverse_map::{LIST_BYTES, Sharers};
+use crate::object::space::SLOT_PAGES;
 use crate::paging::page_table::{Tree, entry_pages};
+
+/// A subtree that every space shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Public {
+    /// Where.
+    pub slot: usize,
+    /// Which.
+    pub subtree: Id<Subtree>,
+    /// What its mappings may allow: no writing.
+    pub bounds: Rights,
+}
+
+impl Public {
+    /// The first page.
+    pub fn page(&self) -> u64 {
+        self.slot as u64 * SLOT_PAGES
+    }
+}
 
 /// The tables below one entry, and the mappings in them.
 #[derive(Debug)]

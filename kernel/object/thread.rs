@@ -4,13 +4,12 @@ use tessera_abi::Handle;
 use tessera_abi::layout::{Name, ThreadState};
 use tessera_arch::{Fault, ThreadContext};
 
-use crate::object::account::Account;
+use crate::object::account::{Account, object_bytes};
 use crate::object::agenda::Node;
 use crate::object::cap_table::CapTable;
 use crate::object::id::Id;
 use crate::object::list::{Links, List};
 use crate::object::space::Space;
-use crate::state::scheduler::Wait;
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +24,17 @@ pub struct Fallback {
 
 /// No turn on the console was promised: a turn is a number of bytes, of which there are not so many.
 pub const NO_TURN: u64 = u64::MAX;
+
+/// Where a thread waits that is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// In its CPU's queue; others may take it.
+    Anywhere,
+    /// In its CPU's queue, and it may run nowhere else.
+    Here,
+    /// With those that may run on this set of CPUs, a bit each.
+    Set(u8),
+}
 
 /// A thread.
 pub struct Thread {
@@ -117,3 +127,6 @@ const _: () = assert!(size_of::<Thread>() <= 256, "a thread's record fits into a
 
 /// What a thread needs besides its record, bytes: the block with its registers.
 pub const CONTEXT_BYTES: u64 = crate::mem::block::block_bytes(ThreadContext::LAYOUT);
+
+/// What a thread costs its account, bytes.
+pub const THREAD_BYTES: u64 = object_bytes::<Thread>() + CONTEXT_BYTES;

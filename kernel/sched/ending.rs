@@ -7,17 +7,13 @@ use tessera_abi::{Error, Handle};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
-use crate::object::account::object_bytes;
+use crate::cpu::requests;
 use crate::object::id::{Id, ObjectRef};
 use crate::object::list::Chain;
 use crate::object::space::Space;
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::running;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush;
-
-/// What a thread costs its account, bytes.
-pub const THREAD_BYTES: u64 = object_bytes::<Thread>() + CONTEXT_BYTES;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Thread) -> Id<Thread> {
@@ -175,8 +171,8 @@ pub fn set_affinity(kernel: &mut Kernel, id: Id<Thread>, affinity: u32) {
 /// The space's number is looked up before anybody else can get the lock and reuse it.
 fn park(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
     let line = &kernel.shared.cpus[cpu];
-    flush::ask(kernel, line, Request::Park);
-    flush::await_acknowledgements(kernel, 1 << cpu);
+    requests::ask(kernel.shared, line, Request::Park);
+    requests::await_acknowledgements(kernel.shared, 1 << cpu);
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     run_queue.is_settled = false;
     let pending = line.pending.lock().take();

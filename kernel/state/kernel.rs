@@ -14,14 +14,13 @@ use crate::object::cap_table::CapTable;
 use crate::object::derivation;
 use crate::object::id::{CapId, Id, ObjectRef};
 use crate::object::segment::Segment;
-use crate::object::space::Space;
+use crate::object::space::{Seen, Space};
 use crate::object::store::Store;
-use crate::object::subtree::Subtree;
-use crate::object::thread::Thread;
+use crate::object::subtree::{Public, Subtree};
+use crate::object::thread::{THREAD_BYTES, Thread};
 use crate::sched::ending;
 use crate::state::scheduler::Scheduler;
 use crate::vm::map;
-use crate::vm::public::Public;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
 pub const RESERVE_FRAMES: u64 = 64;
@@ -89,7 +88,7 @@ impl Kernel {
                 memory_bytes,
                 object_bytes::<Segment>() + Segment::region_bytes(1),
             ),
-            threads: Store::for_memory(&mut frames, memory_bytes, ending::THREAD_BYTES),
+            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES),
             tables: Store::for_memory(&mut frames, memory_bytes, object_bytes::<CapTable>() + CapTable::slot_bytes(1)),
             scheduler: Scheduler::default(),
             frames,
@@ -102,6 +101,11 @@ impl Kernel {
     /// CPUs that run.
     pub fn cpus(&self) -> usize {
         self.cpus
+    }
+
+    /// The space whose map is seen in a space, and within which bounds: its own, unless it is a view.
+    pub fn seen_in(&self, space: Id<Space>) -> Seen {
+        self.spaces[space].seen.unwrap_or(Seen { base: space, bounds: Rights::ACCESS })
     }
 
     /// Checks that so many frames can be had besides the reserve.

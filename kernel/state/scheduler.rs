@@ -20,24 +20,13 @@ use crate::object::agenda::Agenda;
 use crate::object::id::Id;
 use crate::object::list::{Chain, Link, List};
 use crate::object::store::Store;
-use crate::object::thread::Thread;
+use crate::object::thread::{Thread, Wait};
 
 /// How long a thread runs before another of its priority gets its turn.
 pub const SLICE_NS: u64 = 10_000_000;
 
 const LEVELS: usize = PRIORITY_MAX as usize + 1;
 const SETS: usize = 1 << CPUS_MAX;
-
-/// Where a thread waits that is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// In its CPU's queue; others may take it.
-    Anywhere,
-    /// In its CPU's queue, and it may run nowhere else.
-    Here,
-    /// With those that may run on this set of CPUs, a bit each.
-    Set(u8),
-}
 
 /// A list for each priority.
 #[derive(Debug, Default)]

@@ -13,7 +13,6 @@ use crate::vm::attach;
 use crate::vm::map;
 use crate::vm::public;
 use crate::vm::user_memory::{UserSlice, write_structure};
-use crate::vm::view;
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;
@@ -113,7 +112,7 @@ impl Caller<'_> {
     fn next_mapping(&self, owner: MapOwner, page: u64) -> Option<MappingInfo> {
         let (owner, view, is_view, public) = match owner {
             MapOwner::Space(space) => {
-                let seen = view::seen_in(self.kernel, space);
+                let seen = self.kernel.seen_in(space);
                 (MapOwner::Space(seen.base), seen.bounds, seen.base != space, self.next_public(page))
             }
             MapOwner::Subtree(_) => (owner, Rights::ACCESS, false, None),

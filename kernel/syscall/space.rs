@@ -14,7 +14,6 @@ use crate::vm::map;
 use crate::vm::public;
 use crate::vm::user_copy;
 use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};
-use crate::vm::view;
 
 impl Caller<'_> {
     pub(super) fn space_create(&mut self, account: Handle) -> Result<u64> {
@@ -72,7 +71,7 @@ impl Caller<'_> {
         let id = self.space(space, Rights::INSPECT)?;
         let kernel = &*self.kernel;
         let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
-        let (seen, public) = (view::seen_in(kernel, id), kernel.public.iter());
+        let (seen, public) = (kernel.seen_in(id), kernel.public.iter());
         let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
         let shared_tables = map::attached_tables(kernel, MapOwner::Space(seen.base), seen.base == id);

@@ -7,11 +7,11 @@ use tessera_arch::TOP_LEVEL;
 use super::{Caller, Result};
 use crate::object::id::{Id, MapOwner, ObjectRef, Place};
 use crate::object::space::{SLOT_PAGES, top_slot};
-use crate::object::subtree::Subtree;
+use crate::object::subtree::{Public, Subtree};
 use crate::paging::page_table;
 use crate::vm::attach::{self, Attachment};
 use crate::vm::map;
-use crate::vm::public::{self, Public};
+use crate::vm::public;
 
 /// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
 const WINDOW: u64 = 1;

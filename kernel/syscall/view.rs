@@ -4,8 +4,8 @@ use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
 use crate::object::id::ObjectRef;
-use crate::object::space::{Space, VIEW_BYTES};
-use crate::vm::view::{self, Seen};
+use crate::object::space::{Seen, Space, VIEW_BYTES};
+use crate::vm::view;
 
 impl Caller<'_> {
     pub(super) fn view_create(&mut self, account: Handle, space: Handle, bounds: Rights) -> Result<u64> {
@@ -18,7 +18,7 @@ impl Caller<'_> {
         if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) {
             return Err(Error::BadArgument);
         }
-        let seen = view::seen_in(self.kernel, space);
+        let seen = self.kernel.seen_in(space);
         let seen = Seen { bounds: seen.bounds & bounds, ..seen };
         self.kernel.spaces.ensure_room()?;
         self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES + VIEW_BYTES, 1)?;

@@ -5,20 +5,19 @@
 //! at which it has the subtree; each space once, with the hull of what all ways to it show; and so does each view.
 
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use tessera_arch::CPUS_MAX;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
+use crate::cpu::note::Note;
 use crate::object::address_map::PageRange;
 use crate::object::id::{Id, MapOwner};
 use crate::object::reverse_map::{Group, Sharers};
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::state::kernel::Kernel;
-use crate::vm::view;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
 
@@ -40,47 +39,22 @@ struct Sight {
     in_views: bool,
 }
 
-/// Room at each space to note what it sees of the change that is under way, while the ways to it are gathered, and to
-/// chain the spaces found so far. It lies among the words that the change visits next; the holder of the kernel's lock
-/// alone uses it, and it is empty between changes.
-#[derive(Debug)]
-pub struct Note {
-    first: AtomicU64,
-    count: AtomicU64,
-    /// Zero while nothing is noted.
-    cpus: AtomicU32,
-    next: AtomicU32,
-}
-
 /// In a note's CPUs: views see it too.
 const IN_VIEWS: u32 = 1 << 31;
 
-impl Note {
-    /// Nothing is noted.
-    pub(crate) const fn new() -> Note {
-        let (first, count) = (AtomicU64::new(0), AtomicU64::new(0));
-        Note { first, count, cpus: AtomicU32::new(0), next: AtomicU32::new(NO_SPACE) }
-    }
-
-    /// Whether nothing is noted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.cpus.load(Relaxed) == 0
-    }
-
-    fn read(&self) -> Sight {
-        let range = PageRange { first: self.first.load(Relaxed), count: self.count.load(Relaxed) };
-        let cpus = self.cpus.load(Relaxed);
+impl Sight {
+    fn noted(note: &Note) -> Sight {
+        let range = PageRange { first: note.first.load(Relaxed), count: note.count.load(Relaxed) };
+        let cpus = note.cpus.load(Relaxed);
         Sight { range, cpus: cpus & !IN_VIEWS, in_views: cpus & IN_VIEWS != 0 }
     }
 
-    fn write(&self, sight: Sight) {
-        self.first.store(sight.range.first, Relaxed);
-        self.count.store(sight.range.count, Relaxed);
-        self.cpus.store(sight.cpus | if sight.in_views { IN_VIEWS } else { 0 }, Relaxed);
+    fn note(self, note: &Note) {
+        note.first.store(self.range.first, Relaxed);
+        note.count.store(self.range.count, Relaxed);
+        note.cpus.store(self.cpus | if self.in_views { IN_VIEWS } else { 0 }, Relaxed);
     }
-}
 
-impl Sight {
     /// What two ways show together.
     fn joined(self, other: Sight) -> Sight {
         let cpus = if is_seeded(Mutant::SecondWayOtherCpus) { self.cpus } else { self.cpus | other.cpus };
@@ -109,7 +83,7 @@ pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapOwner, range: PageRange, 
     gather(kernel, subtree, range, &mut next);
     while let Some(space) = kernel.spaces.id_at(next) {
         let note = &kernel.shared.space_words(next).note;
-        let sight = note.read();
+        let sight = Sight::noted(note);
         note.cpus.store(0, Relaxed);
         next = note.next.load(Relaxed);
         tell(kernel, space, sight, each);
@@ -127,10 +101,10 @@ fn gather(kernel: &Kernel, subtree: Id<Subtree>, range: PageRange, chain: &mut u
                 let note = &kernel.shared.space_words(space.index()).note;
                 let sight = sight_of(kernel, space, hull, group.cpu);
                 if note.is_empty() {
-                    note.write(sight);
+                    sight.note(note);
                     note.next.store(core::mem::replace(chain, space.index()), Relaxed);
                 } else {
-                    note.write(note.read().joined(sight));
+                    Sight::noted(note).joined(sight).note(note);
                 }
             }
         }
@@ -176,7 +150,7 @@ pub(crate) fn visible_in(
     range: PageRange,
 ) -> Option<PageRange> {
     let id = if space == NO_SPACE { None } else { kernel.spaces.id_at(space) }?;
-    let seen = view::seen_in(kernel, id);
+    let seen = kernel.seen_in(id);
     if seen.base != id && is_seeded(Mutant::ViewUnflushed) {
         return None;
     }

@@ -6,15 +6,15 @@
 //!
 //! Who may hold one: a CPU that is *in* a space that sees the change (it is interrupted), and a CPU that was in
 //! it under its present tag (the tag is marked stale there: no interrupt). Where the hardware broadcasts
-//! invalidation, nobody is interrupted or marked (`broadcast`); what all spaces see is in `public`.
+//! invalidation, nobody is interrupted or marked (`broadcast`); what all spaces see is in `global`.
 
 use tessera_abi::PAGE_BYTES;
-use tessera_arch::{Interrupt, Trap, VirtAddr};
+use tessera_arch::{Trap, VirtAddr};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::base::sync::Patience;
 use crate::cpu::handshake::{NO_SPACE, Request};
 use crate::cpu::per_cpu::{CpuLine, Shared};
+use crate::cpu::requests;
 use crate::mem::FrameList;
 use crate::object::address_map::PageRange;
 use crate::object::id::{Id, MapOwner};
@@ -22,7 +22,7 @@ use crate::object::space::Space;
 use crate::state::kernel::Kernel;
 use crate::tlb::audience::{self, SeenRange};
 use crate::tlb::broadcast;
-use crate::vm::public::{self, flush_global};
+use crate::tlb::global;
 
 /// More pages than this, and the whole tag is flushed instead of page after page.
 pub const PAGES_MAX: u64 = 32;
@@ -57,7 +57,7 @@ pub fn invalidate(kernel: &Kernel, owner: MapOwner, range: PageRange, frees_tabl
     if let MapOwner::Subtree(id) = owner
         && let Some(slot) = kernel.subtrees[id].public
     {
-        return public::invalidate_public(kernel, slot, range, frees_tables);
+        return global::invalidate_public(kernel, slot, range, frees_tables);
     }
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast(kernel, owner, range);
@@ -101,7 +101,7 @@ fn shoot_down(kernel: &Kernel, owner: MapOwner, range: PageRange) {
             }
         }
     }
-    await_acknowledgements(kernel, interrupted);
+    requests::await_acknowledgements(kernel.shared, interrupted);
 }
 
 /// The same for a change that one space sees, which is the usual case.
@@ -122,7 +122,7 @@ fn shoot_down_space(kernel: &Kernel, space: Id<Space>, range: PageRange) {
         }
     }
     if interrupted != 0 {
-        await_acknowledgements(kernel, interrupted);
+        requests::await_acknowledgements(kernel.shared, interrupted);
     }
 }
 
@@ -148,29 +148,7 @@ fn mark_stale(kernel: &Kernel, here: usize, seen: &SeenRange) {
 
 fn interrupt_for(kernel: &Kernel, line: &CpuLine, space: u32, range: PageRange) {
     let tag = kernel.shared.space_words(space).tag().tag();
-    ask(kernel, line, Request::Pages { space, tag, first: range.first, count: range.count });
-}
-
-/// Posts a request to another CPU and interrupts it. Requests before it have been acknowledged.
-pub fn ask(kernel: &Kernel, line: &CpuLine, request: Request) {
-    await_acknowledgement(line);
-    line.presence.post(request);
-    kernel.shared.cpus[tessera_arch::cpu_index()].counters.shootdowns_sent.add(1);
-    tessera_arch::send_interrupt(line.index, Interrupt::Shootdown);
-}
-
-/// Waits until all these CPUs (a bit each) have done what was asked of them.
-pub fn await_acknowledgements(kernel: &Kernel, cpus: u32) {
-    for line in kernel.shared.cpus.iter().filter(|line| cpus & (1 << line.index) != 0) {
-        await_acknowledgement(line);
-    }
-}
-
-fn await_acknowledgement(line: &CpuLine) {
-    let mut patience = Patience::default();
-    while !line.presence.is_acknowledged() {
-        patience.spin("an answer of another CPU");
-    }
+    requests::ask(kernel.shared, line, Request::Pages { space, tag, first: range.first, count: range.count });
 }
 
 /// Drops pages of the space that this CPU is in.
@@ -225,7 +203,7 @@ fn act(shared: &Shared, line: &CpuLine, in_hand: Option<Trap>, request: Request)
         }
         Request::Global { first, count } => {
             let tag = shared.tag_of(line);
-            flush_global(tag, line, PageRange { first, count });
+            global::flush_global(tag, line, PageRange { first, count });
         }
         Request::Park => {
             line.parked_space.store(line.presence.space(), core::sync::atomic::Ordering::Relaxed);

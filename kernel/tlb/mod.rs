@@ -3,3 +3,4 @@
 pub mod audience;
 pub mod broadcast;
 pub mod flush;
+pub mod global;

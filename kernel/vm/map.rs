@@ -8,7 +8,7 @@ use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::account::{self, Account, frame_bytes};
-use crate::object::address_map::{AddressMap, Cost, Mapping, PageRange};
+use crate::object::address_map::{AddressMap, Cost, EVERYTHING, Mapping, PageRange};
 use crate::object::id::{Id, MapOwner, Place};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
@@ -21,9 +21,6 @@ use crate::tlb::flush::{self, Flush};
 use crate::vm::attach::{self, Attachment};
 use crate::vm::public;
 use crate::vm::view;
-
-/// A range that holds all pages of any owner.
-pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };
 
 /// A page that a memory access concerns, found through attachments.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +148,7 @@ pub fn locate(kernel: &Kernel, space: Id<Space>, page: u64) -> Location {
         let owner = MapOwner::Subtree(public.subtree);
         return Location { owner, page: page - public.page(), bounds: public.bounds, view: Rights::ACCESS };
     }
-    let seen = view::seen_in(kernel, space);
+    let seen = kernel.seen_in(space);
     // A view shows no core windows.
     let cpu = (seen.base == space).then(tessera_arch::cpu_index);
     let owner = MapOwner::Space(seen.base);

@@ -5,38 +5,17 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_abi::{Error, PAGE_BYTES, Rights};
-use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
+use tessera_abi::Error;
+use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::cpu::handshake::Request;
-use crate::cpu::per_cpu::CpuLine;
 use crate::object::address_map::PageRange;
 use crate::object::id::{Id, MapOwner, Place};
 use crate::object::space::SLOT_PAGES;
-use crate::object::subtree::Subtree;
+use crate::object::subtree::{Public, Subtree};
 use crate::state::kernel::Kernel;
-use crate::tlb::flush::{self, PAGES_MAX};
+use crate::tlb::global;
 use crate::vm::attach;
-use crate::vm::map::EVERYTHING;
-
-/// A subtree that every space shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Public {
-    /// Where.
-    pub slot: usize,
-    /// Which.
-    pub subtree: Id<Subtree>,
-    /// What its mappings may allow: no writing.
-    pub bounds: Rights,
-}
-
-impl Public {
-    /// The first page.
-    pub fn page(&self) -> u64 {
-        self.slot as u64 * SLOT_PAGES
-    }
-}
 
 /// The public subtree that covers a page of every space.
 pub fn public_at(kernel: &Kernel, page: u64) -> Option<&Public> {
@@ -95,7 +74,7 @@ pub fn unpublish(kernel: &mut Kernel, subtree: Id<Subtree>) {
     set_everywhere(kernel, slot, 0);
     tessera_arch::publish_tables();
     if !is_seeded(Mutant::WithdrawUnflushed) {
-        flush_everywhere(kernel);
+        global::flush_everywhere(kernel);
     }
     kernel.subtrees[subtree].map.set_global(is_seeded(Mutant::PublicStaysGlobal));
 }
@@ -112,49 +91,6 @@ pub fn show_public(kernel: &mut Kernel, root: Frame) {
     }
 }
 
-/// Invalidates what changed in a public subtree, on every CPU and under every tag.
-///
-/// Where the hardware broadcasts, one instruction a page reaches everything. Elsewhere INVLPG drops a page's global
-/// translations, but remembered ways to freed tables under the running tag only (Intel SDM volume 3, section
-/// 5.10.4.1): when tables go, everything goes.
-pub(crate) fn invalidate_public(kernel: &Kernel, slot: usize, range: PageRange, frees_tables: bool) {
-    let frees_tables = frees_tables && !is_seeded(Mutant::PublicTableKept);
-    let first = slot as u64 * SLOT_PAGES + range.first;
-    if range.count > PAGES_MAX || frees_tables && !tessera_arch::broadcasts_invalidation() {
-        return flush_everywhere(kernel);
-    }
-    let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
-    line.counters.shared_page_flushes.add(range.count);
-    if tessera_arch::broadcasts_invalidation() {
-        let pages = first..first + range.count - u64::from(is_seeded(Mutant::PublicRangeShort));
-        return pages.for_each(|page| tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES)));
-    }
-    reach_everyone(kernel, PageRange { first, count: range.count - u64::from(is_seeded(Mutant::PublicRangeShort)) });
-}
-
-/// Drops everything on every CPU.
-fn flush_everywhere(kernel: &Kernel) {
-    let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
-    if tessera_arch::broadcasts_invalidation() {
-        line.counters.global_flushes.add(1);
-        return tessera_arch::invalidate_all();
-    }
-    reach_everyone(kernel, EVERYTHING);
-}
-
-/// Asks every CPU, wherever it is, to drop global pages (everything, if they are many); does so here as well.
-fn reach_everyone(kernel: &Kernel, range: PageRange) {
-    let here = tessera_arch::cpu_index();
-    let others = || kernel.shared.cpus.iter().take(kernel.cpus()).filter(|line| line.index != here);
-    let mut asked = 0;
-    for line in others().filter(|_| !is_seeded(Mutant::PublicFlushedHereOnly)) {
-        flush::ask(kernel, line, Request::Global { first: range.first, count: range.count });
-        asked |= 1 << line.index;
-    }
-    flush_global(kernel.shared.tag_of(&kernel.shared.cpus[here]), &kernel.shared.cpus[here], range);
-    flush::await_acknowledgements(kernel, asked);
-}
-
 fn public_entry(kernel: &Kernel, public: &Public) -> u64 {
     let root = kernel.subtrees[public.subtree].map.tree.root;
     Format::shared_entry(root.start(), public.bounds, Share::Copy)
@@ -165,17 +101,5 @@ fn set_everywhere(kernel: &mut Kernel, slot: usize, entry: u64) {
     for id in kernel.spaces.ids() {
         kernel.spaces[id].roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
         kernel.frames.change_table_entries(kernel.spaces[id].map.tree.root, change);
-    }
-}
-
-/// Drops global pages on this CPU; all that it holds if they are many.
-pub fn flush_global(tag: u16, line: &CpuLine, range: PageRange) {
-    if range.count > PAGES_MAX {
-        line.counters.global_flushes.add(1);
-        return tessera_arch::invalidate_all();
-    }
-    line.counters.page_flushes.add(range.count);
-    for page in range.first..range.first + range.count {
-        tessera_arch::invalidate_page_local(VirtAddr::new(page * PAGE_BYTES), tag, true);
     }
 }

@@ -13,27 +13,13 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::account::Account;
+use crate::object::address_map::EVERYTHING;
 use crate::object::id::{Id, MapOwner};
-use crate::object::space::Space;
+use crate::object::space::{Seen, Space};
 use crate::object::store::Store;
 use crate::paging::page_table::new_table;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
-use crate::vm::map::EVERYTHING;
-
-/// What a view shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// The space it shows, which is no view.
-    pub base: Id<Space>,
-    /// What it allows at most.
-    pub bounds: Rights,
-}
-
-/// The space whose map is seen in a space, and within which bounds: its own, unless it is a view.
-pub fn seen_in(kernel: &Kernel, space: Id<Space>) -> Seen {
-    kernel.spaces[space].seen.unwrap_or(Seen { base: space, bounds: Rights::ACCESS })
-}
 
 /// Makes a view. Account, memory and stores were found to have room.
 pub fn make_view(kernel: &mut Kernel, account: Id<Account>, seen: Seen) -> Id<Space> {
