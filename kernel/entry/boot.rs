@@ -3,7 +3,6 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{BootInfo, Frame};
 
-use crate::Kernel;
 use crate::base::log::{CANNOT_START, end_machine, last_line, log};
 use crate::cpu::per_cpu::SpaceWords;
 use crate::entry::options::Options;
@@ -13,6 +12,7 @@ use crate::mem;
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
 use crate::object::space::Space;
+use crate::state::kernel::Kernel;
 
 /// Says who we are and on what.
 pub fn announce(boot_info: &BootInfo) {

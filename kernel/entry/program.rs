@@ -19,7 +19,8 @@ use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::paging::page_table::new_table;
 use crate::sched::ending;
-use crate::state::kernel::{Kernel, RESERVE_FRAMES};
+use crate::state::charges::RESERVE_FRAMES;
+use crate::state::kernel::Kernel;
 use crate::vm::attach::{self, Attachment};
 use crate::vm::map;
 

@@ -8,6 +8,7 @@ use tessera_abi::syscall::number;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::log::{Word, log};
+use crate::lifecycle::reap;
 use crate::object::id::Id;
 use crate::object::thread::Thread;
 use crate::sched::ending;
@@ -43,7 +44,7 @@ pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
         Trap::Wait => running::requeue_current(kernel, cpu),
         Trap::Interrupt(what) => interrupt(kernel, cpu, what),
     }
-    kernel.reap();
+    reap::reap(kernel);
     kernel.top_up_heap();
 }
 

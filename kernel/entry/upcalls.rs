@@ -6,7 +6,6 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use tessera_abi::Handle;
 use tessera_arch::{Interrupt, SwitchResult, Trap};
 
-use crate::Kernel;
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
@@ -14,6 +13,7 @@ use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::cpu::switch;
 use crate::entry::trap;
 use crate::sched::running;
+use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Served};
 
 /// What CPUs read without the lock.

@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod check_cpus;
+pub mod reap;
 pub mod tally;

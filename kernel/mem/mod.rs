@@ -9,63 +9,13 @@ pub use frames::{FrameAllocator, FrameList};
 
 use tessera_abi::Error;
 
-use crate::Kernel;
-
 /// Pages that the heap keeps ready, more than any call takes besides those it asks for.
 #[cfg(target_os = "none")]
-const SPARE_PAGES: u64 = 24;
+pub(crate) const SPARE_PAGES: u64 = 24;
 
 /// Pages that it keeps at most after a call.
 #[cfg(target_os = "none")]
-const SPARE_PAGES_MAX: u64 = 2 * SPARE_PAGES;
-
-/// On a bare machine the heap lives on the kernel's own frames.
-#[cfg(target_os = "none")]
-impl Kernel {
-    /// Checks that the heap can grow by so many pages, besides what every call may take; gives it the pages.
-    ///
-    /// # Errors
-    /// `OutOfMemory`.
-    pub fn ensure_heap(&mut self, pages: u64) -> Result<(), Error> {
-        while heap::spare_pages() < pages + SPARE_PAGES {
-            self.ensure_frames(1)?;
-            provide(&mut self.frames, 1)?;
-        }
-        Ok(())
-    }
-
-    /// Provides for a block of so many bytes, to be taken by this call. One of up to a page comes out of the pages that
-    /// [`Kernel::ensure_heap`] gives.
-    ///
-    /// # Errors
-    /// `OutOfMemory`, also if no run of frames is long enough.
-    pub fn ensure_block(&mut self, bytes: u64) -> Result<(), Error> {
-        if bytes <= tessera_abi::PAGE_BYTES {
-            return Ok(());
-        }
-        let pages = bytes.div_ceil(tessera_abi::PAGE_BYTES);
-        self.ensure_frames(pages)?;
-        provide(&mut self.frames, pages)
-    }
-
-    /// Gives the heap what it lacks of its spare pages, and takes back what it does not need.
-    #[inline(always)]
-    pub fn top_up_heap(&mut self) {
-        if !heap::has_just(SPARE_PAGES..=SPARE_PAGES_MAX) {
-            top_up(&mut self.frames);
-        }
-    }
-
-    /// Bytes of heap in use.
-    pub fn heap_used_bytes(&self) -> u64 {
-        heap::used_bytes() as u64
-    }
-
-    /// Bytes that the heap has taken from the frame allocator.
-    pub fn heap_held_bytes(&self) -> u64 {
-        heap::held_bytes() as u64
-    }
-}
+pub(crate) const SPARE_PAGES_MAX: u64 = 2 * SPARE_PAGES;
 
 /// Whether the heap has its spare pages, which is enough for any call that asks for no more.
 #[cfg(target_os = "none")]
@@ -107,7 +57,7 @@ pub fn provide_list<T>(frames: &mut FrameAllocator, count: usize) {
 
 /// Gives frames to the heap.
 #[cfg(target_os = "none")]
-fn provide(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
+pub(crate) fn provide(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
     let frame = frames.allocate_run(pages).ok_or(Error::OutOfMemory)?;
     let start = core::ptr::NonNull::new(tessera_arch::direct_map(frame.start())).ok_or(Error::OutOfMemory)?;
     // SAFETY: the allocator handed the frames out, so they are memory that nobody uses, mapped for good in the direct
@@ -125,39 +75,6 @@ fn frame_of(page: core::ptr::NonNull<u8>) -> tessera_arch::Frame {
 
 /// A host's heap needs none.
 #[cfg(not(target_os = "none"))]
-fn provide(_frames: &mut FrameAllocator, _pages: u64) -> Result<(), Error> {
+pub(crate) fn provide(_frames: &mut FrameAllocator, _pages: u64) -> Result<(), Error> {
     Ok(())
-}
-
-/// On a host, the heap is the host's.
-#[cfg(not(target_os = "none"))]
-impl Kernel {
-    /// The host's heap always has room.
-    ///
-    /// # Errors
-    /// None.
-    pub fn ensure_heap(&mut self, _pages: u64) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// The same.
-    ///
-    /// # Errors
-    /// None.
-    pub fn ensure_block(&mut self, _bytes: u64) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Nothing to do.
-    pub fn top_up_heap(&mut self) {}
-
-    /// Unknown on a host.
-    pub fn heap_used_bytes(&self) -> u64 {
-        0
-    }
-
-    /// Nothing on a host.
-    pub fn heap_held_bytes(&self) -> u64 {
-        0
-    }
 }

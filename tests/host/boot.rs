@@ -19,7 +19,7 @@ use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::object::space::Space;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::paging::page_table::new_table;
-use tessera_kernel::state::kernel::RESERVE_FRAMES;
+use tessera_kernel::state::charges::RESERVE_FRAMES;
 
 use crate::machine::{BUFFER, BUFFER_BYTES, CODE, Machine, STACK_END};
 

@@ -10,7 +10,7 @@ use tessera_kernel::mem::frames::FrameRecord;
 use tessera_kernel::object::cap_table::SLOTS_MAX;
 use tessera_kernel::object::segment::LENGTH_MAX_BYTES;
 use tessera_kernel::object::space::Space;
-use tessera_kernel::state::kernel::RESERVE_FRAMES;
+use tessera_kernel::state::charges::RESERVE_FRAMES;
 use tessera_kernel::vm::user_memory::COPY_MAX_BYTES;
 
 fn text(path: &str) -> String {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
+use tessera_kernel::lifecycle::reap;
 use tessera_kernel::sched::running;
 
 use host_tests::machine::{CODE, STACK_END};
@@ -84,7 +85,7 @@ fn a_table_full_of_chains_is_emptied_from_the_top() {
     let table = machine.kernel.tables.ids().next().expect("the machine has a table");
     assert!(machine.kernel.tables[table].used() > 6000);
     machine.kernel.empty_table(table);
-    machine.kernel.reap();
+    reap::reap(&mut machine.kernel);
     assert!(machine.kernel.tables.find(table).is_none(), "nothing but itself held the table");
     check::check(&machine.kernel);
 }

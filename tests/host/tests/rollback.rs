@@ -5,7 +5,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::object::id::ObjectRef;
-use tessera_kernel::state::kernel::RESERVE_FRAMES;
+use tessera_kernel::state::charges::RESERVE_FRAMES;
 use tessera_kernel::vm::map::{self, Denial};
 
 const GIG: u64 = 1 << 30;

@@ -1,0 +1,60 @@
+//! Capabilities: putting one into a table, and deleting one or all of a table.
+
+use tessera_abi::{Handle, Rights};
+
+use crate::object::cap_table::CapTable;
+use crate::object::derivation;
+use crate::object::id::{CapId, Id, ObjectRef};
+use crate::state::kernel::Kernel;
+
+impl Kernel {
+    /// Gives a capability up.
+    pub fn delete_capability(&mut self, cap: CapId) {
+        let object = derivation::record(&self.tables, cap).object.expect("only capabilities that exist are deleted");
+        derivation::remove(&mut self.tables, cap);
+        self.release(object);
+    }
+
+    /// Gives all capabilities of a table up.
+    pub fn empty_table(&mut self, table: Id<CapTable>) {
+        let mut next = 0;
+        while let Some(slot) = self.tables[table].next_used(next) {
+            next = slot + 1;
+            let parent = derivation::record(&self.tables, CapId { table, slot }).parent;
+            if parent.is_none_or(|parent| parent.table != table) {
+                self.delete_from_top(CapId { table, slot });
+            }
+        }
+    }
+
+    /// Gives a capability up, and what was derived from it and lies in the same table: parents before children, so
+    /// that a child is handed on once and not by each of its ancestors.
+    fn delete_from_top(&mut self, top: CapId) {
+        let mut waiting = None;
+        let mut at = Some(top.slot);
+        while let Some(slot) = at {
+            let cap = CapId { table: top.table, slot };
+            let mut child = derivation::record(&self.tables, cap).first_child;
+            while let Some(below) = child {
+                if below.table == top.table {
+                    waiting = Some(self.tables[top.table].chain(below.slot, waiting));
+                }
+                child = derivation::record(&self.tables, below).next_sibling;
+            }
+            self.delete_capability(cap);
+            at = waiting;
+            waiting = at.and_then(|slot| self.tables[top.table].unchain(slot));
+        }
+    }
+
+    /// Puts the first capability to a new object, which has one reference, into a table.
+    pub fn insert_first(&mut self, table: Id<CapTable>, object: ObjectRef) -> Handle {
+        self.insert_with(table, object, Rights::all())
+    }
+
+    /// The same, with certain rights only.
+    pub fn insert_with(&mut self, table: Id<CapTable>, object: ObjectRef, rights: Rights) -> Handle {
+        let slot = self.tables[table].insert(object, rights, 0);
+        self.tables[table].handle_of(slot)
+    }
+}

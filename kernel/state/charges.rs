@@ -1,0 +1,52 @@
+//! What objects cost: checked before they are made, charged to an account, credited when they go.
+
+use tessera_abi::Error;
+
+use crate::object::account::{Account, object_bytes};
+use crate::object::id::Id;
+use crate::state::kernel::Kernel;
+
+/// Frames that user programs never get, so that the kernel can go on when they have taken all others.
+pub const RESERVE_FRAMES: u64 = 64;
+
+impl Kernel {
+    /// Checks that so many frames can be had besides the reserve.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn ensure_frames(&self, count: u64) -> Result<(), Error> {
+        let enough = count == 0 || self.frames.free_frames() >= count.saturating_add(RESERVE_FRAMES);
+        if enough { Ok(()) } else { Err(Error::OutOfMemory) }
+    }
+
+    /// Checks that an object of type `T`, plus `extra` bytes, can be charged, and that so many frames can be had.
+    ///
+    /// # Errors
+    /// `AccountExhausted`, `OutOfMemory`.
+    pub fn ensure_object<T>(&mut self, account: Id<Account>, extra: u64, frames: u64) -> Result<(), Error> {
+        let bytes = object_bytes::<T>();
+        self.accounts[account].ensure(bytes.saturating_add(extra))?;
+        self.ensure_frames(frames)
+    }
+
+    /// Charges an object of type `T`, plus `extra` bytes, to an account.
+    pub fn charge_object<T>(&mut self, account: Id<Account>, extra: u64) {
+        let bytes = object_bytes::<T>() + extra;
+        crate::object::account::open_charge(&mut self.accounts, account, bytes);
+    }
+
+    /// Undoes [`Kernel::charge_object`].
+    pub fn credit_object<T>(&mut self, account: Id<Account>, extra: u64) {
+        let bytes = object_bytes::<T>() + extra;
+        crate::object::account::close_charge(&mut self.accounts, account, bytes);
+    }
+
+    /// Charges or credits what an object that exists costs more or less than before.
+    pub fn settle(&mut self, account: Id<Account>, before_bytes: u64, after_bytes: u64) {
+        if after_bytes >= before_bytes {
+            self.accounts[account].charge(after_bytes - before_bytes);
+        } else {
+            self.accounts[account].credit(before_bytes - after_bytes);
+        }
+    }
+}
