@@ -7,5 +7,6 @@ pub mod note;
 pub mod per_cpu;
 pub mod requests;
 #[expect(unsafe_code, reason = "reads the current thread's capability slots without the lock")]
+pub mod slice_pointer;
 pub mod switch;
 pub mod tags;

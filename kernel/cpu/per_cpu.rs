@@ -15,7 +15,7 @@ use crate::base::counters::CounterBlock;
 use crate::cpu::cap_word::{HotSlot, HotWord};
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
 use crate::cpu::note::Note;
-use crate::cpu::switch::SlicePointer;
+use crate::cpu::slice_pointer::SlicePointer;
 use crate::cpu::tags::TagWord;
 
 /// Any CPU may enter the space.

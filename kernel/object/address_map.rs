@@ -16,7 +16,8 @@ use crate::object::id::{Id, Place};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, Segment};
 use crate::object::store::Store;
-use crate::paging::page_table::{TableCount, Tree, entry_pages};
+use crate::paging::page_table::{TableCount, Tree};
+use crate::paging::piece::entry_pages;
 
 /// What one mapping costs its account besides tables, bytes.
 pub const MAPPING_BYTES: u64 = block::tree_entry_bytes::<u64, Mapping>();

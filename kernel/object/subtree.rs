@@ -9,7 +9,8 @@ use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
 use crate::object::id::Id;
 use crate::object::reverse_map::{LIST_BYTES, Sharers};
 use crate::object::space::SLOT_PAGES;
-use crate::paging::page_table::{Tree, entry_pages};
+use crate::paging::page_table::Tree;
+use crate::paging::piece::entry_pages;
 
 /// A subtree that every space shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

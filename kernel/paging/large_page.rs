@@ -6,14 +6,8 @@ use tessera_abi::{PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, TABLE_ENTRIES, VirtAddr, table};
 
 use crate::mem::FrameAllocator;
-use crate::paging::page_table::{Tree, entry_pages, new_table};
-
-/// A part of a mapping that fills consecutive entries of one table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) level: u8,
-    pub(crate) entries: u64,
-}
+use crate::paging::page_table::{Tree, new_table};
+use crate::paging::piece::entry_pages;
 
 /// A large page that was taken out to be split.
 #[derive(Debug)]
@@ -23,18 +17,6 @@ pub struct LargePage {
     entry: u64,
     level: u8,
     holder: Frame,
-}
-
-/// Chooses the largest pages that alignment and length allow, and the tree, whose root's entries are the highest.
-pub(crate) fn piece(highest: u8, address: VirtAddr, frame: Frame, pages: u64) -> Piece {
-    let page = address.value() / PAGE_BYTES;
-    let fits = |level: u8| {
-        let size = entry_pages(level);
-        level <= highest && page.is_multiple_of(size) && frame.number().is_multiple_of(size) && pages >= size
-    };
-    let level = if fits(2) && tessera_arch::largest_leaf_level() >= 2 { 2 } else { u8::from(fits(1)) };
-    let room = (TABLE_ENTRIES - address.table_index(level)) as u64;
-    Piece { level, entries: room.min(pages / entry_pages(level)) }
 }
 
 impl Tree {

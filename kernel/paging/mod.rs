@@ -2,4 +2,5 @@
 
 pub mod large_page;
 pub mod page_table;
+pub mod piece;
 pub mod shared_entry;

@@ -13,7 +13,7 @@ use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, Vi
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::paging::large_page::piece;
+use crate::paging::piece::{entry_pages, piece};
 
 /// A tree of tables.
 #[derive(Debug)]
@@ -39,11 +39,6 @@ pub struct TableCount {
     /// Tables to add.
     pub tables: u64,
     counted: [Option<u64>; 4],
-}
-
-/// Pages that one entry at `level` stands for.
-pub const fn entry_pages(level: u8) -> u64 {
-    1 << (9 * level as u32)
 }
 
 impl TableCount {

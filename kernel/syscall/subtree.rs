@@ -9,6 +9,7 @@ use crate::object::id::{Id, MapOwner, ObjectRef, Place};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::object::subtree::{Public, Subtree};
 use crate::paging::page_table;
+use crate::paging::piece;
 use crate::vm::attach::{self, Attachment};
 use crate::vm::map;
 use crate::vm::public;
@@ -165,7 +166,7 @@ impl Caller<'_> {
         if let (MapOwner::Space(_), TOP_LEVEL) = (owner, level) {
             return top_slot(address).map(|slot| slot as u64 * SLOT_PAGES);
         }
-        let size_bytes = page_table::entry_pages(level) * PAGE_BYTES;
+        let size_bytes = piece::entry_pages(level) * PAGE_BYTES;
         if !address.is_multiple_of(size_bytes) {
             return Err(Error::Misaligned);
         }
@@ -178,7 +179,7 @@ impl Caller<'_> {
             MapOwner::Space(_) => USER_END,
             MapOwner::Subtree(id) => self.kernel.subtrees[id].pages() * PAGE_BYTES,
         };
-        if !address.is_multiple_of(page_table::entry_pages(1) * PAGE_BYTES) {
+        if !address.is_multiple_of(piece::entry_pages(1) * PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
         if address < end { Ok(address / PAGE_BYTES) } else { Err(Error::BadAddress) }

@@ -12,8 +12,8 @@ use crate::base::steps;
 use crate::object::address_map::PageRange;
 use crate::object::id::MapOwner;
 use crate::state::kernel::Kernel;
+use crate::tlb::PAGES_MAX;
 use crate::tlb::audience::{self, SeenRange};
-use crate::tlb::flush::PAGES_MAX;
 
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///

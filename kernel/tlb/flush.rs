@@ -20,12 +20,10 @@ use crate::object::address_map::PageRange;
 use crate::object::id::{Id, MapOwner};
 use crate::object::space::Space;
 use crate::state::kernel::Kernel;
+use crate::tlb::PAGES_MAX;
 use crate::tlb::audience::{self, SeenRange};
 use crate::tlb::broadcast;
 use crate::tlb::global;
-
-/// More pages than this, and the whole tag is flushed instead of page after page.
-pub const PAGES_MAX: u64 = 32;
 
 /// What must be invalidated before the call returns.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::cpu::requests;
 use crate::object::address_map::{EVERYTHING, PageRange};
 use crate::object::space::SLOT_PAGES;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush::PAGES_MAX;
+use crate::tlb::PAGES_MAX;
 
 /// Invalidates what changed in a public subtree, on every CPU and under every tag.
 ///

@@ -10,11 +10,13 @@
 //! | `unsafe_list` | `docs/unsafe.md` lists exactly the files with unsafe code |
 //! | `manifests` | pinned versions, inherited lints, crates that know hardware |
 //! | `imports` | who imports whom; no circle between files |
+//! | `rooms` | the kernel's rooms, and which may import from which |
 //! | `documents` | the files that documents and module maps name |
 
 mod documents;
 mod imports;
 mod manifests;
+mod rooms;
 mod shape;
 mod tree;
 mod unsafe_list;
@@ -34,6 +36,7 @@ const RULES: &[Rule] = &[
     unsafe_list::breaches,
     manifests::breaches,
     imports::breaches,
+    rooms::breaches,
     documents::breaches,
 ];
 
