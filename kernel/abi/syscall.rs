@@ -1,7 +1,7 @@
 //! The table of system calls: number, name, arguments and documentation, written once.
 //!
-//! The macro makes [`Call`] (a decoded call), [`Call::decode`], [`Call::encode`], [`Service`] with [`serve`] (the
-//! kernel's side) and [`DESCRIPTIONS`], from which `docs/abi.md` is generated.
+//! The macro makes [`Call`] (a decoded call), [`Call::decode`], [`Call::encode`], and [`DESCRIPTIONS`], from which
+//! `docs/abi.md` is generated; the kernel takes the table through [`with_system_calls`](crate::with_system_calls).
 
 use crate::{Error, Handle, Rights};
 
@@ -109,37 +109,6 @@ macro_rules! system_calls {
             }
         }
 
-        /// The kernel's side: a function for each call.
-        #[expect(clippy::missing_errors_doc, reason = "each function's errors are those of the call of its name")]
-        pub trait Service {
-            /// What a call gives that was not refused.
-            type Outcome;
-            $(
-                $(#[doc = $doc])*
-                fn $name(&mut self $(, $argument: $type)*) -> Result<Self::Outcome, Error>;
-            )*
-        }
-
-        /// Serves the call with this number and these argument words: straight from the number to its function, for
-        /// every call pays for this.
-        ///
-        /// # Errors
-        /// As [`Call::decode`], and those of the call.
-        #[inline(always)]
-        #[allow(unused_mut, unused_variables, reason = "calls without arguments use none of the words")]
-        pub fn serve<S: Service>(service: &mut S, number: u64, words: [u64; 6]) -> Result<S::Outcome, Error> {
-            let mut words = words.into_iter();
-            match number {
-                $(
-                    $number => {
-                        $(let $argument = <$type as Argument>::from_bits(words.next().unwrap_or(0))?;)*
-                        service.$name($($argument),*)
-                    }
-                )*
-                _ => Err(Error::BadCall),
-            }
-        }
-
         /// Every call's number by name, for callers that build the words themselves.
         pub mod number {
             $(
@@ -163,374 +132,382 @@ macro_rules! system_calls {
     };
 }
 
-system_calls! {
-    /// Does nothing: the cost of entering and leaving the kernel.
-    ///
-    /// Returns 0. Errors: none.
-    0 null Null();
+/// The table itself: hands it to the macro of the caller's that is named, so that code for every call is written where
+/// it belongs.
+#[macro_export]
+macro_rules! with_system_calls {
+    ($then:ident) => {
+        $then! {
+            /// Does nothing: the cost of entering and leaving the kernel.
+            ///
+            /// Returns 0. Errors: none.
+            0 null Null();
 
-    /// Goes on at the next instruction, in another space.
-    ///
-    /// Needs `SWITCH` on the space. The top-level entries that hold the instruction pointer and the stack
-    /// pointer must resolve to the same tables in both spaces, so that the switch cannot pull the ground
-    /// from under the thread.
-    ///
-    /// Returns the handle by which the thread had entered the space it leaves, or the null handle if it
-    /// entered otherwise. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `NotShared`, `WrongCpu`.
-    1 space_switch SpaceSwitch(space: Handle);
+            /// Goes on at the next instruction, in another space.
+            ///
+            /// Needs `SWITCH` on the space. The top-level entries that hold the instruction pointer and the stack
+            /// pointer must resolve to the same tables in both spaces, so that the switch cannot pull the ground
+            /// from under the thread.
+            ///
+            /// Returns the handle by which the thread had entered the space it leaves, or the null handle if it
+            /// entered otherwise. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `NotShared`, `WrongCpu`.
+            1 space_switch SpaceSwitch(space: Handle);
 
-    /// Enters a space at a given place, without the check of `space_switch`.
-    ///
-    /// The thread goes on at `instruction_pointer` with `stack_pointer`, `argument` as first and the handle
-    /// of the space it came from as second function argument, and fresh flags as after `thread_start`; all other
-    /// registers keep their values.
-    ///
-    /// Returns nothing on success. Errors: `BadHandle`, `WrongObject`, `MissingRight` (`SWITCH`),
-    /// `BadAddress` if either pointer is no user address, `WrongCpu`.
-    2 space_jump SpaceJump(space: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
+            /// Enters a space at a given place, without the check of `space_switch`.
+            ///
+            /// The thread goes on at `instruction_pointer` with `stack_pointer`, `argument` as first and the handle
+            /// of the space it came from as second function argument, and fresh flags as after `thread_start`; all other
+            /// registers keep their values.
+            ///
+            /// Returns nothing on success. Errors: `BadHandle`, `WrongObject`, `MissingRight` (`SWITCH`),
+            /// `BadAddress` if either pointer is no user address, `WrongCpu`.
+            2 space_jump SpaceJump(space: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
 
-    /// Lets other threads of the same priority run first.
-    ///
-    /// Returns 0. Errors: none.
-    3 yield_now YieldNow();
+            /// Lets other threads of the same priority run first.
+            ///
+            /// Returns 0. Errors: none.
+            3 yield_now YieldNow();
 
-    /// Stops the calling thread for at least this many nanoseconds.
-    ///
-    /// Returns 0. Errors: none.
-    4 sleep Sleep(nanoseconds: u64);
+            /// Stops the calling thread for at least this many nanoseconds.
+            ///
+            /// Returns 0. Errors: none.
+            4 sleep Sleep(nanoseconds: u64);
 
-    /// Reads the time since boot.
-    ///
-    /// Returns nanoseconds. Errors: none.
-    5 clock Clock();
+            /// Reads the time since boot.
+            ///
+            /// Returns nanoseconds. Errors: none.
+            5 clock Clock();
 
-    /// Writes UTF-8 text to the machine's console, whole. Meant for debugging and tests: needs no capability.
-    ///
-    /// Does not wait for the serial line, unless so much is on its way already that programs have to take turns. Lines
-    /// that begin with `[kernel]` are the kernel's: this comes out as `[kernel?]`. Besides line ends and tabs, control
-    /// characters and invisible ones come out as characters that stand for them.
-    ///
-    /// Returns 0. Errors: `BadPointer`, `BadText` (also for more than 4096 bytes).
-    6 console_write ConsoleWrite(text: u64, length_bytes: u64);
+            /// Writes UTF-8 text to the machine's console, whole. Meant for debugging and tests: needs no capability.
+            ///
+            /// Does not wait for the serial line, unless so much is on its way already that programs have to take turns. Lines
+            /// that begin with `[kernel]` are the kernel's: this comes out as `[kernel?]`. Besides line ends and tabs, control
+            /// characters and invisible ones come out as characters that stand for them.
+            ///
+            /// Returns 0. Errors: `BadPointer`, `BadText` (also for more than 4096 bytes).
+            6 console_write ConsoleWrite(text: u64, length_bytes: u64);
 
-    /// Makes a thread that has not started yet.
-    ///
-    /// Needs `CHARGE` on the account, `CONTROL` on the table it will use, since it will have all that is in it, and
-    /// `SWITCH` on the space it will start in. Priority is 0 to 31, at most the caller's own.
-    ///
-    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`,
-    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
-    7 thread_create ThreadCreate(account: Handle, table: Handle, space: Handle, priority: u64);
+            /// Makes a thread that has not started yet.
+            ///
+            /// Needs `CHARGE` on the account, `CONTROL` on the table it will use, since it will have all that is in it, and
+            /// `SWITCH` on the space it will start in. Priority is 0 to 31, at most the caller's own.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`,
+            /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+            7 thread_create ThreadCreate(account: Handle, table: Handle, space: Handle, priority: u64);
 
-    /// Starts a new thread at `instruction_pointer` with `stack_pointer` and one function argument.
-    ///
-    /// Flags and floating-point control are as the platform's ABI wants them at a function's entry: x86_64 DF, AC, NT and
-    /// TF clear, MXCSR 0x1f80, x87 control word 0x37f; aarch64 PSTATE without condition flags, FPCR and FPSR 0. All other
-    /// registers are 0.
-    ///
-    /// Needs `REGISTERS`. Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`,
-    /// `BadState` if it was started before.
-    8 thread_start ThreadStart(thread: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
+            /// Starts a new thread at `instruction_pointer` with `stack_pointer` and one function argument.
+            ///
+            /// Flags and floating-point control are as the platform's ABI wants them at a function's entry: x86_64 DF, AC, NT and
+            /// TF clear, MXCSR 0x1f80, x87 control word 0x37f; aarch64 PSTATE without condition flags, FPCR and FPSR 0. All other
+            /// registers are 0.
+            ///
+            /// Needs `REGISTERS`. Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`,
+            /// `BadState` if it was started before.
+            8 thread_start ThreadStart(thread: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
 
-    /// Ends the calling thread; `code` goes to whoever joins it.
-    ///
-    /// Returns nothing. Errors: none.
-    9 thread_exit ThreadExit(code: u64);
+            /// Ends the calling thread; `code` goes to whoever joins it.
+            ///
+            /// Returns nothing. Errors: none.
+            9 thread_exit ThreadExit(code: u64);
 
-    /// Waits until a thread has ended.
-    ///
-    /// Needs `WAIT`. Returns the thread's exit code. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `Deadlock` for the caller itself and for who waits for it, `LimitReached` if the thread waits for another one,
-    /// that for a third, and so on, 1,024 of them and more, `Faulted` if it stopped by a fault, `Gone` if it was stopped
-    /// or destroyed.
-    10 thread_join ThreadJoin(thread: Handle);
+            /// Waits until a thread has ended.
+            ///
+            /// Needs `WAIT`. Returns the thread's exit code. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+            /// `Deadlock` for the caller itself and for who waits for it, `LimitReached` if the thread waits for another one,
+            /// that for a third, and so on, 1,024 of them and more, `Faulted` if it stopped by a fault, `Gone` if it was stopped
+            /// or destroyed.
+            10 thread_join ThreadJoin(thread: Handle);
 
-    /// Fills in a `ThreadInfo`. Needs `CONTROL`.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
-    11 thread_info ThreadInfo(thread: Handle, buffer: u64);
+            /// Fills in a `ThreadInfo`. Needs `CONTROL`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            11 thread_info ThreadInfo(thread: Handle, buffer: u64);
 
-    /// Ends another thread wherever it is; those who join it get `Gone`. Needs `CONTROL`.
-    ///
-    /// Returns 0; a thread that has ended already stays as it is. Errors: `BadHandle`, `WrongObject`,
-    /// `MissingRight`.
-    12 thread_stop ThreadStop(thread: Handle);
+            /// Ends another thread wherever it is; those who join it get `Gone`. Needs `CONTROL`.
+            ///
+            /// Returns 0; a thread that has ended already stays as it is. Errors: `BadHandle`, `WrongObject`,
+            /// `MissingRight`.
+            12 thread_stop ThreadStop(thread: Handle);
 
-    /// Sets a thread's priority, 0 to 31, at most the caller's own. Needs `CONTROL`.
-    ///
-    /// Returns the old priority. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
-    13 thread_set_priority ThreadSetPriority(thread: Handle, priority: u64);
+            /// Sets a thread's priority, 0 to 31, at most the caller's own. Needs `CONTROL`.
+            ///
+            /// Returns the old priority. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
+            13 thread_set_priority ThreadSetPriority(thread: Handle, priority: u64);
 
-    /// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0).
-    ///
-    /// Returns 0. Errors: `BadAddress` if it is neither 0 nor a user address.
-    14 thread_set_pointer ThreadSetPointer(value: u64);
+            /// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0).
+            ///
+            /// Returns 0. Errors: `BadAddress` if it is neither 0 nor a user address.
+            14 thread_set_pointer ThreadSetPointer(value: u64);
 
-    /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.
-    ///
-    /// It then goes on in `space` at `instruction_pointer` with `stack_pointer` and the reason code as first
-    /// function argument. Whatever it was doing, it finds flags and floating-point control as after `thread_start`, and
-    /// the floating-point and SIMD registers cleared; other registers are as they were. The null handle takes the
-    /// fallback away.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`.
-    15 thread_set_fallback ThreadSetFallback(space: Handle, instruction_pointer: u64, stack_pointer: u64);
+            /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.
+            ///
+            /// It then goes on in `space` at `instruction_pointer` with `stack_pointer` and the reason code as first
+            /// function argument. Whatever it was doing, it finds flags and floating-point control as after `thread_start`, and
+            /// the floating-point and SIMD registers cleared; other registers are as they were. The null handle takes the
+            /// fallback away.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`.
+            15 thread_set_fallback ThreadSetFallback(space: Handle, instruction_pointer: u64, stack_pointer: u64);
 
-    /// Splits a budget of `bytes` off an account. Needs `SPLIT`.
-    ///
-    /// The new account's record is charged to the old one; the whole budget returns to it when the new one goes.
-    ///
-    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
-    16 account_create AccountCreate(account: Handle, bytes: u64);
+            /// Splits a budget of `bytes` off an account. Needs `SPLIT`.
+            ///
+            /// The new account's record is charged to the old one; the whole budget returns to it when the new one goes.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+            /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+            16 account_create AccountCreate(account: Handle, bytes: u64);
 
-    /// Fills in an `AccountInfo`. Needs `CHARGE` or `CONTROL`.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
-    17 account_info AccountInfo(account: Handle, buffer: u64);
+            /// Fills in an `AccountInfo`. Needs `CHARGE` or `CONTROL`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            17 account_info AccountInfo(account: Handle, buffer: u64);
 
-    /// Makes a child of a capability in the caller's table. Rights must be a subset of the parent's.
-    ///
-    /// Returns the new handle. Errors: `BadHandle`, `MissingRight` for a right the parent lacks,
-    /// `TableFull`.
-    18 capability_derive CapabilityDerive(handle: Handle, rights: Rights, badge: u64);
+            /// Makes a child of a capability in the caller's table. Rights must be a subset of the parent's.
+            ///
+            /// Returns the new handle. Errors: `BadHandle`, `MissingRight` for a right the parent lacks,
+            /// `TableFull`.
+            18 capability_derive CapabilityDerive(handle: Handle, rights: Rights, badge: u64);
 
-    /// Like `capability_derive`, but into another table. Needs `GRANT`, and `INSERT` on the table.
-    ///
-    /// Returns the handle's value in that table. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `TableFull`.
-    19 capability_copy CapabilityCopy(handle: Handle, table: Handle, rights: Rights, badge: u64);
+            /// Like `capability_derive`, but into another table. Needs `GRANT`, and `INSERT` on the table.
+            ///
+            /// Returns the handle's value in that table. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+            /// `TableFull`.
+            19 capability_copy CapabilityCopy(handle: Handle, table: Handle, rights: Rights, badge: u64);
 
-    /// Gives a capability up. If it was the last to its object, the object goes too.
-    ///
-    /// Returns 0. Errors: `BadHandle`.
-    20 capability_delete CapabilityDelete(handle: Handle);
+            /// Gives a capability up. If it was the last to its object, the object goes too.
+            ///
+            /// Returns 0. Errors: `BadHandle`.
+            20 capability_delete CapabilityDelete(handle: Handle);
 
-    /// Fills in a `CapabilityInfo`: kind, rights, badge, parent, name of the object.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `BadPointer`.
-    21 capability_info CapabilityInfo(handle: Handle, buffer: u64);
+            /// Fills in a `CapabilityInfo`: kind, rights, badge, parent, name of the object.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `BadPointer`.
+            21 capability_info CapabilityInfo(handle: Handle, buffer: u64);
 
-    /// Names an object, for people: at most 32 bytes of UTF-8, no control characters or invisible ones. Needs `CONTROL`.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `MissingRight`, `BadPointer`, `BadText`, `WrongObject` for the machine.
-    22 object_set_name ObjectSetName(handle: Handle, text: u64, length_bytes: u64);
+            /// Names an object, for people: at most 32 bytes of UTF-8, no control characters or invisible ones. Needs `CONTROL`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `MissingRight`, `BadPointer`, `BadText`, `WrongObject` for the machine.
+            22 object_set_name ObjectSetName(handle: Handle, text: u64, length_bytes: u64);
 
-    /// Makes a capability table with room for `slots` capabilities (1 to 65,536). Needs `CHARGE`.
-    ///
-    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`,
-    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
-    23 table_create TableCreate(account: Handle, slots: u64);
+            /// Makes a capability table with room for `slots` capabilities (1 to 65,536). Needs `CHARGE`.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`,
+            /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+            23 table_create TableCreate(account: Handle, slots: u64);
 
-    /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or 1 to populate on first touch. The account pays
-    /// for pages that are there from the start, and for those first touched where they may be written; for others pays
-    /// the account of the space that touched them.
-    ///
-    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`
-    /// (zero length, more than 1 TiB, unknown flag), `Misaligned`, `AccountExhausted`, `OutOfMemory`,
-    /// `TableFull`.
-    24 segment_create SegmentCreate(account: Handle, length_bytes: u64, flags: u64);
+            /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or 1 to populate on first touch. The account pays
+            /// for pages that are there from the start, and for those first touched where they may be written; for others pays
+            /// the account of the space that touched them.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`
+            /// (zero length, more than 1 TiB, unknown flag), `Misaligned`, `AccountExhausted`, `OutOfMemory`,
+            /// `TableFull`.
+            24 segment_create SegmentCreate(account: Handle, length_bytes: u64, flags: u64);
 
-    /// Fills in a `SegmentInfo`. Needs `READ` or `CONTROL`.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
-    25 segment_info SegmentInfo(segment: Handle, buffer: u64);
+            /// Fills in a `SegmentInfo`. Needs `READ` or `CONTROL`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            25 segment_info SegmentInfo(segment: Handle, buffer: u64);
 
-    /// Makes an empty space. Needs `CHARGE`. Its tables are charged to the account.
-    ///
-    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
-    26 space_create SpaceCreate(account: Handle);
+            /// Makes an empty space. Needs `CHARGE`. Its tables are charged to the account.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+            /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+            26 space_create SpaceCreate(account: Handle);
 
-    /// Fills in a `SpaceInfo`. Needs `INSPECT`.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
-    27 space_info SpaceInfo(space: Handle, buffer: u64);
+            /// Fills in a `SpaceInfo`. Needs `INSPECT`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            27 space_info SpaceInfo(space: Handle, buffer: u64);
 
-    /// Lists mappings and attachments of a space or subtree in order of address, beginning with the first that ends
-    /// after `from`: public subtrees too, for a view what its base has within the view's bounds, and of a slot's core
-    /// windows the lowest CPU's. Needs `INSPECT`. The buffer holds `capacity` `MappingInfo`.
-    ///
-    /// Returns how many it filled in. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
-    28 mappings_list MappingsList(target: Handle, from: u64, buffer: u64, capacity: u64);
+            /// Lists mappings and attachments of a space or subtree in order of address, beginning with the first that ends
+            /// after `from`: public subtrees too, for a view what its base has within the view's bounds, and of a slot's core
+            /// windows the lowest CPU's. Needs `INSPECT`. The buffer holds `capacity` `MappingInfo`.
+            ///
+            /// Returns how many it filled in. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            28 mappings_list MappingsList(target: Handle, from: u64, buffer: u64, capacity: u64);
 
-    /// Makes an empty subtree. Needs `CHARGE`. `level` is that of the entry it will hang from: 3 for a top-level
-    /// entry, 512 GiB; 2 for 1 GiB; 1 for 2 MiB.
-    ///
-    /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `WrongLevel` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`.
-    29 subtree_create SubtreeCreate(account: Handle, level: u64);
+            /// Makes an empty subtree. Needs `CHARGE`. `level` is that of the entry it will hang from: 3 for a top-level
+            /// entry, 512 GiB; 2 for 1 GiB; 1 for 2 MiB.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+            /// `WrongLevel` for another level, `AccountExhausted`, `OutOfMemory`, `TableFull`.
+            29 subtree_create SubtreeCreate(account: Handle, level: u64);
 
-    /// Fills in a `SubtreeInfo`. Needs `INSPECT`.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
-    30 subtree_info SubtreeInfo(subtree: Handle, buffer: u64);
+            /// Fills in a `SubtreeInfo`. Needs `INSPECT`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            30 subtree_info SubtreeInfo(subtree: Handle, buffer: u64);
 
-    /// Attaches a subtree to one entry of a space, or of another subtree of a higher level (`target`; there the
-    /// address counts from its start). `bounds` limit what its mappings allow there: the entry itself says so to
-    /// the hardware. `flags`: 0, or 1 for a *window*, which keeps its bounds in views of the space.
-    ///
-    /// Needs `MAP` on the target and, on the subtree, each of `READ`, `WRITE`, `EXECUTE` that `bounds` holds.
-    /// `bounds` may hold both `WRITE` and `EXECUTE`: no mapping below does. The address is a multiple of the
-    /// subtree's size; below the top level, the tables on the way to the entry are charged to the target's account.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, unknown
-    /// flag, or a window that is not at the top level of a space), `Misaligned`, `BadAddress`, `Overlap`,
-    /// `WrongLevel` if the target's level is not above the subtree's (as when a subtree is attached to itself),
-    /// `TooDeep` if the subtree holds subtrees itself, or the target lies in one, `Sealed` if the target is sealed,
-    /// `BadState` if the subtree is public, or has a core window, or is to be attached to a public one,
-    /// `AccountExhausted`, `OutOfMemory`.
-    31 subtree_attach SubtreeAttach(target: Handle, subtree: Handle, address: u64, bounds: Rights, flags: u64);
+            /// Attaches a subtree to one entry of a space, or of another subtree of a higher level (`target`; there the
+            /// address counts from its start). `bounds` limit what its mappings allow there: the entry itself says so to
+            /// the hardware. `flags`: 0, or 1 for a *window*, which keeps its bounds in views of the space.
+            ///
+            /// Needs `MAP` on the target and, on the subtree, each of `READ`, `WRITE`, `EXECUTE` that `bounds` holds.
+            /// `bounds` may hold both `WRITE` and `EXECUTE`: no mapping below does. The address is a multiple of the
+            /// subtree's size; below the top level, the tables on the way to the entry are charged to the target's account.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, unknown
+            /// flag, or a window that is not at the top level of a space), `Misaligned`, `BadAddress`, `Overlap`,
+            /// `WrongLevel` if the target's level is not above the subtree's (as when a subtree is attached to itself),
+            /// `TooDeep` if the subtree holds subtrees itself, or the target lies in one, `Sealed` if the target is sealed,
+            /// `BadState` if the subtree is public, or has a core window, or is to be attached to a public one,
+            /// `AccountExhausted`, `OutOfMemory`.
+            31 subtree_attach SubtreeAttach(target: Handle, subtree: Handle, address: u64, bounds: Rights, flags: u64);
 
-    /// Takes the attachment that begins at `address` out of a space or subtree. Needs `MAP` on it.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`, `NotMapped`,
-    /// `Sealed`.
-    32 subtree_detach SubtreeDetach(target: Handle, address: u64);
+            /// Takes the attachment that begins at `address` out of a space or subtree. Needs `MAP` on it.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`, `NotMapped`,
+            /// `Sealed`.
+            32 subtree_detach SubtreeDetach(target: Handle, address: u64);
 
-    /// Maps `length_bytes` of a segment from `offset` at `address` in a space or subtree (`target`; in a
-    /// subtree the address counts from its start).
-    ///
-    /// Needs `MAP` on the target and on the segment each of the rights asked for; `READ` always, `WRITE` and
-    /// `EXECUTE` never together. 2 MiB and 1 GiB pages are used where address, offset and memory allow.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (rights without `READ`
-    /// or range beyond the segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`, `Sealed`,
-    /// `AccountExhausted`, `OutOfMemory`.
-    33 map Map(target: Handle, segment: Handle, offset: u64, address: u64, length_bytes: u64, rights: Rights);
+            /// Maps `length_bytes` of a segment from `offset` at `address` in a space or subtree (`target`; in a
+            /// subtree the address counts from its start).
+            ///
+            /// Needs `MAP` on the target and on the segment each of the rights asked for; `READ` always, `WRITE` and
+            /// `EXECUTE` never together. 2 MiB and 1 GiB pages are used where address, offset and memory allow.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (rights without `READ`
+            /// or range beyond the segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`, `Sealed`,
+            /// `AccountExhausted`, `OutOfMemory`.
+            33 map Map(target: Handle, segment: Handle, offset: u64, address: u64, length_bytes: u64, rights: Rights);
 
-    /// Unmaps a range of a space or subtree; every page of it must be mapped. Needs `MAP`.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`,
-    /// `NotMapped`, `Sealed`, `OutOfMemory`, and if a mapping or a large page must be split `AccountExhausted`.
-    34 unmap Unmap(target: Handle, address: u64, length_bytes: u64);
+            /// Unmaps a range of a space or subtree; every page of it must be mapped. Needs `MAP`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`,
+            /// `NotMapped`, `Sealed`, `OutOfMemory`, and if a mapping or a large page must be split `AccountExhausted`.
+            34 unmap Unmap(target: Handle, address: u64, length_bytes: u64);
 
-    /// Changes what a mapped range allows; never beyond what the segment capability allowed when it was
-    /// mapped. Needs `MAP`.
-    ///
-    /// Returns 0. Errors: as `unmap`, and `MissingRight` for rights beyond those of the segment capability,
-    /// `BadArgument` (no `READ`), `WriteExecute`.
-    35 protect Protect(target: Handle, address: u64, length_bytes: u64, rights: Rights);
+            /// Changes what a mapped range allows; never beyond what the segment capability allowed when it was
+            /// mapped. Needs `MAP`.
+            ///
+            /// Returns 0. Errors: as `unmap`, and `MissingRight` for rights beyond those of the segment capability,
+            /// `BadArgument` (no `READ`), `WriteExecute`.
+            35 protect Protect(target: Handle, address: u64, length_bytes: u64, rights: Rights);
 
-    /// Copies memory out of a space, running or not, into the caller's memory. Needs `INSPECT`. Pages that have no
-    /// memory yet are read as zeros. The copy is exact wherever its sides lie, also over each other.
-    ///
-    /// Returns the bytes copied, always all. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
-    /// `BadArgument` (more than 16 MiB), `BadAddress` (the space's side), `BadPointer` (the caller's side), `Overlap`
-    /// (the sides show the same pages in orders such that no order of copying is right).
-    36 memory_read MemoryRead(space: Handle, address: u64, buffer: u64, length_bytes: u64);
+            /// Copies memory out of a space, running or not, into the caller's memory. Needs `INSPECT`. Pages that have no
+            /// memory yet are read as zeros. The copy is exact wherever its sides lie, also over each other.
+            ///
+            /// Returns the bytes copied, always all. Errors: `BadHandle`, `WrongObject`, `MissingRight`,
+            /// `BadArgument` (more than 16 MiB), `BadAddress` (the space's side), `BadPointer` (the caller's side), `Overlap`
+            /// (the sides show the same pages in orders such that no order of copying is right).
+            36 memory_read MemoryRead(space: Handle, address: u64, buffer: u64, length_bytes: u64);
 
-    /// Copies the caller's memory into a space, running or not. Needs `MAP`. The pages must be writable there.
-    ///
-    /// Returns the bytes copied, always all. Errors: as `memory_read`.
-    37 memory_write MemoryWrite(space: Handle, address: u64, buffer: u64, length_bytes: u64);
+            /// Copies the caller's memory into a space, running or not. Needs `MAP`. The pages must be writable there.
+            ///
+            /// Returns the bytes copied, always all. Errors: as `memory_read`.
+            37 memory_write MemoryWrite(space: Handle, address: u64, buffer: u64, length_bytes: u64);
 
-    /// Fills in `Counters` of one CPU. Needs no capability.
-    ///
-    /// Returns the number of CPUs. Errors: `BadArgument` for a CPU that is not there, `BadPointer`.
-    38 counters Counters(cpu: u64, buffer: u64);
+            /// Fills in `Counters` of one CPU. Needs no capability.
+            ///
+            /// Returns the number of CPUs. Errors: `BadArgument` for a CPU that is not there, `BadPointer`.
+            38 counters Counters(cpu: u64, buffer: u64);
 
-    /// Ends the machine with an exit code, 0 to 255. Needs `CONTROL` on the machine.
-    ///
-    /// Returns nothing. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
-    39 machine_power_off MachinePowerOff(machine: Handle, code: u64);
+            /// Ends the machine with an exit code, 0 to 255. Needs `CONTROL` on the machine.
+            ///
+            /// Returns nothing. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
+            39 machine_power_off MachinePowerOff(machine: Handle, code: u64);
 
-    /// Runs every consistency check the kernel has over its own state. Needs `INSPECT` on the machine.
-    ///
-    /// Returns the number of facts checked; the first one found false panics the kernel, which is what the
-    /// call is for. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
-    40 machine_check MachineCheck(machine: Handle);
+            /// Runs every consistency check the kernel has over its own state. Needs `INSPECT` on the machine.
+            ///
+            /// Returns the number of facts checked; the first one found false panics the kernel, which is what the
+            /// call is for. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+            40 machine_check MachineCheck(machine: Handle);
 
-    /// Makes the kernel itself do something forbidden, for tests of its last defences; `what` is a number of
-    /// `layout::Provocation`. Needs `CONTROL` on the machine.
-    ///
-    /// Returns 0 if the kernel survived. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
-    41 machine_provoke MachineProvoke(machine: Handle, what: u64);
+            /// Makes the kernel itself do something forbidden, for tests of its last defences; `what` is a number of
+            /// `layout::Provocation`. Needs `CONTROL` on the machine.
+            ///
+            /// Returns 0 if the kernel survived. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
+            41 machine_provoke MachineProvoke(machine: Handle, what: u64);
 
-    /// Fills in a `MachineInfo`: memory, CPUs, objects by kind. Needs `INSPECT` on the machine.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
-    42 machine_info MachineInfo(machine: Handle, buffer: u64);
+            /// Fills in a `MachineInfo`: memory, CPUs, objects by kind. Needs `INSPECT` on the machine.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            42 machine_info MachineInfo(machine: Handle, buffer: u64);
 
-    /// Sets on which CPUs a thread may run: bit n of `cpus` for CPU n. Needs `CONTROL`. A thread that is inside
-    /// a CPU-local space runs on that space's CPU all the same until it leaves it.
-    ///
-    /// Returns 0; a thread on a CPU it may not use any more moves when it next enters the kernel. Errors:
-    /// `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` if no running CPU is in the set, `WrongCpu` if
-    /// the thread is in a space local to a CPU outside of it.
-    43 thread_set_affinity ThreadSetAffinity(thread: Handle, cpus: u64);
+            /// Sets on which CPUs a thread may run: bit n of `cpus` for CPU n. Needs `CONTROL`. A thread that is inside
+            /// a CPU-local space runs on that space's CPU all the same until it leaves it.
+            ///
+            /// Returns 0; a thread on a CPU it may not use any more moves when it next enters the kernel. Errors:
+            /// `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` if no running CPU is in the set, `WrongCpu` if
+            /// the thread is in a space local to a CPU outside of it.
+            43 thread_set_affinity ThreadSetAffinity(thread: Handle, cpus: u64);
 
-    /// Like `space_create`, for a space that is local to one CPU: it can be entered only there, and so its
-    /// changes never interrupt another CPU.
-    ///
-    /// Returns a handle with all rights. Errors: as `space_create`, and `BadArgument` for a CPU that is not
-    /// running.
-    44 space_create_local SpaceCreateLocal(account: Handle, cpu: u64);
+            /// Like `space_create`, for a space that is local to one CPU: it can be entered only there, and so its
+            /// changes never interrupt another CPU.
+            ///
+            /// Returns a handle with all rights. Errors: as `space_create`, and `BadArgument` for a CPU that is not
+            /// running.
+            44 space_create_local SpaceCreateLocal(account: Handle, cpu: u64);
 
-    /// Attaches a subtree at a top-level entry of a space *on one CPU only*: a core window. On other CPUs the
-    /// slot is empty or shows what is attached there for them. A subtree in a core window can be attached
-    /// nowhere else, so its changes concern that CPU alone.
-    ///
-    /// Needs the rights of `subtree_attach`; the subtree's level is 3. Views of the space do not show core windows.
-    /// The first core window of a space charges its account with a root
-    /// table for each CPU.
-    ///
-    /// Returns 0. Errors: as `subtree_attach`, and `BadArgument` for a CPU that is not running, `BadState` if the
-    /// subtree is attached anywhere already.
-    45 subtree_attach_core SubtreeAttachCore(space: Handle, subtree: Handle, address: u64, bounds: Rights, cpu: u64);
+            /// Attaches a subtree at a top-level entry of a space *on one CPU only*: a core window. On other CPUs the
+            /// slot is empty or shows what is attached there for them. A subtree in a core window can be attached
+            /// nowhere else, so its changes concern that CPU alone.
+            ///
+            /// Needs the rights of `subtree_attach`; the subtree's level is 3. Views of the space do not show core windows.
+            /// The first core window of a space charges its account with a root
+            /// table for each CPU.
+            ///
+            /// Returns 0. Errors: as `subtree_attach`, and `BadArgument` for a CPU that is not running, `BadState` if the
+            /// subtree is attached anywhere already.
+            45 subtree_attach_core SubtreeAttachCore(space: Handle, subtree: Handle, address: u64, bounds: Rights, cpu: u64);
 
-    /// Takes a core window out. Needs `MAP` on the space.
-    ///
-    /// Returns 0. Errors: as `subtree_detach`, and `BadArgument` for a CPU that is not running.
-    46 subtree_detach_core SubtreeDetachCore(space: Handle, address: u64, cpu: u64);
+            /// Takes a core window out. Needs `MAP` on the space.
+            ///
+            /// Returns 0. Errors: as `subtree_detach`, and `BadArgument` for a CPU that is not running.
+            46 subtree_detach_core SubtreeDetachCore(space: Handle, address: u64, cpu: u64);
 
-    /// Ends every thread that uses a capability table, which is what makes up a program, but for the caller
-    /// itself. Needs `CONTROL`.
-    ///
-    /// Returns how many it ended. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
-    47 table_stop_threads TableStopThreads(table: Handle);
+            /// Ends every thread that uses a capability table, which is what makes up a program, but for the caller
+            /// itself. Needs `CONTROL`.
+            ///
+            /// Returns how many it ended. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+            47 table_stop_threads TableStopThreads(table: Handle);
 
-    /// Freezes a subtree for good: from here on nothing is mapped, unmapped, protected, attached or detached in it.
-    /// Its memory's contents may change still, and pages that are populated on first touch appear. Needs `CONTROL`.
-    ///
-    /// Returns 0, also for a subtree that is sealed already. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
-    48 subtree_seal SubtreeSeal(subtree: Handle);
+            /// Freezes a subtree for good: from here on nothing is mapped, unmapped, protected, attached or detached in it.
+            /// Its memory's contents may change still, and pages that are populated on first touch appear. Needs `CONTROL`.
+            ///
+            /// Returns 0, also for a subtree that is sealed already. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+            48 subtree_seal SubtreeSeal(subtree: Handle);
 
-    /// Takes a subtree out of every place where it is attached or public, sealed subtrees included: a seal is for who
-    /// maps into the outer one, not for who owns what lies there. Needs `CONTROL` on it.
-    ///
-    /// When the call returns, no CPU uses a translation of it in any of them any more. The subtree itself stays for
-    /// who holds it.
-    ///
-    /// Returns how many places there were; a public subtree's count as one. Errors: `BadHandle`, `WrongObject`,
-    /// `MissingRight`.
-    49 subtree_withdraw SubtreeWithdraw(subtree: Handle);
+            /// Takes a subtree out of every place where it is attached or public, sealed subtrees included: a seal is for who
+            /// maps into the outer one, not for who owns what lies there. Needs `CONTROL` on it.
+            ///
+            /// When the call returns, no CPU uses a translation of it in any of them any more. The subtree itself stays for
+            /// who holds it.
+            ///
+            /// Returns how many places there were; a public subtree's count as one. Errors: `BadHandle`, `WrongObject`,
+            /// `MissingRight`.
+            49 subtree_withdraw SubtreeWithdraw(subtree: Handle);
 
-    /// Makes a subtree of level 3 public: it appears at `address` in every space that exists or is made from now
-    /// on, views included, with the same bounds, and its translations are global: one serves all spaces.
-    ///
-    /// Needs `CONTROL` on the machine and, on the subtree, each of the rights in `bounds`: `READ`, or `READ` and
-    /// `EXECUTE`. The first slot is for programs (`BadAddress`). It is public until `subtree_withdraw`, or until the last
-    /// capability to it goes.
-    ///
-    /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, or
-    /// `WRITE`), `Misaligned`, `BadAddress`, `WrongLevel` for a subtree of another level, `BadState` if it is
-    /// attached or public already or holds subtrees, `Overlap` if any space has something there.
-    50 subtree_publish SubtreePublish(machine: Handle, subtree: Handle, address: u64, bounds: Rights);
+            /// Makes a subtree of level 3 public: it appears at `address` in every space that exists or is made from now
+            /// on, views included, with the same bounds, and its translations are global: one serves all spaces.
+            ///
+            /// Needs `CONTROL` on the machine and, on the subtree, each of the rights in `bounds`: `READ`, or `READ` and
+            /// `EXECUTE`. The first slot is for programs (`BadAddress`). It is public until `subtree_withdraw`, or until the last
+            /// capability to it goes.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, or
+            /// `WRITE`), `Misaligned`, `BadAddress`, `WrongLevel` for a subtree of another level, `BadState` if it is
+            /// attached or public already or holds subtrees, `Overlap` if any space has something there.
+            50 subtree_publish SubtreePublish(machine: Handle, subtree: Handle, address: u64, bounds: Rights);
 
-    /// Makes a *view* of a space: a space with a root table and a tag of its own that shows what the base space
-    /// holds, now and later, but allows at most `bounds`. Windows among the base's attachments keep theirs, and
-    /// so do public subtrees.
-    ///
-    /// Needs `CHARGE` on the account and `INSPECT` on the space. The capability carries the rights of the one to
-    /// the space, without `MAP`. A view keeps its base; a view of a view is one of the same base. A view of a
-    /// CPU-local space is local to the same CPU.
-    ///
-    /// Returns a handle. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds),
-    /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
-    51 view_create ViewCreate(account: Handle, space: Handle, bounds: Rights);
+            /// Makes a *view* of a space: a space with a root table and a tag of its own that shows what the base space
+            /// holds, now and later, but allows at most `bounds`. Windows among the base's attachments keep theirs, and
+            /// so do public subtrees.
+            ///
+            /// Needs `CHARGE` on the account and `INSPECT` on the space. The capability carries the rights of the one to
+            /// the space, without `MAP`. A view keeps its base; a view of a view is one of the same base. A view of a
+            /// CPU-local space is local to the same CPU.
+            ///
+            /// Returns a handle. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds),
+            /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
+            51 view_create ViewCreate(account: Handle, space: Handle, bounds: Rights);
+        }
+    };
 }
 
+with_system_calls!(system_calls);
 #[cfg(test)]
 mod tests {
     use super::{Call, DESCRIPTIONS};

@@ -44,7 +44,7 @@ pub struct Space {
     pub name: Name,
     /// Who pays for record, tables and mappings.
     pub account: Id<Account>,
-    /// The threads in it that do not run, and some that do (`Kernel::note_space`).
+    /// The threads in it that do not run, and some that do (`sched::note_space`).
     pub threads: List,
     /// How many are in that list.
     pub thread_count: u64,

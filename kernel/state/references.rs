@@ -17,7 +17,7 @@ impl Kernel {
         }
     }
 
-    /// Notes one reference less. What nothing refers to any more goes with the next [`Kernel::reap`].
+    /// Notes one reference less. What nothing refers to any more goes with the next `reap` (`kernel/lifecycle`).
     pub fn release(&mut self, object: ObjectRef) {
         match object {
             ObjectRef::Account(id) => self.accounts.release(id),

@@ -1,7 +1,7 @@
 //! Flushes: the duty to invalidate that changing a live translation leaves behind.
 //!
 //! A [`Flush`] holds what one call changed and the tables it took out, and is discharged once by
-//! [`Kernel::discharge`]: invalidate on exactly the CPUs that may hold a translation, wait for those that had
+//! [`discharge`]: invalidate on exactly the CPUs that may hold a translation, wait for those that had
 //! to be interrupted, then free. Whoever drops it otherwise gets a compiler warning.
 //!
 //! Who may hold one: a CPU that is *in* a space that sees the change (it is interrupted), and a CPU that was in

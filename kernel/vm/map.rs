@@ -301,7 +301,7 @@ pub(crate) fn change_map(
 }
 
 /// Changes live translations: the flush comes before tables are freed, and before memory that is not
-/// mapped any more can be (`Kernel::reap`).
+/// mapped any more can be (`lifecycle::reap`).
 fn change_translations(
     kernel: &mut Kernel,
     owner: MapOwner,

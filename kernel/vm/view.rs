@@ -2,7 +2,7 @@
 //!
 //! A view is a space with a root table and a tag of its own and without mappings of its own. Its root's entries lead
 //! to the tables that the base's entries lead to, attenuated. Only the root is a copy, so what happens below needs no
-//! care; what happens in the base's root is brought over entry by entry (`Kernel::sync_roots`).
+//! care; what happens in the base's root is brought over entry by entry (`sync_roots`).
 
 use core::sync::atomic::Ordering::Relaxed;
 

@@ -91,7 +91,7 @@ fn boot_with(parts: &[Part]) -> (Kernel, Result<(), &'static str>) {
 }
 
 fn bytes_at(kernel: &Kernel, address: u64, length: usize, rights: Rights) -> Vec<u8> {
-    let id = running::current(&kernel, 0).expect("the first thread runs");
+    let id = running::current(kernel, 0).expect("the first thread runs");
     let root = kernel.spaces[running::space_of(kernel, id)].map.tree.root;
     let byte = |address: u64| {
         let found = translate(root, address).unwrap_or_else(|| panic!("nothing at {address:#x}"));
