@@ -12,7 +12,7 @@ use crate::entry::options;
 use crate::object::account::Account;
 use crate::object::address_map::Mapping;
 use crate::object::cap_table::CapTable;
-use crate::object::id::{Id, MapOwner, ObjectRef, Place};
+use crate::object::id::{AccountId, MapOwner, ObjectRef, Place, SegmentId, SpaceId, SubtreeId, TableId, ThreadId};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
@@ -37,11 +37,11 @@ const NO_MEMORY: Reason = "there is no memory for it";
 
 /// The objects that make up the first program.
 struct First {
-    account: Id<Account>,
-    table: Id<CapTable>,
-    space: Id<Space>,
-    subtree: Id<Subtree>,
-    thread: Id<Thread>,
+    account: AccountId,
+    table: TableId,
+    space: SpaceId,
+    subtree: SubtreeId,
+    thread: ThreadId,
 }
 
 /// Loads the first program, which has this name in the archive, and makes its thread ready.
@@ -137,7 +137,7 @@ fn map_new(
     pages: u64,
     rights: Rights,
     data: &[u8],
-) -> Result<Id<Segment>, Reason> {
+) -> Result<SegmentId, Reason> {
     const OUTSIDE: Reason = "it is linked outside of its window";
     let length_bytes = pages.checked_mul(PAGE_BYTES).ok_or(OUTSIDE)?;
     let range = kernel.subtrees[first.subtree].range(address, length_bytes).map_err(|_| OUTSIDE)?;

@@ -9,8 +9,7 @@ use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::log::{Word, log};
 use crate::lifecycle::reap;
-use crate::object::id::Id;
-use crate::object::thread::Thread;
+use crate::object::id::ThreadId;
 use crate::sched::ending;
 use crate::sched::running::{self, Chosen};
 use crate::sched::turn;
@@ -122,7 +121,7 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
     ending::end_thread(kernel, id, ThreadState::Faulted);
 }
 
-fn report(kernel: &Kernel, id: Id<Thread>, fault: Fault, missing: core::fmt::Arguments<'_>) {
+fn report(kernel: &Kernel, id: ThreadId, fault: Fault, missing: core::fmt::Arguments<'_>) {
     let thread = &kernel.threads[id];
     let program = thread.table.map_or(Name::EMPTY, |table| kernel.tables[table].name);
     let access = match fault.access {

@@ -8,10 +8,9 @@ use tessera_arch::{Format, Frame, PageFormat, table};
 use crate::lifecycle::check_cpus;
 use crate::lifecycle::tally::{self, check_references};
 use crate::object::derivation;
-use crate::object::id::{CapId, Id, MapOwner};
-use crate::object::list::Chain;
+use crate::object::id::{CapId, MapOwner, SpaceId};
+use crate::object::links::Chain;
 use crate::object::reverse_map::Sharer;
-use crate::object::space::Space;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::map;
@@ -149,7 +148,7 @@ fn check_attachments(kernel: &Kernel, owner: MapOwner) -> u64 {
 }
 
 /// Roots that are copies say what they should: views, other CPUs' roots, public slots.
-fn check_roots(kernel: &Kernel, id: Id<Space>) -> u64 {
+fn check_roots(kernel: &Kernel, id: SpaceId) -> u64 {
     let space = &kernel.spaces[id];
     let entry_of = |root: Frame, slot: usize| table(root)[slot].load(Relaxed);
     for public in &kernel.public {
@@ -166,7 +165,7 @@ fn check_roots(kernel: &Kernel, id: Id<Space>) -> u64 {
         }
     }
     let is_view =
-        |view: &Id<Space>| kernel.spaces.find(*view).and_then(|view| view.seen).is_some_and(|seen| seen.base == id);
+        |view: &SpaceId| kernel.spaces.find(*view).and_then(|view| view.seen).is_some_and(|seen| seen.base == id);
     assert!(space.views.iter().all(is_view), "what a base lists are its views");
     let is_listed = space.seen.is_none_or(|seen| kernel.spaces[seen.base].views.contains(&id));
     assert!(is_listed, "a base knows its views");

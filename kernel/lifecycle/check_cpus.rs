@@ -9,8 +9,7 @@ use tessera_arch::CPUS_MAX;
 
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
-use crate::object::id::Id;
-use crate::object::space::Space;
+use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
 
 /// The words of spaces, and the lines of CPUs; gives how many facts held.
@@ -28,7 +27,7 @@ pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
 
 /// Each CPU's pass leads to its root, is not good and stale at once, and to a space local to a CPU only that one has
 /// been.
-fn check_words(kernel: &Kernel, id: Id<Space>) -> u64 {
+fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
     let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
     for cpu in 0..CPUS_MAX {
         let pass = words.pass(cpu).read();

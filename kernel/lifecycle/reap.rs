@@ -2,7 +2,7 @@
 
 use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
-use crate::object::id::Id;
+use crate::object::id::{AccountId, SegmentId};
 use crate::object::segment::Segment;
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
@@ -48,7 +48,7 @@ fn reap_doomed(kernel: &mut Kernel) {
     }
 }
 
-fn destroy_segment(kernel: &mut Kernel, id: Id<Segment>) {
+fn destroy_segment(kernel: &mut Kernel, id: SegmentId) {
     let mut segment = kernel.segments.remove(id);
     segment.release_frames(&mut kernel.frames);
     kernel.credit_object::<Segment>(segment.account, segment.charged_bytes());
@@ -57,7 +57,7 @@ fn destroy_segment(kernel: &mut Kernel, id: Id<Segment>) {
     }
 }
 
-fn destroy_account(kernel: &mut Kernel, id: Id<Account>) {
+fn destroy_account(kernel: &mut Kernel, id: AccountId) {
     let account = kernel.accounts.remove(id);
     if let Some(parent) = account.parent {
         kernel.credit_object::<Account>(parent, account.limit_bytes());

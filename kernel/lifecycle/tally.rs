@@ -5,7 +5,7 @@
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
-use crate::object::id::{Id, MapOwner, ObjectRef};
+use crate::object::id::{AccountId, MapOwner, Object, ObjectRef};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::Store;
@@ -74,11 +74,11 @@ fn count_mappings(kernel: &Kernel, map: &AddressMap) {
 }
 
 /// Whoever has something charged to an account refers to it.
-fn count_charge(kernel: &Kernel, account: Id<Account>, bytes: u64) {
+fn count_charge(kernel: &Kernel, account: AccountId, bytes: u64) {
     kernel.accounts.tally(account).refer_with(bytes);
 }
 
-fn clear<T>(store: &Store<T>) {
+fn clear<T: Object>(store: &Store<T>) {
     store.ids().for_each(|id| store.tally(id).clear());
 }
 
@@ -86,7 +86,7 @@ fn clear<T>(store: &Store<T>) {
 ///
 /// # Panics
 /// If an object has more or fewer references than were found.
-pub(crate) fn check_references<T>(store: &Store<T>, what: &str) -> u64 {
+pub(crate) fn check_references<T: Object>(store: &Store<T>, what: &str) -> u64 {
     let mut facts = 0;
     for id in store.ids() {
         assert_eq!(

@@ -3,7 +3,7 @@
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES};
 
-use crate::object::id::Id;
+use crate::object::id::{AccountId, Object, kind};
 use crate::object::store::{ENTRY_BYTES, Store};
 
 /// A budget. Budgets split off count as used until they return.
@@ -12,14 +12,18 @@ pub struct Account {
     /// For people.
     pub name: Name,
     /// Where the budget came from, and returns to; only the first account has none.
-    pub parent: Option<Id<Account>>,
+    pub parent: Option<AccountId>,
     limit_bytes: u64,
     used_bytes: u64,
 }
 
+impl Object for Account {
+    type Kind = kind::Account;
+}
+
 impl Account {
     /// A budget of so many bytes, of which nothing is used.
-    pub fn new(limit_bytes: u64, parent: Option<Id<Account>>) -> Account {
+    pub fn new(limit_bytes: u64, parent: Option<AccountId>) -> Account {
         Account { name: Name::EMPTY, parent, limit_bytes, used_bytes: 0 }
     }
 
@@ -81,13 +85,13 @@ pub const fn frame_bytes(frames: u64) -> u64 {
 }
 
 /// Charges an account, which also comes to be referred to once more: it cannot go while something is charged.
-pub fn open_charge(accounts: &mut Store<Account>, account: Id<Account>, bytes: u64) {
+pub fn open_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64) {
     accounts[account].charge(bytes);
     accounts.retain(account);
 }
 
 /// Undoes [`open_charge`].
-pub fn close_charge(accounts: &mut Store<Account>, account: Id<Account>, bytes: u64) {
+pub fn close_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64) {
     accounts[account].credit(bytes);
     accounts.release(account);
 }

@@ -7,17 +7,18 @@
 use alloc::collections::BTreeMap;
 
 use tessera_abi::{Error, PAGE_BYTES, Rights};
-use tessera_arch::{Frame, Leaf, VirtAddr};
+use tessera_arch::{Frame, Leaf};
 
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::mem::block;
-use crate::object::id::{Id, Place};
+use crate::object::id::{Place, SegmentId};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, Segment};
 use crate::object::store::Store;
 use crate::paging::page_table::{TableCount, Tree};
 use crate::paging::piece::entry_pages;
+use crate::paging::range::{PageRange, page_address};
 
 /// What one mapping costs its account besides tables, bytes.
 pub const MAPPING_BYTES: u64 = block::tree_entry_bytes::<u64, Mapping>();
@@ -25,56 +26,13 @@ pub const MAPPING_BYTES: u64 = block::tree_entry_bytes::<u64, Mapping>();
 /// What a map of nothing costs besides its root table: the first node of its tree of mappings, bytes.
 pub const MAP_BYTES: u64 = block::tree_base_bytes::<u64, Mapping>();
 
-/// Pages `first` to `first + count`, counted from the start of what is mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageRange {
-    /// The first page.
-    pub first: u64,
-    /// How many.
-    pub count: u64,
-}
-
-/// A range that holds all pages of any owner.
-pub const EVERYTHING: PageRange = PageRange { first: 0, count: u64::MAX / PAGE_BYTES };
-
-impl PageRange {
-    /// Reads an address and a length in bytes.
-    ///
-    /// # Errors
-    /// `Misaligned`, `BadAddress` if the range is empty, wraps around or leaves `start..end` (bytes).
-    pub fn new(address: u64, length_bytes: u64, start: u64, end: u64) -> Result<PageRange, Error> {
-        if !address.is_multiple_of(PAGE_BYTES) || !length_bytes.is_multiple_of(PAGE_BYTES) {
-            return Err(Error::Misaligned);
-        }
-        let last = address.checked_add(length_bytes).ok_or(Error::BadAddress)?;
-        if length_bytes == 0 || address < start || last > end {
-            return Err(Error::BadAddress);
-        }
-        Ok(PageRange { first: address / PAGE_BYTES, count: length_bytes / PAGE_BYTES })
-    }
-
-    /// The first page behind the range.
-    pub fn end(&self) -> u64 {
-        self.first + self.count
-    }
-
-    /// The first address.
-    pub fn start(&self) -> VirtAddr {
-        page_address(self.first)
-    }
-}
-
-fn page_address(page: u64) -> VirtAddr {
-    VirtAddr::new(page * PAGE_BYTES)
-}
-
 /// One mapping: pages of a segment at pages of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// How many pages.
     pub pages: u64,
     /// Whose memory.
-    pub segment: Id<Segment>,
+    pub segment: SegmentId,
     /// The segment's page that the first one shows.
     pub offset: u64,
     /// What it allows.

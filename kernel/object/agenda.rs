@@ -5,26 +5,11 @@
 //! down from it to where no child is; the right child never has the greater one. So ways to the right are no longer than
 //! the logarithm of the number of threads, and putting in and taking out walk only those.
 
-use crate::object::id::Id;
+use crate::object::id::ThreadId;
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 
-const NONE: u32 = u32::MAX;
-
-/// A thread's place in an agenda. Links are numbers of threads that exist: who goes leaves its agenda first.
-#[derive(Clone, Copy, Debug)]
-pub struct Node {
-    left: u32,
-    right: u32,
-    parent: u32,
-    rank: u32,
-}
-
-impl Default for Node {
-    fn default() -> Node {
-        Node { left: NONE, right: NONE, parent: NONE, rank: 1 }
-    }
-}
+use crate::object::links::{NONE, Node};
 
 /// Threads by their [`Thread::order`], the least first.
 #[derive(Clone, Copy, Debug)]
@@ -49,18 +34,18 @@ impl Agenda {
 
     /// The thread that is due first.
     #[inline(always)]
-    pub fn first(&self, threads: &Store<Thread>) -> Option<Id<Thread>> {
+    pub fn first(&self, threads: &Store<Thread>) -> Option<ThreadId> {
         if self.is_empty() { None } else { threads.id_at(self.root) }
     }
 
     /// Puts a thread in.
-    pub fn insert(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+    pub fn insert(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         threads[id].node = Node::default();
         self.root = merge(threads, self.root, id.index());
     }
 
     /// Takes a thread out that is in this one.
-    pub fn remove(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+    pub fn remove(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         let Node { left, right, parent, .. } = core::mem::take(&mut threads[id].node);
         let below = merge(threads, left, right);
         if below != NONE {
@@ -83,7 +68,7 @@ impl Agenda {
     ///
     /// # Panics
     /// If somebody is, or a rank is wrong.
-    pub fn check(&self, threads: &Store<Thread>, mut each: impl FnMut(Id<Thread>)) -> u64 {
+    pub fn check(&self, threads: &Store<Thread>, mut each: impl FnMut(ThreadId)) -> u64 {
         let mut facts = 0;
         // In order of left links down and parents up: what comes after a thread is found without a stack.
         let mut at = self.root;

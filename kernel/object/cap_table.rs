@@ -14,9 +14,8 @@ use tessera_abi::{Error, Handle, Rights};
 use crate::base::steps;
 use crate::cpu::cap_word::{HotSlot, HotWord};
 use crate::mem::block;
-use crate::object::account::Account;
-use crate::object::id::{CapId, Id, ObjectRef};
-use crate::object::list::List;
+use crate::object::id::{AccountId, CapId, Object, ObjectRef, kind};
+use crate::object::links::List;
 
 /// The most slots of one table.
 pub const SLOTS_MAX: u64 = 65_536;
@@ -59,7 +58,7 @@ pub struct CapTable {
     /// For people; a program's table carries the program's name.
     pub name: Name,
     /// Who pays.
-    pub account: Id<Account>,
+    pub account: AccountId,
     /// Threads that use the table and have not ended.
     pub threads: List,
     /// Whether one of them was ever started, or was stopped before. Then their end empties the table.
@@ -70,12 +69,16 @@ pub struct CapTable {
     used: u32,
 }
 
+impl Object for CapTable {
+    type Kind = kind::CapTable;
+}
+
 impl CapTable {
     /// A table of free slots.
     ///
     /// # Errors
     /// `OutOfMemory` if the kernel heap was not provided with [`CapTable::blocks`].
-    pub fn new(account: Id<Account>, slots: u32) -> Result<CapTable, Error> {
+    pub fn new(account: AccountId, slots: u32) -> Result<CapTable, Error> {
         let mut hot = Vec::new();
         let mut records = Vec::new();
         hot.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;

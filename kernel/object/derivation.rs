@@ -3,7 +3,7 @@
 use tessera_abi::Rights;
 
 use crate::object::cap_table::{CapRecord, CapTable};
-use crate::object::id::{CapId, ObjectRef};
+use crate::object::id::{CapId, ObjectRef, TableId};
 use crate::object::store::Store;
 
 /// The record of a capability.
@@ -15,7 +15,7 @@ pub fn record(tables: &Store<CapTable>, cap: CapId) -> &CapRecord {
 pub fn insert_child(
     tables: &mut Store<CapTable>,
     parent: CapId,
-    table: crate::object::id::Id<CapTable>,
+    table: TableId,
     object: ObjectRef,
     rights: Rights,
     badge: u64,

@@ -7,26 +7,19 @@ use core::num::NonZeroU64;
 
 use tessera_abi::ObjectKind;
 
-use crate::object::account::Account;
-use crate::object::cap_table::CapTable;
-use crate::object::segment::Segment;
-use crate::object::space::Space;
-use crate::object::subtree::Subtree;
-use crate::object::thread::Thread;
-
 /// Names an object in its store. Index and generation: the number of an object that went is never taken for
 /// the one that came after it, however long the id is kept and however many came meanwhile. Generations do not wrap:
 /// an entry whose generations have run out is not used again, which takes centuries of nothing else.
 ///
 /// Packed, so that links made of ids stay small: twelve bytes, and none more for an `Option`.
 #[repr(Rust, packed(4))]
-pub struct Id<T> {
+pub struct Id<T: ?Sized> {
     index: u32,
     generation: NonZeroU64,
     kind: PhantomData<fn() -> T>,
 }
 
-impl<T> Id<T> {
+impl<T: ?Sized> Id<T> {
     /// The id of a store's entry, which alone knows it.
     #[inline(always)]
     pub(super) fn new(index: u32, generation: NonZeroU64) -> Id<T> {
@@ -44,55 +37,91 @@ impl<T> Id<T> {
     }
 }
 
-impl<T> Clone for Id<T> {
+impl<T: ?Sized> Clone for Id<T> {
     fn clone(&self) -> Id<T> {
         *self
     }
 }
 
-impl<T> Copy for Id<T> {}
+impl<T: ?Sized> Copy for Id<T> {}
 
-impl<T> PartialEq for Id<T> {
+impl<T: ?Sized> PartialEq for Id<T> {
     fn eq(&self, other: &Id<T>) -> bool {
         (self.index(), self.generation()) == (other.index(), other.generation())
     }
 }
 
-impl<T> Eq for Id<T> {}
+impl<T: ?Sized> Eq for Id<T> {}
 
-impl<T> PartialOrd for Id<T> {
+impl<T: ?Sized> PartialOrd for Id<T> {
     fn partial_cmp(&self, other: &Id<T>) -> Option<core::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> Ord for Id<T> {
+impl<T: ?Sized> Ord for Id<T> {
     fn cmp(&self, other: &Id<T>) -> core::cmp::Ordering {
         (self.index(), self.generation()).cmp(&(other.index(), other.generation()))
     }
 }
 
-impl<T> fmt::Debug for Id<T> {
+impl<T: ?Sized> fmt::Debug for Id<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "#{}.{}", self.index(), self.generation())
     }
+}
+
+/// What tells ids of one kind from those of another: names of kinds, of which there is no value. So an id can be held by
+/// whoever knows nothing of the object.
+pub mod kind {
+    /// Accounts.
+    pub enum Account {}
+    /// Capability tables.
+    pub enum CapTable {}
+    /// Segments.
+    pub enum Segment {}
+    /// Spaces.
+    pub enum Space {}
+    /// Subtrees.
+    pub enum Subtree {}
+    /// Threads.
+    pub enum Thread {}
+}
+
+/// Names an account.
+pub type AccountId = Id<kind::Account>;
+/// Names a capability table.
+pub type TableId = Id<kind::CapTable>;
+/// Names a segment.
+pub type SegmentId = Id<kind::Segment>;
+/// Names a space.
+pub type SpaceId = Id<kind::Space>;
+/// Names a subtree.
+pub type SubtreeId = Id<kind::Subtree>;
+/// Names a thread.
+pub type ThreadId = Id<kind::Thread>;
+
+/// A kernel object: what lives in a store and has an id.
+pub trait Object {
+    /// What its ids are ids of.
+    type Kind: ?Sized;
 }
 
 /// Names an object of whatever kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectRef {
     /// An account.
-    Account(Id<Account>),
+    Account(AccountId),
     /// A space.
-    Space(Id<Space>),
+    Space(SpaceId),
     /// A subtree.
-    Subtree(Id<Subtree>),
+    Subtree(SubtreeId),
     /// A segment.
-    Segment(Id<Segment>),
+    Segment(SegmentId),
     /// A thread.
-    Thread(Id<Thread>),
+    Thread(ThreadId),
     /// A capability table.
-    CapTable(Id<CapTable>),
+    CapTable(TableId),
     /// The machine, of which there is one.
     Machine,
 }
@@ -129,7 +158,7 @@ impl ObjectRef {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapId {
     /// The table.
-    pub table: Id<CapTable>,
+    pub table: TableId,
     /// The slot.
     pub slot: u32,
 }
@@ -138,9 +167,9 @@ pub struct CapId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MapOwner {
     /// The mappings in a subtree.
-    Subtree(Id<Subtree>),
+    Subtree(SubtreeId),
     /// A space's own mappings.
-    Space(Id<Space>),
+    Space(SpaceId),
 }
 
 /// Where an attachment is: its first page, on every CPU or on one.

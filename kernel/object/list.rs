@@ -1,61 +1,11 @@
 //! Lists of threads that run through the threads themselves: nothing is allocated, and a thread leaves a list in a few
 //! steps, wherever in it it stands.
 
-use crate::object::id::Id;
+use crate::object::id::ThreadId;
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 
-const NONE: u32 = u32::MAX;
-
-/// Which of a thread's links a list runs through; a thread is in at most one list of each kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chain {
-    /// What it waits in: a run queue, or those who join a thread.
-    Queue,
-    /// The threads of its space.
-    Space,
-    /// The threads of its table.
-    Table,
-}
-
-/// A thread's place in its lists, one for each [`Chain`]. Links are numbers of threads that exist: who goes leaves its
-/// lists first.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Links([Link; 3]);
-
-impl Links {
-    /// Takes the thread's place in one of its lists; [`List::close`] takes it out of the list then.
-    #[inline(always)]
-    pub fn take(&mut self, chain: Chain) -> Link {
-        core::mem::take(&mut self.0[chain as usize])
-    }
-}
-
-/// A thread's place in one list.
-#[derive(Clone, Copy, Debug)]
-pub struct Link {
-    previous: u32,
-    next: u32,
-}
-
-impl Default for Link {
-    fn default() -> Link {
-        Link { previous: NONE, next: NONE }
-    }
-}
-
-/// A list of threads in the order in which they came.
-#[derive(Clone, Copy, Debug)]
-pub struct List {
-    first: u32,
-    last: u32,
-}
-
-impl Default for List {
-    fn default() -> List {
-        List { first: NONE, last: NONE }
-    }
-}
+use crate::object::links::{Chain, Link, List, NONE};
 
 impl List {
     /// Whether there is no thread in it.
@@ -66,17 +16,17 @@ impl List {
 
     /// The one that came first.
     #[inline(always)]
-    pub fn first(&self, threads: &Store<Thread>) -> Option<Id<Thread>> {
+    pub fn first(&self, threads: &Store<Thread>) -> Option<ThreadId> {
         if self.is_empty() { None } else { threads.id_at(self.first) }
     }
 
     /// All of them, in order.
-    pub fn iter<'a>(&self, threads: &'a Store<Thread>, chain: Chain) -> impl Iterator<Item = Id<Thread>> + use<'a> {
+    pub fn iter<'a>(&self, threads: &'a Store<Thread>, chain: Chain) -> impl Iterator<Item = ThreadId> + use<'a> {
         core::iter::successors(self.first(threads), move |id| List::after(threads, chain, *id))
     }
 
     /// The one behind a thread: a step of a walk that takes threads out.
-    pub fn after(threads: &Store<Thread>, chain: Chain, id: Id<Thread>) -> Option<Id<Thread>> {
+    pub fn after(threads: &Store<Thread>, chain: Chain, id: ThreadId) -> Option<ThreadId> {
         match threads[id].links.0[chain as usize].next {
             NONE => None,
             next => threads.id_at(next),
@@ -85,7 +35,7 @@ impl List {
 
     /// Puts a thread behind the others.
     #[inline(always)]
-    pub fn push(&mut self, threads: &mut Store<Thread>, chain: Chain, id: Id<Thread>) {
+    pub fn push(&mut self, threads: &mut Store<Thread>, chain: Chain, id: ThreadId) {
         let last = core::mem::replace(&mut self.last, id.index());
         threads[id].links.0[chain as usize] = Link { previous: last, next: NONE };
         match last {
@@ -96,7 +46,7 @@ impl List {
 
     /// Takes a thread out that is in this list.
     #[inline(always)]
-    pub fn remove(&mut self, threads: &mut Store<Thread>, chain: Chain, id: Id<Thread>) {
+    pub fn remove(&mut self, threads: &mut Store<Thread>, chain: Chain, id: ThreadId) {
         let link = threads[id].links.take(chain);
         self.close(threads, chain, link);
     }
@@ -118,7 +68,7 @@ impl List {
     ///
     /// # Panics
     /// If they do not.
-    pub fn check(&self, threads: &Store<Thread>, chain: Chain, mut each: impl FnMut(Id<Thread>)) -> u64 {
+    pub fn check(&self, threads: &Store<Thread>, chain: Chain, mut each: impl FnMut(ThreadId)) -> u64 {
         let (mut count, mut previous) = (0, NONE);
         for id in self.iter(threads, chain) {
             assert_eq!(threads[id].links.0[chain as usize].previous, previous, "links run both ways");

@@ -7,6 +7,7 @@ pub mod agenda;
 pub mod cap_table;
 pub mod derivation;
 pub mod id;
+pub mod links;
 pub mod list;
 pub mod reverse_map;
 pub mod segment;

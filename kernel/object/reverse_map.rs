@@ -12,8 +12,8 @@ use core::ops::Bound::{Excluded, Unbounded};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::block;
-use crate::object::address_map::PageRange;
 use crate::object::id::{MapOwner, Place};
+use crate::paging::range::PageRange;
 
 /// What a subtree's list of places costs at worst besides the places, bytes.
 pub const LIST_BYTES: u64 = block::tree_base_bytes::<Sharer, ()>();

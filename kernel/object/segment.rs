@@ -10,8 +10,7 @@ use tessera_arch::{Frame, PhysRange};
 
 use crate::mem::FrameAllocator;
 use crate::mem::block;
-use crate::object::account::Account;
-use crate::object::id::Id;
+use crate::object::id::{AccountId, Object, SegmentId, kind};
 use crate::object::store::Store;
 
 /// Pages in one region, the unit in which a segment's frames are kept: 2 MiB.
@@ -46,14 +45,14 @@ pub struct Segment {
     /// For people.
     pub name: Name,
     /// Who pays for record and frames; but for those that others touched first who may not write.
-    pub account: Id<Account>,
+    pub account: AccountId,
     /// Mappings of it that exist.
     pub mappings: u64,
     regions: Vec<Region>,
     pages: u64,
     populated_pages: u64,
     /// How many pages others pay for, and who: those who touched first and may not write.
-    others: BTreeMap<Id<Account>, u64>,
+    others: BTreeMap<AccountId, u64>,
     origin: Origin,
 }
 
@@ -69,14 +68,18 @@ enum Origin {
 }
 
 /// What the first touch of a page by somebody who may not write, the first in this segment, costs besides the page.
-pub const PAYER_BYTES: u64 = block::tree_entry_bytes::<Id<Account>, u64>();
+pub const PAYER_BYTES: u64 = block::tree_entry_bytes::<AccountId, u64>();
+
+impl Object for Segment {
+    type Kind = kind::Segment;
+}
 
 impl Segment {
     /// A segment without frames.
     ///
     /// # Errors
     /// `OutOfMemory` if the kernel heap was not provided with [`Segment::list_bytes`].
-    pub fn new(account: Id<Account>, pages: u64) -> Result<Segment, Error> {
+    pub fn new(account: AccountId, pages: u64) -> Result<Segment, Error> {
         let count = pages.div_ceil(REGION_PAGES) as usize;
         let mut regions = Vec::new();
         regions.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
@@ -89,7 +92,7 @@ impl Segment {
     ///
     /// # Errors
     /// As [`Segment::new`].
-    pub fn borrowing(account: Id<Account>, range: PhysRange) -> Result<Segment, Error> {
+    pub fn borrowing(account: AccountId, range: PhysRange) -> Result<Segment, Error> {
         let mut segment = Segment::new(account, range.length_bytes.div_ceil(PAGE_BYTES))?;
         let first = Frame::containing(range.start);
         for (number, region) in segment.regions.iter_mut().enumerate() {
@@ -111,7 +114,7 @@ impl Segment {
 
     /// What a new one costs that gets its memory on first touch (or at once), bytes.
     pub const fn new_bytes(pages: u64, on_first_touch: bool) -> u64 {
-        let rest = if on_first_touch { block::tree_base_bytes::<Id<Account>, u64>() } else { pages * PAGE_BYTES };
+        let rest = if on_first_touch { block::tree_base_bytes::<AccountId, u64>() } else { pages * PAGE_BYTES };
         Segment::region_bytes(pages) + rest
     }
 
@@ -143,12 +146,12 @@ impl Segment {
     }
 
     /// What other accounts are charged, bytes each.
-    pub fn charged_to_others(&self) -> impl Iterator<Item = (Id<Account>, u64)> {
+    pub fn charged_to_others(&self) -> impl Iterator<Item = (AccountId, u64)> {
         self.others.iter().map(|(account, pages)| (*account, PAYER_BYTES + pages * PAGE_BYTES))
     }
 
     /// What a page that has no frame costs an account if that pays for it, bytes.
-    pub fn touch_bytes(&self, payer: Id<Account>) -> u64 {
+    pub fn touch_bytes(&self, payer: AccountId) -> u64 {
         let is_known = payer == self.account || self.others.contains_key(&payer);
         PAGE_BYTES + if is_known { 0 } else { PAYER_BYTES }
     }
@@ -172,7 +175,7 @@ impl Segment {
     }
 
     /// Gives a page that has none its frame, for which an account pays.
-    pub fn place_page(&mut self, page: u64, frame: Frame, payer: Id<Account>) {
+    pub fn place_page(&mut self, page: u64, frame: Frame, payer: AccountId) {
         self.place(page, frame, 1);
         self.populated_pages += 1;
         if payer != self.account {
@@ -263,13 +266,13 @@ impl Segment {
 }
 
 /// Notes one more mapping of a segment, which keeps it.
-pub fn add_mapping(segments: &mut Store<Segment>, id: Id<Segment>) {
+pub fn add_mapping(segments: &mut Store<Segment>, id: SegmentId) {
     segments[id].mappings += 1;
     segments.retain(id);
 }
 
 /// Notes one mapping less.
-pub fn drop_mapping(segments: &mut Store<Segment>, id: Id<Segment>) {
+pub fn drop_mapping(segments: &mut Store<Segment>, id: SegmentId) {
     segments[id].mappings -= 1;
     segments.release(id);
 }

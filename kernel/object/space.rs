@@ -11,19 +11,20 @@ use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table}
 
 use crate::mem::FrameAllocator;
 use crate::mem::block;
-use crate::object::account::{Account, frame_bytes, object_bytes};
-use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
-use crate::object::id::Id;
-use crate::object::list::{Chain, List};
+use crate::object::account::{frame_bytes, object_bytes};
+use crate::object::address_map::{AddressMap, MAP_BYTES};
+use crate::object::id::{AccountId, Object, SpaceId, ThreadId, kind};
+use crate::object::links::{Chain, List};
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 use crate::paging::page_table::Tree;
+use crate::paging::range::PageRange;
 
 /// What a view costs its base's list at worst, bytes.
-pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<Id<Space>, ()>();
+pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<SpaceId, ()>();
 
 /// What a space's lists, of its views and of other CPUs' roots, cost at worst besides what is in them, bytes.
-const LISTS_BYTES: u64 = block::tree_base_bytes::<Id<Space>, ()>() + block::list_bytes::<Frame>(CPUS_MAX as u64 - 1);
+const LISTS_BYTES: u64 = block::tree_base_bytes::<SpaceId, ()>() + block::list_bytes::<Frame>(CPUS_MAX as u64 - 1);
 
 /// Pages that one top-level entry stands for.
 pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
@@ -32,7 +33,7 @@ pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// The space it shows, which is no view.
-    pub base: Id<Space>,
+    pub base: SpaceId,
     /// What it allows at most.
     pub bounds: Rights,
 }
@@ -43,7 +44,7 @@ pub struct Space {
     /// For people.
     pub name: Name,
     /// Who pays for record, tables and mappings.
-    pub account: Id<Account>,
+    pub account: AccountId,
     /// The threads in it that do not run, and some that do (`sched::note_space`).
     pub threads: List,
     /// How many are in that list.
@@ -53,9 +54,13 @@ pub struct Space {
     /// For a view, what it shows.
     pub seen: Option<Seen>,
     /// Views of this space.
-    pub views: BTreeSet<Id<Space>>,
+    pub views: BTreeSet<SpaceId>,
     /// Root tables of CPUs 1, 2, ...; CPU 0 uses the map's own. Empty while all CPUs use that one.
     other_roots: Vec<Frame>,
+}
+
+impl Object for Space {
+    type Kind = kind::Space;
 }
 
 impl Space {
@@ -71,7 +76,7 @@ impl Space {
     pub const LEAST_BYTES: u64 = object_bytes::<Space>() + Space::NEW_BYTES;
 
     /// An empty space on a cleared root table.
-    pub fn new(account: Id<Account>, root: Frame) -> Space {
+    pub fn new(account: AccountId, root: Frame) -> Space {
         tessera_arch::prepare_root(root);
         Space {
             name: Name::EMPTY,
@@ -86,13 +91,13 @@ impl Space {
     }
 
     /// Puts a thread into the space's list.
-    pub fn add_thread(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+    pub fn add_thread(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         self.threads.push(threads, Chain::Space, id);
         self.thread_count += 1;
     }
 
     /// Takes a thread out of the space's list.
-    pub fn remove_thread(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+    pub fn remove_thread(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         self.threads.remove(threads, Chain::Space, id);
         self.thread_count -= 1;
     }

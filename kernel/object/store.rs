@@ -8,7 +8,7 @@ use tessera_abi::Error;
 
 use crate::base::steps;
 use crate::mem::FrameAllocator;
-use crate::object::id::Id;
+use crate::object::id::{Id, Object};
 use crate::object::tally::Tally;
 
 /// Entries are made in chunks of this many.
@@ -21,9 +21,9 @@ const NONE: u32 = u32::MAX;
 
 /// An object looked up to be changed, with the count of what refers to it.
 #[derive(Debug)]
-pub struct Opened<'a, T> {
+pub struct Opened<'a, T: Object> {
     /// Its id.
-    pub id: Id<T>,
+    pub id: Id<T::Kind>,
     /// The object.
     pub object: &'a mut T,
     /// How many references it has; who adds one sees that it is taken back.
@@ -53,7 +53,7 @@ pub struct Store<T> {
     count: usize,
 }
 
-impl<T> Store<T> {
+impl<T: Object> Store<T> {
     /// An empty store with room for more objects than can ever be paid for, if each costs `least_bytes` and all accounts
     /// together have `memory_bytes`. Takes the room for its directory at once, so that growing never moves anything.
     ///
@@ -91,7 +91,7 @@ impl<T> Store<T> {
     }
 
     /// Puts an object in, with one reference. `ensure_room` has been asked before.
-    pub fn insert(&mut self, value: T) -> Id<T> {
+    pub fn insert(&mut self, value: T) -> Id<T::Kind> {
         if self.free == NONE {
             self.grow();
         }
@@ -111,7 +111,7 @@ impl<T> Store<T> {
 
     /// The object, if it exists still.
     #[inline(always)]
-    pub fn find(&self, id: Id<T>) -> Option<&T> {
+    pub fn find(&self, id: Id<T::Kind>) -> Option<&T> {
         steps::count();
         let entry = &self.chunks.get(id.index() as usize / CHUNK)?[id.index() as usize % CHUNK];
         if entry.generation == id.generation() { entry.value.as_deref() } else { None }
@@ -119,7 +119,7 @@ impl<T> Store<T> {
 
     /// The id of the object that has this index now.
     #[inline(always)]
-    pub fn id_at(&self, index: u32) -> Option<Id<T>> {
+    pub fn id_at(&self, index: u32) -> Option<Id<T::Kind>> {
         steps::count();
         let entry = &self.chunks.get(index as usize / CHUNK)?[index as usize % CHUNK];
         entry.value.as_ref()?;
@@ -136,22 +136,22 @@ impl<T> Store<T> {
     }
 
     /// All ids, the newest object's first; the cost is that of the objects that exist, however many there once were.
-    pub fn ids(&self) -> impl Iterator<Item = Id<T>> + '_ {
+    pub fn ids(&self) -> impl Iterator<Item = Id<T::Kind>> + '_ {
         core::iter::successors(self.newest(), |id| self.older(*id))
     }
 
     /// The object made last.
-    pub fn newest(&self) -> Option<Id<T>> {
+    pub fn newest(&self) -> Option<Id<T::Kind>> {
         self.id_at(self.newest)
     }
 
     /// The object that was made just before another: a step of a walk that changes the objects.
-    pub fn older(&self, id: Id<T>) -> Option<Id<T>> {
+    pub fn older(&self, id: Id<T::Kind>) -> Option<Id<T::Kind>> {
         self.id_at(self.entry(id.index()).older)
     }
 
     /// How often the object is referred to.
-    pub fn references(&self, id: Id<T>) -> u32 {
+    pub fn references(&self, id: Id<T::Kind>) -> u32 {
         self.entry(id.index()).references
     }
 
@@ -159,7 +159,7 @@ impl<T> Store<T> {
     ///
     /// # Panics
     /// If the object is gone: whoever refers to it keeps it.
-    pub fn tally(&self, id: Id<T>) -> &Tally {
+    pub fn tally(&self, id: Id<T::Kind>) -> &Tally {
         let entry = self.entry(id.index());
         assert!(entry.generation == id.generation() && entry.value.is_some(), "what is referred to exists");
         &entry.tally
@@ -167,7 +167,7 @@ impl<T> Store<T> {
 
     /// Notes one more reference.
     #[inline(always)]
-    pub fn retain(&mut self, id: Id<T>) {
+    pub fn retain(&mut self, id: Id<T::Kind>) {
         let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "only what exists can be referred to");
         entry.references += 1;
@@ -175,7 +175,7 @@ impl<T> Store<T> {
 
     /// Notes one reference less; the last one dooms the object: it waits for [`Store::take_doomed`].
     #[inline(always)]
-    pub fn release(&mut self, id: Id<T>) {
+    pub fn release(&mut self, id: Id<T::Kind>) {
         let doomed = self.doomed;
         let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "only what exists can be released");
@@ -193,7 +193,7 @@ impl<T> Store<T> {
     }
 
     /// An object that nothing refers to any more, to be taken apart.
-    pub fn take_doomed(&mut self) -> Option<Id<T>> {
+    pub fn take_doomed(&mut self) -> Option<Id<T::Kind>> {
         let index = self.doomed;
         if index == NONE {
             return None;
@@ -203,7 +203,7 @@ impl<T> Store<T> {
     }
 
     /// Takes an object out for good; its id is stale from here on.
-    pub fn remove(&mut self, id: Id<T>) -> Box<T> {
+    pub fn remove(&mut self, id: Id<T::Kind>) -> Box<T> {
         let free = self.free;
         let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "only what exists can be removed");
@@ -258,17 +258,17 @@ impl<T> Store<T> {
     }
 }
 
-impl<T> core::ops::Index<Id<T>> for Store<T> {
+impl<T: Object> core::ops::Index<Id<T::Kind>> for Store<T> {
     type Output = T;
     #[inline(always)]
-    fn index(&self, id: Id<T>) -> &T {
+    fn index(&self, id: Id<T::Kind>) -> &T {
         self.find(id).expect("the kernel's own ids name objects that exist")
     }
 }
 
-impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
+impl<T: Object> core::ops::IndexMut<Id<T::Kind>> for Store<T> {
     #[inline(always)]
-    fn index_mut(&mut self, id: Id<T>) -> &mut T {
+    fn index_mut(&mut self, id: Id<T::Kind>) -> &mut T {
         let entry = self.entry_mut(id.index());
         assert_eq!(entry.generation, id.generation(), "the kernel's own ids name objects that exist");
         entry.value.as_deref_mut().expect("the kernel's own ids name objects that exist")
@@ -277,8 +277,20 @@ impl<T> core::ops::IndexMut<Id<T>> for Store<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, Id, Store};
+    use super::{CHUNK, Id, Object, Store};
     use tessera_abi::Error;
+
+    impl Object for () {
+        type Kind = ();
+    }
+
+    impl Object for i32 {
+        type Kind = i32;
+    }
+
+    impl Object for &str {
+        type Kind = str;
+    }
 
     #[test]
     fn a_store_has_room_for_all_that_can_be_paid() {

@@ -4,13 +4,13 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, PAGE_BYTES, Rights, USER_START};
 use tessera_arch::{Frame, TOP_LEVEL};
 
-use crate::object::account::Account;
-use crate::object::address_map::{AddressMap, MAP_BYTES, PageRange};
-use crate::object::id::Id;
+use crate::object::address_map::{AddressMap, MAP_BYTES};
+use crate::object::id::{AccountId, Object, SubtreeId, kind};
 use crate::object::reverse_map::{LIST_BYTES, Sharers};
 use crate::object::space::SLOT_PAGES;
 use crate::paging::page_table::Tree;
 use crate::paging::piece::entry_pages;
+use crate::paging::range::PageRange;
 
 /// A subtree that every space shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Public {
     /// Where.
     pub slot: usize,
     /// Which.
-    pub subtree: Id<Subtree>,
+    pub subtree: SubtreeId,
     /// What its mappings may allow: no writing.
     pub bounds: Rights,
 }
@@ -36,7 +36,7 @@ pub struct Subtree {
     /// For people.
     pub name: Name,
     /// Who pays for record, tables and mappings, however many spaces share them.
-    pub account: Id<Account>,
+    pub account: AccountId,
     /// The mappings, and the subtrees within.
     pub map: AddressMap,
     /// Every place it is attached at.
@@ -47,9 +47,13 @@ pub struct Subtree {
     pub is_sealed: bool,
 }
 
+impl Object for Subtree {
+    type Kind = kind::Subtree;
+}
+
 impl Subtree {
     /// An empty subtree on a cleared table, to hang from an entry of this level.
-    pub fn new(account: Id<Account>, root: Frame, level: u8) -> Subtree {
+    pub fn new(account: AccountId, root: Frame, level: u8) -> Subtree {
         Subtree {
             name: Name::EMPTY,
             account,

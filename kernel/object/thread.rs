@@ -4,18 +4,15 @@ use tessera_abi::Handle;
 use tessera_abi::layout::{Name, ThreadState};
 use tessera_arch::{Fault, ThreadContext};
 
-use crate::object::account::{Account, object_bytes};
-use crate::object::agenda::Node;
-use crate::object::cap_table::CapTable;
-use crate::object::id::Id;
-use crate::object::list::{Links, List};
-use crate::object::space::Space;
+use crate::object::account::object_bytes;
+use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, kind};
+use crate::object::links::{Links, List, Node};
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Fallback {
     /// The space it lands in.
-    pub space: Id<Space>,
+    pub space: SpaceId,
     /// Instruction pointer there.
     pub instruction_pointer: u64,
     /// Stack pointer there.
@@ -41,7 +38,7 @@ pub struct Thread {
     /// For people.
     pub name: Name,
     /// Who pays.
-    pub account: Id<Account>,
+    pub account: AccountId,
     /// Its registers while it does not run.
     pub context: ThreadContext,
     /// What it is doing.
@@ -50,11 +47,11 @@ pub struct Thread {
     pub priority: u8,
     /// The space in whose list it is: the one it is in, or, while it runs, the one it was in when it last did not. Then
     /// the CPU's line knows better, as the fast path writes only there.
-    pub space: Id<Space>,
+    pub space: SpaceId,
     /// The handle by which it entered that space, the null handle if none.
     pub entered_by: Handle,
     /// Its capabilities, until it ends.
-    pub table: Option<Id<CapTable>>,
+    pub table: Option<TableId>,
     /// Where it lands if its space goes.
     pub fallback: Option<Fallback>,
     /// What it said when it exited.
@@ -62,7 +59,7 @@ pub struct Thread {
     /// When its turn on the console comes, if it has been told to wait (see `Console::ensure_turn`); else [`NO_TURN`].
     pub console_turn: u64,
     /// The thread it waits for, if it joins one.
-    pub joining: Option<Id<Thread>>,
+    pub joining: Option<ThreadId>,
     /// The threads that wait for its end.
     pub joiners: List,
     /// Where it waits for a CPU, if it does.
@@ -83,9 +80,13 @@ pub struct Thread {
     pub affinity: u32,
 }
 
+impl Object for Thread {
+    type Kind = kind::Thread;
+}
+
 impl Thread {
     /// A thread that has not started.
-    pub fn new(account: Id<Account>, table: Id<CapTable>, space: Id<Space>, priority: u8) -> Thread {
+    pub fn new(account: AccountId, table: TableId, space: SpaceId, priority: u8) -> Thread {
         Thread {
             name: Name::EMPTY,
             account,

@@ -3,4 +3,5 @@
 pub mod large_page;
 pub mod page_table;
 pub mod piece;
+pub mod range;
 pub mod shared_entry;

@@ -8,15 +8,14 @@ use tessera_abi::{Error, Handle};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::requests;
-use crate::object::id::{Id, ObjectRef};
-use crate::object::list::Chain;
-use crate::object::space::Space;
+use crate::object::id::{ObjectRef, SpaceId, ThreadId};
+use crate::object::links::Chain;
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
-pub fn add_thread(kernel: &mut Kernel, thread: Thread) -> Id<Thread> {
+pub fn add_thread(kernel: &mut Kernel, thread: Thread) -> ThreadId {
     kernel.charge_object::<Thread>(thread.account, CONTEXT_BYTES);
     let (table, space) = (thread.table, thread.space);
     let id = kernel.threads.insert(thread);
@@ -29,26 +28,26 @@ pub fn add_thread(kernel: &mut Kernel, thread: Thread) -> Id<Thread> {
 }
 
 /// Makes a new thread ready for the first time; its registers say where.
-pub fn start_thread(kernel: &mut Kernel, id: Id<Thread>) {
+pub fn start_thread(kernel: &mut Kernel, id: ThreadId) {
     note_use(kernel, id);
     running::make_ready(kernel, id);
 }
 
 /// Ends a thread for good, because it says so, made a mistake, or is told to.
-pub fn end_thread(kernel: &mut Kernel, id: Id<Thread>, state: ThreadState) {
+pub fn end_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
     note_use(kernel, id);
     remove_thread(kernel, id, state);
 }
 
 /// From here on the end of the last thread of this one's table empties the table.
-fn note_use(kernel: &mut Kernel, id: Id<Thread>) {
+fn note_use(kernel: &mut Kernel, id: ThreadId) {
     if let Some(table) = kernel.threads[id].table {
         kernel.tables[table].is_in_use = true;
     }
 }
 
 /// Takes a thread off CPU and queues, wakes those who join it, gives up its table.
-fn remove_thread(kernel: &mut Kernel, id: Id<Thread>, state: ThreadState) {
+fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
     if kernel.threads[id].has_ended() {
         return;
     }
@@ -66,7 +65,7 @@ fn remove_thread(kernel: &mut Kernel, id: Id<Thread>, state: ThreadState) {
 }
 
 /// What joining an ended thread gives.
-pub fn join_result(kernel: &Kernel, id: Id<Thread>) -> Result<u64, Error> {
+pub fn join_result(kernel: &Kernel, id: ThreadId) -> Result<u64, Error> {
     match kernel.threads[id].state {
         ThreadState::Exited => Ok(kernel.threads[id].exit_code),
         ThreadState::Faulted => Err(Error::Faulted),
@@ -75,7 +74,7 @@ pub fn join_result(kernel: &Kernel, id: Id<Thread>) -> Result<u64, Error> {
 }
 
 /// Sets the result of the call that a thread is in.
-pub fn finish_call(kernel: &mut Kernel, id: Id<Thread>, result: Result<u64, Error>) {
+pub fn finish_call(kernel: &mut Kernel, id: ThreadId, result: Result<u64, Error>) {
     let (status, value) = match result {
         Ok(value) => (0, value),
         Err(error) => (error.status(), 0),
@@ -85,7 +84,7 @@ pub fn finish_call(kernel: &mut Kernel, id: Id<Thread>, result: Result<u64, Erro
 
 /// Sends every thread in a space that goes to its fallback, or ends it. Nobody can enter it any more: the last
 /// capability went before. Threads that are elsewhere are not looked at, however many there are.
-pub(crate) fn evict_threads(kernel: &mut Kernel, space: Id<Space>) {
+pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId) {
     kernel.shared.space_words(space.index()).retire();
     let here = tessera_arch::cpu_index();
     for cpu in (0..kernel.cpus()).filter(|cpu| *cpu != here) {
@@ -111,7 +110,7 @@ pub(crate) fn evict_threads(kernel: &mut Kernel, space: Id<Space>) {
     }
 }
 
-fn evict(kernel: &mut Kernel, id: Id<Thread>) {
+fn evict(kernel: &mut Kernel, id: ThreadId) {
     let thread = &kernel.threads[id];
     let usable = |fallback: &Fallback| {
         let enterable = |only: usize| thread.affinity & (1 << only) != 0;
@@ -125,7 +124,7 @@ fn evict(kernel: &mut Kernel, id: Id<Thread>) {
     }
 }
 
-fn land(kernel: &mut Kernel, id: Id<Thread>, fallback: Fallback) {
+fn land(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
     take_off_queues(kernel, id);
     running::note_space(kernel, id, fallback.space);
     let thread = &mut kernel.threads[id];
@@ -149,7 +148,7 @@ pub fn let_go(kernel: &mut Kernel, cpu: usize) {
 
 /// Gives a thread another set of CPUs; one that waits for a CPU or runs on another one than the caller's goes where
 /// it may be. The calling thread moves when the kernel is left.
-pub fn set_affinity(kernel: &mut Kernel, id: Id<Thread>, affinity: u32) {
+pub fn set_affinity(kernel: &mut Kernel, id: ThreadId, affinity: u32) {
     if core::mem::replace(&mut kernel.threads[id].affinity, affinity) == affinity {
         return;
     }
@@ -169,7 +168,7 @@ pub fn set_affinity(kernel: &mut Kernel, id: Id<Thread>, affinity: u32) {
 /// Makes another CPU let go of its thread and its space; the thread is in no queue then.
 ///
 /// The space's number is looked up before anybody else can get the lock and reuse it.
-fn park(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
+fn park(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let line = &kernel.shared.cpus[cpu];
     requests::ask(kernel.shared, line, Request::Park);
     requests::await_acknowledgements(kernel.shared, 1 << cpu);
@@ -186,13 +185,13 @@ fn park(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
 }
 
 /// Takes a thread apart that no capability names any more. One that never ran leaves its table as it is.
-pub(crate) fn destroy_thread(kernel: &mut Kernel, id: Id<Thread>) {
+pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId) {
     remove_thread(kernel, id, ThreadState::Stopped);
     let thread = kernel.threads.remove(id);
     kernel.credit_object::<Thread>(thread.account, CONTEXT_BYTES);
 }
 
-fn take_off_queues(kernel: &mut Kernel, id: Id<Thread>) {
+fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
     let (state, cpu) = (kernel.threads[id].state, kernel.threads[id].cpu);
     match state {
         ThreadState::Ready if running::current(kernel, cpu) == Some(id) && cpu != tessera_arch::cpu_index() => {
@@ -211,7 +210,7 @@ fn take_off_queues(kernel: &mut Kernel, id: Id<Thread>) {
 }
 
 /// Makes the calling CPU's current thread wait for another's end.
-pub fn join(kernel: &mut Kernel, id: Id<Thread>, target: Id<Thread>) {
+pub fn join(kernel: &mut Kernel, id: ThreadId, target: ThreadId) {
     let mut joiners = kernel.threads[target].joiners;
     joiners.push(&mut kernel.threads, Chain::Queue, id);
     kernel.threads[target].joiners = joiners;
@@ -219,7 +218,7 @@ pub fn join(kernel: &mut Kernel, id: Id<Thread>, target: Id<Thread>) {
     (waiter.state, waiter.joining) = (ThreadState::Joining, Some(target));
 }
 
-fn stop_joining(kernel: &mut Kernel, id: Id<Thread>) {
+fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
     let Some(target) = kernel.threads[id].joining.take() else { return };
     let mut joiners = kernel.threads[target].joiners;
     joiners.remove(&mut kernel.threads, Chain::Queue, id);
@@ -228,7 +227,7 @@ fn stop_joining(kernel: &mut Kernel, id: Id<Thread>) {
 
 /// One thread less uses its table. The last one's end empties it, if any ever used it, so that a program which holds
 /// capabilities to itself goes when its threads have gone.
-fn leave_table(kernel: &mut Kernel, id: Id<Thread>) {
+fn leave_table(kernel: &mut Kernel, id: ThreadId) {
     let Some(table) = kernel.threads[id].table.take() else { return };
     kernel.tables[table].threads.remove(&mut kernel.threads, Chain::Table, id);
     if kernel.tables[table].threads.is_empty() && kernel.tables[table].is_in_use {

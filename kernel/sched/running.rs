@@ -10,19 +10,18 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::CpuLine;
 use crate::cpu::tags::TagWord;
-use crate::object::id::Id;
-use crate::object::space::Space;
+use crate::object::id::{SpaceId, ThreadId};
 use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::SLICE_NS;
 
 /// The thread that runs on a CPU.
-pub fn current(kernel: &Kernel, cpu: usize) -> Option<Id<Thread>> {
+pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
     kernel.scheduler.cpus[cpu].current
 }
 
 /// The space a thread is in, running or not.
-pub fn space_of(kernel: &Kernel, id: Id<Thread>) -> Id<Space> {
+pub fn space_of(kernel: &Kernel, id: ThreadId) -> SpaceId {
     let thread = &kernel.threads[id];
     if current(kernel, thread.cpu) != Some(id) {
         return thread.space;
@@ -33,7 +32,7 @@ pub fn space_of(kernel: &Kernel, id: Id<Thread>) -> Id<Space> {
 
 /// Puts a thread into the list of the space that it is in, if it is in another's. A thread that runs may be in
 /// another space than the one whose list it is in: threads change spaces far more often than a space goes.
-pub(crate) fn note_space(kernel: &mut Kernel, id: Id<Thread>, space: Id<Space>) {
+pub(crate) fn note_space(kernel: &mut Kernel, id: ThreadId, space: SpaceId) {
     let noted = core::mem::replace(&mut kernel.threads[id].space, space);
     if noted != space {
         kernel.spaces[noted].remove_thread(&mut kernel.threads, id);
@@ -42,7 +41,7 @@ pub(crate) fn note_space(kernel: &mut Kernel, id: Id<Thread>, space: Id<Space>) 
 }
 
 /// How many threads are in a space that have not ended.
-pub fn threads_in(kernel: &Kernel, space: Id<Space>) -> u64 {
+pub fn threads_in(kernel: &Kernel, space: SpaceId) -> u64 {
     let mut count = kernel.spaces[space].thread_count;
     for id in (0..kernel.cpus()).filter_map(|cpu| current(kernel, cpu)) {
         count += u64::from(space_of(kernel, id) == space);
@@ -52,7 +51,7 @@ pub fn threads_in(kernel: &Kernel, space: Id<Space>) -> u64 {
 }
 
 /// Makes the calling CPU's space this one.
-pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: Id<Space>, entered_by: Handle) {
+pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: SpaceId, entered_by: Handle) {
     let (shared, line) = (kernel.shared, &kernel.shared.cpus[cpu]);
     let words = shared.space_words(space.index());
     let tag = tag_for(kernel, cpu, space);
@@ -79,7 +78,7 @@ pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: Id<Space>, entered_by
 }
 
 /// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left.
-fn tag_for(kernel: &mut Kernel, cpu: usize, space: Id<Space>) -> TagWord {
+fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
     let (shared, words) = (kernel.shared, kernel.shared.space_words(space.index()));
     if kernel.tags.bits() != 0 && words.tag().tag() == 0 {
         // It may get a tag now. Whoever enters it untagged at this moment is seen below, or comes too late.
@@ -106,7 +105,7 @@ fn tag_for(kernel: &mut Kernel, cpu: usize, space: Id<Space>) -> TagWord {
 ///
 /// # Errors
 /// `WrongCpu` if the space is local to another one.
-pub fn ensure_enterable(kernel: &Kernel, cpu: usize, space: Id<Space>) -> Result<(), Error> {
+pub fn ensure_enterable(kernel: &Kernel, cpu: usize, space: SpaceId) -> Result<(), Error> {
     let only_cpu = kernel.shared.space_words(space.index()).only_cpu();
     if only_cpu.is_none_or(|only| only == cpu) { Ok(()) } else { Err(Error::WrongCpu) }
 }
@@ -122,13 +121,13 @@ fn running_cpus(kernel: &Kernel) -> u32 {
 }
 
 /// Notes that something changed for a thread that its CPU may have to heed when it next leaves the kernel.
-pub fn unsettle(kernel: &mut Kernel, id: Id<Thread>) {
+pub fn unsettle(kernel: &mut Kernel, id: ThreadId) {
     let cpu = kernel.threads[id].cpu;
     kernel.scheduler.cpus[cpu].is_settled = false;
 }
 
 /// Makes a thread ready on the CPU that suits it best.
-pub fn make_ready(kernel: &mut Kernel, id: Id<Thread>) {
+pub fn make_ready(kernel: &mut Kernel, id: ThreadId) {
     let thread = &kernel.threads[id];
     let (allowed, running) = (allowed_cpus(kernel, thread), running_cpus(kernel));
     let cpu = kernel.scheduler.place(&kernel.threads, thread, kernel.cpus(), allowed);
@@ -140,7 +139,7 @@ pub fn make_ready(kernel: &mut Kernel, id: Id<Thread>) {
 }
 
 /// Takes the CPU's current thread off it; what it did with its space is noted in the thread.
-pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
+pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let id = current(kernel, cpu)?;
     let line = &kernel.shared.cpus[cpu];
     let space = kernel.spaces.id_at(line.presence.space());
@@ -156,7 +155,7 @@ pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
 }
 
 /// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
-fn run(kernel: &mut Kernel, cpu: usize, id: Id<Thread>) -> Option<Fault> {
+fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
     let line = &kernel.shared.cpus[cpu];
     let (space, entered_by, table, pending) = {
         let thread = &mut kernel.threads[id];
@@ -225,7 +224,7 @@ pub fn is_at_end(kernel: &Kernel) -> bool {
     })
 }
 
-fn next_thread(kernel: &mut Kernel, cpu: usize) -> Option<Id<Thread>> {
+fn next_thread(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let next = kernel.scheduler.take_next(&mut kernel.threads, cpu);
     next.or_else(|| kernel.scheduler.steal(&mut kernel.threads, cpu))
 }

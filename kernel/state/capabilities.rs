@@ -2,9 +2,8 @@
 
 use tessera_abi::{Handle, Rights};
 
-use crate::object::cap_table::CapTable;
 use crate::object::derivation;
-use crate::object::id::{CapId, Id, ObjectRef};
+use crate::object::id::{CapId, ObjectRef, TableId};
 use crate::state::kernel::Kernel;
 
 impl Kernel {
@@ -16,7 +15,7 @@ impl Kernel {
     }
 
     /// Gives all capabilities of a table up.
-    pub fn empty_table(&mut self, table: Id<CapTable>) {
+    pub fn empty_table(&mut self, table: TableId) {
         let mut next = 0;
         while let Some(slot) = self.tables[table].next_used(next) {
             next = slot + 1;
@@ -48,12 +47,12 @@ impl Kernel {
     }
 
     /// Puts the first capability to a new object, which has one reference, into a table.
-    pub fn insert_first(&mut self, table: Id<CapTable>, object: ObjectRef) -> Handle {
+    pub fn insert_first(&mut self, table: TableId, object: ObjectRef) -> Handle {
         self.insert_with(table, object, Rights::all())
     }
 
     /// The same, with certain rights only.
-    pub fn insert_with(&mut self, table: Id<CapTable>, object: ObjectRef, rights: Rights) -> Handle {
+    pub fn insert_with(&mut self, table: TableId, object: ObjectRef, rights: Rights) -> Handle {
         let slot = self.tables[table].insert(object, rights, 0);
         self.tables[table].handle_of(slot)
     }

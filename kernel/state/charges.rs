@@ -2,8 +2,8 @@
 
 use tessera_abi::Error;
 
-use crate::object::account::{Account, object_bytes};
-use crate::object::id::Id;
+use crate::object::account::object_bytes;
+use crate::object::id::AccountId;
 use crate::state::kernel::Kernel;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
@@ -23,26 +23,26 @@ impl Kernel {
     ///
     /// # Errors
     /// `AccountExhausted`, `OutOfMemory`.
-    pub fn ensure_object<T>(&mut self, account: Id<Account>, extra: u64, frames: u64) -> Result<(), Error> {
+    pub fn ensure_object<T>(&mut self, account: AccountId, extra: u64, frames: u64) -> Result<(), Error> {
         let bytes = object_bytes::<T>();
         self.accounts[account].ensure(bytes.saturating_add(extra))?;
         self.ensure_frames(frames)
     }
 
     /// Charges an object of type `T`, plus `extra` bytes, to an account.
-    pub fn charge_object<T>(&mut self, account: Id<Account>, extra: u64) {
+    pub fn charge_object<T>(&mut self, account: AccountId, extra: u64) {
         let bytes = object_bytes::<T>() + extra;
         crate::object::account::open_charge(&mut self.accounts, account, bytes);
     }
 
     /// Undoes [`Kernel::charge_object`].
-    pub fn credit_object<T>(&mut self, account: Id<Account>, extra: u64) {
+    pub fn credit_object<T>(&mut self, account: AccountId, extra: u64) {
         let bytes = object_bytes::<T>() + extra;
         crate::object::account::close_charge(&mut self.accounts, account, bytes);
     }
 
     /// Charges or credits what an object that exists costs more or less than before.
-    pub fn settle(&mut self, account: Id<Account>, before_bytes: u64, after_bytes: u64) {
+    pub fn settle(&mut self, account: AccountId, before_bytes: u64, after_bytes: u64) {
         if after_bytes >= before_bytes {
             self.accounts[account].charge(after_bytes - before_bytes);
         } else {

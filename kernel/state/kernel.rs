@@ -11,7 +11,7 @@ use crate::cpu::tags::TagAllocator;
 use crate::mem::FrameAllocator;
 use crate::object::account::{Account, frame_bytes, object_bytes};
 use crate::object::cap_table::CapTable;
-use crate::object::id::Id;
+use crate::object::id::SpaceId;
 use crate::object::segment::Segment;
 use crate::object::space::{Seen, Space};
 use crate::object::store::Store;
@@ -98,7 +98,7 @@ impl Kernel {
     }
 
     /// The space whose map is seen in a space, and within which bounds: its own, unless it is a view.
-    pub fn seen_in(&self, space: Id<Space>) -> Seen {
+    pub fn seen_in(&self, space: SpaceId) -> Seen {
         self.spaces[space].seen.unwrap_or(Seen { base: space, bounds: Rights::ACCESS })
     }
 }

@@ -17,8 +17,8 @@ use tessera_abi::layout::ThreadState;
 use tessera_arch::CPUS_MAX;
 
 use crate::object::agenda::Agenda;
-use crate::object::id::Id;
-use crate::object::list::{Chain, Link, List};
+use crate::object::id::ThreadId;
+use crate::object::links::{Chain, Link, List};
 use crate::object::store::Store;
 use crate::object::thread::{Thread, Wait};
 
@@ -46,7 +46,7 @@ pub struct RunQueue {
     placed_levels: u32,
     ready_count: usize,
     /// The thread that runs.
-    pub current: Option<Id<Thread>>,
+    pub current: Option<ThreadId>,
     /// When its turn ends.
     pub slice_end_ns: u64,
     /// What the CPU's timer is set to.
@@ -83,13 +83,7 @@ impl Scheduler {
     /// Puts a thread behind the others of its priority on a CPU. `allowed` are the CPUs it may run on, a bit each, of
     /// those that are `running`.
     #[inline(always)]
-    pub fn make_ready(
-        &mut self,
-        threads: &mut Store<Thread>,
-        id: Id<Thread>,
-        cpu: usize,
-        [allowed, running]: [u32; 2],
-    ) {
+    pub fn make_ready(&mut self, threads: &mut Store<Thread>, id: ThreadId, cpu: usize, [allowed, running]: [u32; 2]) {
         self.arrivals += 1;
         let thread = &mut threads[id];
         let level = usize::from(thread.priority);
@@ -118,7 +112,7 @@ impl Scheduler {
 
     /// Takes a ready thread out of its queue, wherever in it it stands. Nothing happens if it is in none.
     #[inline]
-    pub fn remove(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+    pub fn remove(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         let thread = &mut threads[id];
         let (cpu, level) = (thread.cpu, usize::from(thread.priority));
         let Some(wait) = thread.waits.take() else { return };
@@ -160,7 +154,7 @@ impl Scheduler {
     }
 
     /// Takes the most urgent thread from the queues of other CPUs that may run anywhere.
-    pub fn steal(&mut self, threads: &mut Store<Thread>, thief: usize) -> Option<Id<Thread>> {
+    pub fn steal(&mut self, threads: &mut Store<Thread>, thief: usize) -> Option<ThreadId> {
         let others = self.cpus.iter().enumerate().filter(|(cpu, _)| *cpu != thief);
         let firsts = others.filter_map(|(_, run_queue)| run_queue.anywhere.first(threads));
         let id = firsts.min_by_key(|id| threads[*id].order)?;
@@ -169,7 +163,7 @@ impl Scheduler {
     }
 
     /// Takes the thread that should run now out of its queue.
-    pub fn take_next(&mut self, threads: &mut Store<Thread>, cpu: usize) -> Option<Id<Thread>> {
+    pub fn take_next(&mut self, threads: &mut Store<Thread>, cpu: usize) -> Option<ThreadId> {
         let run_queue = &self.cpus[cpu];
         let own = sooner(threads, run_queue.anywhere.first(threads), run_queue.here.first(threads));
         let id = if self.in_sets == 0 { own? } else { sooner(threads, own, self.first_in_sets(threads, cpu))? };
@@ -178,7 +172,7 @@ impl Scheduler {
     }
 
     /// The most urgent thread that waits in a set with this CPU in it.
-    fn first_in_sets(&self, threads: &Store<Thread>, cpu: usize) -> Option<Id<Thread>> {
+    fn first_in_sets(&self, threads: &Store<Thread>, cpu: usize) -> Option<ThreadId> {
         let mut best = None;
         for (word, used) in self.sets_used.iter().enumerate() {
             let mut left = *used;
@@ -200,7 +194,7 @@ impl Scheduler {
     }
 
     /// Puts a thread to sleep until this time.
-    pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: Id<Thread>, wake_ns: u64) {
+    pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: ThreadId, wake_ns: u64) {
         self.arrivals += 1;
         (threads[id].state, threads[id].order) = (ThreadState::Sleeping, (wake_ns, self.arrivals));
         let run_queue = &mut self.cpus[threads[id].cpu];
@@ -209,14 +203,14 @@ impl Scheduler {
     }
 
     /// Forgets a sleeping thread.
-    pub fn remove_sleeper(&mut self, threads: &mut Store<Thread>, id: Id<Thread>) {
+    pub fn remove_sleeper(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         let run_queue = &mut self.cpus[threads[id].cpu];
         run_queue.is_settled = false;
         run_queue.sleepers.remove(threads, id);
     }
 
     /// Takes a thread whose time has come off the CPU's sleepers.
-    pub fn take_woken(&mut self, threads: &mut Store<Thread>, cpu: usize, now_ns: u64) -> Option<Id<Thread>> {
+    pub fn take_woken(&mut self, threads: &mut Store<Thread>, cpu: usize, now_ns: u64) -> Option<ThreadId> {
         let sleepers = &mut self.cpus[cpu].sleepers;
         let id = sleepers.first(threads).filter(|id| threads[*id].order.0 <= now_ns)?;
         sleepers.remove(threads, id);
@@ -257,7 +251,7 @@ impl Scheduler {
         for (cpu, run_queue) in self.cpus.iter().enumerate() {
             let count = run_queue.check(threads, cpu, &placed[cpu]);
             queued += count;
-            let is_asleep = |id: Id<Thread>| (threads[id].state, threads[id].cpu) == (ThreadState::Sleeping, cpu);
+            let is_asleep = |id: ThreadId| (threads[id].state, threads[id].cpu) == (ThreadState::Sleeping, cpu);
             facts += count + run_queue.sleepers.check(threads, |id| assert!(is_asleep(id), "sleepers sleep"));
         }
         let waiting = threads.ids().filter(|id| threads[*id].waits.is_some()).count() as u64;
@@ -268,7 +262,7 @@ impl Scheduler {
 
 /// Of two threads, of which there may be fewer, the one whose turn comes first.
 #[inline(always)]
-fn sooner(threads: &Store<Thread>, one: Option<Id<Thread>>, other: Option<Id<Thread>>) -> Option<Id<Thread>> {
+fn sooner(threads: &Store<Thread>, one: Option<ThreadId>, other: Option<ThreadId>) -> Option<ThreadId> {
     match (one, other) {
         (Some(first), Some(second)) if threads[second].order < threads[first].order => other,
         (None, _) => other,
@@ -278,7 +272,7 @@ fn sooner(threads: &Store<Thread>, one: Option<Id<Thread>>, other: Option<Id<Thr
 
 impl Levels {
     #[inline(always)]
-    fn push(&mut self, threads: &mut Store<Thread>, level: usize, id: Id<Thread>) {
+    fn push(&mut self, threads: &mut Store<Thread>, level: usize, id: ThreadId) {
         self.lists[level].push(threads, Chain::Queue, id);
         self.used |= 1 << level;
     }
@@ -291,7 +285,7 @@ impl Levels {
 
     /// The first thread of the highest priority.
     #[inline(always)]
-    fn first(&self, threads: &Store<Thread>) -> Option<Id<Thread>> {
+    fn first(&self, threads: &Store<Thread>) -> Option<ThreadId> {
         let level = self.used.checked_ilog2()? as usize;
         self.lists[level].first(threads)
     }

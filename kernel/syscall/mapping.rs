@@ -6,9 +6,8 @@ use tessera_arch::Access;
 
 use super::{Caller, Result};
 use crate::object::address_map::{Cost, Mapping};
-use crate::object::id::{Id, MapOwner, ObjectRef};
+use crate::object::id::{MapOwner, ObjectRef, SubtreeId};
 use crate::object::space::SLOT_PAGES;
-use crate::object::subtree::Subtree;
 use crate::vm::attach;
 use crate::vm::map;
 use crate::vm::public;
@@ -142,7 +141,7 @@ impl Caller<'_> {
     }
 }
 
-fn attachment_info(page: u64, pages: u64, bounds: Rights, subtree: Id<Subtree>) -> MappingInfo {
+fn attachment_info(page: u64, pages: u64, bounds: Rights, subtree: SubtreeId) -> MappingInfo {
     MappingInfo {
         address: page * PAGE_BYTES,
         length_bytes: pages * PAGE_BYTES,

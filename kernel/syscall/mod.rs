@@ -21,7 +21,7 @@ use crate::cpu::cap_word::HotWord;
 use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
-use crate::object::id::{CapId, Id, MapOwner, ObjectRef};
+use crate::object::id::{CapId, Id, MapOwner, Object, ObjectRef, SpaceId, TableId, ThreadId};
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
@@ -52,8 +52,8 @@ impl From<u64> for Outcome {
 pub(crate) struct Caller<'a> {
     kernel: &'a mut Kernel,
     cpu: usize,
-    thread: Id<Thread>,
-    table: Id<CapTable>,
+    thread: ThreadId,
+    table: TableId,
 }
 
 type Result<T> = core::result::Result<T, Error>;
@@ -63,7 +63,7 @@ type Result<T> = core::result::Result<T, Error>;
 /// # Errors
 /// What the call's entry in the table says.
 #[inline(always)]
-pub fn dispatch(kernel: &mut Kernel, cpu: usize, thread: Id<Thread>, number: u64, words: [u64; 6]) -> Result<Outcome> {
+pub fn dispatch(kernel: &mut Kernel, cpu: usize, thread: ThreadId, number: u64, words: [u64; 6]) -> Result<Outcome> {
     let table = kernel.threads[thread].table.ok_or(Error::BadState)?;
     call(&mut Caller { kernel, cpu, thread, table }, number, words)
 }
@@ -105,7 +105,7 @@ impl Caller<'_> {
     }
 
     /// The space that the caller is in.
-    fn here(&self) -> Id<Space> {
+    fn here(&self) -> SpaceId {
         running::space_of(self.kernel, self.thread)
     }
 
@@ -206,7 +206,7 @@ impl Caller<'_> {
     fn derive_into(
         &mut self,
         parent: (CapId, ObjectRef, Rights),
-        table: Id<CapTable>,
+        table: TableId,
         rights: Rights,
         badge: u64,
     ) -> Result<u64> {
@@ -226,7 +226,7 @@ macro_rules! lookups {
         impl Caller<'_> {
             $(
                 #[doc = concat!("The ", stringify!($kind), " that a handle names, if it carries the rights.")]
-                fn $function(&self, handle: Handle, needed: Rights) -> Result<Id<$kind>> {
+                fn $function(&self, handle: Handle, needed: Rights) -> Result<Id<<$kind as Object>::Kind>> {
                     let word = self.word_of(handle)?;
                     let index = word.object(ObjectKind::$kind, needed).ok_or(word.refusal(ObjectKind::$kind))?;
                     self.kernel.$store.id_at(index).ok_or(Error::BadHandle)

@@ -6,7 +6,7 @@ use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
 use crate::cpu::switch;
-use crate::object::id::{Id, MapOwner, ObjectRef};
+use crate::object::id::{MapOwner, ObjectRef, SpaceId};
 use crate::object::space::Space;
 use crate::paging::page_table;
 use crate::sched::running;
@@ -113,7 +113,7 @@ impl Caller<'_> {
 
     fn both_sides(
         &self,
-        space: Id<Space>,
+        space: SpaceId,
         address: u64,
         buffer: u64,
         length_bytes: u64,
@@ -125,12 +125,12 @@ impl Caller<'_> {
         Ok((theirs, UserSlice::new(self.here(), buffer, length_bytes)?))
     }
 
-    fn root(&self, space: Id<Space>) -> Frame {
+    fn root(&self, space: SpaceId) -> Frame {
         self.kernel.shared.space_words(space.index()).root(self.cpu)
     }
 
     /// Enters a space; gives the handle by which the thread had entered the one it leaves.
-    fn enter(&mut self, space: Id<Space>, handle: Handle) -> u64 {
+    fn enter(&mut self, space: SpaceId, handle: Handle) -> u64 {
         let previous = self.kernel.shared.cpus[self.cpu].entered_by.load(core::sync::atomic::Ordering::Relaxed);
         running::enter_space(self.kernel, self.cpu, space, handle);
         previous

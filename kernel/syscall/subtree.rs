@@ -5,7 +5,7 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Result};
-use crate::object::id::{Id, MapOwner, ObjectRef, Place};
+use crate::object::id::{MapOwner, ObjectRef, Place, SubtreeId};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::object::subtree::{Public, Subtree};
 use crate::paging::page_table;
@@ -97,7 +97,7 @@ impl Caller<'_> {
         owner: MapOwner,
         address: u64,
         cpu: Option<usize>,
-        subtree: Id<Subtree>,
+        subtree: SubtreeId,
         bounds: Rights,
         is_window: bool,
     ) -> Result<u64> {
@@ -154,7 +154,7 @@ impl Caller<'_> {
     }
 
     /// The subtree that a handle names, if it may be attached with these bounds.
-    fn attachable(&self, subtree: Handle, bounds: Rights) -> Result<Id<Subtree>> {
+    fn attachable(&self, subtree: Handle, bounds: Rights) -> Result<SubtreeId> {
         if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) {
             return Err(Error::BadArgument);
         }

@@ -6,7 +6,7 @@ use tessera_abi::{Error, Handle, Rights};
 use super::{Caller, Result};
 use crate::object::cap_table::{CapTable, SLOTS_MAX};
 use crate::object::id::ObjectRef;
-use crate::object::list::{Chain, List};
+use crate::object::links::{Chain, List};
 use crate::sched::ending;
 
 impl Caller<'_> {

@@ -6,7 +6,7 @@ use tessera_arch::{Interrupt, VirtAddr};
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
-use crate::object::id::{Id, ObjectRef};
+use crate::object::id::{ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::ending;
 use crate::sched::running;
@@ -168,7 +168,7 @@ impl Caller<'_> {
     }
 
     /// Checks that the caller is not among the threads that `target` waits for, directly or through others.
-    fn ensure_end_of_waiting(&self, target: Id<Thread>) -> Result<()> {
+    fn ensure_end_of_waiting(&self, target: ThreadId) -> Result<()> {
         let mut at = Some(target);
         for _ in 0..JOIN_CHAIN_MAX {
             let Some(id) = at else { return Ok(()) };

@@ -12,11 +12,9 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::note::Note;
-use crate::object::address_map::PageRange;
-use crate::object::id::{Id, MapOwner};
+use crate::object::id::{MapOwner, SpaceId, SubtreeId};
 use crate::object::reverse_map::{Group, Sharers};
-use crate::object::space::Space;
-use crate::object::subtree::Subtree;
+use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
@@ -24,7 +22,7 @@ const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
 /// A page range of a space that sees a change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeenRange {
-    pub(crate) space: Id<Space>,
+    pub(crate) space: SpaceId,
     pub(crate) range: PageRange,
     /// The CPUs on which it is seen, a bit each: all but for core windows and CPU-local spaces.
     pub(crate) cpus: u32,
@@ -91,7 +89,7 @@ pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapOwner, range: PageRange, 
 }
 
 /// Notes at each space what it sees of a subtree, through others or not, and chains those that had nothing noted.
-fn gather(kernel: &Kernel, subtree: Id<Subtree>, range: PageRange, chain: &mut u32) {
+fn gather(kernel: &Kernel, subtree: SubtreeId, range: PageRange, chain: &mut u32) {
     for group in told(&kernel.subtrees[subtree].sharers) {
         let hull = group.hull_of(range);
         match group.owner {
@@ -113,21 +111,21 @@ fn gather(kernel: &Kernel, subtree: Id<Subtree>, range: PageRange, chain: &mut u
 
 /// What a space without views sees of a change of its own, which is the usual case.
 #[inline(always)]
-pub(crate) fn seen_in_space(kernel: &Kernel, space: Id<Space>, range: PageRange) -> SeenRange {
+pub(crate) fn seen_in_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> SeenRange {
     let only_cpu = kernel.shared.space_words(space.index()).only_cpu();
     SeenRange { space, range, cpus: only_cpu.map_or(ALL_CPUS, |cpu| 1 << cpu) }
 }
 
 /// What a space sees of a range of its own, or of one in a core window.
 #[inline(always)]
-fn sight_of(kernel: &Kernel, space: Id<Space>, range: PageRange, window: Option<usize>) -> Sight {
+fn sight_of(kernel: &Kernel, space: SpaceId, range: PageRange, window: Option<usize>) -> Sight {
     let cpu = window.map(|cpu| window_cpu(kernel, cpu));
     let cpu = cpu.or_else(|| kernel.shared.space_words(space.index()).only_cpu());
     Sight { range, cpus: cpu.map_or(ALL_CPUS, |cpu| 1 << cpu), in_views: window.is_none() }
 }
 
 #[inline(always)]
-fn tell(kernel: &Kernel, space: Id<Space>, sight: Sight, each: &mut dyn FnMut(SeenRange)) {
+fn tell(kernel: &Kernel, space: SpaceId, sight: Sight, each: &mut dyn FnMut(SeenRange)) {
     let Sight { range, cpus, in_views } = sight;
     steps::count();
     each(SeenRange { space, range, cpus });
@@ -190,7 +188,7 @@ fn visible_directly(
     kernel: &Kernel,
     from: MapOwner,
     cpu: Option<usize>,
-    subtree: Id<Subtree>,
+    subtree: SubtreeId,
     range: PageRange,
 ) -> Option<PageRange> {
     let sharers = &kernel.subtrees[subtree].sharers;

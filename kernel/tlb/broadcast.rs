@@ -9,8 +9,8 @@ use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
-use crate::object::address_map::PageRange;
 use crate::object::id::MapOwner;
+use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
 use crate::tlb::audience::{self, SeenRange};

@@ -16,9 +16,8 @@ use crate::cpu::handshake::{NO_SPACE, Request};
 use crate::cpu::per_cpu::{CpuLine, Shared};
 use crate::cpu::requests;
 use crate::mem::FrameList;
-use crate::object::address_map::PageRange;
-use crate::object::id::{Id, MapOwner};
-use crate::object::space::Space;
+use crate::object::id::{MapOwner, SpaceId};
+use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
 use crate::tlb::audience::{self, SeenRange};
@@ -104,7 +103,7 @@ fn shoot_down(kernel: &Kernel, owner: MapOwner, range: PageRange) {
 
 /// The same for a change that one space sees, which is the usual case.
 #[inline(always)]
-fn shoot_down_space(kernel: &Kernel, space: Id<Space>, range: PageRange) {
+fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
     let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
     mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
     let mut interrupted = 0;

@@ -7,8 +7,8 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::CpuLine;
 use crate::cpu::requests;
-use crate::object::address_map::{EVERYTHING, PageRange};
 use crate::object::space::SLOT_PAGES;
+use crate::paging::range::{EVERYTHING, PageRange};
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
 

@@ -12,13 +12,14 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table}
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::address_map::{AddressMap, Cost, PageRange};
-use crate::object::id::{Id, MapOwner, Place};
+use crate::object::address_map::{AddressMap, Cost};
+use crate::object::id::{MapOwner, Place, SpaceId, SubtreeId};
 use crate::object::reverse_map::Sharer;
-use crate::object::space::{SLOT_PAGES, Space};
+use crate::object::space::SLOT_PAGES;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::new_table;
 use crate::paging::piece::entry_pages;
+use crate::paging::range::PageRange;
 use crate::sched::ending;
 use crate::sched::running;
 use crate::state::kernel::Kernel;
@@ -33,7 +34,7 @@ const HEAP_PAGES: u64 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// The subtree.
-    pub subtree: Id<Subtree>,
+    pub subtree: SubtreeId,
     /// The level of the entry.
     pub level: u8,
     /// What the entry lets the subtree's mappings allow here.
@@ -67,7 +68,7 @@ impl Attachment {
 }
 
 /// Takes a new subtree in.
-pub fn add_subtree(kernel: &mut Kernel, subtree: Subtree) -> Id<Subtree> {
+pub fn add_subtree(kernel: &mut Kernel, subtree: Subtree) -> SubtreeId {
     let root = subtree.map.tree.root;
     let id = kernel.subtrees.insert(subtree);
     kernel.frames.set_table_owner(root, id.index());
@@ -99,7 +100,7 @@ pub fn attachment_over(kernel: &Kernel, owner: MapOwner, page: u64, cpu: Option<
 /// The attachment at a place.
 pub fn attachment_at(kernel: &Kernel, owner: MapOwner, place: Place) -> Option<Attachment> {
     let (first, attachment) = attachment_over(kernel, owner, place.page, place.cpu)?;
-    let is_window = |id: Id<Space>| kernel.spaces[id].has_core_window((place.page / SLOT_PAGES) as usize);
+    let is_window = |id: SpaceId| kernel.spaces[id].has_core_window((place.page / SLOT_PAGES) as usize);
     let is_core = matches!(owner, MapOwner::Space(id) if place.cpu.is_some() && is_window(id));
     (first == place.page && is_core == place.cpu.is_some()).then_some(attachment)
 }
@@ -173,7 +174,7 @@ pub fn is_vacant(kernel: &Kernel, owner: MapOwner, place: Place, level: u8) -> b
 /// # Errors
 /// `BadState` for one that is public, or cannot be attached twice because of a core window, `Overlap`,
 /// `AccountExhausted`, `OutOfMemory`.
-pub fn plan_attach(kernel: &mut Kernel, owner: MapOwner, place: Place, subtree: Id<Subtree>) -> Result<Cost, Error> {
+pub fn plan_attach(kernel: &mut Kernel, owner: MapOwner, place: Place, subtree: SubtreeId) -> Result<Cost, Error> {
     let object = &kernel.subtrees[subtree];
     let level = object.level();
     let is_windowed = object.sharers.core_window().is_some() || place.cpu.is_some() && !object.sharers.is_empty();
@@ -204,7 +205,7 @@ pub fn plan_attach(kernel: &mut Kernel, owner: MapOwner, place: Place, subtree: 
 ///
 /// # Errors
 /// `WrongLevel`, `TooDeep`, `BadState` for a public one.
-pub fn ensure_level(kernel: &Kernel, owner: MapOwner, subtree: Id<Subtree>) -> Result<(), Error> {
+pub fn ensure_level(kernel: &Kernel, owner: MapOwner, subtree: SubtreeId) -> Result<(), Error> {
     let MapOwner::Subtree(outer) = owner else { return Ok(()) };
     let (outer, inner) = (&kernel.subtrees[outer], &kernel.subtrees[subtree]);
     if inner.level() >= outer.level() {
@@ -264,7 +265,7 @@ pub fn detach(kernel: &mut Kernel, owner: MapOwner, place: Place) -> bool {
 
 /// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were. What
 /// has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
-pub fn detach_all(kernel: &mut Kernel, subtree: Id<Subtree>) -> u64 {
+pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
     let (mut freed_tables, mut places) = (FrameList::new(), 0);
     let mut next = kernel.subtrees[subtree].sharers.after(None);
     while let Some(sharer) = next {
@@ -314,7 +315,7 @@ fn take_entry(kernel: &mut Kernel, owner: MapOwner, place: Place, freed_tables: 
 }
 
 /// Gives each CPU a root table of its own for the space, all alike.
-fn separate_roots(kernel: &mut Kernel, space: Id<Space>) {
+fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
     let before = kernel.spaces[space].charged_bytes();
     let missing = kernel.spaces[space].missing_roots(kernel.cpus());
     for _ in 0..missing {

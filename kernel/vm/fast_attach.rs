@@ -12,10 +12,10 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
-use crate::object::address_map::PageRange;
 use crate::object::id::{MapOwner, Place};
 use crate::object::reverse_map::{ATTACHMENT_BYTES, Sharer};
 use crate::object::space::{SLOT_PAGES, top_slot};
+use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::attach::Attachment;

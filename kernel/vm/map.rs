@@ -7,14 +7,15 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::account::{self, Account, frame_bytes};
-use crate::object::address_map::{AddressMap, Cost, EVERYTHING, Mapping, PageRange};
-use crate::object::id::{Id, MapOwner, Place};
+use crate::object::account::{self, frame_bytes};
+use crate::object::address_map::{AddressMap, Cost, Mapping};
+use crate::object::id::{AccountId, MapOwner, Place, SegmentId, SpaceId, SubtreeId};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::Store;
 use crate::object::subtree::Subtree;
 use crate::paging::page_table::Tree;
+use crate::paging::range::{EVERYTHING, PageRange};
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
@@ -39,7 +40,7 @@ pub struct Location {
 #[derive(Clone, Copy, Debug)]
 struct Found {
     location: Location,
-    segment: Id<Segment>,
+    segment: SegmentId,
     page: u64,
     /// Whether it could be written by the way it was found, by whoever holds what was mapped.
     may_write: bool,
@@ -71,7 +72,7 @@ pub fn map_of(kernel: &Kernel, owner: MapOwner) -> &AddressMap {
 }
 
 /// Who pays for an owner's tables and mappings.
-pub fn payer_of(kernel: &Kernel, owner: MapOwner) -> Id<Account> {
+pub fn payer_of(kernel: &Kernel, owner: MapOwner) -> AccountId {
     match owner {
         MapOwner::Space(id) => kernel.spaces[id].account,
         MapOwner::Subtree(id) => kernel.subtrees[id].account,
@@ -118,7 +119,7 @@ pub fn ensure_changeable(kernel: &Kernel, owner: MapOwner) -> Result<(), Error> 
 ///
 /// # Errors
 /// `AccountExhausted`, `OutOfMemory`.
-pub fn ensure_cost(kernel: &Kernel, payer: Id<Account>, cost: Cost) -> Result<(), Error> {
+pub fn ensure_cost(kernel: &Kernel, payer: AccountId, cost: Cost) -> Result<(), Error> {
     kernel.accounts[payer].ensure(cost.bytes())?;
     kernel.ensure_frames(cost.tables)
 }
@@ -143,7 +144,7 @@ pub fn protect(kernel: &mut Kernel, owner: MapOwner, range: PageRange, rights: R
 }
 
 /// Finds whose map covers a page of a space, as the calling CPU sees it.
-pub fn locate(kernel: &Kernel, space: Id<Space>, page: u64) -> Location {
+pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
     if let Some(public) = public::public_at(kernel, page) {
         let owner = MapOwner::Subtree(public.subtree);
         return Location { owner, page: page - public.page(), bounds: public.bounds, view: Rights::ACCESS };
@@ -168,7 +169,7 @@ pub fn locate(kernel: &Kernel, space: Id<Space>, page: u64) -> Location {
 ///
 /// # Errors
 /// Why it is not.
-pub fn resolve(kernel: &mut Kernel, space: Id<Space>, address: VirtAddr, access: Access) -> Result<Frame, Denial> {
+pub fn resolve(kernel: &mut Kernel, space: SpaceId, address: VirtAddr, access: Access) -> Result<Frame, Denial> {
     let found = find_page(kernel, space, address, access)?;
     if let Some(frame) = kernel.segments[found.segment].frame(found.page) {
         ensure_shown(kernel, found.location, frame)?;
@@ -184,14 +185,14 @@ pub fn resolve(kernel: &mut Kernel, space: Id<Space>, address: VirtAddr, access:
 ///
 /// # Errors
 /// Why it is not.
-pub fn look_at(kernel: &Kernel, space: Id<Space>, address: VirtAddr, access: Access) -> Result<Option<Frame>, Denial> {
+pub fn look_at(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access) -> Result<Option<Frame>, Denial> {
     let found = find_page(kernel, space, address, access)?;
     Ok(kernel.segments[found.segment].frame(found.page))
 }
 
 /// The page of a segment behind an address of a space, if the access is allowed.
 #[inline(always)]
-fn find_page(kernel: &Kernel, space: Id<Space>, address: VirtAddr, access: Access) -> Result<Found, Denial> {
+fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access) -> Result<Found, Denial> {
     if !address.is_user() {
         return Err(Denial::NothingMapped);
     }
@@ -216,7 +217,7 @@ fn find_page(kernel: &Kernel, space: Id<Space>, address: VirtAddr, access: Acces
 }
 
 /// Gives a page of a segment its frame, which an account pays for, and shows it where it was missed.
-fn populate(kernel: &mut Kernel, found: &Found, payer: Id<Account>) -> Result<Frame, Denial> {
+fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Frame, Denial> {
     let Found { location, segment, page, .. } = *found;
     // The heap first: it may take frames, and those that are found free after it stay so.
     kernel.ensure_heap(4).map_err(|_| Denial::OutOfMemory)?;
@@ -259,7 +260,7 @@ fn ensure_shown(kernel: &mut Kernel, location: Location, frame: Frame) -> Result
 }
 
 /// Takes a space apart that no capability names any more.
-pub(crate) fn destroy_space(kernel: &mut Kernel, id: Id<Space>) {
+pub(crate) fn destroy_space(kernel: &mut Kernel, id: SpaceId) {
     ending::evict_threads(kernel, id);
     assert!(kernel.spaces[id].threads.is_empty(), "nobody is in a space that goes");
     if kernel.spaces[id].seen.is_some() {
@@ -273,7 +274,7 @@ pub(crate) fn destroy_space(kernel: &mut Kernel, id: Id<Space>) {
 }
 
 /// Takes a subtree apart that no capability names and no space has attached.
-pub(crate) fn destroy_subtree(kernel: &mut Kernel, id: Id<Subtree>) {
+pub(crate) fn destroy_subtree(kernel: &mut Kernel, id: SubtreeId) {
     // Nobody can withdraw it any more.
     public::unpublish(kernel, id);
     clear_map(kernel, MapOwner::Subtree(id));

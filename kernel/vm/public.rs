@@ -9,10 +9,10 @@ use tessera_abi::Error;
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::object::address_map::PageRange;
-use crate::object::id::{Id, MapOwner, Place};
+use crate::object::id::{MapOwner, Place, SubtreeId};
 use crate::object::space::SLOT_PAGES;
-use crate::object::subtree::{Public, Subtree};
+use crate::object::subtree::Public;
+use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::global;
 use crate::vm::attach;
@@ -38,7 +38,7 @@ pub fn is_reserved(kernel: &Kernel, owner: MapOwner, range: PageRange) -> bool {
 ///
 /// # Errors
 /// `WrongLevel`, `BadState`, `Overlap`.
-pub fn plan_publish(kernel: &Kernel, subtree: Id<Subtree>, slot: usize) -> Result<(), Error> {
+pub fn plan_publish(kernel: &Kernel, subtree: SubtreeId, slot: usize) -> Result<(), Error> {
     let object = &kernel.subtrees[subtree];
     if object.level() != TOP_LEVEL {
         return Err(Error::WrongLevel);
@@ -68,7 +68,7 @@ pub fn publish(kernel: &mut Kernel, public: Public) {
 }
 
 /// Takes a public subtree out of every space.
-pub fn unpublish(kernel: &mut Kernel, subtree: Id<Subtree>) {
+pub fn unpublish(kernel: &mut Kernel, subtree: SubtreeId) {
     let Some(slot) = kernel.subtrees[subtree].public.take() else { return };
     kernel.public.retain(|public| public.slot != slot);
     set_everywhere(kernel, slot, 0);

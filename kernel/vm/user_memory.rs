@@ -10,8 +10,7 @@ use tessera_abi::layout::Words;
 use tessera_abi::{Error, PAGE_BYTES, USER_END};
 use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 
-use crate::object::id::Id;
-use crate::object::space::Space;
+use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
 use crate::vm::map;
 
@@ -22,7 +21,7 @@ pub const COPY_MAX_BYTES: u64 = 16 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct UserSlice {
     /// The space.
-    pub space: Id<Space>,
+    pub space: SpaceId,
     /// First address.
     pub address: u64,
     /// Length, bytes.
@@ -40,7 +39,7 @@ impl UserSlice {
     ///
     /// # Errors
     /// `BadPointer` if it wraps around or leaves the user half.
-    pub fn new(space: Id<Space>, address: u64, length_bytes: u64) -> Result<UserSlice, Error> {
+    pub fn new(space: SpaceId, address: u64, length_bytes: u64) -> Result<UserSlice, Error> {
         let end = address.checked_add(length_bytes).ok_or(Error::BadPointer)?;
         if end > USER_END || length_bytes > COPY_MAX_BYTES {
             return Err(Error::BadPointer);
@@ -117,7 +116,7 @@ impl UserSlice {
 ///
 /// # Errors
 /// `BadPointer`, with nothing written.
-pub fn write_structure(kernel: &mut Kernel, space: Id<Space>, address: u64, value: &impl Words) -> Result<(), Error> {
+pub fn write_structure(kernel: &mut Kernel, space: SpaceId, address: u64, value: &impl Words) -> Result<(), Error> {
     let mut words = [0; 32];
     value.write(&mut words);
     let count = bytes_of(value);

@@ -12,17 +12,16 @@ use tessera_arch::{Format, PageFormat, Share, table};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::account::Account;
-use crate::object::address_map::EVERYTHING;
-use crate::object::id::{Id, MapOwner};
+use crate::object::id::{AccountId, MapOwner, SpaceId};
 use crate::object::space::{Seen, Space};
 use crate::object::store::Store;
 use crate::paging::page_table::new_table;
+use crate::paging::range::EVERYTHING;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 
 /// Makes a view. Account, memory and stores were found to have room.
-pub fn make_view(kernel: &mut Kernel, account: Id<Account>, seen: Seen) -> Id<Space> {
+pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: Seen) -> SpaceId {
     let mut view = Space::new(account, new_table(&mut kernel.frames));
     view.seen = Some(seen);
     let root = view.map.tree.root;
@@ -40,7 +39,7 @@ pub fn make_view(kernel: &mut Kernel, account: Id<Account>, seen: Seen) -> Id<Sp
 }
 
 /// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
-pub fn forget_view(kernel: &mut Kernel, view: Id<Space>) {
+pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
     let Some(seen) = kernel.spaces[view].seen else { return };
     let (owner, freed_tables) = (MapOwner::Space(view), FrameList::new());
     flush::discharge(kernel, Flush { owner, range: EVERYTHING, freed_tables });
@@ -64,7 +63,7 @@ pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapOwner) {
 }
 
 /// Brings one entry of a view's root up to date.
-fn sync_view(frames: &mut FrameAllocator, spaces: &Store<Space>, view: Id<Space>, slot: usize) {
+fn sync_view(frames: &mut FrameAllocator, spaces: &Store<Space>, view: SpaceId, slot: usize) {
     let Some(seen) = spaces[view].seen else { return };
     let root = spaces[view].map.tree.root;
     let entry = entry_in_view(&spaces[seen.base], slot, seen.bounds);

@@ -7,11 +7,8 @@ use tessera_kernel::Kernel;
 use tessera_kernel::cpu::switch;
 use tessera_kernel::entry::trap;
 use tessera_kernel::object::account::Account;
-use tessera_kernel::object::cap_table::CapTable;
-use tessera_kernel::object::id::{Id, ObjectRef};
+use tessera_kernel::object::id::{AccountId, ObjectRef, SpaceId, TableId, ThreadId};
 use tessera_kernel::object::segment::Segment;
-use tessera_kernel::object::space::Space;
-use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::running;
 
 use crate::walker;
@@ -46,13 +43,13 @@ pub struct Machine {
     /// The machine.
     pub machine: Handle,
     /// The thread.
-    pub thread_id: Id<Thread>,
+    pub thread_id: ThreadId,
     /// The space.
-    pub space_id: Id<Space>,
+    pub space_id: SpaceId,
     /// The account.
-    pub account_id: Id<Account>,
+    pub account_id: AccountId,
     /// The table.
-    pub table_id: Id<CapTable>,
+    pub table_id: TableId,
 }
 
 impl Machine {
@@ -157,7 +154,7 @@ impl Machine {
     }
 
     /// A program of its own, in the same space: a table with so many slots and a started thread that uses it.
-    pub fn new_program(&mut self, slots: u64, priority: u64) -> (Handle, Id<Thread>) {
+    pub fn new_program(&mut self, slots: u64, priority: u64) -> (Handle, ThreadId) {
         let table = self.make(Call::TableCreate { account: self.account, slots });
         let call = Call::ThreadCreate { account: self.account, table, space: self.space, priority };
         let (thread, id) = self.new_thread(call);
@@ -168,14 +165,14 @@ impl Machine {
     }
 
     /// A new thread: its handle, and its name in the kernel.
-    pub fn new_thread(&mut self, call: Call) -> (Handle, Id<Thread>) {
+    pub fn new_thread(&mut self, call: Call) -> (Handle, ThreadId) {
         let handle = self.make(call);
         let ObjectRef::Thread(id) = self.object(handle) else { panic!("{call:?} makes a thread") };
         (handle, id)
     }
 
     /// Lets others run until this thread does, which must be of the highest priority there is.
-    pub fn let_run(&mut self, thread: Id<Thread>) {
+    pub fn let_run(&mut self, thread: ThreadId) {
         for _ in 0..1000 {
             if running::current(&self.kernel, 0) == Some(thread) {
                 return;
@@ -249,7 +246,7 @@ impl Machine {
     }
 
     /// The space that a handle in the program's table names.
-    pub fn space_id(&self, handle: Handle) -> Id<Space> {
+    pub fn space_id(&self, handle: Handle) -> SpaceId {
         match self.object(handle) {
             ObjectRef::Space(id) => id,
             other => panic!("{other:?} is no space"),

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, USER_END, USER_START};
 use tessera_arch::TOP_LEVEL;
-use tessera_kernel::object::id::Id;
-use tessera_kernel::object::segment;
+use tessera_kernel::object::id::SegmentId;
 
 use super::map::{Extent, Map};
 use super::sharing::{Attached, Spot};
@@ -27,7 +26,7 @@ pub enum Frames {
 #[derive(Clone, Debug)]
 pub struct Segment {
     /// The kernel's name for it.
-    pub id: Id<segment::Segment>,
+    pub id: SegmentId,
     /// Its length.
     pub pages: u64,
     /// Its frames.

@@ -10,12 +10,11 @@ use tessera_arch::fake::oracle;
 use tessera_arch::fake::worst_case::Leaf;
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::handshake::NO_SPACE;
-use tessera_kernel::object::id::{Id, MapOwner, Place};
-use tessera_kernel::object::space::{SLOT_PAGES, Space};
-use tessera_kernel::object::subtree::Subtree;
+use tessera_kernel::object::id::{MapOwner, Place, SpaceId, SubtreeId};
+use tessera_kernel::object::space::SLOT_PAGES;
 
 /// What is attached to each space and subtree, by the subtrees' lists.
-type Attached = BTreeMap<MapOwner, Vec<(Place, Id<Subtree>)>>;
+type Attached = BTreeMap<MapOwner, Vec<(Place, SubtreeId)>>;
 
 /// Whose map covers a page of a space, the page there, and what the mapping may allow at most.
 struct Located {
@@ -46,7 +45,7 @@ fn list_attached(kernel: &Kernel) -> Attached {
 }
 
 /// In no space, what is public may still be held.
-fn is_borne_out(kernel: &Kernel, attached: &Attached, id: Option<Id<Space>>, cpu: usize, leaf: &Leaf) -> bool {
+fn is_borne_out(kernel: &Kernel, attached: &Attached, id: Option<SpaceId>, cpu: usize, leaf: &Leaf) -> bool {
     let last = leaf.pages() - 1;
     [0, last].iter().all(|skip| {
         let page = leaf.page + skip;
@@ -62,13 +61,13 @@ fn locate_public(kernel: &Kernel, page: u64) -> Option<Located> {
 }
 
 /// Through the base of a view, which shows no core windows, and all attachments on the way.
-fn locate(kernel: &Kernel, attached: &Attached, id: Id<Space>, cpu: usize, page: u64) -> Option<Located> {
+fn locate(kernel: &Kernel, attached: &Attached, id: SpaceId, cpu: usize, page: u64) -> Option<Located> {
     let (base, cpu, mut view) = match kernel.spaces[id].seen {
         Some(seen) => (seen.base, None, seen.bounds),
         None => (id, Some(cpu), Rights::ACCESS),
     };
     let mut located = Located { owner: MapOwner::Space(base), page, bounds: Rights::ACCESS, is_public: false };
-    let covers = |located: &Located, place: &Place, subtree: Id<Subtree>| {
+    let covers = |located: &Located, place: &Place, subtree: SubtreeId| {
         let end = place.page + kernel.subtrees[subtree].pages();
         (place.page..end).contains(&located.page) && (place.cpu.is_none() || place.cpu == cpu)
     };

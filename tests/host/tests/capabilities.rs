@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use tessera_abi::layout::CapabilityInfo;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::cap_table::CapTable;
-use tessera_kernel::object::id::{Id, ObjectRef};
-use tessera_kernel::object::thread::Thread;
+use tessera_kernel::object::id::{ObjectRef, TableId, ThreadId};
 
 const TABLES: usize = 3;
 /// Slots of each table but the first: few, so that they fill up.
@@ -68,8 +66,8 @@ fn operation() -> impl Strategy<Value = Operation> {
 /// The machine, with a thread for each table, and the model.
 struct Scene {
     machine: Machine,
-    tables: Vec<Id<CapTable>>,
-    threads: Vec<Id<Thread>>,
+    tables: Vec<TableId>,
+    threads: Vec<ThreadId>,
     /// By table, the handles there that name the tables.
     doors: Vec<Vec<Handle>>,
     nodes: Vec<Node>,

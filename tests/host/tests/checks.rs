@@ -12,19 +12,17 @@ use tessera_kernel::base::steps;
 use tessera_kernel::cpu::handshake::Request;
 use tessera_kernel::cpu::per_cpu::SpaceWords;
 use tessera_kernel::cpu::tags::TagWord;
-use tessera_kernel::object::id::{Id, MapOwner, ObjectRef, Place};
+use tessera_kernel::object::id::{MapOwner, ObjectRef, Place, SpaceId, SubtreeId};
 use tessera_kernel::object::reverse_map::Sharer;
-use tessera_kernel::object::space::Space;
-use tessera_kernel::object::subtree::Subtree;
 
 /// A program with an object of each kind besides its own.
 struct Scene {
     machine: Machine,
-    space: Id<Space>,
-    view: Id<Space>,
+    space: SpaceId,
+    view: SpaceId,
     /// Of the second CPU.
-    local: Id<Space>,
-    subtree: Id<Subtree>,
+    local: SpaceId,
+    subtree: SubtreeId,
     segment: Handle,
 }
 
@@ -46,7 +44,7 @@ impl Scene {
         Scene { machine, space, view, local, subtree, segment }
     }
 
-    fn words(&self, space: Id<Space>) -> &'static SpaceWords {
+    fn words(&self, space: SpaceId) -> &'static SpaceWords {
         self.machine.kernel.shared.space_words(space.index())
     }
 }

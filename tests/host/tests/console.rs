@@ -12,8 +12,7 @@ use tessera_abi::{Call, Error};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::base::console::{BYTE_NS, PROGRAM_BYTES, RING_BYTES, SEND_BYTES_MAX};
-use tessera_kernel::object::id::Id;
-use tessera_kernel::object::thread::Thread;
+use tessera_kernel::object::id::ThreadId;
 
 /// Where the second of two programs has its text.
 const OTHER_BUFFER: u64 = BUFFER + 8192;
@@ -52,7 +51,7 @@ fn drain(machine: &mut Machine) -> String {
     panic!("the line is never done");
 }
 
-fn state(machine: &Machine, id: Id<Thread>) -> ThreadState {
+fn state(machine: &Machine, id: ThreadId) -> ThreadState {
     machine.kernel.threads[id].state
 }
 

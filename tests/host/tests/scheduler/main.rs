@@ -14,8 +14,7 @@ use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::Id;
-use tessera_kernel::object::thread::Thread;
+use tessera_kernel::object::id::ThreadId;
 use tessera_kernel::sched::running;
 use tessera_kernel::state::scheduler::SLICE_NS;
 
@@ -36,7 +35,7 @@ fn operation(threads: usize) -> impl Strategy<Value = Operation> {
 struct Scene {
     machine: Machine,
     handles: Vec<Handle>,
-    ids: Vec<Id<Thread>>,
+    ids: Vec<ThreadId>,
     naive: Naive,
 }
 

@@ -11,8 +11,7 @@ use tessera_arch::{Interrupt, Trap};
 use tessera_kernel::base::steps;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::Id;
-use tessera_kernel::object::thread::Thread;
+use tessera_kernel::object::id::ThreadId;
 use tessera_kernel::sched::running;
 use tessera_kernel::state::scheduler::SLICE_NS;
 
@@ -47,7 +46,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 struct Scene {
     machine: Machine,
     cpus: Cpus,
-    threads: Vec<(Handle, Id<Thread>)>,
+    threads: Vec<(Handle, ThreadId)>,
 }
 
 impl Scene {
@@ -59,7 +58,7 @@ impl Scene {
         Scene { machine, cpus, threads: Vec::new() }
     }
 
-    fn start(&mut self, cpus: u64, priority: u64) -> (Handle, Id<Thread>) {
+    fn start(&mut self, cpus: u64, priority: u64) -> (Handle, ThreadId) {
         let (account, table, space) = (self.machine.account, self.machine.table, self.machine.space);
         let (thread, id) = self.machine.new_thread(Call::ThreadCreate { account, table, space, priority });
         self.machine.call(Call::ThreadSetAffinity { thread, cpus }).expect("these CPUs run");
@@ -86,7 +85,7 @@ impl Scene {
             match running::current(kernel, cpu) {
                 Some(id) => prop_assert!(kernel.threads[id].affinity & (1 << cpu) != 0, "CPU {} may not run it", cpu),
                 None => {
-                    let may_run = |id: &Id<Thread>| {
+                    let may_run = |id: &ThreadId| {
                         let thread = &kernel.threads[*id];
                         thread.waits.is_some() && running::allowed_cpus(kernel, thread) & (1 << cpu) != 0
                     };

@@ -9,8 +9,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::TOP_LEVEL;
 use tessera_arch::fake::oracle;
 use tessera_arch::fake::smp::set_broadcasts;
-use tessera_kernel::object::id::{Id, ObjectRef};
-use tessera_kernel::object::segment;
+use tessera_kernel::object::id::{ObjectRef, SegmentId};
 
 use crate::names::{Named, Names};
 use crate::operations::Operation;
@@ -121,7 +120,7 @@ impl Scene {
     }
 
     /// Gives the number of a capability to it.
-    fn learn_segment(&mut self, handle: Handle, id: Id<segment::Segment>) -> usize {
+    fn learn_segment(&mut self, handle: Handle, id: SegmentId) -> usize {
         let kernels = &self.machine.kernel.segments[id];
         let (pages, frame) = (kernels.pages(), |page| kernels.frame(page).map(|frame| frame.number()));
         let frames = match frame(0) {

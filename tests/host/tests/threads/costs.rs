@@ -9,7 +9,7 @@ use tessera_arch::fake::Flavour;
 use tessera_kernel::base::steps;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::agenda::Agenda;
-use tessera_kernel::object::id::Id;
+use tessera_kernel::object::id::ThreadId;
 use tessera_kernel::object::thread::Thread;
 
 use crate::started;
@@ -130,7 +130,7 @@ fn scrambled(number: u64) -> u64 {
 }
 
 /// So many threads that nobody knows of, for an agenda of the test's own.
-fn bare_threads(machine: &mut Machine, count: u64) -> Vec<Id<Thread>> {
+fn bare_threads(machine: &mut Machine, count: u64) -> Vec<ThreadId> {
     let (account, table, space) = (machine.account_id, machine.table_id, machine.space_id);
     (0..count).map(|_| machine.kernel.threads.insert(Thread::new(account, table, space, 0))).collect()
 }

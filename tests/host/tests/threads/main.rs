@@ -7,11 +7,10 @@ mod pending;
 use host_tests::Machine;
 use host_tests::machine::{CODE, STACK_END};
 use tessera_abi::{Call, Handle};
-use tessera_kernel::object::id::Id;
-use tessera_kernel::object::thread::Thread;
+use tessera_kernel::object::id::ThreadId;
 
 /// A thread of the program that has started, in a space, for some CPUs.
-fn started(machine: &mut Machine, space: Handle, priority: u64, cpus: u64) -> (Handle, Id<Thread>) {
+fn started(machine: &mut Machine, space: Handle, priority: u64, cpus: u64) -> (Handle, ThreadId) {
     let (account, table) = (machine.account, machine.table);
     let (thread, id) = machine.new_thread(Call::ThreadCreate { account, table, space, priority });
     machine.call(Call::ThreadSetAffinity { thread, cpus }).expect("these CPUs run");

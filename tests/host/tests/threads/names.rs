@@ -22,9 +22,7 @@ fn fall_back_to(machine: &mut Machine, space: Handle) {
 }
 
 /// A thread in a space of its own whose fallback is another space.
-fn thread_with_fallback(
-    machine: &mut Machine,
-) -> (Handle, Handle, tessera_kernel::object::id::Id<tessera_kernel::object::thread::Thread>) {
+fn thread_with_fallback(machine: &mut Machine) -> (Handle, Handle, tessera_kernel::object::id::ThreadId) {
     let (home, refuge) = (machine.new_space(), machine.new_space());
     machine.attach_program(home);
     let (_, id) = started(machine, home, 31, 1);

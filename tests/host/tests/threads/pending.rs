@@ -13,8 +13,7 @@ use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::base::mutants::{THREAD_MUTANTS, seed};
-use tessera_kernel::object::id::Id;
-use tessera_kernel::object::thread::Thread;
+use tessera_kernel::object::id::ThreadId;
 use tessera_kernel::tlb::flush;
 
 use crate::started;
@@ -23,7 +22,7 @@ use crate::started;
 struct Scene {
     machine: Machine,
     thread: Handle,
-    id: Id<Thread>,
+    id: ThreadId,
     space: Handle,
     in_hand: Trap,
 }
