@@ -22,7 +22,7 @@
 //! Five rules:
 //! 1. A call is decoded and checked in full before it changes anything; what is performed cannot be refused.
 //! 2. All state is behind one lock, but for what `cpu` holds.
-//! 3. Changing a live translation gives a `Flush`; frames are free only after it was discharged.
+//! 3. Changing a live translation gives a `Flush`; frames are free only after it was executed.
 //! 4. Everything that a program can make grow is charged to an account before it grows.
 //! 5. No architecture's name or register appears here.
 

@@ -109,7 +109,7 @@ impl SpaceWords {
 /// What one CPU publishes and counts. The size is a power of two, so that finding a CPU's line is a shift.
 #[repr(align(512))]
 #[derive(Debug)]
-pub struct CpuLine {
+pub struct PerCpu {
     /// Which CPU this is.
     pub index: usize,
     /// The space it is in, and what others ask of it.
@@ -129,11 +129,11 @@ pub struct CpuLine {
     pub pending: Mutex<Option<Fault>>,
 }
 
-const _: () = assert!(size_of::<CpuLine>().is_power_of_two(), "a CPU's line is found by a shift");
+const _: () = assert!(size_of::<PerCpu>().is_power_of_two(), "a CPU's line is found by a shift");
 
-impl CpuLine {
-    const fn new(index: usize) -> CpuLine {
-        CpuLine {
+impl PerCpu {
+    const fn new(index: usize) -> PerCpu {
+        PerCpu {
             index,
             presence: Presence::new(),
             root: AtomicU64::new(0),
@@ -146,7 +146,7 @@ impl CpuLine {
     }
 }
 
-impl CpuLine {
+impl PerCpu {
     /// What the capability permits, and to what, that a handle names in the current thread's table.
     #[inline(always)]
     pub fn word_of(&self, handle: Handle) -> Option<HotWord> {
@@ -157,7 +157,7 @@ impl CpuLine {
 /// All of it.
 pub struct Shared {
     /// A line for each CPU.
-    pub cpus: [CpuLine; CPUS_MAX],
+    pub cpus: [PerCpu; CPUS_MAX],
     /// A root table without user mappings, for CPUs that are in no space.
     pub empty_root: AtomicU64,
     /// Where text waits for the serial line.
@@ -168,7 +168,7 @@ pub struct Shared {
 impl Shared {
     /// Fresh lines, and a console with this memory; meant for a static, or to be leaked by a test.
     pub const fn new(ring: &'static Ring) -> Shared {
-        let mut cpus = [const { CpuLine::new(0) }; CPUS_MAX];
+        let mut cpus = [const { PerCpu::new(0) }; CPUS_MAX];
         let mut index = 0;
         while index < CPUS_MAX {
             cpus[index].index = index;
@@ -197,13 +197,13 @@ impl Shared {
     }
 
     /// The tag under which a CPU runs; 0 in no space.
-    pub fn tag_of(&self, line: &CpuLine) -> u16 {
+    pub fn tag_of(&self, line: &PerCpu) -> u16 {
         let space = line.presence.space();
         if space == NO_SPACE { 0 } else { self.space_words(space).tag().tag() }
     }
 
     /// Makes the calling CPU leave its space for the empty root.
-    pub fn leave_space(&self, line: &CpuLine) {
+    pub fn leave_space(&self, line: &PerCpu) {
         let root = Frame::from_word(self.empty_root.load(Relaxed));
         tessera_arch::activate(root, 0, false);
         line.root.store(root.to_word(), Relaxed);

@@ -4,10 +4,10 @@ use tessera_arch::Interrupt;
 
 use crate::base::sync::Patience;
 use crate::cpu::handshake::Request;
-use crate::cpu::per_cpu::{CpuLine, Shared};
+use crate::cpu::per_cpu::{PerCpu, Shared};
 
 /// Posts a request to another CPU and interrupts it. Requests before it have been acknowledged.
-pub fn ask(shared: &Shared, line: &CpuLine, request: Request) {
+pub fn ask(shared: &Shared, line: &PerCpu, request: Request) {
     await_acknowledgement(line);
     line.presence.post(request);
     shared.cpus[tessera_arch::cpu_index()].counters.shootdowns_sent.add(1);
@@ -21,7 +21,7 @@ pub fn await_acknowledgements(shared: &Shared, cpus: u32) {
     }
 }
 
-fn await_acknowledgement(line: &CpuLine) {
+fn await_acknowledgement(line: &PerCpu) {
     let mut patience = Patience::default();
     while !line.presence.is_acknowledged() {
         patience.spin("an answer of another CPU");

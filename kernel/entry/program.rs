@@ -12,7 +12,9 @@ use crate::entry::options;
 use crate::object::account::Account;
 use crate::object::address_map::Mapping;
 use crate::object::cap_table::CapTable;
-use crate::object::id::{AccountId, MapOwner, ObjectRef, Place, SegmentId, SpaceId, SubtreeId, TableId, ThreadId};
+use crate::object::id::{
+    AccountId, AttachPoint, MapTarget, ObjectRef, SegmentId, SpaceId, SubtreeId, TableId, ThreadId,
+};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
@@ -91,7 +93,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     kernel.charge_object::<Subtree>(account, subtree.charged_bytes());
     let subtree = attach::add_subtree(kernel, subtree);
     let attachment = Attachment { subtree, level: TOP_LEVEL, bounds: Rights::ACCESS, is_window: true };
-    let (owner, place) = (MapOwner::Space(space), Place { page: 0, cpu: None });
+    let (owner, place) = (MapTarget::Space(space), AttachPoint { page: 0, cpu: None });
     let cost = attach::plan_attach(kernel, owner, place, subtree).map_err(|_| "there is no memory to attach it")?;
     attach::attach(kernel, owner, place, attachment, cost);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
@@ -153,7 +155,7 @@ fn map_new(
     kernel.charge_object::<Segment>(first.account, segment.charged_bytes());
     let id = kernel.segments.insert(segment);
     let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
-    let owner = MapOwner::Subtree(first.subtree);
+    let owner = MapTarget::Subtree(first.subtree);
     let plan = map::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
     let cost = plan.map_err(|_| "it has segments that overlap")?;
     map::ensure_cost(kernel, first.account, cost).map_err(|_| NO_MEMORY)?;

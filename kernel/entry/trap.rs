@@ -17,7 +17,7 @@ use crate::state::kernel::Kernel;
 use crate::syscall;
 use crate::syscall::Outcome;
 use crate::vm::fast_attach;
-use crate::vm::map::{self, Denial};
+use crate::vm::map::{self, AccessError};
 
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;
@@ -140,7 +140,7 @@ fn report(kernel: &Kernel, id: ThreadId, fault: Fault, missing: core::fmt::Argum
     );
 }
 
-struct Missing(Denial, Access);
+struct Missing(AccessError, Access);
 
 impl core::fmt::Display for Missing {
     fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -150,26 +150,26 @@ impl core::fmt::Display for Missing {
             Access::Execute => "execute",
         };
         match self.0 {
-            Denial::NothingMapped => out.write_str("nothing is mapped there"),
-            Denial::MappingForbids(rights) => {
+            AccessError::NothingMapped => out.write_str("nothing is mapped there"),
+            AccessError::MappingForbids(rights) => {
                 write!(out, "the mapping lacks the right to {right}; it allows to {}", Allowed(rights))
             }
-            Denial::BoundsForbid(bounds) => write!(
+            AccessError::BoundsForbid(bounds) => write!(
                 out,
                 "the mapping would allow it, but the subtree is attached here without the right to {right}; its \
                  bounds allow to {}",
                 Allowed(bounds)
             ),
-            Denial::ViewForbids(bounds) => write!(
+            AccessError::ViewForbids(bounds) => write!(
                 out,
                 "the mapping would allow it, but the space is a view without the right to {right}; its bounds allow to \
                  {}",
                 Allowed(bounds)
             ),
-            Denial::AccountExhausted => {
+            AccessError::AccountExhausted => {
                 out.write_str("the page gets its memory at first touch, and the account is exhausted")
             }
-            Denial::OutOfMemory => {
+            AccessError::OutOfMemory => {
                 out.write_str("the page gets its memory at first touch, and the machine has none left")
             }
         }

@@ -9,7 +9,7 @@ use tessera_arch::{Interrupt, SwitchResult, Trap};
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
-use crate::cpu::per_cpu::{CpuLine, Shared};
+use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
 use crate::entry::trap;
 use crate::sched::running;
@@ -61,7 +61,7 @@ fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64)
 }
 
 /// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.
-fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
+fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
     loop {
         let runs = with(&mut guard, |kernel| trap::choose(kernel, line.index));
         if !runs && with(&mut guard, |kernel| running::is_at_end(kernel)) {
@@ -90,14 +90,14 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static CpuLine) {
 /// Takes the big lock; serves what other CPUs ask meanwhile. If this CPU is made to let its thread go while that
 /// waits with a trap that nothing was done about, the thread keeps it ([`flush::serve`]).
 #[inline(always)]
-fn lock(line: &'static CpuLine, trap: Option<Trap>) -> BigGuard<'static, Option<Kernel>> {
+fn lock(line: &'static PerCpu, trap: Option<Trap>) -> BigGuard<'static, Option<Kernel>> {
     KERNEL.lock(|| {
         flush::serve(&SHARED, line, trap);
     })
 }
 
 /// Serves a shootdown without the lock; gives whether the thread can go straight on.
-fn serve_pages(line: &'static CpuLine) -> bool {
+fn serve_pages(line: &'static PerCpu) -> bool {
     let served = flush::serve(&SHARED, line, None);
     line.counters.shootdowns_spurious.add(u64::from(served == Served::Nothing));
     served != Served::Parked

@@ -8,7 +8,7 @@ use tessera_arch::{Format, Frame, PageFormat, table};
 use crate::lifecycle::check_cpus;
 use crate::lifecycle::tally::{self, check_references};
 use crate::object::derivation;
-use crate::object::id::{CapId, MapOwner, SpaceId};
+use crate::object::id::{CapId, MapTarget, SpaceId};
 use crate::object::links::Chain;
 use crate::object::reverse_map::Sharer;
 use crate::state::kernel::Kernel;
@@ -108,13 +108,13 @@ fn check_trees(kernel: &Kernel) -> u64 {
     let mut facts = 0;
     for id in kernel.spaces.ids() {
         let space = &kernel.spaces[id];
-        facts += space.map.tree.check(&kernel.frames) + check_map(kernel, MapOwner::Space(id));
-        facts += check_attachments(kernel, MapOwner::Space(id)) + check_roots(kernel, id);
+        facts += space.map.tree.check(&kernel.frames) + check_map(kernel, MapTarget::Space(id));
+        facts += check_attachments(kernel, MapTarget::Space(id)) + check_roots(kernel, id);
     }
     for id in kernel.subtrees.ids() {
         let subtree = &kernel.subtrees[id];
-        facts += subtree.map.tree.check(&kernel.frames) + check_map(kernel, MapOwner::Subtree(id));
-        facts += check_attachments(kernel, MapOwner::Subtree(id));
+        facts += subtree.map.tree.check(&kernel.frames) + check_map(kernel, MapTarget::Subtree(id));
+        facts += check_attachments(kernel, MapTarget::Subtree(id));
         let places = kernel.subtrees.tally(id).amount();
         assert_eq!(subtree.sharers.len() as u64, places, "a subtree counts its places");
         for sharer in subtree.sharers.iter() {
@@ -127,7 +127,7 @@ fn check_trees(kernel: &Kernel) -> u64 {
 }
 
 /// What is attached knows where, fits, and is not nested too deep.
-fn check_attachments(kernel: &Kernel, owner: MapOwner) -> u64 {
+fn check_attachments(kernel: &Kernel, owner: MapTarget) -> u64 {
     let mut facts = 0;
     for (place, attachment) in attach::attachments(kernel, owner) {
         let subtree = &kernel.subtrees[attachment.subtree];
@@ -135,7 +135,7 @@ fn check_attachments(kernel: &Kernel, owner: MapOwner) -> u64 {
         assert_eq!(subtree.level(), attachment.level, "an attachment has its subtree's level");
         assert!(place.page.is_multiple_of(attachment.pages()), "a subtree is attached at a multiple of its size");
         assert!(subtree.public.is_none(), "a public subtree is attached nowhere else");
-        if let MapOwner::Subtree(outer) = owner {
+        if let MapTarget::Subtree(outer) = owner {
             let outer = &kernel.subtrees[outer];
             assert!(outer.level() > subtree.level(), "levels fall from the outer subtree to the inner");
             assert!(!outer.is_nested() && subtree.map.attachments() == 0, "one subtree deep and no deeper");
@@ -173,7 +173,7 @@ fn check_roots(kernel: &Kernel, id: SpaceId) -> u64 {
 }
 
 /// What the tables say is what the records say, for the first page of each mapping.
-fn check_map(kernel: &Kernel, owner: MapOwner) -> u64 {
+fn check_map(kernel: &Kernel, owner: MapTarget) -> u64 {
     let (mut facts, mut end, mut pages) = (0, 0, 0);
     let map = map::map_of(kernel, owner);
     for (first, mapping) in map.from(0) {

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_arch::CPUS_MAX;
 
 use crate::cpu::handshake::NO_SPACE;
-use crate::cpu::per_cpu::CpuLine;
+use crate::cpu::per_cpu::PerCpu;
 use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
 
@@ -46,7 +46,7 @@ fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
 }
 
 /// A CPU's line tells what runs there, and nothing is asked of it.
-fn check_line(kernel: &Kernel, line: &CpuLine) -> u64 {
+fn check_line(kernel: &Kernel, line: &PerCpu) -> u64 {
     let current = kernel.scheduler.cpus[line.index].current;
     let table = current.and_then(|id| kernel.threads[id].table);
     let slots = table.map_or(&[][..], |table| kernel.tables[table].hot_slots());

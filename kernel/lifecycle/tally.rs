@@ -5,7 +5,7 @@
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
-use crate::object::id::{AccountId, MapOwner, Object, ObjectRef};
+use crate::object::id::{AccountId, MapTarget, Object, ObjectRef};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::Store;
@@ -32,13 +32,13 @@ pub(crate) fn count_all(kernel: &Kernel) {
         count_charge(kernel, thread.account, THREAD_BYTES);
     }
     for (id, space) in kernel.spaces.ids().map(|id| (id, &kernel.spaces[id])) {
-        count_places(kernel, MapOwner::Space(id));
+        count_places(kernel, MapTarget::Space(id));
         space.seen.iter().for_each(|seen| kernel.spaces.tally(seen.base).refer_with(1));
         count_mappings(kernel, &space.map);
         count_charge(kernel, space.account, object_bytes::<Space>() + space.charged_bytes());
     }
     for (id, subtree) in kernel.subtrees.ids().map(|id| (id, &kernel.subtrees[id])) {
-        count_places(kernel, MapOwner::Subtree(id));
+        count_places(kernel, MapTarget::Subtree(id));
         count_mappings(kernel, &subtree.map);
         count_charge(kernel, subtree.account, object_bytes::<Subtree>() + subtree.charged_bytes());
     }
@@ -52,7 +52,7 @@ pub(crate) fn count_all(kernel: &Kernel) {
     }
 }
 
-fn count_places(kernel: &Kernel, owner: MapOwner) {
+fn count_places(kernel: &Kernel, owner: MapTarget) {
     attach::attachments(kernel, owner)
         .for_each(|(_, attachment)| kernel.subtrees.tally(attachment.subtree).refer_with(1));
 }

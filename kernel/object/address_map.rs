@@ -12,12 +12,12 @@ use tessera_arch::{Frame, Leaf};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::mem::block;
-use crate::object::id::{Place, SegmentId};
+use crate::object::id::{AttachPoint, SegmentId};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, Segment};
 use crate::object::store::Store;
+use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{TableCount, Tree};
-use crate::paging::piece::entry_pages;
 use crate::paging::range::{PageRange, page_address};
 
 /// What one mapping costs its account besides tables, bytes.
@@ -129,7 +129,7 @@ impl AddressMap {
     /// Writes the entry of an attachment at a place that was found vacant. Other CPUs' core windows are not in these
     /// tables.
     #[inline(always)]
-    pub fn attach(&mut self, frames: &mut FrameAllocator, place: Place, level: u8, entry: u64) {
+    pub fn attach(&mut self, frames: &mut FrameAllocator, place: AttachPoint, level: u8, entry: u64) {
         if place.cpu.is_none_or(|cpu| cpu == 0) {
             self.tree.attach(frames, page_address(place.page), level, entry);
         }
@@ -140,7 +140,7 @@ impl AddressMap {
 
     /// Takes the entry of an attachment out; the caller flushes, then frees the tables that became empty.
     #[inline(always)]
-    pub fn detach(&mut self, frames: &mut FrameAllocator, place: Place, level: u8, freed: &mut FrameList) {
+    pub fn detach(&mut self, frames: &mut FrameAllocator, place: AttachPoint, level: u8, freed: &mut FrameList) {
         self.attachments -= 1;
         self.core_windows -= u64::from(place.cpu.is_some());
         if place.cpu.is_none_or(|cpu| cpu == 0) {

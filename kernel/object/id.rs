@@ -165,7 +165,7 @@ pub struct CapId {
 
 /// What `map`, `unmap` and `protect` work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum MapOwner {
+pub enum MapTarget {
     /// The mappings in a subtree.
     Subtree(SubtreeId),
     /// A space's own mappings.
@@ -174,18 +174,18 @@ pub enum MapOwner {
 
 /// Where an attachment is: its first page, on every CPU or on one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct AttachPoint {
     /// The first page.
     pub page: u64,
     /// The CPU, for a core window.
     pub cpu: Option<usize>,
 }
 
-impl Place {
+impl AttachPoint {
     /// Before every other.
-    pub const FIRST: Place = Place { page: 0, cpu: None };
+    pub const FIRST: AttachPoint = AttachPoint { page: 0, cpu: None };
     /// Behind every other.
-    pub const LAST: Place = Place { page: u64::MAX >> 4, cpu: Some(14) };
+    pub const LAST: AttachPoint = AttachPoint { page: u64::MAX >> 4, cpu: Some(14) };
 
     /// The place as one number, which orders places by page, then by CPU.
     #[inline(always)]
@@ -196,16 +196,16 @@ impl Place {
 
 const _: () = assert!(tessera_arch::CPUS_MAX + 1 < 1 << 4);
 
-impl Ord for Place {
+impl Ord for AttachPoint {
     #[inline(always)]
-    fn cmp(&self, other: &Place) -> Ordering {
+    fn cmp(&self, other: &AttachPoint) -> Ordering {
         self.key().cmp(&other.key())
     }
 }
 
-impl PartialOrd for Place {
+impl PartialOrd for AttachPoint {
     #[inline(always)]
-    fn partial_cmp(&self, other: &Place) -> Option<Ordering> {
+    fn partial_cmp(&self, other: &AttachPoint) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }

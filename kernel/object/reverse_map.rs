@@ -1,4 +1,4 @@
-//! Sharers: where a subtree is attached.
+//! ReverseMap: where a subtree is attached.
 //!
 //! The set is known exactly, so that a change reaches just those who can see it. It is ordered by owner, subtrees
 //! before spaces, because what a change asks is "does this space see it, and where?". The places in one owner lie side by
@@ -12,7 +12,7 @@ use core::ops::Bound::{Excluded, Unbounded};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::block;
-use crate::object::id::{MapOwner, Place};
+use crate::object::id::{AttachPoint, MapTarget};
 use crate::paging::range::PageRange;
 
 /// What a subtree's list of places costs at worst besides the places, bytes.
@@ -28,9 +28,9 @@ pub const ATTACHMENT_BYTES: u64 = SHARER_BYTES;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sharer {
     /// To what.
-    pub owner: MapOwner,
+    pub owner: MapTarget,
     /// Where in it.
-    pub place: Place,
+    pub place: AttachPoint,
 }
 
 impl Sharer {
@@ -39,8 +39,8 @@ impl Sharer {
     #[inline(always)]
     fn key(&self) -> u128 {
         let owner = match self.owner {
-            MapOwner::Subtree(id) => u64::from(id.index()),
-            MapOwner::Space(id) => 1 << 32 | u64::from(id.index()),
+            MapTarget::Subtree(id) => u64::from(id.index()),
+            MapTarget::Space(id) => 1 << 32 | u64::from(id.index()),
         };
         u128::from(owner) << 64 | u128::from(self.place.key())
     }
@@ -64,7 +64,7 @@ impl PartialOrd for Sharer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
     /// In what.
-    pub owner: MapOwner,
+    pub owner: MapTarget,
     /// The CPU, if it is a core window's; then there is one place.
     pub cpu: Option<usize>,
     first: u64,
@@ -80,7 +80,7 @@ impl Group {
 
     /// The shortest range of the owner that holds a range of the subtree at every place.
     #[inline(always)]
-    pub fn hull_of(&self, range: PageRange) -> PageRange {
+    pub fn union_of(&self, range: PageRange) -> PageRange {
         let last = if is_seeded(Mutant::SecondPlaceForgotten) { self.first } else { self.last };
         PageRange { first: self.first + range.first, count: last - self.first + range.count }
     }
@@ -88,7 +88,7 @@ impl Group {
 
 /// Goes from group to group, past the places between the first and the last without a look at them.
 struct Groups<'a> {
-    sharers: &'a Sharers,
+    sharers: &'a ReverseMap,
     rest: Rest<'a>,
     ahead: Option<&'a Sharer>,
 }
@@ -125,7 +125,7 @@ impl Iterator for Groups<'_> {
             self.ahead = second;
             return Some(alone);
         };
-        let end = Sharer { owner, place: Place::LAST };
+        let end = Sharer { owner, place: AttachPoint::LAST };
         let mut rest = self.sharers.all.range((Excluded(end), Unbounded));
         if is_seeded(Mutant::NextOwnerSkipped) {
             rest.next();
@@ -137,7 +137,7 @@ impl Iterator for Groups<'_> {
 
 /// All places where a subtree is attached.
 #[derive(Debug, Default)]
-pub struct Sharers {
+pub struct ReverseMap {
     all: BTreeSet<Sharer>,
     nested: usize,
     /// The page at which every space has it, while they all have it at the same one.
@@ -146,14 +146,14 @@ pub struct Sharers {
     core_window: Option<usize>,
 }
 
-impl Sharers {
+impl ReverseMap {
     /// Notes one more place.
     #[inline(always)]
     pub fn insert(&mut self, sharer: Sharer) {
         match sharer.owner {
-            MapOwner::Subtree(_) => self.nested += 1,
-            MapOwner::Space(_) if self.nested == self.all.len() => self.common_page = Some(sharer.place.page),
-            MapOwner::Space(_) => self.common_page = self.common_page.filter(|page| *page == sharer.place.page),
+            MapTarget::Subtree(_) => self.nested += 1,
+            MapTarget::Space(_) if self.nested == self.all.len() => self.common_page = Some(sharer.place.page),
+            MapTarget::Space(_) => self.common_page = self.common_page.filter(|page| *page == sharer.place.page),
         }
         self.core_window = sharer.place.cpu;
         self.all.insert(sharer);
@@ -163,7 +163,7 @@ impl Sharers {
     #[inline(always)]
     pub fn remove(&mut self, sharer: &Sharer) {
         if self.all.remove(sharer) {
-            self.nested -= usize::from(matches!(sharer.owner, MapOwner::Subtree(_)));
+            self.nested -= usize::from(matches!(sharer.owner, MapTarget::Subtree(_)));
             self.core_window = None;
         }
     }
@@ -210,8 +210,8 @@ impl Sharers {
     }
 
     /// The places in one space or subtree.
-    pub fn within(&self, owner: MapOwner) -> impl Iterator<Item = &Sharer> {
-        self.all.range(Sharer { owner, place: Place::FIRST }..).take_while(move |sharer| sharer.owner == owner)
+    pub fn within(&self, owner: MapTarget) -> impl Iterator<Item = &Sharer> {
+        self.all.range(Sharer { owner, place: AttachPoint::FIRST }..).take_while(move |sharer| sharer.owner == owner)
     }
 
     /// All places, owner by owner: subtrees, then spaces.
@@ -228,13 +228,13 @@ impl Sharers {
     /// The places in subtrees, subtree by subtree.
     pub fn nested_groups(&self) -> impl Iterator<Item = Group> {
         let groups = self.is_nested().then(|| self.groups());
-        groups.into_iter().flatten().take_while(|group| matches!(group.owner, MapOwner::Subtree(_)))
+        groups.into_iter().flatten().take_while(|group| matches!(group.owner, MapTarget::Subtree(_)))
     }
 
     /// The places in one space or subtree, taken together.
     #[inline(always)]
-    pub fn group_in(&self, owner: MapOwner) -> Option<Group> {
-        let mut rest = self.all.range(Sharer { owner, place: Place::FIRST }..);
+    pub fn group_in(&self, owner: MapTarget) -> Option<Group> {
+        let mut rest = self.all.range(Sharer { owner, place: AttachPoint::FIRST }..);
         let alone = Group::of(rest.next().filter(|sharer| sharer.owner == owner)?);
         let last = if self.is_once_in(owner) { alone.last } else { self.last_in(owner)? };
         Some(Group { last, ..alone })
@@ -242,12 +242,12 @@ impl Sharers {
 
     /// Whether it is known without a look that an owner has it at one place at most: spaces that all have it at the same.
     #[inline(always)]
-    fn is_once_in(&self, owner: MapOwner) -> bool {
-        self.common_page.is_some() && matches!(owner, MapOwner::Space(_))
+    fn is_once_in(&self, owner: MapTarget) -> bool {
+        self.common_page.is_some() && matches!(owner, MapTarget::Space(_))
     }
 
-    fn last_in(&self, owner: MapOwner) -> Option<u64> {
-        let mut up_to = self.all.range(..=Sharer { owner, place: Place::LAST });
+    fn last_in(&self, owner: MapTarget) -> Option<u64> {
+        let mut up_to = self.all.range(..=Sharer { owner, place: AttachPoint::LAST });
         up_to.next_back().filter(|last| last.owner == owner).map(|last| last.place.page)
     }
 

@@ -31,7 +31,7 @@ pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
 
 /// What a view shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ViewOf {
     /// The space it shows, which is no view.
     pub base: SpaceId,
     /// What it allows at most.
@@ -52,7 +52,7 @@ pub struct Space {
     /// The space's own mappings, and what is attached to it. A view has none.
     pub map: AddressMap,
     /// For a view, what it shows.
-    pub seen: Option<Seen>,
+    pub seen: Option<ViewOf>,
     /// Views of this space.
     pub views: BTreeSet<SpaceId>,
     /// Root tables of CPUs 1, 2, ...; CPU 0 uses the map's own. Empty while all CPUs use that one.

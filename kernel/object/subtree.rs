@@ -6,10 +6,10 @@ use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::object::address_map::{AddressMap, MAP_BYTES};
 use crate::object::id::{AccountId, Object, SubtreeId, kind};
-use crate::object::reverse_map::{LIST_BYTES, Sharers};
+use crate::object::reverse_map::{LIST_BYTES, ReverseMap};
 use crate::object::space::SLOT_PAGES;
+use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::Tree;
-use crate::paging::piece::entry_pages;
 use crate::paging::range::PageRange;
 
 /// A subtree that every space shows.
@@ -40,7 +40,7 @@ pub struct Subtree {
     /// The mappings, and the subtrees within.
     pub map: AddressMap,
     /// Every place it is attached at.
-    pub sharers: Sharers,
+    pub sharers: ReverseMap,
     /// The top-level slot at which it is public.
     pub public: Option<usize>,
     /// Whether what is mapped stays as it is, for good.
@@ -58,7 +58,7 @@ impl Subtree {
             name: Name::EMPTY,
             account,
             map: AddressMap::new(Tree::new(root, level - 1)),
-            sharers: Sharers::default(),
+            sharers: ReverseMap::default(),
             public: None,
             is_sealed: false,
         }

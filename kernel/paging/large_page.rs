@@ -6,8 +6,8 @@ use tessera_abi::{PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, TABLE_ENTRIES, VirtAddr, table};
 
 use crate::mem::FrameAllocator;
+use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{Tree, new_table};
-use crate::paging::piece::entry_pages;
 
 /// A large page that was taken out to be split.
 #[derive(Debug)]

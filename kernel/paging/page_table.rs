@@ -13,7 +13,7 @@ use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, Vi
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::paging::piece::{entry_pages, piece};
+use crate::paging::chunk::{chunk, entry_pages};
 
 /// A tree of tables.
 #[derive(Debug)]
@@ -47,13 +47,13 @@ impl TableCount {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let piece = piece(tree.level, address, frame.offset(done), pages - done);
-            self.add_piece(tree, address, piece.level);
-            done += piece.entries * entry_pages(piece.level);
+            let chunk = chunk(tree.level, address, frame.offset(done), pages - done);
+            self.add_chunk(tree, address, chunk.level);
+            done += chunk.entries * entry_pages(chunk.level);
         }
     }
 
-    fn add_piece(&mut self, tree: &Tree, address: VirtAddr, level: u8) {
+    fn add_chunk(&mut self, tree: &Tree, address: VirtAddr, level: u8) {
         let missing_below = tree.deepest(address, level).1;
         for level in level..missing_below {
             let prefix = address.value() >> (12 + 9 * u32::from(level + 1));
@@ -90,18 +90,18 @@ impl Tree {
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
             let frame = first.offset(done);
-            let piece = piece(self.level, address, frame, pages - done);
-            let holder = self.ensure_table(frames, address, piece.level);
-            let start = address.table_index(piece.level);
+            let chunk = chunk(self.level, address, frame, pages - done);
+            let holder = self.ensure_table(frames, address, chunk.level);
+            let start = address.table_index(chunk.level);
             // Entries for consecutive frames differ by the page size, in both formats.
-            let mut entry = Format::leaf_entry(frame.start(), piece.level, leaf);
-            let step = entry_pages(piece.level) * PAGE_BYTES;
-            for slot in &table(holder)[start..start + piece.entries as usize] {
+            let mut entry = Format::leaf_entry(frame.start(), chunk.level, leaf);
+            let step = entry_pages(chunk.level) * PAGE_BYTES;
+            for slot in &table(holder)[start..start + chunk.entries as usize] {
                 slot.store(entry, Relaxed);
                 entry += step;
             }
-            frames.change_table_entries(holder, piece.entries as i32);
-            done += piece.entries * entry_pages(piece.level);
+            frames.change_table_entries(holder, chunk.entries as i32);
+            done += chunk.entries * entry_pages(chunk.level);
         }
     }
 

@@ -9,8 +9,8 @@ use tessera_arch::{Format, Frame, PageFormat, Share, VirtAddr, table};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
+use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{Tree, deepest_from, is_own_table, own_entries};
-use crate::paging::piece::entry_pages;
 
 impl Tree {
     /// Tables that must be added before an entry at `level` for `address` can be written.

@@ -8,7 +8,7 @@ use tessera_arch::{Fault, Frame, Interrupt};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
-use crate::cpu::per_cpu::CpuLine;
+use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::tags::TagWord;
 use crate::object::id::{SpaceId, ThreadId};
 use crate::object::thread::Thread;
@@ -85,7 +85,7 @@ fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
         words.forget_passes();
         fence(SeqCst);
     }
-    let elsewhere = |line: &CpuLine| line.index != cpu && line.presence.is_in(space.index());
+    let elsewhere = |line: &PerCpu| line.index != cpu && line.presence.is_in(space.index());
     if let Some(tag) = kernel.tags.renew(words.tag(), shared.cpus.iter().any(elsewhere)) {
         return tag;
     }

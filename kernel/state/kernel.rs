@@ -13,7 +13,7 @@ use crate::object::account::{Account, frame_bytes, object_bytes};
 use crate::object::cap_table::CapTable;
 use crate::object::id::SpaceId;
 use crate::object::segment::Segment;
-use crate::object::space::{Seen, Space};
+use crate::object::space::{Space, ViewOf};
 use crate::object::store::Store;
 use crate::object::subtree::{Public, Subtree};
 use crate::object::thread::{THREAD_BYTES, Thread};
@@ -98,7 +98,7 @@ impl Kernel {
     }
 
     /// The space whose map is seen in a space, and within which bounds: its own, unless it is a view.
-    pub fn seen_in(&self, space: SpaceId) -> Seen {
-        self.spaces[space].seen.unwrap_or(Seen { base: space, bounds: Rights::ACCESS })
+    pub fn seen_in(&self, space: SpaceId) -> ViewOf {
+        self.spaces[space].seen.unwrap_or(ViewOf { base: space, bounds: Rights::ACCESS })
     }
 }

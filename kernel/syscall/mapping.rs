@@ -6,7 +6,7 @@ use tessera_arch::Access;
 
 use super::{Caller, Result};
 use crate::object::address_map::{Cost, Mapping};
-use crate::object::id::{MapOwner, ObjectRef, SubtreeId};
+use crate::object::id::{MapTarget, ObjectRef, SubtreeId};
 use crate::object::space::SLOT_PAGES;
 use crate::vm::attach;
 use crate::vm::map;
@@ -93,7 +93,7 @@ impl Caller<'_> {
     }
 
     /// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
-    fn ensure_change(&mut self, owner: MapOwner, cost: Cost) -> Result<()> {
+    fn ensure_change(&mut self, owner: MapTarget, cost: Cost) -> Result<()> {
         if cost == Cost::default() {
             return Ok(());
         }
@@ -102,19 +102,19 @@ impl Caller<'_> {
     }
 
     /// Mappings and attachments that end after an address, in order.
-    fn mappings_from(&self, owner: MapOwner, from: u64) -> impl Iterator<Item = MappingInfo> + '_ {
+    fn mappings_from(&self, owner: MapTarget, from: u64) -> impl Iterator<Item = MappingInfo> + '_ {
         let first = self.next_mapping(owner, from / PAGE_BYTES);
         core::iter::successors(first, move |info| self.next_mapping(owner, end_of(info) / PAGE_BYTES))
     }
 
     /// The first mapping or attachment that ends after a page. What a view lists is its base's, as the view allows it.
-    fn next_mapping(&self, owner: MapOwner, page: u64) -> Option<MappingInfo> {
+    fn next_mapping(&self, owner: MapTarget, page: u64) -> Option<MappingInfo> {
         let (owner, view, is_view, public) = match owner {
-            MapOwner::Space(space) => {
+            MapTarget::Space(space) => {
                 let seen = self.kernel.seen_in(space);
-                (MapOwner::Space(seen.base), seen.bounds, seen.base != space, self.next_public(page))
+                (MapTarget::Space(seen.base), seen.bounds, seen.base != space, self.next_public(page))
             }
-            MapOwner::Subtree(_) => (owner, Rights::ACCESS, false, None),
+            MapTarget::Subtree(_) => (owner, Rights::ACCESS, false, None),
         };
         let map = map::map_of(self.kernel, owner);
         let own = map.from(page).next().map(|(first, mapping)| MappingInfo {

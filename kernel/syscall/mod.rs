@@ -21,7 +21,7 @@ use crate::cpu::cap_word::HotWord;
 use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
-use crate::object::id::{CapId, Id, MapOwner, Object, ObjectRef, SpaceId, TableId, ThreadId};
+use crate::object::id::{CapId, Id, MapTarget, Object, ObjectRef, SpaceId, TableId, ThreadId};
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
@@ -139,13 +139,13 @@ impl Caller<'_> {
     }
 
     /// What `map` and its kin may work on: a space or a subtree.
-    fn map_owner(&self, handle: Handle, needed: Rights) -> Result<MapOwner> {
+    fn map_owner(&self, handle: Handle, needed: Rights) -> Result<MapTarget> {
         let word = self.word_of(handle)?;
         if let Some(index) = word.object(ObjectKind::Space, needed) {
-            return self.kernel.spaces.id_at(index).map(MapOwner::Space).ok_or(Error::BadHandle);
+            return self.kernel.spaces.id_at(index).map(MapTarget::Space).ok_or(Error::BadHandle);
         }
         if let Some(index) = word.object(ObjectKind::Subtree, needed) {
-            return self.kernel.subtrees.id_at(index).map(MapOwner::Subtree).ok_or(Error::BadHandle);
+            return self.kernel.subtrees.id_at(index).map(MapTarget::Subtree).ok_or(Error::BadHandle);
         }
         let is_owner =
             [ObjectKind::Space, ObjectKind::Subtree].iter().any(|kind| word.object(*kind, Rights::empty()).is_some());

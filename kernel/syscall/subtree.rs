@@ -5,11 +5,11 @@ use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Result};
-use crate::object::id::{MapOwner, ObjectRef, Place, SubtreeId};
+use crate::object::id::{AttachPoint, MapTarget, ObjectRef, SubtreeId};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::object::subtree::{Public, Subtree};
+use crate::paging::chunk;
 use crate::paging::page_table;
-use crate::paging::piece;
 use crate::vm::attach::{self, Attachment};
 use crate::vm::map;
 use crate::vm::public;
@@ -68,7 +68,7 @@ impl Caller<'_> {
         let subtree = self.attachable(subtree, bounds)?;
         let is_window = match (flags, owner, self.kernel.subtrees[subtree].level()) {
             (0, ..) => false,
-            (WINDOW, MapOwner::Space(_), TOP_LEVEL) => true,
+            (WINDOW, MapTarget::Space(_), TOP_LEVEL) => true,
             _ => return Err(Error::BadArgument),
         };
         self.attach(owner, address, None, subtree, bounds, is_window)
@@ -89,12 +89,12 @@ impl Caller<'_> {
         if self.kernel.subtrees[subtree].level() != TOP_LEVEL {
             return Err(Error::WrongLevel);
         }
-        self.attach(MapOwner::Space(space), address, Some(cpu), subtree, bounds, false)
+        self.attach(MapTarget::Space(space), address, Some(cpu), subtree, bounds, false)
     }
 
     fn attach(
         &mut self,
-        owner: MapOwner,
+        owner: MapTarget,
         address: u64,
         cpu: Option<usize>,
         subtree: SubtreeId,
@@ -104,7 +104,7 @@ impl Caller<'_> {
         map::ensure_changeable(self.kernel, owner)?;
         attach::ensure_level(self.kernel, owner, subtree)?;
         let level = self.kernel.subtrees[subtree].level();
-        let place = Place { page: self.page_to_attach(owner, address, level)?, cpu };
+        let place = AttachPoint { page: self.page_to_attach(owner, address, level)?, cpu };
         let cost = attach::plan_attach(self.kernel, owner, place, subtree)?;
         attach::attach(self.kernel, owner, place, Attachment { subtree, level, bounds, is_window }, cost);
         Ok(0)
@@ -114,14 +114,14 @@ impl Caller<'_> {
         let owner = self.map_owner(target, Rights::MAP)?;
         map::ensure_changeable(self.kernel, owner)?;
         let page = self.page_to_detach(owner, address)?;
-        if attach::detach(self.kernel, owner, Place { page, cpu: None }) { Ok(0) } else { Err(Error::NotMapped) }
+        if attach::detach(self.kernel, owner, AttachPoint { page, cpu: None }) { Ok(0) } else { Err(Error::NotMapped) }
     }
 
     pub(super) fn subtree_detach_core(&mut self, space: Handle, address: u64, cpu: u64) -> Result<u64> {
-        let owner = MapOwner::Space(self.space(space, Rights::MAP)?);
+        let owner = MapTarget::Space(self.space(space, Rights::MAP)?);
         let page = top_slot(address)? as u64 * SLOT_PAGES;
         let cpu = Some(self.running_cpu(cpu)?);
-        if attach::detach(self.kernel, owner, Place { page, cpu }) { Ok(0) } else { Err(Error::NotMapped) }
+        if attach::detach(self.kernel, owner, AttachPoint { page, cpu }) { Ok(0) } else { Err(Error::NotMapped) }
     }
 
     pub(super) fn subtree_withdraw(&mut self, subtree: Handle) -> Result<u64> {
@@ -162,11 +162,11 @@ impl Caller<'_> {
     }
 
     /// The page at which a subtree of a level would be attached.
-    fn page_to_attach(&self, owner: MapOwner, address: u64, level: u8) -> Result<u64> {
-        if let (MapOwner::Space(_), TOP_LEVEL) = (owner, level) {
+    fn page_to_attach(&self, owner: MapTarget, address: u64, level: u8) -> Result<u64> {
+        if let (MapTarget::Space(_), TOP_LEVEL) = (owner, level) {
             return top_slot(address).map(|slot| slot as u64 * SLOT_PAGES);
         }
-        let size_bytes = piece::entry_pages(level) * PAGE_BYTES;
+        let size_bytes = chunk::entry_pages(level) * PAGE_BYTES;
         if !address.is_multiple_of(size_bytes) {
             return Err(Error::Misaligned);
         }
@@ -174,12 +174,12 @@ impl Caller<'_> {
     }
 
     /// The page of an attachment that is to be taken out, of whatever level.
-    fn page_to_detach(&self, owner: MapOwner, address: u64) -> Result<u64> {
+    fn page_to_detach(&self, owner: MapTarget, address: u64) -> Result<u64> {
         let end = match owner {
-            MapOwner::Space(_) => USER_END,
-            MapOwner::Subtree(id) => self.kernel.subtrees[id].pages() * PAGE_BYTES,
+            MapTarget::Space(_) => USER_END,
+            MapTarget::Subtree(id) => self.kernel.subtrees[id].pages() * PAGE_BYTES,
         };
-        if !address.is_multiple_of(piece::entry_pages(1) * PAGE_BYTES) {
+        if !address.is_multiple_of(chunk::entry_pages(1) * PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
         if address < end { Ok(address / PAGE_BYTES) } else { Err(Error::BadAddress) }

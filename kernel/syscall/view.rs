@@ -4,7 +4,7 @@ use tessera_abi::{Error, Handle, Rights};
 
 use super::{Caller, Result};
 use crate::object::id::ObjectRef;
-use crate::object::space::{Seen, Space, VIEW_BYTES};
+use crate::object::space::{Space, VIEW_BYTES, ViewOf};
 use crate::vm::view;
 
 impl Caller<'_> {
@@ -19,7 +19,7 @@ impl Caller<'_> {
             return Err(Error::BadArgument);
         }
         let seen = self.kernel.seen_in(space);
-        let seen = Seen { bounds: seen.bounds & bounds, ..seen };
+        let seen = ViewOf { bounds: seen.bounds & bounds, ..seen };
         self.kernel.spaces.ensure_room()?;
         self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES + VIEW_BYTES, 1)?;
         self.ensure_can_create(2)?;

@@ -1,8 +1,8 @@
 //! Who sees a change of a space or subtree, and where.
 //!
 //! A subtree may be at many places of another, that at many places of a space, and the space may have views. What a
-//! change costs grows with the sum of these, not with their product: each owner counts once, with the hull of all places
-//! at which it has the subtree; each space once, with the hull of what all ways to it show; and so does each view.
+//! change costs grows with the sum of these, not with their product: each owner counts once, with the union of all places
+//! at which it has the subtree; each space once, with the union of what all ways to it show; and so does each view.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -12,8 +12,8 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::note::Note;
-use crate::object::id::{MapOwner, SpaceId, SubtreeId};
-use crate::object::reverse_map::{Group, Sharers};
+use crate::object::id::{MapTarget, SpaceId, SubtreeId};
+use crate::object::reverse_map::{Group, ReverseMap};
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 
@@ -21,7 +21,7 @@ const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
 
 /// A page range of a space that sees a change.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SeenRange {
+pub(crate) struct AffectedRange {
     pub(crate) space: SpaceId,
     pub(crate) range: PageRange,
     /// The CPUs on which it is seen, a bit each: all but for core windows and CPU-local spaces.
@@ -57,22 +57,22 @@ impl Sight {
     fn joined(self, other: Sight) -> Sight {
         let cpus = if is_seeded(Mutant::SecondWayOtherCpus) { self.cpus } else { self.cpus | other.cpus };
         let in_views = self.in_views || other.in_views && !is_seeded(Mutant::SecondWayUnseenInViews);
-        Sight { range: hull(self.range, other.range), cpus, in_views }
+        Sight { range: union(self.range, other.range), cpus, in_views }
     }
 }
 
-/// Calls `each` once for every space and view that sees pages of an owner, with the hull of what it sees.
-pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapOwner, range: PageRange, each: &mut dyn FnMut(SeenRange)) {
+/// Calls `each` once for every space and view that sees pages of an owner, with the union of what it sees.
+pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, each: &mut dyn FnMut(AffectedRange)) {
     let subtree = match owner {
-        MapOwner::Space(space) => return tell(kernel, space, sight_of(kernel, space, range, None), each),
-        MapOwner::Subtree(id) => id,
+        MapTarget::Space(space) => return tell(kernel, space, sight_of(kernel, space, range, None), each),
+        MapTarget::Subtree(id) => id,
     };
     let sharers = &kernel.subtrees[subtree].sharers;
     if !sharers.is_nested() {
         // Each space is in one group.
         for group in told(sharers) {
-            if let MapOwner::Space(space) = group.owner {
-                tell(kernel, space, sight_of(kernel, space, group.hull_of(range), group.cpu), each);
+            if let MapTarget::Space(space) = group.owner {
+                tell(kernel, space, sight_of(kernel, space, group.union_of(range), group.cpu), each);
             }
         }
         return;
@@ -91,13 +91,13 @@ pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapOwner, range: PageRange, 
 /// Notes at each space what it sees of a subtree, through others or not, and chains those that had nothing noted.
 fn gather(kernel: &Kernel, subtree: SubtreeId, range: PageRange, chain: &mut u32) {
     for group in told(&kernel.subtrees[subtree].sharers) {
-        let hull = group.hull_of(range);
+        let union = group.union_of(range);
         match group.owner {
-            MapOwner::Subtree(_) if is_seeded(Mutant::NestedSharerForgotten) => {}
-            MapOwner::Subtree(outer) => gather(kernel, outer, hull, chain),
-            MapOwner::Space(space) => {
+            MapTarget::Subtree(_) if is_seeded(Mutant::NestedSharerForgotten) => {}
+            MapTarget::Subtree(outer) => gather(kernel, outer, union, chain),
+            MapTarget::Space(space) => {
                 let note = &kernel.shared.space_words(space.index()).note;
-                let sight = sight_of(kernel, space, hull, group.cpu);
+                let sight = sight_of(kernel, space, union, group.cpu);
                 if note.is_empty() {
                     sight.note(note);
                     note.next.store(core::mem::replace(chain, space.index()), Relaxed);
@@ -111,9 +111,9 @@ fn gather(kernel: &Kernel, subtree: SubtreeId, range: PageRange, chain: &mut u32
 
 /// What a space without views sees of a change of its own, which is the usual case.
 #[inline(always)]
-pub(crate) fn seen_in_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> SeenRange {
+pub(crate) fn seen_in_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> AffectedRange {
     let only_cpu = kernel.shared.space_words(space.index()).only_cpu();
-    SeenRange { space, range, cpus: only_cpu.map_or(ALL_CPUS, |cpu| 1 << cpu) }
+    AffectedRange { space, range, cpus: only_cpu.map_or(ALL_CPUS, |cpu| 1 << cpu) }
 }
 
 /// What a space sees of a range of its own, or of one in a core window.
@@ -125,14 +125,14 @@ fn sight_of(kernel: &Kernel, space: SpaceId, range: PageRange, window: Option<us
 }
 
 #[inline(always)]
-fn tell(kernel: &Kernel, space: SpaceId, sight: Sight, each: &mut dyn FnMut(SeenRange)) {
+fn tell(kernel: &Kernel, space: SpaceId, sight: Sight, each: &mut dyn FnMut(AffectedRange)) {
     let Sight { range, cpus, in_views } = sight;
     steps::count();
-    each(SeenRange { space, range, cpus });
+    each(AffectedRange { space, range, cpus });
     if in_views && !is_seeded(Mutant::ViewUnflushed) {
         for view in &kernel.spaces[space].views {
             steps::count();
-            each(SeenRange { space: *view, range, cpus });
+            each(AffectedRange { space: *view, range, cpus });
         }
     }
 }
@@ -144,7 +144,7 @@ pub(crate) fn visible_in(
     kernel: &Kernel,
     cpu: usize,
     space: u32,
-    owner: MapOwner,
+    owner: MapTarget,
     range: PageRange,
 ) -> Option<PageRange> {
     let id = if space == NO_SPACE { None } else { kernel.spaces.id_at(space) }?;
@@ -154,39 +154,39 @@ pub(crate) fn visible_in(
     }
     // A view shows no core windows.
     let cpu = (seen.base == id).then_some(cpu);
-    visible_from(kernel, MapOwner::Space(seen.base), cpu, owner, range)
+    visible_from(kernel, MapTarget::Space(seen.base), cpu, owner, range)
 }
 
 /// The same for a space that is no view. A subtree lies one deep in others, and no deeper.
 #[inline(always)]
 fn visible_from(
     kernel: &Kernel,
-    from: MapOwner,
+    from: MapTarget,
     cpu: Option<usize>,
-    owner: MapOwner,
+    owner: MapTarget,
     range: PageRange,
 ) -> Option<PageRange> {
     let id = match owner {
         _ if owner == from => return Some(range),
-        MapOwner::Space(_) => return None,
-        MapOwner::Subtree(id) => id,
+        MapTarget::Space(_) => return None,
+        MapTarget::Subtree(id) => id,
     };
     let visible = visible_directly(kernel, from, cpu, id, range);
     if !kernel.subtrees[id].sharers.is_nested() || is_seeded(Mutant::NestedSharerForgotten) {
         return visible;
     }
     let through = |group: Group| match group.owner {
-        MapOwner::Subtree(outer) => visible_directly(kernel, from, cpu, outer, group.hull_of(range)),
-        MapOwner::Space(_) => None,
+        MapTarget::Subtree(outer) => visible_directly(kernel, from, cpu, outer, group.union_of(range)),
+        MapTarget::Space(_) => None,
     };
-    visible.into_iter().chain(kernel.subtrees[id].sharers.nested_groups().filter_map(through)).reduce(hull)
+    visible.into_iter().chain(kernel.subtrees[id].sharers.nested_groups().filter_map(through)).reduce(union)
 }
 
 /// The same for a subtree's own places in a space.
 #[inline(always)]
 fn visible_directly(
     kernel: &Kernel,
-    from: MapOwner,
+    from: MapTarget,
     cpu: Option<usize>,
     subtree: SubtreeId,
     range: PageRange,
@@ -196,12 +196,12 @@ fn visible_directly(
     let window = group.cpu.map(|cpu| window_cpu(kernel, cpu));
     let is_forgotten = is_seeded(Mutant::SharerForgotten) && sharers.groups().next() == Some(group);
     let is_seen = (window.is_none() || window == cpu) && !is_forgotten;
-    is_seen.then(|| group.hull_of(range))
+    is_seen.then(|| group.union_of(range))
 }
 
 /// Those to whom a change in a subtree is told.
 #[inline(always)]
-fn told(sharers: &Sharers) -> impl Iterator<Item = Group> {
+fn told(sharers: &ReverseMap) -> impl Iterator<Item = Group> {
     let mut groups = sharers.groups();
     if is_seeded(Mutant::SharerForgotten) {
         groups.next();
@@ -210,7 +210,7 @@ fn told(sharers: &Sharers) -> impl Iterator<Item = Group> {
 }
 
 /// The shortest range that holds both.
-fn hull(one: PageRange, other: PageRange) -> PageRange {
+fn union(one: PageRange, other: PageRange) -> PageRange {
     if is_seeded(Mutant::SecondWayForgotten) {
         return one;
     }

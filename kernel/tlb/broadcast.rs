@@ -9,11 +9,11 @@ use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
-use crate::object::id::MapOwner;
+use crate::object::id::MapTarget;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
-use crate::tlb::audience::{self, SeenRange};
+use crate::tlb::audience::{self, AffectedRange};
 
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///
@@ -23,8 +23,8 @@ use crate::tlb::audience::{self, SeenRange};
 pub const BY_TAG_MAX: usize = 3;
 
 /// Invalidates pages of an owner on all CPUs.
-pub(crate) fn broadcast(kernel: &Kernel, owner: MapOwner, range: PageRange) {
-    if let MapOwner::Space(space) = owner
+pub(crate) fn broadcast(kernel: &Kernel, owner: MapTarget, range: PageRange) {
+    if let MapTarget::Space(space) = owner
         && kernel.spaces[space].views.is_empty()
     {
         return broadcast_by_tag(kernel, &audience::seen_in_space(kernel, space, range));
@@ -45,10 +45,10 @@ pub(crate) fn broadcast(kernel: &Kernel, owner: MapOwner, range: PageRange) {
 
 /// How many spaces, views included, see an owner's pages; one that sees them through several subtrees counts as
 /// often. Counts no further than just over the limit.
-fn count_seen(kernel: &Kernel, owner: MapOwner, limit: usize) -> usize {
+fn count_seen(kernel: &Kernel, owner: MapTarget, limit: usize) -> usize {
     let id = match owner {
-        MapOwner::Space(id) => return 1 + kernel.spaces[id].views.len(),
-        MapOwner::Subtree(id) => id,
+        MapTarget::Space(id) => return 1 + kernel.spaces[id].views.len(),
+        MapTarget::Subtree(id) => id,
     };
     if kernel.subtrees[id].sharers.are_spaces_over(limit) {
         return limit + 1;
@@ -67,11 +67,11 @@ fn count_seen(kernel: &Kernel, owner: MapOwner, limit: usize) -> usize {
 /// whether these are all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
 fn for_each_address(
     kernel: &Kernel,
-    owner: MapOwner,
+    owner: MapTarget,
     range: PageRange,
     each: &mut dyn FnMut(PageRange) -> bool,
 ) -> bool {
-    let MapOwner::Subtree(id) = owner else { return each(range) };
+    let MapTarget::Subtree(id) = owner else { return each(range) };
     let sharers = &kernel.subtrees[id].sharers;
     let shifted = |page: u64| PageRange { first: page + range.first, ..range };
     if sharers.is_in_spaces() && !is_seeded(Mutant::AddressForgotten) {
@@ -98,7 +98,7 @@ fn broadcast_by_address(kernel: &Kernel, range: PageRange) -> bool {
 
 /// For one space. One that was never activated under a tag of this generation has nothing anywhere that will be
 /// used again.
-fn broadcast_by_tag(kernel: &Kernel, seen: &SeenRange) {
+fn broadcast_by_tag(kernel: &Kernel, seen: &AffectedRange) {
     let words = kernel.shared.space_words(seen.space.index());
     let here = tessera_arch::cpu_index();
     let (tag, line) = (words.tag().tag(), &kernel.shared.cpus[here]);

@@ -1,7 +1,7 @@
 //! Flushes: the duty to invalidate that changing a live translation leaves behind.
 //!
-//! A [`Flush`] holds what one call changed and the tables it took out, and is discharged once by
-//! [`discharge`]: invalidate on exactly the CPUs that may hold a translation, wait for those that had
+//! A [`Flush`] holds what one call changed and the tables it took out, and is executed once by
+//! [`execute`]: invalidate on exactly the CPUs that may hold a translation, wait for those that had
 //! to be interrupted, then free. Whoever drops it otherwise gets a compiler warning.
 //!
 //! Who may hold one: a CPU that is *in* a space that sees the change (it is interrupted), and a CPU that was in
@@ -13,23 +13,23 @@ use tessera_arch::{Trap, VirtAddr};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::{NO_SPACE, Request};
-use crate::cpu::per_cpu::{CpuLine, Shared};
+use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::requests;
 use crate::mem::FrameList;
-use crate::object::id::{MapOwner, SpaceId};
+use crate::object::id::{MapTarget, SpaceId};
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
-use crate::tlb::audience::{self, SeenRange};
+use crate::tlb::audience::{self, AffectedRange};
 use crate::tlb::broadcast;
 use crate::tlb::global;
 
 /// What must be invalidated before the call returns.
 #[derive(Debug)]
-#[must_use = "stale translations stay behind unless the flush is discharged"]
+#[must_use = "stale translations stay behind unless the flush is executed"]
 pub struct Flush {
     /// Whose map changed.
-    pub owner: MapOwner,
+    pub owner: MapTarget,
     /// The pages that changed.
     pub range: PageRange,
     /// Tables that were taken out, to be freed after the invalidation.
@@ -37,7 +37,7 @@ pub struct Flush {
 }
 
 /// Invalidates what changed wherever it may be held, then frees the tables.
-pub fn discharge(kernel: &mut Kernel, mut flush: Flush) {
+pub fn execute(kernel: &mut Kernel, mut flush: Flush) {
     tessera_arch::publish_tables();
     if is_seeded(Mutant::FreedBeforeFlush) {
         kernel.frames.free_list(core::mem::take(&mut flush.freed_tables));
@@ -50,8 +50,8 @@ pub fn discharge(kernel: &mut Kernel, mut flush: Flush) {
 }
 
 /// Invalidates pages of an owner wherever a translation may be held. `frees_tables`: tables go as well.
-pub fn invalidate(kernel: &Kernel, owner: MapOwner, range: PageRange, frees_tables: bool) {
-    if let MapOwner::Subtree(id) = owner
+pub fn invalidate(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
+    if let MapTarget::Subtree(id) = owner
         && let Some(slot) = kernel.subtrees[id].public
     {
         return global::invalidate_public(kernel, slot, range, frees_tables);
@@ -67,8 +67,8 @@ pub fn invalidate(kernel: &Kernel, owner: MapOwner, range: PageRange, frees_tabl
 ///
 /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
 /// thousands of spaces see interrupts each CPU once (for each of the two).
-fn shoot_down(kernel: &Kernel, owner: MapOwner, range: PageRange) {
-    if let MapOwner::Space(id) = owner
+fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
+    if let MapTarget::Space(id) = owner
         && kernel.spaces[id].views.is_empty()
     {
         return shoot_down_space(kernel, id, range);
@@ -125,7 +125,7 @@ fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
 
 /// Turns each CPU's pass to a space stale if the CPU may hold translations under the space's tag. A tag of 0 needs
 /// no mark: what is untagged is flushed at each entry.
-fn mark_stale(kernel: &Kernel, here: usize, seen: &SeenRange) {
+fn mark_stale(kernel: &Kernel, here: usize, seen: &AffectedRange) {
     let space = seen.space.index();
     let words = kernel.shared.space_words(space);
     if words.tag().tag() == 0 || is_seeded(Mutant::StaleMarkForgotten) {
@@ -143,13 +143,13 @@ fn mark_stale(kernel: &Kernel, here: usize, seen: &SeenRange) {
     }
 }
 
-fn interrupt_for(kernel: &Kernel, line: &CpuLine, space: u32, range: PageRange) {
+fn interrupt_for(kernel: &Kernel, line: &PerCpu, space: u32, range: PageRange) {
     let tag = kernel.shared.space_words(space).tag().tag();
     requests::ask(kernel.shared, line, Request::Pages { space, tag, first: range.first, count: range.count });
 }
 
 /// Drops pages of the space that this CPU is in.
-fn flush_here(line: &CpuLine, tag: u16, mut range: PageRange) {
+fn flush_here(line: &PerCpu, tag: u16, mut range: PageRange) {
     range.count -= u64::from(is_seeded(Mutant::RangeOnePageShort));
     if range.count > PAGES_MAX && is_seeded(Mutant::LongRangeDropped) {
         return;
@@ -179,7 +179,7 @@ pub enum Served {
 /// if nothing was done about it yet.
 ///
 /// Called without the kernel's lock: on a shootdown interrupt, and again and again while waiting for the lock.
-pub fn serve(shared: &Shared, line: &CpuLine, in_hand: Option<Trap>) -> Served {
+pub fn serve(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>) -> Served {
     let mut done = Served::Nothing;
     line.presence.serve(|request| {
         let is_park = request == Request::Park;
@@ -189,7 +189,7 @@ pub fn serve(shared: &Shared, line: &CpuLine, in_hand: Option<Trap>) -> Served {
     done
 }
 
-fn act(shared: &Shared, line: &CpuLine, in_hand: Option<Trap>, request: Request) {
+fn act(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>, request: Request) {
     match request {
         Request::Pages { space, tag, first, count } => {
             let way = shared.space_words(space).pass(line.index);
@@ -217,7 +217,7 @@ fn act(shared: &Shared, line: &CpuLine, in_hand: Option<Trap>, request: Request)
 /// Sees that nothing is lost of what a thread came in with that is let go. It makes a call that has not begun anew. A
 /// fault is kept for it, of whatever kind: an instruction that cannot be executed would fault again, but one that has
 /// been executed and trapped (a breakpoint, a single step on x86_64) would not. Who wanted to wait has waited.
-fn put_away(line: &CpuLine, in_hand: Option<Trap>) {
+fn put_away(line: &PerCpu, in_hand: Option<Trap>) {
     let pending = match in_hand {
         Some(Trap::Fault(fault)) => Some(fault),
         _ => None,

@@ -5,7 +5,7 @@ use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
-use crate::cpu::per_cpu::CpuLine;
+use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::requests;
 use crate::object::space::SLOT_PAGES;
 use crate::paging::range::{EVERYTHING, PageRange};
@@ -56,7 +56,7 @@ fn reach_everyone(kernel: &Kernel, range: PageRange) {
 }
 
 /// Drops global pages on this CPU; all that it holds if they are many.
-pub fn flush_global(tag: u16, line: &CpuLine, range: PageRange) {
+pub fn flush_global(tag: u16, line: &PerCpu, range: PageRange) {
     if range.count > PAGES_MAX {
         line.counters.global_flushes.add(1);
         return tessera_arch::invalidate_all();

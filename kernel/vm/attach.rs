@@ -13,12 +13,12 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::address_map::{AddressMap, Cost};
-use crate::object::id::{MapOwner, Place, SpaceId, SubtreeId};
+use crate::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
 use crate::object::reverse_map::Sharer;
 use crate::object::space::SLOT_PAGES;
 use crate::object::subtree::Subtree;
+use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::new_table;
-use crate::paging::piece::entry_pages;
 use crate::paging::range::PageRange;
 use crate::sched::ending;
 use crate::sched::running;
@@ -56,7 +56,7 @@ impl Attachment {
 
     /// The entry that says so, at a place of this kind.
     #[inline(always)]
-    pub(crate) fn entry(&self, root: Frame, place: Place) -> u64 {
+    pub(crate) fn entry(&self, root: Frame, place: AttachPoint) -> u64 {
         let bounds = if is_seeded(Mutant::BoundsNotApplied) { Rights::ACCESS } else { self.bounds };
         let share = match (place.cpu, self.is_window) {
             (Some(_), _) => Share::CoreWindow,
@@ -84,11 +84,11 @@ fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
 
 /// The attachment that covers a page of an owner on a CPU, and its first page. Without a CPU, core windows do not
 /// count.
-pub fn attachment_over(kernel: &Kernel, owner: MapOwner, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
+pub fn attachment_over(kernel: &Kernel, owner: MapTarget, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
     let tree = &map::map_of(kernel, owner).tree;
     let root = match owner {
-        MapOwner::Space(id) => kernel.spaces[id].root(cpu.unwrap_or(0)),
-        MapOwner::Subtree(_) => tree.root,
+        MapTarget::Space(id) => kernel.spaces[id].root(cpu.unwrap_or(0)),
+        MapTarget::Subtree(_) => tree.root,
     };
     let (entry, level) = tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES))?;
     if cpu.is_none() && Format::share(entry) == Some(Share::CoreWindow) {
@@ -98,15 +98,15 @@ pub fn attachment_over(kernel: &Kernel, owner: MapOwner, page: u64, cpu: Option<
 }
 
 /// The attachment at a place.
-pub fn attachment_at(kernel: &Kernel, owner: MapOwner, place: Place) -> Option<Attachment> {
+pub fn attachment_at(kernel: &Kernel, owner: MapTarget, place: AttachPoint) -> Option<Attachment> {
     let (first, attachment) = attachment_over(kernel, owner, place.page, place.cpu)?;
     let is_window = |id: SpaceId| kernel.spaces[id].has_core_window((place.page / SLOT_PAGES) as usize);
-    let is_core = matches!(owner, MapOwner::Space(id) if place.cpu.is_some() && is_window(id));
+    let is_core = matches!(owner, MapTarget::Space(id) if place.cpu.is_some() && is_window(id));
     (first == place.page && is_core == place.cpu.is_some()).then_some(attachment)
 }
 
 /// All attachments of an owner, core windows last.
-pub fn attachments(kernel: &Kernel, owner: MapOwner) -> impl Iterator<Item = (Place, Attachment)> {
+pub fn attachments(kernel: &Kernel, owner: MapTarget) -> impl Iterator<Item = (AttachPoint, Attachment)> {
     attachments_between(kernel, owner, 0, u64::MAX).chain(core_windows(kernel, owner, 0, u64::MAX))
 }
 
@@ -114,11 +114,11 @@ pub fn attachments(kernel: &Kernel, owner: MapOwner) -> impl Iterator<Item = (Pl
 /// without core windows.
 pub fn next_attachment(
     kernel: &Kernel,
-    owner: MapOwner,
+    owner: MapTarget,
     page: u64,
     end: u64,
     with_windows: bool,
-) -> Option<(Place, Attachment)> {
+) -> Option<(AttachPoint, Attachment)> {
     let attached = attachments_between(kernel, owner, page, end).next();
     let end = attached.map_or(end, |(place, _)| place.page);
     let window = with_windows.then(|| core_windows(kernel, owner, page, end).next()).flatten();
@@ -127,37 +127,42 @@ pub fn next_attachment(
 
 fn attachments_between(
     kernel: &Kernel,
-    owner: MapOwner,
+    owner: MapTarget,
     page: u64,
     end: u64,
-) -> impl Iterator<Item = (Place, Attachment)> {
+) -> impl Iterator<Item = (AttachPoint, Attachment)> {
     let tree = &map::map_of(kernel, owner).tree;
     let next = move |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), end);
     let entries = core::iter::successors(tree.next_attached(page, end), next);
     entries.filter_map(|(page, level, entry)| {
         let is_core = Format::share(entry) == Some(Share::CoreWindow);
         let attachment = attachment_of(kernel, entry, level).filter(|_| !is_core)?;
-        Some((Place { page, cpu: None }, attachment))
+        Some((AttachPoint { page, cpu: None }, attachment))
     })
 }
 
 /// Those that end after a page and begin before `end`, in order.
-fn core_windows(kernel: &Kernel, owner: MapOwner, page: u64, end: u64) -> impl Iterator<Item = (Place, Attachment)> {
-    let space = if let MapOwner::Space(id) = owner { Some(&kernel.spaces[id]) } else { None };
+fn core_windows(
+    kernel: &Kernel,
+    owner: MapTarget,
+    page: u64,
+    end: u64,
+) -> impl Iterator<Item = (AttachPoint, Attachment)> {
+    let space = if let MapTarget::Space(id) = owner { Some(&kernel.spaces[id]) } else { None };
     let windows =
         space.into_iter().flat_map(move |space| space.core_windows_in(page / SLOT_PAGES..end.div_ceil(SLOT_PAGES)));
     windows.filter_map(|(cpu, slot, entry)| {
-        let place = Place { page: slot as u64 * SLOT_PAGES, cpu: Some(cpu) };
+        let place = AttachPoint { page: slot as u64 * SLOT_PAGES, cpu: Some(cpu) };
         Some((place, attachment_of(kernel, entry, TOP_LEVEL)?))
     })
 }
 
 /// Whether nothing is where an entry of a level would be written: a core window leaves the place free for other
 /// CPUs' windows.
-pub fn is_vacant(kernel: &Kernel, owner: MapOwner, place: Place, level: u8) -> bool {
+pub fn is_vacant(kernel: &Kernel, owner: MapTarget, place: AttachPoint, level: u8) -> bool {
     let space = match owner {
-        MapOwner::Subtree(id) => return kernel.subtrees[id].map.is_free(place.page, level),
-        MapOwner::Space(id) => &kernel.spaces[id],
+        MapTarget::Subtree(id) => return kernel.subtrees[id].map.is_free(place.page, level),
+        MapTarget::Space(id) => &kernel.spaces[id],
     };
     let slot = (place.page / SLOT_PAGES) as usize;
     match place.cpu {
@@ -174,7 +179,12 @@ pub fn is_vacant(kernel: &Kernel, owner: MapOwner, place: Place, level: u8) -> b
 /// # Errors
 /// `BadState` for one that is public, or cannot be attached twice because of a core window, `Overlap`,
 /// `AccountExhausted`, `OutOfMemory`.
-pub fn plan_attach(kernel: &mut Kernel, owner: MapOwner, place: Place, subtree: SubtreeId) -> Result<Cost, Error> {
+pub fn plan_attach(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    place: AttachPoint,
+    subtree: SubtreeId,
+) -> Result<Cost, Error> {
     let object = &kernel.subtrees[subtree];
     let level = object.level();
     let is_windowed = object.sharers.core_window().is_some() || place.cpu.is_some() && !object.sharers.is_empty();
@@ -188,7 +198,7 @@ pub fn plan_attach(kernel: &mut Kernel, owner: MapOwner, place: Place, subtree: 
     let is_root = level == map.tree.level;
     let tables = if is_root { 0 } else { map.tree.missing_tables(VirtAddr::new(place.page * PAGE_BYTES), level) };
     let roots = match (owner, place.cpu) {
-        (MapOwner::Space(space), Some(_)) => kernel.spaces[space].missing_roots(kernel.cpus()),
+        (MapTarget::Space(space), Some(_)) => kernel.spaces[space].missing_roots(kernel.cpus()),
         _ => 0,
     };
     map::ensure_cost(
@@ -205,8 +215,8 @@ pub fn plan_attach(kernel: &mut Kernel, owner: MapOwner, place: Place, subtree: 
 ///
 /// # Errors
 /// `WrongLevel`, `TooDeep`, `BadState` for a public one.
-pub fn ensure_level(kernel: &Kernel, owner: MapOwner, subtree: SubtreeId) -> Result<(), Error> {
-    let MapOwner::Subtree(outer) = owner else { return Ok(()) };
+pub fn ensure_level(kernel: &Kernel, owner: MapTarget, subtree: SubtreeId) -> Result<(), Error> {
+    let MapTarget::Subtree(outer) = owner else { return Ok(()) };
     let (outer, inner) = (&kernel.subtrees[outer], &kernel.subtrees[subtree]);
     if inner.level() >= outer.level() {
         Err(Error::WrongLevel)
@@ -220,14 +230,14 @@ pub fn ensure_level(kernel: &Kernel, owner: MapOwner, subtree: SubtreeId) -> Res
 }
 
 /// Attaches a subtree as planned, at that cost.
-pub fn attach(kernel: &mut Kernel, owner: MapOwner, place: Place, attachment: Attachment, cost: Cost) {
+pub fn attach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, attachment: Attachment, cost: Cost) {
     let subtree = &mut kernel.subtrees[attachment.subtree];
     let entry = attachment.entry(subtree.map.tree.root, place);
     subtree.sharers.insert(Sharer { owner, place });
     if !is_seeded(Mutant::SharerNotHeld) {
         kernel.subtrees.retain(attachment.subtree);
     }
-    if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
+    if let (MapTarget::Space(space), Some(cpu)) = (owner, place.cpu) {
         separate_roots(kernel, space);
         kernel.spaces[space].set_core_entry(place.page, cpu, entry);
     }
@@ -238,26 +248,26 @@ pub fn attach(kernel: &mut Kernel, owner: MapOwner, place: Place, attachment: At
     view::sync_roots(kernel, owner);
 }
 
-fn open_map(kernel: &mut Kernel, owner: MapOwner) -> (&mut AddressMap, &mut FrameAllocator) {
+fn open_map(kernel: &mut Kernel, owner: MapTarget) -> (&mut AddressMap, &mut FrameAllocator) {
     let map = match owner {
-        MapOwner::Subtree(id) => &mut kernel.subtrees[id].map,
-        MapOwner::Space(id) => &mut kernel.spaces[id].map,
+        MapTarget::Subtree(id) => &mut kernel.subtrees[id].map,
+        MapTarget::Space(id) => &mut kernel.spaces[id].map,
     };
     (map, &mut kernel.frames)
 }
 
 /// Takes an attachment out of a space or subtree; gives whether there was one.
-pub fn detach(kernel: &mut Kernel, owner: MapOwner, place: Place) -> bool {
+pub fn detach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint) -> bool {
     let mut freed_tables = FrameList::new();
     let Some(attachment) = take_entry(kernel, owner, place, &mut freed_tables) else { return false };
     view::sync_roots(kernel, owner);
     // What the subtree shows here goes. It still lists the place, so a core window is flushed as the subtree's.
     let (seen_by, first) = match place.cpu {
-        Some(_) => (MapOwner::Subtree(attachment.subtree), 0),
+        Some(_) => (MapTarget::Subtree(attachment.subtree), 0),
         None => (owner, place.page),
     };
     let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { attachment.pages() };
-    flush::discharge(kernel, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
+    flush::execute(kernel, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
     kernel.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
     kernel.subtrees.release(attachment.subtree);
     true
@@ -278,17 +288,17 @@ pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
     }
     if places != 0 {
         let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { kernel.subtrees[subtree].pages() };
-        let owner = MapOwner::Subtree(subtree);
-        flush::discharge(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
+        let owner = MapTarget::Subtree(subtree);
+        flush::execute(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
     }
-    kernel.subtrees[subtree].sharers = crate::object::reverse_map::Sharers::default();
+    kernel.subtrees[subtree].sharers = crate::object::reverse_map::ReverseMap::default();
     (0..places).for_each(|_| kernel.subtrees.release(subtree));
     places
 }
 
 /// Takes all attachments out of a space or subtree that goes; the caller sees to copies of the root, and flushes. What
 /// this dooms goes later still.
-pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapOwner, freed_tables: &mut FrameList) {
+pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapTarget, freed_tables: &mut FrameList) {
     let mut page = 0;
     while let Some((place, attachment)) = next_attachment(kernel, owner, page, u64::MAX, true) {
         take_entry(kernel, owner, place, freed_tables);
@@ -300,7 +310,12 @@ pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapOwner, freed_table
 
 /// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists
 /// the place, for the flush that is due.
-fn take_entry(kernel: &mut Kernel, owner: MapOwner, place: Place, freed_tables: &mut FrameList) -> Option<Attachment> {
+fn take_entry(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    place: AttachPoint,
+    freed_tables: &mut FrameList,
+) -> Option<Attachment> {
     let tables = freed_tables.count();
     let attachment = attachment_at(kernel, owner, place)?;
     let (map, frames) = open_map(kernel, owner);
@@ -308,7 +323,7 @@ fn take_entry(kernel: &mut Kernel, owner: MapOwner, place: Place, freed_tables: 
     let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
     let payer = map::payer_of(kernel, owner);
     kernel.accounts[payer].credit(cost.bytes());
-    if let (MapOwner::Space(space), Some(cpu)) = (owner, place.cpu) {
+    if let (MapTarget::Space(space), Some(cpu)) = (owner, place.cpu) {
         kernel.spaces[space].set_core_entry(place.page, cpu, 0);
     }
     Some(attachment)

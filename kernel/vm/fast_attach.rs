@@ -12,7 +12,7 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
-use crate::object::id::{MapOwner, Place};
+use crate::object::id::{AttachPoint, MapTarget};
 use crate::object::reverse_map::{ATTACHMENT_BYTES, Sharer};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::paging::range::PageRange;
@@ -49,7 +49,7 @@ pub(crate) fn attach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> O
     *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
     let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
     let entry = attachment.entry(inner.map.tree.root, place);
-    inner.sharers.insert(Sharer { owner: MapOwner::Space(space.id), place });
+    inner.sharers.insert(Sharer { owner: MapTarget::Space(space.id), place });
     map.attach(&mut kernel.frames, place, TOP_LEVEL, entry);
     Some(())
 }
@@ -72,9 +72,9 @@ pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> O
     let mut freed_tables = FrameList::new();
     map.detach(&mut kernel.frames, place, TOP_LEVEL, &mut freed_tables);
     kernel.accounts[space.object.account].credit(ATTACHMENT_BYTES);
-    let sharer = Sharer { owner: MapOwner::Space(space.id), place };
+    let sharer = Sharer { owner: MapTarget::Space(space.id), place };
     let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
-    flush::discharge(kernel, Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
+    flush::execute(kernel, Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
     let subtree = kernel.subtrees.open(owner)?;
     subtree.object.sharers.remove(&sharer);
     let id = subtree.id;
@@ -90,7 +90,7 @@ fn named(kernel: &Kernel, cpu: usize, handle: u64, kind: ObjectKind, needed: Rig
 }
 
 #[inline(always)]
-fn at_slot(slot: usize) -> (Place, PageRange) {
+fn at_slot(slot: usize) -> (AttachPoint, PageRange) {
     let first = slot as u64 * SLOT_PAGES;
-    (Place { page: first, cpu: None }, PageRange { first, count: SLOT_PAGES })
+    (AttachPoint { page: first, cpu: None }, PageRange { first, count: SLOT_PAGES })
 }

@@ -9,7 +9,7 @@ use tessera_abi::Error;
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::object::id::{MapOwner, Place, SubtreeId};
+use crate::object::id::{AttachPoint, MapTarget, SubtreeId};
 use crate::object::space::SLOT_PAGES;
 use crate::object::subtree::Public;
 use crate::paging::range::PageRange;
@@ -23,8 +23,8 @@ pub fn public_at(kernel: &Kernel, page: u64) -> Option<&Public> {
 }
 
 /// Whether a range of a space meets what its own tables do not show: something public, or a core window.
-pub fn is_reserved(kernel: &Kernel, owner: MapOwner, range: PageRange) -> bool {
-    let MapOwner::Space(id) = owner else { return false };
+pub fn is_reserved(kernel: &Kernel, owner: MapTarget, range: PageRange) -> bool {
+    let MapTarget::Space(id) = owner else { return false };
     let meets = |slot: usize| {
         let first = slot as u64 * SLOT_PAGES;
         range.first < first + SLOT_PAGES && first < range.end()
@@ -46,10 +46,10 @@ pub fn plan_publish(kernel: &Kernel, subtree: SubtreeId, slot: usize) -> Result<
     if !object.sharers.is_empty() || object.public.is_some() || object.map.attachments() != 0 {
         return Err(Error::BadState);
     }
-    let place = Place { page: slot as u64 * SLOT_PAGES, cpu: None };
+    let place = AttachPoint { page: slot as u64 * SLOT_PAGES, cpu: None };
     // A view's map is empty, its root is not; its base is asked.
     let is_vacant =
-        |id| kernel.spaces[id].seen.is_some() || attach::is_vacant(kernel, MapOwner::Space(id), place, TOP_LEVEL);
+        |id| kernel.spaces[id].seen.is_some() || attach::is_vacant(kernel, MapTarget::Space(id), place, TOP_LEVEL);
     if !kernel.spaces.ids().all(is_vacant) {
         return Err(Error::Overlap);
     }

@@ -12,8 +12,8 @@ use tessera_arch::{Format, PageFormat, Share, table};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::id::{AccountId, MapOwner, SpaceId};
-use crate::object::space::{Seen, Space};
+use crate::object::id::{AccountId, MapTarget, SpaceId};
+use crate::object::space::{Space, ViewOf};
 use crate::object::store::Store;
 use crate::paging::page_table::new_table;
 use crate::paging::range::EVERYTHING;
@@ -21,7 +21,7 @@ use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 
 /// Makes a view. Account, memory and stores were found to have room.
-pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: Seen) -> SpaceId {
+pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf) -> SpaceId {
     let mut view = Space::new(account, new_table(&mut kernel.frames));
     view.seen = Some(seen);
     let root = view.map.tree.root;
@@ -41,15 +41,15 @@ pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: Seen) -> SpaceId
 /// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
 pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
     let Some(seen) = kernel.spaces[view].seen else { return };
-    let (owner, freed_tables) = (MapOwner::Space(view), FrameList::new());
-    flush::discharge(kernel, Flush { owner, range: EVERYTHING, freed_tables });
+    let (owner, freed_tables) = (MapTarget::Space(view), FrameList::new());
+    flush::execute(kernel, Flush { owner, range: EVERYTHING, freed_tables });
     kernel.spaces[seen.base].views.remove(&view);
     kernel.spaces.release(seen.base);
 }
 
 /// After a change to a space's root: other CPUs' roots, if there are any, and views get it too.
-pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapOwner) {
-    let MapOwner::Space(id) = owner else { return };
+pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapTarget) {
+    let MapTarget::Space(id) = owner else { return };
     let Some((first, last)) = kernel.spaces[id].map.tree.take_changed() else { return };
     let space = &kernel.spaces[id];
     if !space.has_copies() {

@@ -9,7 +9,7 @@ use tessera_abi::{Handle, Rights, TOP_SLOTS};
 use tessera_arch::table;
 use tessera_kernel::Kernel;
 use tessera_kernel::object::address_map::Mapping;
-use tessera_kernel::object::id::MapOwner;
+use tessera_kernel::object::id::MapTarget;
 use tessera_kernel::object::reverse_map::Sharer;
 use tessera_kernel::vm::attach::Attachment;
 
@@ -102,7 +102,7 @@ impl Snapshot {
     }
 }
 
-fn map_state(kernel: &Kernel, owner: MapOwner, shows_others: &dyn Fn(u64, u8) -> bool) -> MapState {
+fn map_state(kernel: &Kernel, owner: MapTarget, shows_others: &dyn Fn(u64, u8) -> bool) -> MapState {
     let map = map::map_of(kernel, owner);
     let mappings = map.from(0).map(|(first, mapping)| (first, *mapping)).collect();
     let attachments = attach::attachments(kernel, owner).map(|(place, attached)| {
@@ -125,7 +125,7 @@ fn spaces(kernel: &Kernel) -> Vec<SpaceState> {
         SpaceState {
             number: id.index(),
             // All that a view's root leads to is another's.
-            map: map_state(kernel, MapOwner::Space(id), &|page, _| space.seen.is_some() || is_public(page)),
+            map: map_state(kernel, MapTarget::Space(id), &|page, _| space.seen.is_some() || is_public(page)),
             roots: space.roots().map(entries).collect(),
             shows: space.seen.map(|seen| (seen.base.index(), seen.bounds)),
             views: space.views.iter().map(|view| view.index()).collect(),
@@ -141,7 +141,7 @@ fn subtrees(kernel: &Kernel) -> Vec<SubtreeState> {
         assert_eq!(subtree.map.tree.level + 1, subtree.level(), "a subtree hangs below an entry of its level");
         SubtreeState {
             number: id.index(),
-            map: map_state(kernel, MapOwner::Subtree(id), &|_, _| false),
+            map: map_state(kernel, MapTarget::Subtree(id), &|_, _| false),
             level: subtree.level(),
             sharers: subtree.sharers.iter().copied().collect(),
             public: subtree.public,

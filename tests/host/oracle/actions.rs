@@ -3,7 +3,7 @@
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::cpu;
 use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
-use tessera_kernel::object::id::{MapOwner, ObjectRef, Place};
+use tessera_kernel::object::id::{AttachPoint, MapTarget, ObjectRef};
 use tessera_kernel::sched::running;
 use tessera_kernel::vm::attach;
 use tessera_kernel::vm::map;
@@ -75,7 +75,7 @@ impl Scene {
     pub(super) fn detach(&mut self, target: usize, nth: usize) -> Option<u64> {
         let kernel = &self.machine.kernel;
         let attached = attach::attachments(kernel, self.owner(target)?).map(|(place, _)| place);
-        let attached: Vec<Place> = attached.filter(|place| place.page != 0).collect();
+        let attached: Vec<AttachPoint> = attached.filter(|place| place.page != 0).collect();
         let place = attached.get(nth % attached.len().max(1))?;
         let (space, address) = (self.maps[target], place.page * PAGE_BYTES);
         let call = match place.cpu {
@@ -91,12 +91,12 @@ impl Scene {
         self.machine.call(Call::SubtreePublish { machine, subtree, address, bounds }).ok()
     }
 
-    pub(super) fn owner(&self, target: usize) -> Option<MapOwner> {
+    pub(super) fn owner(&self, target: usize) -> Option<MapTarget> {
         match self.maps[target] {
             Handle::NONE => None,
             handle => Some(match self.machine.object(handle) {
-                ObjectRef::Subtree(id) => MapOwner::Subtree(id),
-                _ => MapOwner::Space(self.machine.space_id(handle)),
+                ObjectRef::Subtree(id) => MapTarget::Subtree(id),
+                _ => MapTarget::Space(self.machine.space_id(handle)),
             }),
         }
     }

@@ -10,15 +10,15 @@ use tessera_arch::fake::oracle;
 use tessera_arch::fake::worst_case::Leaf;
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::handshake::NO_SPACE;
-use tessera_kernel::object::id::{MapOwner, Place, SpaceId, SubtreeId};
+use tessera_kernel::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
 use tessera_kernel::object::space::SLOT_PAGES;
 
 /// What is attached to each space and subtree, by the subtrees' lists.
-type Attached = BTreeMap<MapOwner, Vec<(Place, SubtreeId)>>;
+type Attached = BTreeMap<MapTarget, Vec<(AttachPoint, SubtreeId)>>;
 
 /// Whose map covers a page of a space, the page there, and what the mapping may allow at most.
 struct Located {
-    owner: MapOwner,
+    owner: MapTarget,
     page: u64,
     bounds: Rights,
     is_public: bool,
@@ -56,7 +56,7 @@ fn is_borne_out(kernel: &Kernel, attached: &Attached, id: Option<SpaceId>, cpu: 
 
 fn locate_public(kernel: &Kernel, page: u64) -> Option<Located> {
     let public = kernel.public.iter().find(|public| public.slot as u64 == page / SLOT_PAGES)?;
-    let (owner, page) = (MapOwner::Subtree(public.subtree), page % SLOT_PAGES);
+    let (owner, page) = (MapTarget::Subtree(public.subtree), page % SLOT_PAGES);
     Some(Located { owner, page, bounds: public.bounds, is_public: true })
 }
 
@@ -66,8 +66,8 @@ fn locate(kernel: &Kernel, attached: &Attached, id: SpaceId, cpu: usize, page: u
         Some(seen) => (seen.base, None, seen.bounds),
         None => (id, Some(cpu), Rights::ACCESS),
     };
-    let mut located = Located { owner: MapOwner::Space(base), page, bounds: Rights::ACCESS, is_public: false };
-    let covers = |located: &Located, place: &Place, subtree: SubtreeId| {
+    let mut located = Located { owner: MapTarget::Space(base), page, bounds: Rights::ACCESS, is_public: false };
+    let covers = |located: &Located, place: &AttachPoint, subtree: SubtreeId| {
         let end = place.page + kernel.subtrees[subtree].pages();
         (place.page..end).contains(&located.page) && (place.cpu.is_none() || place.cpu == cpu)
     };
@@ -76,7 +76,7 @@ fn locate(kernel: &Kernel, attached: &Attached, id: SpaceId, cpu: usize, page: u
     {
         let entry = attach::attachment_at(kernel, located.owner, *place)?;
         view = if entry.is_window { Rights::ACCESS } else { view };
-        let (owner, page) = (MapOwner::Subtree(*subtree), located.page - place.page);
+        let (owner, page) = (MapTarget::Subtree(*subtree), located.page - place.page);
         located = Located { owner, page, bounds: located.bounds & entry.bounds, ..located };
     }
     Some(Located { bounds: located.bounds & view, ..located })

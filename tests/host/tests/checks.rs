@@ -12,7 +12,7 @@ use tessera_kernel::base::steps;
 use tessera_kernel::cpu::handshake::Request;
 use tessera_kernel::cpu::per_cpu::SpaceWords;
 use tessera_kernel::cpu::tags::TagWord;
-use tessera_kernel::object::id::{MapOwner, ObjectRef, Place, SpaceId, SubtreeId};
+use tessera_kernel::object::id::{AttachPoint, MapTarget, ObjectRef, SpaceId, SubtreeId};
 use tessera_kernel::object::reverse_map::Sharer;
 
 /// A program with an object of each kind besides its own.
@@ -115,13 +115,13 @@ found! {
         scene.machine.kernel.frames.set_table_owner(root, 900);
     }, "knows the subtree";
     a_place_that_is_not_listed_is_found: |scene| {
-        let owner = MapOwner::Space(scene.space);
-        let sharer = Sharer { owner, place: Place { page: 1 << 27, cpu: None } };
+        let owner = MapTarget::Space(scene.space);
+        let sharer = Sharer { owner, place: AttachPoint { page: 1 << 27, cpu: None } };
         scene.machine.kernel.subtrees[scene.subtree].sharers.remove(&sharer);
     }, "knows where it is attached";
     a_place_that_is_none_is_found: |scene| {
-        let owner = MapOwner::Space(scene.space);
-        let sharer = Sharer { owner, place: Place { page: 2 << 27, cpu: None } };
+        let owner = MapTarget::Space(scene.space);
+        let sharer = Sharer { owner, place: AttachPoint { page: 2 << 27, cpu: None } };
         scene.machine.kernel.subtrees[scene.subtree].sharers.insert(sharer);
     }, "a subtree counts its places";
     a_view_that_is_none_is_found: |scene| {

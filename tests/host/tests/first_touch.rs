@@ -7,7 +7,7 @@ use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::object::segment::PAYER_BYTES;
-use tessera_kernel::vm::map::{self, Denial};
+use tessera_kernel::vm::map::{self, AccessError};
 
 const HERE: u64 = 3 * TOP_SLOT_BYTES;
 const PAGES: u64 = 16;
@@ -29,7 +29,7 @@ impl Party {
         machine.kernel.accounts[id].used_bytes()
     }
 
-    fn touch(&self, machine: &mut Machine, page: u64, access: Access) -> Result<(), Denial> {
+    fn touch(&self, machine: &mut Machine, page: u64, access: Access) -> Result<(), AccessError> {
         let space = machine.space_id(self.space);
         let address = VirtAddr::new(HERE + page * PAGE_BYTES);
         map::resolve(&mut machine.kernel, space, address, access).map(drop)
@@ -113,7 +113,7 @@ fn who_may_only_read_pays_for_what_it_touches() {
             assert_eq!(owner.used_bytes(&machine), ours, "{way:?}");
             assert_eq!(reader.used_bytes(&machine), theirs + PAYER_BYTES + 3 * PAGE_BYTES, "{way:?}");
             assert!(
-                matches!(reader.touch(&mut machine, 9, Access::Write), Err(denial) if denial != Denial::AccountExhausted)
+                matches!(reader.touch(&mut machine, 9, Access::Write), Err(denial) if denial != AccessError::AccountExhausted)
             );
             check::check(&machine.kernel);
             // All is credited when the segment goes, and not before.
@@ -137,7 +137,7 @@ fn a_reader_that_cannot_pay_faults_and_leaves_the_rest_alone() {
             let left = machine.kernel.accounts[id].limit_bytes() - machine.kernel.accounts[id].used_bytes();
             machine.kernel.accounts[id].charge(left - PAGE_BYTES);
             let free = machine.kernel.frames.free_frames();
-            assert_eq!(reader.touch(&mut machine, 5, Access::Read), Err(Denial::AccountExhausted), "{way:?}");
+            assert_eq!(reader.touch(&mut machine, 5, Access::Read), Err(AccessError::AccountExhausted), "{way:?}");
             assert_eq!(machine.kernel.frames.free_frames(), free);
             assert_eq!(owner.touch(&mut machine, 5, Access::Read), Ok(()));
             assert_eq!(reader.touch(&mut machine, 5, Access::Read), Ok(()), "what is there can be read for nothing");

@@ -6,7 +6,7 @@ use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Event};
 use tessera_arch::{Access, TOP_LEVEL, VirtAddr};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::MapOwner;
+use tessera_kernel::object::id::MapTarget;
 use tessera_kernel::vm::attach;
 use tessera_kernel::vm::map;
 
@@ -27,7 +27,7 @@ fn scene(flavour: fake::Flavour, first_frame: u64) -> (Machine, Handle, Handle) 
 fn look(machine: &Machine, space: Handle) -> Survey {
     check::check(&machine.kernel);
     let id = machine.space_id(space);
-    let (space, owner) = (&machine.kernel.spaces[id], MapOwner::Space(id));
+    let (space, owner) = (&machine.kernel.spaces[id], MapTarget::Space(id));
     let is_attached = |page| attach::attachments(&machine.kernel, owner).any(|(place, _)| place.page == page);
     let found = survey(space.map.tree.root, TOP_LEVEL, &|page, _| is_attached(page));
     assert_eq!((found.empty, found.tables), (0, space.map.tree.tables));

@@ -6,7 +6,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::state::charges::RESERVE_FRAMES;
-use tessera_kernel::vm::map::{self, Denial};
+use tessera_kernel::vm::map::{self, AccessError};
 
 const GIG: u64 = 1 << 30;
 const BASE: u64 = 1 << 40;
@@ -193,7 +193,11 @@ fn a_first_touch_that_cannot_be_paid_changes_nothing() {
             let before = Snapshot::of(&machine.kernel);
             let result = map::resolve(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read);
             if pages < 4 {
-                assert_eq!(result, Err(Denial::AccountExhausted), "a page and three tables for {pages} pages' bytes");
+                assert_eq!(
+                    result,
+                    Err(AccessError::AccountExhausted),
+                    "a page and three tables for {pages} pages' bytes"
+                );
                 assert_eq!(before, Snapshot::of(&machine.kernel), "{pages} pages");
             } else {
                 assert!(result.is_ok(), "{result:?} with {pages} pages");
@@ -215,7 +219,7 @@ fn a_first_touch_without_memory_changes_nothing() {
             match map::resolve(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read) {
                 Ok(_) => assert!(frames >= 4, "the reserve stays"),
                 Err(denial) => {
-                    assert_eq!((denial, frames < 4), (Denial::OutOfMemory, true), "{frames} frames");
+                    assert_eq!((denial, frames < 4), (AccessError::OutOfMemory, true), "{frames} frames");
                     assert_eq!(before, Snapshot::of(&machine.kernel), "{frames} frames");
                 }
             }

@@ -3,7 +3,7 @@
 use host_tests::model::{Attached, SPACE_LEVEL, World};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES};
 
-use crate::operations::{Operation, Part, Place};
+use crate::operations::{AttachPoint, Operation, Part};
 use crate::scene::{SPACES, Scene};
 
 impl Scene {
@@ -137,7 +137,7 @@ impl Scene {
 
     /// Where something is attached for all CPUs, or a place where there may be nothing. The program, at the start of
     /// every space, stays.
-    fn attached_place(&self, target: usize, which: usize, place: Option<Place>) -> Option<u64> {
+    fn attached_place(&self, target: usize, which: usize, place: Option<AttachPoint>) -> Option<u64> {
         let (_, level, number) = self.target(target)?;
         let is_program = |page: u64| page == 0 && level == SPACE_LEVEL;
         let attached = number.into_iter().flat_map(|number| self.world.attached_in(number)).map(|(spot, _)| spot);

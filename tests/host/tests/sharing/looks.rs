@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, PAGE_BYTES, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::sched::running;
-use tessera_kernel::vm::map::{self, Denial};
+use tessera_kernel::vm::map::{self, AccessError};
 
 use crate::operations::Part;
 use crate::scene::{Check, Scene};
@@ -41,7 +41,7 @@ impl Scene {
                 Ok(())
             }
             (Err(denial), expected) => {
-                let is_short = self.is_scarce && denial == Denial::AccountExhausted;
+                let is_short = self.is_scarce && denial == AccessError::AccountExhausted;
                 prop_assert!(expected.is_none() || is_short, "{:?} at page {:#x}: {:?}", access, page, denial);
                 prop_assert_eq!(before, Snapshot::of(&self.machine.kernel), "a refused access changed something");
                 Ok(())

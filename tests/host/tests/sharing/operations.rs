@@ -10,7 +10,7 @@ use host_tests::walker::entry_pages;
 
 /// An address, in parts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct AttachPoint {
     slot: u64,
     gib: u64,
     two_mib: u64,
@@ -34,7 +34,7 @@ pub(crate) enum Operation {
     Map {
         target: usize,
         segment: usize,
-        place: Place,
+        place: AttachPoint,
         pages: u64,
         rights: Rights,
     },
@@ -50,14 +50,14 @@ pub(crate) enum Operation {
     Attach {
         target: usize,
         subtree: usize,
-        place: Place,
+        place: AttachPoint,
         bounds: Rights,
         is_window: bool,
     },
     AttachCore {
         space: usize,
         subtree: usize,
-        place: Place,
+        place: AttachPoint,
         bounds: Rights,
         cpu: usize,
     },
@@ -65,11 +65,11 @@ pub(crate) enum Operation {
     Detach {
         target: usize,
         which: usize,
-        place: Option<Place>,
+        place: Option<AttachPoint>,
     },
     DetachCore {
         space: usize,
-        place: Place,
+        place: AttachPoint,
         cpu: usize,
     },
     Seal {
@@ -80,7 +80,7 @@ pub(crate) enum Operation {
     },
     Publish {
         subtree: usize,
-        place: Place,
+        place: AttachPoint,
         bounds: Rights,
     },
     ReplaceSpace {
@@ -106,7 +106,7 @@ pub(crate) enum Operation {
     },
 }
 
-impl Place {
+impl AttachPoint {
     /// The address in a map of this level, of something whose size is that of an entry of level `unit`.
     pub(crate) fn address(&self, level: u8, unit: u8) -> u64 {
         let parts = [
@@ -192,13 +192,14 @@ fn target() -> impl Strategy<Value = usize> {
     prop_oneof![4 => 0..SPACES, 9 => SPACES..SPACES + SUBTREES, 1 => SPACES + SUBTREES..SPACES + SUBTREES + VIEWS]
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn place() -> impl Strategy<Value = AttachPoint> {
     let slot = prop_oneof![12 => 1..4_u64, 2 => 4..6_u64, 1 => prop::sample::select(vec![0, 254, 255, 256, 1 << 24])];
     let lower = || prop_oneof![12 => 0..3_u64, 1 => Just(511)];
     let page = prop_oneof![3 => 0..4_u64, 1 => 508..512_u64];
     let odd_bytes = prop_oneof![40 => Just(0_u64), 1 => Just(0x800)];
-    (slot, lower(), lower(), page, odd_bytes, prop::bool::weighted(0.02))
-        .prop_map(|(slot, gib, two_mib, page, odd_bytes, strays)| Place { slot, gib, two_mib, page, odd_bytes, strays })
+    (slot, lower(), lower(), page, odd_bytes, prop::bool::weighted(0.02)).prop_map(
+        |(slot, gib, two_mib, page, odd_bytes, strays)| AttachPoint { slot, gib, two_mib, page, odd_bytes, strays },
+    )
 }
 
 fn part() -> impl Strategy<Value = Part> {
