@@ -25,6 +25,7 @@ use crate::state::charges::RESERVE_FRAMES;
 use crate::state::kernel::Kernel;
 use crate::vm::attach::{self, Attachment};
 use crate::vm::map;
+use crate::vm::target;
 
 /// Slots in its capability table.
 const SLOTS: u32 = 1024;
@@ -156,9 +157,9 @@ fn map_new(
     let id = kernel.segments.insert(segment);
     let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
     let owner = MapTarget::Subtree(first.subtree);
-    let plan = map::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
+    let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
     let cost = plan.map_err(|_| "it has segments that overlap")?;
-    map::ensure_cost(kernel, first.account, cost).map_err(|_| NO_MEMORY)?;
+    target::ensure_cost(kernel, first.account, cost).map_err(|_| NO_MEMORY)?;
     map::map(kernel, owner, range.first, mapping);
     // The mapping keeps the segment; no capability to it is handed out.
     kernel.segments.release(id);

@@ -17,7 +17,7 @@ use crate::state::kernel::Kernel;
 use crate::syscall;
 use crate::syscall::Outcome;
 use crate::vm::fast_attach;
-use crate::vm::map::{self, AccessError};
+use crate::vm::fault::{self, AccessError};
 
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;
@@ -104,7 +104,7 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
     kernel.shared.cpus[cpu].counters.faults.add(1);
     let mut denial = None;
     if fault.kind == FaultKind::Page {
-        denial = map::resolve(kernel, running::space_of(kernel, id), fault.address, fault.access).err();
+        denial = fault::handle_fault(kernel, running::space_of(kernel, id), fault.address, fault.access).err();
         if denial.is_none() {
             return;
         }

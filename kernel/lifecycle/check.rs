@@ -13,7 +13,7 @@ use crate::object::links::Chain;
 use crate::object::reverse_map::Sharer;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
-use crate::vm::map;
+use crate::vm::target;
 use crate::vm::view;
 
 /// Runs all checks, in time in proportion to what there is to check; gives how many facts held.
@@ -143,7 +143,7 @@ fn check_attachments(kernel: &Kernel, owner: MapTarget) -> u64 {
         facts += 5;
     }
     let counted = attach::attachments(kernel, owner).count() as u64;
-    assert_eq!(counted, map::map_of(kernel, owner).attachments(), "a map counts its attachments");
+    assert_eq!(counted, target::map_of(kernel, owner).attachments(), "a map counts its attachments");
     facts
 }
 
@@ -175,7 +175,7 @@ fn check_roots(kernel: &Kernel, id: SpaceId) -> u64 {
 /// What the tables say is what the records say, for the first page of each mapping.
 fn check_map(kernel: &Kernel, owner: MapTarget) -> u64 {
     let (mut facts, mut end, mut pages) = (0, 0, 0);
-    let map = map::map_of(kernel, owner);
+    let map = target::map_of(kernel, owner);
     for (first, mapping) in map.from(0) {
         assert!(first >= end, "mappings do not overlap");
         end = first + mapping.pages;

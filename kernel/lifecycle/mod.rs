@@ -2,5 +2,6 @@
 
 pub mod check;
 pub mod check_cpus;
+mod destroy;
 pub mod reap;
 pub mod tally;

@@ -1,12 +1,12 @@
 //! What goes when nothing refers to it any more.
 
+use crate::lifecycle::destroy;
 use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
 use crate::object::id::{AccountId, SegmentId};
 use crate::object::segment::Segment;
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
-use crate::vm::map;
 
 /// Takes everything apart that nothing refers to. Taking one apart may doom others; they queue up in their
 /// stores, so the kernel stack stays flat however long the chain.
@@ -35,9 +35,9 @@ fn reap_doomed(kernel: &mut Kernel) {
             let bytes = CapTable::slot_bytes(u64::from(table.slots()));
             kernel.credit_object::<CapTable>(table.account, bytes);
         } else if let Some(id) = kernel.spaces.take_doomed() {
-            map::destroy_space(kernel, id);
+            destroy::destroy_space(kernel, id);
         } else if let Some(id) = kernel.subtrees.take_doomed() {
-            map::destroy_subtree(kernel, id);
+            destroy::destroy_subtree(kernel, id);
         } else if let Some(id) = kernel.segments.take_doomed() {
             destroy_segment(kernel, id);
         } else if let Some(id) = kernel.accounts.take_doomed() {

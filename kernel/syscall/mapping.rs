@@ -11,6 +11,7 @@ use crate::object::space::SLOT_PAGES;
 use crate::vm::attach;
 use crate::vm::map;
 use crate::vm::public;
+use crate::vm::target;
 use crate::vm::user_memory::{UserSlice, write_structure};
 
 /// The most entries that one call lists.
@@ -33,8 +34,8 @@ impl Caller<'_> {
         if !held.contains(rights) {
             return Err(Error::MissingRight);
         }
-        map::ensure_changeable(self.kernel, owner)?;
-        let range = map::range_of(self.kernel, owner, address, length_bytes)?;
+        target::ensure_changeable(self.kernel, owner)?;
+        let range = target::range_of(self.kernel, owner, address, length_bytes)?;
         if !offset.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
@@ -47,8 +48,9 @@ impl Caller<'_> {
         if public::is_reserved(self.kernel, owner, range) {
             return Err(Error::Overlap);
         }
-        let cost = map::map_of(self.kernel, owner).plan_map(range.first, &mapping, &self.kernel.segments[segment])?;
-        map::ensure_cost(self.kernel, map::payer_of(self.kernel, owner), cost)?;
+        let cost =
+            target::map_of(self.kernel, owner).plan_map(range.first, &mapping, &self.kernel.segments[segment])?;
+        target::ensure_cost(self.kernel, target::payer_of(self.kernel, owner), cost)?;
         self.kernel.ensure_heap(4)?;
         map::map(self.kernel, owner, range.first, mapping);
         Ok(0)
@@ -56,9 +58,9 @@ impl Caller<'_> {
 
     pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
-        map::ensure_changeable(self.kernel, owner)?;
-        let range = map::range_of(self.kernel, owner, address, length_bytes)?;
-        let cost = map::map_of(self.kernel, owner).plan_change(range)?;
+        target::ensure_changeable(self.kernel, owner)?;
+        let range = target::range_of(self.kernel, owner, address, length_bytes)?;
+        let cost = target::map_of(self.kernel, owner).plan_change(range)?;
         self.ensure_change(owner, cost)?;
         map::unmap(self.kernel, owner, range);
         Ok(0)
@@ -67,9 +69,9 @@ impl Caller<'_> {
     pub(super) fn protect(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
         ensure_access(rights)?;
-        map::ensure_changeable(self.kernel, owner)?;
-        let range = map::range_of(self.kernel, owner, address, length_bytes)?;
-        let cost = map::map_of(self.kernel, owner).plan_protect(range, rights)?;
+        target::ensure_changeable(self.kernel, owner)?;
+        let range = target::range_of(self.kernel, owner, address, length_bytes)?;
+        let cost = target::map_of(self.kernel, owner).plan_protect(range, rights)?;
         self.ensure_change(owner, cost)?;
         map::protect(self.kernel, owner, range, rights);
         Ok(0)
@@ -97,7 +99,7 @@ impl Caller<'_> {
         if cost == Cost::default() {
             return Ok(());
         }
-        map::ensure_cost(self.kernel, map::payer_of(self.kernel, owner), cost)?;
+        target::ensure_cost(self.kernel, target::payer_of(self.kernel, owner), cost)?;
         self.kernel.ensure_heap(4)
     }
 
@@ -116,7 +118,7 @@ impl Caller<'_> {
             }
             MapTarget::Subtree(_) => (owner, Rights::ACCESS, false, None),
         };
-        let map = map::map_of(self.kernel, owner);
+        let map = target::map_of(self.kernel, owner);
         let own = map.from(page).next().map(|(first, mapping)| MappingInfo {
             address: first * PAGE_BYTES,
             length_bytes: mapping.pages * PAGE_BYTES,

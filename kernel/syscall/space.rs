@@ -10,7 +10,7 @@ use crate::object::id::{MapTarget, ObjectRef, SpaceId};
 use crate::object::space::Space;
 use crate::paging::page_table;
 use crate::sched::running;
-use crate::vm::map;
+use crate::vm::attach;
 use crate::vm::public;
 use crate::vm::user_copy;
 use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};
@@ -74,7 +74,7 @@ impl Caller<'_> {
         let (seen, public) = (kernel.seen_in(id), kernel.public.iter());
         let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
-        let shared_tables = map::attached_tables(kernel, MapTarget::Space(seen.base), seen.base == id);
+        let shared_tables = attach::attached_tables(kernel, MapTarget::Space(seen.base), seen.base == id);
         let shared_tables = shared_tables + public_tables + base_tables;
         let info = SpaceInfo {
             table_bytes: space.table_bytes(),

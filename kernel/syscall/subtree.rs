@@ -11,8 +11,8 @@ use crate::object::subtree::{Public, Subtree};
 use crate::paging::chunk;
 use crate::paging::page_table;
 use crate::vm::attach::{self, Attachment};
-use crate::vm::map;
 use crate::vm::public;
+use crate::vm::target;
 
 /// Of `subtree_attach`'s flags: the attachment keeps its bounds in views.
 const WINDOW: u64 = 1;
@@ -101,7 +101,7 @@ impl Caller<'_> {
         bounds: Rights,
         is_window: bool,
     ) -> Result<u64> {
-        map::ensure_changeable(self.kernel, owner)?;
+        target::ensure_changeable(self.kernel, owner)?;
         attach::ensure_level(self.kernel, owner, subtree)?;
         let level = self.kernel.subtrees[subtree].level();
         let place = AttachPoint { page: self.page_to_attach(owner, address, level)?, cpu };
@@ -112,7 +112,7 @@ impl Caller<'_> {
 
     pub(super) fn subtree_detach(&mut self, target: Handle, address: u64) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
-        map::ensure_changeable(self.kernel, owner)?;
+        target::ensure_changeable(self.kernel, owner)?;
         let page = self.page_to_detach(owner, address)?;
         if attach::detach(self.kernel, owner, AttachPoint { page, cpu: None }) { Ok(0) } else { Err(Error::NotMapped) }
     }
@@ -170,7 +170,7 @@ impl Caller<'_> {
         if !address.is_multiple_of(size_bytes) {
             return Err(Error::Misaligned);
         }
-        map::range_of(self.kernel, owner, address, size_bytes).map(|range| range.first)
+        target::range_of(self.kernel, owner, address, size_bytes).map(|range| range.first)
     }
 
     /// The page of an attachment that is to be taken out, of whatever level.

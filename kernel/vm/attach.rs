@@ -10,6 +10,7 @@ use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::address_map::{AddressMap, Cost};
@@ -24,7 +25,7 @@ use crate::sched::ending;
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
-use crate::vm::map;
+use crate::vm::target;
 use crate::vm::view;
 
 /// Kernel heap that the records of an attachment may take, pages: a node at each level of the ordered set of sharers.
@@ -85,7 +86,7 @@ fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
 /// The attachment that covers a page of an owner on a CPU, and its first page. Without a CPU, core windows do not
 /// count.
 pub fn attachment_over(kernel: &Kernel, owner: MapTarget, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
-    let tree = &map::map_of(kernel, owner).tree;
+    let tree = &target::map_of(kernel, owner).tree;
     let root = match owner {
         MapTarget::Space(id) => kernel.spaces[id].root(cpu.unwrap_or(0)),
         MapTarget::Subtree(_) => tree.root,
@@ -95,6 +96,22 @@ pub fn attachment_over(kernel: &Kernel, owner: MapTarget, page: u64, cpu: Option
         return None;
     }
     Some((page - page % entry_pages(level), attachment_of(kernel, entry, level)?))
+}
+
+/// Tables of the subtrees attached to an owner, and of those attached to them, with or without core windows. Each is
+/// counted as often as it shows, and looked at once: where it shows first.
+pub fn attached_tables(kernel: &Kernel, owner: MapTarget, with_windows: bool) -> u64 {
+    let tables = |(place, attachment): (AttachPoint, Attachment)| {
+        steps::count();
+        let subtree = &kernel.subtrees[attachment.subtree];
+        let mut places = subtree.sharers.within(owner).map(|sharer| sharer.place);
+        if !(with_windows || place.cpu.is_none()) || places.next() != Some(place) {
+            return 0;
+        }
+        let within = attached_tables(kernel, MapTarget::Subtree(attachment.subtree), true);
+        (1 + places.inspect(|_| steps::count()).count() as u64) * (subtree.map.tree.tables + within)
+    };
+    attachments(kernel, owner).map(tables).sum()
 }
 
 /// The attachment at a place.
@@ -131,7 +148,7 @@ fn attachments_between(
     page: u64,
     end: u64,
 ) -> impl Iterator<Item = (AttachPoint, Attachment)> {
-    let tree = &map::map_of(kernel, owner).tree;
+    let tree = &target::map_of(kernel, owner).tree;
     let next = move |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), end);
     let entries = core::iter::successors(tree.next_attached(page, end), next);
     entries.filter_map(|(page, level, entry)| {
@@ -194,16 +211,16 @@ pub fn plan_attach(
     if !is_vacant(kernel, owner, place, level) {
         return Err(Error::Overlap);
     }
-    let map = map::map_of(kernel, owner);
+    let map = target::map_of(kernel, owner);
     let is_root = level == map.tree.level;
     let tables = if is_root { 0 } else { map.tree.missing_tables(VirtAddr::new(place.page * PAGE_BYTES), level) };
     let roots = match (owner, place.cpu) {
         (MapTarget::Space(space), Some(_)) => kernel.spaces[space].missing_roots(kernel.cpus()),
         _ => 0,
     };
-    map::ensure_cost(
+    target::ensure_cost(
         kernel,
-        map::payer_of(kernel, owner),
+        target::payer_of(kernel, owner),
         Cost { tables: tables + roots, records: 0, attachments: 1 },
     )?;
     kernel.ensure_heap(HEAP_PAGES)?;
@@ -241,7 +258,7 @@ pub fn attach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, attachm
         separate_roots(kernel, space);
         kernel.spaces[space].set_core_entry(place.page, cpu, entry);
     }
-    let payer = map::payer_of(kernel, owner);
+    let payer = target::payer_of(kernel, owner);
     kernel.accounts[payer].charge(cost.bytes());
     let (map, frames) = open_map(kernel, owner);
     map.attach(frames, place, attachment.level, entry);
@@ -321,7 +338,7 @@ fn take_entry(
     let (map, frames) = open_map(kernel, owner);
     map.detach(frames, place, attachment.level, freed_tables);
     let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
-    let payer = map::payer_of(kernel, owner);
+    let payer = target::payer_of(kernel, owner);
     kernel.accounts[payer].credit(cost.bytes());
     if let (MapTarget::Space(space), Some(cpu)) = (owner, place.cpu) {
         kernel.spaces[space].set_core_entry(place.page, cpu, 0);

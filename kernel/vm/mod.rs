@@ -2,8 +2,10 @@
 
 pub mod attach;
 pub mod fast_attach;
+pub mod fault;
 pub mod map;
 pub mod public;
+pub mod target;
 pub mod user_copy;
 pub mod user_memory;
 pub mod view;

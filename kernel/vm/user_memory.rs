@@ -12,7 +12,7 @@ use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 
 use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
-use crate::vm::map;
+use crate::vm::fault;
 
 /// The most bytes that one call copies: 16 MiB.
 pub const COPY_MAX_BYTES: u64 = 16 << 20;
@@ -105,8 +105,8 @@ impl UserSlice {
     pub(crate) fn frame(&self, kernel: &mut Kernel, page: u64, access: Access) -> Result<Option<Frame>, Error> {
         let address = VirtAddr::new(page * PAGE_BYTES);
         let frame = match access {
-            Access::Write => map::resolve(kernel, self.space, address, access).map(Some),
-            Access::Read | Access::Execute => map::look_at(kernel, self.space, address, access),
+            Access::Write => fault::handle_fault(kernel, self.space, address, access).map(Some),
+            Access::Read | Access::Execute => fault::look_at(kernel, self.space, address, access),
         };
         frame.map_err(|_| Error::BadPointer)
     }

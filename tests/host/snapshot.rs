@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use tessera_kernel::sched::running;
 use tessera_kernel::vm::attach;
-use tessera_kernel::vm::map;
+use tessera_kernel::vm::target;
 
 use tessera_abi::{Handle, Rights, TOP_SLOTS};
 use tessera_arch::table;
@@ -103,7 +103,7 @@ impl Snapshot {
 }
 
 fn map_state(kernel: &Kernel, owner: MapTarget, shows_others: &dyn Fn(u64, u8) -> bool) -> MapState {
-    let map = map::map_of(kernel, owner);
+    let map = target::map_of(kernel, owner);
     let mappings = map.from(0).map(|(first, mapping)| (first, *mapping)).collect();
     let attachments = attach::attachments(kernel, owner).map(|(place, attached)| {
         let Attachment { subtree, level, bounds, is_window } = attached;

@@ -6,7 +6,8 @@ use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
 use tessera_kernel::object::id::{AttachPoint, MapTarget, ObjectRef};
 use tessera_kernel::sched::running;
 use tessera_kernel::vm::attach;
-use tessera_kernel::vm::map;
+use tessera_kernel::vm::fault;
+use tessera_kernel::vm::target;
 
 use super::operation::{Kind, LEVELS, Part, SPACES, Spot, Way};
 use super::scene::{SEGMENT_PAGES, Scene};
@@ -108,8 +109,8 @@ impl Scene {
     /// Address and length of a part of the nth mapping (as many as there are) of a space or subtree.
     pub(super) fn part(&self, target: usize, nth: usize, part: Part) -> Option<(u64, u64)> {
         let owner = self.owner(target)?;
-        let mut mappings = map::map_of(&self.machine.kernel, owner).from(0);
-        let (first, mapping) = mappings.nth(nth % map::map_of(&self.machine.kernel, owner).len().max(1))?;
+        let mut mappings = target::map_of(&self.machine.kernel, owner).from(0);
+        let (first, mapping) = mappings.nth(nth % target::map_of(&self.machine.kernel, owner).len().max(1))?;
         let pages = mapping.pages;
         let (skip, count) = match part {
             Part::Whole => (0, pages),
@@ -126,7 +127,7 @@ impl Scene {
         let address = VirtAddr::new(slot * TOP_SLOT_BYTES + START + PLACES[place] * PAGE_BYTES);
         let current = running::current(&self.machine.kernel, playing).expect("some thread runs");
         let space = running::space_of(&self.machine.kernel, current);
-        if map::resolve(&mut self.machine.kernel, space, address, Access::Read).is_ok() {
+        if fault::handle_fault(&mut self.machine.kernel, space, address, Access::Read).is_ok() {
             self.machine.trap(Trap::Fault(Fault { kind: FaultKind::Page, address, access: Access::Read }));
         }
     }

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::vm::map;
+use tessera_kernel::vm::fault;
 
 use host_tests::{Machine, Options};
 use proptest::prelude::RngExt;
@@ -253,7 +253,7 @@ fn readers_pay_for_their_place_among_the_payers() {
         for number in 0..READERS {
             let reader = order(number, READERS);
             let address = VirtAddr::new(TOP_SLOT_BYTES + number * PAGE_BYTES);
-            let found = map::resolve(&mut scale.machine.kernel, spaces[reader as usize], address, Access::Read);
+            let found = fault::handle_fault(&mut scale.machine.kernel, spaces[reader as usize], address, Access::Read);
             assert!(found.is_ok(), "{found:?}");
             drop(tlb::take_events());
             let frames = free - scale.machine.kernel.frames.free_frames();

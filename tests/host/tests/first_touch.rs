@@ -7,7 +7,7 @@ use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::object::segment::PAYER_BYTES;
-use tessera_kernel::vm::map::{self, AccessError};
+use tessera_kernel::vm::fault::{self, AccessError};
 
 const HERE: u64 = 3 * TOP_SLOT_BYTES;
 const PAGES: u64 = 16;
@@ -32,7 +32,7 @@ impl Party {
     fn touch(&self, machine: &mut Machine, page: u64, access: Access) -> Result<(), AccessError> {
         let space = machine.space_id(self.space);
         let address = VirtAddr::new(HERE + page * PAGE_BYTES);
-        map::resolve(&mut machine.kernel, space, address, access).map(drop)
+        fault::handle_fault(&mut machine.kernel, space, address, access).map(drop)
     }
 }
 

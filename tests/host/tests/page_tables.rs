@@ -8,7 +8,7 @@ use tessera_arch::{Access, TOP_LEVEL, VirtAddr};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::MapTarget;
 use tessera_kernel::vm::attach;
-use tessera_kernel::vm::map;
+use tessera_kernel::vm::fault;
 
 const TWO_MEG: u64 = 2 << 20;
 const GIG: u64 = 1 << 30;
@@ -207,7 +207,7 @@ fn code_is_published_once_a_call_and_all_of_it() {
         let (address, access) = (VirtAddr::new(4 * BASE + PAGE_BYTES), Access::Execute);
         let mut touch = |machine: &mut Machine| {
             let space = machine.space_id(space);
-            map::resolve(&mut machine.kernel, space, address, access).expect("the page gets its memory");
+            fault::handle_fault(&mut machine.kernel, space, address, access).expect("the page gets its memory");
         };
         assert_eq!(published(&mut touch), (1, 1));
     }

@@ -6,7 +6,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::state::charges::RESERVE_FRAMES;
-use tessera_kernel::vm::map::{self, AccessError};
+use tessera_kernel::vm::fault::{self, AccessError};
 
 const GIG: u64 = 1 << 30;
 const BASE: u64 = 1 << 40;
@@ -191,7 +191,7 @@ fn a_first_touch_that_cannot_be_paid_changes_nothing() {
             let Call::SpaceInfo { space, .. } = call else { panic!("`lazy` names the space") };
             let space = machine.space_id(space);
             let before = Snapshot::of(&machine.kernel);
-            let result = map::resolve(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read);
+            let result = fault::handle_fault(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read);
             if pages < 4 {
                 assert_eq!(
                     result,
@@ -216,7 +216,7 @@ fn a_first_touch_without_memory_changes_nothing() {
             let space = machine.space_id(space);
             hoard(&mut machine, RESERVE_FRAMES + frames);
             let before = Snapshot::of(&machine.kernel);
-            match map::resolve(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read) {
+            match fault::handle_fault(&mut machine.kernel, space, VirtAddr::new(BASE), Access::Read) {
                 Ok(_) => assert!(frames >= 4, "the reserve stays"),
                 Err(denial) => {
                     assert_eq!((denial, frames < 4), (AccessError::OutOfMemory, true), "{frames} frames");

@@ -12,7 +12,7 @@ use tessera_arch::{Access, TOP_LEVEL, VirtAddr, fake};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::sched::running;
-use tessera_kernel::vm::map;
+use tessera_kernel::vm::fault;
 
 use crate::operations::{Operation, Range, Way, fitted, resolve};
 
@@ -231,11 +231,11 @@ impl Scene {
         let id = self.machine.space_id(self.maps[space]);
         let Some((segment, page)) = expected else {
             let before = Snapshot::of(&self.machine.kernel);
-            prop_assert!(map::resolve(&mut self.machine.kernel, id, VirtAddr::new(address), access).is_err());
+            prop_assert!(fault::handle_fault(&mut self.machine.kernel, id, VirtAddr::new(address), access).is_err());
             prop_assert_eq!(before, Snapshot::of(&self.machine.kernel), "a refused access changed something");
             return Ok(());
         };
-        let found = map::resolve(&mut self.machine.kernel, id, VirtAddr::new(address), access);
+        let found = fault::handle_fault(&mut self.machine.kernel, id, VirtAddr::new(address), access);
         prop_assert!(found.is_ok(), "{:?} at {:#x}: {:?}", access, address, found);
         self.learn_frame(space, address / PAGE_BYTES, segment, page)?;
         if matches!(self.world.segments[segment].frames, Frames::List(_)) {

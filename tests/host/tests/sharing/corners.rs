@@ -5,7 +5,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights, USER_END};
 use tessera_arch::{Access, Frame, VirtAddr};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::vm::map;
+use tessera_kernel::vm::fault;
 
 const TWO_MEG: u64 = 2 << 20;
 const GIG: u64 = 1 << 30;
@@ -63,8 +63,8 @@ fn a_small_subtree_at_the_start_of_a_slot_narrows_nothing_else_in_views() {
         assert_eq!(rights(&machine, SLOT + GIG), Some(Rights::READ_WRITE));
         assert_eq!(rights(&machine, SLOT), Some(Rights::READ));
         let id = machine.space_id(view);
-        assert!(map::resolve(&mut machine.kernel, id, VirtAddr::new(SLOT + GIG), Access::Write).is_ok());
-        assert!(map::resolve(&mut machine.kernel, id, VirtAddr::new(SLOT), Access::Write).is_err());
+        assert!(fault::handle_fault(&mut machine.kernel, id, VirtAddr::new(SLOT + GIG), Access::Write).is_ok());
+        assert!(fault::handle_fault(&mut machine.kernel, id, VirtAddr::new(SLOT), Access::Write).is_err());
     }
 }
 

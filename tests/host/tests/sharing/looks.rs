@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tessera_abi::{Call, PAGE_BYTES, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::sched::running;
-use tessera_kernel::vm::map::{self, AccessError};
+use tessera_kernel::vm::fault::{self, AccessError};
 
 use crate::operations::Part;
 use crate::scene::{Check, Scene};
@@ -29,7 +29,7 @@ impl Scene {
         let page = self.seen_page(&sight, part);
         let id = self.machine.space_id(handle);
         let before = Snapshot::of(&self.machine.kernel);
-        let found = map::resolve(&mut self.machine.kernel, id, VirtAddr::new(page * PAGE_BYTES), access);
+        let found = fault::handle_fault(&mut self.machine.kernel, id, VirtAddr::new(page * PAGE_BYTES), access);
         match (found, self.world.access(&sight, page, access)) {
             (Ok(frame), Some((segment, segment_page))) => {
                 let (owner, owners_page, _) = self.world.locate(&sight, page);

@@ -1,0 +1,181 @@
+//! What an access to a space's memory meets: whose map covers the page, whether it is allowed, and its frame, which the
+//! first touch brings.
+
+use tessera_abi::{Error, PAGE_BYTES, Rights};
+use tessera_arch::{Access, Frame, VirtAddr};
+
+use crate::object::account::{self, frame_bytes};
+use crate::object::address_map::Cost;
+use crate::object::id::{AccountId, MapTarget, SegmentId, SpaceId};
+use crate::state::kernel::Kernel;
+use crate::vm::attach;
+use crate::vm::public;
+use crate::vm::target;
+
+/// A page that a memory access concerns, found through attachments.
+#[derive(Clone, Copy, Debug)]
+pub struct Location {
+    /// Whose map covers it.
+    pub owner: MapTarget,
+    /// The page within that map.
+    pub page: u64,
+    /// What the attachments it was found through allow; everything for a space's own.
+    pub bounds: Rights,
+    /// What the view it was found through allows; everything in a space that is none.
+    pub view: Rights,
+}
+
+/// A page of a segment that a memory access concerns.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    location: Location,
+    segment: SegmentId,
+    page: u64,
+    /// Whether it could be written by the way it was found, by whoever holds what was mapped.
+    may_write: bool,
+}
+
+/// Why an access to a space's memory is impossible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessError {
+    /// Nothing is mapped there.
+    NothingMapped,
+    /// The mapping does not allow it.
+    MappingForbids(Rights),
+    /// The mapping would, but the attachment's bounds do not.
+    BoundsForbid(Rights),
+    /// Mapping and attachments would, but the space is a view that does not.
+    ViewForbids(Rights),
+    /// The page has no memory yet, and the account cannot pay for it.
+    AccountExhausted,
+    /// The page has no memory yet, and there is none.
+    OutOfMemory,
+}
+
+/// Finds whose map covers a page of a space, as the calling CPU sees it.
+pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
+    if let Some(public) = public::public_at(kernel, page) {
+        let owner = MapTarget::Subtree(public.subtree);
+        return Location { owner, page: page - public.page(), bounds: public.bounds, view: Rights::ACCESS };
+    }
+    let seen = kernel.seen_in(space);
+    // A view shows no core windows.
+    let cpu = (seen.base == space).then(tessera_arch::cpu_index);
+    let owner = MapTarget::Space(seen.base);
+    let mut location = Location { owner, page, bounds: Rights::ACCESS, view: seen.bounds };
+    while let Some((first, attachment)) = attach::attachment_over(kernel, location.owner, location.page, cpu) {
+        location = Location {
+            owner: MapTarget::Subtree(attachment.subtree),
+            page: location.page - first,
+            bounds: location.bounds & attachment.bounds,
+            view: if attachment.is_window { Rights::ACCESS } else { location.view },
+        };
+    }
+    location
+}
+
+/// The frame behind an address of a space, if the access is allowed; populates on first touch.
+///
+/// # Errors
+/// Why it is not.
+pub fn handle_fault(
+    kernel: &mut Kernel,
+    space: SpaceId,
+    address: VirtAddr,
+    access: Access,
+) -> Result<Frame, AccessError> {
+    let found = find_page(kernel, space, address, access)?;
+    if let Some(frame) = kernel.segments[found.segment].frame(found.page) {
+        ensure_shown(kernel, found.location, frame)?;
+        return Ok(frame);
+    }
+    // Whoever may write pays by the segment's account, for it is they whom the memory is for. Who may not must not
+    // make others pay for pages that nobody has written.
+    let payer = if found.may_write { kernel.segments[found.segment].account } else { kernel.spaces[space].account };
+    populate(kernel, &found, payer)
+}
+
+/// The frame behind an address of a space, if the access is allowed and the page has memory; changes nothing.
+///
+/// # Errors
+/// Why it is not.
+pub fn look_at(
+    kernel: &Kernel,
+    space: SpaceId,
+    address: VirtAddr,
+    access: Access,
+) -> Result<Option<Frame>, AccessError> {
+    let found = find_page(kernel, space, address, access)?;
+    Ok(kernel.segments[found.segment].frame(found.page))
+}
+
+/// The page of a segment behind an address of a space, if the access is allowed.
+#[inline(always)]
+fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access) -> Result<Found, AccessError> {
+    if !address.is_user() {
+        return Err(AccessError::NothingMapped);
+    }
+    let location = locate(kernel, space, address.value() / PAGE_BYTES);
+    let (first, mapping) =
+        target::map_of(kernel, location.owner).find(location.page).ok_or(AccessError::NothingMapped)?;
+    let needed = match access {
+        Access::Read => Rights::READ,
+        Access::Write => Rights::WRITE,
+        Access::Execute => Rights::EXECUTE,
+    };
+    if !mapping.rights.contains(needed) {
+        return Err(AccessError::MappingForbids(mapping.rights));
+    }
+    if !location.bounds.contains(needed) {
+        return Err(AccessError::BoundsForbid(location.bounds));
+    }
+    if !location.view.contains(needed) {
+        return Err(AccessError::ViewForbids(location.view));
+    }
+    let may_write = (mapping.maximum & location.bounds & location.view).contains(Rights::WRITE);
+    Ok(Found { location, segment: mapping.segment, page: mapping.offset + location.page - first, may_write })
+}
+
+/// Gives a page of a segment its frame, which an account pays for, and shows it where it was missed.
+fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Frame, AccessError> {
+    let Found { location, segment, page, .. } = *found;
+    // The heap first: it may take frames, and those that are found free after it stay so.
+    kernel.ensure_heap(4).map_err(|_| AccessError::OutOfMemory)?;
+    kernel.ensure_frames(4).map_err(|_| AccessError::OutOfMemory)?;
+    // Which frame it will be does not matter for the tables that one page takes.
+    let tables = ensure_showable(kernel, location, tessera_arch::Frame::new(1))?;
+    let tables = if target::payer_of(kernel, location.owner) == payer { tables } else { 0 };
+    let bytes = kernel.segments[segment].touch_bytes(payer);
+    kernel.accounts[payer].ensure(bytes + frame_bytes(tables)).map_err(|_| AccessError::AccountExhausted)?;
+    let frame = crate::paging::page_table::new_table(&mut kernel.frames);
+    if bytes > PAGE_BYTES {
+        account::open_charge(&mut kernel.accounts, payer, bytes);
+    } else {
+        kernel.accounts[payer].charge(bytes);
+    }
+    kernel.segments[segment].place_page(page, frame, payer);
+    ensure_shown(kernel, location, frame)?;
+    Ok(frame)
+}
+
+/// Checks that the tables that showing a page takes are affordable; gives how many they are.
+fn ensure_showable(kernel: &Kernel, location: Location, frame: Frame) -> Result<u64, AccessError> {
+    let tables = target::map_of(kernel, location.owner).show_page_tables(location.page, frame);
+    let cost = Cost { tables, ..Cost::default() };
+    let ensured =
+        target::ensure_cost(kernel, target::payer_of(kernel, location.owner), cost).map_err(|error| match error {
+            Error::AccountExhausted => AccessError::AccountExhausted,
+            _ => AccessError::OutOfMemory,
+        });
+    ensured.map(|()| tables)
+}
+
+fn ensure_shown(kernel: &mut Kernel, location: Location, frame: Frame) -> Result<(), AccessError> {
+    let address = VirtAddr::new(location.page * PAGE_BYTES);
+    if target::map_of(kernel, location.owner).tree.translate(address).is_some() {
+        return Ok(());
+    }
+    ensure_showable(kernel, location, frame)?;
+    target::change_map(kernel, location.owner, |map, frames, segments| map.show_page(frames, location.page, segments));
+    Ok(())
+}
