@@ -51,7 +51,7 @@ compile_error!("Tessera runs on x86_64 and aarch64");
 pub use address::{Frame, PhysAddr, VirtAddr};
 pub use boot_info::{BootInfo, PhysRange};
 pub use format::{Leaf, PageFormat, Share};
-pub use trap::{Access, Fault, FaultKind, Interrupt, SwitchResult, Trap};
+pub use trap::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
 
 /// The page-table format of this machine.
 pub use backend::format::Format;
@@ -115,7 +115,7 @@ pub type Table = [core::sync::atomic::AtomicU64; TABLE_ENTRIES];
 
 /// What the kernel gives to a backend.
 pub mod upcall {
-    use crate::{BootInfo, SwitchResult, Trap};
+    use crate::{BootInfo, CallResult, Trap};
 
     #[allow(improper_ctypes, reason = "both sides are Rust and built by one compiler")]
     unsafe extern "Rust" {
@@ -130,12 +130,22 @@ pub mod upcall {
         /// `resume_context` named last.
         pub safe fn kernel_trap(trap: Trap);
 
+        /// Called after [`kernel_quick_call`] left something to be done, with the thread's registers saved, the call's result
+        /// among them; for the rest as [`kernel_trap`].
+        pub safe fn kernel_finish();
+
         /// Called with what a backend has to say before it panics: writes it out, each line as one of the kernel's, at
         /// once and before anything else; the calling CPU is the only one that runs afterwards.
         pub safe fn kernel_report(text: core::fmt::Arguments<'_>);
+    }
 
+    // By the calling convention that assembly knows.
+    unsafe extern "C" {
         /// Called for `space_switch` straight from the entry code, with only the registers that a function
         /// call clobbers saved. Takes the handle and the user's instruction and stack pointer.
-        pub safe fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> SwitchResult;
+        pub safe fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult;
+
+        /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
+        pub safe fn kernel_quick_call(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, number: u64) -> CallResult;
     }
 }

@@ -67,12 +67,20 @@ pub enum Interrupt {
     Spurious,
 }
 
-/// What the fast path of `space_switch` gives back to the entry code, in two registers.
+/// What a call that the entry code makes straight into the kernel gives back to it, in two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct SwitchResult {
-    /// The status word of the call.
+pub struct CallResult {
+    /// The status word of the call, or [`CallResult::COMMON`]'s; with [`CallResult::UNFINISHED`] added, the kernel must be
+    /// entered once more before the thread goes on.
     pub status: u64,
-    /// The handle of the space that the thread came from.
+    /// The value that the call gives.
     pub value: u64,
+}
+
+impl CallResult {
+    /// Nothing was done: the call takes the common path, with the thread's registers saved.
+    pub const COMMON: CallResult = CallResult { status: u64::MAX, value: 0 };
+    /// In a status word: the call is done, but the kernel is not done with what came of it.
+    pub const UNFINISHED: u64 = 1 << 63;
 }

@@ -15,6 +15,8 @@ const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
 /// Instead of `SYNCHRONOUS`: a system call, as the entry code found out.
 pub(super) const CALL: u64 = 4;
+/// No new exception: the kernel has something left to do after a call.
+pub(super) const FINISH: u64 = 5;
 
 /// Points this CPU at the vector table.
 pub(super) fn install_vectors() {
@@ -29,6 +31,7 @@ pub(super) fn install_vectors() {
 pub(super) extern "C" fn dispatch(kind: u64) {
     let trap = match kind {
         CALL => Trap::Call,
+        FINISH => return upcall::kernel_finish(),
         SYNCHRONOUS => fault::trap_of(read_syndrome()),
         INTERRUPT => Trap::Interrupt(gic::take_interrupt()),
         // FIQs are masked (`context::USER_PSTATE`), which leaves the system error: the hardware is broken.

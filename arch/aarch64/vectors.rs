@@ -20,9 +20,8 @@ const SPACE_SWITCH: u64 = tessera_abi::syscall::number::space_switch;
 
 // The assembly below compares with zero for the one and subtracts for the other.
 const _: () = assert!(tessera_abi::syscall::number::null == 0 && SPACE_SWITCH == 1);
-// `kernel_fast_switch` is called without a shim, which would cost a frame: three words in x0 to x2, two back in x0
-// and x1, as the procedure call standard has it; the compiler's own calling convention agrees with it on these.
-const _: () = assert!(size_of::<crate::SwitchResult>() == 16);
+// `kernel_fast_switch` and `kernel_quick_call` give two words back in x0 and x1, as the procedure call standard has it.
+const _: () = assert!(size_of::<crate::CallResult>() == 16);
 const _: () = assert!(offset_of!(SavedState, registers) == 0 && size_of::<Registers>().is_multiple_of(16));
 // `stp x30, ...` and `stp elr, spsr` each store two neighbours.
 const _: () = assert!(offset_of!(Registers, stack_pointer) == 248 && offset_of!(Registers, flags) == 264);
@@ -79,7 +78,7 @@ global_asm!(
     // standard; the ABI lets x0 to x17 be lost, so x18 and x30 are kept, and x0 for the common path. What the kernel
     // left in the others is wiped, by loading the zeros above the empty stack.
     "2:  sub x17, x8, #{space_switch}",
-    "    cbnz x17, call_commonly",
+    "    cbnz x17, call_quickly",
     "    stp x18, x30, [sp, #-32]!",
     "    str x0, [sp, #16]",
     "    mrs x1, elr_el1",
@@ -112,6 +111,48 @@ global_asm!(
     "    ENTER_FROM_KERNEL 2",
     "    ENTER_FROM_KERNEL 3",
     "    .balign 128",
+    // Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped, as for the switch.
+    "call_quickly:",
+    "    stp x18, x30, [sp, #-80]!",
+    "    stp x0, x1, [sp, #16]",
+    "    stp x2, x3, [sp, #32]",
+    "    stp x4, x5, [sp, #48]",
+    "    str x8, [sp, #64]",
+    "    mov x6, x8",
+    "    bl {quick_call}",
+    "    cmn x0, #1",
+    "    b.eq 3f",
+    "    ldp x2, x3, [sp, #80]",
+    "    ldp x4, x5, [sp, #80]",
+    "    ldp x6, x7, [sp, #80]",
+    "    ldp x8, x9, [sp, #80]",
+    "    ldp x10, x11, [sp, #80]",
+    "    ldp x12, x13, [sp, #80]",
+    "    ldp x14, x15, [sp, #80]",
+    "    ldp x16, x17, [sp, #80]",
+    "    ldp x18, x30, [sp], #80",
+    "    tbnz x0, #63, 4f",
+    "    eret",
+    "    dsb nsh",
+    "    isb",
+    // The call as it came.
+    "3:  ldp x0, x1, [sp, #16]",
+    "    ldp x2, x3, [sp, #32]",
+    "    ldp x4, x5, [sp, #48]",
+    "    ldp x6, x7, [sp, #80]",
+    "    ldp x9, x10, [sp, #80]",
+    "    ldp x11, x12, [sp, #80]",
+    "    ldp x13, x14, [sp, #80]",
+    "    ldp x15, x16, [sp, #80]",
+    "    ldr x8, [sp, #64]",
+    "    ldp x18, x30, [sp], #80",
+    "    str xzr, [sp, #-16]",
+    "    b call_commonly",
+    // The call is done, its result in x0 and x1, but something came of it that wants the thread's registers saved.
+    "4:  and x0, x0, #0x7fffffffffffffff",
+    "    str xzr, [sp, #-16]",
+    "    mov x17, #{finish}",
+    "    b save_and_dispatch",
     // The fast path of `space_switch` left it to the common path: the call again, as it came.
     "switch_commonly:",
     "    ldr x0, [sp, #16]",
@@ -127,7 +168,9 @@ global_asm!(
     system_call = const CLASS_SYSTEM_CALL,
     space_switch = const SPACE_SWITCH,
     call = const trap::CALL,
+    finish = const trap::FINISH,
     switch = sym upcall::kernel_fast_switch,
+    quick_call = sym upcall::kernel_quick_call,
 );
 
 // The common path. x17 is the kind of exception; the user's x17 is below the stack pointer.

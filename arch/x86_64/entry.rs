@@ -5,7 +5,7 @@
 //! other registers below it; then the CPU's kernel stack is taken and Rust is called. The way back pops the
 //! same registers. `syscall` pushes nothing, so for calls on the common path the code pushes the frame itself.
 //!
-//! * Calls 0 and 1 do not touch the context (see `fast_call`).
+//! * Calls that the kernel can serve without the context (`kernel_fast_switch`, `kernel_quick_call`) do not touch it.
 //! * `swapgs` happens exactly once on each way in and out of user mode. The vectors that can interrupt the
 //!   entry code itself (double fault, NMI, machine check) do not trust the GS base, which user mode can set
 //!   freely with FSGSBASE: they take the block's address from the top of their own stack.
@@ -17,6 +17,7 @@ use core::arch::global_asm;
 use super::context::CALL_MARK;
 use super::percpu::offsets;
 use super::{gdt, trap};
+use crate::upcall;
 
 global_asm!(
     r#"
@@ -82,15 +83,17 @@ tessera_system_call:
 
 1:  swapgs
     mov gs:[{scratch}], rsp
-    cmp rax, 1
-    jne 3f
     mov rsp, gs:[{kernel_stack}]
     push rdi
     push rcx
     push r11
+    cmp rax, 1
+    jne 2f
     mov rsi, rcx
     mov rdx, gs:[{scratch}]
     call {fast_switch}
+    test rax, rax
+    js 1f
     pop r11
     pop rcx
     pop rdi
@@ -98,14 +101,55 @@ tessera_system_call:
     xor r8d, r8d
     xor r9d, r9d
     xor r10d, r10d
-    cmp rax, -1
-    je 2f
     mov rsp, gs:[{scratch}]
     swapgs
     sysretq
 
-2:  mov eax, 1
+    /* The call as it came, for the common path. */
+1:  pop r11
+    pop rcx
+    pop rdi
+    xor esi, esi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    mov eax, 1
     xor edx, edx
+    jmp 3f
+
+    /* Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped. */
+2:  push rsi
+    push rdx
+    push r10
+    push r8
+    push r9
+    push rax
+    mov rcx, r10
+    call {quick_call}
+    xor edi, edi
+    xor esi, esi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    test rax, rax
+    js 6f
+    mov r11, [rsp + 48]
+    mov rcx, [rsp + 56]
+    mov rsp, gs:[{scratch}]
+    swapgs
+    sysretq
+
+6:  cmp rax, -1
+    jne 7f
+    pop rax
+    pop r9
+    pop r8
+    pop r10
+    pop rdx
+    pop rsi
+    pop r11
+    pop rcx
+    pop rdi
 3:  mov rsp, gs:[{frame_end}]
     push {user_data}
     push qword ptr gs:[{scratch}]
@@ -119,6 +163,25 @@ tessera_system_call:
     xor ebp, ebp
     push rbp
     call {from_user}
+    jmp tessera_resume
+
+    /* The call is done, its result in rax and rdx, but something came of it that wants the thread's registers saved. */
+7:  btr rax, 63
+    mov r11, [rsp + 48]
+    mov rcx, [rsp + 56]
+    mov rsp, gs:[{frame_end}]
+    push {user_data}
+    push qword ptr gs:[{scratch}]
+    push r11
+    push {user_code}
+    push rcx
+    push 0
+    push {call_mark}
+    push_registers
+    mov rsp, gs:[{kernel_stack}]
+    xor ebp, ebp
+    push rbp
+    call {finish}
 
 /* Back to user mode, with the current context. Also where the first thread starts. */
 .global tessera_resume
@@ -249,7 +312,9 @@ tessera_trap_stubs:
     frame_bytes = const trap::FRAME_BYTES,
     rip = const trap::FRAME_RIP,
     cs = const trap::FRAME_RIP + 8,
-    fast_switch = sym trap::fast_switch,
+    fast_switch = sym upcall::kernel_fast_switch,
+    quick_call = sym upcall::kernel_quick_call,
+    finish = sym trap::finish,
     from_user = sym trap::from_user,
     from_kernel = sym trap::from_kernel,
     fatal = sym trap::fatal,

@@ -13,7 +13,7 @@ use super::apic;
 use super::context::{CALL_MARK, Frame};
 use super::idt::vector;
 use super::{console, cpu, entry, gdt, instruction, percpu::this, smp, stacks};
-use crate::{Access, Fault, FaultKind, SwitchResult, Trap, VirtAddr, upcall};
+use crate::{Access, Fault, FaultKind, Trap, VirtAddr, upcall};
 
 /// Bytes of a [`Frame`].
 pub(super) const FRAME_BYTES: usize = size_of::<Frame>();
@@ -54,11 +54,6 @@ pub(super) fn enable_system_calls() {
     );
 }
 
-/// The fast path of `space_switch`, called by the entry code with the user's stack pointer in its scratch word.
-pub(super) extern "C" fn fast_switch(handle: u64, ip: u64, sp: u64) -> SwitchResult {
-    upcall::kernel_fast_switch(handle, ip, sp)
-}
-
 /// A trap from user mode; everything is saved in the current context.
 pub(super) extern "C" fn from_user() {
     let cpu = this();
@@ -71,6 +66,12 @@ pub(super) extern "C" fn from_user() {
     };
     upcall::kernel_trap(trap);
     assert!(!cpu.current.get().is_null(), "the kernel left a trap without a thread to go on with");
+}
+
+/// A call is done, and its result saved in the current context; the kernel has something left to do.
+pub(super) extern "C" fn finish() {
+    upcall::kernel_finish();
+    assert!(!this().current.get().is_null(), "the kernel left a call without a thread to go on with");
 }
 
 /// What an exception in user mode means.

@@ -6,20 +6,17 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{Handle, ObjectKind, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
-use tessera_arch::{Format, Frame, PageFormat, SwitchResult, table};
+use tessera_arch::{CallResult, Format, Frame, PageFormat, table};
 
 use crate::cpu::per_cpu::{PerCpu, Shared};
-
-/// Status word that sends the entry code to the common path, where the lock is taken.
-pub const TAKE_COMMON_PATH: u64 = u64::MAX;
 
 /// Switches the calling CPU's space; see the system call for its meaning. Whatever stands in the way sends the call
 /// to the common path, which sees to it or refuses with the right error.
 #[inline(always)]
-pub fn space_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> SwitchResult {
+pub fn space_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> CallResult {
     match try_switch(shared, cpu, index, handle, ip, sp) {
-        Some(previous) => SwitchResult { status: 0, value: previous },
-        None => SwitchResult { status: TAKE_COMMON_PATH, value: 0 },
+        Some(previous) => CallResult { status: 0, value: previous },
+        None => CallResult::COMMON,
     }
 }
 

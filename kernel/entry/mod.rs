@@ -5,6 +5,7 @@
 pub mod boot;
 pub mod options;
 pub mod program;
+pub mod quick;
 pub mod trap;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "names the symbols that the architecture calls")]

@@ -4,7 +4,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use tessera_abi::Rights;
 use tessera_abi::layout::{Name, ThreadState};
-use tessera_abi::syscall::number;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::log::{Word, log};
@@ -16,7 +15,6 @@ use crate::sched::turn;
 use crate::state::kernel::Kernel;
 use crate::syscall;
 use crate::syscall::Outcome;
-use crate::vm::fast_attach;
 use crate::vm::fault::{self, AccessError};
 
 /// About how long a line about a fault is.
@@ -43,6 +41,12 @@ pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
         Trap::Wait => running::requeue_current(kernel, cpu),
         Trap::Interrupt(what) => interrupt(kernel, cpu, what),
     }
+    finish(kernel);
+}
+
+/// What may have to be done after anything that changed objects.
+#[inline(always)]
+pub fn finish(kernel: &mut Kernel) {
     reap::reap(kernel);
     kernel.top_up_heap();
 }
@@ -78,23 +82,10 @@ fn call(kernel: &mut Kernel, cpu: usize) {
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
     let registers = kernel.threads[id].context.registers();
     let (number, words) = (registers.call_number(), registers.call_arguments());
-    if call_fast(kernel, cpu, number, words).is_some() {
-        return kernel.threads[id].context.registers_mut().set_result(0, 0);
-    }
     match syscall::dispatch(kernel, cpu, id, number, words) {
         Ok(Outcome::Done(value)) => ending::finish_call(kernel, id, Ok(value)),
         Ok(Outcome::Unfinished) => {}
         Err(error) => ending::finish_call(kernel, id, Err(error)),
-    }
-}
-
-/// Serves the calls that have a fast path under the lock, where it is open; they give 0.
-#[inline(always)]
-fn call_fast(kernel: &mut Kernel, cpu: usize, number: u64, words: [u64; 6]) -> Option<()> {
-    match number {
-        number::subtree_attach => fast_attach::attach_fast(kernel, cpu, words),
-        number::subtree_detach => fast_attach::detach_fast(kernel, cpu, words),
-        _ => None,
     }
 }
 

@@ -4,14 +4,14 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tessera_abi::Handle;
-use tessera_arch::{Interrupt, SwitchResult, Trap};
+use tessera_arch::{CallResult, Interrupt, Trap};
 
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
-use crate::entry::trap;
+use crate::entry::{quick, trap};
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Served};
@@ -54,10 +54,30 @@ fn kernel_trap(trap: Trap) {
 }
 
 #[unsafe(no_mangle)]
-fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> SwitchResult {
+extern "C" fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult {
     let index = tessera_arch::cpu_index();
     let handle = Handle::from_bits(handle);
     switch::space_switch(&SHARED, &SHARED.cpus[index], index, handle, instruction_pointer, stack_pointer)
+}
+
+/// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_quick_call(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, number: u64) -> CallResult {
+    if !quick::is_quick(number) {
+        return CallResult::COMMON;
+    }
+    let Some(mut guard) = KERNEL.try_lock() else { return CallResult::COMMON };
+    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    with(&mut guard, |kernel| quick::call(kernel, line, number, [a, b, c, d, e, f]))
+}
+
+/// What a quick call left to be done, now that the thread's registers are saved.
+#[unsafe(no_mangle)]
+fn kernel_finish() {
+    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    let mut guard = lock(line, None);
+    with(&mut guard, trap::finish);
+    go_on(guard, line);
 }
 
 /// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.

@@ -12,16 +12,20 @@ use crate::state::kernel::Kernel;
 /// stores, so the kernel stack stays flat however long the chain.
 #[inline(always)]
 pub fn reap(kernel: &mut Kernel) {
-    // After most traps there is nothing, and each pays for this look.
-    let is_any_doomed = kernel.threads.has_doomed()
+    if is_any_doomed(kernel) {
+        reap_doomed(kernel);
+    }
+}
+
+/// Whether there is anything to be taken apart. After most traps there is nothing, and each pays for this look.
+#[inline(always)]
+pub fn is_any_doomed(kernel: &Kernel) -> bool {
+    kernel.threads.has_doomed()
         | kernel.tables.has_doomed()
         | kernel.spaces.has_doomed()
         | kernel.subtrees.has_doomed()
         | kernel.segments.has_doomed()
-        | kernel.accounts.has_doomed();
-    if is_any_doomed {
-        reap_doomed(kernel);
-    }
+        | kernel.accounts.has_doomed()
 }
 
 #[inline(never)]

@@ -35,10 +35,17 @@ impl Kernel {
         mem::provide(&mut self.frames, pages)
     }
 
+    /// Whether the heap has its spare pages, and none that it does not need.
+    #[inline(always)]
+    #[expect(clippy::unused_self, reason = "the heap is the kernel's")]
+    pub fn has_heap(&self) -> bool {
+        heap::has_just(SPARE_PAGES..=SPARE_PAGES_MAX)
+    }
+
     /// Gives the heap what it lacks of its spare pages, and takes back what it does not need.
     #[inline(always)]
     pub fn top_up_heap(&mut self) {
-        if !heap::has_just(SPARE_PAGES..=SPARE_PAGES_MAX) {
+        if !self.has_heap() {
             mem::top_up(&mut self.frames);
         }
     }
@@ -57,6 +64,11 @@ impl Kernel {
 /// On a host, the heap is the host's.
 #[cfg(not(target_os = "none"))]
 impl Kernel {
+    /// The host's heap has room.
+    pub fn has_heap(&self) -> bool {
+        true
+    }
+
     /// The host's heap always has room.
     ///
     /// # Errors

@@ -2,10 +2,10 @@
 
 use tessera_abi::layout::Words;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
-use tessera_arch::{Frame, Interrupt, PhysRange, Trap, fake};
+use tessera_arch::{CallResult, Frame, Interrupt, PhysRange, Trap, fake};
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::switch;
-use tessera_kernel::entry::trap;
+use tessera_kernel::entry::{quick, trap};
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::id::{AccountId, ObjectRef, SpaceId, TableId, ThreadId};
 use tessera_kernel::object::segment::Segment;
@@ -88,7 +88,12 @@ impl Machine {
     /// does: not if there is nothing to wait for in the next century, or if other CPUs could go on meanwhile.
     pub fn trap(&mut self, trap: Trap) -> bool {
         let cpu = tessera_arch::cpu_index();
-        trap::handle(&mut self.kernel, cpu, trap);
+        let quick = if trap == Trap::Call { self.call_quickly(cpu) } else { None };
+        match quick {
+            Some(true) => return true,
+            Some(false) => trap::finish(&mut self.kernel),
+            None => trap::handle(&mut self.kernel, cpu, trap),
+        }
         self.feed_line();
         while !trap::choose(&mut self.kernel, cpu) {
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
@@ -99,6 +104,25 @@ impl Machine {
             self.feed_line();
         }
         true
+    }
+
+    /// Serves the current thread's call as the entry code does before it saves registers, if it is of the kind; gives
+    /// whether that was all.
+    fn call_quickly(&mut self, cpu: usize) -> Option<bool> {
+        let id = running::current(&self.kernel, cpu)?;
+        let registers = self.kernel.threads[id].context.registers();
+        let (number, words) = (registers.call_number(), registers.call_arguments());
+        if !quick::is_quick(number) {
+            return None;
+        }
+        let shared = self.kernel.shared;
+        let result = quick::call(&mut self.kernel, &shared.cpus[cpu], number, words);
+        if result == CallResult::COMMON {
+            return None;
+        }
+        let status = result.status & !CallResult::UNFINISHED;
+        self.kernel.threads[id].context.registers_mut().set_result(status, result.value);
+        Some(status == result.status)
     }
 
     /// Hands on to the serial line what it takes, as a CPU does that leaves the kernel.
@@ -119,7 +143,7 @@ impl Machine {
         let registers = self.kernel.threads[id].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
         let result = switch::space_switch(self.kernel.shared, &self.kernel.shared.cpus[cpu], cpu, space, ip, sp);
-        if result.status == switch::TAKE_COMMON_PATH {
+        if result == CallResult::COMMON {
             return self.call(Call::SpaceSwitch { space });
         }
         Error::from_status(result.status).map(|()| result.value)
