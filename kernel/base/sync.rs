@@ -129,7 +129,7 @@ impl<T> BigLock<T> {
     /// Takes the lock if it is free and no CPU has waited for it for long.
     #[inline(always)]
     pub fn try_lock(&self) -> Option<BigGuard<'_, T>> {
-        if self.next.load(Ordering::Relaxed) != 0 { None } else { self.take() }
+        if self.next.load(Ordering::Relaxed) != 0 { None } else { self.value.try_lock().map(BigGuard::new) }
     }
 
     /// The CPU that has waited so long that the others leave the lock to it.
@@ -162,7 +162,14 @@ impl<T> BigLock<T> {
     fn take(&self) -> Option<BigGuard<'_, T>> {
         // Looking before trying leaves the line in peace while another CPU holds the lock.
         let value = if self.value.is_locked() { None } else { self.value.try_lock() };
-        value.map(|value| BigGuard { value, _rank: Rank::take(RANK_KERNEL) })
+        value.map(BigGuard::new)
+    }
+}
+
+impl<'a, T> BigGuard<'a, T> {
+    #[inline(always)]
+    fn new(value: MutexGuard<'a, T>) -> BigGuard<'a, T> {
+        BigGuard { value, _rank: Rank::take(RANK_KERNEL) }
     }
 }
 

@@ -9,87 +9,65 @@
 use tessera_abi::syscall::number;
 use tessera_arch::CallResult;
 
-use crate::cpu::per_cpu::PerCpu;
 use crate::lifecycle::reap;
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::syscall::{self, Outcome};
-use crate::vm::fast_attach;
-
-/// The quick calls, a bit each by number.
-const QUICK: u64 = {
-    let calls = [
-        number::yield_now,
-        number::clock,
-        number::thread_create,
-        number::thread_start,
-        number::thread_set_fallback,
-        number::account_create,
-        number::account_info,
-        number::capability_derive,
-        number::capability_copy,
-        number::capability_delete,
-        number::capability_info,
-        number::object_set_name,
-        number::table_create,
-        number::segment_create,
-        number::segment_info,
-        number::space_create,
-        number::space_create_local,
-        number::space_info,
-        number::mappings_list,
-        number::subtree_create,
-        number::subtree_info,
-        number::subtree_attach,
-        number::subtree_detach,
-        number::subtree_attach_core,
-        number::subtree_detach_core,
-        number::subtree_seal,
-        number::subtree_withdraw,
-        number::subtree_publish,
-        number::view_create,
-        number::map,
-        number::unmap,
-        number::protect,
-        number::memory_read,
-        number::memory_write,
-        number::counters,
-        number::machine_info,
-    ];
-    let (mut bits, mut at) = (0, 0);
-    while at < calls.len() {
-        bits |= 1 << calls[at];
-        at += 1;
-    }
-    bits
-};
 
 /// Whether a call, by its number, is quick.
 #[inline(always)]
 pub fn is_quick(number: u64) -> bool {
-    number < 64 && QUICK >> number & 1 != 0
+    matches!(
+        number,
+        number::yield_now
+            | number::clock
+            | number::thread_create
+            | number::thread_start
+            | number::thread_set_fallback
+            | number::account_create
+            | number::account_info
+            | number::capability_derive
+            | number::capability_copy
+            | number::capability_delete
+            | number::capability_info
+            | number::object_set_name
+            | number::table_create
+            | number::segment_create
+            | number::segment_info
+            | number::space_create
+            | number::space_create_local
+            | number::space_info
+            | number::mappings_list
+            | number::subtree_create
+            | number::subtree_info
+            | number::subtree_attach
+            | number::subtree_detach
+            | number::subtree_attach_core
+            | number::subtree_detach_core
+            | number::subtree_seal
+            | number::subtree_withdraw
+            | number::subtree_publish
+            | number::view_create
+            | number::map
+            | number::unmap
+            | number::protect
+            | number::memory_read
+            | number::memory_write
+            | number::counters
+            | number::machine_info
+    )
 }
 
 /// Serves a quick call of the thread that is current on the CPU.
 #[inline(always)]
-pub fn call(kernel: &mut Kernel, line: &PerCpu, number: u64, words: [u64; 6]) -> CallResult {
-    let cpu = line.index;
+pub fn call(kernel: &mut Kernel, cpu: usize, number: u64, words: [u64; 6]) -> CallResult {
     let Some(id) = running::current(kernel, cpu) else { return CallResult::COMMON };
-    if number == number::yield_now && kernel.scheduler.is_contended(cpu, 0, false) {
-        return CallResult::COMMON;
-    }
-    line.counters.system_calls.add(1);
-    let (status, value) = match number {
-        // Nobody else is ready here.
-        number::yield_now => (0, 0),
-        number::subtree_attach if fast_attach::attach_fast(kernel, cpu, words).is_some() => (0, 0),
-        number::subtree_detach if fast_attach::detach_fast(kernel, cpu, words).is_some() => (0, 0),
-        _ => match syscall::dispatch(kernel, cpu, id, number, words) {
-            Ok(Outcome::Done(value)) => (0, value),
-            Ok(Outcome::Unfinished) => unreachable!("a quick call has its result at once"),
-            Err(error) => (error.status(), 0),
-        },
+    let (status, value) = match syscall::dispatch(kernel, cpu, id, false, number, words) {
+        Ok(Outcome::Done(value)) => (0, value),
+        Ok(Outcome::Unfinished | Outcome::NeedsRegisters) => return CallResult::COMMON,
+        Err(error) => (error.status(), 0),
     };
+    kernel.shared.cpus[cpu].counters.system_calls.add(1);
     let is_finished = kernel.scheduler.cpus[cpu].is_settled
         && !kernel.shared.console.is_due()
         && !reap::is_any_doomed(kernel)

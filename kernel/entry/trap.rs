@@ -82,9 +82,9 @@ fn call(kernel: &mut Kernel, cpu: usize) {
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
     let registers = kernel.threads[id].context.registers();
     let (number, words) = (registers.call_number(), registers.call_arguments());
-    match syscall::dispatch(kernel, cpu, id, number, words) {
+    match syscall::dispatch(kernel, cpu, id, true, number, words) {
         Ok(Outcome::Done(value)) => ending::finish_call(kernel, id, Ok(value)),
-        Ok(Outcome::Unfinished) => {}
+        Ok(Outcome::Unfinished | Outcome::NeedsRegisters) => {}
         Err(error) => ending::finish_call(kernel, id, Err(error)),
     }
 }

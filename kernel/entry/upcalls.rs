@@ -67,8 +67,7 @@ extern "C" fn kernel_quick_call(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, 
         return CallResult::COMMON;
     }
     let Some(mut guard) = KERNEL.try_lock() else { return CallResult::COMMON };
-    let line = &SHARED.cpus[tessera_arch::cpu_index()];
-    with(&mut guard, |kernel| quick::call(kernel, line, number, [a, b, c, d, e, f]))
+    with(&mut guard, |kernel| quick::call(kernel, tessera_arch::cpu_index(), number, [a, b, c, d, e, f]))
 }
 
 /// What a quick call left to be done, now that the thread's registers are saved.

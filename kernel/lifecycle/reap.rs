@@ -1,5 +1,7 @@
 //! What goes when nothing refers to it any more.
 
+use core::sync::atomic::Ordering;
+
 use crate::lifecycle::destroy;
 use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
@@ -17,15 +19,10 @@ pub fn reap(kernel: &mut Kernel) {
     }
 }
 
-/// Whether there is anything to be taken apart. After most traps there is nothing, and each pays for this look.
+/// Whether there may be anything to be taken apart. After most traps there is nothing, and each pays for this look.
 #[inline(always)]
 pub fn is_any_doomed(kernel: &Kernel) -> bool {
-    kernel.threads.has_doomed()
-        | kernel.tables.has_doomed()
-        | kernel.spaces.has_doomed()
-        | kernel.subtrees.has_doomed()
-        | kernel.segments.has_doomed()
-        | kernel.accounts.has_doomed()
+    kernel.is_any_doomed.load(Ordering::Relaxed)
 }
 
 #[inline(never)]
@@ -47,6 +44,7 @@ fn reap_doomed(kernel: &mut Kernel) {
         } else if let Some(id) = kernel.accounts.take_doomed() {
             destroy_account(kernel, id);
         } else {
+            kernel.is_any_doomed.store(false, Ordering::Relaxed);
             return;
         }
     }

@@ -1,8 +1,10 @@
 //! Stores: where the objects of one kind live, each with a count of what refers to it.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use tessera_abi::Error;
 
@@ -48,6 +50,8 @@ pub struct Store<T> {
     chunks: Vec<Box<[Entry<T>; CHUNK]>>,
     free: u32,
     doomed: u32,
+    /// Whether anything may be doomed in this store or another.
+    is_any_doomed: Arc<AtomicBool>,
     /// The object made last.
     newest: u32,
     count: usize,
@@ -57,18 +61,26 @@ impl<T: Object> Store<T> {
     /// An empty store with room for more objects than can ever be paid for, if each costs `least_bytes` and all accounts
     /// together have `memory_bytes`. Takes the room for its directory at once, so that growing never moves anything.
     ///
+    /// `is_any_doomed` is set when an object is doomed; all stores share it, for who looks at each trap.
+    ///
     /// Numbers end at 2^32: a machine would need 768 GiB for so many of the smallest objects.
-    pub fn for_memory(frames: &mut FrameAllocator, memory_bytes: u64, least_bytes: u64) -> Store<T> {
+    pub fn for_memory(
+        frames: &mut FrameAllocator,
+        memory_bytes: u64,
+        least_bytes: u64,
+        is_any_doomed: &Arc<AtomicBool>,
+    ) -> Store<T> {
         let most = (memory_bytes / least_bytes).min(u64::from(NONE) - CHUNK as u64);
         let chunks = most as usize / CHUNK + 1;
         crate::mem::provide_list::<Box<[Entry<T>; CHUNK]>>(frames, chunks);
-        Store { chunks: Vec::with_capacity(chunks), free: NONE, doomed: NONE, newest: NONE, count: 0 }
+        let (chunks, is_any_doomed) = (Vec::with_capacity(chunks), Arc::clone(is_any_doomed));
+        Store { chunks, free: NONE, doomed: NONE, is_any_doomed, newest: NONE, count: 0 }
     }
 
     /// An empty store for at least so many objects: for tests.
     #[cfg(test)]
     pub(crate) fn of(most: u64) -> Store<T> {
-        Store::for_memory(&mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)), most, 1)
+        Store::for_memory(&mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)), most, 1, &Arc::default())
     }
 
     /// Objects that exist.
@@ -183,13 +195,8 @@ impl<T: Object> Store<T> {
         if entry.references == 0 {
             entry.next = doomed;
             self.doomed = id.index();
+            self.is_any_doomed.store(true, Ordering::Relaxed);
         }
-    }
-
-    /// Whether there is an object that nothing refers to any more.
-    #[inline(always)]
-    pub fn has_doomed(&self) -> bool {
-        self.doomed != NONE
     }
 
     /// An object that nothing refers to any more, to be taken apart.

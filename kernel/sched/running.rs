@@ -172,7 +172,7 @@ fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
     line.counters.thread_switches.add(1);
     tessera_arch::resume_context(&kernel.threads[id].context);
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    run_queue.current = Some(id);
+    (run_queue.current, run_queue.table) = (Some(id), table);
     run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
     pending
 }

@@ -1,7 +1,9 @@
 //! The kernel's state as a whole, and the rules that hold between objects: what refers to what, and what goes
 //! when nothing refers to it any more.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicBool;
 
 use tessera_abi::{Rights, TOP_SLOTS};
 use tessera_arch::BootInfo;
@@ -26,6 +28,8 @@ use crate::state::scheduler::Scheduler;
 pub struct Kernel {
     /// Free memory.
     pub frames: FrameAllocator,
+    /// Whether anything in a store may have to be taken apart.
+    pub is_any_doomed: Arc<AtomicBool>,
     /// Accounts.
     pub accounts: Store<Account>,
     /// Spaces.
@@ -70,20 +74,33 @@ impl Kernel {
         crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
         // The tags that are taken, and those that a check has seen.
         (0..2).for_each(|_| crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits)));
+        let is_any_doomed = Arc::new(AtomicBool::new(false));
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
             tags: TagAllocator::new(tag_bits),
-            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>()),
-            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES),
-            subtrees: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Subtree>() + Subtree::NEW_BYTES),
+            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &is_any_doomed),
+            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &is_any_doomed),
+            subtrees: Store::for_memory(
+                &mut frames,
+                memory_bytes,
+                object_bytes::<Subtree>() + Subtree::NEW_BYTES,
+                &is_any_doomed,
+            ),
             segments: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Segment>() + Segment::region_bytes(1),
+                &is_any_doomed,
             ),
-            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES),
-            tables: Store::for_memory(&mut frames, memory_bytes, object_bytes::<CapTable>() + CapTable::slot_bytes(1)),
+            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &is_any_doomed),
+            tables: Store::for_memory(
+                &mut frames,
+                memory_bytes,
+                object_bytes::<CapTable>() + CapTable::slot_bytes(1),
+                &is_any_doomed,
+            ),
+            is_any_doomed: Arc::clone(&is_any_doomed),
             scheduler: Scheduler::default(),
             frames,
             shared,

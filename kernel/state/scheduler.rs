@@ -17,7 +17,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_arch::CPUS_MAX;
 
 use crate::object::agenda::Agenda;
-use crate::object::id::ThreadId;
+use crate::object::id::{TableId, ThreadId};
 use crate::object::links::{Chain, Link, List};
 use crate::object::store::Store;
 use crate::object::thread::{Thread, Wait};
@@ -47,6 +47,8 @@ pub struct RunQueue {
     ready_count: usize,
     /// The thread that runs.
     pub current: Option<ThreadId>,
+    /// The capability table that it uses.
+    pub table: Option<TableId>,
     /// When its turn ends.
     pub slice_end_ns: u64,
     /// What the CPU's timer is set to.

@@ -40,6 +40,8 @@ pub enum Outcome {
     Done(u64),
     /// Not yet, or never: the result is set by whoever ends the wait, or the thread goes on elsewhere.
     Unfinished,
+    /// Nothing was done: the call must be made again with the thread's registers saved.
+    NeedsRegisters,
 }
 
 impl From<u64> for Outcome {
@@ -54,18 +56,43 @@ pub(crate) struct Caller<'a> {
     cpu: usize,
     thread: ThreadId,
     table: TableId,
+    has_registers: bool,
+}
+
+/// What is known of a caller before anything is looked up.
+struct Entered<'a> {
+    kernel: &'a mut Kernel,
+    cpu: usize,
+    thread: ThreadId,
+    has_registers: bool,
+}
+
+impl<'a> Entered<'a> {
+    #[inline(always)]
+    fn caller(self) -> Result<Caller<'a>> {
+        let Entered { kernel, cpu, thread, has_registers } = self;
+        let table = kernel.scheduler.cpus[cpu].table.ok_or(Error::BadState)?;
+        Ok(Caller { kernel, cpu, thread, table, has_registers })
+    }
 }
 
 type Result<T> = core::result::Result<T, Error>;
 
-/// Serves a call of the thread that is current on the CPU.
+/// Serves a call of the thread that is current on the CPU. Without `has_registers` the thread's registers are not saved,
+/// and must not be touched.
 ///
 /// # Errors
 /// What the call's entry in the table says.
 #[inline(always)]
-pub fn dispatch(kernel: &mut Kernel, cpu: usize, thread: ThreadId, number: u64, words: [u64; 6]) -> Result<Outcome> {
-    let table = kernel.threads[thread].table.ok_or(Error::BadState)?;
-    call(&mut Caller { kernel, cpu, thread, table }, number, words)
+pub fn dispatch(
+    kernel: &mut Kernel,
+    cpu: usize,
+    thread: ThreadId,
+    has_registers: bool,
+    number: u64,
+    words: [u64; 6],
+) -> Result<Outcome> {
+    call(Entered { kernel, cpu, thread, has_registers }, number, words)
 }
 
 macro_rules! from_number_to_function {
@@ -76,13 +103,13 @@ macro_rules! from_number_to_function {
         /// Straight from the number to its function, for every call pays for this.
         #[inline(always)]
         #[allow(unused_mut, unused_variables, reason = "calls without arguments use none of the words")]
-        fn call(caller: &mut Caller<'_>, number: u64, words: [u64; 6]) -> Result<Outcome> {
+        fn call(entered: Entered<'_>, number: u64, words: [u64; 6]) -> Result<Outcome> {
             let mut words = words.into_iter();
             match number {
                 $(
                     $number => {
                         $(let $argument = <$type as Argument>::from_bits(words.next().unwrap_or(0))?;)*
-                        caller.$name($($argument),*).map(Outcome::from)
+                        entered.caller()?.$name($($argument),*).map(Outcome::from)
                     }
                 )*
                 _ => Err(Error::BadCall),

@@ -11,6 +11,7 @@ use crate::object::subtree::{Public, Subtree};
 use crate::paging::chunk;
 use crate::paging::page_table;
 use crate::vm::attach::{self, Attachment};
+use crate::vm::fast_attach;
 use crate::vm::public;
 use crate::vm::target;
 
@@ -64,6 +65,9 @@ impl Caller<'_> {
         bounds: Rights,
         flags: u64,
     ) -> Result<u64> {
+        if fast_attach::attach_fast(self.kernel, self.cpu, [target, subtree], address, bounds, flags).is_some() {
+            return Ok(0);
+        }
         let owner = self.map_owner(target, Rights::MAP)?;
         let subtree = self.attachable(subtree, bounds)?;
         let is_window = match (flags, owner, self.kernel.subtrees[subtree].level()) {
@@ -111,6 +115,9 @@ impl Caller<'_> {
     }
 
     pub(super) fn subtree_detach(&mut self, target: Handle, address: u64) -> Result<u64> {
+        if fast_attach::detach_fast(self.kernel, self.cpu, target, address).is_some() {
+            return Ok(0);
+        }
         let owner = self.map_owner(target, Rights::MAP)?;
         target::ensure_changeable(self.kernel, owner)?;
         let page = self.page_to_detach(owner, address)?;

@@ -48,6 +48,12 @@ impl Caller<'_> {
     }
 
     pub(super) fn yield_now(&mut self) -> Result<Outcome> {
+        if !self.kernel.scheduler.is_contended(self.cpu, 0, false) {
+            return Ok(Outcome::Done(0));
+        }
+        if !self.has_registers {
+            return Ok(Outcome::NeedsRegisters);
+        }
         ending::finish_call(self.kernel, self.thread, Ok(0));
         running::requeue_current(self.kernel, self.cpu);
         Ok(Outcome::Unfinished)

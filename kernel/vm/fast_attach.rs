@@ -20,11 +20,16 @@ use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::attach::Attachment;
 
-/// Serves `subtree_attach` with these words, in the ordinary case.
+/// Serves `subtree_attach` in the ordinary case.
 #[inline(always)]
-pub(crate) fn attach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> Option<()> {
-    let [target, subtree, address, bounds, flags, _] = words;
-    let bounds = Rights::from_bits(u32::try_from(bounds).ok()?)?;
+pub(crate) fn attach_fast(
+    kernel: &mut Kernel,
+    cpu: usize,
+    [target, subtree]: [Handle; 2],
+    address: u64,
+    bounds: Rights,
+    flags: u64,
+) -> Option<()> {
     if !bounds.contains(Rights::READ) || !Rights::ACCESS.contains(bounds) || flags > 1 {
         return None;
     }
@@ -54,10 +59,9 @@ pub(crate) fn attach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> O
     Some(())
 }
 
-/// Serves `subtree_detach` with these words, in the ordinary case.
+/// Serves `subtree_detach` in the ordinary case.
 #[inline(always)]
-pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> Option<()> {
-    let [target, address, ..] = words;
+pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, target: Handle, address: u64) -> Option<()> {
     let slot = top_slot(address).ok()?;
     let target = named(kernel, cpu, target, ObjectKind::Space, Rights::MAP)?;
     let space = kernel.spaces.open(target)?;
@@ -85,8 +89,8 @@ pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, words: [u64; 6]) -> O
 /// The number of the object that a handle of a CPU's current thread names, if it is of the kind and carries the
 /// rights.
 #[inline(always)]
-fn named(kernel: &Kernel, cpu: usize, handle: u64, kind: ObjectKind, needed: Rights) -> Option<u32> {
-    kernel.shared.cpus[cpu].word_of(Handle::from_bits(handle))?.object(kind, needed)
+fn named(kernel: &Kernel, cpu: usize, handle: Handle, kind: ObjectKind, needed: Rights) -> Option<u32> {
+    kernel.shared.cpus[cpu].word_of(handle)?.object(kind, needed)
 }
 
 #[inline(always)]

@@ -115,8 +115,7 @@ impl Machine {
         if !quick::is_quick(number) {
             return None;
         }
-        let shared = self.kernel.shared;
-        let result = quick::call(&mut self.kernel, &shared.cpus[cpu], number, words);
+        let result = quick::call(&mut self.kernel, cpu, number, words);
         if result == CallResult::COMMON {
             return None;
         }

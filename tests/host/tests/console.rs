@@ -267,7 +267,7 @@ fn every_line_of_a_flood_of_faults_is_said() {
             id if id == machine.thread_id => {
                 machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
                 fake::timer::advance_ns(1_000_000);
-                trap::interrupt(&mut machine.kernel, 0, Interrupt::Timer);
+                machine.trap(Trap::Interrupt(Interrupt::Timer));
             }
             _ => {
                 machine.trap(Trap::Fault(fault));
