@@ -67,7 +67,10 @@ extern "C" fn kernel_quick_call(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, 
         return CallResult::COMMON;
     }
     let Some(mut guard) = KERNEL.try_lock() else { return CallResult::COMMON };
-    with(&mut guard, |kernel| quick::call(kernel, tessera_arch::cpu_index(), number, [a, b, c, d, e, f]))
+    // SAFETY: a call comes from a program, and the first of these begins after the boot list has put the kernel here,
+    // where it stays.
+    let kernel = unsafe { guard.as_mut().unwrap_unchecked() };
+    quick::call(kernel, tessera_arch::cpu_index(), number, [a, b, c, d, e, f])
 }
 
 /// What a quick call left to be done, now that the thread's registers are saved.
