@@ -14,7 +14,7 @@
 //! | 4 | [`sched`] | who runs: entering a space, dispatching, parking; how threads come and go |
 //! | 3 | [`state`] | `Kernel`: all state together; references, charges, capabilities, the queues of the scheduler |
 //! | 2 | [`object`] | the kernel objects, one file each; their names, stores, derivations, reverse maps |
-//! | 1 | [`paging`] | page tables, large pages, entries that show a shared table |
+//! | 1 | [`paging`] | page tables, large pages, entries that show a shared table; looking pages up |
 //! | 1 | [`cpu`] | everything touched without the lock: each CPU's words, tags, the handshake, the switch |
 //! | 1 | [`mem`] | page frames and the kernel heap |
 //! | 0 | [`base`] | locks, atomics, console and log, counters, bugs that tests put in |

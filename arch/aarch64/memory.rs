@@ -106,9 +106,64 @@ pub fn write_physical(to: PhysAddr, from: &[u8]) {
 }
 
 /// Copies physical memory to where it may overlap what is copied, each part within a page; the caller owns the target.
+#[inline]
 pub fn move_physical(from: PhysAddr, to: PhysAddr, bytes: usize) {
-    // SAFETY: both sides are in the direct map; `copy` allows them to overlap, and no slice refers to user memory.
-    unsafe { ptr::copy(direct_map(from), direct_map(to), bytes) };
+    let (source, target) = (direct_map(from), direct_map(to));
+    if to.value().wrapping_sub(from.value()) < bytes as u64 {
+        // SAFETY: both sides are in the direct map; `copy` allows them to overlap, and no slice refers to user memory.
+        return unsafe { ptr::copy(source, target, bytes) };
+    }
+    // SAFETY: as above; the target does not begin within the source.
+    unsafe { copy_forwards(source, target, bytes) }
+}
+
+/// Copies in rounds of 64 bytes, which are read before they are written; then words, then bytes.
+///
+/// # Safety
+/// 1. The source may be read and the target written; both are ordinary memory, where accesses need no alignment.
+/// 2. The target does not begin within the source, behind its first byte.
+unsafe fn copy_forwards(source: *const u8, target: *mut u8, bytes: usize) {
+    // SAFETY: the caller promises that both sides are so long; `left` counts what is still to be copied.
+    unsafe {
+        asm!(
+            "subs {left}, {left}, 64",
+            "b.lo 3f",
+            "2:",
+            "ldp {a}, {b}, [{from}], 64",
+            "ldp {c}, {d}, [{from}, -48]",
+            "ldp {e}, {f}, [{from}, -32]",
+            "ldp {g}, {h}, [{from}, -16]",
+            "stp {a}, {b}, [{to}], 64",
+            "stp {c}, {d}, [{to}, -48]",
+            "stp {e}, {f}, [{to}, -32]",
+            "stp {g}, {h}, [{to}, -16]",
+            "subs {left}, {left}, 64",
+            "b.hs 2b",
+            "3:",
+            "adds {left}, {left}, 56",
+            "b.mi 5f",
+            "4:",
+            "ldr {a}, [{from}], 8",
+            "str {a}, [{to}], 8",
+            "subs {left}, {left}, 8",
+            "b.pl 4b",
+            "5:",
+            "adds {left}, {left}, 8",
+            "b.eq 7f",
+            "6:",
+            "ldrb {a:w}, [{from}], 1",
+            "strb {a:w}, [{to}], 1",
+            "subs {left}, {left}, 1",
+            "b.ne 6b",
+            "7:",
+            from = inout(reg) source => _,
+            to = inout(reg) target => _,
+            left = inout(reg) bytes => _,
+            a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+            e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
+            options(nostack)
+        );
+    }
 }
 
 /// Fills physical memory within a page, which the caller owns, with zeros.

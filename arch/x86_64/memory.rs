@@ -51,9 +51,27 @@ pub fn write_physical(to: PhysAddr, from: &[u8]) {
 }
 
 /// Copies physical memory to where it may overlap what is copied, each part within a page; the caller owns the target.
+#[inline]
 pub fn move_physical(from: PhysAddr, to: PhysAddr, bytes: usize) {
-    // SAFETY: both sides are in the direct map; `copy` allows them to overlap, and no slice refers to user memory.
-    unsafe { ptr::copy(direct_map(from), direct_map(to), bytes) }
+    let (source, target) = (direct_map(from), direct_map(to));
+    if to.value().wrapping_sub(from.value()) < bytes as u64 {
+        // SAFETY: both sides are in the direct map; `copy` allows them to overlap, and no slice refers to user memory.
+        return unsafe { ptr::copy(source, target, bytes) };
+    }
+    // SAFETY: as above; the target does not begin within the source, so no byte is written before it is read. The
+    // direction flag is clear in the kernel.
+    unsafe {
+        asm!(
+            "rep movsq",
+            "mov ecx, {rest:e}",
+            "rep movsb",
+            rest = in(reg) bytes % 8,
+            inout("rcx") bytes / 8 => _,
+            inout("rsi") source => _,
+            inout("rdi") target => _,
+            options(nostack, preserves_flags),
+        );
+    }
 }
 
 /// Fills physical memory within a page, which the caller owns, with zeros.

@@ -12,7 +12,7 @@ use crate::paging::page_table;
 use crate::sched::running;
 use crate::vm::attach;
 use crate::vm::public;
-use crate::vm::user_copy;
+use crate::vm::user_copy::{self, Side};
 use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};
 
 impl Caller<'_> {
@@ -98,19 +98,30 @@ impl Caller<'_> {
     pub(super) fn memory_read(&mut self, space: Handle, address: u64, buffer: u64, length_bytes: u64) -> Result<u64> {
         let space = self.space(space, Rights::INSPECT)?;
         let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
-        theirs.ensure(self.kernel, Access::Read).map_err(|_| Error::BadAddress)?;
-        ours.ensure(self.kernel, Access::Write)?;
-        user_copy::copy(self.kernel, theirs, ours).map(|()| length_bytes)
+        if length_bytes == 0 || user_copy::copy_within_page(self.kernel, &theirs, &ours) {
+            return Ok(length_bytes);
+        }
+        let (mut from, mut to) =
+            (Side::new(self.kernel, theirs, Access::Read), Side::new(self.kernel, ours, Access::Write));
+        from.ensure(self.kernel).map_err(|_| Error::BadAddress)?;
+        to.ensure(self.kernel)?;
+        user_copy::copy(self.kernel, &mut from, &mut to).map(|()| length_bytes)
     }
 
     pub(super) fn memory_write(&mut self, space: Handle, address: u64, buffer: u64, length_bytes: u64) -> Result<u64> {
         let space = self.space(space, Rights::MAP)?;
         let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
-        theirs.ensure(self.kernel, Access::Write).map_err(|_| Error::BadAddress)?;
-        ours.ensure(self.kernel, Access::Read)?;
-        user_copy::copy(self.kernel, ours, theirs).map(|()| length_bytes)
+        if length_bytes == 0 || user_copy::copy_within_page(self.kernel, &ours, &theirs) {
+            return Ok(length_bytes);
+        }
+        let (mut from, mut to) =
+            (Side::new(self.kernel, ours, Access::Read), Side::new(self.kernel, theirs, Access::Write));
+        to.ensure(self.kernel).map_err(|_| Error::BadAddress)?;
+        from.ensure(self.kernel)?;
+        user_copy::copy(self.kernel, &mut from, &mut to).map(|()| length_bytes)
     }
 
+    #[inline(always)]
     fn both_sides(
         &self,
         space: SpaceId,

@@ -1,16 +1,19 @@
 //! User memory: the one place where a pointer that a program handed in is redeemed.
 //!
-//! The kernel never follows such a pointer. It looks the page up in the space's own records and copies
-//! through the direct map, so it cannot fault, cannot be fooled by a mapping that changes in between (the
-//! lock is held), and never needs SMAP or PAN lifted. It works the same for a space that nobody runs in.
+//! The kernel never follows such a pointer. It looks the page up in the space's tables, or in its records if these do not
+//! show it, and copies through the direct map, so it cannot fault, cannot be fooled by a mapping that changes in between
+//! (the lock is held), and never needs SMAP or PAN lifted. It works the same for a space that nobody runs in.
 //!
 //! Reading never makes memory: a page that has none yet is read as zeros.
+
+use core::ops::Range;
 
 use tessera_abi::layout::Words;
 use tessera_abi::{Error, PAGE_BYTES, USER_END};
 use tessera_arch::{Access, Frame, PhysAddr, VirtAddr};
 
 use crate::object::id::SpaceId;
+use crate::paging::walk::Walker;
 use crate::state::kernel::Kernel;
 use crate::vm::fault;
 
@@ -28,10 +31,50 @@ pub struct UserSlice {
     pub length_bytes: u64,
 }
 
-/// A part of a slice within one page, by its physical address, if it has one.
-struct Part {
-    physical: Option<PhysAddr>,
-    bytes: usize,
+/// The pages of a space, for one kind of access, as the calling CPU sees them.
+///
+/// The page tables tell of most: what user mode may do there is allowed here. Only what they do not show (it was never
+/// touched, or it is forbidden) is a matter for the records.
+pub(crate) struct Pages {
+    space: SpaceId,
+    walker: Walker,
+}
+
+impl Pages {
+    #[inline(always)]
+    pub(crate) fn new(kernel: &Kernel, space: SpaceId, access: Access) -> Pages {
+        let root = kernel.shared.space_words(space.index()).root(tessera_arch::cpu_index());
+        Pages { space, walker: Walker::new(root, access) }
+    }
+
+    /// The frame of a page, if the tables show it.
+    #[inline(always)]
+    pub(crate) fn shown(&mut self, page: u64) -> Option<Frame> {
+        self.walker.frame(page)
+    }
+
+    /// The frame of a page; none, for reading, if the page has no memory yet.
+    ///
+    /// # Errors
+    /// `BadPointer` if the access is not allowed.
+    #[inline(always)]
+    pub(crate) fn frame(&mut self, kernel: &mut Kernel, page: u64) -> Result<Option<Frame>, Error> {
+        match self.walker.frame(page) {
+            Some(frame) => Ok(Some(frame)),
+            None => self.look_up(kernel, page),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_up(&self, kernel: &mut Kernel, page: u64) -> Result<Option<Frame>, Error> {
+        let (address, access) = (VirtAddr::new(page * PAGE_BYTES), self.walker.access());
+        let frame = match access {
+            Access::Write => fault::handle_fault(kernel, self.space, address, access).map(Some),
+            Access::Read | Access::Execute => fault::look_at(kernel, self.space, address, access),
+        };
+        frame.map_err(|_| Error::BadPointer)
+    }
 }
 
 impl UserSlice {
@@ -52,11 +95,17 @@ impl UserSlice {
     /// # Errors
     /// `BadPointer` if a page does not allow it.
     pub fn ensure(&self, kernel: &mut Kernel, access: Access) -> Result<(), Error> {
-        let mut done = 0;
-        while done < self.length_bytes {
-            done += self.part(kernel, done, access)?.bytes as u64;
-        }
-        Ok(())
+        let mut pages = Pages::new(kernel, self.space, access);
+        self.pages().try_for_each(|page| pages.frame(kernel, page).map(|_| ()))
+    }
+
+    /// The pages that it touches.
+    #[inline(always)]
+    pub(crate) fn pages(&self) -> Range<u64> {
+        let first = self.address / PAGE_BYTES;
+        // Of no bytes, none.
+        let end = if self.length_bytes == 0 { first } else { (self.address + self.length_bytes).div_ceil(PAGE_BYTES) };
+        first..end
     }
 
     /// Copies out of the program's memory.
@@ -64,15 +113,16 @@ impl UserSlice {
     /// # Errors
     /// `BadPointer` if a page is not readable.
     pub fn read(&self, kernel: &mut Kernel, to: &mut [u8]) -> Result<(), Error> {
+        let mut pages = Pages::new(kernel, self.space, Access::Read);
         let mut done = 0;
         while done < to.len() {
-            let part = self.part(kernel, done as u64, Access::Read)?;
-            let end = to.len().min(done + part.bytes);
-            match part.physical {
-                Some(physical) => tessera_arch::read_physical(physical, &mut to[done..end]),
-                None => to[done..end].fill(0),
+            let (frame, part) = self.part(kernel, &mut pages, done, to.len())?;
+            let to = &mut to[done..done + part.len()];
+            match frame {
+                Some(frame) => tessera_arch::read_physical(byte_of(frame, part.start as u64), to),
+                None => to.fill(0),
             }
-            done = end;
+            done += part.len();
         }
         Ok(())
     }
@@ -82,34 +132,37 @@ impl UserSlice {
     /// # Errors
     /// `BadPointer` if a page is not writable; pages before it have been written.
     pub fn write(&self, kernel: &mut Kernel, from: &[u8]) -> Result<(), Error> {
+        let mut pages = Pages::new(kernel, self.space, Access::Write);
         let mut done = 0;
         while done < from.len() {
-            let part = self.part(kernel, done as u64, Access::Write)?;
-            let end = from.len().min(done + part.bytes);
-            let physical = part.physical.ok_or(Error::BadPointer)?;
-            tessera_arch::write_physical(physical, &from[done..end]);
-            done = end;
+            let (frame, part) = self.part(kernel, &mut pages, done, from.len())?;
+            let frame = frame.ok_or(Error::BadPointer)?;
+            let from = &from[done..done + part.len()];
+            tessera_arch::write_physical(byte_of(frame, part.start as u64), from);
+            done += part.len();
         }
         Ok(())
     }
 
-    fn part(&self, kernel: &mut Kernel, skip: u64, access: Access) -> Result<Part, Error> {
-        let address = self.address + skip;
-        let frame = self.frame(kernel, address / PAGE_BYTES, access)?;
-        let within = address % PAGE_BYTES;
-        let bytes = (PAGE_BYTES - within).min(self.length_bytes - skip) as usize;
-        Ok(Part { physical: frame.map(|frame| PhysAddr::new(frame.start().value() + within)), bytes })
+    /// The frame of the page at which a copy of so many bytes has come, and the bytes of the page that it concerns.
+    fn part(
+        &self,
+        kernel: &mut Kernel,
+        pages: &mut Pages,
+        done: usize,
+        bytes: usize,
+    ) -> Result<(Option<Frame>, Range<usize>), Error> {
+        let address = self.address + done as u64;
+        let frame = pages.frame(kernel, address / PAGE_BYTES)?;
+        let within = (address % PAGE_BYTES) as usize;
+        Ok((frame, within..(within + bytes - done).min(PAGE_BYTES as usize)))
     }
+}
 
-    /// The frame of a page of the space; none, for reading, if the page has no memory yet.
-    pub(crate) fn frame(&self, kernel: &mut Kernel, page: u64, access: Access) -> Result<Option<Frame>, Error> {
-        let address = VirtAddr::new(page * PAGE_BYTES);
-        let frame = match access {
-            Access::Write => fault::handle_fault(kernel, self.space, address, access).map(Some),
-            Access::Read | Access::Execute => fault::look_at(kernel, self.space, address, access),
-        };
-        frame.map_err(|_| Error::BadPointer)
-    }
+/// The physical address of a byte of a frame.
+#[inline(always)]
+pub(crate) fn byte_of(frame: Frame, within: u64) -> PhysAddr {
+    PhysAddr::new(frame.start().value() + within)
 }
 
 /// Fills in a structure at an address in the caller's space.
