@@ -46,6 +46,12 @@ pub struct HotSlot {
 }
 
 impl HotSlot {
+    /// A slot that was never in use.
+    #[inline(always)]
+    pub(crate) fn new() -> HotSlot {
+        HotSlot { generation: AtomicU32::new(1), word: AtomicU64::new(HotWord::FREE.0) }
+    }
+
     /// The word, if the slot's generation is the handle's.
     ///
     /// Read without the lock, a word may be one that is taken away at this moment: then the use counts as one

@@ -44,7 +44,7 @@ fn check_tables(kernel: &Kernel) -> u64 {
     for table in kernel.tables.ids() {
         let mut next = 0;
         while let Some(slot) = kernel.tables[table].next_used(next) {
-            facts += check_capability(kernel, CapId { table, slot });
+            facts += check_capability(kernel, CapId::new(table, slot));
             next = slot + 1;
         }
         let threads = kernel.tables[table].threads;
@@ -88,7 +88,7 @@ fn check_capability(kernel: &Kernel, cap: CapId) -> u64 {
     }
     if let Some(parent) = record.parent {
         let (theirs, ours) =
-            (kernel.tables[parent.table].rights(parent.slot), kernel.tables[cap.table].rights(cap.slot));
+            (kernel.tables.at(parent.table()).rights(parent.slot()), kernel.tables.at(cap.table()).rights(cap.slot()));
         assert!(theirs.contains(ours), "rights only shrink");
         assert_eq!(derivation::record(&kernel.tables, parent).object, record.object, "a child names the same object");
     }

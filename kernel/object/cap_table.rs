@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, Rights};
@@ -40,17 +40,8 @@ pub struct CapRecord {
     next_free: u32,
 }
 
-impl CapRecord {
-    const FREE: CapRecord = CapRecord {
-        object: None,
-        badge: 0,
-        parent: None,
-        first_child: None,
-        next_sibling: None,
-        previous_sibling: None,
-        next_free: NO_SLOT,
-    };
-}
+// Each slot costs its table's account one; they are cleared and copied on every derivation.
+const _: () = assert!(size_of::<CapRecord>() == 64, "a record is no longer than a cache line");
 
 /// A table of capabilities, shared by the threads of one program.
 #[derive(Debug)]
@@ -64,7 +55,9 @@ pub struct CapTable {
     /// Whether one of them was ever started, or was stopped before. Then their end empties the table.
     pub is_in_use: bool,
     hot: Box<[HotSlot]>,
-    records: Box<[CapRecord]>,
+    /// Of the slots that were ever in use; there is room for all.
+    records: Vec<CapRecord>,
+    /// The first free one among them.
     first_free: u32,
     used: u32,
 }
@@ -83,19 +76,15 @@ impl CapTable {
         let mut records = Vec::new();
         hot.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
         records.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
-        for slot in 0..slots {
-            hot.push(HotSlot { generation: AtomicU32::new(1), word: AtomicU64::new(HotWord::FREE.0) });
-            let next_free = if slot + 1 == slots { NO_SLOT } else { slot + 1 };
-            records.push(CapRecord { next_free, ..CapRecord::FREE });
-        }
+        hot.resize_with(slots as usize, HotSlot::new);
         Ok(CapTable {
             name: Name::EMPTY,
             account,
             threads: List::default(),
             is_in_use: false,
             hot: hot.into_boxed_slice(),
-            records: records.into_boxed_slice(),
-            first_free: 0,
+            records,
+            first_free: NO_SLOT,
             used: 0,
         })
     }
@@ -113,7 +102,7 @@ impl CapTable {
 
     /// How many slots it has.
     pub fn slots(&self) -> u32 {
-        self.records.len() as u32
+        self.hot.len() as u32
     }
 
     /// How many capabilities it holds.
@@ -131,7 +120,8 @@ impl CapTable {
     /// # Errors
     /// `TableFull` if not.
     pub fn ensure_slot(&self) -> Result<(), Error> {
-        if self.first_free == NO_SLOT { Err(Error::TableFull) } else { Ok(()) }
+        let is_full = self.first_free == NO_SLOT && self.records.len() == self.hot.len();
+        if is_full { Err(Error::TableFull) } else { Ok(()) }
     }
 
     /// The slot that a handle names.
@@ -167,10 +157,40 @@ impl CapTable {
 
     /// Puts a capability without relatives into a free slot; `ensure_slot` has been asked before.
     pub fn insert(&mut self, object: ObjectRef, rights: Rights, badge: u64) -> u32 {
-        let slot = self.first_free;
-        let record = &mut self.records[slot as usize];
-        self.first_free = record.next_free;
-        *record = CapRecord { object: Some(object), badge, ..CapRecord::FREE };
+        self.insert_between(object, rights, badge, None, None)
+    }
+
+    /// The same for the first child of a parent, and its next sibling; the links back are not made yet.
+    #[inline(always)]
+    pub(super) fn insert_between(
+        &mut self,
+        object: ObjectRef,
+        rights: Rights,
+        badge: u64,
+        parent: Option<CapId>,
+        next_sibling: Option<CapId>,
+    ) -> u32 {
+        let record = CapRecord {
+            object: Some(object),
+            badge,
+            parent,
+            first_child: None,
+            next_sibling,
+            previous_sibling: None,
+            next_free: NO_SLOT,
+        };
+        let slot = match self.records.get_mut(self.first_free as usize) {
+            Some(free) => {
+                let slot = core::mem::replace(&mut self.first_free, free.next_free);
+                *free = record;
+                slot
+            }
+            None => {
+                assert!(self.records.len() < self.hot.len(), "a slot was found free before");
+                self.records.push(record);
+                self.records.len() as u32 - 1
+            }
+        };
         let word = HotWord::new(object.kind(), rights, object.index());
         self.hot[slot as usize].word.store(word.0, Ordering::Release);
         self.used += 1;
@@ -178,6 +198,7 @@ impl CapTable {
     }
 
     /// Empties a slot whose relatives have been seen to; the handle is stale from here on.
+    #[inline(always)]
     pub fn remove(&mut self, slot: u32) {
         let hot = &self.hot[slot as usize];
         // The generation first, so that a reader on another CPU cannot see the old one with a new word.
@@ -186,20 +207,23 @@ impl CapTable {
             hot.generation.store(next, Ordering::Release);
         }
         hot.word.store(HotWord::FREE.0, Ordering::Release);
-        self.records[slot as usize] = CapRecord { next_free: self.first_free, ..CapRecord::FREE };
         self.used -= 1;
         // A slot whose generations have run out stays empty for ever: a handle kept since its first would name what
         // comes next.
-        match next {
-            Some(_) => self.first_free = slot,
-            None => self.records[slot as usize].next_free = NO_SLOT,
-        }
+        let behind = match next {
+            Some(_) => core::mem::replace(&mut self.first_free, slot),
+            None => NO_SLOT,
+        };
+        // What else a free slot's record says means nothing.
+        let record = &mut self.records[slot as usize];
+        (record.object, record.next_free) = (None, behind);
     }
 
     /// As if so many more capabilities had come and gone in the slot that is taken next: for tests.
     #[cfg(not(target_os = "none"))]
     pub fn skip_generations(&mut self, count: u32) {
-        if let Some(hot) = self.hot.get(self.first_free as usize) {
+        let next = if self.first_free == NO_SLOT { self.records.len() } else { self.first_free as usize };
+        if let Some(hot) = self.hot.get(next) {
             let generation = hot.generation.load(Ordering::Relaxed);
             hot.generation.store(generation.saturating_add(count), Ordering::Relaxed);
         }
@@ -229,16 +253,18 @@ impl CapTable {
     /// If not.
     pub fn check(&self) -> u64 {
         let (mut free, mut worn_out) = (0, 0);
-        for (hot, record) in self.hot.iter().zip(&self.records) {
+        for (slot, hot) in self.hot.iter().enumerate() {
+            let (object, is_fresh) =
+                (self.records.get(slot).and_then(|record| record.object), slot >= self.records.len());
             let word = HotWord(hot.word.load(Ordering::Relaxed));
-            let due = record.object.map(|object| HotWord::new(object.kind(), word.rights(), object.index()));
+            let due = object.map(|object| HotWord::new(object.kind(), word.rights(), object.index()));
             assert_eq!(word, due.unwrap_or(HotWord::FREE), "a slot's word says what its record says");
             let generation = hot.generation.load(Ordering::Relaxed);
             assert_ne!(generation, 0, "no handle has generation 0");
-            free += u32::from(record.object.is_none());
-            worn_out += u32::from(record.object.is_none() && generation == u32::MAX);
+            free += u32::from(object.is_none() && !is_fresh);
+            worn_out += u32::from(object.is_none() && !is_fresh && generation == u32::MAX);
         }
-        assert_eq!(self.slots() - free, self.used, "a table counts its capabilities");
+        assert_eq!(self.records.len() as u32 - free, self.used, "a table counts its capabilities");
         let (mut listed, mut next) = (0, self.first_free);
         while next != NO_SLOT {
             let record = self.records.get(next as usize).expect("the list of free slots stays in the table");
@@ -251,7 +277,7 @@ impl CapTable {
 
     /// The first slot in use at or behind `from`.
     pub fn next_used(&self, from: u32) -> Option<u32> {
-        (from..self.slots()).find(|slot| self.records[*slot as usize].object.is_some())
+        (from..self.records.len() as u32).find(|slot| self.records[*slot as usize].object.is_some())
     }
 }
 
@@ -276,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_table_that_is_well_passes_its_check() {
-        assert_eq!(table().check(), 2 * 8 + 6 + 2);
+        assert_eq!(table().check(), 2 * 8 + 1 + 2);
     }
 
     fn set_word(table: &CapTable, slot: usize, word: HotWord) {
@@ -307,10 +333,10 @@ mod tests {
         rights_that_do_not_exist_are_found:
             |table| set_word(table, 2, HotWord(1 << 55 | table.hot[2].word.load(Ordering::Relaxed))), "a slot's word says";
         a_generation_of_zero_is_found:
-            |table| table.hot[3].generation.store(0, Ordering::Relaxed), "no handle has generation 0";
+            |table| table.hot[7].generation.store(0, Ordering::Relaxed), "no handle has generation 0";
         a_miscount_is_found: |table| table.used += 1, "a table counts its capabilities";
         a_free_slot_that_is_lost_is_found:
-            |table| table.records[1].next_free = NO_SLOT, "every free slot is in the list";
+            |table| table.first_free = NO_SLOT, "every free slot is in the list";
         a_slot_in_use_in_the_list_is_found: |table| table.first_free = 2, "holds each once, and no other";
         a_list_that_goes_round_is_found: |table| table.records[1].next_free = 1, "holds each once, and no other";
         a_list_that_leaves_the_table_is_found: |table| table.first_free = 8, "stays in the table";

@@ -21,6 +21,8 @@ pub const ENTRY_BYTES: u64 = crate::mem::block::box_bytes::<[Entry<()>; CHUNK]>(
 
 const NONE: u32 = u32::MAX;
 
+const NAMES_EXIST: &str = "the kernel's own ids name objects that exist";
+
 /// An object looked up to be changed, with the count of what refers to it.
 #[derive(Debug)]
 pub struct Opened<'a, T: Object> {
@@ -103,14 +105,20 @@ impl<T: Object> Store<T> {
     }
 
     /// Puts an object in, with one reference. `ensure_room` has been asked before.
+    #[inline]
     pub fn insert(&mut self, value: T) -> Id<T::Kind> {
+        self.insert_boxed(Box::new(value))
+    }
+
+    /// The same for one that is where it will stay: large ones are made there.
+    pub fn insert_boxed(&mut self, value: Box<T>) -> Id<T::Kind> {
         if self.free == NONE {
             self.grow();
         }
         let (index, older) = (self.free, self.newest);
         let entry = self.entry_mut(index);
         let generation = entry.generation;
-        (entry.value, entry.references) = (Some(Box::new(value)), 1);
+        (entry.value, entry.references) = (Some(value), 1);
         (entry.older, entry.newer) = (older, NONE);
         self.free = entry.next;
         if older != NONE {
@@ -145,6 +153,18 @@ impl<T: Object> Store<T> {
         let entry = &mut self.chunks.get_mut(index as usize / CHUNK)?[index as usize % CHUNK];
         let id = Id::new(index, entry.generation);
         Some(Opened { id, object: entry.value.as_deref_mut()?, references: &mut entry.references })
+    }
+
+    /// The object that has this number now. There is one, which whoever keeps the number sees to.
+    #[inline(always)]
+    pub fn at(&self, index: u32) -> &T {
+        self.entry(index).value.as_deref().expect(NAMES_EXIST)
+    }
+
+    /// The same, to be changed.
+    #[inline(always)]
+    pub fn at_mut(&mut self, index: u32) -> &mut T {
+        self.entry_mut(index).value.as_deref_mut().expect(NAMES_EXIST)
     }
 
     /// All ids, the newest object's first; the cost is that of the objects that exist, however many there once were.
@@ -185,18 +205,34 @@ impl<T: Object> Store<T> {
         entry.references += 1;
     }
 
+    /// The object, with one more reference noted.
+    #[inline(always)]
+    pub fn retained(&mut self, id: Id<T::Kind>) -> &mut T {
+        let entry = self.entry_mut(id.index());
+        assert_eq!(entry.generation, id.generation(), "only what exists can be referred to");
+        entry.references += 1;
+        entry.value.as_deref_mut().expect(NAMES_EXIST)
+    }
+
     /// Notes one reference less; the last one dooms the object: it waits for [`Store::take_doomed`].
     #[inline(always)]
     pub fn release(&mut self, id: Id<T::Kind>) {
-        let doomed = self.doomed;
-        let entry = self.entry_mut(id.index());
+        self.released(id);
+    }
+
+    /// The same; gives the object, which exists still.
+    #[inline(always)]
+    pub fn released(&mut self, id: Id<T::Kind>) -> &mut T {
+        let Store { chunks, doomed, is_any_doomed, .. } = self;
+        steps::count();
+        let entry = &mut chunks[id.index() as usize / CHUNK][id.index() as usize % CHUNK];
         assert_eq!(entry.generation, id.generation(), "only what exists can be released");
         entry.references = entry.references.checked_sub(1).expect("a reference is released once");
         if entry.references == 0 {
-            entry.next = doomed;
-            self.doomed = id.index();
-            self.is_any_doomed.store(true, Ordering::Relaxed);
+            entry.next = core::mem::replace(doomed, id.index());
+            is_any_doomed.store(true, Ordering::Relaxed);
         }
+        entry.value.as_deref_mut().expect(NAMES_EXIST)
     }
 
     /// An object that nothing refers to any more, to be taken apart.
@@ -269,7 +305,7 @@ impl<T: Object> core::ops::Index<Id<T::Kind>> for Store<T> {
     type Output = T;
     #[inline(always)]
     fn index(&self, id: Id<T::Kind>) -> &T {
-        self.find(id).expect("the kernel's own ids name objects that exist")
+        self.find(id).expect(NAMES_EXIST)
     }
 }
 
@@ -277,8 +313,8 @@ impl<T: Object> core::ops::IndexMut<Id<T::Kind>> for Store<T> {
     #[inline(always)]
     fn index_mut(&mut self, id: Id<T::Kind>) -> &mut T {
         let entry = self.entry_mut(id.index());
-        assert_eq!(entry.generation, id.generation(), "the kernel's own ids name objects that exist");
-        entry.value.as_deref_mut().expect("the kernel's own ids name objects that exist")
+        assert_eq!(entry.generation, id.generation(), "{NAMES_EXIST}");
+        entry.value.as_deref_mut().expect(NAMES_EXIST)
     }
 }
 

@@ -8,9 +8,9 @@ use crate::state::kernel::Kernel;
 
 impl Kernel {
     /// Gives a capability up.
+    #[inline]
     pub fn delete_capability(&mut self, cap: CapId) {
-        let object = derivation::record(&self.tables, cap).object.expect("only capabilities that exist are deleted");
-        derivation::remove(&mut self.tables, cap);
+        let object = derivation::remove(&mut self.tables, cap);
         self.release(object);
     }
 
@@ -19,9 +19,10 @@ impl Kernel {
         let mut next = 0;
         while let Some(slot) = self.tables[table].next_used(next) {
             next = slot + 1;
-            let parent = derivation::record(&self.tables, CapId { table, slot }).parent;
-            if parent.is_none_or(|parent| parent.table != table) {
-                self.delete_from_top(CapId { table, slot });
+            let cap = CapId::new(table, slot);
+            let parent = derivation::record(&self.tables, cap).parent;
+            if parent.is_none_or(|parent| parent.table() != cap.table()) {
+                self.delete_from_top(cap);
             }
         }
     }
@@ -30,19 +31,19 @@ impl Kernel {
     /// that a child is handed on once and not by each of its ancestors.
     fn delete_from_top(&mut self, top: CapId) {
         let mut waiting = None;
-        let mut at = Some(top.slot);
+        let mut at = Some(top.slot());
         while let Some(slot) = at {
-            let cap = CapId { table: top.table, slot };
+            let cap = top.beside(slot);
             let mut child = derivation::record(&self.tables, cap).first_child;
             while let Some(below) = child {
-                if below.table == top.table {
-                    waiting = Some(self.tables[top.table].chain(below.slot, waiting));
+                if below.table() == top.table() {
+                    waiting = Some(self.tables.at_mut(top.table()).chain(below.slot(), waiting));
                 }
                 child = derivation::record(&self.tables, below).next_sibling;
             }
             self.delete_capability(cap);
             at = waiting;
-            waiting = at.and_then(|slot| self.tables[top.table].unchain(slot));
+            waiting = at.and_then(|slot| self.tables.at_mut(top.table()).unchain(slot));
         }
     }
 
@@ -53,7 +54,8 @@ impl Kernel {
 
     /// The same, with certain rights only.
     pub fn insert_with(&mut self, table: TableId, object: ObjectRef, rights: Rights) -> Handle {
-        let slot = self.tables[table].insert(object, rights, 0);
-        self.tables[table].handle_of(slot)
+        let table = &mut self.tables[table];
+        let slot = table.insert(object, rights, 0);
+        table.handle_of(slot)
     }
 }

@@ -5,6 +5,7 @@ use crate::state::kernel::Kernel;
 
 impl Kernel {
     /// Notes one more reference to an object.
+    #[inline(always)]
     pub fn retain(&mut self, object: ObjectRef) {
         match object {
             ObjectRef::Account(id) => self.accounts.retain(id),
@@ -18,6 +19,7 @@ impl Kernel {
     }
 
     /// Notes one reference less. What nothing refers to any more goes with the next `reap` (`kernel/lifecycle`).
+    #[inline]
     pub fn release(&mut self, object: ObjectRef) {
         match object {
             ObjectRef::Account(id) => self.accounts.release(id),

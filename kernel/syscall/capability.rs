@@ -5,40 +5,44 @@ use tessera_abi::{Error, Handle, NAME_BYTES, Rights};
 
 use super::{Caller, Result};
 use crate::object::derivation;
-use crate::object::id::ObjectRef;
+use crate::object::id::{CapId, ObjectRef};
 
 impl Caller<'_> {
     pub(super) fn capability_derive(&mut self, handle: Handle, rights: Rights, badge: u64) -> Result<u64> {
-        let parent = self.capability(handle)?;
-        self.derive_into(parent, self.table, rights, badge)
+        if !self.word_of(handle)?.rights().contains(rights) {
+            return Err(Error::MissingRight);
+        }
+        self.derive_into(handle, self.table, rights, badge)
     }
 
     pub(super) fn capability_copy(&mut self, handle: Handle, table: Handle, rights: Rights, badge: u64) -> Result<u64> {
-        let parent = self.capability(handle)?;
+        let held = self.word_of(handle)?.rights();
         let table = self.cap_table(table, Rights::INSERT)?;
-        if !parent.2.contains(Rights::GRANT) {
+        if !held.contains(rights | Rights::GRANT) {
             return Err(Error::MissingRight);
         }
-        self.derive_into(parent, table, rights, badge)
+        self.derive_into(handle, table, rights, badge)
     }
 
     pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<u64> {
-        let (cap, _, _) = self.capability(handle)?;
-        self.kernel.delete_capability(cap);
+        self.word_of(handle)?;
+        self.kernel.delete_capability(CapId::new(self.table, handle.slot()));
         Ok(0)
     }
 
     pub(super) fn capability_info(&mut self, handle: Handle, buffer: u64) -> Result<u64> {
         let (cap, object, rights) = self.capability(handle)?;
         let record = *derivation::record(&self.kernel.tables, cap);
-        let parent = record.parent.filter(|parent| parent.table == self.table);
+        let parent = record.parent.filter(|parent| parent.table() == self.table.index());
         let [name0, name1, name2, name3] = self.name_of(object).words();
         let info = CapabilityInfo {
             kind: object.kind() as u64,
             rights: u64::from(rights.bits()),
             badge: record.badge,
             has_parent: u64::from(record.parent.is_some()),
-            parent: parent.map_or(Handle::NONE, |parent| self.kernel.tables[self.table].handle_of(parent.slot)).bits(),
+            parent: parent
+                .map_or(Handle::NONE, |parent| self.kernel.tables[self.table].handle_of(parent.slot()))
+                .bits(),
             children: derivation::children(&self.kernel.tables, cap),
             object: u64::from(object.index()),
             references: u64::from(self.kernel.references(object)),

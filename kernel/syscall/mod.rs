@@ -132,8 +132,11 @@ impl Caller<'_> {
     }
 
     /// The space that the caller is in.
+    #[inline(always)]
     fn here(&self) -> SpaceId {
-        running::space_of(self.kernel, self.thread)
+        // It runs, so its CPU's line knows.
+        let here = self.kernel.shared.cpus[self.cpu].presence.space();
+        self.kernel.spaces.id_at(here).unwrap_or_else(|| running::space_of(self.kernel, self.thread))
     }
 
     /// The capability that a handle names in the caller's table.
@@ -141,7 +144,7 @@ impl Caller<'_> {
         let table = &self.kernel.tables[self.table];
         let slot = table.slot_of(handle)?;
         let object = table.record(slot).object.ok_or(Error::BadHandle)?;
-        Ok((CapId { table: self.table, slot }, object, table.rights(slot)))
+        Ok((CapId::new(self.table, slot), object, table.rights(slot)))
     }
 
     fn object(&self, handle: Handle, needed: Rights) -> Result<ObjectRef> {
@@ -230,21 +233,12 @@ impl Caller<'_> {
         Ok(Outcome::Unfinished)
     }
 
-    fn derive_into(
-        &mut self,
-        parent: (CapId, ObjectRef, Rights),
-        table: TableId,
-        rights: Rights,
-        badge: u64,
-    ) -> Result<u64> {
-        let (parent, object, held) = parent;
-        if !held.contains(rights) {
-            return Err(Error::MissingRight);
-        }
-        self.kernel.tables[table].ensure_slot()?;
+    #[inline(always)]
+    fn derive_into(&mut self, parent: Handle, table: TableId, rights: Rights, badge: u64) -> Result<u64> {
+        let parent = CapId::new(self.table, parent.slot());
+        let (object, handle) = derivation::insert_child(&mut self.kernel.tables, parent, table, rights, badge)?;
         self.kernel.retain(object);
-        let child = derivation::insert_child(&mut self.kernel.tables, parent, table, object, rights, badge);
-        Ok(self.kernel.tables[table].handle_of(child.slot).bits())
+        Ok(handle.bits())
     }
 }
 

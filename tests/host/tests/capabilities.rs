@@ -222,9 +222,9 @@ impl Scene {
                 (table.rights(slot), record.badge, record.object),
                 (node.rights, node.badge, Some(node.object))
             );
-            let parent = record.parent.map(|parent| (parent.table, parent.slot));
+            let parent = record.parent.map(|parent| (parent.table(), parent.slot()));
             let expected = node.parent.map(|parent| &self.nodes[parent]);
-            prop_assert_eq!(parent, expected.map(|parent| (self.tables[parent.table], parent.handle.slot())));
+            prop_assert_eq!(parent, expected.map(|parent| (self.tables[parent.table].index(), parent.handle.slot())));
         }
         self.compare_objects()
     }
