@@ -19,15 +19,15 @@ pub const REGION_PAGES: u64 = 512;
 /// The longest segment, bytes: 1 TiB.
 pub const LENGTH_MAX_BYTES: u64 = 1 << 40;
 
-/// The frames behind one 2 MiB of a segment.
+/// The frames behind one 2 MiB of a segment, or behind what is left at its end.
 #[derive(Debug)]
 enum Region {
     /// None yet.
     Empty,
     /// All, one behind the other.
     Block(Frame),
-    /// Page by page; 0 for none. (Frame 0 is never handed out: it holds the first physical page.)
-    Pages(Box<[u64; REGION_PAGES as usize]>),
+    /// Page by page, as many as there are; 0 for none. (Frame 0 is never handed out: it holds the first physical page.)
+    Pages(Box<[u64]>),
 }
 
 /// Contiguous frames of a segment.
@@ -109,7 +109,8 @@ impl Segment {
 
     /// What the records of so many pages cost, bytes: the list, and the page list that each of its regions may take.
     pub const fn region_bytes(pages: u64) -> u64 {
-        Segment::list_bytes(pages) + pages.div_ceil(REGION_PAGES) * PAGE_BYTES
+        let rest_bytes = block::list_bytes::<u64>(pages % REGION_PAGES);
+        Segment::list_bytes(pages) + pages / REGION_PAGES * PAGE_BYTES + rest_bytes
     }
 
     /// What a new one costs that gets its memory on first touch (or at once), bytes.
@@ -160,11 +161,10 @@ impl Segment {
     pub fn populate(&mut self, frames: &mut FrameAllocator) {
         let mut page = 0;
         while page < self.pages {
-            let order = ((self.pages - page).ilog2() as u8).min(crate::mem::frames::ORDER_MAX);
-            let (frame, order) = frames.allocate_up_to(order).expect("enough frames were found free before");
-            tessera_arch::clear_frames(frame, 1 << order);
-            self.place(page, frame, 1 << order);
-            page += 1 << order;
+            let (frame, count) = take_frames(frames, self.pages - page);
+            tessera_arch::clear_frames(frame, count);
+            self.place(page, frame, count);
+            page += count;
         }
         (self.populated_pages, self.origin) = (self.pages, Origin::Start);
     }
@@ -206,7 +206,7 @@ impl Segment {
     pub fn release_frames(&mut self, frames: &mut FrameAllocator) {
         let (pages, mut left) = (self.pages, self.populated_pages);
         for (number, region) in self.regions.iter_mut().enumerate() {
-            let count = REGION_PAGES.min(pages - number as u64 * REGION_PAGES);
+            let count = region_pages(pages, number);
             match core::mem::replace(region, Region::Empty) {
                 Region::Empty => {}
                 Region::Block(_) if self.origin == Origin::Elsewhere => {}
@@ -230,14 +230,15 @@ impl Segment {
     fn place(&mut self, page: u64, frame: Frame, count: u64) {
         let mut done = 0;
         while done < count {
-            let (region, within) = ((page + done) / REGION_PAGES, (page + done) % REGION_PAGES);
-            let pages = (count - done).min(REGION_PAGES - within);
-            let region = &mut self.regions[region as usize];
-            if within == 0 && pages == REGION_PAGES {
+            let (number, within) = (((page + done) / REGION_PAGES) as usize, (page + done) % REGION_PAGES);
+            let in_region = region_pages(self.pages, number);
+            let pages = (count - done).min(in_region - within);
+            let region = &mut self.regions[number];
+            if pages == in_region {
                 *region = Region::Block(frame.offset(done));
             } else {
                 if matches!(region, Region::Empty) {
-                    *region = Region::Pages(Box::new([0; REGION_PAGES as usize]));
+                    *region = Region::Pages(alloc::vec![0; in_region as usize].into_boxed_slice());
                 }
                 let Region::Pages(list) = region else { unreachable!("blocks are placed once") };
                 for number in 0..pages {
@@ -263,6 +264,24 @@ impl Segment {
             }
         }
     }
+}
+
+/// How many pages a region of a segment with so many has.
+fn region_pages(pages: u64, number: usize) -> u64 {
+    REGION_PAGES.min(pages - number as u64 * REGION_PAGES)
+}
+
+/// Takes frames that lie one behind the other, so many at most, and how many they are: the largest block that is not too
+/// large; but what is left at a segment's end in one run, if there is one.
+fn take_frames(frames: &mut FrameAllocator, pages: u64) -> (Frame, u64) {
+    if pages < REGION_PAGES
+        && let Some(first) = frames.allocate_run(pages)
+    {
+        return (first, pages);
+    }
+    let order = (pages.ilog2() as u8).min(crate::mem::frames::ORDER_MAX);
+    let (frame, order) = frames.allocate_up_to(order).expect("enough frames were found free before");
+    (frame, 1 << order)
 }
 
 /// Notes one more mapping of a segment, which keeps it.
