@@ -99,7 +99,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     attach::attach(kernel, owner, place, attachment, cost);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.cpu = tessera_arch::cpu_index();
-    let thread = ending::add_thread(kernel, thread);
+    let thread = ending::add_thread(kernel, alloc::boxed::Box::new(thread));
     Ok(First { account, table, space, subtree, thread })
 }
 

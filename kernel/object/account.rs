@@ -61,6 +61,7 @@ impl Account {
     ///
     /// # Panics
     /// If the budget does not suffice: every charge is checked before anything is done.
+    #[inline(always)]
     pub fn charge(&mut self, bytes: u64) {
         self.try_charge(bytes).expect("a charge is checked before it is made");
     }
@@ -69,6 +70,7 @@ impl Account {
     ///
     /// # Panics
     /// If more is credited than was charged.
+    #[inline(always)]
     pub fn credit(&mut self, bytes: u64) {
         self.used_bytes = self.used_bytes.checked_sub(bytes).expect("nothing is credited that was not charged");
     }
@@ -86,14 +88,12 @@ pub const fn frame_bytes(frames: u64) -> u64 {
 
 /// Charges an account, which also comes to be referred to once more: it cannot go while something is charged.
 pub fn open_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64) {
-    accounts[account].charge(bytes);
-    accounts.retain(account);
+    accounts.retained(account).charge(bytes);
 }
 
 /// Undoes [`open_charge`].
 pub fn close_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64) {
-    accounts[account].credit(bytes);
-    accounts.release(account);
+    accounts.released(account).credit(bytes);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How threads come and go: made, taken off a CPU, thrown out of a space, ended.
 
+use alloc::boxed::Box;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::{FallbackReason, ThreadState};
@@ -8,21 +9,20 @@ use tessera_abi::{Error, Handle};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::requests;
-use crate::object::id::{ObjectRef, SpaceId, ThreadId};
+use crate::object::id::{SpaceId, ThreadId};
 use crate::object::links::Chain;
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
-pub fn add_thread(kernel: &mut Kernel, thread: Thread) -> ThreadId {
+pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
     kernel.charge_object::<Thread>(thread.account, CONTEXT_BYTES);
     let (table, space) = (thread.table, thread.space);
-    let id = kernel.threads.insert(thread);
+    let id = kernel.threads.insert_boxed(thread);
     kernel.spaces[space].add_thread(&mut kernel.threads, id);
     if let Some(table) = table {
-        kernel.tables.retain(table);
-        kernel.tables[table].threads.push(&mut kernel.threads, Chain::Table, id);
+        kernel.tables.retained(table).threads.push(&mut kernel.threads, Chain::Table, id);
     }
     id
 }
@@ -48,20 +48,32 @@ fn note_use(kernel: &mut Kernel, id: ThreadId) {
 
 /// Takes a thread off CPU and queues, wakes those who join it, gives up its table.
 fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
-    if kernel.threads[id].has_ended() {
+    let thread = &kernel.threads[id];
+    if thread.has_ended() {
         return;
     }
-    take_off_queues(kernel, id);
-    kernel.threads[id].state = state;
-    let space = kernel.threads[id].space;
+    // One that was never started is in no queue.
+    if thread.state != ThreadState::Created {
+        take_off_queues(kernel, id);
+    }
+    let thread = &mut kernel.threads[id];
+    thread.state = state;
+    let (space, joiners) = (thread.space, thread.joiners);
     kernel.spaces[space].remove_thread(&mut kernel.threads, id);
+    if !joiners.is_empty() {
+        wake_joiners(kernel, id);
+    }
+    leave_table(kernel, id);
+}
+
+/// Gives those who join an ended thread its result.
+fn wake_joiners(kernel: &mut Kernel, id: ThreadId) {
     let result = join_result(kernel, id);
     while let Some(joiner) = kernel.threads[id].joiners.first(&kernel.threads) {
         stop_joining(kernel, joiner);
         finish_call(kernel, joiner, result);
         running::make_ready(kernel, joiner);
     }
-    leave_table(kernel, id);
 }
 
 /// What joining an ended thread gives.
@@ -229,9 +241,10 @@ fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
 /// capabilities to itself goes when its threads have gone.
 fn leave_table(kernel: &mut Kernel, id: ThreadId) {
     let Some(table) = kernel.threads[id].table.take() else { return };
-    kernel.tables[table].threads.remove(&mut kernel.threads, Chain::Table, id);
-    if kernel.tables[table].threads.is_empty() && kernel.tables[table].is_in_use {
+    let object = &mut kernel.tables[table];
+    object.threads.remove(&mut kernel.threads, Chain::Table, id);
+    if object.threads.is_empty() && object.is_in_use {
         kernel.empty_table(table);
     }
-    kernel.release(ObjectRef::CapTable(table));
+    kernel.tables.release(table);
 }

@@ -1,5 +1,7 @@
 //! Calls on threads.
 
+use alloc::boxed::Box;
+
 use tessera_abi::layout::{ThreadInfo, ThreadState};
 use tessera_abi::{Error, Handle, PRIORITY_MAX, Rights};
 use tessera_arch::{Interrupt, VirtAddr};
@@ -30,7 +32,7 @@ impl Caller<'_> {
         self.kernel.threads.ensure_room()?;
         self.kernel.ensure_object::<Thread>(account, CONTEXT_BYTES, 0)?;
         self.ensure_can_create(4)?;
-        let mut thread = Thread::new(account, table, space, priority);
+        let mut thread = Box::new(Thread::new(account, table, space, priority));
         thread.cpu = self.cpu;
         let id = ending::add_thread(self.kernel, thread);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Thread(id)).bits())

@@ -88,7 +88,7 @@ impl Machine {
         kernel.shared.space_words(space.index()).initialise(root, None);
         let mut thread = Thread::new(account, table, space, tessera_abi::PRIORITY_MAX);
         thread.context.registers_mut().set_entry(CODE, STACK_END, [0, 0]);
-        let thread = ending::add_thread(&mut kernel, thread);
+        let thread = ending::add_thread(&mut kernel, Box::new(thread));
         let slot = kernel.tables[table].insert(ObjectRef::Machine, options.machine_rights, 0);
         Machine {
             account: kernel.insert_first(table, ObjectRef::Account(account)),
