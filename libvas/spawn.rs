@@ -113,9 +113,9 @@ impl<'a> Builder<'a> {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let thread = self.make_thread()?;
+        let (thread, priority) = self.make_thread()?;
         let home = self.space.unwrap_or_else(stack::home).bits();
-        let (priority, own) = (self.priority_or_own()?, thread.handle().bits());
+        let own = thread.handle().bits();
         let stack = Stack::new(self.stack_bytes, Header { home, priority, thread: own, is_within: 0 })?;
         let packet = Packet::place(&stack, body)?;
         let entry = run::<F, T> as *const () as usize as u64;
@@ -133,18 +133,26 @@ impl<'a> Builder<'a> {
         Ok(JoinHandle { parts: ManuallyDrop::new(parts), result: PhantomData })
     }
 
-    fn priority_or_own(&self) -> Result<u64, Error> {
-        match (self.priority, stack::header()) {
-            (Some(priority), _) => Ok(priority),
-            (None, Some(header)) => Ok(header.priority),
-            (None, None) => Ok(program().thread().info()?.priority),
+    /// Makes the thread; gives its priority too.
+    fn make_thread(&self) -> Result<(Cap<Thread>, u64), Error> {
+        if let Some(priority) = self.priority {
+            return Ok((self.make_thread_of(priority)?, priority));
+        }
+        let priority = stack::first_priority()?;
+        match self.make_thread_of(priority) {
+            // The first thread's may have been lowered since.
+            Err(Error::BadArgument) if stack::header().is_none() => {
+                let priority = stack::ask_first_priority()?;
+                Ok((self.make_thread_of(priority)?, priority))
+            }
+            made => Ok((made?, priority)),
         }
     }
 
-    fn make_thread(&self) -> Result<Cap<Thread>, Error> {
+    fn make_thread_of(&self, priority: u64) -> Result<Cap<Thread>, Error> {
         // Lent, whoever owns it: this thread its home space, or the caller the one it named.
         let space = ManuallyDrop::new(Cap::<Space>::from_handle(self.space.unwrap_or_else(stack::home)));
-        let thread = Thread::new(program().account(), program().table(), &*space, self.priority_or_own()?)?;
+        let thread = Thread::new(program().account(), program().table(), &*space, priority)?;
         if !self.name.is_empty() {
             thread.set_name(self.name)?;
         }

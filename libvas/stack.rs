@@ -180,6 +180,28 @@ pub(crate) fn unless_nested(body: impl FnOnce()) -> bool {
     runs
 }
 
+/// The first thread's priority when it was last asked for; [`UNASKED`] before.
+static FIRST_PRIORITY: AtomicU64 = AtomicU64::new(UNASKED);
+
+/// No priority.
+const UNASKED: u64 = u64::MAX;
+
+/// The priority that the calling thread started with; on a stack that libvas did not make, the first thread's.
+pub(crate) fn first_priority() -> Result<u64, Error> {
+    match (header(), FIRST_PRIORITY.load(Ordering::Relaxed)) {
+        (Some(header), _) => Ok(header.priority),
+        (None, UNASKED) => ask_first_priority(),
+        (None, priority) => Ok(priority),
+    }
+}
+
+/// The first thread's priority now.
+pub(crate) fn ask_first_priority() -> Result<u64, Error> {
+    let priority = program().thread().info()?.priority;
+    FIRST_PRIORITY.store(priority, Ordering::Relaxed);
+    Ok(priority)
+}
+
 /// The space that the calling thread started in.
 pub(crate) fn home() -> Handle {
     header().map_or_else(|| program().space().handle(), |header| Handle::from_bits(header.home))
