@@ -171,7 +171,8 @@ impl AddressMap {
     /// Whether any mapping meets the range.
     #[inline(always)]
     pub fn overlaps(&self, range: PageRange) -> bool {
-        !self.mappings.is_empty() && self.from(range.first).next().is_some_and(|(first, _)| first < range.end())
+        let last = || self.mappings.range(..range.end()).next_back();
+        !self.mappings.is_empty() && last().is_some_and(|(first, mapping)| range.first < first + mapping.pages)
     }
 
     /// Checks that a mapping can be made, and what it takes.
@@ -213,23 +214,7 @@ impl AddressMap {
     /// # Errors
     /// `NotMapped`.
     pub fn plan_change(&self, range: PageRange) -> Result<Cost, Error> {
-        let mut next = range.first;
-        for (first, mapping) in self.from(range.first) {
-            if first > next || next >= range.end() {
-                break;
-            }
-            next = first + mapping.pages;
-        }
-        if next < range.end() {
-            return Err(Error::NotMapped);
-        }
-        let splits = |page: u64| u64::from(self.find(page).is_some_and(|(first, _)| first < page));
-        let tables = |page: u64| self.tree.split_tables(page_address(page));
-        Ok(Cost {
-            tables: tables(range.first) + tables(range.end()),
-            records: splits(range.first) + splits(range.end()),
-            attachments: 0,
-        })
+        self.covered(range).map(|(cost, _)| cost)
     }
 
     /// Checks that `protect` may give a range these rights.
@@ -237,13 +222,41 @@ impl AddressMap {
     /// # Errors
     /// `NotMapped`, `MissingRight` if a segment capability did not allow them.
     pub fn plan_protect(&self, range: PageRange, rights: Rights) -> Result<Cost, Error> {
-        let cost = self.plan_change(range)?;
-        let mut within = self.from(range.first).take_while(|(first, _)| *first < range.end());
-        if within.any(|(_, mapping)| !mapping.maximum.contains(rights)) { Err(Error::MissingRight) } else { Ok(cost) }
+        let (cost, maximum) = self.covered(range)?;
+        if maximum.contains(rights) { Ok(cost) } else { Err(Error::MissingRight) }
     }
 
-    /// Unmaps a planned range, at whose ends no large page straddles. Tables that became empty go to `freed`, to
-    /// be freed after the range was invalidated.
+    /// What splitting at the ends of a range takes, all pages of which are mapped, and what all mappings in it may allow.
+    /// Most ranges are those of one mapping: one look finds it.
+    #[inline(always)]
+    fn covered(&self, range: PageRange) -> Result<(Cost, Rights), Error> {
+        let at_start = self.mappings.get(&range.first).map(|mapping| (range.first, mapping));
+        let (first, mapping) = at_start.or_else(|| self.find(range.first)).ok_or(Error::NotMapped)?;
+        let (mut next, mut maximum) = (first + mapping.pages, mapping.maximum);
+        if next < range.end() {
+            for (first, mapping) in self.mappings.range(next..range.end()) {
+                if *first > next {
+                    break;
+                }
+                (next, maximum) = (first + mapping.pages, maximum & mapping.maximum);
+            }
+        }
+        if next < range.end() {
+            return Err(Error::NotMapped);
+        }
+        let mut cost = Cost::default();
+        for (page, is_split) in [(range.first, first < range.first), (range.end(), range.end() < next)] {
+            // A large page is one mapping's, so that none straddles where no mapping does.
+            if is_split {
+                cost.records += 1;
+                cost.tables += self.tree.split_tables(page_address(page));
+            }
+        }
+        Ok((cost, maximum))
+    }
+
+    /// Unmaps a planned range, at whose ends no mapping straddles. Tables that became empty go to `freed`, to be freed
+    /// after the range was invalidated.
     pub fn unmap(
         &mut self,
         frames: &mut FrameAllocator,
@@ -251,27 +264,27 @@ impl AddressMap {
         range: PageRange,
         freed: &mut FrameList,
     ) {
-        self.split_record(segments, range.first);
-        self.split_record(segments, range.end());
         self.tree.unmap(frames, range.start(), range.count, freed);
-        while let Some((first, mapping)) = self.mappings.range(range.first..range.end()).next() {
-            let (first, segment) = (*first, mapping.segment);
-            self.mapped_pages -= mapping.pages;
-            self.mappings.remove(&first);
-            segment::drop_mapping(segments, segment);
+        let mut next = range.first;
+        while next < range.end() {
+            let mapping = self.mappings.remove(&next).expect("every page of a planned range is mapped");
+            segment::drop_mapping(segments, mapping.segment);
+            next += mapping.pages;
         }
+        self.mapped_pages -= range.count;
     }
 
-    /// Gives a planned range, at whose ends no large page straddles, new rights.
-    pub fn protect(&mut self, segments: &mut Store<Segment>, range: PageRange, rights: Rights) {
-        self.split_record(segments, range.first);
-        self.split_record(segments, range.end());
+    /// Gives a planned range, at whose ends no mapping straddles, new rights.
+    pub fn protect(&mut self, range: PageRange, rights: Rights) {
         if rights.contains(Rights::EXECUTE) {
             self.tree.publish_code(range.start(), range.count);
         }
         self.tree.protect(range.start(), range.count, self.leaf(rights));
-        for (_, mapping) in self.mappings.range_mut(range.first..range.end()) {
+        let mut next = range.first;
+        while next < range.end() {
+            let mapping = self.mappings.get_mut(&next).expect("every page of a planned range is mapped");
             mapping.rights = rights;
+            next += mapping.pages;
         }
     }
 
@@ -305,7 +318,8 @@ impl AddressMap {
         }
     }
 
-    fn split_record(&mut self, segments: &mut Store<Segment>, page: u64) {
+    /// Splits the mapping that straddles the start of a page, if one does; no large page does.
+    pub fn split_record(&mut self, segments: &mut Store<Segment>, page: u64) {
         let Some((first, mapping)) = self.find(page) else { return };
         if first == page {
             return;

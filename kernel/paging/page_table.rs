@@ -71,6 +71,11 @@ impl Tree {
         Tree { root, level, tables: 1, attached: 0, attached_below: 0, changed: None }
     }
 
+    /// Whether the root's entries were written since [`Tree::take_changed`]: known of top-level roots only.
+    pub fn is_root_changed(&self) -> bool {
+        self.changed.is_some()
+    }
+
     /// Which of the root's entries were written since the last call: whoever has copies of them copies anew.
     pub fn take_changed(&mut self) -> Option<(usize, usize)> {
         self.changed.take()

@@ -62,7 +62,7 @@ impl Caller<'_> {
         let range = target::range_of(self.kernel, owner, address, length_bytes)?;
         let cost = target::map_of(self.kernel, owner).plan_change(range)?;
         self.ensure_change(owner, cost)?;
-        map::unmap(self.kernel, owner, range);
+        map::unmap(self.kernel, owner, range, cost);
         Ok(0)
     }
 
@@ -73,7 +73,7 @@ impl Caller<'_> {
         let range = target::range_of(self.kernel, owner, address, length_bytes)?;
         let cost = target::map_of(self.kernel, owner).plan_protect(range, rights)?;
         self.ensure_change(owner, cost)?;
-        map::protect(self.kernel, owner, range, rights);
+        map::protect(self.kernel, owner, range, rights, cost);
         Ok(0)
     }
 

@@ -6,7 +6,7 @@ use tessera_arch::VirtAddr;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::address_map::{AddressMap, Mapping};
+use crate::object::address_map::{AddressMap, Cost, Mapping};
 use crate::object::id::MapTarget;
 use crate::object::segment::Segment;
 use crate::object::store::Store;
@@ -21,18 +21,18 @@ pub fn map(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: Mapping) 
     target::change_map(kernel, owner, |map, frames, segments| map.map(frames, segments, first, mapping));
 }
 
-/// Unmaps a planned range.
-pub fn unmap(kernel: &mut Kernel, owner: MapTarget, range: PageRange) {
-    split_ends(kernel, owner, range);
+/// Unmaps a range, as planned at this cost.
+pub fn unmap(kernel: &mut Kernel, owner: MapTarget, range: PageRange, cost: Cost) {
+    split_ends(kernel, owner, range, cost);
     change_translations(kernel, owner, range, |map, frames, segments, freed| map.unmap(frames, segments, range, freed));
 }
 
-/// Gives a planned range new rights.
-pub fn protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, rights: Rights) {
-    split_ends(kernel, owner, range);
+/// Gives a range new rights, as planned at this cost.
+pub fn protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, rights: Rights, cost: Cost) {
+    split_ends(kernel, owner, range, cost);
     let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { range.count };
     let flushed = PageRange { count, ..range };
-    change_translations(kernel, owner, flushed, |map, _, segments, _| map.protect(segments, range, rights));
+    change_translations(kernel, owner, flushed, |map, _, _, _| map.protect(range, rights));
 }
 
 /// Changes live translations: the flush comes before tables are freed, and before memory that is not
@@ -48,16 +48,24 @@ fn change_translations(
     flush::execute(kernel, Flush { owner, range, freed_tables });
 }
 
-/// Splits the large pages that straddle the ends of a range.
-fn split_ends(kernel: &mut Kernel, owner: MapTarget, range: PageRange) {
-    for page in [range.first, range.end()] {
-        let address = VirtAddr::new(page * PAGE_BYTES);
-        while let Some((large, first, count)) = target::tree_mut(kernel, owner).take_straddling(address) {
-            view::sync_roots(kernel, owner);
-            tessera_arch::publish_tables();
-            let count = if is_seeded(Mutant::SplitWithoutBreak) { 0 } else { count };
-            flush::invalidate(kernel, owner, PageRange { first, count }, false);
-            target::change_map(kernel, owner, |map, frames, _| map.tree.put_split(frames, large));
-        }
+/// Splits the large pages that straddle the ends of a range, then the mappings, if the plan found any that do.
+#[inline(always)]
+fn split_ends(kernel: &mut Kernel, owner: MapTarget, range: PageRange, cost: Cost) {
+    if cost.records != 0 {
+        split_at(kernel, owner, range.first);
+        split_at(kernel, owner, range.end());
     }
+}
+
+#[cold]
+fn split_at(kernel: &mut Kernel, owner: MapTarget, page: u64) {
+    let address = VirtAddr::new(page * PAGE_BYTES);
+    while let Some((large, first, count)) = target::tree_mut(kernel, owner).take_straddling(address) {
+        view::sync_roots(kernel, owner);
+        tessera_arch::publish_tables();
+        let count = if is_seeded(Mutant::SplitWithoutBreak) { 0 } else { count };
+        flush::invalidate(kernel, owner, PageRange { first, count }, false);
+        target::change_map(kernel, owner, |map, frames, _| map.tree.put_split(frames, large));
+    }
+    target::change_map(kernel, owner, |map, _, segments| map.split_record(segments, page));
 }

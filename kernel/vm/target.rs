@@ -60,21 +60,32 @@ pub fn ensure_cost(kernel: &Kernel, payer: AccountId, cost: Cost) -> Result<(), 
 }
 
 /// Changes a map without touching live translations, and settles the bill.
+#[inline(always)]
 pub(crate) fn change_map(
     kernel: &mut Kernel,
     owner: MapTarget,
     change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Store<Segment>),
 ) {
-    let (frames, segments) = (&mut kernel.frames, &mut kernel.segments);
-    let map = match owner {
-        MapTarget::Space(id) => &mut kernel.spaces[id].map,
-        MapTarget::Subtree(id) => &mut kernel.subtrees[id].map,
+    let (map, payer) = match owner {
+        MapTarget::Space(id) => {
+            let space = &mut kernel.spaces[id];
+            (&mut space.map, space.account)
+        }
+        MapTarget::Subtree(id) => {
+            let subtree = &mut kernel.subtrees[id];
+            (&mut subtree.map, subtree.account)
+        }
     };
     let before = map.charged_bytes();
-    change(map, frames, segments);
-    let after = map.charged_bytes();
-    view::sync_roots(kernel, owner);
-    kernel.settle(payer_of(kernel, owner), before, after);
+    change(map, &mut kernel.frames, &mut kernel.segments);
+    let (after, is_root_changed) = (map.charged_bytes(), map.tree.is_root_changed());
+    // Most changes are below a root that stays as it is.
+    if is_root_changed {
+        view::sync_roots(kernel, owner);
+    }
+    if after != before {
+        kernel.settle(payer, before, after);
+    }
 }
 
 pub(crate) fn tree_mut(kernel: &mut Kernel, owner: MapTarget) -> &mut Tree {
