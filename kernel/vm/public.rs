@@ -29,9 +29,11 @@ pub fn is_reserved(kernel: &Kernel, owner: MapTarget, range: PageRange) -> bool 
         let first = slot as u64 * SLOT_PAGES;
         range.first < first + SLOT_PAGES && first < range.end()
     };
-    let slots = range.first / SLOT_PAGES..range.end().div_ceil(SLOT_PAGES);
-    let mut windows = kernel.spaces[id].core_windows_in(slots);
-    kernel.public.iter().any(|public| meets(public.slot)) || windows.next().is_some()
+    if kernel.public.iter().any(|public| meets(public.slot)) {
+        return true;
+    }
+    let (space, slots) = (&kernel.spaces[id], range.first / SLOT_PAGES..range.end().div_ceil(SLOT_PAGES));
+    space.map.core_windows() != 0 && space.core_windows_in(slots).next().is_some()
 }
 
 /// Checks that a subtree can be made public.
