@@ -288,25 +288,16 @@ impl AddressMap {
         }
     }
 
-    /// Shows a page that its segment has a frame for by now; the tables it takes were found affordable.
-    pub fn show_page(&mut self, frames: &mut FrameAllocator, page: u64, segments: &Store<Segment>) {
-        let Some((first, mapping)) = self.find(page) else { return };
-        let (leaf, segment_page) = (self.leaf(mapping.rights), mapping.offset + page - first);
-        if let Some(frame) = segments[mapping.segment].frame(segment_page) {
-            if leaf.rights.contains(Rights::EXECUTE) {
-                tessera_arch::clean_code(frame, 1);
-                tessera_arch::publish_code();
-            }
-            self.tree.map(frames, page_address(page), frame, 1, leaf);
-            tessera_arch::publish_tables();
+    /// Shows a page that its segment has a frame for by now, as its mapping allows; the tables it takes were found
+    /// affordable.
+    pub fn show_page(&mut self, frames: &mut FrameAllocator, page: u64, frame: Frame, rights: Rights) {
+        if rights.contains(Rights::EXECUTE) {
+            tessera_arch::clean_code(frame, 1);
+            tessera_arch::publish_code();
         }
-    }
-
-    /// Tables that showing a page will take.
-    pub fn show_page_tables(&self, page: u64, frame: Frame) -> u64 {
-        let mut count = TableCount::default();
-        count.add(&self.tree, page_address(page), frame, 1);
-        count.tables
+        let leaf = self.leaf(rights);
+        self.tree.map_page(frames, page_address(page), frame, leaf);
+        tessera_arch::publish_tables();
     }
 
     /// Forgets all mappings and frees all tables but the root.

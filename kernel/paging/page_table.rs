@@ -110,6 +110,12 @@ impl Tree {
         }
     }
 
+    /// Maps one page, where nothing is yet, under the same conditions.
+    pub fn map_page(&mut self, frames: &mut FrameAllocator, address: VirtAddr, frame: Frame, leaf: Leaf) {
+        let holder = self.ensure_table(frames, address, 0);
+        self.write(frames, holder, address, 0, Format::leaf_entry(frame.start(), 0, leaf));
+    }
+
     /// Takes all translations out of a range; tables that become empty go to `freed`, not to be reused before
     /// the range was invalidated. No large page straddles the range's ends.
     pub fn unmap(&mut self, frames: &mut FrameAllocator, address: VirtAddr, pages: u64, freed: &mut FrameList) {

@@ -31,6 +31,8 @@ struct Found {
     location: Location,
     segment: SegmentId,
     page: u64,
+    /// What the mapping allows.
+    rights: Rights,
     /// Whether it could be written by the way it was found, by whoever holds what was mapped.
     may_write: bool,
 }
@@ -86,7 +88,7 @@ pub fn handle_fault(
 ) -> Result<Frame, AccessError> {
     let found = find_page(kernel, space, address, access)?;
     if let Some(frame) = kernel.segments[found.segment].frame(found.page) {
-        ensure_shown(kernel, found.location, frame)?;
+        ensure_shown(kernel, &found, frame)?;
         return Ok(frame);
     }
     // Whoever may write pays by the segment's account, for it is they whom the memory is for. Who may not must not
@@ -133,7 +135,8 @@ fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access)
         return Err(AccessError::ViewForbids(location.view));
     }
     let may_write = (mapping.maximum & location.bounds & location.view).contains(Rights::WRITE);
-    Ok(Found { location, segment: mapping.segment, page: mapping.offset + location.page - first, may_write })
+    let page = mapping.offset + location.page - first;
+    Ok(Found { location, segment: mapping.segment, page, rights: mapping.rights, may_write })
 }
 
 /// Gives a page of a segment its frame, which an account pays for, and shows it where it was missed.
@@ -142,8 +145,7 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
     // The heap first: it may take frames, and those that are found free after it stay so.
     kernel.ensure_heap(4).map_err(|_| AccessError::OutOfMemory)?;
     kernel.ensure_frames(4).map_err(|_| AccessError::OutOfMemory)?;
-    // Which frame it will be does not matter for the tables that one page takes.
-    let tables = ensure_showable(kernel, location, tessera_arch::Frame::new(1))?;
+    let tables = ensure_showable(kernel, location)?;
     let tables = if target::payer_of(kernel, location.owner) == payer { tables } else { 0 };
     let bytes = kernel.segments[segment].touch_bytes(payer);
     kernel.accounts[payer].ensure(bytes + frame_bytes(tables)).map_err(|_| AccessError::AccountExhausted)?;
@@ -154,13 +156,18 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
         kernel.accounts[payer].charge(bytes);
     }
     kernel.segments[segment].place_page(page, frame, payer);
-    ensure_shown(kernel, location, frame)?;
+    // A page that had no memory is shown nowhere.
+    show(kernel, found, frame);
     Ok(frame)
 }
 
 /// Checks that the tables that showing a page takes are affordable; gives how many they are.
-fn ensure_showable(kernel: &Kernel, location: Location, frame: Frame) -> Result<u64, AccessError> {
-    let tables = target::map_of(kernel, location.owner).show_page_tables(location.page, frame);
+fn ensure_showable(kernel: &Kernel, location: Location) -> Result<u64, AccessError> {
+    let address = VirtAddr::new(location.page * PAGE_BYTES);
+    let tables = target::map_of(kernel, location.owner).tree.missing_tables(address, 0);
+    if tables == 0 {
+        return Ok(0);
+    }
     let cost = Cost { tables, ..Cost::default() };
     let ensured =
         target::ensure_cost(kernel, target::payer_of(kernel, location.owner), cost).map_err(|error| match error {
@@ -170,12 +177,19 @@ fn ensure_showable(kernel: &Kernel, location: Location, frame: Frame) -> Result<
     ensured.map(|()| tables)
 }
 
-fn ensure_shown(kernel: &mut Kernel, location: Location, frame: Frame) -> Result<(), AccessError> {
-    let address = VirtAddr::new(location.page * PAGE_BYTES);
-    if target::map_of(kernel, location.owner).tree.translate(address).is_some() {
+fn ensure_shown(kernel: &mut Kernel, found: &Found, frame: Frame) -> Result<(), AccessError> {
+    let address = VirtAddr::new(found.location.page * PAGE_BYTES);
+    if target::map_of(kernel, found.location.owner).tree.translate(address).is_some() {
         return Ok(());
     }
-    ensure_showable(kernel, location, frame)?;
-    target::change_map(kernel, location.owner, |map, frames, segments| map.show_page(frames, location.page, segments));
+    ensure_showable(kernel, found.location)?;
+    show(kernel, found, frame);
     Ok(())
+}
+
+/// Shows a page where it was missed; the tables were found affordable.
+#[inline(always)]
+fn show(kernel: &mut Kernel, found: &Found, frame: Frame) {
+    let (page, rights) = (found.location.page, found.rights);
+    target::change_map(kernel, found.location.owner, |map, frames, _| map.show_page(frames, page, frame, rights));
 }
