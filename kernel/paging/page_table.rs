@@ -8,7 +8,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
-use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, PhysAddr, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
@@ -163,10 +163,12 @@ impl Tree {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
             let (holder, level, entries, advance) = self.portion(address, pages - done);
             let start = address.table_index(level);
+            // All but the address, which entries say as it is, in both formats. Above level 2 nothing is a leaf.
+            let bits = Format::leaf_entry(PhysAddr::new(0), level.min(2), leaf);
             for slot in &table(holder)[start..start + entries] {
                 let entry = slot.load(Relaxed);
                 if Format::is_present(entry) {
-                    slot.store(Format::leaf_entry(Format::address(entry), level, leaf), Relaxed);
+                    slot.store(bits | Format::address(entry).value(), Relaxed);
                 }
             }
             done += advance;
