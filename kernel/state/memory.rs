@@ -37,7 +37,6 @@ impl Kernel {
 
     /// Whether the heap has its spare pages, and none that it does not need.
     #[inline(always)]
-    #[expect(clippy::unused_self, reason = "the heap is the kernel's")]
     pub fn has_heap(&self) -> bool {
         heap::has_just(SPARE_PAGES..=SPARE_PAGES_MAX)
     }

@@ -97,7 +97,7 @@ fn the_table_of_limits_is_true() {
         (
             "memory that only the kernel uses",
             format!("{RESERVE_FRAMES} frames, and 3 parts in 100 for records"),
-            "`kernel/state/kernel.rs`, `kernel/entry/boot.rs`",
+            "`kernel/state/charges.rs`, `kernel/entry/boot.rs`",
         ),
     ];
     let found = rows(&text("docs/caveats.md"), "## Limits");
