@@ -18,7 +18,7 @@ use crate::tlb::audience::{self, AffectedRange};
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///
 /// In instructions of the CPU that does it, by address is the cheaper from the first space on (816, against 913 by the
-/// tag of one and 2,148 by those of two: `protect_shared_N` in `tests/bench`). A few go by tag all the same, to spare
+/// tag of one and 1,134 by those of two: `protect_shared_N` in `tests/bench`). A few go by tag all the same, to spare
 /// the others what they have at that address.
 pub const BY_TAG_MAX: usize = 3;
 
