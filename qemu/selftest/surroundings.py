@@ -62,12 +62,18 @@ class Surroundings(unittest.TestCase):
                    "process = base.start(['sleep', '60'], group=True)\nprint(process.pid, flush=True)\nprocess.wait()\n")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             child = subprocess.Popen([sys.executable, "-B", "-c", program], cwd=base.ROOT, stdout=subprocess.PIPE,
-                                     stderr=subprocess.PIPE)
+                                     stderr=subprocess.PIPE, preexec_fn=_heed_signals)
             started = int(child.stdout.readline())
             child.send_signal(number)
             _, complaint = child.communicate(timeout=60)
             self.assertEqual((child.returncode, complaint), (128 + number, b"\nx.py: interrupted\n"))
             self.assertTrue(_is_gone(started))
+
+
+def _heed_signals() -> None:
+    """Undoes what a shell does for work in the background, which it lets ignore some signals."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _is_gone(process_id: int) -> bool:
