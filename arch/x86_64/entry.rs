@@ -59,6 +59,20 @@ global_asm!(
     pop rdi
 .endm
 
+/* Saves the registers of a call in the current context, as if it had been a trap: rcx and r11 are the user's next
+   instruction and flags, its stack pointer is in the scratch word. */
+.macro save_call
+    mov rsp, gs:[{frame_end}]
+    push {user_data}
+    push qword ptr gs:[{scratch}]
+    push r11
+    push {user_code}
+    push rcx
+    push 0
+    push {call_mark}
+    push_registers
+.endm
+
 /* Calls `function` with the saved registers' address in rdi and a frame that leads a backtrace to the trapped
    instruction. rbx keeps the address. */
 .macro call_with_frame function
@@ -150,15 +164,7 @@ tessera_system_call:
     pop r11
     pop rcx
     pop rdi
-3:  mov rsp, gs:[{frame_end}]
-    push {user_data}
-    push qword ptr gs:[{scratch}]
-    push r11
-    push {user_code}
-    push rcx
-    push 0
-    push {call_mark}
-    push_registers
+3:  save_call
 4:  mov rsp, gs:[{kernel_stack}]
     xor ebp, ebp
     push rbp
@@ -169,15 +175,7 @@ tessera_system_call:
 7:  btr rax, 63
     mov r11, [rsp + 48]
     mov rcx, [rsp + 56]
-    mov rsp, gs:[{frame_end}]
-    push {user_data}
-    push qword ptr gs:[{scratch}]
-    push r11
-    push {user_code}
-    push rcx
-    push 0
-    push {call_mark}
-    push_registers
+    save_call
     mov rsp, gs:[{kernel_stack}]
     xor ebp, ebp
     push rbp
