@@ -50,11 +50,13 @@ impl Caller<'_> {
     }
 
     pub(super) fn yield_now(&mut self) -> Result<Outcome> {
-        if !self.kernel.scheduler.is_contended(self.cpu, 0, false) {
-            return Ok(Outcome::Done(0));
-        }
-        if !self.has_registers {
+        let is_alone = !self.kernel.scheduler.is_contended(self.cpu, 0, false);
+        if !is_alone && !self.has_registers {
             return Ok(Outcome::NeedsRegisters);
+        }
+        // What stands above may be done twice for one call.
+        if is_alone {
+            return Ok(Outcome::Done(0));
         }
         ending::finish_call(self.kernel, self.thread, Ok(0));
         running::requeue_current(self.kernel, self.cpu);
