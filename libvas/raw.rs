@@ -115,6 +115,30 @@ mod machine {
         word
     }
 
+    /// How many registers a call may lose, besides those of the result, of the next instruction and of flags.
+    pub const LOST_REGISTERS: usize = 5;
+
+    /// Makes a call with one argument at most, all other registers that calls lose holding `filler`; returns what they
+    /// hold afterwards. For tests of the kernel.
+    ///
+    /// # Panics
+    /// For a call that writes memory or moves the thread.
+    pub fn lost_registers(number: u64, argument: u64, filler: u64) -> [u64; LOST_REGISTERS] {
+        super::ensure_plain(number);
+        let (rdi, rsi, r8, r9, r10);
+        // SAFETY: the call was found to change registers only, and these are all that it may.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") number => _, inlateout("rdi") argument => rdi, inlateout("rsi") filler => rsi,
+                inlateout("rdx") filler => _, inlateout("r8") filler => r8, inlateout("r9") filler => r9,
+                inlateout("r10") filler => r10, lateout("rcx") _, lateout("r11") _,
+                options(nostack),
+            );
+        }
+        [rdi, rsi, r8, r9, r10]
+    }
+
     /// How many general registers a call keeps, the stack pointer apart: rbx, rbp, r12 to r15.
     pub const SAVED_REGISTERS: usize = 6;
 
@@ -277,6 +301,43 @@ mod machine {
                 options(nostack, readonly, preserves_flags));
         }
         word
+    }
+
+    /// How many registers a call may lose, besides those of the result.
+    pub const LOST_REGISTERS: usize = 16;
+
+    /// Makes a call with one argument at most, all other registers that calls lose holding `filler`; returns what they
+    /// hold afterwards. For tests of the kernel.
+    ///
+    /// # Panics
+    /// For a call that writes memory or moves the thread.
+    pub fn lost_registers(number: u64, argument: u64, filler: u64) -> [u64; LOST_REGISTERS] {
+        super::ensure_plain(number);
+        let (x2, x3, x4, x5, x6, x7, x9, x10, x11, x12, x13, x14, x15, x16, x17, x8);
+        // SAFETY: the call was found to change registers only, and these are all that it may.
+        unsafe {
+            asm!(
+                "svc #0",
+                inlateout("x0") argument => _, inlateout("x1") filler => _, inlateout("x8") number => x8,
+                inlateout("x2") filler => x2,
+                inlateout("x3") filler => x3,
+                inlateout("x4") filler => x4,
+                inlateout("x5") filler => x5,
+                inlateout("x6") filler => x6,
+                inlateout("x7") filler => x7,
+                inlateout("x9") filler => x9,
+                inlateout("x10") filler => x10,
+                inlateout("x11") filler => x11,
+                inlateout("x12") filler => x12,
+                inlateout("x13") filler => x13,
+                inlateout("x14") filler => x14,
+                inlateout("x15") filler => x15,
+                inlateout("x16") filler => x16,
+                inlateout("x17") filler => x17,
+                options(nostack),
+            );
+        }
+        [x2, x3, x4, x5, x6, x7, x9, x10, x11, x12, x13, x14, x15, x16, x17, x8]
     }
 
     /// How many general registers a call keeps, the stack pointer apart: x18 to x30.

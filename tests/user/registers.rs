@@ -20,6 +20,7 @@ rt::main!(main);
 fn main() -> u8 {
     const CLAIMS: &[Claim] = &[
         claim!(general_registers_survive_calls),
+        claim!(no_call_leaves_anything_of_the_kernels_in_registers),
         claim!(general_registers_survive_another_threads_turn),
         claim!(computations_survive_preemption),
         claim!(vector_registers_survive_calls),
@@ -67,6 +68,39 @@ fn general_registers_survive_calls() -> Verdict {
         ensure!(after == before, "call {call} changed {before:x?} to {after:x?}");
     }
     Ok(())
+}
+
+/// What a call does not keep holds what the caller had there, or nothing: after calls that the kernel serves at once, that
+/// leave it something to do, that give way to another thread, that it refuses, and that there are not.
+fn no_call_leaves_anything_of_the_kernels_in_registers() -> Verdict {
+    const FILLER: u64 = 0x0074_6573_7365_7261;
+    fn ensure_clean(call: u64, argument: u64) -> Verdict {
+        let lost = raw::lost_registers(call, argument, FILLER);
+        let is_own = |word: &u64| [0, FILLER, argument, call].contains(word);
+        ensure!(lost.iter().all(is_own), "call {call} leaves {lost:x?}");
+        Ok(())
+    }
+    let segment = || -> Result<u64, Error> {
+        Ok(core::mem::ManuallyDrop::new(Segment::new(program().account(), PAGE_BYTES)?).handle().bits())
+    };
+    let space = program().space().handle().bits();
+    for (call, argument) in [
+        (number::null, 0),
+        (number::space_switch, space),
+        (number::space_switch, 0),
+        (number::clock, 0),
+        (number::yield_now, 0),
+        (number::sleep, 100_000),
+        (number::capability_delete, segment()?),
+        (number::capability_delete, u64::MAX),
+        (number::table_stop_threads, u64::MAX),
+        (u64::MAX, 0),
+    ] {
+        ensure_clean(call, argument)?;
+    }
+    // With somebody of the same priority to give way to.
+    let [first, second] = both(|_| (0..50).try_for_each(|_| ensure_clean(number::yield_now, 0)))?;
+    first.and(second)
 }
 
 /// Registers are kept while another thread, with others in them, has its turn.
