@@ -10,7 +10,8 @@
 //! | `memory` | [`table`], [`clear_frames`], [`read_physical`], [`move_physical`] and their like, [`direct_map`]: the direct map |
 //! | `memory` | [`clean_code`], and [`publish_code`] once: what was written becomes fit to be fetched |
 //! | `tlb` | [`prepare_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
-//! | `context` | [`ThreadContext`]: a thread's registers, and which of them the CPU returns to |
+//! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
+//! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
 //! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace`, `provoke` |
 //! | `smp` | [`start_cpus`], [`send_interrupt`] |
 //! | `timer` | [`now_ns`], [`set_timer`] |
@@ -73,9 +74,12 @@ pub use backend::tlb::{
 /// Other CPUs: starting them, interrupting them, and whether invalidation reaches them.
 pub use backend::smp::{broadcasts_invalidation, send_interrupt, start_cpus, stop_other_cpus};
 
-/// Threads' registers. `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context
+/// The registers of a thread that traps save.
+pub use backend::registers::Registers;
+
+/// Threads' contexts. `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context
 /// that `resume_context` named last and never comes back to its caller.
-pub use backend::context::{Registers, ThreadContext, enter_user, leave_context, restart_call, resume_context};
+pub use backend::context::{ThreadContext, enter_user, leave_context, restart_call, resume_context};
 
 /// The CPU itself.
 pub use backend::cpu::{

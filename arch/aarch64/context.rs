@@ -1,130 +1,15 @@
-//! A thread's registers: the memory that traps save them to, and which thread's they are.
+//! Whose registers the CPU holds: which thread's state a trap saves into, and exchanging what traps leave alone.
 
 use alloc::boxed::Box;
-use core::arch::{asm, naked_asm};
-use core::fmt;
+use core::arch::asm;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
-use super::percpu;
+use super::registers::{Registers, SavedState};
+use super::{floating, percpu};
 
-/// PSTATE of user mode: EL0, AArch64, no exception masked but FIQ, which nothing is configured as: one that comes all the
-/// same would come again and again (DDI 0487, C5.2.18 "SPSR_EL1"). All else that a program can set in PSTATE (the
-/// condition flags, DIT, SSBS, TCO, BTYPE) is its own business; it cannot set what would change its privilege or have the
-/// return fail, so what an exception saved is fit to return with.
-const USER_PSTATE: u64 = 1 << 6;
 /// Length of the instruction `svc`, bytes.
 const CALL_BYTES: u64 = 4;
-
-/// The registers that every trap saves. `vectors.rs` knows the layout.
-#[derive(Clone, Debug)]
-#[repr(C)]
-pub struct Registers {
-    /// x0 to x30.
-    pub(super) general: [u64; 31],
-    /// SP_EL0.
-    pub(super) stack_pointer: u64,
-    /// ELR_EL1.
-    pub(super) instruction_pointer: u64,
-    /// SPSR_EL1.
-    pub(super) flags: u64,
-    /// TPIDR_EL0.
-    pub(super) thread_pointer: u64,
-    /// Keeps the size a multiple of 16 bytes.
-    padding: u64,
-}
-
-impl Registers {
-    /// The number of the system call: x8.
-    pub fn call_number(&self) -> u64 {
-        self.general[8]
-    }
-
-    /// The arguments of the system call: x0 to x5.
-    pub fn call_arguments(&self) -> [u64; 6] {
-        core::array::from_fn(|index| self.general[index])
-    }
-
-    /// Sets the result of the system call: x0 and x1.
-    pub fn set_result(&mut self, status: u64, value: u64) {
-        self.general[0] = status;
-        self.general[1] = value;
-    }
-
-    /// Where the thread goes on.
-    pub fn instruction_pointer(&self) -> u64 {
-        self.instruction_pointer
-    }
-
-    /// Its stack pointer.
-    pub fn stack_pointer(&self) -> u64 {
-        self.stack_pointer
-    }
-
-    /// Makes the thread go on elsewhere, with two function arguments (x0 and x1) and a fresh PSTATE; all other registers
-    /// stay.
-    pub fn set_entry(&mut self, instruction_pointer: u64, stack_pointer: u64, arguments: [u64; 2]) {
-        self.instruction_pointer = instruction_pointer;
-        self.stack_pointer = stack_pointer;
-        self.flags = USER_PSTATE;
-        self.general[..2].copy_from_slice(&arguments);
-    }
-
-    /// The thread pointer, TPIDR_EL0.
-    pub fn thread_pointer(&self) -> u64 {
-        self.thread_pointer
-    }
-
-    /// Sets the thread pointer; the register follows when the thread next returns to user mode.
-    pub fn set_thread_pointer(&mut self, value: u64) {
-        self.thread_pointer = value;
-    }
-
-    const fn user() -> Registers {
-        Registers {
-            general: [0; 31],
-            stack_pointer: 0,
-            instruction_pointer: 0,
-            flags: USER_PSTATE,
-            thread_pointer: 0,
-            padding: 0,
-        }
-    }
-}
-
-impl fmt::Display for Registers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, value) in self.general.iter().enumerate() {
-            let margin = if number < 10 { " " } else { "" };
-            write!(formatter, " {margin}x{number} {value:016x}{}", if number % 4 == 3 { "\n" } else { "" })?;
-        }
-        write!(
-            formatter,
-            "  sp {:016x}\n  ip {:016x} psr {:016x} tls {:016x}",
-            self.stack_pointer, self.instruction_pointer, self.flags, self.thread_pointer
-        )
-    }
-}
-
-/// The vector registers, which the compiled kernel never touches.
-#[repr(C, align(16))]
-struct VectorState {
-    /// q0 to q31.
-    registers: [[u64; 2]; 32],
-    /// FPCR: rounding mode and enabled exceptions; zero at the start.
-    control: u64,
-    /// FPSR: cumulative exceptions; zero at the start.
-    status: u64,
-}
-
-/// All saved state of a thread.
-#[repr(C)]
-pub(super) struct SavedState {
-    /// Saved and loaded at every trap.
-    pub(super) registers: Registers,
-    /// Saved and loaded when the current thread changes.
-    vectors: VectorState,
-}
 
 /// A thread's saved state, in memory of its own that does not move.
 #[derive(Debug)]
@@ -145,8 +30,7 @@ impl ThreadContext {
     /// A fresh user-mode state: all registers zero, interrupts enabled.
     #[allow(clippy::new_without_default, reason = "making one allocates; nobody should get it by accident")]
     pub fn new() -> ThreadContext {
-        let vectors = VectorState { registers: [[0; 2]; 32], control: 0, status: 0 };
-        let state = Box::new(SavedState { registers: Registers::user(), vectors });
+        let state = Box::new(SavedState { registers: Registers::user(), floating: floating::State::new() });
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
 
@@ -154,7 +38,7 @@ impl ThreadContext {
     /// is current nowhere: else the CPU would keep its own.
     pub fn reset_floating_point(&mut self) {
         // SAFETY: the pointer is to a live allocation of our own, and no CPU uses it.
-        unsafe { self.state.as_mut().vectors = VectorState { registers: [[0; 2]; 32], control: 0, status: 0 } }
+        unsafe { self.state.as_mut().floating = floating::State::new() }
     }
 
     /// The general registers.
@@ -189,7 +73,7 @@ pub fn resume_context(context: &ThreadContext) {
     }
     save_previous(previous);
     // SAFETY: `next` is alive and its vector registers are nowhere else: they were saved when it was left.
-    unsafe { load_vectors(&raw const (*next).vectors) };
+    unsafe { floating::load(&raw const (*next).floating) };
 }
 
 /// Leaves the current context, if any: there is none until `resume_context` names one.
@@ -213,7 +97,7 @@ fn save_previous(previous: *mut SavedState) {
     if !previous.is_null() {
         // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive, and the vector
         // registers still hold this thread's values because the kernel does not use them.
-        unsafe { save_vectors(&raw mut (*previous).vectors) };
+        unsafe { floating::save(&raw mut (*previous).floating) };
     }
 }
 
@@ -235,71 +119,4 @@ pub fn enter_user() -> ! {
             options(noreturn)
         )
     }
-}
-
-/// Writes q0 to q31, FPCR and FPSR to memory.
-///
-/// # Safety
-/// 1. The pointer is valid for writing.
-#[unsafe(naked)]
-unsafe extern "C" fn save_vectors(to: *mut VectorState) {
-    naked_asm!(
-        ".arch_extension fp",
-        ".arch_extension simd",
-        "stp q0, q1, [x0, #0]",
-        "stp q2, q3, [x0, #32]",
-        "stp q4, q5, [x0, #64]",
-        "stp q6, q7, [x0, #96]",
-        "stp q8, q9, [x0, #128]",
-        "stp q10, q11, [x0, #160]",
-        "stp q12, q13, [x0, #192]",
-        "stp q14, q15, [x0, #224]",
-        "stp q16, q17, [x0, #256]",
-        "stp q18, q19, [x0, #288]",
-        "stp q20, q21, [x0, #320]",
-        "stp q22, q23, [x0, #352]",
-        "stp q24, q25, [x0, #384]",
-        "stp q26, q27, [x0, #416]",
-        "stp q28, q29, [x0, #448]",
-        "stp q30, q31, [x0, #480]",
-        "mrs x1, fpcr",
-        "mrs x2, fpsr",
-        "add x0, x0, #512",
-        "stp x1, x2, [x0]",
-        "ret",
-    )
-}
-
-/// Loads q0 to q31, FPCR and FPSR from memory.
-///
-/// # Safety
-/// 1. The pointer is valid for reading.
-/// 2. Nobody needs the values that the registers hold.
-#[unsafe(naked)]
-unsafe extern "C" fn load_vectors(from: *const VectorState) {
-    naked_asm!(
-        ".arch_extension fp",
-        ".arch_extension simd",
-        "ldp q0, q1, [x0, #0]",
-        "ldp q2, q3, [x0, #32]",
-        "ldp q4, q5, [x0, #64]",
-        "ldp q6, q7, [x0, #96]",
-        "ldp q8, q9, [x0, #128]",
-        "ldp q10, q11, [x0, #160]",
-        "ldp q12, q13, [x0, #192]",
-        "ldp q14, q15, [x0, #224]",
-        "ldp q16, q17, [x0, #256]",
-        "ldp q18, q19, [x0, #288]",
-        "ldp q20, q21, [x0, #320]",
-        "ldp q22, q23, [x0, #352]",
-        "ldp q24, q25, [x0, #384]",
-        "ldp q26, q27, [x0, #416]",
-        "ldp q28, q29, [x0, #448]",
-        "ldp q30, q31, [x0, #480]",
-        "add x0, x0, #512",
-        "ldp x1, x2, [x0]",
-        "msr fpcr, x1",
-        "msr fpsr, x2",
-        "ret",
-    )
 }

@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering;
 
 use crate::{Access, Fault, FaultKind, Trap, VirtAddr};
 
-use super::context::Registers;
 use super::percpu;
+use super::registers::Registers;
 use super::syndrome::{KernelMeaning, Meaning, Syndrome};
 
 /// Bytes of every instruction.

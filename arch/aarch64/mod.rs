@@ -9,6 +9,7 @@
 //! | `percpu` | per-CPU blocks and kernel stacks |
 //! | `smp`, `trampoline` | the other CPUs: starting, interrupting, stopping; their way into the kernel |
 //! | `vectors`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
+//! | `registers`, `floating` | a thread's registers in memory |
 //! | `context`, `memory`, `tlb`, `cpu`, `timer`, `console` | the contract of `arch/lib.rs` |
 //! | `gic`, `power` | interrupt controller; PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |
@@ -32,6 +33,8 @@ mod errata;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod fault;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod floating;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod gic;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod machine;
@@ -45,6 +48,8 @@ mod percpu;
 mod power;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod ranges;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod registers;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod smp;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]

@@ -10,7 +10,7 @@ use tessera_abi::PAGE_BYTES;
 
 use crate::CPUS_MAX;
 
-use super::context::SavedState;
+use super::registers::SavedState;
 
 /// Bytes of a CPU's kernel stack.
 const STACK_BYTES: usize = 64 * 1024;

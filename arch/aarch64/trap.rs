@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering;
 use crate::Trap;
 use crate::upcall;
 
-use super::context::Registers;
 use super::fault::{self, KernelException, read_syndrome};
+use super::registers::Registers;
 use super::{console, cpu, gic, percpu, power, smp, vectors};
 
 /// Which of the four vectors of an origin was taken; `vectors.rs` passes the number.
@@ -34,7 +34,7 @@ pub(super) extern "C" fn dispatch(kind: u64) {
         FINISH => return upcall::kernel_finish(),
         SYNCHRONOUS => fault::trap_of(read_syndrome()),
         INTERRUPT => Trap::Interrupt(gic::take_interrupt()),
-        // FIQs are masked (`context::USER_PSTATE`), which leaves the system error: the hardware is broken.
+        // FIQs are masked (`registers::USER_PSTATE`), which leaves the system error: the hardware is broken.
         _ => panic!("system error while in user mode, syndrome {:#x}", read_syndrome().bits),
     };
     upcall::kernel_trap(trap);

@@ -7,8 +7,8 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use super::context::{Registers, SavedState};
 use super::percpu::PerCpu;
+use super::registers::{Registers, SavedState};
 use super::syndrome::CLASS_SHIFT;
 use super::trap;
 use crate::upcall;

@@ -1,128 +1,26 @@
-//! A thread's registers: where they lie while the thread is not running, and which thread is running.
+//! Whose registers the CPU holds: which thread's state a trap saves into, and exchanging what traps leave alone.
 
 extern crate alloc;
 
 use alloc::boxed::Box;
-use core::fmt;
 use core::ptr::{NonNull, null_mut};
 
-use tessera_abi::USER_END;
 use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::{FsBase, KernelGsBase, Msr};
 
 use super::percpu::this;
+use super::registers::{CALL_MARK, FIRST_FLAGS, Frame, Registers, State};
 use super::{entry, floating, gdt};
-
-/// What the entry code leaves as vector for a system call: the way back is `sysret`, not `iret`.
-pub(super) const CALL_MARK: u64 = 0x100;
 
 /// Length of the `syscall` instruction.
 const CALL_BYTES: u64 = 2;
-
-/// Flags that a thread starts with, and finds wherever it is sent: interrupts on, and bit 1, which is always set. Forwards
-/// through strings, no alignment checks, no single steps, no nested task.
-const FIRST_FLAGS: u64 = 0x202;
 
 /// The user's FS base.
 const FS_BASE: Msr = Msr::new(0xc000_0100);
 /// In the kernel, the user's GS base.
 const USER_GS_BASE: Msr = Msr::new(0xc000_0102);
 
-/// What a trap pushes, in memory order: first what the entry code pushes, last what the CPU does.
-#[derive(Clone, Debug, Default)]
-#[repr(C)]
-#[allow(missing_docs, reason = "registers have no more to say than their names")]
-pub(super) struct Frame {
-    pub(super) r15: u64,
-    pub(super) r14: u64,
-    pub(super) r13: u64,
-    pub(super) r12: u64,
-    pub(super) rbp: u64,
-    pub(super) rbx: u64,
-    pub(super) r11: u64,
-    pub(super) r10: u64,
-    pub(super) r9: u64,
-    pub(super) r8: u64,
-    pub(super) rax: u64,
-    pub(super) rcx: u64,
-    pub(super) rdx: u64,
-    pub(super) rsi: u64,
-    pub(super) rdi: u64,
-    /// The vector, or [`CALL_MARK`].
-    pub(super) vector: u64,
-    /// The error code, or 0.
-    pub(super) error: u64,
-    pub(super) rip: u64,
-    pub(super) cs: u64,
-    pub(super) rflags: u64,
-    pub(super) rsp: u64,
-    pub(super) ss: u64,
-}
-
-/// A thread's general registers, as they were when it last came into the kernel.
-#[repr(C, align(16))]
-pub struct Registers {
-    /// FS base, the thread pointer. Not true while the context is current: then the register is.
-    fs_base: u64,
-    /// GS base, which programs may use as they like. Not true while the context is current.
-    gs_base: u64,
-    pub(super) frame: Frame,
-}
-
-// The CPU aligns the stack pointer to 16 before it pushes its frame (SDM volume 3, 7.14.2).
-const _: () = assert!(size_of::<Registers>().is_multiple_of(16), "the frame ends where the registers end");
-
-/// What a context points at.
-#[repr(C, align(64))]
-pub(super) struct State {
-    pub(super) registers: Registers,
-    floating: floating::State,
-}
-
 impl Registers {
-    /// Number of the system call that the thread made.
-    pub fn call_number(&self) -> u64 {
-        self.frame.rax
-    }
-
-    /// Arguments of the system call that the thread made.
-    pub fn call_arguments(&self) -> [u64; 6] {
-        let frame = &self.frame;
-        [frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9]
-    }
-
-    /// Sets what the system call returns.
-    pub fn set_result(&mut self, status: u64, value: u64) {
-        self.frame.rax = status;
-        self.frame.rdx = value;
-    }
-
-    /// The thread's next instruction.
-    pub fn instruction_pointer(&self) -> u64 {
-        self.frame.rip
-    }
-
-    /// The thread's stack pointer.
-    pub fn stack_pointer(&self) -> u64 {
-        self.frame.rsp
-    }
-
-    /// Makes the thread go on at `ip` with `sp`, two function arguments and the flags of a new thread; other registers keep
-    /// their values.
-    ///
-    /// # Panics
-    /// If `ip` is no user address: the caller must have checked, as the CPU would fault in the kernel on the
-    /// way to a non-canonical one (SDM volume 2, IRET).
-    pub fn set_entry(&mut self, ip: u64, sp: u64, arguments: [u64; 2]) {
-        assert!(ip < USER_END, "the entry point is no user address");
-        // From a call, `sysret` would leave the next instruction in rcx: go the general way instead.
-        self.frame.vector = 0;
-        self.frame.rip = ip;
-        self.frame.rsp = sp;
-        self.frame.rflags = FIRST_FLAGS;
-        [self.frame.rdi, self.frame.rsi] = arguments;
-    }
-
     /// The thread pointer: the FS base.
     pub fn thread_pointer(&self) -> u64 {
         if self.is_current() { user_base(FS_BASE) } else { self.fs_base }
@@ -143,25 +41,6 @@ impl Registers {
     fn is_current(&self) -> bool {
         // Registers are the first field of a state.
         core::ptr::addr_eq(this().current.get(), self)
-    }
-}
-
-impl fmt::Display for Frame {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Frame { rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, .. } = self;
-        let Frame { r8, r9, r10, r11, r12, r13, r14, r15, .. } = self;
-        let Frame { rip, rflags, cs, ss, error, .. } = self;
-        writeln!(out, "rip={rip:016x} rsp={rsp:016x} rflags={rflags:08x} cs={cs:02x} ss={ss:02x} error={error:x}")?;
-        writeln!(out, "rax={rax:016x} rbx={rbx:016x} rcx={rcx:016x} rdx={rdx:016x}")?;
-        writeln!(out, "rsi={rsi:016x} rdi={rdi:016x} rbp={rbp:016x}")?;
-        writeln!(out, " r8={r8:016x}  r9={r9:016x} r10={r10:016x} r11={r11:016x}")?;
-        write!(out, "r12={r12:016x} r13={r13:016x} r14={r14:016x} r15={r15:016x}")
-    }
-}
-
-impl fmt::Display for Registers {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.frame.fmt(out)
     }
 }
 
@@ -311,8 +190,3 @@ fn forget_current() {
     // A trap from user mode cannot come now. If it did, pushing there would fault and be reported.
     cpu.set_frame_end(0);
 }
-
-const _: () = assert!(
-    core::mem::offset_of!(State, floating) == size_of::<Registers>() && core::mem::offset_of!(State, registers) == 0,
-    "the frame ends where the floating-point state begins"
-);

@@ -1,7 +1,7 @@
 //! The way into the kernel and out of it, in assembly.
 //!
 //! A trap from user mode goes like this. The task state's stack pointer is the end of the current context's
-//! [`Registers`](super::context::Registers), so the CPU pushes its frame right there and the code pushes the
+//! [`Registers`](super::registers::Registers), so the CPU pushes its frame right there and the code pushes the
 //! other registers below it; then the CPU's kernel stack is taken and Rust is called. The way back pops the
 //! same registers. `syscall` pushes nothing, so for calls on the common path the code pushes the frame itself.
 //!
@@ -14,8 +14,8 @@
 
 use core::arch::global_asm;
 
-use super::context::CALL_MARK;
 use super::percpu::offsets;
+use super::registers::{CALL_MARK, FRAME_BYTES, FRAME_RIP};
 use super::{gdt, trap};
 use crate::upcall;
 
@@ -307,9 +307,9 @@ tessera_trap_stubs:
     user_data = const gdt::USER_DATA,
     user_code = const gdt::USER_CODE,
     call_mark = const CALL_MARK,
-    frame_bytes = const trap::FRAME_BYTES,
-    rip = const trap::FRAME_RIP,
-    cs = const trap::FRAME_RIP + 8,
+    frame_bytes = const FRAME_BYTES,
+    rip = const FRAME_RIP,
+    cs = const FRAME_RIP + 8,
     fast_switch = sym upcall::kernel_fast_switch,
     quick_call = sym upcall::kernel_quick_call,
     finish = sym trap::finish,

@@ -9,7 +9,8 @@
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
 //! | `entry`, `trap`, `instruction` | a trap's way in and out in assembly; its Rust side; what a fault means |
 //! | `trampoline` | the first instructions of every CPU but the boot CPU |
-//! | `context`, `floating`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
+//! | `registers`, `floating` | a thread's registers in memory |
+//! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
 //! | `apic` | interrupt controllers |
 //! | `format` | page-table entries; compiled on every host |
 //!
@@ -67,6 +68,8 @@ mod provoke;
 mod ranges;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod rates;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod registers;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod smp;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]

@@ -9,7 +9,7 @@ use x86_64::structures::gdt::GlobalDescriptorTable;
 use x86_64::structures::tss::TaskStateSegment;
 use x86_64::{VirtAddr as MachineAddress, registers::model_specific};
 
-use super::context::State;
+use super::registers::State;
 use super::stacks;
 use crate::{CPUS_MAX, Interrupt};
 

@@ -1,7 +1,6 @@
 //! What the entry code calls: from a vector and an error code to a meaning.
 
 use core::fmt;
-use core::mem::offset_of;
 
 use x86_64::VirtAddr as MachineAddress;
 use x86_64::instructions::port::Port;
@@ -10,17 +9,10 @@ use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::apic;
-use super::context::{CALL_MARK, Frame};
 use super::idt::vector;
+use super::registers::{CALL_MARK, Frame};
 use super::{console, cpu, entry, gdt, instruction, percpu::this, smp, stacks};
 use crate::{Access, Fault, FaultKind, Trap, VirtAddr, upcall};
-
-/// Bytes of a [`Frame`].
-pub(super) const FRAME_BYTES: usize = size_of::<Frame>();
-/// Where the instruction pointer lies in a [`Frame`]; code segment, flags, stack pointer and segment follow.
-pub(super) const FRAME_RIP: usize = offset_of!(Frame, rip);
-
-const _: () = assert!(FRAME_RIP + 40 == FRAME_BYTES, "the CPU's part of the frame comes last");
 
 /// System control port B, and its bits that tell of errors: of memory or the bus (SERR#), of a device (IOCHK#) (Intel I/O
 /// Controller Hub 9 data sheet, 13.7.1, "NMI_SC").

@@ -1,0 +1,90 @@
+//! Floating-point and SIMD registers: q0 to q31 and their control and status (DDI 0487, B1.2.2).
+//!
+//! SVE and SME are not offered to programs: they stay trapped, so their instructions do not exist.
+
+use core::arch::naked_asm;
+
+/// The vector registers, which the compiled kernel never touches.
+#[repr(C, align(16))]
+pub(super) struct State {
+    /// q0 to q31.
+    registers: [[u64; 2]; 32],
+    /// FPCR: rounding mode and enabled exceptions; zero at the start.
+    control: u64,
+    /// FPSR: cumulative exceptions; zero at the start.
+    status: u64,
+}
+
+impl State {
+    /// What a thread starts with.
+    pub(super) const fn new() -> State {
+        State { registers: [[0; 2]; 32], control: 0, status: 0 }
+    }
+}
+
+/// Writes q0 to q31, FPCR and FPSR to memory.
+///
+/// # Safety
+/// 1. The pointer is valid for writing.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn save(to: *mut State) {
+    naked_asm!(
+        ".arch_extension fp",
+        ".arch_extension simd",
+        "stp q0, q1, [x0, #0]",
+        "stp q2, q3, [x0, #32]",
+        "stp q4, q5, [x0, #64]",
+        "stp q6, q7, [x0, #96]",
+        "stp q8, q9, [x0, #128]",
+        "stp q10, q11, [x0, #160]",
+        "stp q12, q13, [x0, #192]",
+        "stp q14, q15, [x0, #224]",
+        "stp q16, q17, [x0, #256]",
+        "stp q18, q19, [x0, #288]",
+        "stp q20, q21, [x0, #320]",
+        "stp q22, q23, [x0, #352]",
+        "stp q24, q25, [x0, #384]",
+        "stp q26, q27, [x0, #416]",
+        "stp q28, q29, [x0, #448]",
+        "stp q30, q31, [x0, #480]",
+        "mrs x1, fpcr",
+        "mrs x2, fpsr",
+        "add x0, x0, #512",
+        "stp x1, x2, [x0]",
+        "ret",
+    )
+}
+
+/// Loads q0 to q31, FPCR and FPSR from memory.
+///
+/// # Safety
+/// 1. The pointer is valid for reading.
+/// 2. Nobody needs the values that the registers hold.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn load(from: *const State) {
+    naked_asm!(
+        ".arch_extension fp",
+        ".arch_extension simd",
+        "ldp q0, q1, [x0, #0]",
+        "ldp q2, q3, [x0, #32]",
+        "ldp q4, q5, [x0, #64]",
+        "ldp q6, q7, [x0, #96]",
+        "ldp q8, q9, [x0, #128]",
+        "ldp q10, q11, [x0, #160]",
+        "ldp q12, q13, [x0, #192]",
+        "ldp q14, q15, [x0, #224]",
+        "ldp q16, q17, [x0, #256]",
+        "ldp q18, q19, [x0, #288]",
+        "ldp q20, q21, [x0, #320]",
+        "ldp q22, q23, [x0, #352]",
+        "ldp q24, q25, [x0, #384]",
+        "ldp q26, q27, [x0, #416]",
+        "ldp q28, q29, [x0, #448]",
+        "ldp q30, q31, [x0, #480]",
+        "add x0, x0, #512",
+        "ldp x1, x2, [x0]",
+        "msr fpcr, x1",
+        "msr fpsr, x2",
+        "ret",
+    )
+}

@@ -1,0 +1,111 @@
+//! A thread's registers in memory: what the entry code saves, and what is exchanged when the thread changes.
+
+use core::fmt;
+
+use super::floating;
+
+/// PSTATE of user mode: EL0, AArch64, no exception masked but FIQ, which nothing is configured as: one that comes all the
+/// same would come again and again (DDI 0487, C5.2.18 "SPSR_EL1"). All else that a program can set in PSTATE (the
+/// condition flags, DIT, SSBS, TCO, BTYPE) is its own business; it cannot set what would change its privilege or have the
+/// return fail, so what an exception saved is fit to return with.
+const USER_PSTATE: u64 = 1 << 6;
+
+/// The registers that every trap saves. `vectors.rs` knows the layout.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub struct Registers {
+    /// x0 to x30.
+    pub(super) general: [u64; 31],
+    /// SP_EL0.
+    pub(super) stack_pointer: u64,
+    /// ELR_EL1.
+    pub(super) instruction_pointer: u64,
+    /// SPSR_EL1.
+    pub(super) flags: u64,
+    /// TPIDR_EL0.
+    pub(super) thread_pointer: u64,
+    /// Keeps the size a multiple of 16 bytes.
+    padding: u64,
+}
+
+impl Registers {
+    /// The number of the system call: x8.
+    pub fn call_number(&self) -> u64 {
+        self.general[8]
+    }
+
+    /// The arguments of the system call: x0 to x5.
+    pub fn call_arguments(&self) -> [u64; 6] {
+        core::array::from_fn(|index| self.general[index])
+    }
+
+    /// Sets the result of the system call: x0 and x1.
+    pub fn set_result(&mut self, status: u64, value: u64) {
+        self.general[0] = status;
+        self.general[1] = value;
+    }
+
+    /// Where the thread goes on.
+    pub fn instruction_pointer(&self) -> u64 {
+        self.instruction_pointer
+    }
+
+    /// Its stack pointer.
+    pub fn stack_pointer(&self) -> u64 {
+        self.stack_pointer
+    }
+
+    /// Makes the thread go on elsewhere, with two function arguments (x0 and x1) and a fresh PSTATE; all other registers
+    /// stay.
+    pub fn set_entry(&mut self, instruction_pointer: u64, stack_pointer: u64, arguments: [u64; 2]) {
+        self.instruction_pointer = instruction_pointer;
+        self.stack_pointer = stack_pointer;
+        self.flags = USER_PSTATE;
+        self.general[..2].copy_from_slice(&arguments);
+    }
+
+    /// The thread pointer, TPIDR_EL0.
+    pub fn thread_pointer(&self) -> u64 {
+        self.thread_pointer
+    }
+
+    /// Sets the thread pointer; the register follows when the thread next returns to user mode.
+    pub fn set_thread_pointer(&mut self, value: u64) {
+        self.thread_pointer = value;
+    }
+
+    /// What a thread starts with: all zero, user mode, interrupts on.
+    pub(super) const fn user() -> Registers {
+        Registers {
+            general: [0; 31],
+            stack_pointer: 0,
+            instruction_pointer: 0,
+            flags: USER_PSTATE,
+            thread_pointer: 0,
+            padding: 0,
+        }
+    }
+}
+
+impl fmt::Display for Registers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, value) in self.general.iter().enumerate() {
+            let margin = if number < 10 { " " } else { "" };
+            write!(formatter, " {margin}x{number} {value:016x}{}", if number % 4 == 3 { "\n" } else { "" })?;
+        }
+        write!(
+            formatter,
+            "  sp {:016x}\n  ip {:016x} psr {:016x} tls {:016x}",
+            self.stack_pointer, self.instruction_pointer, self.flags, self.thread_pointer
+        )
+    }
+}
+
+/// All saved state of a thread.
+#[repr(C)]
+pub(super) struct SavedState {
+    /// Saved and loaded at every trap.
+    pub(super) registers: Registers,
+    /// Saved and loaded when the current thread changes.
+    pub(super) floating: floating::State,
+}

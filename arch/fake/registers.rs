@@ -1,0 +1,84 @@
+//! A thread's registers, as far as kernel logic can tell them apart.
+
+use core::fmt;
+
+/// The registers that the kernel reads and writes by slot.
+#[derive(Clone, Debug, Default)]
+pub struct Registers {
+    number: u64,
+    arguments: [u64; 6],
+    result: (u64, u64),
+    instruction_pointer: u64,
+    stack_pointer: u64,
+    thread_pointer: u64,
+    flags: u64,
+}
+
+impl Registers {
+    /// Loads a system call, as a user program would before trapping.
+    pub fn set_call(&mut self, number: u64, arguments: [u64; 6]) {
+        (self.number, self.arguments) = (number, arguments);
+    }
+
+    /// Status and value of the last finished call.
+    pub fn result(&self) -> (u64, u64) {
+        self.result
+    }
+
+    /// The number of the system call.
+    pub fn call_number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its arguments.
+    pub fn call_arguments(&self) -> [u64; 6] {
+        self.arguments
+    }
+
+    /// Sets the call's result.
+    pub fn set_result(&mut self, status: u64, value: u64) {
+        self.result = (status, value);
+    }
+
+    /// Where the thread goes on.
+    pub fn instruction_pointer(&self) -> u64 {
+        self.instruction_pointer
+    }
+
+    /// Its stack pointer.
+    pub fn stack_pointer(&self) -> u64 {
+        self.stack_pointer
+    }
+
+    /// What the program made of its flags; 0 is what a new thread has.
+    pub fn flags(&self) -> u64 {
+        self.flags
+    }
+
+    /// Sets flags, as a user program would.
+    pub fn set_flags(&mut self, flags: u64) {
+        self.flags = flags;
+    }
+
+    /// Makes the thread go on elsewhere, with two function arguments and the flags of a new thread.
+    pub fn set_entry(&mut self, instruction_pointer: u64, stack_pointer: u64, arguments: [u64; 2]) {
+        (self.instruction_pointer, self.stack_pointer, self.flags) = (instruction_pointer, stack_pointer, 0);
+        self.arguments[..2].copy_from_slice(&arguments);
+    }
+
+    /// The thread pointer.
+    pub fn thread_pointer(&self) -> u64 {
+        self.thread_pointer
+    }
+
+    /// Sets the thread pointer.
+    pub fn set_thread_pointer(&mut self, value: u64) {
+        self.thread_pointer = value;
+    }
+}
+
+impl fmt::Display for Registers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ip {:#x} sp {:#x}", self.instruction_pointer, self.stack_pointer)
+    }
+}
