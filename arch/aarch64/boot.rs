@@ -23,7 +23,7 @@ use super::machine::{self, Machine};
 use super::paging::{self, Builder};
 use super::ranges::{RangeList, frames_around, frames_within};
 use super::smp::own_affinity;
-use super::{console, control, gic, memory, percpu, power, smp, timer, trap};
+use super::{console, features, interrupts, memory, percpu, power, smp, timer, trap};
 
 #[used]
 #[unsafe(link_section = ".limine_requests_start")]
@@ -84,7 +84,7 @@ extern "C" fn boot() -> ! {
     percpu::install(0);
     trap::install_vectors();
     let (machine, archive) = leave_loader();
-    control::configure();
+    features::enable();
     memory::start();
     power::set_firmware_call(machine.firmware_by_smc);
     smp::set_cpus(&machine.cpus);
@@ -195,7 +195,7 @@ fn start_devices(machine: &Machine) {
     let redistributors = NonNull::new(registers(&machine.redistributors).cast());
     if let (Some(distributor), Some(redistributors)) = (distributor, redistributors) {
         // SAFETY: the addresses are those of the device tree, mapped as device memory by `leave_loader`; called once.
-        unsafe { gic::start(distributor, redistributors, machine.timer_interrupt) };
+        unsafe { interrupts::start(distributor, redistributors, machine.timer_interrupt) };
     }
 }
 

@@ -115,7 +115,7 @@ pub fn enter_user() -> ! {
             "mov sp, {top}",
             "b {go}",
             top = in(reg) block.stack_top.load(Ordering::Relaxed),
-            go = sym super::vectors::return_to_user,
+            go = sym super::entry::return_to_user,
             options(noreturn)
         )
     }

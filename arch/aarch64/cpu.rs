@@ -8,7 +8,7 @@ use tessera_abi::layout::Provocation;
 
 use crate::{Interrupt, PhysAddr};
 
-use super::{console, control, gic, memory, paging, percpu, power, smp};
+use super::{console, features, interrupts, memory, paging, percpu, power, smp};
 
 /// The exit code for a panic.
 const PANIC_CODE: u8 = 101;
@@ -32,7 +32,7 @@ pub fn wait_for_interrupt() -> Interrupt {
     loop {
         // SAFETY: waiting changes nothing; the barrier completes what this CPU wrote before it sleeps.
         unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
-        match gic::take_interrupt() {
+        match interrupts::take_interrupt() {
             // WFI may wake for no reason.
             Interrupt::Spurious => {}
             interrupt => return interrupt,
@@ -139,7 +139,7 @@ fn recurse(depth: u64) -> u64 {
 /// # Errors
 /// Only if `out` fails.
 pub fn describe_features(out: &mut dyn fmt::Write) -> fmt::Result {
-    let features = control::features();
+    let features = features::features();
     write!(out, "pxn wxn")?;
     if features.privileged_access_never {
         write!(out, " pan")?;

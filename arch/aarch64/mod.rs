@@ -5,13 +5,13 @@
 //! | `boot`, `machine` | entry the Limine way; what the loader and the device tree say |
 //! | `ranges` | lists of memory ranges while booting |
 //! | `errata` | which CPUs need what done twice or otherwise |
-//! | `paging`, `control` | the kernel's own tables and the change to them; system control registers |
+//! | `paging`, `features` | the kernel's own tables and the change to them; system control registers |
 //! | `percpu` | per-CPU blocks and kernel stacks |
 //! | `smp`, `trampoline` | the other CPUs: starting, interrupting, stopping; their way into the kernel |
-//! | `vectors`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
+//! | `entry`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `context`, `memory`, `tlb`, `cpu`, `timer`, `console` | the contract of `arch/lib.rs` |
-//! | `gic`, `power` | interrupt controller; PSCI and semihosting |
+//! | `interrupts`, `power` | interrupt controller: GICv3; PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |
 //!
 //! "DDI 0487" in comments is the Arm Architecture Reference Manual for A-profile.
@@ -25,17 +25,19 @@ pub mod console;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod context;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-mod control;
-#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod cpu;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod entry;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod errata;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod fault;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod features;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod floating;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-mod gic;
+mod interrupts;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod machine;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
@@ -62,5 +64,3 @@ pub mod tlb;
 mod trampoline;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod trap;
-#[cfg(all(target_os = "none", target_arch = "aarch64"))]
-mod vectors;

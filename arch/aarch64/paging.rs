@@ -17,7 +17,7 @@ use super::format::{
     attribute,
 };
 use super::ranges::parts;
-use super::{boot, control, memory, percpu, trampoline};
+use super::{boot, features, memory, percpu, trampoline};
 
 /// Where device registers appear: this plus their physical address.
 const DEVICE_MAP: u64 = 0xffff_8000_0000_0000;
@@ -197,7 +197,7 @@ impl Builder {
         let before = self.map_entry_code(loader_field as u64);
         // The loader's TCR_EL1 with our lower half: the fields for it are bits 0 to 15.
         const LOWER_HALF: u64 = 0xffff;
-        let control = control::translation_control();
+        let control = features::translation_control();
         let transition = TCR_EL1.get() & !LOWER_HALF | control & LOWER_HALF;
         let values = [before, transition, entry_root(), self.root, control, MEMORY_ATTRIBUTES];
         // With translation off the CPU need not see what is in caches, and nobody has promised that the code is not.
@@ -207,7 +207,7 @@ impl Builder {
         );
         // SAFETY: both lower halves map the code that runs while translation changes; the tables were written
         // through cached memory, as the walker reads them. The caller promises the rest.
-        unsafe { leave_loader_tables(&values, control::system_control(), boot::image_offset()) };
+        unsafe { leave_loader_tables(&values, features::system_control(), boot::image_offset()) };
         leave_user_half_empty();
     }
 

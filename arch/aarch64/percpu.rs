@@ -19,7 +19,7 @@ const EMERGENCY_STACK_BYTES: usize = 16 * 1024;
 /// Bytes of a guard page.
 const GUARD_BYTES: usize = PAGE_BYTES as usize;
 
-/// One CPU's block. The entry code in `vectors.rs` knows the first three fields by their offsets.
+/// One CPU's block. The entry code in `entry.rs` knows the first three fields by their offsets.
 #[repr(C, align(64))]
 pub(super) struct PerCpu {
     /// Where the next trap from user mode saves the registers; null before the first thread.

@@ -10,7 +10,7 @@ use super::floating;
 /// return fail, so what an exception saved is fit to return with.
 const USER_PSTATE: u64 = 1 << 6;
 
-/// The registers that every trap saves. `vectors.rs` knows the layout.
+/// The registers that every trap saves. `entry.rs` knows the layout.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Registers {

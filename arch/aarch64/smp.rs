@@ -12,7 +12,7 @@ use crate::{CPUS_MAX, Interrupt, upcall};
 
 use super::machine::{AFFINITY_FIELDS, CpuList};
 use super::percpu::{self, index as cpu_index};
-use super::{control, gic, paging, power, timer, trampoline, trap};
+use super::{features, interrupts, paging, power, timer, trampoline, trap};
 
 /// The plain forms of invalidation reach every CPU.
 #[inline(always)]
@@ -80,7 +80,7 @@ fn start_cpu(cpu: usize, affinity: u64) -> Outcome {
     AFFINITIES[cpu].store(affinity, Ordering::Relaxed);
     let entry = trampoline::prepare(cpu, enter);
     EXPECTED.store(cpu, Ordering::Relaxed);
-    if !gic::can_reach(affinity) || power::start_cpu(affinity, entry.code, entry.argument).is_err() {
+    if !interrupts::can_reach(affinity) || power::start_cpu(affinity, entry.code, entry.argument).is_err() {
         return Outcome::Refused;
     }
     let end_ns = timer::now_ns() + START_NS_MAX;
@@ -105,9 +105,9 @@ extern "C" fn enter(cpu: u64) -> ! {
     percpu::install(cpu);
     trap::install_vectors();
     paging::leave_user_half_empty();
-    control::configure();
+    features::enable();
     timer::start_cpu();
-    gic::start_cpu();
+    interrupts::start_cpu();
     if !take_expected(cpu) {
         // Nobody waits any more.
         power::stop_cpu();
@@ -128,11 +128,11 @@ extern "C" fn enter(cpu: u64) -> ! {
 /// For the other interrupts, which no CPU can send.
 pub fn send_interrupt(cpu: usize, interrupt: Interrupt) {
     let number = match interrupt {
-        Interrupt::Reschedule => gic::RESCHEDULE,
-        Interrupt::Shootdown => gic::SHOOTDOWN,
+        Interrupt::Reschedule => interrupts::RESCHEDULE,
+        Interrupt::Shootdown => interrupts::SHOOTDOWN,
         Interrupt::Timer | Interrupt::Spurious => panic!("{interrupt:?} is no interrupt between CPUs"),
     };
-    gic::send(AFFINITIES[cpu].load(Ordering::Relaxed), number);
+    interrupts::send(AFFINITIES[cpu].load(Ordering::Relaxed), number);
 }
 
 /// Makes the calling CPU the only one that runs, for good, so that what it reports last stands alone.
@@ -143,7 +143,7 @@ pub fn send_interrupt(cpu: usize, interrupt: Interrupt) {
 pub fn stop_other_cpus() {
     let own = cpu_index();
     match STOPPER.compare_exchange(NOBODY, own, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => gic::send_to_others(gic::STOP),
+        Ok(_) => interrupts::send_to_others(interrupts::STOP),
         Err(stopper) if stopper == own => {}
         Err(_) => stop(),
     }
@@ -151,7 +151,7 @@ pub fn stop_other_cpus() {
 
 /// Stops the CPU that runs this for good.
 pub(super) fn stop() -> ! {
-    gic::close();
+    interrupts::close();
     loop {
         // SAFETY: exceptions are masked and no interrupt gets through any more; nothing is left to do.
         unsafe { asm!("wfi", options(nomem, nostack)) };

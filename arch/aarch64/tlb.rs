@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Frame, VirtAddr};
 
-use super::control;
+use super::features;
 
 /// Whether any CPU is among those on which a broadcast invalidation is done twice (`errata::Errata`).
 static REPEATS: AtomicBool = AtomicBool::new(false);
@@ -20,7 +20,7 @@ pub(super) fn repeat_invalidation() {
 
 /// Bits in an ASID: 8 or 16.
 pub fn tag_bits() -> u32 {
-    control::features().tag_bits
+    features::features().tag_bits
 }
 
 /// The highest level at which an entry can be a leaf: always 2, for 1 GiB.

@@ -10,7 +10,7 @@ use aarch64_cpu::registers::{MAIR_EL1, Readable, TCR_EL1, TTBR1_EL1};
 
 use crate::CPUS_MAX;
 
-use super::{control, memory, paging, percpu};
+use super::{features, memory, paging, percpu};
 
 /// What one CPU loads before it can do anything; the order is known to the assembly below.
 #[repr(C, align(64))]
@@ -35,7 +35,7 @@ pub(super) fn prepare(cpu: usize, enter: extern "C" fn(u64) -> !) -> Entry {
         TTBR1_EL1.get(),
         TCR_EL1.get(),
         MAIR_EL1.get(),
-        control::system_control(),
+        features::system_control(),
         percpu::empty_stack_pointer(cpu),
         enter as usize as u64,
         cpu as u64,

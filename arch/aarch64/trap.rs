@@ -8,9 +8,9 @@ use crate::upcall;
 
 use super::fault::{self, KernelException, read_syndrome};
 use super::registers::Registers;
-use super::{console, cpu, gic, percpu, power, smp, vectors};
+use super::{console, cpu, entry, interrupts, percpu, power, smp};
 
-/// Which of the four vectors of an origin was taken; `vectors.rs` passes the number.
+/// Which of the four vectors of an origin was taken; `entry.rs` passes the number.
 const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
 /// Instead of `SYNCHRONOUS`: a system call, as the entry code found out.
@@ -20,7 +20,7 @@ pub(super) const FINISH: u64 = 5;
 
 /// Points this CPU at the vector table.
 pub(super) fn install_vectors() {
-    let table = (&raw const vectors::exception_vectors).addr();
+    let table = (&raw const entry::exception_vectors).addr();
     // SAFETY: the table is complete and aligned to 2048 bytes, and `percpu::install` ran on this CPU.
     unsafe {
         asm!("msr vbar_el1, {}", "isb", in(reg) table, options(nostack, preserves_flags));
@@ -33,7 +33,7 @@ pub(super) extern "C" fn dispatch(kind: u64) {
         CALL => Trap::Call,
         FINISH => return upcall::kernel_finish(),
         SYNCHRONOUS => fault::trap_of(read_syndrome()),
-        INTERRUPT => Trap::Interrupt(gic::take_interrupt()),
+        INTERRUPT => Trap::Interrupt(interrupts::take_interrupt()),
         // FIQs are masked (`registers::USER_PSTATE`), which leaves the system error: the hardware is broken.
         _ => panic!("system error while in user mode, syndrome {:#x}", read_syndrome().bits),
     };

@@ -12,7 +12,7 @@ use super::memory_map::MemoryMap;
 use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
-use super::{apic, console, features, gdt, idt, madt, paging, percpu, rates, smp, timer, trap};
+use super::{console, features, gdt, idt, interrupts, madt, paging, percpu, rates, smp, timer, trap};
 use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
 /// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.
@@ -74,13 +74,13 @@ pub(super) fn start(mut loader: Loader) -> ! {
     let port_of_timer = rates::port_in_table(firmware.table(b"FACP"));
     madt::io_apics(controllers).filter_map(|address| firmware.registers(address)).for_each(|registers| {
         // SAFETY: firmware says that an I/O APIC is there, and the loader has its registers mapped.
-        unsafe { apic::mask_lines(registers) }
+        unsafe { interrupts::mask_lines(registers) }
     });
     let low_frames = leave_loader(&mut loader);
     features::enable();
     trap::enable_system_calls();
-    apic::silence_old_controllers();
-    apic::enable();
+    interrupts::silence_old_controllers();
+    interrupts::enable();
     timer::init(port_of_timer);
     let memory = MEMORY.call_once(|| loader.memory.free);
     let info = BOOT_INFO.call_once(|| BootInfo {

@@ -7,7 +7,7 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 use x86_64::registers::debug::Dr7;
 use x86_64::registers::model_specific::Msr;
 
-use super::model::Model;
+use super::errata::Model;
 use super::{percpu, timer};
 
 /// What CPUID offers of the things the kernel uses (SDM volume 2, CPUID).

@@ -5,13 +5,13 @@
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
 //! | `memory_map`, `ranges`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
 //! | `firmware`, `acpi`, `madt` | firmware's tables; which CPUs there are |
-//! | `model`, `rates` | what is known of certain models; how fast clocks run |
+//! | `errata`, `rates` | what certain models do otherwise; how fast clocks run |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
 //! | `entry`, `trap`, `instruction` | a trap's way in and out in assembly; its Rust side; what a fault means |
 //! | `trampoline` | the first instructions of every CPU but the boot CPU |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
-//! | `apic` | interrupt controllers |
+//! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
 //! | `format` | page-table entries; compiled on every host |
 //!
 //! In comments, "SDM" is Intel's Software Developer's Manual and "APM" AMD's Architecture Programmer's Manual.
@@ -20,8 +20,6 @@ pub mod format;
 
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod acpi;
-#[cfg(all(target_os = "none", target_arch = "x86_64"))]
-mod apic;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod boot;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -36,6 +34,8 @@ pub mod context;
 pub mod cpu;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod entry;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
+mod errata;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod features;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -48,14 +48,14 @@ mod gdt;
 mod idt;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod instruction;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod interrupts;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod madt;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod memory;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod memory_map;
-#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
-mod model;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod mtrr;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]

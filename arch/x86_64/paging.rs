@@ -13,9 +13,9 @@ use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::registers::model_specific::Msr;
 use x86_64::structures::paging::PhysFrame;
 
-use super::apic;
 use super::features::features;
 use super::format::{ACCESSED, ADDRESS, DIRTY, GLOBAL, LARGE, NO_EXECUTE, PRESENT, WRITABLE};
+use super::interrupts;
 use super::memory::DIRECT_MAP;
 use super::mtrr::TypeRanges;
 use super::ranges::RangeList;
@@ -235,6 +235,6 @@ pub(super) unsafe fn build(
     builder.root = builder.new_table();
     builder.map_memory(memory);
     builder.map_image(&image(), &mut [reclaimable]);
-    builder.map_page(APIC_WINDOW, apic::registers_address().value(), 0, DATA | UNCACHED);
+    builder.map_page(APIC_WINDOW, interrupts::registers_address().value(), 0, DATA | UNCACHED);
     ROOT.store(builder.root / PAGE, Ordering::Relaxed);
 }

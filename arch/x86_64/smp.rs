@@ -7,10 +7,10 @@ use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use spin::Once;
-use x86_64::instructions::{hlt, interrupts};
+use x86_64::instructions::{hlt, interrupts as interrupt_flag};
 
-use super::apic::{self, Message};
 use super::idt::{self, vector};
+use super::interrupts::{self, Message};
 use super::percpu::{self, cpu_index};
 use super::ranges::RangeList;
 use super::timer::now_ns;
@@ -88,13 +88,13 @@ impl Listed {
 
 /// Takes in which CPUs there are, and says how many can run. The running CPU's APIC is on.
 pub(super) fn find_cpus(listed: &Listed, frames: Option<[Frame; FRAMES]>) -> usize {
-    let own = apic::number();
+    let own = interrupts::number();
     APICS[0].store(own, Ordering::Relaxed);
     let found = FOUND.call_once(|| {
         let mut found = Found { others: [0; CPUS_MAX - 1], count: 0, frames };
         let usable = listed.apics[..listed.count].iter().copied().filter(|_| frames.is_some());
         // Nobody is listed twice, and the running CPU is not among the others: INIT would end it.
-        let others = usable.filter(|number| *number != own && apic::can_reach(*number));
+        let others = usable.filter(|number| *number != own && interrupts::can_reach(*number));
         for (place, number) in found.others.iter_mut().zip(others) {
             *place = number;
             found.count += 1;
@@ -113,7 +113,7 @@ pub fn start_cpus(count: usize) -> usize {
     let others = &others[..*found];
     trampoline::prepare(*frames);
     if count > 1 {
-        others.iter().for_each(|number| apic::send(*number, Message::Reset));
+        others.iter().for_each(|number| interrupts::send(*number, Message::Reset));
         wait_ns(AFTER_INIT_NS, || false);
     }
     let mut next = 1;
@@ -133,15 +133,15 @@ fn start_cpu(cpu: usize, number: u32, frames: [Frame; FRAMES]) -> bool {
     trampoline::direct(frames, stacks::tops(cpu).kernel, cpu, enter);
     let has_arrived = || ARRIVED.load(Ordering::Acquire) == cpu;
     let startup = Message::Startup(frames[0]);
-    apic::send(number, startup);
+    interrupts::send(number, startup);
     if wait_ns(BEFORE_REPETITION_NS, has_arrived) {
         return true;
     }
-    apic::send(number, startup);
+    interrupts::send(number, startup);
     let is_there = wait_ns(START_NS_MAX, has_arrived);
     if !is_there {
         // It must not come up later, when stack and parameters are another's.
-        apic::send(number, Message::Reset);
+        interrupts::send(number, Message::Reset);
     }
     is_there
 }
@@ -167,7 +167,7 @@ extern "C" fn enter(cpu: u64) -> ! {
     paging::use_kernel_root();
     features::enable();
     trap::enable_system_calls();
-    apic::enable();
+    interrupts::enable();
     ARRIVED.store(cpu, Ordering::Release);
     while !ARE_RELEASED.load(Ordering::Acquire) {
         spin_loop();
@@ -187,13 +187,13 @@ pub fn send_interrupt(cpu: usize, interrupt: Interrupt) {
         Interrupt::Shootdown => vector::SHOOTDOWN,
         Interrupt::Timer | Interrupt::Spurious => panic!("{interrupt:?} is no interrupt between CPUs"),
     };
-    apic::send(APICS[cpu].load(Ordering::Relaxed), Message::Interrupt(vector));
+    interrupts::send(APICS[cpu].load(Ordering::Relaxed), Message::Interrupt(vector));
 }
 
 /// Interrupts every CPU, this one included, in the way that cannot be masked, for no reason.
 pub(super) fn interrupt_all() {
     let count = RUNNING.load(Ordering::Acquire);
-    APICS[..count].iter().for_each(|number| apic::send(number.load(Ordering::Relaxed), Message::NonMaskable));
+    APICS[..count].iter().for_each(|number| interrupts::send(number.load(Ordering::Relaxed), Message::NonMaskable));
 }
 
 /// Makes the calling CPU the only one that runs, for good, so that what it reports last stands alone.
@@ -201,13 +201,13 @@ pub(super) fn interrupt_all() {
 /// A second call by the same CPU does nothing. Of several CPUs that call at once one goes on; for the others the
 /// call does not return.
 pub fn stop_other_cpus() {
-    interrupts::disable();
+    interrupt_flag::disable();
     let own = cpu_index();
     match STOPPER.compare_exchange(NOBODY, own, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {
             let count = RUNNING.load(Ordering::Acquire);
             let others = (0..count).filter(|cpu| *cpu != own);
-            others.for_each(|cpu| apic::send(APICS[cpu].load(Ordering::Relaxed), Message::NonMaskable));
+            others.for_each(|cpu| interrupts::send(APICS[cpu].load(Ordering::Relaxed), Message::NonMaskable));
             let are_stopped = || STOPPED.load(Ordering::Acquire).count_ones() as usize >= count - 1;
             // Alone, nothing is asked of the clock, which may not run yet.
             if !are_stopped() {
@@ -227,7 +227,7 @@ pub(super) fn is_to_stop() -> bool {
 
 /// Stops the running CPU for good.
 pub(super) fn stop() -> ! {
-    interrupts::disable();
+    interrupt_flag::disable();
     STOPPED.fetch_or(1 << cpu_index(), Ordering::Release);
     loop {
         hlt();

@@ -3,8 +3,8 @@
 use spin::Once;
 use x86_64::instructions::port::Port;
 
-use super::apic;
 use super::features::cpuid;
+use super::interrupts;
 use super::percpu::this;
 use super::rates::{self, Rates};
 
@@ -89,12 +89,12 @@ fn stamp() -> u64 {
 /// Ticks per second of the APIC's timer, by letting it run for 10 ms of the time-stamp counter.
 fn ticks_by_stamps(stamp_hz: u64) -> u64 {
     let begin = stamp();
-    apic::start_timer(u32::MAX);
+    interrupts::start_timer(u32::MAX);
     while stamp().saturating_sub(begin) < stamp_hz / 100 {
         core::hint::spin_loop();
     }
-    let ticks = u32::MAX - apic::timer_ticks_left();
-    apic::start_timer(0);
+    let ticks = u32::MAX - interrupts::timer_ticks_left();
+    interrupts::start_timer(0);
     u64::from(ticks) * 100
 }
 
@@ -102,14 +102,14 @@ fn ticks_by_stamps(stamp_hz: u64) -> u64 {
 /// that number when it is time; `None` if it never is.
 fn measured_until(hz: u64, mut passed: impl FnMut() -> Option<u32>) -> Option<Rates> {
     let begin = stamp();
-    apic::start_timer(u32::MAX);
+    interrupts::start_timer(u32::MAX);
     let passed = (0..LOOKS_MAX).find_map(|_| {
         // Reading a port is the slowest thing an emulator does: look rarely.
         (0..256).for_each(|_| core::hint::spin_loop());
         passed()
     });
-    let (ticks, stamps) = (u32::MAX - apic::timer_ticks_left(), stamp().saturating_sub(begin));
-    apic::start_timer(0);
+    let (ticks, stamps) = (u32::MAX - interrupts::timer_ticks_left(), stamp().saturating_sub(begin));
+    interrupts::start_timer(0);
     let per_second = |count: u64| Some((u128::from(count) * u128::from(hz) / u128::from(passed?)) as u64);
     Some(Rates { stamp_hz: per_second(stamps)?, tick_hz: per_second(u64::from(ticks)) })
 }
@@ -176,7 +176,7 @@ fn start(deadline_ns: Option<u64>) {
         // Rounded up, so that the interrupt does not come before its time.
         u32::try_from(scaled(wait_ns, factors().ticks_per_ns) + 1).unwrap_or(u32::MAX)
     });
-    apic::start_timer(ticks);
+    interrupts::start_timer(ticks);
 }
 
 /// Whether the time that was asked for has come; if it has not, the timer is started again for the rest.

@@ -8,8 +8,8 @@ use x86_64::registers::control::Cr2;
 use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
-use super::apic;
 use super::idt::vector;
+use super::interrupts;
 use super::registers::{CALL_MARK, Frame};
 use super::{console, cpu, entry, gdt, instruction, percpu::this, smp, stacks};
 use crate::{Access, Fault, FaultKind, Trap, VirtAddr, upcall};
@@ -54,7 +54,7 @@ pub(super) extern "C" fn from_user() {
     let trap = match frame.vector {
         CALL_MARK => Trap::Call,
         number if number < u64::from(vector::EXCEPTIONS) => Trap::Fault(fault(frame)),
-        number => Trap::Interrupt(apic::acknowledge(number as u8)),
+        number => Trap::Interrupt(interrupts::acknowledge(number as u8)),
     };
     upcall::kernel_trap(trap);
     assert!(!cpu.current.get().is_null(), "the kernel left a trap without a thread to go on with");
@@ -100,7 +100,7 @@ pub(super) extern "C" fn from_kernel(frame: &mut Frame) {
     if frame.vector < u64::from(vector::EXCEPTIONS) || !cpu.is_waiting.get() {
         fatal(frame);
     }
-    cpu.arrived.set(Some(apic::acknowledge(frame.vector as u8)));
+    cpu.arrived.set(Some(interrupts::acknowledge(frame.vector as u8)));
     // One interrupt per wait: the next stays pending until the kernel has seen this one.
     frame.rflags &= !RFlags::INTERRUPT_FLAG.bits();
 }

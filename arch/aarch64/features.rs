@@ -89,7 +89,7 @@ pub(super) fn system_control() -> u64 {
 }
 
 /// Sets what is not about translation, on the CPU that runs this, before it runs any thread.
-pub(super) fn configure() {
+pub(super) fn enable() {
     let errata = Errata::of(MIDR_EL1.get());
     if errata.repeat_invalidation {
         tlb::repeat_invalidation();
