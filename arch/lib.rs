@@ -12,7 +12,8 @@
 //! | `tlb` | [`prepare_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
-//! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace`, `provoke` |
+//! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace` |
+//! | `provoke` | [`provoke`]: breaking the kernel's rules on purpose |
 //! | `smp` | [`start_cpus`], [`send_interrupt`] |
 //! | `timer` | [`now_ns`], [`set_timer`] |
 //! | `console` | [`console_send`] |
@@ -83,9 +84,12 @@ pub use backend::context::{ThreadContext, enter_user, leave_context, restart_cal
 
 /// The CPU itself.
 pub use backend::cpu::{
-    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, power_off, provoke,
+    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, power_off,
     take_unexplained_interrupts, wait_for_interrupt,
 };
+
+/// Doing what is forbidden, for tests that see each protection stop it.
+pub use backend::provoke::provoke;
 
 /// Time since boot, and the next timer interrupt.
 pub use backend::timer::{now_ns, set_timer};

@@ -10,7 +10,7 @@
 //! | `smp`, `trampoline` | the other CPUs: starting, interrupting, stopping; their way into the kernel |
 //! | `entry`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
-//! | `context`, `memory`, `tlb`, `cpu`, `timer`, `console` | the contract of `arch/lib.rs` |
+//! | `context`, `memory`, `tlb`, `cpu`, `provoke`, `timer`, `console` | the contract of `arch/lib.rs` |
 //! | `interrupts`, `power` | interrupt controller: GICv3; PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |
 //!
@@ -48,6 +48,8 @@ mod paging;
 mod percpu;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod power;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod provoke;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod ranges;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

@@ -2,8 +2,6 @@
 
 use core::cell::Cell;
 
-use tessera_abi::layout::Provocation;
-
 use crate::Interrupt;
 
 thread_local! {
@@ -43,9 +41,6 @@ pub fn halt_after_panic() -> ! {
 
 /// Return addresses: the host's own backtrace serves tests.
 pub fn backtrace(_each: &mut dyn FnMut(u64)) {}
-
-/// Nothing is forbidden on the fake machine.
-pub fn provoke(_what: Provocation) {}
 
 /// Lets so many interrupts come that cannot be masked and have no cause.
 pub fn interrupt_without_cause(count: u64) {

@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod format;
 pub mod memory;
 pub mod oracle;
+pub mod provoke;
 pub mod registers;
 pub mod smp;
 pub mod timer;

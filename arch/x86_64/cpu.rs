@@ -4,14 +4,12 @@ use core::arch::asm;
 
 use x86_64::instructions::port::Port;
 
+use super::features::features;
 use super::percpu::this;
-use super::{console, paging, smp, stacks};
+use super::{console, paging, smp, stacks, timer};
 use crate::Interrupt;
 
-pub use super::features::describe_features;
 pub use super::percpu::cpu_index;
-pub use super::provoke::provoke;
-pub use super::trap::take_unexplained_interrupts;
 
 /// I/O port of QEMU's `isa-debug-exit` device: a byte written there ends QEMU.
 const DEBUG_EXIT_PORT: u16 = 0xf4;
@@ -39,6 +37,12 @@ pub fn wait_for_interrupt() -> Interrupt {
     };
     cpu.is_waiting.set(false);
     arrived
+}
+
+/// How many interrupts that cannot be masked and have no known cause this CPU has had since it was last asked.
+pub fn take_unexplained_interrupts() -> u64 {
+    // One that comes in between is counted here or is lost; it is only told of.
+    this().unexplained_interrupts.take()
 }
 
 /// Ends the machine: success for code 0, failure for any other.
@@ -91,6 +95,35 @@ pub fn backtrace(each: &mut dyn FnMut(u64)) {
         }
         frame = next;
     }
+}
+
+/// Writes the names of the protections switched on, separated by spaces.
+///
+/// # Errors
+/// Those of the writer.
+pub fn describe_features(out: &mut dyn core::fmt::Write) -> core::fmt::Result {
+    let have = features();
+    let mut separator = "";
+    for (exists, name) in [
+        (have.no_execute, "nx"),
+        (have.smep, "smep"),
+        (have.smap, "smap"),
+        (have.umip, "umip"),
+        (have.fsgsbase, "fsgsbase"),
+        (have.global_pages, "pge"),
+        (have.pcid, "pcid"),
+        (have.pcid && have.invpcid, "invpcid"),
+        (have.gigabyte_pages, "1gib-pages"),
+        (!have.steady_clock, "no-invariant-tsc"),
+        (!have.steady_timer, "no-arat"),
+        (timer::is_guess(), "guessed-clock"),
+    ] {
+        if exists {
+            write!(out, "{separator}{name}")?;
+            separator = " ";
+        }
+    }
+    Ok(())
 }
 
 /// Writes the registers that tell where a panicking kernel is: stack, flags and the control registers.

@@ -8,7 +8,7 @@ use x86_64::registers::debug::Dr7;
 use x86_64::registers::model_specific::Msr;
 
 use super::errata::Model;
-use super::{percpu, timer};
+use super::percpu;
 
 /// What CPUID offers of the things the kernel uses (SDM volume 2, CPUID).
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,33 +178,4 @@ pub(super) fn enable() {
     // No breakpoint of a loader's hits (SDM volume 3, 19.2.4: bit 10 is always set).
     Dr7::write_raw(1 << 10);
     percpu::this().clears_access_flag.set(have.smap);
-}
-
-/// Writes the names of the protections switched on, separated by spaces.
-///
-/// # Errors
-/// Those of the writer.
-pub fn describe_features(out: &mut dyn core::fmt::Write) -> core::fmt::Result {
-    let have = features();
-    let mut separator = "";
-    for (exists, name) in [
-        (have.no_execute, "nx"),
-        (have.smep, "smep"),
-        (have.smap, "smap"),
-        (have.umip, "umip"),
-        (have.fsgsbase, "fsgsbase"),
-        (have.global_pages, "pge"),
-        (have.pcid, "pcid"),
-        (have.pcid && have.invpcid, "invpcid"),
-        (have.gigabyte_pages, "1gib-pages"),
-        (!have.steady_clock, "no-invariant-tsc"),
-        (!have.steady_timer, "no-arat"),
-        (timer::is_guess(), "guessed-clock"),
-    ] {
-        if exists {
-            write!(out, "{separator}{name}")?;
-            separator = " ";
-        }
-    }
-    Ok(())
 }

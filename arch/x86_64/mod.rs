@@ -63,7 +63,7 @@ mod paging;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod percpu;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-mod provoke;
+pub mod provoke;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod ranges;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

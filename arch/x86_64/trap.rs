@@ -120,12 +120,6 @@ pub(super) extern "C" fn non_maskable(frame: &Frame) {
     unexplained.set(unexplained.get() + 1);
 }
 
-/// How many interrupts that cannot be masked and have no known cause this CPU has had since it was last asked.
-pub fn take_unexplained_interrupts() -> u64 {
-    // One that comes in between is counted here or is lost; it is only told of.
-    this().unexplained_interrupts.take()
-}
-
 /// Reports a trap that the kernel cannot go on after.
 pub(super) extern "C" fn fatal(frame: &Frame) -> ! {
     // A trap while reporting a trap: stop before it becomes endless.

@@ -1,0 +1,6 @@
+//! Nothing is forbidden on the fake machine.
+
+use tessera_abi::layout::Provocation;
+
+/// Does nothing.
+pub fn provoke(_what: Provocation) {}
