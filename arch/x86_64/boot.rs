@@ -9,6 +9,7 @@ use spin::Once;
 
 use super::firmware::Firmware;
 use super::memory_map::MemoryMap;
+use super::paging::Device;
 use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
@@ -103,9 +104,12 @@ fn leave_loader(loader: &mut Loader) -> Option<[Frame; FRAMES]> {
         list.remove(0, LOW_MEMORY_END);
         list.remove(loader.archive.start.value(), loader.archive.end().value());
     }
+    let device = Device { window: interrupts::WINDOW, registers: interrupts::registers_address() };
     // SAFETY: the loader promises both, by its protocol; what the kernel uses itself, image and archive, is out of
     // the lists or will be before the first frame is taken for anything but tables.
-    unsafe { paging::build(loader.direct_map, loader.direct_map_end, &memory, free, reclaimable) };
+    unsafe {
+        paging::build(loader.direct_map, loader.direct_map_end, &memory, free, reclaimable, &device);
+    }
     paging::use_kernel_root();
     for range in reclaimable.as_slice() {
         free.add(range.start.value(), range.end().value());

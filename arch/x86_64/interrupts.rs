@@ -11,9 +11,10 @@ use x86_64::instructions::port::Port;
 use x86_64::registers::model_specific::Msr;
 
 use super::idt::vector;
-use super::{paging, timer};
 use crate::{Frame, Interrupt, PhysAddr};
 
+/// Where the registers in memory are to be mapped: the last but one page of the address space.
+pub(super) const WINDOW: u64 = 0xffff_ffff_ffff_e000;
 /// Where the registers are in memory, and two flags.
 const BASE: Msr = Msr::new(0x1b);
 /// In the base register: the APIC is on.
@@ -204,7 +205,7 @@ pub(super) fn timer_ticks_left() -> u32 {
     read(Register::TimerLeft)
 }
 
-/// Tells the APIC that an interrupt is being handled, and says what it means.
+/// Tells the APIC that an interrupt is being handled, and says what it means; the timer's may be early.
 pub(super) fn acknowledge(number: u8) -> Interrupt {
     // The spurious interrupt and those of the old controllers want no acknowledgement (SDM volume 3, 12.9).
     let is_old = (vector::OLD_CONTROLLERS..vector::OLD_CONTROLLERS + 16).contains(&number);
@@ -213,7 +214,7 @@ pub(super) fn acknowledge(number: u8) -> Interrupt {
     }
     write(Register::EndOfInterrupt, 0);
     match number {
-        vector::TIMER if timer::has_expired() => Interrupt::Timer,
+        vector::TIMER => Interrupt::Timer,
         vector::RESCHEDULE => Interrupt::Reschedule,
         vector::SHOOTDOWN => Interrupt::Shootdown,
         _ => Interrupt::Spurious,
@@ -225,7 +226,7 @@ fn read(register: Register) -> u32 {
         // SAFETY: the register exists in x2APIC mode; reading it has no effect.
         return unsafe { Msr::new(X2APIC_FIRST + register as u32).read() } as u32;
     }
-    // SAFETY: `paging` maps the registers there, uncached.
+    // SAFETY: `boot` has the registers mapped there, uncached.
     unsafe { in_memory(register).read_volatile() }
 }
 
@@ -234,11 +235,11 @@ fn write(register: Register, value: u32) {
         // SAFETY: the register exists in x2APIC mode, and this file writes only what the manual allows.
         unsafe { Msr::new(X2APIC_FIRST + register as u32).write(u64::from(value)) };
     } else {
-        // SAFETY: `paging` maps the registers there, uncached; this file writes only what the manual allows.
+        // SAFETY: `boot` has the registers mapped there, uncached; this file writes only what the manual allows.
         unsafe { in_memory(register).write_volatile(value) };
     }
 }
 
 fn in_memory(register: Register) -> *mut u32 {
-    (paging::APIC_WINDOW + register as u64 * 16) as *mut u32
+    (WINDOW + register as u64 * 16) as *mut u32
 }

@@ -4,7 +4,7 @@
 //!   that fit (a large page over a hole, or over memory of two types, has a type that nobody chose: SDM volume 3, 13.11.9);
 //! * the kernel's image, each part with just the rights it needs, without the stacks' guard pages; the direct map's
 //!   alias of code and constants is read-only too;
-//! * one page of device registers (the local APIC's).
+//! * one page of device registers (the local APIC's), where the caller wants it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,15 +15,12 @@ use x86_64::structures::paging::PhysFrame;
 
 use super::features::features;
 use super::format::{ACCESSED, ADDRESS, DIRTY, GLOBAL, LARGE, NO_EXECUTE, PRESENT, WRITABLE};
-use super::interrupts;
 use super::memory::DIRECT_MAP;
 use super::mtrr::TypeRanges;
 use super::ranges::RangeList;
 use super::stacks;
 use crate::{Frame, PhysAddr, TABLE_ENTRIES, VirtAddr};
 
-/// Where the local APIC's registers are mapped: the last but one page of the address space.
-pub(super) const APIC_WINDOW: u64 = 0xffff_ffff_ffff_e000;
 /// PWT and PCD: not cached, with the page attribute table as it is after reset.
 const UNCACHED: u64 = 1 << 3 | 1 << 4;
 
@@ -218,6 +215,14 @@ fn read_register(number: u32) -> u64 {
     unsafe { Msr::new(number).read() }
 }
 
+/// A page of device registers.
+pub(super) struct Device {
+    /// Where it is to be mapped.
+    pub(super) window: u64,
+    /// Where it is.
+    pub(super) registers: PhysAddr,
+}
+
 /// Builds the kernel's tables, whose direct map holds `memory`. Frames for them are taken out of `free`, those of the image
 /// out of both lists.
 ///
@@ -230,11 +235,12 @@ pub(super) unsafe fn build(
     memory: &RangeList,
     free: &mut RangeList,
     reclaimable: &mut RangeList,
+    device: &Device,
 ) {
     let mut builder = Builder { direct_map, free, limit, root: 0 };
     builder.root = builder.new_table();
     builder.map_memory(memory);
     builder.map_image(&image(), &mut [reclaimable]);
-    builder.map_page(APIC_WINDOW, interrupts::registers_address().value(), 0, DATA | UNCACHED);
+    builder.map_page(device.window, device.registers.value(), 0, DATA | UNCACHED);
     ROOT.store(builder.root / PAGE, Ordering::Relaxed);
 }

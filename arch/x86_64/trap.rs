@@ -11,8 +11,8 @@ use x86_64::registers::rflags::RFlags;
 use super::idt::vector;
 use super::interrupts;
 use super::registers::{CALL_MARK, Frame};
-use super::{console, cpu, entry, gdt, instruction, percpu::this, smp, stacks};
-use crate::{Access, Fault, FaultKind, Trap, VirtAddr, upcall};
+use super::{console, cpu, entry, gdt, instruction, percpu::this, smp, stacks, timer};
+use crate::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr, upcall};
 
 /// System control port B, and its bits that tell of errors: of memory or the bus (SERR#), of a device (IOCHK#) (Intel I/O
 /// Controller Hub 9 data sheet, 13.7.1, "NMI_SC").
@@ -54,7 +54,7 @@ pub(super) extern "C" fn from_user() {
     let trap = match frame.vector {
         CALL_MARK => Trap::Call,
         number if number < u64::from(vector::EXCEPTIONS) => Trap::Fault(fault(frame)),
-        number => Trap::Interrupt(interrupts::acknowledge(number as u8)),
+        number => Trap::Interrupt(take_interrupt(number as u8)),
     };
     upcall::kernel_trap(trap);
     assert!(!cpu.current.get().is_null(), "the kernel left a trap without a thread to go on with");
@@ -64,6 +64,14 @@ pub(super) extern "C" fn from_user() {
 pub(super) extern "C" fn finish() {
     upcall::kernel_finish();
     assert!(!this().current.get().is_null(), "the kernel left a call without a thread to go on with");
+}
+
+/// Which interrupt came, by its vector.
+fn take_interrupt(number: u8) -> Interrupt {
+    match interrupts::acknowledge(number) {
+        Interrupt::Timer if !timer::has_expired() => Interrupt::Spurious,
+        interrupt => interrupt,
+    }
 }
 
 /// What an exception in user mode means.
@@ -100,7 +108,7 @@ pub(super) extern "C" fn from_kernel(frame: &mut Frame) {
     if frame.vector < u64::from(vector::EXCEPTIONS) || !cpu.is_waiting.get() {
         fatal(frame);
     }
-    cpu.arrived.set(Some(interrupts::acknowledge(frame.vector as u8)));
+    cpu.arrived.set(Some(take_interrupt(frame.vector as u8)));
     // One interrupt per wait: the next stays pending until the kernel has seen this one.
     frame.rflags &= !RFlags::INTERRUPT_FLAG.bits();
 }
