@@ -17,7 +17,8 @@
 //! | `smp` | [`start_cpus`], [`send_interrupt`] |
 //! | `timer` | [`now_ns`], [`set_timer`] |
 //! | `console` | [`console_send`] |
-//! | `boot`, `trap` | entry from the loader and from traps; they call up |
+//! | `entry` | [`enter_user`]; the way into the kernel and out of it, in assembly |
+//! | `boot`, `trap` | what comes from the loader and from traps; they call up |
 //!
 //! Up-calls, the only names that the kernel gives to a backend, are in [`upcall`].
 //!
@@ -78,9 +79,12 @@ pub use backend::smp::{broadcasts_invalidation, send_interrupt, start_cpus, stop
 /// The registers of a thread that traps save.
 pub use backend::registers::Registers;
 
-/// Threads' contexts. `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context
-/// that `resume_context` named last and never comes back to its caller.
-pub use backend::context::{ThreadContext, enter_user, leave_context, restart_call, resume_context};
+/// Threads' contexts.
+pub use backend::context::{ThreadContext, leave_context, restart_call, resume_context};
+
+/// `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context that `resume_context` named
+/// last and never comes back to its caller.
+pub use backend::entry::enter_user;
 
 /// The CPU itself.
 pub use backend::cpu::{

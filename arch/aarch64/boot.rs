@@ -23,7 +23,7 @@ use super::machine::{self, Machine};
 use super::paging::{self, Builder};
 use super::ranges::{RangeList, frames_around, frames_within};
 use super::smp::own_affinity;
-use super::{console, features, interrupts, memory, percpu, power, smp, timer, trap};
+use super::{console, entry, features, interrupts, memory, percpu, power, smp, timer};
 
 #[used]
 #[unsafe(link_section = ".limine_requests_start")]
@@ -82,7 +82,7 @@ extern "C" fn kernel_entry() -> ! {
 /// Everything between the loader and the kernel.
 extern "C" fn boot() -> ! {
     percpu::install(0);
-    trap::install_vectors();
+    entry::install_vectors();
     let (machine, archive) = leave_loader();
     features::enable();
     memory::start();

@@ -1,7 +1,6 @@
 //! Whose registers the CPU holds: which thread's state a trap saves into, and exchanging what traps leave alone.
 
 use alloc::boxed::Box;
-use core::arch::asm;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
@@ -98,25 +97,5 @@ fn save_previous(previous: *mut SavedState) {
         // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive, and the vector
         // registers still hold this thread's values because the kernel does not use them.
         unsafe { floating::save(&raw mut (*previous).floating) };
-    }
-}
-
-/// Ends `kernel_main` on a CPU: goes to user mode with the context that `resume_context` named last.
-///
-/// # Panics
-/// If it named none.
-pub fn enter_user() -> ! {
-    let block = percpu::current();
-    assert!(!block.context.load(Ordering::Relaxed).is_null(), "no context to enter user mode with");
-    // SAFETY: nothing on the kernel stack is needed any more, as this function does not return; the entry code
-    // expects the stack pointer of an empty stack whenever the CPU is in user mode.
-    unsafe {
-        asm!(
-            "mov sp, {top}",
-            "b {go}",
-            top = in(reg) block.stack_top.load(Ordering::Relaxed),
-            go = sym super::entry::return_to_user,
-            options(noreturn)
-        )
     }
 }

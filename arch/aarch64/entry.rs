@@ -4,10 +4,11 @@
 //! exceptions masked (the hardware sets PSTATE.DAIF), so the bytes just below the stack pointer are a place
 //! to put a register without moving it.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 use core::mem::offset_of;
+use core::sync::atomic::Ordering;
 
-use super::percpu::PerCpu;
+use super::percpu::{self, PerCpu};
 use super::registers::{Registers, SavedState};
 use super::syndrome::CLASS_SHIFT;
 use super::trap;
@@ -28,10 +29,39 @@ const _: () = assert!(offset_of!(Registers, stack_pointer) == 248 && offset_of!(
 
 unsafe extern "C" {
     /// The vector table, for VBAR_EL1.
-    pub(super) static exception_vectors: [u8; 2048];
+    static exception_vectors: [u8; 2048];
 
     /// Resumes the current context of this CPU. Entered by a branch, with SP_EL1 that of an empty kernel stack.
-    pub(super) fn return_to_user() -> !;
+    fn return_to_user() -> !;
+}
+
+/// Points this CPU at the vector table.
+pub(super) fn install_vectors() {
+    let table = (&raw const exception_vectors).addr();
+    // SAFETY: the table is complete and aligned to 2048 bytes, and `percpu::install` ran on this CPU.
+    unsafe {
+        asm!("msr vbar_el1, {}", "isb", in(reg) table, options(nostack, preserves_flags));
+    }
+}
+
+/// Ends `kernel_main` on a CPU: goes to user mode with the context that `resume_context` named last.
+///
+/// # Panics
+/// If it named none.
+pub fn enter_user() -> ! {
+    let block = percpu::current();
+    assert!(!block.context.load(Ordering::Relaxed).is_null(), "no context to enter user mode with");
+    // SAFETY: nothing on the kernel stack is needed any more, as this function does not return; the entry code
+    // expects the stack pointer of an empty stack whenever the CPU is in user mode.
+    unsafe {
+        asm!(
+            "mov sp, {top}",
+            "b {go}",
+            top = in(reg) block.stack_top.load(Ordering::Relaxed),
+            go = sym return_to_user,
+            options(noreturn)
+        )
+    }
 }
 
 // Sixteen entries of 128 bytes: four kinds (synchronous, IRQ, FIQ, SError) from each of four origins: this level

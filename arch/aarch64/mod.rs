@@ -27,7 +27,7 @@ pub mod context;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod cpu;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-mod entry;
+pub mod entry;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod errata;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

@@ -12,7 +12,7 @@ use crate::{CPUS_MAX, Interrupt, upcall};
 
 use super::machine::{AFFINITY_FIELDS, CpuList};
 use super::percpu::{self, index as cpu_index};
-use super::{features, interrupts, paging, power, timer, trampoline, trap};
+use super::{entry, features, interrupts, paging, power, timer, trampoline};
 
 /// The plain forms of invalidation reach every CPU.
 #[inline(always)]
@@ -103,7 +103,7 @@ fn take_expected(cpu: usize) -> bool {
 extern "C" fn enter(cpu: u64) -> ! {
     let cpu = cpu as usize;
     percpu::install(cpu);
-    trap::install_vectors();
+    entry::install_vectors();
     paging::leave_user_half_empty();
     features::enable();
     timer::start_cpu();

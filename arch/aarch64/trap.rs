@@ -1,6 +1,5 @@
 //! The Rust side of the exception entry.
 
-use core::arch::asm;
 use core::sync::atomic::Ordering;
 
 use crate::Trap;
@@ -8,7 +7,7 @@ use crate::upcall;
 
 use super::fault::{self, KernelException, read_syndrome};
 use super::registers::Registers;
-use super::{console, cpu, entry, interrupts, percpu, power, smp};
+use super::{console, cpu, interrupts, percpu, power, smp};
 
 /// Which of the four vectors of an origin was taken; `entry.rs` passes the number.
 const SYNCHRONOUS: u64 = 0;
@@ -17,15 +16,6 @@ const INTERRUPT: u64 = 1;
 pub(super) const CALL: u64 = 4;
 /// No new exception: the kernel has something left to do after a call.
 pub(super) const FINISH: u64 = 5;
-
-/// Points this CPU at the vector table.
-pub(super) fn install_vectors() {
-    let table = (&raw const entry::exception_vectors).addr();
-    // SAFETY: the table is complete and aligned to 2048 bytes, and `percpu::install` ran on this CPU.
-    unsafe {
-        asm!("msr vbar_el1, {}", "isb", in(reg) table, options(nostack, preserves_flags));
-    }
-}
 
 /// Takes every trap from user mode that the entry code did not finish by itself. The registers are saved.
 pub(super) extern "C" fn dispatch(kind: u64) {

@@ -43,8 +43,3 @@ pub fn leave_context() {}
 
 /// Takes the current call back: tests see it in the scheduler's state instead.
 pub fn restart_call() {}
-
-/// There is no user mode to go to.
-pub fn enter_user() -> ! {
-    panic!("the fake machine has no user mode")
-}

@@ -6,6 +6,7 @@
 pub mod console;
 pub mod context;
 pub mod cpu;
+pub mod entry;
 pub mod format;
 pub mod memory;
 pub mod oracle;

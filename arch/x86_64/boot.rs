@@ -13,7 +13,7 @@ use super::paging::Device;
 use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
-use super::{console, features, gdt, idt, interrupts, madt, paging, percpu, rates, smp, timer, trap};
+use super::{console, entry, features, gdt, idt, interrupts, madt, paging, percpu, rates, smp, timer};
 use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
 /// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.
@@ -61,7 +61,8 @@ pub(super) unsafe extern "C" fn on_kernel_stack(argument: u64, function: extern 
 pub(super) fn prepare_cpu() {
     gdt::load(0);
     percpu::install(0);
-    idt::fill();
+    // SAFETY: the stubs are made for that.
+    unsafe { idt::fill(entry::stub_address) };
     idt::load();
     console::init();
 }
@@ -79,7 +80,7 @@ pub(super) fn start(mut loader: Loader) -> ! {
     });
     let low_frames = leave_loader(&mut loader);
     features::enable();
-    trap::enable_system_calls();
+    entry::enable_system_calls();
     interrupts::silence_old_controllers();
     interrupts::enable();
     timer::init(port_of_timer);

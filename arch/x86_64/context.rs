@@ -10,7 +10,7 @@ use x86_64::registers::model_specific::{FsBase, KernelGsBase, Msr};
 
 use super::percpu::this;
 use super::registers::{CALL_MARK, FIRST_FLAGS, Frame, Registers, State};
-use super::{entry, floating, gdt};
+use super::{floating, gdt};
 
 /// Length of the `syscall` instruction.
 const CALL_BYTES: u64 = 2;
@@ -151,16 +151,6 @@ pub fn restart_call() {
 pub fn leave_context() {
     save_current();
     forget_current();
-}
-
-/// Goes to user mode with the current context, and never comes back to the caller.
-///
-/// # Panics
-/// If there is no current context.
-pub fn enter_user() -> ! {
-    assert!(!this().current.get().is_null(), "user mode needs a context");
-    // SAFETY: there is a context, and a function that never returns has no use for its stack.
-    unsafe { entry::resume() }
 }
 
 /// Saves what the entry code does not.

@@ -14,7 +14,11 @@
 
 use core::arch::global_asm;
 
-use super::percpu::offsets;
+use x86_64::VirtAddr as MachineAddress;
+use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
+use x86_64::registers::rflags::RFlags;
+
+use super::percpu::{offsets, this};
 use super::registers::{CALL_MARK, FRAME_BYTES, FRAME_RIP};
 use super::{gdt, trap};
 use crate::upcall;
@@ -326,9 +330,31 @@ unsafe extern "C" {
     fn tessera_resume() -> !;
 }
 
-/// Where `syscall` is to lead.
-pub(super) fn system_call_address() -> u64 {
-    (&raw const tessera_system_call).addr() as u64
+/// SYSENTER's code segment; 0 makes the instruction fault.
+const SYSENTER_CODE: Msr = Msr::new(0x174);
+
+/// Makes `syscall` lead to the entry code on the running CPU (SDM volume 3, 6.8.8).
+pub(super) fn enable_system_calls() {
+    // SAFETY: the selectors are those of `gdt`: `syscall` takes the first for code and the next for the stack,
+    // `sysret` the second plus 8 for the stack and plus 16 for code. SYSENTER is not used.
+    unsafe {
+        Star::write_raw(gdt::KERNEL_DATA | 3, gdt::KERNEL_CODE);
+        let mut sysenter = SYSENTER_CODE;
+        sysenter.write(0);
+    }
+    LStar::write(MachineAddress::from_ptr(&raw const tessera_system_call));
+    // Whatever the user's flags, the kernel runs without interrupts, single steps, reversed string instructions,
+    // nested tasks (IRET would fault) and access to user memory.
+    SFMask::write(
+        RFlags::INTERRUPT_FLAG
+            | RFlags::TRAP_FLAG
+            | RFlags::DIRECTION_FLAG
+            | RFlags::NESTED_TASK
+            | RFlags::ALIGNMENT_CHECK
+            | RFlags::IOPL_LOW
+            | RFlags::IOPL_HIGH
+            | RFlags::ID,
+    );
 }
 
 /// Where the gate of a vector is to lead.
@@ -336,12 +362,12 @@ pub(super) fn stub_address(vector: u8) -> u64 {
     (&raw const tessera_trap_stubs).addr() as u64 + u64::from(vector) * 16
 }
 
-/// Leaves the kernel with the current context, for good: the kernel stack is given up.
+/// Goes to user mode with the current context, and never comes back to the caller.
 ///
-/// # Safety
-/// 1. There is a current context.
-/// 2. Nothing on the kernel stack is needed any more.
-pub(super) unsafe fn resume() -> ! {
-    // SAFETY: the caller's two duties are all the code relies on.
+/// # Panics
+/// If there is no current context.
+pub fn enter_user() -> ! {
+    assert!(!this().current.get().is_null(), "user mode needs a context");
+    // SAFETY: there is a context, and a function that never returns has no use for its stack.
     unsafe { tessera_resume() }
 }

@@ -7,8 +7,6 @@ use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::idt::Entry;
 use x86_64::{PrivilegeLevel, VirtAddr as MachineAddress};
 
-use super::entry;
-
 /// Exceptions by number (SDM volume 3, table 7-1).
 pub(super) mod vector {
     pub(in super::super) const DEBUG: u8 = 1;
@@ -42,8 +40,11 @@ unsafe impl Sync for Table {}
 
 static TABLE: Table = Table(UnsafeCell::new([const { Entry::missing() }; 256]));
 
-/// Fills in the gates. Call once, with the kernel's own segments loaded.
-pub(super) fn fill() {
+/// Fills in the gates, each to lead to the entry code for its vector. Call once, with the kernel's own segments loaded.
+///
+/// # Safety
+/// `stub_address` gives the addresses of entry code for exactly these vectors.
+pub(super) unsafe fn fill(stub_address: impl Fn(u8) -> u64) {
     // SAFETY: called once, before any CPU uses the table.
     let gates = unsafe { &mut *TABLE.0.get() };
     for (number, gate) in gates.iter_mut().enumerate() {
@@ -55,8 +56,8 @@ pub(super) fn fill() {
             vector::DEBUG => Some(3),
             _ => None,
         };
-        // SAFETY: the stubs are entry code for exactly these vectors.
-        let options = unsafe { gate.set_handler_addr(MachineAddress::new(entry::stub_address(number))) };
+        // SAFETY: as the caller says.
+        let options = unsafe { gate.set_handler_addr(MachineAddress::new(stub_address(number))) };
         if let Some(stack) = stack {
             // SAFETY: `gdt::load` gave every CPU these stacks, and no two vectors share one.
             unsafe { options.set_stack_index(stack) };

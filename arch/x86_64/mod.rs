@@ -33,7 +33,7 @@ pub mod context;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod cpu;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-mod entry;
+pub mod entry;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod errata;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]

@@ -15,7 +15,7 @@ use super::percpu::{self, cpu_index};
 use super::ranges::RangeList;
 use super::timer::now_ns;
 use super::trampoline::{self, FRAMES};
-use super::{features, gdt, madt, paging, stacks, trap};
+use super::{entry, features, gdt, madt, paging, stacks};
 use crate::{CPUS_MAX, Frame, Interrupt, upcall};
 
 /// Invalidation reaches the calling CPU only.
@@ -166,7 +166,7 @@ extern "C" fn enter(cpu: u64) -> ! {
     idt::load();
     paging::use_kernel_root();
     features::enable();
-    trap::enable_system_calls();
+    entry::enable_system_calls();
     interrupts::enable();
     ARRIVED.store(cpu, Ordering::Release);
     while !ARE_RELEASED.load(Ordering::Acquire) {

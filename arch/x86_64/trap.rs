@@ -2,49 +2,20 @@
 
 use core::fmt;
 
-use x86_64::VirtAddr as MachineAddress;
 use x86_64::instructions::port::Port;
 use x86_64::registers::control::Cr2;
-use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::idt::vector;
 use super::interrupts;
 use super::registers::{CALL_MARK, Frame};
-use super::{console, cpu, entry, gdt, instruction, percpu::this, smp, stacks, timer};
+use super::{console, cpu, instruction, percpu::this, smp, stacks, timer};
 use crate::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr, upcall};
 
 /// System control port B, and its bits that tell of errors: of memory or the bus (SERR#), of a device (IOCHK#) (Intel I/O
 /// Controller Hub 9 data sheet, 13.7.1, "NMI_SC").
 const STATUS_PORT: u16 = 0x61;
 const STATUS_ERRORS: u8 = 0xc0;
-
-/// SYSENTER's code segment; 0 makes the instruction fault.
-const SYSENTER_CODE: Msr = Msr::new(0x174);
-
-/// Makes `syscall` lead to the entry code on the running CPU (SDM volume 3, 6.8.8).
-pub(super) fn enable_system_calls() {
-    // SAFETY: the selectors are those of `gdt`: `syscall` takes the first for code and the next for the stack,
-    // `sysret` the second plus 8 for the stack and plus 16 for code. SYSENTER is not used.
-    unsafe {
-        Star::write_raw(gdt::KERNEL_DATA | 3, gdt::KERNEL_CODE);
-        let mut sysenter = SYSENTER_CODE;
-        sysenter.write(0);
-    }
-    LStar::write(MachineAddress::new(entry::system_call_address()));
-    // Whatever the user's flags, the kernel runs without interrupts, single steps, reversed string instructions,
-    // nested tasks (IRET would fault) and access to user memory.
-    SFMask::write(
-        RFlags::INTERRUPT_FLAG
-            | RFlags::TRAP_FLAG
-            | RFlags::DIRECTION_FLAG
-            | RFlags::NESTED_TASK
-            | RFlags::ALIGNMENT_CHECK
-            | RFlags::IOPL_LOW
-            | RFlags::IOPL_HIGH
-            | RFlags::ID,
-    );
-}
 
 /// A trap from user mode; everything is saved in the current context.
 pub(super) extern "C" fn from_user() {
