@@ -14,7 +14,8 @@
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
 //! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace` |
 //! | `provoke` | [`provoke`]: breaking the kernel's rules on purpose |
-//! | `smp` | [`start_cpus`], [`send_interrupt`] |
+//! | `smp` | [`send_interrupt`], [`stop_other_cpus`], [`broadcasts_invalidation`] |
+//! | `secondary` | [`start_cpus`] |
 //! | `timer` | [`now_ns`], [`set_timer`] |
 //! | `console` | [`console_send`] |
 //! | `entry` | [`enter_user`]; the way into the kernel and out of it, in assembly |
@@ -73,8 +74,11 @@ pub use backend::tlb::{
     invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables, tag_bits,
 };
 
-/// Other CPUs: starting them, interrupting them, and whether invalidation reaches them.
-pub use backend::smp::{broadcasts_invalidation, send_interrupt, start_cpus, stop_other_cpus};
+/// Other CPUs: interrupting and stopping them, and whether invalidation reaches them.
+pub use backend::smp::{broadcasts_invalidation, send_interrupt, stop_other_cpus};
+
+/// Other CPUs: starting them.
+pub use backend::secondary::start_cpus;
 
 /// The registers of a thread that traps save.
 pub use backend::registers::Registers;

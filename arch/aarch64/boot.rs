@@ -22,8 +22,8 @@ use crate::{BootInfo, PhysAddr, PhysRange, upcall};
 use super::machine::{self, Machine};
 use super::paging::{self, Builder};
 use super::ranges::{RangeList, frames_around, frames_within};
-use super::smp::own_affinity;
-use super::{console, entry, features, interrupts, memory, percpu, power, smp, timer};
+use super::secondary::own_affinity;
+use super::{console, entry, features, interrupts, memory, percpu, power, secondary, timer};
 
 #[used]
 #[unsafe(link_section = ".limine_requests_start")]
@@ -87,7 +87,7 @@ extern "C" fn boot() -> ! {
     features::enable();
     memory::start();
     power::set_firmware_call(machine.firmware_by_smc);
-    smp::set_cpus(&machine.cpus);
+    secondary::set_cpus(&machine.cpus);
     start_devices(&machine);
     timer::start();
     let boot_info = BOOT_INFO.call_once(|| BootInfo {
@@ -195,7 +195,7 @@ fn start_devices(machine: &Machine) {
     let redistributors = NonNull::new(registers(&machine.redistributors).cast());
     if let (Some(distributor), Some(redistributors)) = (distributor, redistributors) {
         // SAFETY: the addresses are those of the device tree, mapped as device memory by `leave_loader`; called once.
-        unsafe { interrupts::start(distributor, redistributors, machine.timer_interrupt) };
+        unsafe { interrupts::start(distributor, redistributors, machine.timer_interrupt, machine.cpus.boot) };
     }
 }
 

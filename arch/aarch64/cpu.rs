@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use crate::Interrupt;
 
-use super::{console, features, interrupts, percpu, power, smp};
+use super::{console, features, percpu, power, smp};
 
 /// The exit code for a panic.
 const PANIC_CODE: u8 = 101;
@@ -28,7 +28,7 @@ pub fn wait_for_interrupt() -> Interrupt {
     loop {
         // SAFETY: waiting changes nothing; the barrier completes what this CPU wrote before it sleeps.
         unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
-        match interrupts::take_interrupt() {
+        match smp::take_interrupt() {
             // WFI may wake for no reason.
             Interrupt::Spurious => {}
             interrupt => return interrupt,

@@ -12,7 +12,7 @@ use spin::{Mutex, Once};
 
 use crate::Interrupt;
 
-use super::{smp, timer};
+use super::timer;
 
 /// The software-generated interrupt that asks a CPU to look at its run queue.
 pub(super) const RESCHEDULE: IntId = IntId::sgi(0);
@@ -34,7 +34,7 @@ static TIMER: AtomicU32 = AtomicU32::new(u32::MAX);
 static CONTROLLER: Once<Mutex<GicV3<'static>>> = Once::new();
 
 /// Sets up the distributor and the boot CPU's part. `timer` is the number of the timer's private peripheral
-/// interrupt (27 by number means 11 here).
+/// interrupt (27 by number means 11 here), `affinity` the boot CPU's.
 ///
 /// # Panics
 /// If the controller is not a GICv3.
@@ -43,7 +43,7 @@ static CONTROLLER: Once<Mutex<GicV3<'static>>> = Once::new();
 /// 1. Both addresses are those of the controller's registers, mapped as device memory, the redistributors' up to the
 ///    last one.
 /// 2. Called once, on the boot CPU.
-pub(super) unsafe fn start(distributor: NonNull<Gicd>, redistributors: NonNull<GicrSgi>, timer: u32) {
+pub(super) unsafe fn start(distributor: NonNull<Gicd>, redistributors: NonNull<GicrSgi>, timer: u32, affinity: u64) {
     TIMER.store(u32::from(IntId::ppi(timer)), Ordering::Relaxed);
     let new = || -> Result<GicV3<'static>, GicError> {
         // SAFETY: the caller promises that the registers are there; nobody else uses them yet.
@@ -55,20 +55,19 @@ pub(super) unsafe fn start(distributor: NonNull<Gicd>, redistributors: NonNull<G
     gic.enable_all_interrupts(false);
     gic.distributor().configure_default_settings();
     CONTROLLER.call_once(|| Mutex::new(gic));
-    start_cpu();
+    start_cpu(affinity);
 }
 
-/// Sets up the part of the CPU that runs this, with the timer and the software-generated interrupts enabled.
+/// Sets up the part of the CPU that runs this, which has this affinity, with the timer and the software-generated interrupts enabled.
 ///
 /// # Panics
 /// If the controller does not know this CPU.
-pub(super) fn start_cpu() {
+pub(super) fn start_cpu(affinity: u64) {
     let mut gic = CONTROLLER.get().expect("the interrupt controller was started").lock();
-    let own = smp::own_affinity();
     let index = (0..)
         .map_while(|index| gic.gicr_typer(index).ok())
-        .position(|description| description.core_mpidr() == own)
-        .unwrap_or_else(|| panic!("the interrupt controller has no redistributor for CPU {own:#x}"));
+        .position(|description| description.core_mpidr() == affinity)
+        .unwrap_or_else(|| panic!("the interrupt controller has no redistributor for CPU {affinity:#x}"));
     let timer = IntId::ppi(TIMER.load(Ordering::Relaxed) - u32::from(IntId::ppi(0)));
     let mut configure = || {
         gic.gicr_power_on(index)?;
@@ -111,18 +110,19 @@ fn generate(interrupt: IntId, target: SgiTarget) {
     unsafe { asm!("isb", options(nostack, preserves_flags)) };
 }
 
-/// Takes the pending interrupt, if any, and finishes it as far as the hardware is concerned.
-pub(super) fn take_interrupt() -> Interrupt {
+/// Takes the pending interrupt, if any, and finishes it as far as the hardware is concerned. `None`, and not finished:
+/// another CPU wants this one to stop.
+pub(super) fn take_interrupt() -> Option<Interrupt> {
     let group = InterruptGroup::Group1;
     let number = match GicCpuInterface::get_and_acknowledge_interrupt(group) {
         Some(number) if !SPECIAL.contains(&u32::from(number)) => number,
         // Nothing was acknowledged, so there is nothing to end.
-        _ => return Interrupt::Spurious,
+        _ => return Some(Interrupt::Spurious),
     };
     let interrupt = match number {
         RESCHEDULE => Interrupt::Reschedule,
         SHOOTDOWN => Interrupt::Shootdown,
-        STOP => smp::stop(),
+        STOP => return None,
         _ if u32::from(number) == TIMER.load(Ordering::Relaxed) => {
             // The line stays high until the timer is off, and the interrupt must not be ended before.
             timer::set_timer(None);
@@ -136,7 +136,7 @@ pub(super) fn take_interrupt() -> Interrupt {
     // What the sender wrote before is read after this.
     // SAFETY: barriers change no value.
     unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
-    interrupt
+    Some(interrupt)
 }
 
 /// Lets no interrupt through to this CPU any more.

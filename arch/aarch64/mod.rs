@@ -7,7 +7,8 @@
 //! | `errata` | which CPUs need what done twice or otherwise |
 //! | `paging`, `features` | the kernel's own tables and the change to them; system control registers |
 //! | `percpu` | per-CPU blocks and kernel stacks |
-//! | `smp`, `trampoline` | the other CPUs: starting, interrupting, stopping; their way into the kernel |
+//! | `smp` | the other CPUs: interrupting, stopping |
+//! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `entry`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `context`, `memory`, `tlb`, `cpu`, `provoke`, `timer`, `console` | the contract of `arch/lib.rs` |
@@ -54,6 +55,8 @@ pub mod provoke;
 mod ranges;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod registers;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod secondary;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod smp;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]

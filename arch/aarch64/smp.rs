@@ -1,18 +1,12 @@
-//! Several CPUs: starting them by PSCI, interrupting them, stopping them.
-//!
-//! CPU 0 is the one that booted; the others have numbers in the order of the device tree.
+//! Several CPUs: interrupting them, stopping them.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use aarch64_cpu::registers::{MPIDR_EL1, Readable};
-use spin::Once;
+use crate::{CPUS_MAX, Interrupt};
 
-use crate::{CPUS_MAX, Interrupt, upcall};
-
-use super::machine::{AFFINITY_FIELDS, CpuList};
-use super::percpu::{self, index as cpu_index};
-use super::{entry, features, interrupts, paging, power, timer, trampoline};
+use super::interrupts;
+use super::percpu::index as cpu_index;
 
 /// The plain forms of invalidation reach every CPU.
 #[inline(always)]
@@ -20,103 +14,21 @@ pub const fn broadcasts_invalidation() -> bool {
     true
 }
 
-/// How long a CPU may take to come up; on an emulator whose host has other work to do that can be long.
-const START_NS_MAX: u64 = 5_000_000_000;
+/// Each running CPU's affinity, by its number; filled in before the CPU runs.
+static AFFINITIES: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
+/// The CPU that stopped the others.
+static STOPPER: AtomicUsize = AtomicUsize::new(NOBODY);
 /// Stands for no CPU.
 const NOBODY: usize = usize::MAX;
 
-/// The machine's CPUs, found at boot.
-static FOUND: Once<CpuList> = Once::new();
-/// Each running CPU's affinity, by its number; filled in before the CPU runs.
-static AFFINITIES: [AtomicU64; CPUS_MAX] = [const { AtomicU64::new(0) }; CPUS_MAX];
-/// The CPU that is being started; it takes its number out when it is there.
-static EXPECTED: AtomicUsize = AtomicUsize::new(NOBODY);
-/// CPUs that came up may go on.
-static ARE_RELEASED: AtomicBool = AtomicBool::new(false);
-/// The CPU that stopped the others.
-static STOPPER: AtomicUsize = AtomicUsize::new(NOBODY);
-
-/// The affinity of the CPU that runs this.
-pub(super) fn own_affinity() -> u64 {
-    MPIDR_EL1.get() & AFFINITY_FIELDS
-}
-
-/// Remembers the machine's CPUs.
-pub(super) fn set_cpus(found: &CpuList) {
-    AFFINITIES[0].store(found.boot, Ordering::Relaxed);
-    FOUND.call_once(|| found.clone());
-}
-
-/// Starts CPUs until `count` run, this one included, and says how many do. Called once, by the boot CPU.
-///
-/// Each goes on in `kernel_cpu_main` once all are there. A CPU that the firmware refuses to start is left out; after
-/// one that does not come up in time no more are started.
-pub fn start_cpus(count: usize) -> usize {
-    let mut next = 1;
-    for affinity in FOUND.get().map_or(&[][..], CpuList::others) {
-        if next >= count.min(CPUS_MAX) {
-            break;
-        }
-        match start_cpu(next, *affinity) {
-            Outcome::Runs => next += 1,
-            Outcome::Refused => {}
-            Outcome::Missing => break,
-        }
-    }
-    ARE_RELEASED.store(true, Ordering::Release);
-    // SAFETY: wakes the CPUs that wait in `enter`; changes no value.
-    unsafe { asm!("dsb ishst", "sev", options(nostack, preserves_flags)) };
-    next
-}
-
-/// What became of a CPU that was to start.
-enum Outcome {
-    Runs,
-    Refused,
-    Missing,
-}
-
-fn start_cpu(cpu: usize, affinity: u64) -> Outcome {
+/// Remembers by which affinity a CPU is reached.
+pub(super) fn set_affinity(cpu: usize, affinity: u64) {
     AFFINITIES[cpu].store(affinity, Ordering::Relaxed);
-    let entry = trampoline::prepare(cpu, enter);
-    EXPECTED.store(cpu, Ordering::Relaxed);
-    if !interrupts::can_reach(affinity) || power::start_cpu(affinity, entry.code, entry.argument).is_err() {
-        return Outcome::Refused;
-    }
-    let end_ns = timer::now_ns() + START_NS_MAX;
-    while EXPECTED.load(Ordering::Acquire) == cpu {
-        // Too late only if it does not come at this very moment.
-        if timer::now_ns() >= end_ns && take_expected(cpu) {
-            return Outcome::Missing;
-        }
-        core::hint::spin_loop();
-    }
-    Outcome::Runs
 }
 
-/// Takes the number of the CPU that is being started, unless it is taken already.
-fn take_expected(cpu: usize) -> bool {
-    EXPECTED.compare_exchange(cpu, NOBODY, Ordering::AcqRel, Ordering::Acquire).is_ok()
-}
-
-/// Where the trampoline leads: the CPU has the kernel's tables and its stack, and nothing else of its own.
-extern "C" fn enter(cpu: u64) -> ! {
-    let cpu = cpu as usize;
-    percpu::install(cpu);
-    entry::install_vectors();
-    paging::leave_user_half_empty();
-    features::enable();
-    timer::start_cpu();
-    interrupts::start_cpu();
-    if !take_expected(cpu) {
-        // Nobody waits any more.
-        power::stop_cpu();
-    }
-    while !ARE_RELEASED.load(Ordering::Acquire) {
-        // SAFETY: waits for an event such as the one that `start_cpus` sends.
-        unsafe { asm!("wfe", options(nostack, preserves_flags)) };
-    }
-    upcall::kernel_cpu_main()
+/// Takes the pending interrupt, if any, and says what it means. If it is another CPU's wish that this one stop, it does.
+pub(super) fn take_interrupt() -> Interrupt {
+    interrupts::take_interrupt().unwrap_or_else(|| stop())
 }
 
 /// Interrupts another CPU: [`Interrupt::Reschedule`] or [`Interrupt::Shootdown`].
@@ -150,7 +62,7 @@ pub fn stop_other_cpus() {
 }
 
 /// Stops the CPU that runs this for good.
-pub(super) fn stop() -> ! {
+fn stop() -> ! {
     interrupts::close();
     loop {
         // SAFETY: exceptions are masked and no interrupt gets through any more; nothing is left to do.

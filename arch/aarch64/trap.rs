@@ -7,7 +7,7 @@ use crate::upcall;
 
 use super::fault::{self, KernelException, read_syndrome};
 use super::registers::Registers;
-use super::{console, cpu, interrupts, percpu, power, smp};
+use super::{console, cpu, percpu, power, smp};
 
 /// Which of the four vectors of an origin was taken; `entry.rs` passes the number.
 const SYNCHRONOUS: u64 = 0;
@@ -23,7 +23,7 @@ pub(super) extern "C" fn dispatch(kind: u64) {
         CALL => Trap::Call,
         FINISH => return upcall::kernel_finish(),
         SYNCHRONOUS => fault::trap_of(read_syndrome()),
-        INTERRUPT => Trap::Interrupt(interrupts::take_interrupt()),
+        INTERRUPT => Trap::Interrupt(smp::take_interrupt()),
         // FIQs are masked (`registers::USER_PSTATE`), which leaves the system error: the hardware is broken.
         _ => panic!("system error while in user mode, syndrome {:#x}", read_syndrome().bits),
     };

@@ -39,11 +39,6 @@ pub fn on_interrupt(handler: impl FnMut(usize, Interrupt) + 'static) {
     HANDLER.replace(Some(Box::new(handler)));
 }
 
-/// All CPUs run as soon as a test plays them.
-pub fn start_cpus(count: usize) -> usize {
-    count
-}
-
 /// Interrupts another CPU, which sees to it at once.
 pub fn send_interrupt(cpu: usize, interrupt: Interrupt) {
     super::oracle::observe();

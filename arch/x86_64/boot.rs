@@ -13,7 +13,7 @@ use super::paging::Device;
 use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
-use super::{console, entry, features, gdt, idt, interrupts, madt, paging, percpu, rates, smp, timer};
+use super::{console, entry, features, gdt, idt, interrupts, madt, paging, percpu, rates, secondary, timer};
 use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
 /// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.
@@ -72,7 +72,7 @@ pub(super) fn start(mut loader: Loader) -> ! {
     features::enable_for_paging();
     let firmware = Firmware { direct_map: loader.direct_map, root_pointer: loader.acpi };
     let controllers = firmware.table(b"APIC");
-    let listed = smp::Listed::in_table(controllers);
+    let listed = secondary::Listed::in_table(controllers);
     let port_of_timer = rates::port_in_table(firmware.table(b"FACP"));
     madt::io_apics(controllers).filter_map(|address| firmware.registers(address)).for_each(|registers| {
         // SAFETY: firmware says that an I/O APIC is there, and the loader has its registers mapped.
@@ -89,7 +89,7 @@ pub(super) fn start(mut loader: Loader) -> ! {
         loader: loader.name,
         memory: memory.as_slice(),
         archive: loader.archive,
-        cpus: smp::find_cpus(&listed, low_frames),
+        cpus: secondary::find_cpus(&listed, low_frames),
     });
     upcall::kernel_main(info)
 }
@@ -100,7 +100,7 @@ fn leave_loader(loader: &mut Loader) -> Option<[Frame; FRAMES]> {
     // What is memory by the loader's map, and nothing else, is what the kernel maps.
     let memory = loader.memory.all(loader.archive);
     let MemoryMap { free, reclaimable } = &mut loader.memory;
-    let low_frames = smp::take_frames(free);
+    let low_frames = secondary::take_frames(free);
     for list in [&mut *free, &mut *reclaimable] {
         list.remove(0, LOW_MEMORY_END);
         list.remove(loader.archive.start.value(), loader.archive.end().value());

@@ -8,7 +8,7 @@
 //! | `errata`, `rates` | what certain models do otherwise; how fast clocks run |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
 //! | `entry`, `trap`, `instruction` | a trap's way in and out in assembly; its Rust side; what a fault means |
-//! | `trampoline` | the first instructions of every CPU but the boot CPU |
+//! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
@@ -70,6 +70,8 @@ mod ranges;
 mod rates;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod registers;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod secondary;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod smp;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
