@@ -5,7 +5,6 @@
 use core::arch::naked_asm;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use fdt::Fdt;
 use limine::BaseRevision;
@@ -23,7 +22,7 @@ use super::machine::{self, Machine};
 use super::paging::{self, Builder};
 use super::ranges::{RangeList, frames_around, frames_within};
 use super::secondary::own_affinity;
-use super::{console, entry, features, interrupts, memory, percpu, power, secondary, timer};
+use super::{console, entry, features, interrupts, memory, percpu, power, secondary, timer, trampoline};
 
 #[used]
 #[unsafe(link_section = ".limine_requests_start")]
@@ -52,9 +51,6 @@ static DEVICE_TREE: DeviceTreeBlobRequest = DeviceTreeBlobRequest::new();
 #[used]
 #[unsafe(link_section = ".limine_requests_end")]
 static REQUESTS_END: RequestsEndMarker = RequestsEndMarker::new();
-
-/// What to add to an address in the kernel's image for its physical address (wraps around).
-static IMAGE_OFFSET: AtomicU64 = AtomicU64::new(0);
 
 /// The free memory, for `BootInfo`.
 static FREE_MEMORY: Once<RangeList> = Once::new();
@@ -99,17 +95,12 @@ extern "C" fn boot() -> ! {
     upcall::kernel_main(boot_info)
 }
 
-/// What to add to an address in the kernel's image for its physical address (wraps around).
-pub(super) fn image_offset() -> u64 {
-    IMAGE_OFFSET.load(Ordering::Relaxed)
-}
-
 /// Reads all that the loader says and changes to the kernel's own tables. The loader's memory is free afterwards.
 fn leave_loader() -> (Machine, PhysRange) {
     assert!(BASE_REVISION.is_supported(), "the loader does not know Limine base revision 2");
     let loader_map = LOADER_MAP.get_response().expect("the loader tells no direct map").offset();
     let image = IMAGE_ADDRESS.get_response().expect("the loader tells no image address");
-    IMAGE_OFFSET.store(image.physical_base().wrapping_sub(image.virtual_base()), Ordering::Relaxed);
+    paging::set_image_offset(image.physical_base().wrapping_sub(image.virtual_base()));
     let tree = DEVICE_TREE.get_response().expect("the loader hands on no device tree").dtb_ptr();
     // SAFETY: the loader promises that this is a device tree, and it is in the loader's map as long as that exists.
     let tree = unsafe { Fdt::from_ptr(tree.cast()) };
@@ -122,7 +113,8 @@ fn leave_loader() -> (Machine, PhysRange) {
     let archive = find_archive(loader_map);
     let (mapped, free) =
         (memory_of(is_memory, frames_around), memory_of(|kind| kind == EntryType::USABLE, frames_within));
-    let mut builder = Builder::new(loader_map, free.longest().expect("there is no free memory"));
+    let longest = free.longest().expect("there is no free memory");
+    let mut builder = Builder::new(loader_map, longest, trampoline::code_address());
     builder.map_image();
     mapped.as_slice().iter().for_each(|range| builder.map_memory(range));
     for device in [&machine.uart, &machine.distributor, &machine.redistributors] {

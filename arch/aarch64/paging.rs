@@ -17,7 +17,7 @@ use super::format::{
     attribute,
 };
 use super::ranges::parts;
-use super::{boot, features, memory, percpu, trampoline};
+use super::{features, memory, percpu};
 
 /// Where device registers appear: this plus their physical address.
 const DEVICE_MAP: u64 = 0xffff_8000_0000_0000;
@@ -37,6 +37,9 @@ const DEVICE: u64 = VALID | ACCESSED | USER_NO_EXECUTE | KERNEL_NO_EXECUTE | att
 
 /// The user root while no space is active.
 static EMPTY_ROOT: EmptyTable = EmptyTable([const { AtomicU64::new(0) }; TABLE_ENTRIES]);
+
+/// What to add to an address in the kernel's image for its physical address (wraps around).
+static IMAGE_OFFSET: AtomicU64 = AtomicU64::new(0);
 
 /// Physical address of a root that maps the code which turns translation on at its own physical address.
 static ENTRY_ROOT: AtomicU64 = AtomicU64::new(0);
@@ -63,9 +66,18 @@ pub(super) fn entry_root() -> u64 {
     ENTRY_ROOT.load(Ordering::Relaxed)
 }
 
+/// Says what to add to an address in the kernel's image for its physical address, wrapping around. Comes before all else.
+pub(super) fn set_image_offset(offset: u64) {
+    IMAGE_OFFSET.store(offset, Ordering::Relaxed);
+}
+
+fn image_offset() -> u64 {
+    IMAGE_OFFSET.load(Ordering::Relaxed)
+}
+
 /// The physical address of something in the kernel's image.
 pub(super) fn physical_address_of_image(address: u64) -> u64 {
-    address.wrapping_add(boot::image_offset())
+    address.wrapping_add(image_offset())
 }
 
 /// Where the kernel's code and constants lie, which the linker script puts side by side: nobody writes there.
@@ -82,13 +94,17 @@ pub(super) struct Builder {
     root: u64,
     /// Memory for tables.
     free: Range<u64>,
+    /// Where the code lies that turns translation on: for the boot CPU, and for the others.
+    entry_code: [u64; 2],
 }
 
 impl Builder {
-    /// Begins with an empty root. Tables are taken from the start of `free`, which the loader's map covers.
-    pub(super) fn new(loader_map: u64, free: PhysRange) -> Builder {
+    /// Begins with an empty root. Tables are taken from the start of `free`, which the loader's map covers. The other CPUs
+    /// turn translation on by the code at `secondary_code`, which lies in one page.
+    pub(super) fn new(loader_map: u64, free: PhysRange, secondary_code: u64) -> Builder {
         let free = free.start.value()..free.end().value();
-        let mut builder = Builder { loader_map, root: 0, free };
+        let entry_code = [(&raw const switch_tables).addr() as u64, secondary_code];
+        let mut builder = Builder { loader_map, root: 0, free, entry_code };
         builder.root = builder.take_frame();
         ENTRY_ROOT.store(builder.map_entry_code(NORMAL_MEMORY), Ordering::Relaxed);
         builder
@@ -207,7 +223,7 @@ impl Builder {
         );
         // SAFETY: both lower halves map the code that runs while translation changes; the tables were written
         // through cached memory, as the walker reads them. The caller promises the rest.
-        unsafe { leave_loader_tables(&values, features::system_control(), boot::image_offset()) };
+        unsafe { leave_loader_tables(&values, features::system_control(), image_offset()) };
         leave_user_half_empty();
     }
 
@@ -215,8 +231,8 @@ impl Builder {
     fn map_entry_code(&mut self, memory_field: u64) -> u64 {
         let root = self.take_frame();
         let attributes = VALID | ACCESSED | INNER_SHAREABLE | READ_ONLY | USER_NO_EXECUTE | attribute(memory_field);
-        for code in [&raw const switch_tables, &raw const trampoline::secondary_entry] {
-            let page = physical_address_of_image(code.addr() as u64) & !(PAGE_BYTES - 1);
+        for code in self.entry_code {
+            let page = physical_address_of_image(code) & !(PAGE_BYTES - 1);
             self.map(root, page, page..page + PAGE_BYTES, attributes);
         }
         root

@@ -43,7 +43,7 @@ pub(super) fn prepare(cpu: usize, enter: extern "C" fn(u64) -> !) -> Entry {
     for (place, word) in start.0.iter().zip(words) {
         place.store(word, Ordering::Relaxed);
     }
-    let code = (&raw const secondary_entry).addr() as u64;
+    let code = code_address();
     let code_end = (&raw const secondary_entry_end).addr() as u64;
     let argument = start.0.as_ptr().addr() as u64;
     // With translation off the CPU sees what is in memory, not what is in caches.
@@ -52,9 +52,14 @@ pub(super) fn prepare(cpu: usize, enter: extern "C" fn(u64) -> !) -> Entry {
     Entry { code: paging::physical_address_of_image(code), argument: paging::physical_address_of_image(argument) }
 }
 
+/// Where the code begins in the kernel's image.
+pub(super) fn code_address() -> u64 {
+    (&raw const secondary_entry).addr() as u64
+}
+
 unsafe extern "C" {
     /// Where a CPU begins; only its address is of use.
-    pub(super) static secondary_entry: u8;
+    static secondary_entry: u8;
     static secondary_entry_end: u8;
 }
 
