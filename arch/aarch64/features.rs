@@ -1,6 +1,7 @@
 //! The system control registers: what the CPU offers, what the kernel switches on, what users may touch.
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use aarch64_cpu::registers::{
     CPACR_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1, ID_AA64PFR0_EL1, MDSCR_EL1,
@@ -9,7 +10,7 @@ use aarch64_cpu::registers::{
 use spin::Once;
 
 use super::errata::Errata;
-use super::{memory, tlb};
+use super::memory;
 
 /// What this machine's CPUs offer of what the kernel uses.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,9 @@ pub(super) struct Features {
 
 static FEATURES: Once<Features> = Once::new();
 
+/// Whether any CPU is among those on which a broadcast invalidation is done twice ([`Errata`]).
+static REPEATS_INVALIDATION: AtomicBool = AtomicBool::new(false);
+
 /// What the CPUs offer. All CPUs are taken to be alike in this (`docs/caveats.md`).
 pub(super) fn features() -> &'static Features {
     FEATURES.call_once(|| Features {
@@ -31,6 +35,12 @@ pub(super) fn features() -> &'static Features {
         privileged_access_never: field(ID_AA64MMFR1_EL1.get(), 20) != 0,
         kernel_half_hidden: field(ID_AA64MMFR2_EL1.get(), 60) != 0,
     })
+}
+
+/// Whether every broadcast invalidation is to be done twice. A CPU that needs it says so before it runs a thread.
+#[inline(always)]
+pub(super) fn repeats_invalidation() -> bool {
+    REPEATS_INVALIDATION.load(Ordering::Relaxed)
 }
 
 /// A four-bit field of an identification register.
@@ -92,7 +102,7 @@ pub(super) fn system_control() -> u64 {
 pub(super) fn enable() {
     let errata = Errata::of(MIDR_EL1.get());
     if errata.repeat_invalidation {
-        tlb::repeat_invalidation();
+        REPEATS_INVALIDATION.store(true, Ordering::Relaxed);
     }
     if errata.ignore_instruction_coherence {
         memory::ignore_instruction_coherence();

@@ -4,19 +4,10 @@
 //! all CPUs of the inner shareable domain, but for the forms that say "local".
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Frame, VirtAddr};
 
 use super::features;
-
-/// Whether any CPU is among those on which a broadcast invalidation is done twice (`errata::Errata`).
-static REPEATS: AtomicBool = AtomicBool::new(false);
-
-/// Has every broadcast invalidation done twice from here on. A CPU that needs it says so before it runs a thread.
-pub(super) fn repeat_invalidation() {
-    REPEATS.store(true, Ordering::Relaxed);
-}
 
 /// Bits in an ASID: 8 or 16.
 pub fn tag_bits() -> u32 {
@@ -85,7 +76,7 @@ macro_rules! broadcast {
         unsafe {
             asm!("dsb ishst", $operation, "dsb ish", $(in(reg) $operand,)? options(nostack, preserves_flags));
         }
-        if REPEATS.load(Ordering::Relaxed) {
+        if features::repeats_invalidation() {
             repeat($($operand)?);
         }
     }};
