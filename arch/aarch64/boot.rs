@@ -22,7 +22,7 @@ use super::machine::{self, Machine};
 use super::paging::{self, Builder};
 use super::ranges::{RangeList, frames_around, frames_within};
 use super::secondary::own_affinity;
-use super::{console, entry, features, interrupts, memory, percpu, power, secondary, timer, trampoline};
+use super::{console, entry, features, interrupts, memory, percpu, power, secondary, stacks, timer, trampoline};
 
 #[used]
 #[unsafe(link_section = ".limine_requests_start")]
@@ -70,7 +70,7 @@ extern "C" fn kernel_entry() -> ! {
         "mov x29, xzr",
         "mov x30, xzr",
         "b {boot}",
-        stack_top = sym percpu::boot_stack_top,
+        stack_top = sym stacks::boot_stack_top,
         boot = sym boot,
     )
 }

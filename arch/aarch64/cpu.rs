@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use crate::Interrupt;
 
-use super::{console, features, percpu, power, smp};
+use super::{console, features, percpu, power, smp, stacks};
 
 /// The exit code for a panic.
 const PANIC_CODE: u8 = 101;
@@ -55,7 +55,7 @@ pub fn backtrace(each: &mut dyn FnMut(u64)) {
     let mut frame: u64;
     // SAFETY: reading x29 has no side effect.
     unsafe { asm!("mov {}, x29", out(reg) frame, options(nomem, nostack, preserves_flags)) };
-    let stacks = [percpu::kernel_stack(cpu_index()), percpu::emergency_stack(cpu_index())];
+    let stacks = [stacks::kernel_stack(cpu_index()), stacks::emergency_stack(cpu_index())];
     let holds_record = |stack: &Range<u64>, frame: u64| stack.contains(&frame) && frame + 16 <= stack.end;
     for _ in 0..BACKTRACE_MAX {
         if !frame.is_multiple_of(8) || !stacks.iter().any(|stack| holds_record(stack, frame)) {

@@ -1,6 +1,6 @@
 //! The exception vectors (DDI 0487, D1.3.1.5) and the assembly that leads to Rust and back.
 //!
-//! While a CPU is in user mode its SP_EL1 is that of an empty kernel stack (`percpu.rs`). Every entry runs with all
+//! While a CPU is in user mode its SP_EL1 is that of an empty kernel stack (`stacks.rs`). Every entry runs with all
 //! exceptions masked (the hardware sets PSTATE.DAIF), so the bytes just below the stack pointer are a place
 //! to put a register without moving it.
 

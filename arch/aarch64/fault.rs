@@ -6,9 +6,9 @@ use core::sync::atomic::Ordering;
 
 use crate::{Access, Fault, FaultKind, Trap, VirtAddr};
 
-use super::percpu;
 use super::registers::Registers;
 use super::syndrome::{KernelMeaning, Meaning, Syndrome};
+use super::{percpu, stacks};
 
 /// Bytes of every instruction.
 const INSTRUCTION_BYTES: u64 = 4;
@@ -64,7 +64,7 @@ impl fmt::Display for KernelException<'_> {
                     Access::Write => "write",
                     Access::Execute => "execute",
                 };
-                let what = if percpu::guard_ranges().any(|guard| guard.contains(&address)) {
+                let what = if stacks::guard_ranges().any(|guard| guard.contains(&address)) {
                     "kernel stack overflow"
                 } else {
                     "kernel page fault"

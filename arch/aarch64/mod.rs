@@ -6,7 +6,7 @@
 //! | `ranges` | lists of memory ranges while booting |
 //! | `errata` | which CPUs need what done twice or otherwise |
 //! | `paging`, `features` | the kernel's own tables and the change to them; system control registers |
-//! | `percpu` | per-CPU blocks and kernel stacks |
+//! | `percpu`, `stacks` | per-CPU blocks, kernel stacks |
 //! | `smp` | the other CPUs: interrupting, stopping |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `entry`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
@@ -59,6 +59,8 @@ pub mod registers;
 pub mod secondary;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod smp;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod stacks;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod syndrome;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

@@ -17,7 +17,7 @@ use super::format::{
     attribute,
 };
 use super::ranges::parts;
-use super::{features, memory, percpu};
+use super::{features, memory, stacks};
 
 /// Where device registers appear: this plus their physical address.
 const DEVICE_MAP: u64 = 0xffff_8000_0000_0000;
@@ -141,7 +141,7 @@ impl Builder {
         ];
         for (section, attributes) in sections {
             for page in section.step_by(PAGE_BYTES as usize) {
-                if !percpu::guard_ranges().any(|guard| guard.contains(&page)) {
+                if !stacks::guard_ranges().any(|guard| guard.contains(&page)) {
                     let physical = physical_address_of_image(page);
                     self.map(self.root, page, physical..physical + PAGE_BYTES, attributes);
                 }

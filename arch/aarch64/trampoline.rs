@@ -10,7 +10,7 @@ use aarch64_cpu::registers::{MAIR_EL1, Readable, TCR_EL1, TTBR1_EL1};
 
 use crate::CPUS_MAX;
 
-use super::{features, memory, paging, percpu};
+use super::{features, memory, paging, stacks};
 
 /// What one CPU loads before it can do anything; the order is known to the assembly below.
 #[repr(C, align(64))]
@@ -36,7 +36,7 @@ pub(super) fn prepare(cpu: usize, enter: extern "C" fn(u64) -> !) -> Entry {
         TCR_EL1.get(),
         MAIR_EL1.get(),
         features::system_control(),
-        percpu::empty_stack_pointer(cpu),
+        stacks::empty_stack_pointer(cpu),
         enter as usize as u64,
         cpu as u64,
     ];
