@@ -7,7 +7,8 @@
 //! | `firmware`, `acpi`, `madt` | firmware's tables; which CPUs there are |
 //! | `errata`, `rates` | what certain models do otherwise; how fast clocks run |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
-//! | `entry`, `trap`, `instruction` | a trap's way in and out in assembly; its Rust side; what a fault means |
+//! | `entry`, `trap` | a trap's way in and out in assembly; its Rust side |
+//! | `fault`, `instruction` | what a fault means |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
@@ -36,6 +37,8 @@ pub mod cpu;
 pub mod entry;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod errata;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod fault;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod features;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
