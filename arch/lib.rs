@@ -34,6 +34,7 @@ extern crate alloc;
 pub mod address;
 pub mod boot_info;
 pub mod format;
+pub mod ranges;
 pub mod trap;
 
 pub mod aarch64;

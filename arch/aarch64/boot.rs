@@ -16,11 +16,11 @@ use limine::request::{
 use spin::Once;
 use tessera_abi::PAGE_BYTES;
 
+use crate::ranges::{RangeList, frames_around, frames_within};
 use crate::{BootInfo, PhysAddr, PhysRange, upcall};
 
 use super::machine::{self, Machine};
 use super::paging::{self, Builder};
-use super::ranges::{RangeList, frames_around, frames_within};
 use super::secondary::own_affinity;
 use super::{console, entry, features, interrupts, memory, percpu, power, secondary, stacks, timer, trampoline};
 
@@ -148,7 +148,7 @@ fn memory_of(wanted: impl Fn(EntryType) -> bool, frames: fn(u64, u64, u64) -> Ra
     let map = MEMORY_MAP.get_response().expect("the loader gives no memory map");
     for entry in map.entries().iter().filter(|entry| wanted(entry.entry_type)) {
         let frames = frames(entry.base, entry.length, memory::DIRECT_MAP_BYTES);
-        list.push(frames.start, frames.end);
+        list.add(frames.start, frames.end);
     }
     list
 }
@@ -156,13 +156,8 @@ fn memory_of(wanted: impl Fn(EntryType) -> bool, frames: fn(u64, u64, u64) -> Ra
 /// Free memory once the loader is left: all but the tables just built.
 fn free_memory(tables: &Range<u64>) -> RangeList {
     let is_free = |kind| kind == EntryType::USABLE || kind == EntryType::BOOTLOADER_RECLAIMABLE;
-    let loader_and_free = memory_of(is_free, frames_within);
-    let mut list = RangeList::new();
-    for range in loader_and_free.as_slice() {
-        let (start, end) = (range.start.value(), range.end().value());
-        list.push(start, end.min(tables.start));
-        list.push(start.max(tables.end), end);
-    }
+    let mut list = memory_of(is_free, frames_within);
+    list.remove(tables.start, tables.end);
     list
 }
 

@@ -3,7 +3,6 @@
 //! | file | what |
 //! |---|---|
 //! | `boot`, `machine` | entry the Limine way; what the loader and the device tree say |
-//! | `ranges` | lists of memory ranges while booting |
 //! | `errata` | which CPUs need what done twice or otherwise |
 //! | `paging`, `features` | the kernel's own tables and the change to them; system control registers |
 //! | `percpu`, `stacks` | per-CPU blocks, kernel stacks |
@@ -51,8 +50,6 @@ mod percpu;
 mod power;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod provoke;
-#[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
-mod ranges;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod registers;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

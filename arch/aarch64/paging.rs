@@ -10,13 +10,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use aarch64_cpu::registers::{MAIR_EL1, Readable, TCR_EL1, TTBR0_EL1, Writeable};
 use tessera_abi::PAGE_BYTES;
 
+use crate::ranges::parts;
 use crate::{PhysRange, TABLE_ENTRIES, TOP_LEVEL, VirtAddr};
 
 use super::format::{
     ACCESSED, INNER_SHAREABLE, KERNEL_NO_EXECUTE, NORMAL_MEMORY, READ_ONLY, TABLE_OR_PAGE, USER_NO_EXECUTE, VALID,
     attribute,
 };
-use super::ranges::parts;
 use super::{features, memory, stacks};
 
 /// Where device registers appear: this plus their physical address.

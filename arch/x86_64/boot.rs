@@ -10,10 +10,10 @@ use spin::Once;
 use super::firmware::Firmware;
 use super::memory_map::MemoryMap;
 use super::paging::Device;
-use super::ranges::RangeList;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
 use super::{console, entry, features, gdt, idt, interrupts, madt, paging, percpu, rates, secondary, timer};
+use crate::ranges::RangeList;
 use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
 /// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.

@@ -1,7 +1,7 @@
 //! What the loader's map of memory means, as a function of its entries: firmware made them, and they may overlap.
 
-use super::ranges::RangeList;
 use crate::PhysRange;
+use crate::ranges::RangeList;
 use tessera_abi::PAGE_BYTES;
 
 /// The old display's memory and the firmware's code, on every PC: never memory, whatever the map says.
@@ -70,7 +70,7 @@ impl MemoryMap {
 #[cfg(test)]
 mod tests {
     use super::{Kind, MemoryMap};
-    use crate::x86_64::ranges::{RANGES_MAX, RangeList};
+    use crate::ranges::{RANGES_MAX, RangeList};
     use crate::{PhysAddr, PhysRange};
 
     const MIB: u64 = 1 << 20;

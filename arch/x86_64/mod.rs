@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
-//! | `memory_map`, `ranges`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
+//! | `memory_map`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
 //! | `firmware`, `acpi`, `madt` | firmware's tables; which CPUs there are |
 //! | `errata`, `rates` | what certain models do otherwise; how fast clocks run |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
@@ -67,8 +67,6 @@ mod paging;
 mod percpu;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod provoke;
-#[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
-mod ranges;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod rates;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]

@@ -1,6 +1,8 @@
 //! Where the type of physical memory changes, by the memory type range registers (SDM volume 3, 13.11.2): a large page
 //! over two types has a type that nobody chose (13.11.9).
 
+use crate::ranges::RangeList;
+
 /// The most ranges that are looked at; CPUs have ten or so.
 const RANGES_MAX: usize = 32;
 /// In a mask register: the range counts.
@@ -32,11 +34,29 @@ impl TypeRanges {
             granule >= size_bytes || (page ^ base) & mask & !(size_bytes - 1) != 0
         })
     }
+
+    /// Calls `each` with address and level of the largest pages, of `highest` level at most, that cover just this memory and
+    /// are uniform.
+    pub(super) fn for_each_page(&self, memory: &RangeList, highest: u8, mut each: impl FnMut(u64, u8)) {
+        for range in memory.as_slice() {
+            let (mut at, end) = (range.start.value(), range.end().value());
+            while at < end {
+                let size = |level: u8| PAGE << (9 * level);
+                let fits = |level: &u8| {
+                    let size = size(*level);
+                    at.is_multiple_of(size) && end - at >= size && self.is_uniform(at, size)
+                };
+                let level = (1..=highest).rev().find(fits).unwrap_or(0);
+                each(at, level);
+                at += size(level);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TypeRanges;
+    use super::{RangeList, TypeRanges};
 
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
@@ -81,5 +101,43 @@ mod tests {
                 assert_eq!(types.is_uniform(page, size), same, "{page:#x}, {size:#x}");
             }
         }
+    }
+
+    fn list(ranges: &[(u64, u64)]) -> RangeList {
+        let mut list = RangeList::new();
+        ranges.iter().for_each(|(start, end)| list.add(*start, *end));
+        list
+    }
+
+    fn pages(list: &RangeList) -> Vec<(u64, u64)> {
+        list.as_slice().iter().map(|range| (range.start.value() >> 12, range.end().value() >> 12)).collect()
+    }
+
+    #[test]
+    fn pages_cover_the_ranges_and_no_byte_more() {
+        let list = list(&[(0x1000, 0x9_f000), (MIB, 0xbff_d000), (4096 * MIB, 6144 * MIB + 0x3000)]);
+        for highest in [0, 1, 2] {
+            let (mut covered, mut largest) = (RangeList::new(), 0);
+            TypeRanges::new(core::iter::empty()).for_each_page(&list, highest, |address, level| {
+                let end = address + (4096_u64 << (9 * level));
+                assert!(address.is_multiple_of(end - address), "{address:#x} at level {level}");
+                assert!(covered.as_slice().iter().all(|range| range.end().value() <= address), "twice at {address:#x}");
+                // The first 2 MiB hold the hole of the old display, so they are mapped finely.
+                assert!(level == 0 || address >= 2 * MIB, "a large page at {address:#x}");
+                covered.add(address, end);
+                largest = largest.max(level);
+            });
+            assert_eq!((pages(&covered), largest), (pages(&list), highest));
+        }
+    }
+
+    #[test]
+    fn no_large_page_covers_memory_of_two_types() {
+        let list = list(&[(0, 4 * GIB)]);
+        // 1 MiB that is not cached, in the second GiB.
+        let types = TypeRanges::new([(GIB + (7 << 20), 0x7f_fff0_0800)].into_iter());
+        let mut pages = [0; 3];
+        types.for_each_page(&list, 2, |_, level| pages[usize::from(level)] += 1);
+        assert_eq!(pages, [512, 511, 3]);
     }
 }

@@ -17,8 +17,8 @@ use super::features::features;
 use super::format::{ACCESSED, ADDRESS, DIRTY, GLOBAL, LARGE, NO_EXECUTE, PRESENT, WRITABLE};
 use super::memory::DIRECT_MAP;
 use super::mtrr::TypeRanges;
-use super::ranges::RangeList;
 use super::stacks;
+use crate::ranges::RangeList;
 use crate::{Frame, PhysAddr, TABLE_ENTRIES, VirtAddr};
 
 /// PWT and PCD: not cached, with the page attribute table as it is after reset.
@@ -173,7 +173,7 @@ impl Builder<'_> {
     fn map_memory(&mut self, memory: &RangeList) {
         let highest = if features().gigabyte_pages { 2 } else { 1 };
         let types = memory_types();
-        memory.for_each_page(highest, &types, |physical, level| {
+        types.for_each_page(memory, highest, |physical, level| {
             self.map_page(DIRECT_MAP + physical, physical, level, DATA);
         });
     }

@@ -9,10 +9,10 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use spin::Once;
 
 use super::interrupts::{self, Message};
-use super::ranges::RangeList;
 use super::smp::wait_ns;
 use super::trampoline::{self, FRAMES};
 use super::{entry, features, gdt, idt, madt, paging, percpu, smp, stacks};
+use crate::ranges::RangeList;
 use crate::{CPUS_MAX, Frame, upcall};
 
 /// Startup interrupts tell a page number of 8 bits; what is above this is not memory on a PC.

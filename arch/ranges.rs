@@ -1,35 +1,42 @@
-//! Free memory while booting: a short sorted list of ranges in static size, as there is no heap yet.
+//! Memory while booting: a short sorted list of ranges in static size, as there is no heap yet.
+
+use core::ops::Range;
 
 use tessera_abi::PAGE_BYTES;
 
-use super::mtrr::TypeRanges;
 use crate::{PhysAddr, PhysRange};
 
 /// The most ranges a list can hold. Memory that would need more is left unused.
-pub(super) const RANGES_MAX: usize = 128;
+pub const RANGES_MAX: usize = 128;
 
 const EMPTY: PhysRange = PhysRange { start: PhysAddr::new(0), length_bytes: 0 };
 
 /// Sorted ranges of whole frames that neither overlap nor touch.
-#[derive(Clone)]
-pub(super) struct RangeList {
+#[derive(Clone, Debug)]
+pub struct RangeList {
     ranges: [PhysRange; RANGES_MAX],
     count: usize,
 }
 
+impl Default for RangeList {
+    fn default() -> RangeList {
+        RangeList::new()
+    }
+}
+
 impl RangeList {
     /// The list without ranges.
-    pub(super) const fn new() -> RangeList {
+    pub const fn new() -> RangeList {
         RangeList { ranges: [EMPTY; RANGES_MAX], count: 0 }
     }
 
     /// The ranges, ascending.
-    pub(super) fn as_slice(&self) -> &[PhysRange] {
+    pub fn as_slice(&self) -> &[PhysRange] {
         &self.ranges[..self.count]
     }
 
     /// Adds the whole frames between two addresses, whether or not some of them are in the list already.
-    pub(super) fn add(&mut self, start: u64, end: u64) {
+    pub fn add(&mut self, start: u64, end: u64) {
         let Some(mut start) = start.checked_next_multiple_of(PAGE_BYTES) else { return };
         let mut end = end / PAGE_BYTES * PAGE_BYTES;
         if start >= end {
@@ -50,7 +57,7 @@ impl RangeList {
     }
 
     /// Takes every frame that has a byte between two addresses out of the list.
-    pub(super) fn remove(&mut self, start: u64, end: u64) {
+    pub fn remove(&mut self, start: u64, end: u64) {
         let start = start / PAGE_BYTES * PAGE_BYTES;
         let end = end.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX);
         let mut kept = RangeList::new();
@@ -63,7 +70,7 @@ impl RangeList {
     }
 
     /// Takes out what is not in another list.
-    pub(super) fn keep(&mut self, other: &RangeList) {
+    pub fn keep(&mut self, other: &RangeList) {
         let mut next = 0;
         for range in other.as_slice() {
             self.remove(next, range.start.value());
@@ -73,29 +80,16 @@ impl RangeList {
     }
 
     /// Takes the highest frame below `limit` out of the list.
-    pub(super) fn take_frame(&mut self, limit: u64) -> Option<PhysAddr> {
+    pub fn take_frame(&mut self, limit: u64) -> Option<PhysAddr> {
         let range = self.as_slice().iter().rev().find(|range| range.start.value() + PAGE_BYTES <= limit)?;
         let start = range.end().value().min(limit / PAGE_BYTES * PAGE_BYTES) - PAGE_BYTES;
         self.remove(start, start + PAGE_BYTES);
         Some(PhysAddr::new(start))
     }
 
-    /// Calls `each` with address and level of the largest pages, of `highest` level at most, that cover just these ranges
-    /// and lie in memory of one type.
-    pub(super) fn for_each_page(&self, highest: u8, types: &TypeRanges, mut each: impl FnMut(u64, u8)) {
-        for range in self.as_slice() {
-            let (mut at, end) = (range.start.value(), range.end().value());
-            while at < end {
-                let size = |level: u8| PAGE_BYTES << (9 * level);
-                let fits = |level: &u8| {
-                    let size = size(*level);
-                    at.is_multiple_of(size) && end - at >= size && types.is_uniform(at, size)
-                };
-                let level = (1..=highest).rev().find(fits).unwrap_or(0);
-                each(at, level);
-                at += size(level);
-            }
-        }
+    /// The longest range.
+    pub fn longest(&self) -> Option<PhysRange> {
+        self.as_slice().iter().copied().max_by_key(|range| range.length_bytes)
     }
 
     /// Appends a range if it is not empty and there is room for it.
@@ -107,9 +101,30 @@ impl RangeList {
     }
 }
 
+/// What of a range lies before another, in it, and behind it; each may be empty.
+pub fn parts(whole: &Range<u64>, middle: &Range<u64>) -> [Range<u64>; 3] {
+    let first = middle.start.clamp(whole.start, whole.end);
+    let second = middle.end.clamp(first, whole.end);
+    [whole.start..first, first..second, second..whole.end]
+}
+
+/// The frames that lie whole in a piece of memory below `limit`, which is on a frame boundary.
+pub fn frames_within(base: u64, length: u64, limit: u64) -> Range<u64> {
+    let end = base.saturating_add(length).min(limit) & !(PAGE_BYTES - 1);
+    let start = base.min(limit).next_multiple_of(PAGE_BYTES);
+    start.min(end)..end
+}
+
+/// The frames that lie at least in part in a piece of memory below `limit`, which is on a frame boundary.
+pub fn frames_around(base: u64, length: u64, limit: u64) -> Range<u64> {
+    let end = base.saturating_add(length).min(limit).next_multiple_of(PAGE_BYTES);
+    let start = base & !(PAGE_BYTES - 1);
+    start.min(end)..end
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{RANGES_MAX, RangeList, TypeRanges};
+    use super::{RANGES_MAX, RangeList, frames_around, frames_within, parts};
 
     fn list(ranges: &[(u64, u64)]) -> RangeList {
         let mut list = RangeList::new();
@@ -150,36 +165,6 @@ mod tests {
     }
 
     #[test]
-    fn pages_cover_the_ranges_and_no_byte_more() {
-        const MIB: u64 = 1 << 20;
-        let list = list(&[(0x1000, 0x9_f000), (MIB, 0xbff_d000), (4096 * MIB, 6144 * MIB + 0x3000)]);
-        for highest in [0, 1, 2] {
-            let (mut covered, mut largest) = (RangeList::new(), 0);
-            list.for_each_page(highest, &TypeRanges::new(core::iter::empty()), |address, level| {
-                let end = address + (4096_u64 << (9 * level));
-                assert!(address.is_multiple_of(end - address), "{address:#x} at level {level}");
-                assert!(covered.as_slice().iter().all(|range| range.end().value() <= address), "twice at {address:#x}");
-                // The first 2 MiB hold the hole of the old display, so they are mapped finely.
-                assert!(level == 0 || address >= 2 * MIB, "a large page at {address:#x}");
-                covered.add(address, end);
-                largest = largest.max(level);
-            });
-            assert_eq!((pages(&covered), largest), (pages(&list), highest));
-        }
-    }
-
-    #[test]
-    fn no_large_page_covers_memory_of_two_types() {
-        const GIB: u64 = 1 << 30;
-        let list = list(&[(0, 4 * GIB)]);
-        // 1 MiB that is not cached, in the second GiB.
-        let types = TypeRanges::new([(GIB + (7 << 20), 0x7f_fff0_0800)].into_iter());
-        let mut pages = [0; 3];
-        list.for_each_page(2, &types, |_, level| pages[usize::from(level)] += 1);
-        assert_eq!(pages, [512, 511, 3]);
-    }
-
-    #[test]
     fn what_another_list_lacks_is_not_kept() {
         let mut kept = list(&[(0x1000, 0x9000), (0xb000, 0xd000), (0x20000, 0x21000)]);
         kept.keep(&list(&[(0x2000, 0x4000), (0x5000, 0x6000), (0x8000, 0xc000)]));
@@ -205,5 +190,51 @@ mod tests {
         assert_eq!(list.as_slice().len(), RANGES_MAX);
         list.remove(0, u64::MAX / 2);
         assert!(list.as_slice().is_empty());
+    }
+
+    #[test]
+    fn neighbours_and_overlaps_are_merged() {
+        let mut list = RangeList::new();
+        for (start, end) in [(0x1000, 0x3000), (0x3000, 0x4000), (0x3000, 0x6000), (0x8000, 0x8000), (0x9000, 0xa000)] {
+            list.add(start, end);
+        }
+        assert_eq!(pages(&list), [(1, 6), (9, 10)]);
+        assert_eq!(list.longest().map(|range| range.length_bytes), Some(0x5000));
+    }
+
+    /// As the direct map ends: 64 TiB.
+    const LIMIT: u64 = 1 << 46;
+
+    #[test]
+    fn a_range_has_three_parts() {
+        let whole = 0x4000..0x8000;
+        let of = |middle| parts(&whole, &middle);
+        assert_eq!(of(0x5000..0x6000), [0x4000..0x5000, 0x5000..0x6000, 0x6000..0x8000]);
+        assert_eq!(of(0x4000..0x8000), [0x4000..0x4000, 0x4000..0x8000, 0x8000..0x8000]);
+        assert_eq!(of(0x1000..0x5000), [0x4000..0x4000, 0x4000..0x5000, 0x5000..0x8000]);
+        assert_eq!(of(0x7000..0x9000), [0x4000..0x7000, 0x7000..0x8000, 0x8000..0x8000]);
+        assert_eq!(of(0x1000..0x2000), [0x4000..0x4000, 0x4000..0x4000, 0x4000..0x8000]);
+        assert_eq!(of(0x9000..0xa000), [0x4000..0x8000, 0x8000..0x8000, 0x8000..0x8000]);
+    }
+
+    #[test]
+    fn memory_is_taken_in_whole_frames_and_none_beyond_the_limit() {
+        assert_eq!(
+            (frames_within(0x1800, 0x2000, LIMIT), frames_around(0x1800, 0x2000, LIMIT)),
+            (0x2000..0x3000, 0x1000..0x4000)
+        );
+        for empty in [
+            frames_within(0x1800, 0x400, LIMIT),
+            frames_within(LIMIT, 0x1000, LIMIT),
+            frames_within(u64::MAX, 1, LIMIT),
+        ] {
+            assert!(empty.is_empty(), "{empty:x?}");
+        }
+        assert!(frames_around(LIMIT, 0x1000, LIMIT).is_empty() && frames_around(1 << 60, u64::MAX, LIMIT).is_empty());
+        for frames in [frames_within, frames_around] {
+            assert_eq!(frames(LIMIT - 0x1000, 0x4000, LIMIT), LIMIT - 0x1000..LIMIT);
+            assert_eq!(frames(0x1000, u64::MAX, LIMIT), 0x1000..LIMIT);
+            assert_eq!(frames(0x1000, u64::MAX - 0xfff, LIMIT), 0x1000..LIMIT);
+        }
     }
 }
