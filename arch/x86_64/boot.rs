@@ -8,11 +8,12 @@ use core::arch::naked_asm;
 use spin::Once;
 
 use super::firmware::Firmware;
+use super::machine::CpuList;
 use super::memory_map::MemoryMap;
 use super::paging::Device;
 use super::stacks::{KERNEL_STACK_END, STACKS};
 use super::trampoline::FRAMES;
-use super::{console, entry, features, gdt, idt, interrupts, madt, paging, percpu, rates, secondary, timer};
+use super::{console, entry, features, gdt, idt, interrupts, machine, paging, percpu, secondary, timer};
 use crate::ranges::RangeList;
 use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
 
@@ -72,9 +73,9 @@ pub(super) fn start(mut loader: Loader) -> ! {
     features::enable_for_paging();
     let firmware = Firmware { direct_map: loader.direct_map, root_pointer: loader.acpi };
     let controllers = firmware.table(b"APIC");
-    let listed = secondary::Listed::in_table(controllers);
-    let port_of_timer = rates::port_in_table(firmware.table(b"FACP"));
-    madt::io_apics(controllers).filter_map(|address| firmware.registers(address)).for_each(|registers| {
+    let listed = CpuList::in_table(controllers);
+    let port_of_timer = machine::timer_port(firmware.table(b"FACP"));
+    machine::io_apics(controllers).filter_map(|address| firmware.registers(address)).for_each(|registers| {
         // SAFETY: firmware says that an I/O APIC is there, and the loader has its registers mapped.
         unsafe { interrupts::mask_lines(registers) }
     });

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
 //! | `memory_map`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
-//! | `firmware`, `acpi`, `madt` | firmware's tables; which CPUs there are |
+//! | `firmware`, `acpi`, `machine` | finding firmware's tables; what they say of the machine |
 //! | `errata`, `rates` | what certain models do otherwise; how fast clocks run |
 //! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
 //! | `entry`, `trap` | a trap's way in and out in assembly; its Rust side |
@@ -54,7 +54,7 @@ mod instruction;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod interrupts;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
-mod madt;
+mod machine;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod memory;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

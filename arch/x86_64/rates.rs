@@ -1,10 +1,7 @@
-//! How fast the clocks run, by what CPUID and firmware's tables say: functions of values.
+//! How fast the clocks run, by what CPUID says: functions of values.
 
 /// Rates that can be: anything else is an error of whoever told it.
 const STAMP_HZ: core::ops::RangeInclusive<u64> = 10_000_000..=100_000_000_000;
-/// Where the fixed table tells the port of ACPI's timer (ACPI 6.5, 5.2.9).
-const PORT_IN_TABLE: usize = 76;
-
 /// Rates per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rates {
@@ -39,16 +36,9 @@ pub(super) fn nominal(leaf: impl Fn(u32) -> [u32; 4]) -> Option<Rates> {
     Rates::new(stamp_hz, (stamp_hz * denominator).checked_div(numerator).filter(|hz| *hz != 0))
 }
 
-/// The I/O port of ACPI's timer, by the bytes of the fixed table.
-pub(super) fn port_in_table(table: &[u8]) -> Option<u16> {
-    let port = table.get(PORT_IN_TABLE..PORT_IN_TABLE + 4)?;
-    let port = u32::from_le_bytes([port[0], port[1], port[2], port[3]]);
-    u16::try_from(port).ok().filter(|port| *port != 0)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Rates, announced, nominal, port_in_table};
+    use super::{Rates, announced, nominal};
 
     /// What a CPU with these leaves says.
     fn cpu(leaves: &[(u32, [u32; 4])]) -> impl Fn(u32) -> [u32; 4] + Clone {
@@ -95,16 +85,5 @@ mod tests {
         assert_eq!(announced(skylake.clone()), None);
         assert_eq!(nominal(skylake), rates(3_000_000_000, Some(24_000_000)));
         assert_eq!(nominal(cpu(&[(0x16, [0xffff_0bb8, 0, 0, 0])])), rates(3_000_000_000, None));
-    }
-
-    #[test]
-    fn the_port_of_the_timer_is_where_the_table_says() {
-        let mut table = vec![0; 80];
-        table[76..].copy_from_slice(&0x608_u32.to_le_bytes());
-        assert_eq!(port_in_table(&table), Some(0x608));
-        assert_eq!(port_in_table(&table[..79]), None);
-        table[78] = 1;
-        assert_eq!(port_in_table(&table), None);
-        assert_eq!(port_in_table(&[0; 244]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The other CPUs: finding them, and starting them.
+//! The other CPUs: starting them.
 //!
 //! The time-stamp counters of all CPUs are taken to be synchronised, as firmware leaves them on every machine with
 //! an invariant counter (SDM volume 3, 19.17): time of two CPUs differs by no more than the counters do.
@@ -9,9 +9,10 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use spin::Once;
 
 use super::interrupts::{self, Message};
+use super::machine::CpuList;
 use super::smp::wait_ns;
 use super::trampoline::{self, FRAMES};
-use super::{entry, features, gdt, idt, madt, paging, percpu, smp, stacks};
+use super::{entry, features, gdt, idt, paging, percpu, smp, stacks};
 use crate::ranges::RangeList;
 use crate::{CPUS_MAX, Frame, upcall};
 
@@ -47,32 +48,13 @@ pub(super) fn take_frames(free: &mut RangeList) -> Option<[Frame; FRAMES]> {
     Some(frames)
 }
 
-/// The CPUs that firmware lists, this one included or not.
-#[derive(Clone, Copy)]
-pub(super) struct Listed {
-    apics: [u32; LISTED_MAX],
-    count: usize,
-}
-
-/// How many CPUs of firmware's list are looked at. Those that cannot be reached, and this one, are among them.
-const LISTED_MAX: usize = 64;
-
-impl Listed {
-    /// Reads ACPI's table of interrupt controllers.
-    pub(super) fn in_table(table: &[u8]) -> Listed {
-        let mut apics = [0; LISTED_MAX];
-        let count = madt::usable_cpus(table, &mut apics);
-        Listed { apics, count }
-    }
-}
-
 /// Takes in which CPUs there are, and says how many can run. The running CPU's APIC is on.
-pub(super) fn find_cpus(listed: &Listed, frames: Option<[Frame; FRAMES]>) -> usize {
+pub(super) fn find_cpus(listed: &CpuList, frames: Option<[Frame; FRAMES]>) -> usize {
     let own = interrupts::number();
     smp::set_number(0, own);
     let found = FOUND.call_once(|| {
         let mut found = Found { others: [0; CPUS_MAX - 1], count: 0, frames };
-        let usable = listed.apics[..listed.count].iter().copied().filter(|_| frames.is_some());
+        let usable = listed.apics().iter().copied().filter(|_| frames.is_some());
         // Nobody is listed twice, and the running CPU is not among the others: INIT would end it.
         let others = usable.filter(|number| *number != own && interrupts::can_reach(*number));
         for (place, number) in found.others.iter_mut().zip(others) {

@@ -1,9 +1,38 @@
-//! What ACPI's table of interrupt controllers says, as a function of its bytes (ACPI 6.5, 5.2.12).
+//! What ACPI's tables say, as far as the kernel needs it: functions of their bytes.
+//!
+//! The table of interrupt controllers (ACPI 6.5, 5.2.12) lists CPUs and I/O APICs, the fixed table (5.2.9) tells of a timer.
 
-/// Where the entries begin.
+/// Where the entries of the table of interrupt controllers begin.
 const ENTRIES: usize = 44;
 /// Numbers that stand for all CPUs, or for none: outside of x2APIC mode, and in it.
 const NO_APIC: [u32; 2] = [0xff, 0xffff_ffff];
+
+/// Where the fixed table tells the port of ACPI's timer (ACPI 6.5, 5.2.9).
+const PORT_IN_TABLE: usize = 76;
+
+/// The CPUs that firmware lists, the running one included or not, by the numbers of their local APICs.
+#[derive(Clone, Copy)]
+pub(super) struct CpuList {
+    apics: [u32; CPUS_LISTED_MAX],
+    count: usize,
+}
+
+/// How many CPUs of firmware's list are looked at. Those that cannot be reached, and this one, are among them.
+const CPUS_LISTED_MAX: usize = 64;
+
+impl CpuList {
+    /// Reads ACPI's table of interrupt controllers.
+    pub(super) fn in_table(table: &[u8]) -> CpuList {
+        let mut apics = [0; CPUS_LISTED_MAX];
+        let count = usable_cpus(table, &mut apics);
+        CpuList { apics, count }
+    }
+
+    /// The numbers.
+    pub(super) fn apics(&self) -> &[u32] {
+        &self.apics[..self.count]
+    }
+}
 
 /// Kind and bytes of each entry. Ends at the first that is too short to be one, or longer than what is left.
 fn entries(table: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
@@ -26,7 +55,7 @@ fn number(entry: &[u8], at: usize) -> Option<u32> {
 
 /// Numbers of the local APICs of the CPUs that can be used, each once, though firmware may list a CPU as local APIC and as
 /// local x2APIC; as many as `found` holds. Gives how many there are.
-pub(super) fn usable_cpus(table: &[u8], found: &mut [u32]) -> usize {
+fn usable_cpus(table: &[u8], found: &mut [u32]) -> usize {
     let mut count = 0;
     for apic in entries(table).filter_map(|(kind, entry)| usable_cpu(kind, entry)) {
         if count < found.len() && !found[..count].contains(&apic) {
@@ -53,9 +82,16 @@ pub(super) fn io_apics(table: &[u8]) -> impl Iterator<Item = u64> {
     entries(table).filter(|(kind, _)| *kind == 1).filter_map(|(_, entry)| number(entry, 4).map(u64::from))
 }
 
+/// The I/O port of ACPI's timer, by the bytes of the fixed table.
+pub(super) fn timer_port(table: &[u8]) -> Option<u16> {
+    let port = table.get(PORT_IN_TABLE..PORT_IN_TABLE + 4)?;
+    let port = u32::from_le_bytes([port[0], port[1], port[2], port[3]]);
+    u16::try_from(port).ok().filter(|port| *port != 0)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ENTRIES, io_apics, usable_cpus};
+    use super::{CPUS_LISTED_MAX, CpuList, ENTRIES, io_apics, timer_port};
 
     fn table(entries: &[&[u8]]) -> Vec<u8> {
         let mut table = vec![0; ENTRIES];
@@ -76,9 +112,7 @@ mod tests {
     }
 
     fn cpus(table: &[u8]) -> Vec<u32> {
-        let mut found = [0; 4];
-        let count = usable_cpus(table, &mut found);
-        found[..count].to_vec()
+        CpuList::in_table(table).apics().to_vec()
     }
 
     #[test]
@@ -102,9 +136,10 @@ mod tests {
 
     #[test]
     fn more_cpus_than_there_is_room_for_are_left_out() {
-        let entries: Vec<_> = (0..9).map(|apic| local(apic, 1)).collect();
+        let numbers = 0..CPUS_LISTED_MAX as u32;
+        let entries: Vec<_> = (0..numbers.end + 5).map(|apic| extended(apic, 1)).collect();
         let entries: Vec<_> = entries.iter().map(Vec::as_slice).collect();
-        assert_eq!(cpus(&table(&entries)), [0, 1, 2, 3]);
+        assert_eq!(cpus(&table(&entries)), numbers.collect::<Vec<_>>());
     }
 
     #[test]
@@ -125,5 +160,16 @@ mod tests {
     fn io_apics_tell_where_they_are() {
         let table = table(&[&local(0, 1), &[1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0], &[1, 4, 0, 0]]);
         assert_eq!(io_apics(&table).collect::<Vec<_>>(), [0xfec0_0000]);
+    }
+
+    #[test]
+    fn the_port_of_the_timer_is_where_the_table_says() {
+        let mut table = vec![0; 80];
+        table[76..].copy_from_slice(&0x608_u32.to_le_bytes());
+        assert_eq!(timer_port(&table), Some(0x608));
+        assert_eq!(timer_port(&table[..79]), None);
+        table[78] = 1;
+        assert_eq!(timer_port(&table), None);
+        assert_eq!(timer_port(&[0; 244]), None);
     }
 }
