@@ -1,8 +1,9 @@
 //! What the kernel asks of a machine, and the machines that answer.
 //!
-//! This file is the whole contract. Each backend folder mirrors the others file for file and exports the
-//! names re-exported here; on a bare target that is the processor's own backend, on a host it is
-//! [`fake`], a machine made of ordinary memory, so that plain `cargo test` runs kernel logic.
+//! This file is the whole contract. Each backend exports the names re-exported here, from files of the same names; on a
+//! bare target that is the processor's own, `aarch64` or `x86_64`, on a host it is [`fake`], a machine made of ordinary
+//! memory, so that plain `cargo test` runs kernel logic. What all of them use lies beside this file: `address`,
+//! `boot_info`, `format`, `ranges` and `trap`.
 //!
 //! | file of a backend | gives |
 //! |---|---|
@@ -19,7 +20,11 @@
 //! | `timer` | [`now_ns`], [`set_timer`] |
 //! | `console` | [`console_send`] |
 //! | `entry` | [`enter_user`]; the way into the kernel and out of it, in assembly |
-//! | `boot`, `trap` | what comes from the loader and from traps; they call up |
+//!
+//! The two processors' backends mirror each other file for file also in what only they have: from loader to kernel
+//! (`boot`, `machine`, `paging`, `trampoline`), what a CPU is set up with (`features`, `errata`, `percpu`, `stacks`,
+//! `interrupts`) and its traps (`trap`, `fault`, `floating`). `boot`, `secondary` and `trap` call up. The files that one
+//! of them has alone are listed in `tests/tidy/mirror.rs`, each with the reason.
 //!
 //! Up-calls, the only names that the kernel gives to a backend, are in [`upcall`].
 //!

@@ -2,16 +2,17 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `boot`, `machine` | entry the Limine way; what the loader and the device tree say |
-//! | `errata` | which CPUs need what done twice or otherwise |
-//! | `paging`, `features` | the kernel's own tables and the change to them; system control registers |
-//! | `percpu`, `stacks` | per-CPU blocks, kernel stacks |
-//! | `smp` | the other CPUs: interrupting, stopping |
-//! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
-//! | `entry`, `trap`, `fault`, `syndrome` | exception entry in assembly, its Rust side, what a fault means |
+//! | `boot`, `machine` | from the loader's entry point to `kernel_main`; what the device tree says of the machine |
+//! | `paging` | the kernel's own tables and the change to them |
+//! | `features`, `errata` | system control registers; what certain models do otherwise |
+//! | `percpu`, `stacks` | what each CPU is set up with |
+//! | `entry`, `trap` | a trap's way in and out in assembly; its Rust side |
+//! | `fault`, `syndrome` | what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
-//! | `context`, `memory`, `tlb`, `cpu`, `provoke`, `timer`, `console` | the contract of `arch/lib.rs` |
-//! | `interrupts`, `power` | interrupt controller: GICv3; PSCI and semihosting |
+//! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
+//! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
+//! | `interrupts` | interrupt controller: GICv3 |
+//! | `power` | the firmware: PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |
 //!
 //! "DDI 0487" in comments is the Arm Architecture Reference Manual for A-profile.

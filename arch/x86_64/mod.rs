@@ -3,14 +3,14 @@
 //! | file | what |
 //! |---|---|
 //! | `boot`, `boot_limine`, `boot_bootloader` | from the loaders' entry points to `kernel_main` |
-//! | `memory_map`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
 //! | `firmware`, `acpi`, `machine` | finding firmware's tables; what they say of the machine |
-//! | `errata`, `rates` | what certain models do otherwise; how fast clocks run |
-//! | `percpu`, `stacks`, `gdt`, `idt`, `features` | what each CPU is set up with |
+//! | `memory_map`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
+//! | `features`, `errata`, `rates` | control registers; what certain models do otherwise; how fast clocks run |
+//! | `percpu`, `stacks`, `gdt`, `idt` | what each CPU is set up with |
 //! | `entry`, `trap` | a trap's way in and out in assembly; its Rust side |
 //! | `fault`, `instruction` | what a fault means |
-//! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `registers`, `floating` | a thread's registers in memory |
+//! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
 //! | `format` | page-table entries; compiled on every host |

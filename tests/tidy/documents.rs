@@ -3,7 +3,14 @@
 use crate::tree::{Breach, Tree};
 
 /// Files whose first comment is a map of their folder: each module that they declare is named there.
-const MAPS: [&str; 3] = ["kernel/lib.rs", "kernel/abi/lib.rs", "tests/tidy/main.rs"];
+const MAPS: [&str; 6] = [
+    "arch/aarch64/mod.rs",
+    "arch/lib.rs",
+    "arch/x86_64/mod.rs",
+    "kernel/lib.rs",
+    "kernel/abi/lib.rs",
+    "tests/tidy/main.rs",
+];
 
 /// Endings of names that are taken for files.
 const ENDINGS: [&str; 4] = [".rs", ".py", ".md", ".json"];

@@ -10,12 +10,14 @@
 //! | `unsafe_list` | `docs/unsafe.md` lists exactly the files with unsafe code |
 //! | `manifests` | pinned versions, inherited lints, crates that know hardware |
 //! | `imports` | who imports whom; no circle between files |
+//! | `mirror` | the two backends of `arch/` have the same files |
 //! | `rooms` | the kernel's rooms, and which may import from which |
 //! | `documents` | the files that documents and module maps name |
 
 mod documents;
 mod imports;
 mod manifests;
+mod mirror;
 mod rooms;
 mod shape;
 mod tree;
@@ -36,6 +38,7 @@ const RULES: &[Rule] = &[
     unsafe_list::breaches,
     manifests::breaches,
     imports::breaches,
+    mirror::breaches,
     rooms::breaches,
     documents::breaches,
 ];
