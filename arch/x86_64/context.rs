@@ -102,12 +102,12 @@ impl Default for ThreadContext {
 }
 
 impl Drop for ThreadContext {
+    /// # Panics
+    /// If the context is current on this CPU: the entry code would go on writing to freed memory. What other CPUs have is
+    /// theirs to look at; the owner has left the context there.
     fn drop(&mut self) {
-        if this().current.get() == self.state.as_ptr() {
-            forget_current();
-        }
-        // SAFETY: the state came from a box, and neither this CPU nor another (where the owner would have had to
-        // call `leave_context` first) saves into it any more.
+        assert!(this().current.get() != self.state.as_ptr(), "a current context was dropped");
+        // SAFETY: the state came from a box, and no CPU saves into it any more, as just checked for this one.
         drop(unsafe { Box::from_raw(self.state.as_ptr()) });
     }
 }
@@ -159,7 +159,7 @@ fn save_current() {
     if current.is_null() {
         return;
     }
-    // SAFETY: the current context's state is alive (its drop clears the pointer) and only this CPU uses it; the
+    // SAFETY: the current context's state is alive (its drop looks) and only this CPU uses it; the
     // kernel holds no reference to it across this call, as it reaches it through the context's owner.
     let state = unsafe { &mut *current };
     state.floating.save();
