@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +110,7 @@ def output(arch: str, profile: str, name: str) -> Path:
 
 def bare_arguments(arch: str) -> list:
     """What any cargo command needs to work on code for this architecture's bare machine."""
-    return ["--target", toolchain.TARGETS[arch], *toolchain.BUILD_STD]
+    return ["--target", toolchain.TARGETS[arch], *toolchain.BUILD_STD, *toolchain.NO_FOLDERS]
 
 
 def specification(package: str) -> str:
@@ -153,7 +154,21 @@ def stripped(arch: str, profile: str, name: str) -> Path:
     if not source.exists():
         raise Failure(f"there is no {source.relative_to(ROOT)}; did the build leave it out?")
     goal = source.parent / "stripped" / name
-    return _converted(source, goal, ["--strip-all"])
+    if _is_older(goal, source):
+        _converted(source, goal, ["--strip-all"])
+        told = folders_in(goal.read_bytes())
+        if told:
+            goal.unlink()
+            raise Failure(f"{name} holds the name of {told[0]}, so that it would differ in another folder")
+    return goal
+
+
+def folders_in(binary: bytes) -> list:
+    """The folders of this machine that a binary names: that of the tree, of cargo's crates, of Rust's library."""
+    crates = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    folders = [ROOT, crates, toolchain.sysroot() / "lib" / "rustlib"]
+    # A name of one part can be part of another one.
+    return [folder for folder in folders if len(folder.parts) > 2 and os.fsencode(folder / "_")[:-1] in binary]
 
 
 def stub_image(arch: str, profile: str) -> Path:
@@ -163,11 +178,15 @@ def stub_image(arch: str, profile: str) -> Path:
 
 
 def _converted(source: Path, goal: Path, options: list) -> Path:
-    if not goal.exists() or goal.stat().st_mtime_ns < source.stat().st_mtime_ns:
+    if _is_older(goal, source):
         goal.parent.mkdir(parents=True, exist_ok=True)
         must_run([toolchain.find_tool("llvm-objcopy"), *options, source, goal], f"could not convert {source}",
                  quiet=True)
     return goal
+
+
+def _is_older(goal: Path, source: Path) -> bool:
+    return not goal.exists() or goal.stat().st_mtime_ns < source.stat().st_mtime_ns
 
 
 def image_tool() -> Path:

@@ -83,7 +83,8 @@ def gdb_verb(options) -> int:
     kernel = build.output(options.arch, options.profile, build.KERNEL)
     if not kernel.exists():
         raise Failure(f"no kernel for {options.arch} yet; start ./x.py run --gdb --arch {options.arch} first")
-    words = [debugger, "-q", kernel, "-ex", f"target remote 127.0.0.1:{GDB_PORT}"]
+    # Sources are named by their places in the tree.
+    words = [debugger, "-q", "-d", base.ROOT, kernel, "-ex", f"target remote 127.0.0.1:{GDB_PORT}"]
     if options.program:
         known(options.program)
         words += ["-ex", f"add-symbol-file {for_gdb(build.output(options.arch, options.profile, options.program))}"]

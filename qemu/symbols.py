@@ -7,8 +7,6 @@ import re
 import subprocess
 from pathlib import Path
 
-from .base import ROOT
-
 KERNEL_ADDRESS = re.compile(r"^\[kernel\].* (at|ip=?:?) ?(0x[0-9a-f]+)")
 FAULT = re.compile(r"^\[kernel\] fault: .*\bprogram=(\S+).*\bip=(0x[0-9a-f]+)")
 
@@ -65,4 +63,4 @@ def _place(place: str) -> str:
     without_column = re.sub(r":\d+$", "", place)
     if without_column.endswith((":0", ":?")):
         return ""
-    return re.sub(r"^.*/lib/rustlib/src/rust/library/", "rust:", without_column).replace(f"{ROOT}/", "")
+    return re.sub(r"^/rustc/[^/]*/library/", "rust:", without_column).removeprefix("./")

@@ -20,6 +20,9 @@ from .base import ROOT, TARGET, Failure, ticking
 
 TARGETS = {"x86_64": "x86_64-unknown-none", "aarch64": "aarch64-unknown-none-softfloat"}
 BUILD_STD = ["-Zbuild-std=core,alloc,compiler_builtins", "-Zbuild-std-features=compiler-builtins-mem"]
+# Panics and line tables name sources by their place in the tree, in a crate or in Rust's own library, and no folder of
+# this machine: a build is the same, byte by byte, in whatever folder it is made. The profile `checked` inherits it.
+NO_FOLDERS = ["-Ztrim-paths", "--config", 'profile.release.trim-paths="all"']
 # The kernel is linked at a fixed address, and the backtrace walks frame pointers.
 RUSTFLAGS = "-C relocation-model=static -C force-frame-pointers=yes"
 # What one architecture needs besides: the linker keeps an ADRP from where a Cortex-A53 mistakes it (erratum 843419).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from .. import base, bench, bochs, new, toolchain, words
+from .. import base, bench, bochs, build, new, symbols, toolchain, words
 from ..boot import Job
 from ..machine import Machine, command
 
@@ -41,6 +42,18 @@ class Strings(unittest.TestCase):
     def test_gdb_s_words(self):
         # gdb reads a word as a shell does, but for `$` and the like, which it leaves alone.
         self.assertEqual(shlex.split(f"add-symbol-file {words.for_gdb(ODD)}"), ["add-symbol-file", ODD])
+
+    def test_folders_of_this_machine(self):
+        inside = os.fsencode(base.ROOT / "kernel" / "main.rs")
+        if len(base.ROOT.parts) > 2:
+            self.assertEqual(build.folders_in(b"\0" + inside + b"\0"), [base.ROOT])
+        self.assertEqual(build.folders_in(b"kernel/main.rs"), [])
+
+    def test_places_of_sources(self):
+        for place, told in (("/rustc/0a1b/library/core/src/option.rs:5:3", "rust:core/src/option.rs:5"),
+                            ("./kernel/main.rs:12:34", "kernel/main.rs:12"), ("spin-0.12.3/src/once.rs:1:1",
+                            "spin-0.12.3/src/once.rs:1"), ("kernel/main.rs:0:0", "")):
+            self.assertEqual(symbols._place(place), told)
 
     def test_the_rustc_script(self):
         with tempfile.TemporaryDirectory() as folder:
