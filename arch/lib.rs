@@ -72,8 +72,9 @@ pub use backend::memory::{
     write_physical,
 };
 
-/// Root tables, tags and invalidation. The plain forms reach as far as the hardware lets them: every CPU if
-/// [`broadcasts_invalidation`], else the calling one; the local forms reach the calling CPU alone.
+/// Root tables, tags and invalidation. The local forms reach the calling CPU alone. The plain forms reach every CPU if
+/// [`broadcasts_invalidation`]; elsewhere they are the local ones, and the kernel has no use for them. Where invalidation is
+/// not broadcast, the tag given must be the one in use, as the hardware names no other.
 /// `invalidate_page_all_tags` drops a page's translations under every tag, global ones included.
 pub use backend::tlb::{
     activate, invalidate_all, invalidate_page, invalidate_page_all_tags, invalidate_page_local, invalidate_tag,

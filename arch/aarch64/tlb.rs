@@ -84,14 +84,14 @@ macro_rules! broadcast {
 
 /// Drops the translations of one page under a tag, and what walks cached on the way to it, on all CPUs.
 #[inline]
-pub fn invalidate_page(address: VirtAddr, tag: u16, _active: bool) {
+pub fn invalidate_page(address: VirtAddr, tag: u16) {
     let operand = page_operand(address, tag);
     broadcast!("tlbi vae1is, {}", operand);
 }
 
 /// As [`invalidate_page`], but on the CPU that runs this only.
 #[inline]
-pub fn invalidate_page_local(address: VirtAddr, tag: u16, _active: bool) {
+pub fn invalidate_page_local(address: VirtAddr, tag: u16) {
     // SAFETY: as in `broadcast`. The first barrier reaches as far as this CPU's walker.
     unsafe {
         asm!(
@@ -103,14 +103,14 @@ pub fn invalidate_page_local(address: VirtAddr, tag: u16, _active: bool) {
 
 /// Drops everything under a tag, on all CPUs.
 #[inline]
-pub fn invalidate_tag(tag: u16, _active: bool) {
+pub fn invalidate_tag(tag: u16) {
     let operand = u64::from(tag) << 48;
     broadcast!("tlbi aside1is, {}", operand);
 }
 
 /// As [`invalidate_tag`], but on the CPU that runs this only.
 #[inline]
-pub fn invalidate_tag_local(tag: u16, _active: bool) {
+pub fn invalidate_tag_local(tag: u16) {
     // SAFETY: as in `invalidate_page_local`.
     unsafe {
         asm!(

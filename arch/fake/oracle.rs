@@ -138,10 +138,10 @@ pub(super) fn activate(root: Frame, tag: u16, keep: bool) {
     observe();
 }
 
-pub(super) fn drop_page(address: VirtAddr, tag: u16, active: bool, reach: Reach) {
+pub(super) fn drop_page(address: VirtAddr, tag: u16, reach: Reach) {
     with(|oracle| {
         let page = address.value() / tessera_abi::PAGE_BYTES;
-        oracle.drop_held(tag, active, reach, |held, globals| {
+        oracle.drop_held(tag, reach, |held, globals| {
             held.drop_page(page);
             globals.drop_page(page);
         });
@@ -162,8 +162,8 @@ pub(super) fn drop_page_all_tags(address: VirtAddr) {
     });
 }
 
-pub(super) fn drop_tag(tag: u16, active: bool, reach: Reach) {
-    with(|oracle| oracle.drop_held(tag, active, reach, |held, _| *held = Held::default()));
+pub(super) fn drop_tag(tag: u16, reach: Reach) {
+    with(|oracle| oracle.drop_held(tag, reach, |held, _| *held = Held::default()));
 }
 
 pub(super) fn drop_all() {
@@ -235,12 +235,12 @@ impl Oracle {
 
     /// x86 can only name what is loaded; Arm names the tag, and reaches all CPUs. `drop` gets what is held under the tag
     /// and what is held under every tag.
-    fn drop_held(&mut self, tag: u16, active: bool, reach: Reach, mut drop: impl FnMut(&mut Held, &mut Held)) {
+    fn drop_held(&mut self, tag: u16, reach: Reach, mut drop: impl FnMut(&mut Held, &mut Held)) {
         for cpu in reached(&mut self.cpus, cpu_index(), reach) {
             let named = match cpu.loaded {
                 _ if broadcasts_invalidation() => tag,
-                Some((_, loaded)) if active => loaded,
-                _ => continue,
+                Some((_, loaded)) => loaded,
+                None => continue,
             };
             drop(cpu.held.entry(named).or_default(), &mut cpu.globals);
             cpu.looked_at = None;

@@ -88,15 +88,15 @@ pub fn activate(root: Frame, tag: u16, keep: bool) {
 }
 
 /// Drops one page's translations.
-pub fn invalidate_page(address: VirtAddr, tag: u16, active: bool) {
+pub fn invalidate_page(address: VirtAddr, tag: u16) {
     record(Event::Page(address, tag));
-    oracle::drop_page(address, tag, active, Reach::Machine);
+    oracle::drop_page(address, tag, Reach::Machine);
 }
 
 /// Drops everything under a tag.
-pub fn invalidate_tag(tag: u16, active: bool) {
+pub fn invalidate_tag(tag: u16) {
     record(Event::Tag(tag));
-    oracle::drop_tag(tag, active, Reach::Machine);
+    oracle::drop_tag(tag, Reach::Machine);
 }
 
 /// Drops one page's translations under every tag, global ones included; on x86, where nothing does that, everything.
@@ -112,13 +112,13 @@ pub fn invalidate_all() {
 }
 
 /// Drops one page's translations on the calling CPU.
-pub fn invalidate_page_local(address: VirtAddr, tag: u16, active: bool) {
+pub fn invalidate_page_local(address: VirtAddr, tag: u16) {
     record(Event::Page(address, tag));
-    oracle::drop_page(address, tag, active, Reach::Cpu);
+    oracle::drop_page(address, tag, Reach::Cpu);
 }
 
 /// Drops everything under a tag on the calling CPU.
-pub fn invalidate_tag_local(tag: u16, active: bool) {
+pub fn invalidate_tag_local(tag: u16) {
     record(Event::Tag(tag));
-    oracle::drop_tag(tag, active, Reach::Cpu);
+    oracle::drop_tag(tag, Reach::Cpu);
 }

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::sync::atomic::Ordering;
 
 use x86_64::VirtAddr as MachineAddress;
-use x86_64::instructions::tlb::{self, InvPcidCommand, Pcid};
+use x86_64::instructions::tlb::{self, InvPcidCommand};
 use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
 
 use super::features::features;
@@ -51,33 +51,27 @@ pub fn activate(root: Frame, tag: u16, keep: bool) {
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) }
 }
 
-/// Drops this CPU's translations of one page, and what it remembers of the tables on the way to it.
-///
-/// `active`: `tag` is the one in use; global translations of the page go as well, whatever their tag. Not active:
-/// needs INVPCID, which spares global ones (SDM volume 2, INVPCID); without it, nothing happens: the kernel marks
-/// the tag stale instead.
-pub fn invalidate_page(address: VirtAddr, tag: u16, active: bool) {
-    let address = MachineAddress::new_truncate(address.value());
-    if active {
-        tlb::flush(address);
-    } else if let (true, Ok(pcid)) = (has_invpcid(), Pcid::new(tag)) {
-        // SAFETY: INVPCID exists, and dropping a translation is always sound.
-        unsafe { tlb::flush_pcid(InvPcidCommand::Address(address, pcid)) }
-    }
+/// Drops this CPU's translations of one page under the tag in use, which is the one given, and what it remembers of the
+/// tables on the way to it; global translations of the page go as well, whatever their tag.
+pub fn invalidate_page_local(address: VirtAddr, _tag: u16) {
+    tlb::flush(MachineAddress::new_truncate(address.value()));
 }
 
-/// Drops everything that this CPU holds under a tag, except global translations.
-///
-/// Not active and without INVPCID: nothing, as for [`invalidate_page`].
-pub fn invalidate_tag(tag: u16, active: bool) {
-    if active {
-        let value = Cr3::read_raw();
-        // SAFETY: the same root and tag again, without the wish to keep anything.
-        unsafe { Cr3::write_raw(value.0, value.1) }
-    } else if let (true, Ok(pcid)) = (has_invpcid(), Pcid::new(tag)) {
-        // SAFETY: INVPCID exists, and dropping translations is always sound.
-        unsafe { tlb::flush_pcid(InvPcidCommand::Single(pcid)) }
-    }
+/// Drops everything that this CPU holds under the tag in use, which is the one given, except global translations.
+pub fn invalidate_tag_local(_tag: u16) {
+    let value = Cr3::read_raw();
+    // SAFETY: the same root and tag again, without the wish to keep anything.
+    unsafe { Cr3::write_raw(value.0, value.1) }
+}
+
+/// The same as [`invalidate_page_local`]: no invalidation reaches another CPU here.
+pub fn invalidate_page(address: VirtAddr, tag: u16) {
+    invalidate_page_local(address, tag);
+}
+
+/// The same as [`invalidate_tag_local`].
+pub fn invalidate_tag(tag: u16) {
+    invalidate_tag_local(tag);
 }
 
 /// Drops a page's translations under every tag, global ones included, and the ways to it. No instruction does that for
@@ -98,18 +92,8 @@ pub fn invalidate_all() {
             Cr4::update(|flags| flags.insert(Cr4Flags::PAGE_GLOBAL));
         }
     } else {
-        invalidate_tag(0, true);
+        invalidate_tag_local(0);
     }
-}
-
-/// The same as [`invalidate_page`], which reaches no other CPU here.
-pub fn invalidate_page_local(address: VirtAddr, tag: u16, active: bool) {
-    invalidate_page(address, tag, active);
-}
-
-/// The same as [`invalidate_tag`], which reaches no other CPU here.
-pub fn invalidate_tag_local(tag: u16, active: bool) {
-    invalidate_tag(tag, active);
 }
 
 fn has_invpcid() -> bool {

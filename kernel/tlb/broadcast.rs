@@ -109,11 +109,11 @@ fn broadcast_by_tag(kernel: &Kernel, seen: &AffectedRange) {
     if seen.range.count > PAGES_MAX {
         line.counters.range_flushes.add(1);
         let flush = if local { tessera_arch::invalidate_tag_local } else { tessera_arch::invalidate_tag };
-        return flush(tag, true);
+        return flush(tag);
     }
     line.counters.page_flushes.add(seen.range.count);
     let flush = if local { tessera_arch::invalidate_page_local } else { tessera_arch::invalidate_page };
     for page in seen.range.first..seen.range.end() {
-        flush(VirtAddr::new(page * PAGE_BYTES), tag, true);
+        flush(VirtAddr::new(page * PAGE_BYTES), tag);
     }
 }

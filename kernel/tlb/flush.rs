@@ -156,11 +156,11 @@ fn flush_here(line: &PerCpu, tag: u16, mut range: PageRange) {
     }
     if range.count > PAGES_MAX {
         line.counters.range_flushes.add(1);
-        return tessera_arch::invalidate_tag_local(tag, true);
+        return tessera_arch::invalidate_tag_local(tag);
     }
     line.counters.page_flushes.add(range.count);
     for page in range.first..range.end() {
-        tessera_arch::invalidate_page_local(VirtAddr::new(page * PAGE_BYTES), tag, true);
+        tessera_arch::invalidate_page_local(VirtAddr::new(page * PAGE_BYTES), tag);
     }
 }
 

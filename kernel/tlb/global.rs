@@ -63,6 +63,6 @@ pub fn flush_global(tag: u16, line: &PerCpu, range: PageRange) {
     }
     line.counters.page_flushes.add(range.count);
     for page in range.first..range.first + range.count {
-        tessera_arch::invalidate_page_local(VirtAddr::new(page * PAGE_BYTES), tag, true);
+        tessera_arch::invalidate_page_local(VirtAddr::new(page * PAGE_BYTES), tag);
     }
 }
