@@ -6,7 +6,9 @@ use core::arch::naked_asm;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use fdt::Fdt;
+use dtoolkit::error::FdtErrorKind::{InvalidNodeName, InvalidPropertyName};
+use dtoolkit::error::FdtParseError;
+use dtoolkit::fdt::Fdt;
 use limine::BaseRevision;
 use limine::memory_map::EntryType;
 use limine::request::{
@@ -101,14 +103,11 @@ fn leave_loader() -> (Machine, PhysRange) {
     let loader_map = LOADER_MAP.get_response().expect("the loader tells no direct map").offset();
     let image = IMAGE_ADDRESS.get_response().expect("the loader tells no image address");
     paging::set_image_offset(image.physical_base().wrapping_sub(image.virtual_base()));
-    let tree = DEVICE_TREE.get_response().expect("the loader hands on no device tree").dtb_ptr();
-    // SAFETY: the loader promises that this is a device tree, and it is in the loader's map as long as that exists.
-    let tree = unsafe { Fdt::from_ptr(tree.cast()) };
-    let tree = tree.unwrap_or_else(|error| panic!("the device tree: {error}"));
-    if let Some(line) = machine::serial_line_address(&tree) {
+    let tree = device_tree();
+    if let Some(line) = machine::serial_line_address(tree) {
         use_console(loader_map + line);
     }
-    let machine = Machine::read(&tree, own_affinity());
+    let machine = Machine::read(tree, own_affinity());
     LOADER.call_once(loader_name);
     let archive = find_archive(loader_map);
     let (mapped, free) =
@@ -127,6 +126,21 @@ fn leave_loader() -> (Machine, PhysRange) {
     unsafe { builder.switch() };
     use_console(paging::device_address(machine.uart.start));
     (machine, archive)
+}
+
+/// The device tree, in the loader's map.
+fn device_tree() -> Fdt<'static> {
+    let tree = DEVICE_TREE.get_response().expect("the loader hands on no device tree").dtb_ptr().cast::<u8>();
+    // SAFETY: the loader promises that this is a device tree, and it is in the loader's map as long as that exists.
+    match unsafe { Fdt::from_raw(tree) } {
+        Ok(tree) => tree,
+        // Boards have longer names than the specification lets them have; nothing here looks for such.
+        // SAFETY: as above.
+        Err(FdtParseError { kind: InvalidNodeName | InvalidPropertyName, .. }) => unsafe {
+            Fdt::from_raw_unchecked(tree)
+        },
+        Err(error) => panic!("the device tree: {error}"),
+    }
 }
 
 /// Lets the console write to a PL011 at a virtual address.

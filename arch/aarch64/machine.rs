@@ -4,8 +4,9 @@
 
 use core::ops::Range;
 
-use fdt::Fdt;
-use fdt::node::FdtNode;
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::standard::NodeStandard;
+use dtoolkit::{Node, Property};
 
 use crate::CPUS_MAX;
 
@@ -38,7 +39,7 @@ pub(super) struct CpuList {
 
 impl CpuList {
     /// The CPU that booted, and those of the tree that PSCI can start, each once, as far as the kernel uses them.
-    fn read(tree: &Fdt<'_>, boot: u64) -> CpuList {
+    fn read(tree: Fdt<'_>, boot: u64) -> CpuList {
         let mut list = CpuList { boot, others: [0; CPUS_MAX - 1], other_count: 0 };
         let cpus = tree.find_node("/cpus").into_iter().flat_map(|parent| parent.children());
         for affinity in cpus.filter(|node| can_be_started(*node)).filter_map(affinity) {
@@ -65,16 +66,15 @@ impl CpuList {
 pub(super) const AFFINITY_FIELDS: u64 = 0xff_00ff_ffff;
 
 /// Whether a node is that of a CPU that PSCI can start and that is not out of order.
-fn can_be_started(node: FdtNode<'_, '_>) -> bool {
-    let text = |name| node.property(name).and_then(|property| property.as_str());
-    node.name.split('@').next() == Some("cpu")
-        && text("enable-method") == Some("psci")
-        && text("status").is_none_or(|status| status == "okay" || status == "ok")
+fn can_be_started(node: FdtNode<'_>) -> bool {
+    node.name_without_address() == "cpu"
+        && text(node, "enable-method") == Some("psci")
+        && text(node, "status").is_none_or(|status| status == "okay" || status == "ok")
 }
 
 /// What the `reg` property of a CPU's node says: one or two cells, most significant first.
-fn affinity(node: FdtNode<'_, '_>) -> Option<u64> {
-    let bytes = node.property("reg")?.value;
+fn affinity(node: FdtNode<'_>) -> Option<u64> {
+    let bytes = value(node, "reg")?;
     let affinity = bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
     (matches!(bytes.len(), 4 | 8) && affinity & !AFFINITY_FIELDS == 0).then_some(affinity)
 }
@@ -84,12 +84,12 @@ impl Machine {
     ///
     /// # Panics
     /// If a device is missing that the kernel cannot do without.
-    pub(super) fn read(tree: &Fdt<'_>, boot_affinity: u64) -> Machine {
+    pub(super) fn read(tree: Fdt<'_>, boot_affinity: u64) -> Machine {
         let uart = serial_line(tree).expect("the kernel needs a PL011 serial line");
         let controller =
-            tree.find_compatible(&["arm,gic-v3"]).expect("the kernel needs a GICv3 (QEMU: -M virt,gic-version=3)");
-        let firmware = tree.find_compatible(&["arm,psci-1.0", "arm,psci-0.2", "arm,psci"]);
-        let method = firmware.and_then(|node| node.property("method")).and_then(|method| method.as_str());
+            find_compatible(tree, &["arm,gic-v3"]).expect("the kernel needs a GICv3 (QEMU: -M virt,gic-version=3)");
+        let firmware = find_compatible(tree, &["arm,psci-1.0", "arm,psci-0.2", "arm,psci"]);
+        let method = firmware.and_then(|node| text(node, "method"));
         Machine {
             uart: registers(uart, 0),
             uart_clock_hertz: clock_hertz(tree, uart),
@@ -103,40 +103,63 @@ impl Machine {
 }
 
 /// Where the registers of the serial line begin, for messages before the rest of the tree is read.
-pub(super) fn serial_line_address(tree: &Fdt<'_>) -> Option<u64> {
+pub(super) fn serial_line_address(tree: Fdt<'_>) -> Option<u64> {
     serial_line(tree).map(|line| registers(line, 0).start)
 }
 
-/// The PL011 that `/chosen/stdout-path` names, or else the first.
-fn serial_line<'b, 'a>(tree: &'b Fdt<'a>) -> Option<FdtNode<'b, 'a>> {
+/// The PL011 that `/chosen/stdout-path` names, by its path or by a name that `/aliases` has for it, or else the first.
+fn serial_line(tree: Fdt<'_>) -> Option<FdtNode<'_>> {
     const PL011: &str = "arm,pl011";
-    let is_pl011 =
-        |node: &FdtNode<'_, '_>| node.compatible().is_some_and(|names| names.all().any(|name| name == PL011));
-    // `Fdt::chosen` is not for trees without that node.
-    let chosen = tree.find_node("/chosen").and_then(|_| tree.chosen().stdout()).filter(is_pl011);
-    chosen.or_else(|| tree.find_compatible(&[PL011]))
+    let named = tree
+        .find_node("/chosen")
+        .and_then(|chosen| text(chosen, "stdout-path"))
+        .and_then(|name| tree.find_node(name).or_else(|| tree.find_node(text(tree.find_node("/aliases")?, name)?)));
+    named.filter(|node| node.is_compatible(PL011)).or_else(|| find_compatible(tree, &[PL011]))
+}
+
+/// The first node that is compatible with one of these, of all in the tree.
+fn find_compatible<'a>(tree: Fdt<'a>, names: &[&str]) -> Option<FdtNode<'a>> {
+    find(tree.root(), &|node| node.compatible().is_some_and(|mut known| known.any(|name| names.contains(&name))))
+}
+
+/// The first node of which something holds: this one, or one below it.
+fn find<'a>(node: FdtNode<'a>, is_it: &dyn Fn(&FdtNode<'a>) -> bool) -> Option<FdtNode<'a>> {
+    if is_it(&node) { Some(node) } else { node.children().find_map(|child| find(child, is_it)) }
+}
+
+/// The bytes of a node's property.
+fn value<'a>(node: FdtNode<'a>, name: &str) -> Option<&'a [u8]> {
+    node.property(name)?.value_as().ok()
+}
+
+/// A node's property as text.
+fn text<'a>(node: FdtNode<'a>, name: &str) -> Option<&'a str> {
+    node.property(name)?.value_as().ok()
 }
 
 /// The addresses of a node's registers, by the index in its `reg` property.
-fn registers(node: FdtNode<'_, '_>, index: usize) -> Range<u64> {
-    let region = node.reg().and_then(|mut regions| regions.nth(index));
+fn registers(node: FdtNode<'_>, index: usize) -> Range<u64> {
+    let region = node.reg().ok().flatten().and_then(|mut regions| regions.nth(index));
     let (start, bytes) = region
-        .and_then(|region| Some((region.starting_address.addr() as u64, region.size? as u64)))
-        .unwrap_or_else(|| panic!("device {} has no registers {index} in the device tree", node.name));
+        .and_then(|region| {
+            Some((region.address::<u64>().ok()?, region.size::<u64>().ok().filter(|bytes| *bytes != 0)?))
+        })
+        .unwrap_or_else(|| panic!("device {} has no registers {index} in the device tree", node.name()));
     start..start.saturating_add(bytes)
 }
 
 /// The frequency of the first clock of a node.
-fn clock_hertz(tree: &Fdt<'_>, node: FdtNode<'_, '_>) -> Option<u32> {
-    let clock = tree.find_phandle(cell(node.property("clocks")?.value, 0)?)?;
-    cell(clock.property("clock-frequency")?.value, 0)
+fn clock_hertz(tree: Fdt<'_>, node: FdtNode<'_>) -> Option<u32> {
+    let handle = cell(value(node, "clocks")?, 0)?;
+    let clock = find(tree.root(), &|node| node.phandle() == Ok(Some(handle)))?;
+    cell(value(clock, "clock-frequency")?, 0)
 }
 
 /// The third of the timer's interrupts, each of three cells: type (1 for private), number, flags.
-fn virtual_timer_interrupt(tree: &Fdt<'_>) -> u32 {
-    tree.find_compatible(&["arm,armv8-timer"])
+fn virtual_timer_interrupt(tree: Fdt<'_>) -> u32 {
+    find_compatible(tree, &["arm,armv8-timer"])
         .and_then(|timer| {
-            let interrupts = timer.property("interrupts")?.value;
+            let interrupts = value(timer, "interrupts")?;
             (cell(interrupts, 6)? == 1).then_some(cell(interrupts, 7)?)
         })
         .expect("the device tree tells no virtual timer interrupt")
@@ -150,7 +173,7 @@ fn cell(value: &[u8], index: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use fdt::Fdt;
+    use dtoolkit::fdt::Fdt;
 
     use super::{CpuList, Machine, serial_line_address};
     use crate::CPUS_MAX;
@@ -266,7 +289,7 @@ mod tests {
 
     fn others(inside: impl FnOnce(&mut Blob)) -> Vec<u64> {
         let bytes = tree(|blob| blob.node("cpus", inside));
-        let list = CpuList::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        let list = CpuList::read(Fdt::new(&bytes).expect("a tree"), BOOT);
         assert_eq!((list.boot, list.count()), (BOOT, 1 + list.others().len()));
         list.others().to_vec()
     }
@@ -274,7 +297,7 @@ mod tests {
     #[test]
     fn a_tree_with_devices_alone_will_do() {
         let bytes = tree(devices);
-        let machine = Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        let machine = Machine::read(Fdt::new(&bytes).expect("a tree"), BOOT);
         assert_eq!((machine.uart, machine.uart_clock_hertz), (0x900_0000..0x900_1000, None));
         assert_eq!((machine.distributor, machine.redistributors), (0x800_0000..0x801_0000, 0x80a_0000..0x900_0000));
         assert_eq!((machine.timer_interrupt, machine.firmware_by_smc, machine.cpus.count()), (11, false, 1));
@@ -285,16 +308,19 @@ mod tests {
         let line = |path: Option<&str>| {
             let bytes = tree(|blob| {
                 devices(blob);
+                blob.node("aliases", |blob| blob.text("serial1", "/pl011@9040000"));
                 blob.node("chosen", |blob| path.into_iter().for_each(|path| blob.text("stdout-path", path)));
             });
-            serial_line_address(&Fdt::new(&bytes).expect("a tree"))
+            serial_line_address(Fdt::new(&bytes).expect("a tree"))
         };
-        assert_eq!(line(Some("/pl011@9040000")), Some(0x1_0904_0000));
+        for second in ["/pl011@9040000", "serial1"] {
+            assert_eq!(line(Some(second)), Some(0x1_0904_0000), "{second}");
+        }
         for unfit in [None, Some(""), Some("/timer"), Some("/nowhere"), Some("nonsense")] {
             assert_eq!(line(unfit), Some(0x900_0000), "{unfit:?}");
         }
         let nothing = tree(|_| {});
-        assert_eq!(serial_line_address(&Fdt::new(&nothing).expect("a tree")), None);
+        assert_eq!(serial_line_address(Fdt::new(&nothing).expect("a tree")), None);
     }
 
     #[test]
@@ -315,7 +341,7 @@ mod tests {
                 blob.text("method", "smc");
             });
         });
-        let machine = Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        let machine = Machine::read(Fdt::new(&bytes).expect("a tree"), BOOT);
         assert_eq!((machine.uart_clock_hertz, machine.firmware_by_smc), (Some(24_000_000), true));
     }
 
@@ -363,7 +389,7 @@ mod tests {
             blob.device("intc@8000000", "arm,gic-v3", &[0, 0x800_0000, 0, 0x1_0000]);
             devices(blob);
         });
-        Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        Machine::read(Fdt::new(&bytes).expect("a tree"), BOOT);
     }
 
     #[test]
@@ -376,6 +402,6 @@ mod tests {
             });
             devices(blob);
         });
-        Machine::read(&Fdt::new(&bytes).expect("a tree"), BOOT);
+        Machine::read(Fdt::new(&bytes).expect("a tree"), BOOT);
     }
 }

@@ -5,21 +5,30 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use arm_pl011_uart::{PL011Registers, Uart, UniqueMmioPointer};
-use fdt::Fdt;
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::standard::NodeStandard;
+use dtoolkit::{Node, Property};
 use smccc::{Hvc, Smc, psci};
 
 static REGISTERS: AtomicPtr<PL011Registers> = AtomicPtr::new(ptr::null_mut());
 static FIRMWARE_BY_SMC: AtomicBool = AtomicBool::new(false);
 
 /// Finds the serial line, and how to switch off, in the device tree.
-pub(crate) fn find(tree: &Fdt<'_>) {
-    let line = tree.find_compatible(&["arm,pl011"]);
-    if let Some(region) = line.and_then(|line| line.reg()?.next()) {
-        REGISTERS.store(region.starting_address.cast_mut().cast(), Ordering::Relaxed);
+pub(crate) fn find(tree: Fdt<'_>) {
+    if let Some(address) = serial_line(tree.root()) {
+        REGISTERS.store(ptr::with_exposed_provenance_mut(address as usize), Ordering::Relaxed);
     }
-    let firmware = tree.find_node("/psci");
-    let method = firmware.and_then(|node| node.property("method")).and_then(|method| method.as_str());
-    FIRMWARE_BY_SMC.store(method == Some("smc"), Ordering::Relaxed);
+    let method = tree.find_node("/psci").and_then(|node| node.property("method"));
+    let by_smc = method.is_some_and(|method| method.value_as() == Ok("smc"));
+    FIRMWARE_BY_SMC.store(by_smc, Ordering::Relaxed);
+}
+
+/// Where the registers of the first PL011 begin, at this node or below.
+fn serial_line(node: FdtNode<'_>) -> Option<u64> {
+    if node.is_compatible("arm,pl011") {
+        return node.reg().ok()??.next()?.address().ok();
+    }
+    node.children().find_map(serial_line)
 }
 
 /// Prints why the kernel cannot be started and switches the machine off.

@@ -17,8 +17,9 @@ fn main() {}
 mod steps {
     use core::panic::PanicInfo;
 
+    use dtoolkit::fdt::Fdt;
+    use dtoolkit::{Node, Property};
     use elf::abi::EM_AARCH64;
-    use fdt::Fdt;
     use tessera_stub::kernel::Kernel;
     use tessera_stub::memory::{Kind, Layout, PAGE_BYTES, Span};
     use tessera_stub::respond::{self, Facts};
@@ -41,13 +42,13 @@ mod steps {
     /// Makes everything ready for the kernel; returns its entry point.
     fn boot(device_tree: u64) -> Result<u64, Failure> {
         // SAFETY: the Linux boot protocol puts the tree's physical address into x0, and it is mapped there.
-        let tree = unsafe { Fdt::from_ptr(device_tree as *const u8) };
+        let tree = unsafe { Fdt::from_raw(device_tree as *const u8) };
         let tree = tree.map_err(|_| "x0 does not point to a device tree")?;
-        console::find(&tree);
-        let archive = archive_of(&tree)?;
-        let mut layout = memory_of(&tree)?;
+        console::find(tree);
+        let archive = archive_of(tree)?;
+        let mut layout = memory_of(tree)?;
         layout.reserve(start::own_image(), Kind::Loader)?;
-        layout.reserve(Span::new(device_tree, tree.total_size() as u64), Kind::Loader)?;
+        layout.reserve(Span::new(device_tree, tree.data().len() as u64), Kind::Loader)?;
         layout.reserve(archive, Kind::KernelOrModule)?;
         // SAFETY: QEMU put the archive there; nobody writes to it while the stub runs.
         let bytes = unsafe { core::slice::from_raw_parts(archive.start as *const u8, archive.length_bytes as usize) };
@@ -70,25 +71,25 @@ mod steps {
     }
 
     /// The RAM that the device tree lists, with nothing in use but what the tree reserves.
-    fn memory_of(tree: &Fdt<'_>) -> Result<Layout, Failure> {
+    fn memory_of(tree: Fdt<'_>) -> Result<Layout, Failure> {
         let mut layout = Layout::new();
-        for node in tree.find_all_nodes("/memory") {
-            for region in node.reg().into_iter().flatten() {
-                layout.add_bank(Span::new(region.starting_address.addr() as u64, region.size.unwrap_or(0) as u64))?;
+        for node in tree.root().children().filter(|node| node.name_without_address() == "memory") {
+            for region in node.reg().ok().flatten().into_iter().flatten() {
+                let (Ok(start), Ok(length_bytes)) = (region.address(), region.size()) else { continue };
+                layout.add_bank(Span::new(start, length_bytes))?;
             }
         }
         for reservation in tree.memory_reservations() {
-            let start = reservation.address().addr() as u64;
-            layout.reserve(Span::new(start, reservation.size() as u64), Kind::Reserved)?;
+            layout.reserve(Span::new(reservation.address(), reservation.size()), Kind::Reserved)?;
         }
         Ok(layout)
     }
 
     /// Where QEMU put the boot archive.
-    fn archive_of(tree: &Fdt<'_>) -> Result<Span, Failure> {
+    fn archive_of(tree: Fdt<'_>) -> Result<Span, Failure> {
         let chosen = tree.find_node("/chosen").ok_or("the device tree has no /chosen")?;
         let address = |name| {
-            let bytes = chosen.property(name)?.value;
+            let bytes: &[u8] = chosen.property(name)?.value_as().ok()?;
             bytes.iter().try_fold(0u64, |sum, byte| sum.checked_mul(256)?.checked_add(u64::from(*byte)))
         };
         let start = address("linux,initrd-start").ok_or("there is no boot archive (QEMU: -initrd FILE)")?;
