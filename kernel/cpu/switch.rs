@@ -8,7 +8,8 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, ObjectKind, Rights, TOP_SLOT_BYTES, TOP_SLOTS};
 use tessera_arch::{CallResult, Format, Frame, PageFormat, table};
 
-use crate::cpu::per_cpu::{PerCpu, Shared};
+use crate::cpu::handshake::{Pass, PassWord};
+use crate::cpu::per_cpu::{PerCpu, Shared, SpaceWords};
 
 /// Switches the calling CPU's space; see the system call for its meaning. Whatever stands in the way sends the call
 /// to the common path, which sees to it or refuses with the right error.
@@ -33,14 +34,30 @@ fn try_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u
     if !is_ground_plainly_shared(Frame::from_word(cpu.root.load(Relaxed)), root, ip, sp) {
         return None;
     }
+    let previous = cpu.entered_by.load(Relaxed);
+    enter(cpu, words, way, pass, space, handle).then_some(previous)
+}
+
+/// Makes the calling CPU's space this one, if its pass is good; for a thread that goes on in its own space.
+#[inline(always)]
+pub fn enter_by_pass(shared: &Shared, cpu: &PerCpu, index: usize, space: u32, entered_by: Handle) -> bool {
+    let words = shared.named_space(space);
+    let way = words.pass(index);
+    let pass = way.read();
+    pass.is_good() && enter(cpu, words, way, pass, space, entered_by)
+}
+
+/// Enters a space by a good pass, if that is good still when the CPU has published that it comes.
+#[inline(always)]
+fn enter(cpu: &PerCpu, words: &SpaceWords, way: &Pass, pass: PassWord, space: u32, entered_by: Handle) -> bool {
     // Published and looked again: who takes the space away or changes it from here on sees this CPU in it.
     if !cpu.presence.enter(space, way, pass) {
-        return None;
+        return false;
     }
+    let root = Frame::from_word(pass.root());
     cpu.root.store(root.to_word(), Relaxed);
     let tag = words.tag();
-    let previous = cpu.entered_by.load(Relaxed);
-    cpu.entered_by.store(handle.bits(), Relaxed);
+    cpu.entered_by.store(entered_by.bits(), Relaxed);
     if tag.tag() == 0 {
         tessera_arch::activate(root, 0, false);
         cpu.counters.tag_flushes.add(1);
@@ -48,7 +65,7 @@ fn try_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u
         tessera_arch::activate(root, tag.tag(), true);
         cpu.counters.tag_hits.add(1);
     }
-    Some(previous)
+    true
 }
 
 /// Whether instruction and stack pointer lie in one top-level slot, and both roots have the same entry there: the

@@ -25,6 +25,12 @@ impl Links {
     pub fn take(&mut self, chain: Chain) -> Link {
         core::mem::take(&mut self.0[chain as usize])
     }
+
+    /// Notes the thread's place in one of its lists, which it is put into ([`List::append`]).
+    #[inline(always)]
+    pub fn put(&mut self, chain: Chain, link: Link) {
+        self.0[chain as usize] = link;
+    }
 }
 
 /// A thread's place in one list.

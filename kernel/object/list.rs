@@ -33,15 +33,30 @@ impl List {
         }
     }
 
+    /// The number of the one that came first.
+    #[inline(always)]
+    pub fn first_index(&self) -> Option<u32> {
+        if self.is_empty() { None } else { Some(self.first) }
+    }
+
     /// Puts a thread behind the others.
     #[inline(always)]
     pub fn push(&mut self, threads: &mut Store<Thread>, chain: Chain, id: ThreadId) {
-        let last = core::mem::replace(&mut self.last, id.index());
-        threads[id].links.0[chain as usize] = Link { previous: last, next: NONE };
-        match last {
-            NONE => self.first = id.index(),
-            last => link(threads, chain, last).next = id.index(),
+        let link = self.append(id);
+        threads[id].links.put(chain, link);
+        link.join(threads, chain, id);
+    }
+
+    /// Begins to put a thread behind the others; gives its place, for the caller to put into the thread and to join
+    /// ([`Link::join`]).
+    #[inline(always)]
+    #[must_use = "the thread must know its place"]
+    pub fn append(&mut self, id: ThreadId) -> Link {
+        let previous = core::mem::replace(&mut self.last, id.index());
+        if previous == NONE {
+            self.first = id.index();
         }
+        Link { previous, next: NONE }
     }
 
     /// Takes a thread out that is in this list.
@@ -80,7 +95,17 @@ impl List {
     }
 }
 
+impl Link {
+    /// Ends putting a thread behind the others of a list: the one before it knows it from here on.
+    #[inline(always)]
+    pub fn join(self, threads: &mut Store<Thread>, chain: Chain, id: ThreadId) {
+        if self.previous != NONE {
+            link(threads, chain, self.previous).next = id.index();
+        }
+    }
+}
+
+#[inline(always)]
 fn link(threads: &mut Store<Thread>, chain: Chain, index: u32) -> &mut Link {
-    let thread = threads.open(index).expect("lists hold threads that exist").object;
-    &mut thread.links.0[chain as usize]
+    &mut threads.at_mut(index).links.0[chain as usize]
 }

@@ -9,11 +9,12 @@ use tessera_arch::{Fault, Frame, Interrupt};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::PerCpu;
+use crate::cpu::switch;
 use crate::cpu::tags::TagWord;
 use crate::object::id::{SpaceId, ThreadId};
 use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
-use crate::state::scheduler::SLICE_NS;
+use crate::state::scheduler::{SLICE_NS, earlier};
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
@@ -139,41 +140,60 @@ pub fn make_ready(kernel: &mut Kernel, id: ThreadId) {
 }
 
 /// Takes the CPU's current thread off it; what it did with its space is noted in the thread.
+#[inline(always)]
 pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
-    let id = current(kernel, cpu)?;
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    let id = run_queue.current.take()?;
+    run_queue.is_settled = false;
     let line = &kernel.shared.cpus[cpu];
-    let space = kernel.spaces.id_at(line.presence.space());
+    line.slots.set_slots(&[]);
+    let here = line.presence.space();
     let thread = &mut kernel.threads[id];
     thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
-    if let Some(space) = space.filter(|space| *space != thread.space) {
-        note_space(kernel, id, space);
+    // The same number is the same space: a thread does not stay noted in one that goes.
+    if here != thread.space.index() {
+        note_space_at(kernel, id, here);
     }
-    let run_queue = &mut kernel.scheduler.cpus[cpu];
-    (run_queue.current, run_queue.is_settled) = (None, false);
-    line.slots.set_slots(&[]);
     Some(id)
 }
 
-/// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
-fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
-    let line = &kernel.shared.cpus[cpu];
-    let (space, entered_by, table, pending) = {
-        let thread = &mut kernel.threads[id];
-        thread.cpu = cpu;
-        let pending = if thread.pending.is_some() { thread.pending.take() } else { None };
-        (thread.space, thread.entered_by, thread.table, pending)
-    };
-    if line.presence.space() == space.index() {
-        line.entered_by.store(entered_by.bits(), Relaxed);
-    } else {
-        enter_space(kernel, cpu, space, entered_by);
+#[cold]
+#[inline(never)]
+fn note_space_at(kernel: &mut Kernel, id: ThreadId, space: u32) {
+    if let Some(space) = kernel.spaces.id_at(space) {
+        note_space(kernel, id, space);
     }
+}
+
+/// Ends the turn of a CPU's current thread: others of its priority that are ready there run first.
+#[inline(always)]
+pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    if run_queue.has_ready() {
+        (run_queue.turn_is_over, run_queue.is_settled) = (true, false);
+    }
+}
+
+/// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
+fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
+    let line = &kernel.shared.cpus[cpu];
+    let thread = &mut kernel.threads[id];
+    thread.cpu = cpu;
+    let (space, entered_by, table, priority) = (thread.space, thread.entered_by, thread.table, thread.priority);
+    let pending = if thread.pending.is_some() { thread.pending.take() } else { None };
+    tessera_arch::resume_context(&thread.context);
     line.slots.set_slots(table.map_or(&[], |table| kernel.tables[table].hot_slots()));
     line.counters.thread_switches.add(1);
-    tessera_arch::resume_context(&kernel.threads[id].context);
+    if line.presence.space() == space.index() {
+        line.entered_by.store(entered_by.bits(), Relaxed);
+    } else if !switch::enter_by_pass(kernel.shared, line, cpu, space.index(), entered_by) {
+        enter_space(kernel, cpu, space, entered_by);
+    }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     (run_queue.current, run_queue.table) = (Some(id), table);
     run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
+    set_timer(kernel, cpu, Some(priority));
+    kernel.scheduler.cpus[cpu].is_settled = pending.is_none();
     pending
 }
 
@@ -190,28 +210,30 @@ pub enum Chosen {
 }
 
 /// Chooses who goes on when the kernel is left: the current thread unless it cannot, or may not be here any
-/// more, or one of higher priority is ready.
+/// more, or its turn is over, or one of higher priority is ready.
 pub fn choose(kernel: &mut Kernel, cpu: usize) -> Chosen {
-    if let Some(id) = current(kernel, cpu) {
-        let urgent = kernel.scheduler.is_contended(cpu, kernel.threads[id].priority, true);
-        if !urgent && kernel.threads[id].affinity & (1 << cpu) != 0 {
-            set_timer(kernel, cpu);
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    let turn_is_over = core::mem::replace(&mut run_queue.turn_is_over, false);
+    if let Some(id) = run_queue.current {
+        let thread = &kernel.threads[id];
+        let priority = thread.priority;
+        let is_allowed = thread.affinity & (1 << cpu) != 0;
+        if is_allowed && !kernel.scheduler.is_contended(cpu, priority, !turn_is_over) {
+            set_timer(kernel, cpu, Some(priority));
             kernel.scheduler.cpus[cpu].is_settled = true;
             return Chosen::Runs;
         }
         requeue_current(kernel, cpu);
     }
-    if let Some(id) = next_thread(kernel, cpu) {
-        if let Some(fault) = run(kernel, cpu, id) {
-            return Chosen::Faults(fault);
+    match next_thread(kernel, cpu) {
+        Some(id) => switch_to(kernel, cpu, id).map_or(Chosen::Runs, Chosen::Faults),
+        None => {
+            tessera_arch::leave_context();
+            kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
+            set_timer(kernel, cpu, None);
+            Chosen::Nothing
         }
-        set_timer(kernel, cpu);
-        return Chosen::Runs;
     }
-    tessera_arch::leave_context();
-    kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
-    set_timer(kernel, cpu);
-    Chosen::Nothing
 }
 
 /// Whether no thread can ever run again: none runs or is ready, and none sleeps. There are no interrupts from
@@ -224,6 +246,7 @@ pub fn is_at_end(kernel: &Kernel) -> bool {
     })
 }
 
+#[inline(always)]
 fn next_thread(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let next = kernel.scheduler.take_next(&mut kernel.threads, cpu);
     next.or_else(|| kernel.scheduler.steal(&mut kernel.threads, cpu))
@@ -246,23 +269,23 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
     while let Some(id) = kernel.scheduler.take_woken(&mut kernel.threads, cpu, now_ns) {
         make_ready(kernel, id);
     }
-    let Some(id) = current(kernel, cpu) else { return };
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    if now_ns < run_queue.slice_end_ns {
-        return;
-    }
-    run_queue.slice_end_ns = now_ns + SLICE_NS;
-    if kernel.scheduler.is_contended(cpu, kernel.threads[id].priority, false) {
-        requeue_current(kernel, cpu);
+    if now_ns >= run_queue.slice_end_ns {
+        run_queue.slice_end_ns = now_ns + SLICE_NS;
+        run_queue.turn_is_over = true;
     }
 }
 
-fn set_timer(kernel: &mut Kernel, cpu: usize) {
-    let priority = current(kernel, cpu).map(|id| kernel.threads[id].priority);
+/// Sets the calling CPU's timer for what comes first, with a thread of this priority running, if any. A timer that is set
+/// for a time before that stays: when it fires there is nothing to be done, and it is set anew. So threads that change
+/// often cost the timer nothing.
+#[inline(always)]
+fn set_timer(kernel: &mut Kernel, cpu: usize, priority: Option<u8>) {
     let deadline_ns = kernel.scheduler.next_deadline_ns(&kernel.threads, cpu, priority);
-    let deadline_ns = deadline_ns.into_iter().chain(kernel.shared.console.deadline_ns(cpu)).min();
+    let deadline_ns = earlier(deadline_ns, kernel.shared.console.deadline_ns(cpu));
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    if run_queue.timer_ns != deadline_ns {
+    let is_early = |deadline_ns| run_queue.timer_ns.is_some_and(|timer_ns| timer_ns <= deadline_ns);
+    if !deadline_ns.map_or(run_queue.timer_ns.is_none(), is_early) {
         run_queue.timer_ns = deadline_ns;
         tessera_arch::set_timer(deadline_ns);
     }

@@ -51,6 +51,8 @@ pub struct RunQueue {
     pub table: Option<TableId>,
     /// When its turn ends.
     pub slice_end_ns: u64,
+    /// Whether its turn is over: the next of its priority goes on when the kernel is left, if there is one.
+    pub turn_is_over: bool,
     /// What the CPU's timer is set to.
     pub timer_ns: Option<u64>,
     /// Whether nothing has changed here since it was found that the current thread goes on, and the timer set.
@@ -99,21 +101,26 @@ impl Scheduler {
         let run_queue = &mut self.cpus[cpu];
         run_queue.is_settled = false;
         run_queue.ready_count += 1;
-        match wait {
-            Wait::Anywhere => run_queue.anywhere.push(threads, level, id),
-            Wait::Here => run_queue.here.push(threads, level, id),
+        let levels = match wait {
+            Wait::Anywhere => &mut run_queue.anywhere,
+            Wait::Here => &mut run_queue.here,
             Wait::Set(set) => {
                 run_queue.placed[level] += 1;
                 run_queue.placed_levels |= 1 << level;
                 self.in_sets += 1;
                 self.sets[usize::from(set)].insert(threads, id);
                 self.sets_used[usize::from(set) / 64] |= 1 << (set % 64);
+                return;
             }
-        }
+        };
+        // The thread is at hand, and is not looked up once more for its link.
+        let link = levels.append(level, id);
+        thread.links.put(Chain::Queue, link);
+        link.join(threads, Chain::Queue, id);
     }
 
     /// Takes a ready thread out of its queue, wherever in it it stands. Nothing happens if it is in none.
-    #[inline]
+    #[inline(always)]
     pub fn remove(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         let thread = &mut threads[id];
         let (cpu, level) = (thread.cpu, usize::from(thread.priority));
@@ -147,6 +154,9 @@ impl Scheduler {
     pub fn place(&self, threads: &Store<Thread>, thread: &Thread, cpus: usize, allowed: u32) -> usize {
         let (last, urgency) = (thread.cpu, thread.priority + 1);
         let may_use = |cpu: &usize| allowed & (1 << *cpu) != 0;
+        if allowed == 1 << last {
+            return last;
+        }
         if may_use(&last) && self.urgency(threads, last) < urgency {
             return last;
         }
@@ -158,8 +168,9 @@ impl Scheduler {
     /// Takes the most urgent thread from the queues of other CPUs that may run anywhere.
     pub fn steal(&mut self, threads: &mut Store<Thread>, thief: usize) -> Option<ThreadId> {
         let others = self.cpus.iter().enumerate().filter(|(cpu, _)| *cpu != thief);
-        let firsts = others.filter_map(|(_, run_queue)| run_queue.anywhere.first(threads));
-        let id = firsts.min_by_key(|id| threads[*id].order)?;
+        let firsts = others.filter_map(|(_, run_queue)| run_queue.anywhere.first());
+        let first = firsts.min_by_key(|index| threads.at(*index).order)?;
+        let id = threads.id_at(first)?;
         self.remove(threads, id);
         Some(id)
     }
@@ -167,14 +178,15 @@ impl Scheduler {
     /// Takes the thread that should run now out of its queue.
     pub fn take_next(&mut self, threads: &mut Store<Thread>, cpu: usize) -> Option<ThreadId> {
         let run_queue = &self.cpus[cpu];
-        let own = sooner(threads, run_queue.anywhere.first(threads), run_queue.here.first(threads));
-        let id = if self.in_sets == 0 { own? } else { sooner(threads, own, self.first_in_sets(threads, cpu))? };
+        let own = sooner(threads, run_queue.anywhere.first(), run_queue.here.first());
+        let first = if self.in_sets == 0 { own? } else { sooner(threads, own, self.first_in_sets(threads, cpu))? };
+        let id = threads.id_at(first)?;
         self.remove(threads, id);
         Some(id)
     }
 
     /// The most urgent thread that waits in a set with this CPU in it.
-    fn first_in_sets(&self, threads: &Store<Thread>, cpu: usize) -> Option<ThreadId> {
+    fn first_in_sets(&self, threads: &Store<Thread>, cpu: usize) -> Option<u32> {
         let mut best = None;
         for (word, used) in self.sets_used.iter().enumerate() {
             let mut left = *used;
@@ -182,7 +194,7 @@ impl Scheduler {
                 let set = word * 64 + left.trailing_zeros() as usize;
                 left &= left - 1;
                 if set & (1 << cpu) != 0 {
-                    best = sooner(threads, best, self.sets[set].first(threads));
+                    best = sooner(threads, best, self.sets[set].first(threads).map(ThreadId::index));
                 }
             }
         }
@@ -226,10 +238,7 @@ impl Scheduler {
             .filter(|priority| self.is_contended(cpu, *priority, false))
             .map(|_| self.cpus[cpu].slice_end_ns);
         let first_sleeper = self.cpus[cpu].sleepers.first(threads).map(|id| threads[id].order.0);
-        match (slice_end, first_sleeper) {
-            (Some(slice_end), Some(wake_ns)) => Some(slice_end.min(wake_ns)),
-            (one, other) => one.or(other),
-        }
+        earlier(slice_end, first_sleeper)
     }
 
     /// Checks queues against thread states; gives how many facts held.
@@ -262,11 +271,20 @@ impl Scheduler {
     }
 }
 
-/// Of two threads, of which there may be fewer, the one whose turn comes first.
+/// Of two times, of which there may be fewer, the one that comes first.
 #[inline(always)]
-fn sooner(threads: &Store<Thread>, one: Option<ThreadId>, other: Option<ThreadId>) -> Option<ThreadId> {
+pub fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
-        (Some(first), Some(second)) if threads[second].order < threads[first].order => other,
+        (Some(first), Some(second)) => Some(first.min(second)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Of two threads, by number, of which there may be fewer, the one whose turn comes first.
+#[inline(always)]
+fn sooner(threads: &Store<Thread>, one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    match (one, other) {
+        (Some(first), Some(second)) if threads.at(second).order < threads.at(first).order => other,
         (None, _) => other,
         _ => one,
     }
@@ -274,9 +292,9 @@ fn sooner(threads: &Store<Thread>, one: Option<ThreadId>, other: Option<ThreadId
 
 impl Levels {
     #[inline(always)]
-    fn push(&mut self, threads: &mut Store<Thread>, level: usize, id: ThreadId) {
-        self.lists[level].push(threads, Chain::Queue, id);
+    fn append(&mut self, level: usize, id: ThreadId) -> Link {
         self.used |= 1 << level;
+        self.lists[level].append(id)
     }
 
     #[inline(always)]
@@ -285,15 +303,21 @@ impl Levels {
         self.used &= !(u32::from(self.lists[level].is_empty()) << level);
     }
 
-    /// The first thread of the highest priority.
+    /// The number of the first thread of the highest priority.
     #[inline(always)]
-    fn first(&self, threads: &Store<Thread>) -> Option<ThreadId> {
+    fn first(&self) -> Option<u32> {
         let level = self.used.checked_ilog2()? as usize;
-        self.lists[level].first(threads)
+        self.lists[level].first_index()
     }
 }
 
 impl RunQueue {
+    /// Whether any thread is ready that this CPU sees to.
+    #[inline(always)]
+    pub fn has_ready(&self) -> bool {
+        self.ready_levels() != 0
+    }
+
     /// A bit for each priority of which a thread is ready that this CPU sees to.
     #[inline(always)]
     fn ready_levels(&self) -> u32 {

@@ -49,18 +49,9 @@ impl Caller<'_> {
         Ok(0)
     }
 
-    pub(super) fn yield_now(&mut self) -> Result<Outcome> {
-        let is_alone = !self.kernel.scheduler.is_contended(self.cpu, 0, false);
-        if !is_alone && !self.has_registers {
-            return Ok(Outcome::NeedsRegisters);
-        }
-        // What stands above may be done twice for one call.
-        if is_alone {
-            return Ok(Outcome::Done(0));
-        }
-        ending::finish_call(self.kernel, self.thread, Ok(0));
-        running::requeue_current(self.kernel, self.cpu);
-        Ok(Outcome::Unfinished)
+    pub(super) fn yield_now(&mut self) -> Result<u64> {
+        running::end_turn(self.kernel, self.cpu);
+        Ok(0)
     }
 
     pub(super) fn sleep(&mut self, nanoseconds: u64) -> Result<Outcome> {
