@@ -169,6 +169,6 @@ pub mod upcall {
         pub safe fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult;
 
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
-        pub safe fn kernel_quick_call(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, number: u64) -> CallResult;
+        pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;
     }
 }

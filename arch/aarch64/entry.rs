@@ -141,14 +141,16 @@ global_asm!(
     "    ENTER_FROM_KERNEL 2",
     "    ENTER_FROM_KERNEL 3",
     "    .balign 128",
-    // Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped, as for the switch.
+    // Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped, as for the switch. The words
+    // of arguments lie in the stack in their order.
     "call_quickly:",
     "    stp x18, x30, [sp, #-80]!",
     "    stp x0, x1, [sp, #16]",
     "    stp x2, x3, [sp, #32]",
     "    stp x4, x5, [sp, #48]",
     "    str x8, [sp, #64]",
-    "    mov x6, x8",
+    "    add x0, sp, #16",
+    "    mov x1, x8",
     "    bl {quick_call}",
     "    cmn x0, #1",
     "    b.eq 3f",

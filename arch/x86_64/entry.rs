@@ -102,19 +102,19 @@ tessera_system_call:
 1:  swapgs
     mov gs:[{scratch}], rsp
     mov rsp, gs:[{kernel_stack}]
-    push rdi
     push rcx
     push r11
     cmp rax, 1
     jne 2f
+    push rdi
     mov rsi, rcx
     mov rdx, gs:[{scratch}]
     call {fast_switch}
+    pop rdi
     test rax, rax
     js 1f
     pop r11
     pop rcx
-    pop rdi
     xor esi, esi
     xor r8d, r8d
     xor r9d, r9d
@@ -126,7 +126,6 @@ tessera_system_call:
     /* The call as it came, for the common path. */
 1:  pop r11
     pop rcx
-    pop rdi
     xor esi, esi
     xor r8d, r8d
     xor r9d, r9d
@@ -135,14 +134,17 @@ tessera_system_call:
     xor edx, edx
     jmp 3f
 
-    /* Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped. */
-2:  push rsi
-    push rdx
-    push r10
+    /* Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped. The words of arguments lie
+       in the stack in their order. */
+2:  push r9
     push r8
-    push r9
+    push r10
+    push rdx
+    push rsi
+    push rdi
+    mov rdi, rsp
+    mov rsi, rax
     push rax
-    mov rcx, r10
     call {quick_call}
     xor edi, edi
     xor esi, esi
@@ -151,8 +153,8 @@ tessera_system_call:
     xor r10d, r10d
     test rax, rax
     js 6f
-    mov r11, [rsp + 48]
-    mov rcx, [rsp + 56]
+    mov r11, [rsp + 56]
+    mov rcx, [rsp + 64]
     mov rsp, gs:[{scratch}]
     swapgs
     sysretq
@@ -160,14 +162,14 @@ tessera_system_call:
 6:  cmp rax, -1
     jne 7f
     pop rax
-    pop r9
-    pop r8
-    pop r10
-    pop rdx
+    pop rdi
     pop rsi
+    pop rdx
+    pop r10
+    pop r8
+    pop r9
     pop r11
     pop rcx
-    pop rdi
 3:  save_call
 4:  mov rsp, gs:[{kernel_stack}]
     xor ebp, ebp
@@ -177,8 +179,8 @@ tessera_system_call:
 
     /* The call is done, its result in rax and rdx, but something came of it that wants the thread's registers saved. */
 7:  btr rax, 63
-    mov r11, [rsp + 48]
-    mov rcx, [rsp + 56]
+    mov r11, [rsp + 56]
+    mov rcx, [rsp + 64]
     save_call
     mov rsp, gs:[{kernel_stack}]
     xor ebp, ebp

@@ -10,13 +10,24 @@ use tessera_abi::syscall::number;
 use tessera_arch::CallResult;
 
 use crate::lifecycle::reap;
-use crate::sched::running;
 use crate::state::kernel::Kernel;
-use crate::syscall::{self, Outcome};
+use crate::syscall::{HANDLERS, Handler};
+
+/// The functions of the quick calls, by number.
+static QUICK: [Option<Handler>; HANDLERS.len()] = {
+    let mut quick = [None; HANDLERS.len()];
+    let mut number = 0;
+    while number < HANDLERS.len() {
+        if is_quick(number as u64) {
+            quick[number] = Some(HANDLERS[number]);
+        }
+        number += 1;
+    }
+    quick
+};
 
 /// Whether a call, by its number, is quick.
-#[inline(always)]
-pub fn is_quick(number: u64) -> bool {
+const fn is_quick(number: u64) -> bool {
     matches!(
         number,
         number::yield_now
@@ -58,15 +69,20 @@ pub fn is_quick(number: u64) -> bool {
     )
 }
 
+/// The function of a call, by its number, if the call is quick.
+#[inline(always)]
+pub fn handler(number: u64) -> Option<Handler> {
+    QUICK.get(number as usize).copied().flatten()
+}
+
 /// Serves a quick call of the thread that is current on the CPU.
 #[inline(always)]
-pub fn call(kernel: &mut Kernel, cpu: usize, number: u64, words: [u64; 6]) -> CallResult {
-    let Some(id) = running::current(kernel, cpu) else { return CallResult::COMMON };
-    let (status, value) = match syscall::dispatch(kernel, cpu, id, false, number, words) {
-        Ok(Outcome::Done(value)) => (0, value),
-        Ok(Outcome::Unfinished | Outcome::NeedsRegisters) => return CallResult::COMMON,
-        Err(error) => (error.status(), 0),
-    };
+pub fn call(kernel: &mut Kernel, cpu: usize, handler: Handler, words: &[u64; 6]) -> CallResult {
+    // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
+    if kernel.scheduler.cpus[cpu].current.is_none() {
+        return CallResult::COMMON;
+    }
+    let CallResult { status, value } = handler(kernel, cpu, words);
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
     let is_finished = kernel.scheduler.cpus[cpu].is_settled
         && !kernel.shared.console.is_due()

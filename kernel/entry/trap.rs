@@ -2,9 +2,9 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use tessera_abi::Rights;
+use tessera_abi::{Error, Rights};
 use tessera_abi::layout::{Name, ThreadState};
-use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
+use tessera_arch::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::log::{Word, log};
 use crate::lifecycle::reap;
@@ -13,8 +13,7 @@ use crate::sched::ending;
 use crate::sched::running::{self, Chosen};
 use crate::sched::turn;
 use crate::state::kernel::Kernel;
-use crate::syscall;
-use crate::syscall::Outcome;
+use crate::syscall::HANDLERS;
 use crate::vm::fault::{self, AccessError};
 
 /// About how long a line about a fault is.
@@ -82,10 +81,10 @@ fn call(kernel: &mut Kernel, cpu: usize) {
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
     let registers = kernel.threads[id].context.registers();
     let (number, words) = (registers.call_number(), registers.call_arguments());
-    match syscall::dispatch(kernel, cpu, id, true, number, words) {
-        Ok(Outcome::Done(value)) => ending::finish_call(kernel, id, Ok(value)),
-        Ok(Outcome::Unfinished | Outcome::NeedsRegisters) => {}
-        Err(error) => ending::finish_call(kernel, id, Err(error)),
+    let bad_call = CallResult { status: Error::BadCall.status(), value: 0 };
+    let result = HANDLERS.get(number as usize).map_or(bad_call, |handler| handler(kernel, cpu, &words));
+    if result != CallResult::COMMON {
+        kernel.threads[id].context.registers_mut().set_result(result.status, result.value);
     }
 }
 

@@ -62,15 +62,13 @@ extern "C" fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_po
 
 /// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.
 #[unsafe(no_mangle)]
-extern "C" fn kernel_quick_call(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, number: u64) -> CallResult {
-    if !quick::is_quick(number) {
-        return CallResult::COMMON;
-    }
+extern "C" fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult {
+    let Some(handler) = quick::handler(number) else { return CallResult::COMMON };
     let Some(mut guard) = KERNEL.try_lock() else { return CallResult::COMMON };
     // SAFETY: a call comes from a program, and the first of these begins after the boot list has put the kernel here,
     // where it stays.
     let kernel = unsafe { guard.as_mut().unwrap_unchecked() };
-    quick::call(kernel, tessera_arch::cpu_index(), number, [a, b, c, d, e, f])
+    quick::call(kernel, tessera_arch::cpu_index(), handler, words)
 }
 
 /// What a quick call left to be done, now that the thread's registers are saved.

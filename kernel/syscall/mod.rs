@@ -15,6 +15,7 @@ mod view;
 
 use tessera_abi::syscall::Argument;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
+use tessera_arch::CallResult;
 
 use crate::base::console::Wait;
 use crate::cpu::cap_word::HotWord;
@@ -35,13 +36,11 @@ const CONSOLE_BYTES: usize = 4096;
 
 /// How a call that was not refused ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// With this value.
     Done(u64),
     /// Not yet, or never: the result is set by whoever ends the wait, or the thread goes on elsewhere.
     Unfinished,
-    /// Nothing was done: the call must be made again with the thread's registers saved.
-    NeedsRegisters,
 }
 
 impl From<u64> for Outcome {
@@ -56,69 +55,53 @@ pub(crate) struct Caller<'a> {
     cpu: usize,
     thread: ThreadId,
     table: TableId,
-    has_registers: bool,
-}
-
-/// What is known of a caller before anything is looked up.
-struct Entered<'a> {
-    kernel: &'a mut Kernel,
-    cpu: usize,
-    thread: ThreadId,
-    has_registers: bool,
-}
-
-impl<'a> Entered<'a> {
-    #[inline(always)]
-    fn caller(self) -> Result<Caller<'a>> {
-        let Entered { kernel, cpu, thread, has_registers } = self;
-        let table = kernel.scheduler.cpus[cpu].table.ok_or(Error::BadState)?;
-        Ok(Caller { kernel, cpu, thread, table, has_registers })
-    }
 }
 
 type Result<T> = core::result::Result<T, Error>;
 
-/// Serves a call of the thread that is current on the CPU. Without `has_registers` the thread's registers are not saved,
-/// and must not be touched.
-///
-/// # Errors
-/// What the call's entry in the table says.
+/// Serves a call of the thread that is current on the CPU, with these words of arguments. Gives what the thread finds in its
+/// registers; [`CallResult::COMMON`] if the call has no result, or none yet.
+pub type Handler = fn(&mut Kernel, usize, &[u64; 6]) -> CallResult;
+
 #[inline(always)]
-pub fn dispatch(
-    kernel: &mut Kernel,
-    cpu: usize,
-    thread: ThreadId,
-    has_registers: bool,
-    number: u64,
-    words: [u64; 6],
-) -> Result<Outcome> {
-    call(Entered { kernel, cpu, thread, has_registers }, number, words)
+fn caller(kernel: &mut Kernel, cpu: usize) -> Result<Caller<'_>> {
+    let run_queue = &kernel.scheduler.cpus[cpu];
+    let (Some(thread), Some(table)) = (run_queue.current, run_queue.table) else { return Err(Error::BadState) };
+    Ok(Caller { kernel, cpu, thread, table })
 }
 
-macro_rules! from_number_to_function {
+#[inline(always)]
+fn result_of<T: Into<Outcome>>(served: Result<T>) -> CallResult {
+    match served.map(T::into) {
+        Ok(Outcome::Done(value)) => CallResult { status: 0, value },
+        Ok(Outcome::Unfinished) => CallResult::COMMON,
+        Err(error) => CallResult { status: error.status(), value: 0 },
+    }
+}
+
+macro_rules! handlers {
     ($(
         $(#[doc = $doc:literal])*
         $number:literal $name:ident $variant:ident ( $($argument:ident : $type:ty),* );
     )*) => {
-        /// Straight from the number to its function, for every call pays for this.
-        #[inline(always)]
-        #[allow(unused_mut, unused_variables, reason = "calls without arguments use none of the words")]
-        fn call(entered: Entered<'_>, number: u64, words: [u64; 6]) -> Result<Outcome> {
-            let mut words = words.into_iter();
-            match number {
-                $(
-                    $number => {
-                        $(let $argument = <$type as Argument>::from_bits(words.next().unwrap_or(0))?;)*
-                        entered.caller()?.$name($($argument),*).map(Outcome::from)
-                    }
-                )*
-                _ => Err(Error::BadCall),
-            }
-        }
+        /// The functions of all calls, by number. Each is compiled for itself, with its decoding and what it checks, so that
+        /// no call pays for what another needs.
+        pub static HANDLERS: &[Handler] = &[$(
+            |kernel, cpu, words| {
+                #[allow(unused_mut, unused_variables, reason = "calls without arguments use none of the words")]
+                #[inline(always)]
+                fn served(kernel: &mut Kernel, cpu: usize, words: &[u64; 6]) -> Result<impl Into<Outcome> + use<>> {
+                    let mut words = words.iter();
+                    $(let $argument = <$type as Argument>::from_bits(*words.next().unwrap_or(&0))?;)*
+                    caller(kernel, cpu)?.$name($($argument),*)
+                }
+                result_of(served(kernel, cpu, words))
+            },
+        )*];
     };
 }
 
-tessera_abi::with_system_calls!(from_number_to_function);
+tessera_abi::with_system_calls!(handlers);
 
 impl Caller<'_> {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as every call")]

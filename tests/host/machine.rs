@@ -112,10 +112,7 @@ impl Machine {
         let id = running::current(&self.kernel, cpu)?;
         let registers = self.kernel.threads[id].context.registers();
         let (number, words) = (registers.call_number(), registers.call_arguments());
-        if !quick::is_quick(number) {
-            return None;
-        }
-        let result = quick::call(&mut self.kernel, cpu, number, words);
+        let result = quick::call(&mut self.kernel, cpu, quick::handler(number)?, &words);
         if result == CallResult::COMMON {
             return None;
         }
