@@ -54,6 +54,8 @@ pub mod provoke;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod registers;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod root;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod secondary;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod smp;

@@ -8,6 +8,7 @@ use core::arch::asm;
 use crate::{Frame, VirtAddr};
 
 use super::features;
+use super::root::root_word;
 
 /// Bits in an ASID: 8 or 16.
 pub fn tag_bits() -> u32 {
@@ -39,7 +40,7 @@ pub fn activate(root: Frame, tag: u16, keep: bool) {
     unsafe {
         asm!(
             "msr ttbr0_el1, {}",
-            in(reg) root.start().value() | u64::from(tag) << 48, options(nostack, preserves_flags)
+            in(reg) root_word(root, tag), options(nostack, preserves_flags)
         );
     }
     if !keep {

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod oracle;
 pub mod provoke;
 pub mod registers;
+pub mod root;
 pub mod secondary;
 pub mod smp;
 pub mod timer;

@@ -72,6 +72,8 @@ mod rates;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod registers;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod root;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod secondary;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod smp;

@@ -10,10 +10,8 @@ use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
 use super::features::features;
 use super::memory::table;
 use super::paging;
+use super::root::{KEEP, root_word};
 use crate::{Frame, TABLE_ENTRIES, VirtAddr};
-
-/// In a value written to CR3: keep the translations under the tag.
-const KEEP: u64 = 1 << 63;
 
 /// Bits of a tag that the hardware compares: 12 where it has PCIDs, else 0.
 pub fn tag_bits() -> u32 {
@@ -42,10 +40,7 @@ pub fn publish_tables() {}
 /// as is everything under `tag` unless `keep`.
 #[inline(always)]
 pub fn activate(root: Frame, tag: u16, keep: bool) {
-    let mut value = root.start().value();
-    if tag != 0 {
-        value |= u64::from(tag) | if keep { KEEP } else { 0 };
-    }
+    let value = root_word(root, tag) & if keep { u64::MAX } else { !KEEP };
     // SAFETY: the root came from `prepare_root`, so the kernel stays where it is; a tag other than 0 exists only
     // with PCIDs, which give the low bits and bit 63 their meaning.
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) }

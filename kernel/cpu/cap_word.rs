@@ -1,6 +1,6 @@
 //! What the switch reads of a capability, in two words without the lock.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use tessera_abi::{Error, ObjectKind, Rights};
 
@@ -41,15 +41,57 @@ impl HotWord {
 /// The half of a slot that the fast path reads.
 #[derive(Debug)]
 pub struct HotSlot {
-    pub(crate) generation: AtomicU32,
-    pub(crate) word: AtomicU64,
+    word: AtomicU64,
+    /// What the switch reads: the slot's generation in the upper half; in the lower the number of the space plus one, if
+    /// the capability lets its holder switch to one, else zero. So one look tells all.
+    door: AtomicU64,
 }
 
 impl HotSlot {
     /// A slot that was never in use.
     #[inline(always)]
     pub(crate) fn new() -> HotSlot {
-        HotSlot { generation: AtomicU32::new(1), word: AtomicU64::new(HotWord::FREE.0) }
+        HotSlot { word: AtomicU64::new(HotWord::FREE.0), door: AtomicU64::new(1 << 32) }
+    }
+
+    /// The generation of what is in the slot, or of what will be.
+    #[inline(always)]
+    pub(crate) fn generation(&self) -> u32 {
+        (self.door.load(Ordering::Relaxed) >> 32) as u32
+    }
+
+    /// The word, whatever the generation.
+    #[inline(always)]
+    pub(crate) fn word(&self) -> HotWord {
+        HotWord(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Puts a capability into the slot.
+    #[inline(always)]
+    pub(crate) fn fill(&self, word: HotWord) {
+        let space = word.object(ObjectKind::Space, Rights::SWITCH).map_or(0, |space| u64::from(space) + 1);
+        self.word.store(word.0, Ordering::Release);
+        self.door.store(u64::from(self.generation()) << 32 | space, Ordering::Release);
+    }
+
+    /// Empties the slot; what is put in next has this generation.
+    #[inline(always)]
+    pub(crate) fn clear(&self, generation: u32) {
+        // The generation first, so that a reader on another CPU cannot see the old one with a new word.
+        self.door.store(u64::from(generation) << 32, Ordering::Release);
+        self.word.store(HotWord::FREE.0, Ordering::Release);
+    }
+
+    /// The number of the space that the capability lets its holder switch to, if the slot's generation is the handle's.
+    #[inline(always)]
+    pub fn space(&self, generation: u32) -> Option<u32> {
+        let door = self.door.load(Ordering::Acquire);
+        if (door >> 32) as u32 == generation { (door as u32).checked_sub(1) } else { None }
+    }
+
+    /// Whether what the switch reads says what the word says.
+    pub(crate) fn is_coherent(&self) -> bool {
+        self.space(self.generation()) == self.word().object(ObjectKind::Space, Rights::SWITCH)
     }
 
     /// The word, if the slot's generation is the handle's.
@@ -59,6 +101,6 @@ impl HotSlot {
     #[inline(always)]
     pub fn read(&self, generation: u32) -> Option<HotWord> {
         let word = self.word.load(Ordering::Acquire);
-        (self.generation.load(Ordering::Relaxed) == generation).then_some(HotWord(word))
+        (self.generation() == generation).then_some(HotWord(word))
     }
 }

@@ -1,6 +1,6 @@
 //! The shootdown handshake: how a CPU that changed a translation reaches those that may use the old one.
 //!
-//! For each space a CPU has a [`Pass`]: the root table it loads there, and whether the translations it may still
+//! For each space a CPU has a [`Pass`]: the root table and tag it loads there, and whether the translations it may still
 //! hold under the space's tag are good. A CPU publishes in its [`Presence`] the space it is about to enter, then
 //! looks at its pass once more, then enters. Who changes a space's tables does so first, then turns the passes of
 //! the CPUs that may hold old translations stale, then asks which of them are in the space, and interrupts exactly
@@ -11,6 +11,8 @@
 //!
 //! The request itself lies in the target's line. Only the holder of the kernel's lock posts one, and it waits
 //! for the acknowledgement, so there is at most one at a time.
+
+use tessera_arch::{PASS_NEVER as NEVER, PASS_STALE as STALE};
 
 use crate::base::atomic::{AtomicU32, AtomicU64, Ordering, const_unless_modelled, fence};
 use crate::base::mutants::{Mutant, is_seeded};
@@ -52,25 +54,22 @@ pub enum Request {
     Park,
 }
 
-/// One CPU's way into one space, in one word: the root table's address, and two bits that say what the CPU may
-/// hold under the space's tag.
+/// One CPU's way into one space, in one word: what the CPU's root register takes there, root table and tag together, if
+/// the translations that the CPU may still hold under the tag are good. Two bits that no such value has say that they are
+/// not: *never*, the CPU has not been in the space under its tag and holds nothing; *stale*, it has been, and what it may
+/// hold is not good any more. So a good pass is loaded as it is.
 #[derive(Debug)]
 pub struct Pass(AtomicU64);
-
-/// The CPU has been in the space under its tag, and what it may hold is good.
-const GOOD: u64 = 1;
-/// It has been, and what it may hold is not good any more.
-const STALE: u64 = 2;
 
 /// What a pass said at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassWord(u64);
 
 impl PassWord {
-    /// Whether the CPU may enter without a flush.
+    /// Whether the CPU may enter without a flush: by loading the [word](PassWord::word).
     #[inline(always)]
     pub fn is_good(self) -> bool {
-        self.0 & GOOD != 0
+        self.0 & (NEVER | STALE) == 0
     }
 
     /// Whether what the CPU holds must be flushed when it enters.
@@ -78,10 +77,21 @@ impl PassWord {
         self.0 & STALE != 0
     }
 
+    /// Whether the CPU holds nothing of the space.
+    pub fn is_never(self) -> bool {
+        self.0 & NEVER != 0
+    }
+
     /// The root table's address.
     #[inline(always)]
     pub fn root(self) -> u64 {
-        self.0 & !(GOOD | STALE)
+        tessera_arch::root_of_word(self.0)
+    }
+
+    /// What the root register takes, if the pass is good.
+    #[inline(always)]
+    pub fn word(self) -> u64 {
+        self.0
     }
 }
 
@@ -89,7 +99,7 @@ impl Pass {
     const_unless_modelled! {
         /// A pass to nowhere.
         pub fn new() -> Pass {
-            Pass(AtomicU64::new(0))
+            Pass(AtomicU64::new(NEVER))
         }
     }
 
@@ -101,34 +111,42 @@ impl Pass {
 
     /// Under the lock: a new way in, by this root; the CPU holds nothing. 0 closes the way for good.
     pub fn reset(&self, root: u64) {
-        self.0.store(root, Ordering::Relaxed);
+        self.0.store(root | NEVER, Ordering::Relaxed);
     }
 
     /// Under the lock: the way in leads to another root. What the CPU holds, it holds from the old one.
     pub fn redirect(&self, root: u64) {
         let pass = self.read();
-        let held = if pass.is_good() || pass.is_stale() { STALE } else { 0 };
+        let held = if pass.is_good() || pass.is_stale() { STALE } else { NEVER };
         self.0.store(root | held, Ordering::Relaxed);
     }
 
-    /// Under the lock: the CPU, which is in no space now, has flushed everything.
+    /// Under the lock: the CPU holds nothing that is worth keeping. If it is in the space, it stays under its tag, which the
+    /// word keeps for [`Presence::invalidate`].
     pub fn forget(&self) {
-        self.0.store(self.read().root(), Ordering::Relaxed);
+        self.0.store(self.read().0 & !STALE | NEVER, Ordering::Relaxed);
     }
 
-    /// Under the lock, or on the CPU itself while the changer waits for it: what the CPU holds is good from here on,
+    /// Under the lock, on the CPU itself: what it holds under the root register's value `word` is good from here on,
     /// because it was flushed or is nothing.
-    pub fn make_good(&self) {
-        self.0.store(self.read().root() | GOOD, Ordering::Relaxed);
+    pub fn make_good(&self, word: u64) {
+        self.0.store(word, Ordering::Relaxed);
     }
 
     /// For the changer, after its change: turns a good pass stale; gives whether it was good, so that the CPU may be
-    /// in the space at this moment.
+    /// in the space at this moment. Only the holder of the lock changes passes, or a CPU that it waits for.
     pub fn make_stale(&self) -> bool {
-        self.0.fetch_and(!GOOD, Ordering::Relaxed) & GOOD != 0 && {
-            self.0.fetch_or(STALE, Ordering::Relaxed);
-            true
+        let pass = self.read();
+        if pass.is_good() {
+            self.0.store(pass.0 | STALE, Ordering::Relaxed);
         }
+        pass.is_good()
+    }
+
+    /// On the CPU itself, which is in the space, while the changer waits for it: what it held was flushed, and the rest of
+    /// the word is as when it came.
+    fn refresh(&self) {
+        self.0.store(self.read().0 & !STALE, Ordering::Relaxed);
     }
 }
 
@@ -222,7 +240,7 @@ impl Presence {
             return false;
         }
         flush();
-        way.make_good();
+        way.refresh();
         true
     }
 

@@ -95,7 +95,7 @@ impl SpaceWords {
 
     /// The CPUs that may hold translations under the tag, a bit each.
     pub fn holders(&self) -> u32 {
-        let bit = |(cpu, pass): (usize, &Pass)| u32::from(pass.read().is_good() || pass.read().is_stale()) << cpu;
+        let bit = |(cpu, pass): (usize, &Pass)| u32::from(!pass.read().is_never()) << cpu;
         self.passes.iter().enumerate().map(bit).sum()
     }
 

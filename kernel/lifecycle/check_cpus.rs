@@ -25,16 +25,18 @@ pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
     facts
 }
 
-/// Each CPU's pass leads to its root, is not good and stale at once, and to a space local to a CPU only that one has
-/// been.
+/// Each CPU's pass leads to its root, says one thing of what the CPU holds, and is what the root register takes if that is
+/// good; and in a space local to a CPU only that one has been.
 fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
     let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
     for cpu in 0..CPUS_MAX {
         let pass = words.pass(cpu).read();
         assert_eq!(pass.root(), space.root(cpu).to_word(), "a pass leads to the space's root on its CPU");
-        assert!(!(pass.is_good() && pass.is_stale()), "what a CPU holds is good or stale");
+        assert!(!(pass.is_never() && pass.is_stale()), "what a CPU holds is good, stale or nothing");
+        let word = tessera_arch::root_word(space.root(cpu), words.tag().tag());
+        assert!(!pass.is_good() || pass.word() == word, "a good pass is what the root register takes");
         let may_enter = words.only_cpu().is_none_or(|only| only == cpu);
-        assert!(may_enter || !(pass.is_good() || pass.is_stale()), "no other CPU has been in a local space");
+        assert!(may_enter || pass.is_never(), "no other CPU has been in a local space");
     }
     assert!(words.only_cpu().is_none_or(|cpu| cpu < kernel.cpus()), "a space is local to a CPU that runs");
     if let Some(seen) = space.seen {
@@ -42,7 +44,7 @@ fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
         assert_eq!(words.only_cpu(), base.only_cpu(), "a view is local where its base is");
     }
     assert!(words.note.is_empty(), "nothing is noted between changes");
-    3 * CPUS_MAX as u64 + 3
+    4 * CPUS_MAX as u64 + 3
 }
 
 /// A CPU's line tells what runs there, and nothing is asked of it.

@@ -70,8 +70,8 @@ pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: SpaceId, entered_by: 
     let is_tagged = tag.tag() != 0 || is_seeded(Mutant::UntaggedKept);
     let keep = is_tagged && !flush_all && !pass.is_stale();
     line.presence.enter(space.index(), words.pass(cpu), pass);
-    words.pass(cpu).make_good();
     let root = Frame::from_word(pass.root());
+    words.pass(cpu).make_good(tessera_arch::root_word(root, tag.tag()));
     tessera_arch::activate(root, tag.tag(), keep);
     line.root.store(root.to_word(), Relaxed);
     line.entered_by.store(entered_by.bits(), Relaxed);
@@ -276,16 +276,19 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
     }
 }
 
-/// Sets the calling CPU's timer for what comes first, with a thread of this priority running, if any. A timer that is set
-/// for a time before that stays: when it fires there is nothing to be done, and it is set anew. So threads that change
-/// often cost the timer nothing.
+/// Sets the calling CPU's timer for what comes first, with a thread of this priority running, if any. While one runs, a timer
+/// that is set for a time before that stays: when it fires there is nothing to be done, and it is set anew. So threads that
+/// change often cost the timer nothing.
 #[inline(always)]
 fn set_timer(kernel: &mut Kernel, cpu: usize, priority: Option<u8>) {
     let deadline_ns = kernel.scheduler.next_deadline_ns(&kernel.threads, cpu, priority);
     let deadline_ns = earlier(deadline_ns, kernel.shared.console.deadline_ns(cpu));
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    let is_early = |deadline_ns| run_queue.timer_ns.is_some_and(|timer_ns| timer_ns <= deadline_ns);
-    if !deadline_ns.map_or(run_queue.timer_ns.is_none(), is_early) {
+    let does = match (run_queue.timer_ns, deadline_ns) {
+        (Some(timer_ns), Some(deadline_ns)) if priority.is_some() => timer_ns <= deadline_ns,
+        (timer_ns, deadline_ns) => timer_ns == deadline_ns,
+    };
+    if !does {
         run_queue.timer_ns = deadline_ns;
         tessera_arch::set_timer(deadline_ns);
     }

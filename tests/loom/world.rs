@@ -62,7 +62,7 @@ impl World {
             let pass = |space: usize| {
                 let pass = Pass::new();
                 pass.reset(root_of(space));
-                pass.make_good();
+                pass.make_good(root_of(space));
                 pass
             };
             [pass(S), pass(T)]
@@ -134,14 +134,14 @@ impl World {
     pub fn retire(&self, space: usize) {
         self.passes.iter().for_each(|passes| passes[space].reset(0));
         self.park_all_in(space);
-        self.gone.fetch_or(1 << root_of(space), Ordering::Release);
+        self.gone.fetch_or(1 << (root_of(space) >> 12), Ordering::Release);
     }
 
     /// Under the lock: gives a space another root, and makes CPUs leave the old one; then that is gone.
     pub fn move_root(&self, space: usize) {
-        self.passes.iter().for_each(|passes| passes[space].redirect(root_of(space) + 64));
+        self.passes.iter().for_each(|passes| passes[space].redirect(root_of(space) + (64 << 12)));
         self.park_all_in(space);
-        self.gone.fetch_or(1 << root_of(space), Ordering::Release);
+        self.gone.fetch_or(1 << (root_of(space) >> 12), Ordering::Release);
     }
 
     fn park_all_in(&self, space: usize) {
@@ -176,9 +176,9 @@ impl World {
     }
 }
 
-/// The root of a space, as a number whose two lowest bits are free.
+/// The root of a space, as the address of a page.
 fn root_of(space: usize) -> u64 {
-    4 * (space as u64 + 1)
+    (space as u64 + 1) << 12
 }
 
 /// One CPU.
@@ -206,7 +206,8 @@ impl Cpu {
         }
         let world = self.world.clone();
         let gone = world.gone.load(Ordering::Acquire);
-        assert!(gone & 1 << (self.root % 64) == 0 || self.root >= 64, "the root is in use that is gone");
+        let number = self.root >> 12;
+        assert!(number >= 64 || gone & 1 << number == 0, "the root is in use that is gone");
         for (place, entry) in world.layout[self.space].iter().enumerate() {
             let Some(entry) = *entry else { continue };
             let complete = world.complete.load(Ordering::Acquire) & 1 << entry != 0;
@@ -254,7 +255,7 @@ impl Cpu {
             return;
         }
         world.lines[self.index].enter(space as u32, way, pass);
-        way.make_good();
+        way.make_good(pass.root());
         if !pass.is_good() {
             self.held[space] = [None; PLACES];
         }

@@ -7,6 +7,7 @@ use tessera_kernel::lifecycle::check;
 
 use host_tests::{Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
+use tessera_arch::Frame;
 use tessera_arch::fake::Flavour;
 use tessera_kernel::base::steps;
 use tessera_kernel::cpu::handshake::Request;
@@ -75,9 +76,16 @@ found! {
     a_pass_that_is_closed_is_found: |scene| scene.words(scene.space).retire(), "a pass leads to";
     a_pass_that_is_good_and_stale_is_found: |scene| {
         let pass = scene.words(scene.space).pass(1);
-        pass.reset(pass.read().root() | 3);
-    }, "good or stale";
-    a_pass_to_another_cpus_space_is_found: |scene| scene.words(scene.local).pass(0).make_good(), "no other CPU has been";
+        pass.reset(pass.read().root() | tessera_arch::PASS_STALE);
+    }, "good, stale or nothing";
+    a_good_pass_under_another_tag_is_found: |scene| {
+        let pass = scene.words(scene.space).pass(1);
+        pass.make_good(tessera_arch::root_word(Frame::from_word(pass.read().root()), 201));
+    }, "what the root register takes";
+    a_pass_to_another_cpus_space_is_found: |scene| {
+        let (words, pass) = (scene.words(scene.local), scene.words(scene.local).pass(0));
+        pass.make_good(tessera_arch::root_word(words.root(0), words.tag().tag()));
+    }, "no other CPU has been";
     a_view_that_is_local_alone_is_found: |scene| {
         let root = scene.machine.kernel.spaces[scene.view].map.tree.root;
         scene.words(scene.view).initialise(root, Some(1));

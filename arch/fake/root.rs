@@ -1,0 +1,29 @@
+//! What the fake machine's root register takes: the root table's address in bits 12 to 47, the tag above.
+
+use super::tlb;
+use crate::Frame;
+
+const TAG_SHIFT: u32 = 48;
+const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+
+/// Never part of an address.
+pub const PASS_NEVER: u64 = 1 << 0;
+/// The same.
+pub const PASS_STALE: u64 = 1 << 1;
+
+/// Root table and tag together; tag 0 stands for untagged, which keeps nothing.
+pub fn root_word(root: Frame, tag: u16) -> u64 {
+    root.start().value() | u64::from(tag) << TAG_SHIFT
+}
+
+/// The root table's address in such a word.
+pub fn root_of_word(word: u64) -> u64 {
+    word & ADDRESS
+}
+
+/// Makes a root the user root, under its tag; gives whether what is held under that is kept.
+pub fn load_root(word: u64) -> bool {
+    let tag = (word >> TAG_SHIFT) as u16;
+    tlb::activate(Frame::from_word(root_of_word(word)), tag, tag != 0);
+    tag != 0
+}
