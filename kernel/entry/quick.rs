@@ -84,7 +84,7 @@ pub fn call(kernel: &mut Kernel, cpu: usize, handler: Handler, words: &[u64; 6])
     }
     let CallResult { status, value } = handler(kernel, cpu, words);
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
-    let is_finished = kernel.scheduler.cpus[cpu].is_settled
+    let is_finished = !kernel.scheduler.cpus[cpu].need_resched
         && !kernel.shared.console.is_due()
         && !reap::is_any_doomed(kernel)
         && kernel.has_heap();

@@ -10,7 +10,7 @@ use crate::base::log::{Word, log};
 use crate::lifecycle::reap;
 use crate::object::id::ThreadId;
 use crate::sched::ending;
-use crate::sched::running::{self, Chosen};
+use crate::sched::running::{self, Next};
 use crate::sched::turn;
 use crate::state::kernel::Kernel;
 use crate::syscall::HANDLERS;
@@ -21,12 +21,12 @@ const FAULT_LINE_BYTES: u64 = 256;
 
 /// Chooses who goes on when the kernel is left, and sees to the fault that it was taken off its CPU with. Gives whether
 /// there is anyone.
-pub fn choose(kernel: &mut Kernel, cpu: usize) -> bool {
+pub fn schedule(kernel: &mut Kernel, cpu: usize) -> bool {
     loop {
-        match running::choose(kernel, cpu) {
-            Chosen::Runs => return true,
-            Chosen::Nothing => return false,
-            Chosen::Faults(fault) => handle(kernel, cpu, Trap::Fault(fault)),
+        match running::schedule(kernel, cpu) {
+            Next::Runs => return true,
+            Next::Nothing => return false,
+            Next::Faults(fault) => handle(kernel, cpu, Trap::Fault(fault)),
         }
     }
 }

@@ -48,7 +48,7 @@ fn kernel_trap(trap: Trap) {
     let mut guard = lock(line, Some(trap));
     with(&mut guard, |kernel| trap::handle(kernel, line.index, trap));
     // Most calls leave the scheduler as it was, and nothing for the serial line.
-    if !with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].is_settled) || SHARED.console.is_due() {
+    if with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].need_resched) || SHARED.console.is_due() {
         go_on(guard, line);
     }
 }
@@ -83,7 +83,7 @@ fn kernel_finish() {
 /// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
     loop {
-        let runs = with(&mut guard, |kernel| trap::choose(kernel, line.index));
+        let runs = with(&mut guard, |kernel| trap::schedule(kernel, line.index));
         if !runs && with(&mut guard, |kernel| running::is_at_end(kernel)) {
             log!(SHARED.console, "nothing is left to run: every thread has ended, or waits for one that never will");
             end_machine(&SHARED.console, NOTHING_LEFT);
@@ -92,7 +92,7 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
         if SHARED.console.is_due() && SHARED.console.send(line.index) {
             // Something is left; the timer must be set for it, which is chosen with the lock.
             guard = lock(line, None);
-            with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].is_settled = false);
+            with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].need_resched = true);
             continue;
         }
         if runs {

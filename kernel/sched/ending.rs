@@ -1,18 +1,15 @@
 //! How threads come and go: made, taken off a CPU, thrown out of a space, ended.
 
 use alloc::boxed::Box;
-use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::cpu::handshake::Request;
-use crate::cpu::requests;
 use crate::object::id::{SpaceId, ThreadId};
 use crate::object::links::Chain;
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
-use crate::sched::running;
+use crate::sched::{ready, remote, running};
 use crate::state::kernel::Kernel;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
@@ -30,7 +27,7 @@ pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
 /// Makes a new thread ready for the first time; its registers say where.
 pub fn start_thread(kernel: &mut Kernel, id: ThreadId) {
     note_use(kernel, id);
-    running::make_ready(kernel, id);
+    ready::make_ready(kernel, id);
 }
 
 /// Ends a thread for good, because it says so, made a mistake, or is told to.
@@ -72,7 +69,7 @@ fn wake_joiners(kernel: &mut Kernel, id: ThreadId) {
     while let Some(joiner) = kernel.threads[id].joiners.first(&kernel.threads) {
         stop_joining(kernel, joiner);
         finish_call(kernel, joiner, result);
-        running::make_ready(kernel, joiner);
+        ready::make_ready(kernel, joiner);
     }
 }
 
@@ -101,7 +98,7 @@ pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId) {
     let here = tessera_arch::cpu_index();
     for cpu in (0..kernel.cpus()).filter(|cpu| *cpu != here) {
         if kernel.shared.cpus[cpu].presence.is_in(space.index()) {
-            let_go(kernel, cpu);
+            remote::preempt_remote(kernel, cpu);
         }
     }
     if let Some(id) = running::current(kernel, here) {
@@ -131,12 +128,12 @@ fn evict(kernel: &mut Kernel, id: ThreadId) {
             && kernel.shared.space_words(fallback.space.index()).only_cpu().is_none_or(enterable)
     };
     match thread.fallback.filter(usable) {
-        Some(fallback) => land(kernel, id, fallback),
+        Some(fallback) => enter_fallback(kernel, id, fallback),
         None => remove_thread(kernel, id, ThreadState::Stopped),
     }
 }
 
-fn land(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
+fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
     take_off_queues(kernel, id);
     running::note_space(kernel, id, fallback.space);
     let thread = &mut kernel.threads[id];
@@ -147,53 +144,7 @@ fn land(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
     registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason, 0]);
     // It lands in the middle of anything: what it had set for its own arithmetic is not what a function expects.
     thread.context.reset_floating_point();
-    running::make_ready(kernel, id);
-}
-
-/// Makes another CPU let go of its thread and its space, and makes the thread ready again: its call, if it was
-/// in one that had not begun, is made anew, and a fault that it came in with is seen to when it next runs.
-pub fn let_go(kernel: &mut Kernel, cpu: usize) {
-    if let Some(id) = park(kernel, cpu) {
-        running::make_ready(kernel, id);
-    }
-}
-
-/// Gives a thread another set of CPUs; one that waits for a CPU or runs on another one than the caller's goes where
-/// it may be. The calling thread moves when the kernel is left.
-pub fn set_affinity(kernel: &mut Kernel, id: ThreadId, affinity: u32) {
-    if core::mem::replace(&mut kernel.threads[id].affinity, affinity) == affinity {
-        return;
-    }
-    running::unsettle(kernel, id);
-    let cpu = kernel.threads[id].cpu;
-    if kernel.threads[id].waits.is_some() {
-        kernel.scheduler.remove(&mut kernel.threads, id);
-        running::make_ready(kernel, id);
-    } else if running::current(kernel, cpu) == Some(id)
-        && affinity & (1 << cpu) == 0
-        && cpu != tessera_arch::cpu_index()
-    {
-        let_go(kernel, cpu);
-    }
-}
-
-/// Makes another CPU let go of its thread and its space; the thread is in no queue then.
-///
-/// The space's number is looked up before anybody else can get the lock and reuse it.
-fn park(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
-    let line = &kernel.shared.cpus[cpu];
-    requests::ask(kernel.shared, line, Request::Park);
-    requests::await_acknowledgements(kernel.shared, 1 << cpu);
-    let run_queue = &mut kernel.scheduler.cpus[cpu];
-    run_queue.is_settled = false;
-    let pending = line.pending.lock().take();
-    let id = run_queue.current.take()?;
-    if let Some(space) = kernel.spaces.id_at(line.parked_space.load(Relaxed)) {
-        running::note_space(kernel, id, space);
-    }
-    let thread = &mut kernel.threads[id];
-    (thread.entered_by, thread.pending) = (Handle::from_bits(line.entered_by.load(Relaxed)), pending);
-    Some(id)
+    ready::make_ready(kernel, id);
 }
 
 /// Takes a thread apart that no capability names any more. One that never ran leaves its table as it is.
@@ -208,7 +159,7 @@ fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
     match state {
         ThreadState::Ready if running::current(kernel, cpu) == Some(id) && cpu != tessera_arch::cpu_index() => {
             // Only who holds the lock, as this CPU does, changes who is current.
-            assert_eq!(park(kernel, cpu), Some(id), "a CPU lets go of its current thread");
+            assert_eq!(remote::stall_remote(kernel, cpu), Some(id), "a CPU lets go of its current thread");
         }
         ThreadState::Ready if running::current(kernel, cpu) == Some(id) => {
             running::stop_current(kernel, cpu);

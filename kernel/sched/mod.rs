@@ -1,5 +1,9 @@
-//! Who runs: entering a space, dispatching, parking; how threads come and go.
+//! Who runs: entering a space, making ready, changing threads, taking one off another CPU; how threads come and go.
 
 pub mod ending;
+pub mod enter;
+pub mod preference;
+pub mod ready;
+pub mod remote;
 pub mod running;
 pub mod turn;

@@ -55,10 +55,23 @@ pub struct RunQueue {
     pub turn_is_over: bool,
     /// What the CPU's timer is set to.
     pub timer_ns: Option<u64>,
-    /// Whether nothing has changed here since it was found that the current thread goes on, and the timer set.
-    pub is_settled: bool,
+    /// Whether anything has changed here since it was found that the current thread goes on, and the timer set.
+    pub need_resched: bool,
     /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.
     sleepers: Agenda,
+}
+
+/// A duty: a CPU must look again who goes on there (`sched::ready::reschedule`), for a thread became ready, or what decides
+/// has changed.
+#[derive(Debug)]
+#[must_use = "a CPU that is not told goes on with what it runs"]
+pub struct Reschedule(usize);
+
+impl Reschedule {
+    /// The CPU; asking for it is the first half of the duty.
+    pub fn cpu(self) -> usize {
+        self.0
+    }
 }
 
 /// Who runs next.
@@ -87,7 +100,13 @@ impl Scheduler {
     /// Puts a thread behind the others of its priority on a CPU. `allowed` are the CPUs it may run on, a bit each, of
     /// those that are `running`.
     #[inline(always)]
-    pub fn make_ready(&mut self, threads: &mut Store<Thread>, id: ThreadId, cpu: usize, [allowed, running]: [u32; 2]) {
+    pub fn make_ready(
+        &mut self,
+        threads: &mut Store<Thread>,
+        id: ThreadId,
+        cpu: usize,
+        [allowed, running]: [u32; 2],
+    ) -> Reschedule {
         self.arrivals += 1;
         let thread = &mut threads[id];
         let level = usize::from(thread.priority);
@@ -99,7 +118,6 @@ impl Scheduler {
         (thread.cpu, thread.state, thread.waits) = (cpu, ThreadState::Ready, Some(wait));
         thread.order = ((LEVELS - level) as u64, self.arrivals);
         let run_queue = &mut self.cpus[cpu];
-        run_queue.is_settled = false;
         run_queue.ready_count += 1;
         let levels = match wait {
             Wait::Anywhere => &mut run_queue.anywhere,
@@ -110,13 +128,25 @@ impl Scheduler {
                 self.in_sets += 1;
                 self.sets[usize::from(set)].insert(threads, id);
                 self.sets_used[usize::from(set) / 64] |= 1 << (set % 64);
-                return;
+                return Reschedule(cpu);
             }
         };
         // The thread is at hand, and is not looked up once more for its link.
         let link = levels.append(level, id);
         thread.links.put(Chain::Queue, link);
         link.join(threads, Chain::Queue, id);
+        Reschedule(cpu)
+    }
+
+    /// Gives a thread that waits in no queue another priority; gives the one it had.
+    pub fn set_priority(&self, thread: &mut Thread, priority: u8) -> (u8, Reschedule) {
+        (core::mem::replace(&mut thread.priority, priority), Reschedule(thread.cpu))
+    }
+
+    /// Gives a thread another set of CPUs, a bit each.
+    pub fn set_affinity(&self, thread: &mut Thread, affinity: u32) -> Reschedule {
+        thread.affinity = affinity;
+        Reschedule(thread.cpu)
     }
 
     /// Takes a ready thread out of its queue, wherever in it it stands. Nothing happens if it is in none.
@@ -127,7 +157,7 @@ impl Scheduler {
         let Some(wait) = thread.waits.take() else { return };
         let link = thread.links.take(Chain::Queue);
         let run_queue = &mut self.cpus[cpu];
-        run_queue.is_settled = false;
+        run_queue.need_resched = true;
         run_queue.ready_count -= 1;
         match wait {
             Wait::Anywhere => run_queue.anywhere.close(threads, level, link),
@@ -212,14 +242,14 @@ impl Scheduler {
         self.arrivals += 1;
         (threads[id].state, threads[id].order) = (ThreadState::Sleeping, (wake_ns, self.arrivals));
         let run_queue = &mut self.cpus[threads[id].cpu];
-        run_queue.is_settled = false;
+        run_queue.need_resched = true;
         run_queue.sleepers.insert(threads, id);
     }
 
     /// Forgets a sleeping thread.
     pub fn remove_sleeper(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         let run_queue = &mut self.cpus[threads[id].cpu];
-        run_queue.is_settled = false;
+        run_queue.need_resched = true;
         run_queue.sleepers.remove(threads, id);
     }
 

@@ -9,7 +9,7 @@ use crate::cpu::switch;
 use crate::object::id::{MapTarget, ObjectRef, SpaceId};
 use crate::object::space::Space;
 use crate::paging::page_table;
-use crate::sched::running;
+use crate::sched::{enter, running};
 use crate::vm::attach;
 use crate::vm::public;
 use crate::vm::user_copy::{self, Side};
@@ -47,7 +47,7 @@ impl Caller<'_> {
         if !switch::is_ground_shared(self.root(self.here()), self.root(target), ip, sp) {
             return Err(Error::NotShared);
         }
-        running::ensure_enterable(self.kernel, self.cpu, target)?;
+        enter::ensure_enterable(self.kernel, self.cpu, target)?;
         Ok(self.enter(target, space))
     }
 
@@ -60,7 +60,7 @@ impl Caller<'_> {
     ) -> Result<Outcome> {
         let target = self.space(space, Rights::SWITCH)?;
         ensure_entry(instruction_pointer, stack_pointer)?;
-        running::ensure_enterable(self.kernel, self.cpu, target)?;
+        enter::ensure_enterable(self.kernel, self.cpu, target)?;
         let previous = self.enter(target, space);
         let registers = self.kernel.threads[self.thread].context.registers_mut();
         registers.set_entry(instruction_pointer, stack_pointer, [argument, previous]);
@@ -143,7 +143,7 @@ impl Caller<'_> {
     /// Enters a space; gives the handle by which the thread had entered the one it leaves.
     fn enter(&mut self, space: SpaceId, handle: Handle) -> u64 {
         let previous = self.kernel.shared.cpus[self.cpu].entered_by.load(core::sync::atomic::Ordering::Relaxed);
-        running::enter_space(self.kernel, self.cpu, space, handle);
+        enter::enter_space(self.kernel, self.cpu, space, handle);
         previous
     }
 }

@@ -4,14 +4,13 @@ use alloc::boxed::Box;
 
 use tessera_abi::layout::{ThreadInfo, ThreadState};
 use tessera_abi::{Error, Handle, PRIORITY_MAX, Rights};
-use tessera_arch::{Interrupt, VirtAddr};
+use tessera_arch::VirtAddr;
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
 use crate::object::id::{ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
-use crate::sched::ending;
-use crate::sched::running;
+use crate::sched::{ending, preference, running};
 
 /// The most threads that may wait for each other in a row behind the one that is joined.
 const JOIN_CHAIN_MAX: usize = 1024;
@@ -107,20 +106,7 @@ impl Caller<'_> {
     pub(super) fn thread_set_priority(&mut self, thread: Handle, priority: u64) -> Result<u64> {
         let id = self.thread(thread, Rights::CONTROL)?;
         let priority = self.allowed_priority(priority)?;
-        let kernel = &mut *self.kernel;
-        let cpu = kernel.threads[id].cpu;
-        let queued = kernel.threads[id].waits.is_some();
-        if queued {
-            kernel.scheduler.remove(&mut kernel.threads, id);
-        }
-        let old = core::mem::replace(&mut kernel.threads[id].priority, priority);
-        running::unsettle(kernel, id);
-        if queued {
-            running::make_ready(kernel, id);
-        } else if running::current(kernel, cpu) == Some(id) && cpu != self.cpu {
-            // A thread that waits there may be the more urgent one now.
-            tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
-        }
+        let old = preference::set_priority(self.kernel, id, priority);
         Ok(u64::from(old))
     }
 
@@ -139,7 +125,7 @@ impl Caller<'_> {
                 return Err(Error::WrongCpu);
             }
         }
-        ending::set_affinity(self.kernel, id, affinity);
+        preference::set_affinity(self.kernel, id, affinity);
         Ok(0)
     }
 

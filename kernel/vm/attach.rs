@@ -21,8 +21,7 @@ use crate::object::subtree::Subtree;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::new_table;
 use crate::paging::range::PageRange;
-use crate::sched::ending;
-use crate::sched::running;
+use crate::sched::{enter, remote};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::target;
@@ -371,9 +370,9 @@ fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
         // The CPU is in the space on the old root, or was about to enter it.
         if cpu == tessera_arch::cpu_index() {
             let entered_by = line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
-            running::enter_space(kernel, cpu, space, tessera_abi::Handle::from_bits(entered_by));
+            enter::enter_space(kernel, cpu, space, tessera_abi::Handle::from_bits(entered_by));
         } else {
-            ending::let_go(kernel, cpu);
+            remote::preempt_remote(kernel, cpu);
         }
     }
     let after = kernel.spaces[space].charged_bytes();

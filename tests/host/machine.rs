@@ -95,7 +95,7 @@ impl Machine {
             None => trap::handle(&mut self.kernel, cpu, trap),
         }
         self.feed_line();
-        while !trap::choose(&mut self.kernel, cpu) {
+        while !trap::schedule(&mut self.kernel, cpu) {
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
             if !waits || tessera_arch::now_ns() > CENTURY_NS {
                 return false;
@@ -125,7 +125,7 @@ impl Machine {
     pub fn feed_line(&mut self) {
         let (cpu, console) = (tessera_arch::cpu_index(), &self.kernel.shared.console);
         if console.is_due() && console.send(cpu) {
-            self.kernel.scheduler.cpus[cpu].is_settled = false;
+            self.kernel.scheduler.cpus[cpu].need_resched = true;
         }
     }
 

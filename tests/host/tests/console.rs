@@ -364,14 +364,14 @@ fn the_end_is_seen_when_nothing_can_run_any_more_and_not_before() {
     };
     set_call(&mut machine, Call::Sleep { nanoseconds: 1_000 });
     trap::handle(&mut machine.kernel, 0, Trap::Call);
-    assert!(!trap::choose(&mut machine.kernel, 0) && !running::is_at_end(&machine.kernel), "a thread sleeps");
+    assert!(!trap::schedule(&mut machine.kernel, 0) && !running::is_at_end(&machine.kernel), "a thread sleeps");
     fake::timer::advance_ns(1_000);
     trap::interrupt(&mut machine.kernel, 0, Interrupt::Timer);
-    assert!(trap::choose(&mut machine.kernel, 0), "it woke up");
+    assert!(trap::schedule(&mut machine.kernel, 0), "it woke up");
     set_call(&mut machine, Call::ThreadExit { code: 0 });
     trap::handle(&mut machine.kernel, 0, Trap::Call);
     assert!(
-        !trap::choose(&mut machine.kernel, 0) && running::is_at_end(&machine.kernel),
+        !trap::schedule(&mut machine.kernel, 0) && running::is_at_end(&machine.kernel),
         "one waits for one that was never started"
     );
 }

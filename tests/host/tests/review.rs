@@ -59,7 +59,7 @@ fn a_priority_lowered_from_afar_makes_way() {
         threads.push((thread, id));
     }
     fake::cpu::set_cpu_index(1);
-    assert!(trap::choose(&mut machine.kernel, 1));
+    assert!(trap::schedule(&mut machine.kernel, 1));
     assert_eq!(running::current(&machine.kernel, 1), Some(threads[0].1));
     fake::cpu::set_cpu_index(0);
     let interrupted = Rc::new(Cell::new(false));

@@ -139,7 +139,7 @@ impl Scene {
         }
         for cpu in 0..CPUS {
             self.cpus.play(cpu);
-            assert!(trap::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
+            assert!(trap::schedule(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
             let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
             let fallback = Call::ThreadSetFallback { space, instruction_pointer, stack_pointer };
             self.machine.call(fallback).expect("the space can be switched to");
@@ -251,7 +251,7 @@ impl Scene {
         let playing = tessera_arch::cpu_index();
         for cpu in 0..CPUS {
             self.cpus.play(cpu);
-            assert!(trap::choose(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
+            assert!(trap::schedule(&mut self.machine.kernel, cpu), "CPU {cpu} has its thread");
         }
         self.cpus.play(playing);
     }

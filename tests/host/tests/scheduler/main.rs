@@ -98,7 +98,7 @@ impl Scene {
         trap::handle(&mut self.machine.kernel, 0, trap);
         self.naive.predict(caller, operation);
         loop {
-            let runs = trap::choose(&mut self.machine.kernel, 0);
+            let runs = trap::schedule(&mut self.machine.kernel, 0);
             self.naive.choose();
             prop_assert_eq!(runs, self.naive.current.is_some());
             self.compare()?;

@@ -12,7 +12,7 @@ use tessera_kernel::base::steps;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::ThreadId;
-use tessera_kernel::sched::running;
+use tessera_kernel::sched::{ready, running};
 use tessera_kernel::state::scheduler::SLICE_NS;
 
 const CPUS: usize = 4;
@@ -73,7 +73,7 @@ impl Scene {
         for cpu in (0..CPUS * CPUS).map(|turn| (turn + 1) % CPUS) {
             self.cpus.play(cpu);
             trap::handle(&mut self.machine.kernel, cpu, Trap::Interrupt(Interrupt::Reschedule));
-            trap::choose(&mut self.machine.kernel, cpu);
+            trap::schedule(&mut self.machine.kernel, cpu);
         }
     }
 
@@ -87,7 +87,7 @@ impl Scene {
                 None => {
                     let may_run = |id: &ThreadId| {
                         let thread = &kernel.threads[*id];
-                        thread.waits.is_some() && running::allowed_cpus(kernel, thread) & (1 << cpu) != 0
+                        thread.waits.is_some() && ready::allowed_cpus(kernel, thread) & (1 << cpu) != 0
                     };
                     let waiting = kernel.threads.ids().find(may_run);
                     prop_assert_eq!(waiting, None, "CPU {} idles, and somebody waits", cpu);
@@ -177,7 +177,7 @@ fn who_came_first_goes_first_whatever_else_it_may_use() {
     let mut turns = Vec::new();
     for _ in 0..2 * sets.len() {
         scene.cpus.play(0);
-        assert!(trap::choose(&mut scene.machine.kernel, 0));
+        assert!(trap::schedule(&mut scene.machine.kernel, 0));
         turns.extend(running::current(&scene.machine.kernel, 0));
         running::requeue_current(&mut scene.machine.kernel, 0);
         check::check(&scene.machine.kernel);
@@ -196,15 +196,15 @@ fn going_idle_costs_the_same_beside_thousands_that_are_pinned_elsewhere() {
         }
         for cpu in 1..3 {
             scene.cpus.play(cpu);
-            assert!(trap::choose(&mut scene.machine.kernel, cpu), "CPU {cpu} may run some of them");
+            assert!(trap::schedule(&mut scene.machine.kernel, cpu), "CPU {cpu} may run some of them");
         }
         scene.cpus.play(3);
         steps::take();
-        assert!(!trap::choose(&mut scene.machine.kernel, 3), "CPU 3 may run none of them");
+        assert!(!trap::schedule(&mut scene.machine.kernel, 3), "CPU 3 may run none of them");
         let idle = steps::take();
         steps::take();
         trap::handle(&mut scene.machine.kernel, 3, Trap::Interrupt(Interrupt::Reschedule));
-        trap::choose(&mut scene.machine.kernel, 3);
+        trap::schedule(&mut scene.machine.kernel, 3);
         (idle, steps::take())
     });
     assert_eq!(costs[0], costs[1], "look-ups when idle, beside 10 and beside 4,000");

@@ -43,7 +43,7 @@ impl Scene {
         machine.attach_program(space);
         let (thread, id) = started(&mut machine, space, 31, 2);
         fake::cpu::set_cpu_index(1);
-        assert!(trap::choose(&mut machine.kernel, 1));
+        assert!(trap::schedule(&mut machine.kernel, 1));
         assert_eq!(running::current(&machine.kernel, 1), Some(id));
         trap.set(Some(in_hand));
         fake::cpu::set_cpu_index(0);
@@ -56,7 +56,7 @@ impl Scene {
         self.machine.call(call).expect("nothing stands against it");
         fake::cpu::set_cpu_index(1);
         trap::handle(&mut self.machine.kernel, 1, self.in_hand);
-        trap::choose(&mut self.machine.kernel, 1);
+        trap::schedule(&mut self.machine.kernel, 1);
         fake::cpu::set_cpu_index(0);
         self.machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
         check::check(&self.machine.kernel);
@@ -135,7 +135,7 @@ fn a_fault_in_hand_ends_with_what_it_happened_in() {
     fake::cpu::set_cpu_index(0);
     scene.take_away_by(Call::CapabilityDelete { handle: scene.space });
     fake::cpu::set_cpu_index(1);
-    assert!(trap::choose(&mut scene.machine.kernel, 1));
+    assert!(trap::schedule(&mut scene.machine.kernel, 1));
     assert_eq!((scene.state(), running::current(&scene.machine.kernel, 1)), (ThreadState::Ready, Some(scene.id)));
     let registers = scene.machine.kernel.threads[scene.id].context.registers();
     assert_eq!(registers.instruction_pointer(), CODE + 16);
@@ -155,7 +155,7 @@ fn a_later_parting_has_nothing_in_hand_of_an_earlier_one() {
     });
     let (thread, id) = started(&mut scene.machine, space, 31, 2);
     fake::cpu::set_cpu_index(1);
-    assert!(trap::choose(&mut scene.machine.kernel, 1));
+    assert!(trap::schedule(&mut scene.machine.kernel, 1));
     fake::cpu::set_cpu_index(0);
     scene.machine.call(Call::ThreadSetAffinity { thread, cpus: 1 }).expect("CPU 0 runs");
     scene.machine.call(Call::YieldNow {}).expect("nothing stands against yielding");

@@ -1,0 +1,36 @@
+//! Making threads ready: on which CPU, and that this one learns of it.
+
+use tessera_arch::Interrupt;
+
+use crate::object::id::ThreadId;
+use crate::object::thread::Thread;
+use crate::state::kernel::Kernel;
+use crate::state::scheduler::Reschedule;
+
+/// The CPUs on which a thread may go on, a bit each: its affinity, or the CPU its space is local to.
+pub fn allowed_cpus(kernel: &Kernel, thread: &Thread) -> u32 {
+    let only_cpu = kernel.shared.space_words(thread.space.index()).only_cpu();
+    only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & running_cpus(kernel)
+}
+
+fn running_cpus(kernel: &Kernel) -> u32 {
+    (1 << kernel.cpus()) - 1
+}
+
+/// Makes a thread ready on the CPU that suits it best.
+pub fn make_ready(kernel: &mut Kernel, id: ThreadId) {
+    let thread = &kernel.threads[id];
+    let (allowed, running) = (allowed_cpus(kernel, thread), running_cpus(kernel));
+    let cpu = kernel.scheduler.place(&kernel.threads, thread, kernel.cpus(), allowed);
+    let due = kernel.scheduler.make_ready(&mut kernel.threads, id, cpu, [allowed, running]);
+    reschedule(kernel, due);
+}
+
+/// Has a CPU look again who goes on there: when the kernel is left, if it is the calling one, else at once.
+pub fn reschedule(kernel: &mut Kernel, due: Reschedule) {
+    let cpu = due.cpu();
+    kernel.scheduler.cpus[cpu].need_resched = true;
+    if cpu != tessera_arch::cpu_index() {
+        tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
+    }
+}

@@ -1,0 +1,38 @@
+//! Taking a thread off another CPU.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::Handle;
+
+use crate::cpu::handshake::Request;
+use crate::cpu::requests;
+use crate::object::id::ThreadId;
+use crate::sched::{ready, running};
+use crate::state::kernel::Kernel;
+
+/// Makes another CPU let go of its thread and its space, and makes the thread ready again: its call, if it was
+/// in one that had not begun, is made anew, and a fault that it came in with is seen to when it next runs.
+pub fn preempt_remote(kernel: &mut Kernel, cpu: usize) {
+    if let Some(id) = stall_remote(kernel, cpu) {
+        ready::make_ready(kernel, id);
+    }
+}
+
+/// Makes another CPU let go of its thread and its space; the thread is in no queue then.
+///
+/// The space's number is looked up before anybody else can get the lock and reuse it.
+pub fn stall_remote(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
+    let line = &kernel.shared.cpus[cpu];
+    requests::ask(kernel.shared, line, Request::Park);
+    requests::await_acknowledgements(kernel.shared, 1 << cpu);
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    run_queue.need_resched = true;
+    let pending = line.pending.lock().take();
+    let id = run_queue.current.take()?;
+    if let Some(space) = kernel.spaces.id_at(line.parked_space.load(Relaxed)) {
+        running::note_space(kernel, id, space);
+    }
+    let thread = &mut kernel.threads[id];
+    (thread.entered_by, thread.pending) = (Handle::from_bits(line.entered_by.load(Relaxed)), pending);
+    Some(id)
+}
