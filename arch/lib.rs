@@ -74,8 +74,8 @@ pub use backend::memory::{
 
 /// The value of a CPU's root register: [`root_word`] puts root table and tag together so that nothing that the CPU holds
 /// under the tag is dropped, [`load_root`] loads it, [`root_of_word`] gives the root table's address. No such value has the
-/// bits [`PASS_NEVER`] and [`PASS_STALE`], by which the kernel marks values that must not be loaded as they are.
-pub use backend::root::{PASS_NEVER, PASS_STALE, load_root, root_of_word, root_word};
+/// two bits of [`PASS_MARKS`], by which the kernel marks values that must not be loaded as they are.
+pub use backend::root::{PASS_MARKS, load_root, root_of_word, root_word};
 
 /// Root tables, tags and invalidation. The local forms reach the calling CPU alone. The plain forms reach every CPU if
 /// [`broadcasts_invalidation`]; elsewhere they are the local ones, and the kernel has no use for them. Where invalidation is

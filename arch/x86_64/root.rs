@@ -10,10 +10,8 @@ use crate::Frame;
 pub(super) const KEEP: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// Bits 61 and 62 would switch linear-address masking on, which the kernel never does.
-pub const PASS_NEVER: u64 = 1 << 61;
-/// The same.
-pub const PASS_STALE: u64 = 1 << 62;
+/// Bits 62 and 61 would switch linear-address masking on, which the kernel never does.
+pub const PASS_MARKS: [u64; 2] = [1 << 62, 1 << 61];
 
 /// Root table and tag together; tag 0 stands for untagged, which keeps nothing.
 #[inline(always)]

@@ -27,6 +27,8 @@ macro_rules! counter_block {
         /// One CPU's counters; `abi::layout::Counters` says what each means.
         #[derive(Debug)]
         pub struct CounterBlock {
+            /// Switches: those that flushed, those that hit.
+            switches: [Counter; 2],
             $(
                 #[doc = concat!("See `Counters::", stringify!($name), "`.")]
                 pub $name: Counter,
@@ -37,21 +39,27 @@ macro_rules! counter_block {
             /// All at zero.
             #[expect(clippy::new_without_default, reason = "a default is no constant, which a static needs")]
             pub const fn new() -> CounterBlock {
-                CounterBlock { $($name: Counter(AtomicU64::new(0)),)* }
+                let switches = [const { Counter(AtomicU64::new(0)) }; 2];
+                CounterBlock { switches, $($name: Counter(AtomicU64::new(0)),)* }
+            }
+
+            /// Counts a switch; `hits` if what the CPU held under the tag was kept. By index, as the fast path pays for a
+            /// branch.
+            #[inline(always)]
+            pub fn count_switch(&self, hits: bool) {
+                self.switches[usize::from(hits)].add(1);
             }
 
             /// All numbers as a program sees them. A switch either hits or flushes.
             pub fn read(&self) -> Counters {
-                let space_switches = self.tag_hits.get() + self.tag_flushes.get();
-                Counters { space_switches, $($name: self.$name.get(),)* }
+                let [tag_flushes, tag_hits] = [self.switches[0].get(), self.switches[1].get()];
+                Counters { space_switches: tag_hits + tag_flushes, tag_hits, tag_flushes, $($name: self.$name.get(),)* }
             }
         }
     };
 }
 
 counter_block! {
-    tag_hits,
-    tag_flushes,
     tag_rollovers,
     page_flushes,
     range_flushes,

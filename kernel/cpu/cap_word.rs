@@ -82,16 +82,18 @@ impl HotSlot {
         self.word.store(HotWord::FREE.0, Ordering::Release);
     }
 
-    /// The number of the space that the capability lets its holder switch to, if the slot's generation is the handle's.
+    /// The number plus one of the space that the capability lets its holder switch to, zero if it does not, if the slot's
+    /// generation is the handle's.
     #[inline(always)]
-    pub fn space(&self, generation: u32) -> Option<u32> {
+    pub fn space_number(&self, generation: u32) -> Option<u32> {
         let door = self.door.load(Ordering::Acquire);
-        if (door >> 32) as u32 == generation { (door as u32).checked_sub(1) } else { None }
+        if (door >> 32) as u32 == generation { Some(door as u32) } else { None }
     }
 
     /// Whether what the switch reads says what the word says.
     pub(crate) fn is_coherent(&self) -> bool {
-        self.space(self.generation()) == self.word().object(ObjectKind::Space, Rights::SWITCH)
+        let space = self.word().object(ObjectKind::Space, Rights::SWITCH);
+        self.space_number(self.generation()) == Some(space.map_or(0, |space| space + 1))
     }
 
     /// The word, if the slot's generation is the handle's.

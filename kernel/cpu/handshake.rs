@@ -12,7 +12,7 @@
 //! The request itself lies in the target's line. Only the holder of the kernel's lock posts one, and it waits
 //! for the acknowledgement, so there is at most one at a time.
 
-use tessera_arch::{PASS_NEVER as NEVER, PASS_STALE as STALE};
+use tessera_arch::PASS_MARKS;
 
 use crate::base::atomic::{AtomicU32, AtomicU64, Ordering, const_unless_modelled, fence};
 use crate::base::mutants::{Mutant, is_seeded};
@@ -55,11 +55,16 @@ pub enum Request {
 }
 
 /// One CPU's way into one space, in one word: what the CPU's root register takes there, root table and tag together, if
-/// the translations that the CPU may still hold under the tag are good. Two bits that no such value has say that they are
-/// not: *never*, the CPU has not been in the space under its tag and holds nothing; *stale*, it has been, and what it may
-/// hold is not good any more. So a good pass is loaded as it is.
+/// the translations that the CPU may still hold under the tag are good. A bit that no such value has says that they are not:
+/// the CPU has *never* been in the space under its tag and holds nothing; or, with one more bit, it has been, and what it may
+/// hold is *stale*. So a good pass is loaded as it is.
 #[derive(Debug)]
 pub struct Pass(AtomicU64);
+
+const NOT_GOOD: u64 = PASS_MARKS[0];
+const HELD: u64 = PASS_MARKS[1];
+const NEVER: u64 = NOT_GOOD;
+const STALE: u64 = NOT_GOOD | HELD;
 
 /// What a pass said at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +74,17 @@ impl PassWord {
     /// Whether the CPU may enter without a flush: by loading the [word](PassWord::word).
     #[inline(always)]
     pub fn is_good(self) -> bool {
-        self.0 & (NEVER | STALE) == 0
+        self.0 & NOT_GOOD == 0
     }
 
     /// Whether what the CPU holds must be flushed when it enters.
     pub fn is_stale(self) -> bool {
-        self.0 & STALE != 0
+        self.0 & HELD != 0
     }
 
     /// Whether the CPU holds nothing of the space.
     pub fn is_never(self) -> bool {
-        self.0 & NEVER != 0
+        self.0 & STALE == NEVER
     }
 
     /// The root table's address.

@@ -177,7 +177,8 @@ impl Shared {
         Shared { cpus, empty_root: AtomicU64::new(0), console: Console::new(ring), spaces: SlicePointer::none() }
     }
 
-    /// Gives it the words of spaces, once, at boot: as many as `Space::most` says, so that memory runs out first.
+    /// Gives it the words of spaces, once, at boot: as many as `Space::most` says, so that memory runs out first, and in
+    /// front of them those of no space, which nobody can enter.
     pub fn give_spaces(&self, words: &'static [SpaceWords]) {
         self.spaces.set_static(words);
     }
@@ -187,13 +188,13 @@ impl Shared {
     /// # Panics
     /// If there are no words with this number: the kernel makes no more spaces than it has words.
     pub fn space_words(&self, index: u32) -> &SpaceWords {
-        self.spaces.get(index).expect("every space has its words")
+        self.spaces.get(index + 1).expect("every space has its words")
     }
 
-    /// The words of a space that a capability slot names.
+    /// The words that a capability slot names: of the space with this number less one, of no space if it is zero.
     #[inline(always)]
-    pub fn named_space(&self, index: u32) -> &SpaceWords {
-        self.spaces.named(index)
+    pub fn numbered_space(&self, number: u32) -> &SpaceWords {
+        self.spaces.named(number)
     }
 
     /// The tag under which a CPU runs; 0 in no space.

@@ -15,28 +15,54 @@ use crate::cpu::per_cpu::{PerCpu, Shared};
 /// to the common path, which sees to it or refuses with the right error.
 #[inline(always)]
 pub fn space_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> CallResult {
-    match try_switch(shared, cpu, index, handle, ip, sp) {
+    let switched = if (ip | sp.wrapping_sub(1)) < TOP_SLOT_BYTES {
+        let is_shared = |from, to| table(from)[0].load(Relaxed) == table(to)[0].load(Relaxed);
+        try_switch(shared, cpu, index, handle, is_shared)
+    } else {
+        switch_elsewhere(shared, cpu, index, handle, [ip, sp])
+    };
+    match switched {
         Some(previous) => CallResult { status: 0, value: previous },
         None => CallResult::COMMON,
     }
 }
 
+/// The same for a program whose code or stack is not where programs have them, in the first top-level slot (ADR 5). Not
+/// inlined, so that the usual case does not keep registers for it.
+#[cold]
+#[inline(never)]
+fn switch_elsewhere(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, [ip, sp]: [u64; 2]) -> Option<u64> {
+    try_switch(shared, cpu, index, handle, |from, to| is_ground_shared(from, to, ip, sp))
+}
+
+/// Enters the space that a handle names by a good pass, if the loaded root and the one that the pass leads to share the
+/// ground; gives the handle by which the one before was entered.
 #[inline(always)]
-fn try_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> Option<u64> {
-    let space = cpu.slots.get(handle.slot())?.space(handle.generation())?;
-    let way = shared.named_space(space).pass(index);
+fn try_switch(
+    shared: &Shared,
+    cpu: &PerCpu,
+    index: usize,
+    handle: Handle,
+    is_ground_shared: impl FnOnce(Frame, Frame) -> bool,
+) -> Option<u64> {
+    // A capability that does not let its holder switch names the words of no space, by which nobody has a good pass.
+    let number = cpu.slots.get(handle.slot())?.space_number(handle.generation())?;
+    let way = shared.numbered_space(number).pass(index);
     let pass = way.read();
-    if !pass.is_good() || !is_ground_plainly_shared(cpu, pass, ip, sp) {
+    if !pass.is_good() {
+        return None;
+    }
+    if !is_ground_shared(Frame::from_word(cpu.root.load(Relaxed)), Frame::from_word(pass.root())) {
         return None;
     }
     let previous = cpu.entered_by.load(Relaxed);
-    enter(cpu, way, pass, space, handle).then_some(previous)
+    enter(cpu, way, pass, number.wrapping_sub(1), handle).then_some(previous)
 }
 
 /// Makes the calling CPU's space this one, if its pass is good; for a thread that goes on in its own space.
 #[inline(always)]
 pub fn enter_by_pass(shared: &Shared, cpu: &PerCpu, index: usize, space: u32, entered_by: Handle) -> bool {
-    let way = shared.named_space(space).pass(index);
+    let way = shared.numbered_space(space + 1).pass(index);
     let pass = way.read();
     pass.is_good() && enter(cpu, way, pass, space, entered_by)
 }
@@ -50,21 +76,8 @@ fn enter(cpu: &PerCpu, way: &Pass, pass: PassWord, space: u32, entered_by: Handl
     }
     cpu.root.store(pass.root(), Relaxed);
     cpu.entered_by.store(entered_by.bits(), Relaxed);
-    let is_kept = tessera_arch::load_root(pass.word());
-    let counters = &cpu.counters;
-    (if is_kept { &counters.tag_hits } else { &counters.tag_flushes }).add(1);
+    cpu.counters.count_switch(tessera_arch::load_root(pass.word()));
     true
-}
-
-/// Whether instruction and stack pointer lie in one top-level slot, and the root that is loaded has the same entry there as
-/// the root that the pass leads to: the usual case. What else [`is_ground_shared`] accepts goes the common path.
-#[inline(always)]
-fn is_ground_plainly_shared(cpu: &PerCpu, pass: PassWord, ip: u64, sp: u64) -> bool {
-    // The instruction pointer is a user address: the thread has just executed there.
-    let slot = (slot_of(ip) % TOP_SLOTS as u64) as usize;
-    let one_slot = (ip ^ sp.wrapping_sub(1)) < TOP_SLOT_BYTES;
-    let entry = |root: u64| table(Frame::from_word(root))[slot].load(Relaxed);
-    one_slot && entry(cpu.root.load(Relaxed)) == entry(pass.root())
 }
 
 /// Whether the top-level entries for instruction and stack pointer lead to the same tables in both roots.

@@ -69,25 +69,27 @@ pub fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
     let total: u64 = boot_info.memory.iter().map(|range| range.length_bytes).sum();
     let record_bytes = ((end - first) * size_of::<FrameRecord>() as u64).next_multiple_of(PAGE_BYTES);
     let spaces = Space::most(total);
-    let word_bytes = ((spaces * size_of::<SpaceWords>()) as u64).next_multiple_of(PAGE_BYTES);
+    // The first are those of no space.
+    let words = spaces + 1;
+    let word_bytes = ((words * size_of::<SpaceWords>()) as u64).next_multiple_of(PAGE_BYTES);
     let taken_bytes = record_bytes + word_bytes;
     assert!(taken_bytes < largest.length_bytes, "no range is large enough for the kernel's own records");
     let records = tessera_arch::direct_map(largest.start).cast::<FrameRecord>();
     // SAFETY: the range is free memory by the contract of `BootInfo`, mapped for good in the direct map; its
     // first `record_bytes` go to the records, the next `word_bytes` to the words, and the allocator is given
     // only what is behind them. Both are written before the slices over them are made; pages are aligned for both.
-    let (records, words) = unsafe {
+    let (records, space_words) = unsafe {
         for index in 0..(end - first) as usize {
             records.add(index).write(FrameRecord::OUTSIDE);
         }
-        let words = records.cast::<u8>().add(record_bytes as usize).cast::<SpaceWords>();
-        for index in 0..spaces {
-            words.add(index).write(SpaceWords::new());
+        let first_words = records.cast::<u8>().add(record_bytes as usize).cast::<SpaceWords>();
+        for index in 0..words {
+            first_words.add(index).write(SpaceWords::new());
         }
         let records = core::slice::from_raw_parts_mut(records, (end - first) as usize);
-        (records, core::slice::from_raw_parts(words, spaces))
+        (records, core::slice::from_raw_parts(first_words, words))
     };
-    SHARED.give_spaces(words);
+    SHARED.give_spaces(space_words);
     let mut frames = FrameAllocator::new(records, Frame::new(first));
     for range in boot_info.memory {
         let mut range = *range;

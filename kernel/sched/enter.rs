@@ -37,7 +37,7 @@ pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: SpaceId, entered_by: 
     tessera_arch::activate(root, tag.tag(), keep);
     line.root.store(root.to_word(), Relaxed);
     line.entered_by.store(entered_by.bits(), Relaxed);
-    if keep { line.counters.tag_hits.add(1) } else { line.counters.tag_flushes.add(1) }
+    line.counters.count_switch(keep);
 }
 
 /// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left.

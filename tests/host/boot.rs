@@ -141,6 +141,6 @@ pub fn new_kernel(boot_info: &'static BootInfo, tag_bits: u32) -> Kernel {
     boot_info.memory.iter().for_each(|range| frames.add(*range));
     let shared: &Shared = Box::leak(Box::new(Shared::new(ring())));
     let spaces = Space::most(frames.managed_frames() * PAGE_BYTES);
-    shared.give_spaces((0..spaces).map(|_| SpaceWords::new()).collect::<Vec<_>>().leak());
+    shared.give_spaces((0..=spaces).map(|_| SpaceWords::new()).collect::<Vec<_>>().leak());
     Kernel::new(boot_info, shared, frames, tag_bits)
 }
