@@ -126,6 +126,9 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
         let priority = thread.priority;
         let is_allowed = thread.affinity & (1 << cpu) != 0;
         if is_allowed && !kernel.scheduler.is_contended(cpu, priority, !turn_is_over) {
+            if turn_is_over {
+                kernel.scheduler.cpus[cpu].slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
+            }
             set_timer(kernel, cpu, Some(priority));
             kernel.scheduler.cpus[cpu].need_resched = false;
             return Next::Runs;
@@ -177,10 +180,7 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
         ready::make_ready(kernel, id);
     }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    if now_ns >= run_queue.slice_end_ns {
-        run_queue.slice_end_ns = now_ns + SLICE_NS;
-        run_queue.turn_is_over = true;
-    }
+    run_queue.turn_is_over = now_ns >= run_queue.slice_end_ns;
 }
 
 /// Sets the calling CPU's timer for what comes first, with a thread of this priority running, if any. While one runs, a timer
