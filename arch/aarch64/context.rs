@@ -1,6 +1,7 @@
 //! Whose registers the CPU holds: which thread's state a trap saves into, and exchanging what traps leave alone.
 
 use alloc::boxed::Box;
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
@@ -29,7 +30,7 @@ impl ThreadContext {
     /// A fresh user-mode state: all registers zero, interrupts enabled.
     #[allow(clippy::new_without_default, reason = "making one allocates; nobody should get it by accident")]
     pub fn new() -> ThreadContext {
-        let state = Box::new(SavedState { registers: Registers::user(), floating: floating::State::new() });
+        let state = Box::new(SavedState { registers: Registers::user(), floating: MaybeUninit::uninit() });
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
 
@@ -37,7 +38,7 @@ impl ThreadContext {
     /// is current nowhere: else the CPU would keep its own.
     pub fn reset_floating_point(&mut self) {
         // SAFETY: the pointer is to a live allocation of our own, and no CPU uses it.
-        unsafe { self.state.as_mut().floating = floating::State::new() }
+        unsafe { self.state.as_mut().registers.is_floating_new = true }
     }
 
     /// The general registers.
@@ -71,8 +72,12 @@ pub fn resume_context(context: &ThreadContext) {
         return;
     }
     save_previous(previous);
-    // SAFETY: `next` is alive and its vector registers are nowhere else: they were saved when it was left.
-    unsafe { floating::load(&raw const (*next).floating) };
+    // SAFETY: `next` is alive and its vector registers are nowhere else: they were saved when it was left, or it was never
+    // resumed.
+    unsafe {
+        let is_new = (*next).registers.is_floating_new;
+        floating::load(if is_new { &raw const floating::FIRST } else { (&raw const (*next).floating).cast() });
+    }
 }
 
 /// Leaves the current context, if any: there is none until `resume_context` names one.
@@ -96,6 +101,9 @@ fn save_previous(previous: *mut SavedState) {
     if !previous.is_null() {
         // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive, and the vector
         // registers still hold this thread's values because the kernel does not use them.
-        unsafe { floating::save(&raw mut (*previous).floating) };
+        unsafe {
+            floating::save((&raw mut (*previous).floating).cast());
+            (*previous).registers.is_floating_new = false;
+        }
     }
 }

@@ -15,12 +15,8 @@ pub(super) struct State {
     status: u64,
 }
 
-impl State {
-    /// What a thread starts with.
-    pub(super) const fn new() -> State {
-        State { registers: [[0; 2]; 32], control: 0, status: 0 }
-    }
-}
+/// What a thread starts with.
+pub(super) static FIRST: State = State { registers: [[0; 2]; 32], control: 0, status: 0 };
 
 /// Writes q0 to q31, FPCR and FPSR to memory.
 ///

@@ -1,6 +1,7 @@
 //! A thread's registers in memory: what the entry code saves, and what is exchanged when the thread changes.
 
 use core::fmt;
+use core::mem::MaybeUninit;
 
 use super::floating;
 
@@ -24,8 +25,9 @@ pub struct Registers {
     pub(super) flags: u64,
     /// TPIDR_EL0.
     pub(super) thread_pointer: u64,
-    /// Keeps the size a multiple of 16 bytes.
-    padding: u64,
+    /// Whether the thread has never run, or is to find what a new one finds: its vector registers in memory mean nothing.
+    /// (Here it keeps the size a multiple of 16 bytes.)
+    pub(super) is_floating_new: bool,
 }
 
 impl Registers {
@@ -82,7 +84,7 @@ impl Registers {
             instruction_pointer: 0,
             flags: USER_PSTATE,
             thread_pointer: 0,
-            padding: 0,
+            is_floating_new: true,
         }
     }
 }
@@ -107,5 +109,5 @@ pub(super) struct SavedState {
     /// Saved and loaded at every trap.
     pub(super) registers: Registers,
     /// Saved and loaded when the current thread changes.
-    pub(super) floating: floating::State,
+    pub(super) floating: MaybeUninit<floating::State>,
 }

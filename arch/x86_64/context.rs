@@ -3,6 +3,7 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
+use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
 
 use x86_64::VirtAddr as MachineAddress;
@@ -69,7 +70,7 @@ impl ThreadContext {
             ..Frame::default()
         };
         let registers = Registers { fs_base: 0, gs_base: 0, frame };
-        let state = Box::new(State { registers, floating: floating::State::new() });
+        let state = Box::new(State { registers, floating: MaybeUninit::uninit(), is_floating_new: true });
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
 
@@ -85,7 +86,7 @@ impl ThreadContext {
     pub fn reset_floating_point(&mut self) {
         debug_assert!(this().current.get() != self.state.as_ptr(), "a current context's registers are the CPU's");
         // SAFETY: as for `registers_mut`.
-        unsafe { self.state.as_mut().floating = floating::State::new() }
+        unsafe { self.state.as_mut().is_floating_new = true }
     }
 
     /// The general registers, to be changed.
@@ -124,7 +125,12 @@ pub fn resume_context(context: &ThreadContext) {
     save_current();
     // SAFETY: the state is alive, and no CPU uses it: the kernel runs a thread on one CPU at a time.
     let state = unsafe { &*next };
-    state.floating.load();
+    if state.is_floating_new {
+        floating::FIRST.load();
+    } else {
+        // SAFETY: only `save_current` says that it is not new, after it has saved.
+        unsafe { state.floating.assume_init_ref() }.load();
+    }
     gdt::clear_data_segments();
     // Canonical by `user_base`, or by `set_thread_pointer`: anything else would be a fault of the kernel here.
     FsBase::write(MachineAddress::new_truncate(state.registers.fs_base));
@@ -162,7 +168,8 @@ fn save_current() {
     // SAFETY: the current context's state is alive (its drop looks) and only this CPU uses it; the
     // kernel holds no reference to it across this call, as it reaches it through the context's owner.
     let state = unsafe { &mut *current };
-    state.floating.save();
+    floating::save(&mut state.floating);
+    state.is_floating_new = false;
     state.registers.fs_base = user_base(FS_BASE);
     state.registers.gs_base = user_base(USER_GS_BASE);
 }

@@ -1,7 +1,7 @@
 //! A thread's registers in memory: what the entry code saves, and what is exchanged when the thread changes.
 
 use core::fmt;
-use core::mem::offset_of;
+use core::mem::{MaybeUninit, offset_of};
 
 use tessera_abi::USER_END;
 
@@ -62,7 +62,9 @@ const _: () = assert!(size_of::<Registers>().is_multiple_of(16), "the frame ends
 #[repr(C, align(64))]
 pub(super) struct State {
     pub(super) registers: Registers,
-    pub(super) floating: floating::State,
+    pub(super) floating: MaybeUninit<floating::State>,
+    /// Whether the thread has never run, or is to find what a new one finds: `floating` means nothing.
+    pub(super) is_floating_new: bool,
 }
 
 const _: () = assert!(
