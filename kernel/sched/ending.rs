@@ -6,8 +6,8 @@ use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::object::id::{SpaceId, ThreadId};
-use crate::object::links::Chain;
+use crate::object::id::{SpaceId, TableId, ThreadId};
+use crate::object::links::{Chain, Link};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::{ready, remote, running};
 use crate::state::kernel::Kernel;
@@ -55,12 +55,17 @@ fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
     }
     let thread = &mut kernel.threads[id];
     thread.state = state;
-    let (space, joiners) = (thread.space, thread.joiners);
-    kernel.spaces[space].remove_thread(&mut kernel.threads, id);
+    let (joiners, table) = (thread.joiners, thread.table.take());
+    let (in_space, in_table) = (thread.links.take(Chain::Space), thread.links.take(Chain::Table));
+    let space = &mut kernel.spaces[thread.space];
+    space.threads.close(&mut kernel.threads, Chain::Space, in_space);
+    space.thread_count -= 1;
     if !joiners.is_empty() {
         wake_joiners(kernel, id);
     }
-    leave_table(kernel, id);
+    if let Some(table) = table {
+        leave_table(kernel, table, in_table);
+    }
 }
 
 /// Gives those who join an ended thread its result.
@@ -188,12 +193,11 @@ fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
     kernel.threads[target].joiners = joiners;
 }
 
-/// One thread less uses its table. The last one's end empties it, if any ever used it, so that a program which holds
-/// capabilities to itself goes when its threads have gone.
-fn leave_table(kernel: &mut Kernel, id: ThreadId) {
-    let Some(table) = kernel.threads[id].table.take() else { return };
+/// One thread less uses a table, in whose list it had this place. The last one's end empties the table, if any ever used
+/// it, so that a program which holds capabilities to itself goes when its threads have gone.
+fn leave_table(kernel: &mut Kernel, table: TableId, place: Link) {
     let object = &mut kernel.tables[table];
-    object.threads.remove(&mut kernel.threads, Chain::Table, id);
+    object.threads.close(&mut kernel.threads, Chain::Table, place);
     if object.threads.is_empty() && object.is_in_use {
         kernel.empty_table(table);
     }
