@@ -133,6 +133,9 @@ impl Slabs {
         Some(block.cast())
     }
 
+    /// Makes blocks of a class out of a page. Out of the way: callers know their class, and each would unroll the loop.
+    #[cold]
+    #[inline(never)]
     fn cut_page(&mut self, class: usize) -> Option<()> {
         let page = self.take_page()?;
         for number in 0..blocks_in_page(class) {
