@@ -33,7 +33,30 @@ impl ObjectKind {
     ];
 
     /// The kind with this number, if there is one.
-    pub fn from_number(number: u64) -> Option<ObjectKind> {
-        ObjectKind::ALL.into_iter().find(|kind| *kind as u64 == number)
+    #[inline]
+    pub const fn from_number(number: u64) -> Option<ObjectKind> {
+        Some(match number {
+            1 => ObjectKind::Account,
+            2 => ObjectKind::Space,
+            3 => ObjectKind::Subtree,
+            4 => ObjectKind::Segment,
+            5 => ObjectKind::Thread,
+            6 => ObjectKind::CapTable,
+            7 => ObjectKind::Machine,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ObjectKind;
+
+    #[test]
+    fn every_kind_is_found_by_its_number_and_nothing_else_is() {
+        for number in 0..1 << 10 {
+            let due = ObjectKind::ALL.into_iter().find(|kind| *kind as u64 == number);
+            assert_eq!(ObjectKind::from_number(number), due);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The entry code need not save these registers, and most of these calls leave nothing to be done afterwards. So they go
 //! straight from the entry code to their functions, if the kernel's lock is free, and straight back. Where something is
-//! left (an object that nothing refers to, a thread that became ready), the entry code saves the registers then, with the
+//! left (the calling thread goes, another one became ready), the entry code saves the registers then, with the
 //! call's result, and comes in once more. A call that might end, move or stop the calling thread is not quick: its
 //! registers must be where others find them.
 
@@ -84,6 +84,7 @@ pub fn call(kernel: &mut Kernel, cpu: usize, handler: Handler, words: &[u64; 6])
     }
     let CallResult { status, value } = handler(kernel, cpu, words);
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
+    reap::reap_without_registers(kernel, cpu);
     let is_finished = !kernel.scheduler.cpus[cpu].need_resched
         && !kernel.shared.console.is_due()
         && !reap::is_any_doomed(kernel)

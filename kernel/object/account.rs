@@ -1,7 +1,7 @@
 //! Accounts: budgets in bytes, to which every frame, page table and kernel object is charged.
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, PAGE_BYTES};
+use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 
 use crate::object::id::{AccountId, Object, kind};
 use crate::object::store::{ENTRY_BYTES, Store};
@@ -19,6 +19,7 @@ pub struct Account {
 
 impl Object for Account {
     type Kind = kind::Account;
+    const KIND: ObjectKind = ObjectKind::Account;
 }
 
 impl Account {

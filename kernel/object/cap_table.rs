@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, Handle, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::base::steps;
 use crate::cpu::cap_word::{HotSlot, HotWord};
@@ -63,6 +63,7 @@ pub struct CapTable {
 
 impl Object for CapTable {
     type Kind = kind::CapTable;
+    const KIND: ObjectKind = ObjectKind::CapTable;
 }
 
 impl CapTable {

@@ -106,6 +106,8 @@ pub type ThreadId = Id<kind::Thread>;
 pub trait Object {
     /// What its ids are ids of.
     type Kind: ?Sized;
+    /// What capabilities to it say that it is.
+    const KIND: ObjectKind;
 }
 
 /// Names an object of whatever kind.
@@ -129,6 +131,7 @@ pub enum ObjectRef {
 
 impl ObjectRef {
     /// The object's kind.
+    #[inline(always)]
     pub fn kind(self) -> ObjectKind {
         match self {
             ObjectRef::Account(_) => ObjectKind::Account,
@@ -142,6 +145,7 @@ impl ObjectRef {
     }
 
     /// The object's number among those of its kind.
+    #[inline(always)]
     pub fn index(self) -> u32 {
         match self {
             ObjectRef::Account(id) => id.index(),
@@ -162,15 +166,24 @@ impl ObjectRef {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapId {
     table: u32,
-    /// One more than the slot.
+    /// The slot, and [`IS_SLOT`].
     slot: NonZeroU32,
 }
+
+/// Set with every slot: there are fewer than 2^31.
+const IS_SLOT: NonZeroU32 = NonZeroU32::new(1 << 31).expect("a bit is not zero");
 
 impl CapId {
     /// A slot of a table.
     #[inline(always)]
     pub fn new(table: TableId, slot: u32) -> CapId {
-        CapId { table: table.index(), slot: NonZeroU32::MIN.saturating_add(slot) }
+        CapId::at(table.index(), slot)
+    }
+
+    /// The same for the table with this number.
+    #[inline(always)]
+    pub fn at(table: u32, slot: u32) -> CapId {
+        CapId { table, slot: IS_SLOT | slot }
     }
 
     /// The table's number.
@@ -182,13 +195,13 @@ impl CapId {
     /// The slot.
     #[inline(always)]
     pub fn slot(self) -> u32 {
-        self.slot.get() - 1
+        self.slot.get() & !IS_SLOT.get()
     }
 
     /// Another slot of the same table.
     #[inline(always)]
     pub fn beside(self, slot: u32) -> CapId {
-        CapId { table: self.table, slot: NonZeroU32::MIN.saturating_add(slot) }
+        CapId::at(self.table, slot)
     }
 }
 

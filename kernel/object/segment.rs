@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, PAGE_BYTES};
+use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 use tessera_arch::{Frame, PhysRange};
 
 use crate::mem::FrameAllocator;
@@ -72,6 +72,7 @@ pub const PAYER_BYTES: u64 = block::tree_entry_bytes::<AccountId, u64>();
 
 impl Object for Segment {
     type Kind = kind::Segment;
+    const KIND: ObjectKind = ObjectKind::Segment;
 }
 
 impl Segment {

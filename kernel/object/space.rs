@@ -6,7 +6,7 @@ use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
+use tessera_abi::{Error, ObjectKind, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
 use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::mem::FrameAllocator;
@@ -61,6 +61,7 @@ pub struct Space {
 
 impl Object for Space {
     type Kind = kind::Space;
+    const KIND: ObjectKind = ObjectKind::Space;
 }
 
 impl Space {

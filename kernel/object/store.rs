@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
-use tessera_abi::Error;
+use tessera_abi::{Error, ObjectKind};
 
 use crate::base::steps;
 use crate::mem::FrameAllocator;
@@ -17,7 +17,7 @@ use crate::object::tally::Tally;
 const CHUNK: usize = 32;
 
 /// An object's share of its store besides the object itself, bytes.
-pub const ENTRY_BYTES: u64 = crate::mem::block::box_bytes::<[Entry<()>; CHUNK]>().div_ceil(CHUNK as u64);
+pub const ENTRY_BYTES: u64 = crate::mem::block::box_bytes::<Chunk<()>>().div_ceil(CHUNK as u64);
 
 const NONE: u32 = u32::MAX;
 
@@ -42,18 +42,53 @@ struct Entry<T> {
     /// Of the objects that exist, the one made just before this one, and the one made just after.
     older: u32,
     newer: u32,
-    tally: Tally,
     value: Option<Box<T>>,
+}
+
+// Every use of an object looks one up.
+const _: () = assert!(size_of::<Entry<()>>() == 32, "an entry is found by a shift");
+
+#[repr(C)]
+struct Chunk<T> {
+    entries: [Entry<T>; CHUNK],
+    /// What the checks count of each, out of the way of all else.
+    tallies: [Tally; CHUNK],
+}
+
+/// The kinds of which objects may wait to be taken apart, a bit each. All stores share it, for who looks at each trap.
+#[derive(Clone, Debug, Default)]
+pub struct DoomedKinds(Arc<AtomicU32>);
+
+impl DoomedKinds {
+    /// One of them; the one with the greatest number, if there are several.
+    #[inline(always)]
+    pub fn first(&self) -> Option<ObjectKind> {
+        ObjectKind::from_number(u64::from(self.0.load(Ordering::Relaxed).checked_ilog2()?))
+    }
+
+    /// Whether there is any.
+    #[inline(always)]
+    pub fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    // The kernel's lock is held: no other CPU changes it meanwhile.
+    #[inline(always)]
+    fn set(&self, kind: ObjectKind, is_doomed: bool) {
+        let bit = 1 << kind as u32;
+        let others = self.0.load(Ordering::Relaxed) & !bit;
+        self.0.store(if is_doomed { others | bit } else { others }, Ordering::Relaxed);
+    }
 }
 
 /// All objects of one kind.
 pub struct Store<T> {
     #[expect(clippy::vec_box, reason = "the directory is taken at once, its chunks one by one")]
-    chunks: Vec<Box<[Entry<T>; CHUNK]>>,
+    chunks: Vec<Box<Chunk<T>>>,
     free: u32,
     doomed: u32,
-    /// Whether anything may be doomed in this store or another.
-    is_any_doomed: Arc<AtomicBool>,
+    /// The kinds of which objects are doomed, this one among others.
+    doomed_kinds: DoomedKinds,
     /// The object made last.
     newest: u32,
     count: usize,
@@ -63,26 +98,31 @@ impl<T: Object> Store<T> {
     /// An empty store with room for more objects than can ever be paid for, if each costs `least_bytes` and all accounts
     /// together have `memory_bytes`. Takes the room for its directory at once, so that growing never moves anything.
     ///
-    /// `is_any_doomed` is set when an object is doomed; all stores share it, for who looks at each trap.
+    /// `doomed_kinds` is told when an object is doomed.
     ///
     /// Numbers end at 2^32: a machine would need 768 GiB for so many of the smallest objects.
     pub fn for_memory(
         frames: &mut FrameAllocator,
         memory_bytes: u64,
         least_bytes: u64,
-        is_any_doomed: &Arc<AtomicBool>,
+        doomed_kinds: &DoomedKinds,
     ) -> Store<T> {
         let most = (memory_bytes / least_bytes).min(u64::from(NONE) - CHUNK as u64);
         let chunks = most as usize / CHUNK + 1;
-        crate::mem::provide_list::<Box<[Entry<T>; CHUNK]>>(frames, chunks);
-        let (chunks, is_any_doomed) = (Vec::with_capacity(chunks), Arc::clone(is_any_doomed));
-        Store { chunks, free: NONE, doomed: NONE, is_any_doomed, newest: NONE, count: 0 }
+        crate::mem::provide_list::<Box<Chunk<T>>>(frames, chunks);
+        let (chunks, doomed_kinds) = (Vec::with_capacity(chunks), doomed_kinds.clone());
+        Store { chunks, free: NONE, doomed: NONE, doomed_kinds, newest: NONE, count: 0 }
     }
 
     /// An empty store for at least so many objects: for tests.
     #[cfg(test)]
     pub(crate) fn of(most: u64) -> Store<T> {
-        Store::for_memory(&mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)), most, 1, &Arc::default())
+        Store::for_memory(
+            &mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)),
+            most,
+            1,
+            &DoomedKinds::default(),
+        )
     }
 
     /// Objects that exist.
@@ -99,6 +139,7 @@ impl<T: Object> Store<T> {
     ///
     /// # Errors
     /// `LimitReached` if the store is full.
+    #[inline(always)]
     pub fn ensure_room(&self) -> Result<(), Error> {
         let is_full = self.free == NONE && self.chunks.len() == self.chunks.capacity();
         if is_full { Err(Error::LimitReached) } else { Ok(()) }
@@ -111,6 +152,7 @@ impl<T: Object> Store<T> {
     }
 
     /// The same for one that is where it will stay: large ones are made there.
+    #[inline]
     pub fn insert_boxed(&mut self, value: Box<T>) -> Id<T::Kind> {
         if self.free == NONE {
             self.grow();
@@ -118,8 +160,9 @@ impl<T: Object> Store<T> {
         let (index, older) = (self.free, self.newest);
         let entry = self.entry_mut(index);
         let generation = entry.generation;
-        (entry.value, entry.references) = (Some(value), 1);
-        (entry.older, entry.newer) = (older, NONE);
+        let before = entry.value.replace(value);
+        assert!(before.is_none(), "a free entry holds nothing");
+        (entry.references, entry.older, entry.newer) = (1, older, NONE);
         self.free = entry.next;
         if older != NONE {
             self.entry_mut(older).newer = index;
@@ -133,7 +176,7 @@ impl<T: Object> Store<T> {
     #[inline(always)]
     pub fn find(&self, id: Id<T::Kind>) -> Option<&T> {
         steps::count();
-        let entry = &self.chunks.get(id.index() as usize / CHUNK)?[id.index() as usize % CHUNK];
+        let entry = &self.chunks.get(id.index() as usize / CHUNK)?.entries[id.index() as usize % CHUNK];
         if entry.generation == id.generation() { entry.value.as_deref() } else { None }
     }
 
@@ -141,16 +184,24 @@ impl<T: Object> Store<T> {
     #[inline(always)]
     pub fn id_at(&self, index: u32) -> Option<Id<T::Kind>> {
         steps::count();
-        let entry = &self.chunks.get(index as usize / CHUNK)?[index as usize % CHUNK];
+        let entry = &self.chunks.get(index as usize / CHUNK)?.entries[index as usize % CHUNK];
         entry.value.as_ref()?;
         Some(Id::new(index, entry.generation))
+    }
+
+    /// The object that has this index now, and its id.
+    #[inline(always)]
+    pub fn look(&self, index: u32) -> Option<(Id<T::Kind>, &T)> {
+        steps::count();
+        let entry = &self.chunks.get(index as usize / CHUNK)?.entries[index as usize % CHUNK];
+        Some((Id::new(index, entry.generation), entry.value.as_deref()?))
     }
 
     /// The object that has this index now, all of it with one look.
     #[inline(always)]
     pub fn open(&mut self, index: u32) -> Option<Opened<'_, T>> {
         steps::count();
-        let entry = &mut self.chunks.get_mut(index as usize / CHUNK)?[index as usize % CHUNK];
+        let entry = &mut self.chunks.get_mut(index as usize / CHUNK)?.entries[index as usize % CHUNK];
         let id = Id::new(index, entry.generation);
         Some(Opened { id, object: entry.value.as_deref_mut()?, references: &mut entry.references })
     }
@@ -194,14 +245,22 @@ impl<T: Object> Store<T> {
     pub fn tally(&self, id: Id<T::Kind>) -> &Tally {
         let entry = self.entry(id.index());
         assert!(entry.generation == id.generation() && entry.value.is_some(), "what is referred to exists");
-        &entry.tally
+        &self.chunks[id.index() as usize / CHUNK].tallies[id.index() as usize % CHUNK]
     }
 
     /// Notes one more reference.
     #[inline(always)]
     pub fn retain(&mut self, id: Id<T::Kind>) {
         let entry = self.entry_mut(id.index());
-        assert_eq!(entry.generation, id.generation(), "only what exists can be referred to");
+        assert!(entry.generation == id.generation(), "only what exists can be referred to");
+        entry.references += 1;
+    }
+
+    /// The same for the object with this number, which whoever keeps the number keeps already.
+    #[inline(always)]
+    pub fn retain_at(&mut self, index: u32) {
+        let entry = self.entry_mut(index);
+        assert!(entry.references != 0, "only what is referred to can be referred to once more");
         entry.references += 1;
     }
 
@@ -209,7 +268,7 @@ impl<T: Object> Store<T> {
     #[inline(always)]
     pub fn retained(&mut self, id: Id<T::Kind>) -> &mut T {
         let entry = self.entry_mut(id.index());
-        assert_eq!(entry.generation, id.generation(), "only what exists can be referred to");
+        assert!(entry.generation == id.generation(), "only what exists can be referred to");
         entry.references += 1;
         entry.value.as_deref_mut().expect(NAMES_EXIST)
     }
@@ -223,33 +282,57 @@ impl<T: Object> Store<T> {
     /// The same; gives the object, which exists still.
     #[inline(always)]
     pub fn released(&mut self, id: Id<T::Kind>) -> &mut T {
-        let Store { chunks, doomed, is_any_doomed, .. } = self;
-        steps::count();
-        let entry = &mut chunks[id.index() as usize / CHUNK][id.index() as usize % CHUNK];
-        assert_eq!(entry.generation, id.generation(), "only what exists can be released");
-        entry.references = entry.references.checked_sub(1).expect("a reference is released once");
-        if entry.references == 0 {
-            entry.next = core::mem::replace(doomed, id.index());
-            is_any_doomed.store(true, Ordering::Relaxed);
-        }
+        let entry = self.give_up(id.index());
+        assert!(entry.generation == id.generation(), "only what exists can be released");
         entry.value.as_deref_mut().expect(NAMES_EXIST)
     }
 
+    /// The same for the object with this number, which whoever gives the reference up has kept so far.
+    #[inline(always)]
+    pub fn release_at(&mut self, index: u32) {
+        self.give_up(index);
+    }
+
+    #[inline(always)]
+    fn give_up(&mut self, index: u32) -> &mut Entry<T> {
+        let Store { chunks, doomed, doomed_kinds, .. } = self;
+        steps::count();
+        let entry = &mut chunks[index as usize / CHUNK].entries[index as usize % CHUNK];
+        entry.references = entry.references.checked_sub(1).expect("a reference is released once");
+        if entry.references == 0 {
+            entry.next = core::mem::replace(doomed, index);
+            doomed_kinds.set(T::KIND, true);
+        }
+        entry
+    }
+
+    /// An object that nothing refers to any more; [`Store::take_doomed`] gives the same.
+    #[inline(always)]
+    pub fn doomed(&self) -> Option<Id<T::Kind>> {
+        if self.doomed == NONE { None } else { Some(Id::new(self.doomed, self.entry(self.doomed).generation)) }
+    }
+
     /// An object that nothing refers to any more, to be taken apart.
+    #[inline(always)]
     pub fn take_doomed(&mut self) -> Option<Id<T::Kind>> {
-        let index = self.doomed;
-        if index == NONE {
+        if self.doomed == NONE {
             return None;
         }
-        self.doomed = self.entry(index).next;
-        Some(Id::new(index, self.entry(index).generation))
+        let entry = self.entry(self.doomed);
+        let (id, next) = (Id::new(self.doomed, entry.generation), entry.next);
+        self.doomed = next;
+        if next == NONE {
+            self.doomed_kinds.set(T::KIND, false);
+        }
+        Some(id)
     }
 
     /// Takes an object out for good; its id is stale from here on.
+    #[inline]
     pub fn remove(&mut self, id: Id<T::Kind>) -> Box<T> {
         let free = self.free;
         let entry = self.entry_mut(id.index());
-        assert_eq!(entry.generation, id.generation(), "only what exists can be removed");
+        assert!(entry.generation == id.generation(), "only what exists can be removed");
         let value = entry.value.take().expect("only what exists can be removed");
         let (older, newer) = (entry.older, entry.newer);
         if let Some(generation) = entry.generation.checked_add(1) {
@@ -280,23 +363,25 @@ impl<T: Object> Store<T> {
     #[inline(always)]
     fn entry(&self, index: u32) -> &Entry<T> {
         steps::count();
-        &self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &self.chunks[index as usize / CHUNK].entries[index as usize % CHUNK]
     }
 
     #[inline(always)]
     fn entry_mut(&mut self, index: u32) -> &mut Entry<T> {
         steps::count();
-        &mut self.chunks[index as usize / CHUNK][index as usize % CHUNK]
+        &mut self.chunks[index as usize / CHUNK].entries[index as usize % CHUNK]
     }
 
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
         let first = (self.chunks.len() * CHUNK) as u32;
         let entry = |offset: u32| {
             let next = if offset + 1 == CHUNK as u32 { NONE } else { first + offset + 1 };
-            let tally = Tally::default();
-            Entry { generation: NonZeroU64::MIN, references: 0, next, older: NONE, newer: NONE, tally, value: None }
+            Entry { generation: NonZeroU64::MIN, references: 0, next, older: NONE, newer: NONE, value: None }
         };
-        self.chunks.push(Box::new(core::array::from_fn(|offset| entry(offset as u32))));
+        let entries = core::array::from_fn(|offset| entry(offset as u32));
+        self.chunks.push(Box::new(Chunk { entries, tallies: core::array::from_fn(|_| Tally::default()) }));
         self.free = first;
     }
 }
@@ -313,7 +398,7 @@ impl<T: Object> core::ops::IndexMut<Id<T::Kind>> for Store<T> {
     #[inline(always)]
     fn index_mut(&mut self, id: Id<T::Kind>) -> &mut T {
         let entry = self.entry_mut(id.index());
-        assert_eq!(entry.generation, id.generation(), "{NAMES_EXIST}");
+        assert!(entry.generation == id.generation(), "{NAMES_EXIST}");
         entry.value.as_deref_mut().expect(NAMES_EXIST)
     }
 }
@@ -325,14 +410,17 @@ mod tests {
 
     impl Object for () {
         type Kind = ();
+        const KIND: ObjectKind = ObjectKind::Account;
     }
 
     impl Object for i32 {
         type Kind = i32;
+        const KIND: ObjectKind = ObjectKind::Account;
     }
 
     impl Object for &str {
         type Kind = str;
+        const KIND: ObjectKind = ObjectKind::Account;
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Subtrees: page tables built once and attached to many spaces.
 
 use tessera_abi::layout::Name;
-use tessera_abi::{Error, PAGE_BYTES, Rights, USER_START};
+use tessera_abi::{Error, ObjectKind, PAGE_BYTES, Rights, USER_START};
 use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::object::address_map::{AddressMap, MAP_BYTES};
@@ -49,6 +49,7 @@ pub struct Subtree {
 
 impl Object for Subtree {
     type Kind = kind::Subtree;
+    const KIND: ObjectKind = ObjectKind::Subtree;
 }
 
 impl Subtree {

@@ -1,7 +1,7 @@
 //! Threads: registers, a capability table, a current space, a place in the scheduler.
 
-use tessera_abi::Handle;
 use tessera_abi::layout::{Name, ThreadState};
+use tessera_abi::{Handle, ObjectKind};
 use tessera_arch::{Fault, ThreadContext};
 
 use crate::object::account::object_bytes;
@@ -82,6 +82,7 @@ pub struct Thread {
 
 impl Object for Thread {
     type Kind = kind::Thread;
+    const KIND: ObjectKind = ObjectKind::Thread;
 }
 
 impl Thread {

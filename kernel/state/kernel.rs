@@ -1,9 +1,7 @@
 //! The kernel's state as a whole, and the rules that hold between objects: what refers to what, and what goes
 //! when nothing refers to it any more.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicBool;
 
 use tessera_abi::{Rights, TOP_SLOTS};
 use tessera_arch::BootInfo;
@@ -16,7 +14,7 @@ use crate::object::cap_table::CapTable;
 use crate::object::id::SpaceId;
 use crate::object::segment::Segment;
 use crate::object::space::{Space, ViewOf};
-use crate::object::store::Store;
+use crate::object::store::{DoomedKinds, Store};
 use crate::object::subtree::{Public, Subtree};
 use crate::object::thread::{THREAD_BYTES, Thread};
 use crate::state::scheduler::Scheduler;
@@ -28,8 +26,8 @@ use crate::state::scheduler::Scheduler;
 pub struct Kernel {
     /// Free memory.
     pub frames: FrameAllocator,
-    /// Whether anything in a store may have to be taken apart.
-    pub is_any_doomed: Arc<AtomicBool>,
+    /// The kinds of which objects may have to be taken apart.
+    pub doomed_kinds: DoomedKinds,
     /// Accounts.
     pub accounts: Store<Account>,
     /// Spaces.
@@ -74,33 +72,33 @@ impl Kernel {
         crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
         // The tags that are taken, and those that a check has seen.
         (0..2).for_each(|_| crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits)));
-        let is_any_doomed = Arc::new(AtomicBool::new(false));
+        let doomed_kinds = DoomedKinds::default();
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
             tags: TagAllocator::new(tag_bits),
-            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &is_any_doomed),
-            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &is_any_doomed),
+            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &doomed_kinds),
+            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &doomed_kinds),
             subtrees: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Subtree>() + Subtree::NEW_BYTES,
-                &is_any_doomed,
+                &doomed_kinds,
             ),
             segments: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Segment>() + Segment::region_bytes(1),
-                &is_any_doomed,
+                &doomed_kinds,
             ),
-            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &is_any_doomed),
+            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &doomed_kinds),
             tables: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<CapTable>() + CapTable::slot_bytes(1),
-                &is_any_doomed,
+                &doomed_kinds,
             ),
-            is_any_doomed: Arc::clone(&is_any_doomed),
+            doomed_kinds: doomed_kinds.clone(),
             scheduler: Scheduler::default(),
             frames,
             shared,
