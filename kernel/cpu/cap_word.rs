@@ -6,6 +6,7 @@ use tessera_abi::{Error, ObjectKind, Rights};
 
 const KIND_SHIFT: u32 = 56;
 const KIND_MASK: u64 = 0xff << KIND_SHIFT;
+const RIGHTS_MASK: u64 = 0xff_ffff << 32;
 
 /// What a use of a capability needs, in one word: kind in bits 56 to 63, rights in 32 to 55, object number in
 /// 0 to 31. Zero is a free slot.
@@ -16,8 +17,27 @@ impl HotWord {
     /// A free slot's.
     pub const FREE: HotWord = HotWord(0);
 
+    #[inline(always)]
     pub(crate) fn new(kind: ObjectKind, rights: Rights, index: u32) -> HotWord {
         HotWord(((kind as u64) << KIND_SHIFT) | (u64::from(rights.bits()) << 32) | u64::from(index))
+    }
+
+    /// The kind of the object; `None` for a free slot.
+    #[inline(always)]
+    pub fn kind(self) -> Option<ObjectKind> {
+        ObjectKind::from_number(self.0 >> KIND_SHIFT)
+    }
+
+    /// The object's number among those of its kind.
+    #[inline(always)]
+    pub fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The same object with these rights.
+    #[inline(always)]
+    pub(crate) fn with(self, rights: Rights) -> HotWord {
+        HotWord(self.0 & !RIGHTS_MASK | u64::from(rights.bits()) << 32)
     }
 
     /// The object's number, if the capability is for this kind and carries the rights.

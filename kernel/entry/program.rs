@@ -176,8 +176,7 @@ fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
     kernel.charge_object::<Segment>(first.account, segment.charged_bytes());
     let segment = kernel.segments.insert(segment);
     let read_only = Rights::READ | Rights::GRANT | Rights::CONTROL;
-    let slot = kernel.tables[first.table].insert(ObjectRef::Segment(segment), read_only, 0);
-    let archive_handle = kernel.tables[first.table].handle_of(slot).bits();
+    let archive_handle = kernel.insert_with(first.table, ObjectRef::Segment(segment), read_only).bits();
     let mut give = |object: ObjectRef| kernel.insert_first(first.table, object).bits();
     let info = ProgramInfo {
         version: PROGRAM_INFO_VERSION,

@@ -2,6 +2,7 @@
 //!
 //! Counting per object what refers to it would look at everything once for each object.
 
+use crate::cpu::cap_word::HotWord;
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
@@ -23,7 +24,7 @@ pub(crate) fn count_all(kernel: &Kernel) {
     clear(&kernel.segments);
     clear(&kernel.threads);
     for table in kernel.tables.ids().map(|id| &kernel.tables[id]) {
-        table.objects().for_each(|object| count_capability(kernel, object));
+        table.objects().for_each(|word| count_capability(kernel, word));
         let slots = CapTable::slot_bytes(u64::from(table.slots()));
         count_charge(kernel, table.account, object_bytes::<CapTable>() + slots);
     }
@@ -57,8 +58,8 @@ fn count_places(kernel: &Kernel, owner: MapTarget) {
         .for_each(|(_, attachment)| kernel.subtrees.tally(attachment.subtree).refer_with(1));
 }
 
-fn count_capability(kernel: &Kernel, object: ObjectRef) {
-    match object {
+fn count_capability(kernel: &Kernel, word: HotWord) {
+    match kernel.object_of(word).expect("what is referred to exists") {
         ObjectRef::Account(id) => kernel.accounts.tally(id).refer(),
         ObjectRef::Space(id) => kernel.spaces.tally(id).refer(),
         ObjectRef::Subtree(id) => kernel.subtrees.tally(id).refer(),

@@ -23,9 +23,11 @@ const NO_SLOT: u32 = u32::MAX;
 
 /// The half of a slot that is used under the lock.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(16))]
 pub struct CapRecord {
-    /// What the capability names; `None` for a free slot.
-    pub object: Option<ObjectRef>,
+    /// What the capability names, as a word without rights; free for a free slot. The capability keeps the object, so
+    /// its number says which it is.
+    pub object: HotWord,
     /// The badge given when it was derived.
     pub badge: u64,
     /// What it was derived from.
@@ -39,8 +41,8 @@ pub struct CapRecord {
     next_free: u32,
 }
 
-// Each slot costs its table's account one; they are cleared and copied on every derivation.
-const _: () = assert!(size_of::<CapRecord>() == 64, "a record is no longer than a cache line");
+// Each slot costs its table's account one. Found by a shift.
+const _: () = assert!(size_of::<CapRecord>() == 64, "a record is a cache line");
 
 /// A table of capabilities, shared by the threads of one program.
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl CapTable {
     ///
     /// # Errors
     /// `OutOfMemory` if the kernel heap was not provided with [`CapTable::blocks`].
+    #[inline(always)]
     pub fn new(account: AccountId, slots: u32) -> Result<CapTable, Error> {
         let mut hot = Vec::new();
         let mut records = Vec::new();
@@ -119,6 +122,7 @@ impl CapTable {
     ///
     /// # Errors
     /// `TableFull` if not.
+    #[inline(always)]
     pub fn ensure_slot(&self) -> Result<(), Error> {
         let is_full = self.first_free == NO_SLOT && self.records.len() == self.hot.len();
         if is_full { Err(Error::TableFull) } else { Ok(()) }
@@ -155,23 +159,23 @@ impl CapTable {
         &mut self.records[slot as usize]
     }
 
-    /// Puts a capability without relatives into a free slot; `ensure_slot` has been asked before.
-    pub fn insert(&mut self, object: ObjectRef, rights: Rights, badge: u64) -> u32 {
-        self.insert_between(object, rights, badge, None, None)
+    /// Puts a capability without relatives into a free slot; `ensure_slot` has been asked before. Gives its handle.
+    #[inline]
+    pub fn insert(&mut self, object: ObjectRef, rights: Rights, badge: u64) -> Handle {
+        self.insert_between(HotWord::new(object.kind(), rights, object.index()), badge, None, None)
     }
 
     /// The same for the first child of a parent, and its next sibling; the links back are not made yet.
     #[inline(always)]
     pub(super) fn insert_between(
         &mut self,
-        object: ObjectRef,
-        rights: Rights,
+        word: HotWord,
         badge: u64,
         parent: Option<CapId>,
         next_sibling: Option<CapId>,
-    ) -> u32 {
+    ) -> Handle {
         let record = CapRecord {
-            object: Some(object),
+            object: word.with(Rights::empty()),
             badge,
             parent,
             first_child: None,
@@ -191,14 +195,16 @@ impl CapTable {
                 self.records.len() as u32 - 1
             }
         };
-        self.hot[slot as usize].fill(HotWord::new(object.kind(), rights, object.index()));
+        let hot = &self.hot[slot as usize];
+        hot.fill(word);
         self.used += 1;
-        slot
+        Handle::new(slot, hot.generation())
     }
 
-    /// Empties a slot whose relatives have been seen to; the handle is stale from here on.
+    /// Empties a slot without children; the handle is stale from here on. Gives the record, so that those who lead to it
+    /// can be seen to.
     #[inline(always)]
-    pub fn remove(&mut self, slot: u32) {
+    pub fn remove(&mut self, slot: u32) -> CapRecord {
         let hot = &self.hot[slot as usize];
         let next = hot.generation().checked_add(1);
         hot.clear(next.unwrap_or(u32::MAX));
@@ -211,7 +217,9 @@ impl CapTable {
         };
         // What else a free slot's record says means nothing.
         let record = &mut self.records[slot as usize];
-        (record.object, record.next_free) = (None, behind);
+        let gone = *record;
+        (record.object, record.next_free) = (HotWord::FREE, behind);
+        gone
     }
 
     /// As if so many more capabilities had come and gone in the slot that is taken next: for tests.
@@ -235,9 +243,13 @@ impl CapTable {
         (behind != NO_SLOT).then_some(behind)
     }
 
-    /// What the capabilities in it name.
-    pub fn objects(&self) -> impl Iterator<Item = ObjectRef> {
-        self.records.iter().inspect(|_| steps::count()).filter_map(|record| record.object)
+    /// What the capabilities in it name, as words without rights.
+    pub fn objects(&self) -> impl Iterator<Item = HotWord> {
+        self.records
+            .iter()
+            .inspect(|_| steps::count())
+            .map(|record| record.object)
+            .filter(|word| *word != HotWord::FREE)
     }
 
     /// Checks that both halves of each slot tell the same, and that the list of free slots holds exactly these; gives how
@@ -248,22 +260,26 @@ impl CapTable {
     pub fn check(&self) -> u64 {
         let (mut free, mut worn_out) = (0, 0);
         for (slot, hot) in self.hot.iter().enumerate() {
-            let (object, is_fresh) =
-                (self.records.get(slot).and_then(|record| record.object), slot >= self.records.len());
+            let is_fresh = slot >= self.records.len();
+            let object = self.records.get(slot).map_or(HotWord::FREE, |record| record.object);
             let word = hot.word();
-            let due = object.map(|object| HotWord::new(object.kind(), word.rights(), object.index()));
+            let due = object.kind().map(|kind| HotWord::new(kind, word.rights(), object.index()));
             assert_eq!(word, due.unwrap_or(HotWord::FREE), "a slot's word says what its record says");
             assert!(hot.is_coherent(), "the switch reads what a slot's word says");
             let generation = hot.generation();
             assert_ne!(generation, 0, "no handle has generation 0");
-            free += u32::from(object.is_none() && !is_fresh);
-            worn_out += u32::from(object.is_none() && !is_fresh && generation == u32::MAX);
+            let is_free = object == HotWord::FREE && !is_fresh;
+            free += u32::from(is_free);
+            worn_out += u32::from(is_free && generation == u32::MAX);
         }
         assert_eq!(self.records.len() as u32 - free, self.used, "a table counts its capabilities");
         let (mut listed, mut next) = (0, self.first_free);
         while next != NO_SLOT {
             let record = self.records.get(next as usize).expect("the list of free slots stays in the table");
-            assert!(record.object.is_none() && listed < free, "the list of free slots holds each once, and no other");
+            assert!(
+                record.object == HotWord::FREE && listed < free,
+                "the list of free slots holds each once, and no other"
+            );
             (listed, next) = (listed + 1, record.next_free);
         }
         assert!(listed + worn_out >= free, "every free slot is in the list, but for those that are worn out");
@@ -272,7 +288,7 @@ impl CapTable {
 
     /// The first slot in use at or behind `from`.
     pub fn next_used(&self, from: u32) -> Option<u32> {
-        (from..self.records.len() as u32).find(|slot| self.records[*slot as usize].object.is_some())
+        (from..self.records.len() as u32).find(|slot| self.records[*slot as usize].object != HotWord::FREE)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The derivation tree: which capability was made from which, across all tables.
 
-use tessera_abi::{Error, Handle, Rights};
+use tessera_abi::{Error, Handle};
 
+use crate::cpu::cap_word::HotWord;
 use crate::object::cap_table::{CapRecord, CapTable};
-use crate::object::id::{CapId, ObjectRef, TableId};
+use crate::object::id::CapId;
 use crate::object::store::Store;
 
-const CAPABILITIES_EXIST: &str = "only capabilities that exist are derived from and deleted";
+const CAPABILITIES_EXIST: &str = "only capabilities that exist are deleted";
 
 /// The record of a capability.
 #[inline(always)]
@@ -19,7 +20,8 @@ fn record_mut(tables: &mut Store<CapTable>, cap: CapId) -> &mut CapRecord {
     tables.at_mut(cap.table()).record_mut(cap.slot())
 }
 
-/// Puts a capability derived from `parent` into `table`; gives what both name, and the handle.
+/// Puts a capability derived from `parent` into `table`; `word` says what both name, and with which rights. Gives the
+/// handle.
 ///
 /// # Errors
 /// `TableFull`.
@@ -27,42 +29,57 @@ fn record_mut(tables: &mut Store<CapTable>, cap: CapId) -> &mut CapRecord {
 pub fn insert_child(
     tables: &mut Store<CapTable>,
     parent: CapId,
-    table: TableId,
-    rights: Rights,
+    table: u32,
+    word: HotWord,
     badge: u64,
-) -> Result<(ObjectRef, Handle), Error> {
-    let CapRecord { object, first_child, .. } = *record(tables, parent);
-    let object = object.expect(CAPABILITIES_EXIST);
-    let target = &mut tables[table];
+) -> Result<Handle, Error> {
+    let elder = record(tables, parent).first_child;
+    let target = tables.at_mut(table);
     target.ensure_slot()?;
-    let slot = target.insert_between(object, rights, badge, Some(parent), first_child);
-    let (child, handle) = (CapId::new(table, slot), target.handle_of(slot));
-    record_mut(tables, parent).first_child = Some(child);
-    if let Some(sibling) = first_child {
-        record_mut(tables, sibling).previous_sibling = Some(child);
+    let handle = target.insert_between(word, badge, Some(parent), elder);
+    let child = CapId::at(table, handle.slot());
+    if parent.table() == table {
+        target.record_mut(parent.slot()).first_child = Some(child);
+    } else {
+        record_mut(tables, parent).first_child = Some(child);
     }
-    Ok((object, handle))
+    if let Some(elder) = elder {
+        record_mut(tables, elder).previous_sibling = Some(child);
+    }
+    Ok(handle)
 }
 
-/// Takes a capability out of its table; gives what it named. Its children become its parent's, so that revoking the
-/// grandparent still finds them.
+/// Takes a capability out of its table; gives what it named, as a word without rights. Its children become its parent's,
+/// so that revoking the grandparent still finds them.
 #[inline(always)]
-pub fn remove(tables: &mut Store<CapTable>, cap: CapId) -> ObjectRef {
-    if record(tables, cap).first_child.is_some() {
-        hand_on_children(tables, cap);
-    }
+pub fn remove(tables: &mut Store<CapTable>, cap: CapId) -> HotWord {
+    if record(tables, cap).first_child.is_some() { remove_parent(tables, cap) } else { remove_childless(tables, cap) }
+}
+
+#[cold]
+#[inline(never)]
+fn remove_parent(tables: &mut Store<CapTable>, cap: CapId) -> HotWord {
+    hand_on_children(tables, cap);
+    remove_childless(tables, cap)
+}
+
+#[inline(always)]
+fn remove_childless(tables: &mut Store<CapTable>, cap: CapId) -> HotWord {
     let table = tables.at_mut(cap.table());
-    let CapRecord { object, parent, next_sibling, previous_sibling, .. } = *table.record(cap.slot());
-    table.remove(cap.slot());
-    if let Some(next) = next_sibling {
-        record_mut(tables, next).previous_sibling = previous_sibling;
-    }
+    let CapRecord { object, parent, next_sibling, previous_sibling, .. } = table.remove(cap.slot());
+    assert!(object != HotWord::FREE, "{CAPABILITIES_EXIST}");
+    // What leads to it, a sibling or its parent, leads to the next one now.
     if let Some(previous) = previous_sibling {
         record_mut(tables, previous).next_sibling = next_sibling;
     } else if let Some(parent) = parent {
-        record_mut(tables, parent).first_child = next_sibling;
+        let is_here = parent.table() == cap.table();
+        let table = if is_here { table } else { tables.at_mut(parent.table()) };
+        table.record_mut(parent.slot()).first_child = next_sibling;
     }
-    object.expect(CAPABILITIES_EXIST)
+    if let Some(next) = next_sibling {
+        record_mut(tables, next).previous_sibling = previous_sibling;
+    }
+    object
 }
 
 /// How many capabilities were derived from this one directly and exist still.

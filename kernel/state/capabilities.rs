@@ -11,11 +11,14 @@ impl Kernel {
     #[inline]
     pub fn delete_capability(&mut self, cap: CapId) {
         let object = derivation::remove(&mut self.tables, cap);
-        self.release(object);
+        self.release_named(object);
     }
 
     /// Gives all capabilities of a table up.
     pub fn empty_table(&mut self, table: TableId) {
+        if self.tables[table].used() == 0 {
+            return;
+        }
         let mut next = 0;
         while let Some(slot) = self.tables[table].next_used(next) {
             next = slot + 1;
@@ -48,14 +51,14 @@ impl Kernel {
     }
 
     /// Puts the first capability to a new object, which has one reference, into a table.
+    #[inline(always)]
     pub fn insert_first(&mut self, table: TableId, object: ObjectRef) -> Handle {
         self.insert_with(table, object, Rights::all())
     }
 
     /// The same, with certain rights only.
+    #[inline(always)]
     pub fn insert_with(&mut self, table: TableId, object: ObjectRef, rights: Rights) -> Handle {
-        let table = &mut self.tables[table];
-        let slot = table.insert(object, rights, 0);
-        table.handle_of(slot)
+        self.tables.at_mut(table.index()).insert(object, rights, 0)
     }
 }

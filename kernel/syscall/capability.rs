@@ -9,19 +9,20 @@ use crate::object::id::{CapId, ObjectRef};
 
 impl Caller<'_> {
     pub(super) fn capability_derive(&mut self, handle: Handle, rights: Rights, badge: u64) -> Result<u64> {
-        if !self.word_of(handle)?.rights().contains(rights) {
+        let word = self.word_of(handle)?;
+        if !word.rights().contains(rights) {
             return Err(Error::MissingRight);
         }
-        self.derive_into(handle, self.table, rights, badge)
+        self.derive_into(handle, self.table, word.with(rights), badge)
     }
 
     pub(super) fn capability_copy(&mut self, handle: Handle, table: Handle, rights: Rights, badge: u64) -> Result<u64> {
-        let held = self.word_of(handle)?.rights();
+        let word = self.word_of(handle)?;
         let table = self.cap_table(table, Rights::INSERT)?;
-        if !held.contains(rights | Rights::GRANT) {
+        if !word.rights().contains(rights | Rights::GRANT) {
             return Err(Error::MissingRight);
         }
-        self.derive_into(handle, table, rights, badge)
+        self.derive_into(handle, table, word.with(rights), badge)
     }
 
     pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<u64> {

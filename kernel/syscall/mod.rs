@@ -123,11 +123,11 @@ impl Caller<'_> {
     }
 
     /// The capability that a handle names in the caller's table.
+    #[inline(always)]
     fn capability(&self, handle: Handle) -> Result<(CapId, ObjectRef, Rights)> {
-        let table = &self.kernel.tables[self.table];
-        let slot = table.slot_of(handle)?;
-        let object = table.record(slot).object.ok_or(Error::BadHandle)?;
-        Ok((CapId::new(self.table, slot), object, table.rights(slot)))
+        let word = self.word_of(handle)?;
+        let object = self.kernel.object_of(word).ok_or(Error::BadHandle)?;
+        Ok((CapId::new(self.table, handle.slot()), object, word.rights()))
     }
 
     fn object(&self, handle: Handle, needed: Rights) -> Result<ObjectRef> {
@@ -171,8 +171,9 @@ impl Caller<'_> {
     }
 
     /// Checks what every call that makes an object needs: a free slot and room on the kernel heap.
+    #[inline(always)]
     fn ensure_can_create(&mut self, heap_pages: u64) -> Result<()> {
-        self.kernel.tables[self.table].ensure_slot()?;
+        self.kernel.tables.at(self.table.index()).ensure_slot()?;
         self.kernel.ensure_heap(heap_pages)
     }
 
@@ -216,11 +217,12 @@ impl Caller<'_> {
         Ok(Outcome::Unfinished)
     }
 
+    /// Puts a capability derived from one of the caller's into a table. `word` is the new one's.
     #[inline(always)]
-    fn derive_into(&mut self, parent: Handle, table: TableId, rights: Rights, badge: u64) -> Result<u64> {
+    fn derive_into(&mut self, parent: Handle, table: TableId, word: HotWord, badge: u64) -> Result<u64> {
         let parent = CapId::new(self.table, parent.slot());
-        let (object, handle) = derivation::insert_child(&mut self.kernel.tables, parent, table, rights, badge)?;
-        self.kernel.retain(object);
+        let handle = derivation::insert_child(&mut self.kernel.tables, parent, table.index(), word, badge)?;
+        self.kernel.retain_named(word);
         Ok(handle.bits())
     }
 }

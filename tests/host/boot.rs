@@ -89,14 +89,14 @@ impl Machine {
         let mut thread = Thread::new(account, table, space, tessera_abi::PRIORITY_MAX);
         thread.context.registers_mut().set_entry(CODE, STACK_END, [0, 0]);
         let thread = ending::add_thread(&mut kernel, Box::new(thread));
-        let slot = kernel.tables[table].insert(ObjectRef::Machine, options.machine_rights, 0);
+        let machine = kernel.insert_with(table, ObjectRef::Machine, options.machine_rights);
         Machine {
             account: kernel.insert_first(table, ObjectRef::Account(account)),
             table: kernel.insert_first(table, ObjectRef::CapTable(table)),
             space: kernel.insert_first(table, ObjectRef::Space(space)),
             program: Handle::NONE,
             thread: kernel.insert_first(table, ObjectRef::Thread(thread)),
-            machine: kernel.tables[table].handle_of(slot),
+            machine,
             kernel,
             thread_id: thread,
             space_id: space,

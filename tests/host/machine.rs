@@ -277,6 +277,6 @@ impl Machine {
     pub fn object(&self, handle: Handle) -> ObjectRef {
         let table = &self.kernel.tables[self.table_id];
         let slot = table.slot_of(handle).expect("the handle is valid");
-        table.record(slot).object.expect("the slot is in use")
+        self.kernel.object_of(table.record(slot).object).expect("the slot is in use")
     }
 }

@@ -146,8 +146,8 @@ found! {
     a_reference_too_many_to_a_thread_is_found:
         |scene| scene.machine.kernel.threads.retain(scene.machine.thread_id), "thread #";
     a_reference_too_many_to_a_segment_is_found: |scene| {
-        let object = scene.machine.object(scene.segment);
-        scene.machine.kernel.retain(object);
+        let ObjectRef::Segment(id) = scene.machine.object(scene.segment) else { panic!("a segment") };
+        scene.machine.kernel.segments.retain(id);
     }, "segment #";
     a_mapping_too_many_is_found: |scene| {
         let ObjectRef::Segment(id) = scene.machine.object(scene.segment) else { panic!("a segment") };

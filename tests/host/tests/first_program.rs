@@ -143,7 +143,7 @@ fn its_handles_are_good_and_name_what_they_should() {
     ];
     for (bits, kind) in kinds {
         let slot = table.slot_of(tessera_abi::Handle::from_bits(bits)).expect("the handle is good");
-        assert_eq!(table.record(slot).object.map(|object| object.kind() as u64), Some(kind));
+        assert_eq!(table.record(slot).object.kind().map(|kind| kind as u64), Some(kind));
         assert_eq!(table.rights(slot).contains(Rights::WRITE), kind != 4, "the archive is read-only");
     }
     assert_eq!(table.used(), 7);
