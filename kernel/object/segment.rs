@@ -3,6 +3,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
+use core::slice;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
@@ -30,6 +32,49 @@ enum Region {
     Pages(Box<[u64]>),
 }
 
+/// The regions of a segment, in order. Most have only one, which lies in their record.
+#[derive(Debug)]
+enum Regions {
+    One(Region),
+    List(Vec<Region>),
+}
+
+impl Regions {
+    #[inline(always)]
+    fn new(count: usize) -> Result<Regions, Error> {
+        if count == 1 { Ok(Regions::One(Region::Empty)) } else { Regions::list(count) }
+    }
+
+    #[inline(never)]
+    fn list(count: usize) -> Result<Regions, Error> {
+        let mut list = Vec::new();
+        list.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+        list.resize_with(count, || Region::Empty);
+        Ok(Regions::List(list))
+    }
+}
+
+impl Deref for Regions {
+    type Target = [Region];
+    #[inline(always)]
+    fn deref(&self) -> &[Region] {
+        match self {
+            Regions::One(region) => slice::from_ref(region),
+            Regions::List(list) => list,
+        }
+    }
+}
+
+impl DerefMut for Regions {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [Region] {
+        match self {
+            Regions::One(region) => slice::from_mut(region),
+            Regions::List(list) => list,
+        }
+    }
+}
+
 /// Contiguous frames of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -48,7 +93,7 @@ pub struct Segment {
     pub account: AccountId,
     /// Mappings of it that exist.
     pub mappings: u64,
-    regions: Vec<Region>,
+    regions: Regions,
     pages: u64,
     populated_pages: u64,
     /// How many pages others pay for, and who: those who touched first and may not write.
@@ -70,6 +115,9 @@ enum Origin {
 /// What the first touch of a page by somebody who may not write, the first in this segment, costs besides the page.
 pub const PAYER_BYTES: u64 = block::tree_entry_bytes::<AccountId, u64>();
 
+// More would be charged for the next byte.
+const _: () = assert!(size_of::<Segment>() <= 128, "a segment's record fits into a block of 128 bytes");
+
 impl Object for Segment {
     type Kind = kind::Segment;
     const KIND: ObjectKind = ObjectKind::Segment;
@@ -80,11 +128,9 @@ impl Segment {
     ///
     /// # Errors
     /// `OutOfMemory` if the kernel heap was not provided with [`Segment::list_bytes`].
+    #[inline(always)]
     pub fn new(account: AccountId, pages: u64) -> Result<Segment, Error> {
-        let count = pages.div_ceil(REGION_PAGES) as usize;
-        let mut regions = Vec::new();
-        regions.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
-        regions.resize_with(count, || Region::Empty);
+        let regions = Regions::new(pages.div_ceil(REGION_PAGES) as usize)?;
         let (others, origin) = (BTreeMap::new(), Origin::Touch);
         Ok(Segment { name: Name::EMPTY, account, mappings: 0, regions, pages, populated_pages: 0, others, origin })
     }
@@ -103,9 +149,9 @@ impl Segment {
         Ok(segment)
     }
 
-    /// The block that the list of regions takes, bytes.
+    /// The block that the list of regions takes, bytes: none for one region.
     pub const fn list_bytes(pages: u64) -> u64 {
-        block::list_bytes::<Region>(pages.div_ceil(REGION_PAGES))
+        if pages <= REGION_PAGES { 0 } else { block::list_bytes::<Region>(pages.div_ceil(REGION_PAGES)) }
     }
 
     /// What the records of so many pages cost, bytes: the list, and the page list that each of its regions may take.
