@@ -47,6 +47,15 @@ impl Account {
         if bytes <= self.limit_bytes - self.used_bytes { Ok(()) } else { Err(Error::AccountExhausted) }
     }
 
+    /// Whether an object of type `T`, plus `extra` bytes, could be charged.
+    ///
+    /// # Errors
+    /// `AccountExhausted` if not.
+    #[inline(always)]
+    pub fn ensure_object<T>(&self, extra: u64) -> Result<(), Error> {
+        self.ensure(object_bytes::<T>().saturating_add(extra))
+    }
+
     /// Charges so many bytes if they are left.
     ///
     /// # Errors
@@ -88,11 +97,13 @@ pub const fn frame_bytes(frames: u64) -> u64 {
 }
 
 /// Charges an account, which also comes to be referred to once more: it cannot go while something is charged.
+#[inline]
 pub fn open_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64) {
     accounts.retained(account).charge(bytes);
 }
 
 /// Undoes [`open_charge`].
+#[inline]
 pub fn close_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64) {
     accounts.released(account).credit(bytes);
 }

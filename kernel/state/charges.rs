@@ -14,6 +14,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `OutOfMemory`.
+    #[inline(always)]
     pub fn ensure_frames(&self, count: u64) -> Result<(), Error> {
         let enough = count == 0 || self.frames.free_frames() >= count.saturating_add(RESERVE_FRAMES);
         if enough { Ok(()) } else { Err(Error::OutOfMemory) }
@@ -23,6 +24,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `AccountExhausted`, `OutOfMemory`.
+    #[inline(always)]
     pub fn ensure_object<T>(&mut self, account: AccountId, extra: u64, frames: u64) -> Result<(), Error> {
         let bytes = object_bytes::<T>();
         self.accounts[account].ensure(bytes.saturating_add(extra))?;
@@ -30,12 +32,14 @@ impl Kernel {
     }
 
     /// Charges an object of type `T`, plus `extra` bytes, to an account.
+    #[inline(always)]
     pub fn charge_object<T>(&mut self, account: AccountId, extra: u64) {
         let bytes = object_bytes::<T>() + extra;
         crate::object::account::open_charge(&mut self.accounts, account, bytes);
     }
 
     /// Undoes [`Kernel::charge_object`].
+    #[inline(always)]
     pub fn credit_object<T>(&mut self, account: AccountId, extra: u64) {
         let bytes = object_bytes::<T>() + extra;
         crate::object::account::close_charge(&mut self.accounts, account, bytes);

@@ -13,7 +13,14 @@ impl Kernel {
     ///
     /// # Errors
     /// `OutOfMemory`.
+    #[inline(always)]
     pub fn ensure_heap(&mut self, pages: u64) -> Result<(), Error> {
+        if heap::spare_pages() < pages + SPARE_PAGES { self.grow_heap(pages) } else { Ok(()) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_heap(&mut self, pages: u64) -> Result<(), Error> {
         while heap::spare_pages() < pages + SPARE_PAGES {
             self.ensure_frames(1)?;
             mem::provide(&mut self.frames, 1)?;
@@ -26,10 +33,13 @@ impl Kernel {
     ///
     /// # Errors
     /// `OutOfMemory`, also if no run of frames is long enough.
+    #[inline(always)]
     pub fn ensure_block(&mut self, bytes: u64) -> Result<(), Error> {
-        if bytes <= tessera_abi::PAGE_BYTES {
-            return Ok(());
-        }
+        if bytes <= tessera_abi::PAGE_BYTES { Ok(()) } else { self.provide_block(bytes) }
+    }
+
+    #[inline(never)]
+    fn provide_block(&mut self, bytes: u64) -> Result<(), Error> {
         let pages = bytes.div_ceil(tessera_abi::PAGE_BYTES);
         self.ensure_frames(pages)?;
         mem::provide(&mut self.frames, pages)

@@ -9,9 +9,9 @@ use crate::object::id::ObjectRef;
 
 impl Caller<'_> {
     pub(super) fn account_create(&mut self, account: Handle, bytes: u64) -> Result<u64> {
-        let parent = self.account(account, Rights::SPLIT)?;
+        let (parent, payer) = self.payer(account, Rights::SPLIT)?;
         self.kernel.accounts.ensure_room()?;
-        self.kernel.ensure_object::<Account>(parent, bytes, 0)?;
+        payer.ensure_object::<Account>(bytes)?;
         self.ensure_can_create(0)?;
         self.kernel.charge_object::<Account>(parent, bytes);
         let id = self.kernel.accounts.insert(Account::new(bytes, Some(parent)));

@@ -22,7 +22,7 @@ use crate::cpu::cap_word::HotWord;
 use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
-use crate::object::id::{CapId, Id, MapTarget, Object, ObjectRef, SpaceId, TableId, ThreadId};
+use crate::object::id::{AccountId, CapId, Id, MapTarget, Object, ObjectRef, SpaceId, TableId, ThreadId};
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
@@ -168,6 +168,14 @@ impl Caller<'_> {
     /// The CPU with this number, if it runs.
     fn running_cpu(&self, cpu: u64) -> Result<usize> {
         usize::try_from(cpu).ok().filter(|cpu| *cpu < self.kernel.cpus()).ok_or(Error::BadArgument)
+    }
+
+    /// The account that a handle names, if it carries the rights: who it is, and whether it can pay is asked of it.
+    #[inline(always)]
+    fn payer(&self, handle: Handle, needed: Rights) -> Result<(AccountId, &Account)> {
+        let word = self.word_of(handle)?;
+        let index = word.object(ObjectKind::Account, needed).ok_or(word.refusal(ObjectKind::Account))?;
+        self.kernel.accounts.look(index).ok_or(Error::BadHandle)
     }
 
     /// Checks what every call that makes an object needs: a free slot and room on the kernel heap.

@@ -1,5 +1,7 @@
 //! Calls on segments.
 
+use alloc::boxed::Box;
+
 use tessera_abi::layout::SegmentInfo;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
@@ -12,7 +14,7 @@ const ON_FIRST_TOUCH: u64 = 1;
 
 impl Caller<'_> {
     pub(super) fn segment_create(&mut self, account: Handle, length_bytes: u64, flags: u64) -> Result<u64> {
-        let account = self.account(account, Rights::CHARGE)?;
+        let (account, payer) = self.payer(account, Rights::CHARGE)?;
         if !length_bytes.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
@@ -21,17 +23,20 @@ impl Caller<'_> {
         }
         let pages = length_bytes / PAGE_BYTES;
         let populated = if flags == ON_FIRST_TOUCH { 0 } else { pages };
+        let bytes = Segment::new_bytes(pages, populated == 0);
         self.kernel.segments.ensure_room()?;
-        self.kernel.ensure_object::<Segment>(account, Segment::new_bytes(pages, populated == 0), populated)?;
+        payer.ensure_object::<Segment>(bytes)?;
+        self.kernel.ensure_frames(populated)?;
         self.ensure_can_create(if populated == 0 { 0 } else { Segment::heap_pages(pages) })?;
         self.kernel.ensure_block(Segment::list_bytes(pages))?;
+        // Once more: the heap may have taken some.
         self.kernel.ensure_frames(populated)?;
-        let mut segment = Segment::new(account, pages)?;
+        let mut segment = Box::new(Segment::new(account, pages)?);
         if populated != 0 {
             segment.populate(&mut self.kernel.frames);
         }
-        self.kernel.charge_object::<Segment>(account, segment.charged_bytes());
-        let id = self.kernel.segments.insert(segment);
+        self.kernel.charge_object::<Segment>(account, bytes);
+        let id = self.kernel.segments.insert_boxed(segment);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits())
     }
 

@@ -1,5 +1,7 @@
 //! Calls on capability tables.
 
+use alloc::boxed::Box;
+
 use tessera_abi::layout::ThreadState;
 use tessera_abi::{Error, Handle, Rights};
 
@@ -11,17 +13,19 @@ use crate::sched::ending;
 
 impl Caller<'_> {
     pub(super) fn table_create(&mut self, account: Handle, slots: u64) -> Result<u64> {
-        let account = self.account(account, Rights::CHARGE)?;
+        let (account, payer) = self.payer(account, Rights::CHARGE)?;
         if slots == 0 || slots > SLOTS_MAX {
             return Err(Error::BadArgument);
         }
+        let blocks = CapTable::blocks(slots);
+        let slot_bytes = blocks[0] + blocks[1];
         self.kernel.tables.ensure_room()?;
-        self.kernel.ensure_object::<CapTable>(account, CapTable::slot_bytes(slots), 0)?;
+        payer.ensure_object::<CapTable>(slot_bytes)?;
         self.ensure_can_create(2)?;
-        CapTable::blocks(slots).into_iter().try_for_each(|bytes| self.kernel.ensure_block(bytes))?;
-        let table = CapTable::new(account, slots as u32)?;
-        self.kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(slots));
-        let id = self.kernel.tables.insert(table);
+        blocks.into_iter().try_for_each(|bytes| self.kernel.ensure_block(bytes))?;
+        let table = Box::new(CapTable::new(account, slots as u32)?);
+        self.kernel.charge_object::<CapTable>(account, slot_bytes);
+        let id = self.kernel.tables.insert_boxed(table);
         Ok(self.kernel.insert_first(self.table, ObjectRef::CapTable(id)).bits())
     }
 

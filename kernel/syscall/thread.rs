@@ -23,13 +23,13 @@ impl Caller<'_> {
         space: Handle,
         priority: u64,
     ) -> Result<u64> {
-        let account = self.account(account, Rights::CHARGE)?;
+        let (account, payer) = self.payer(account, Rights::CHARGE)?;
         // Who runs a thread with a table has all that it holds; putting something in is less.
         let table = self.cap_table(table, Rights::CONTROL)?;
         let space = self.space(space, Rights::SWITCH)?;
         let priority = self.allowed_priority(priority)?;
         self.kernel.threads.ensure_room()?;
-        self.kernel.ensure_object::<Thread>(account, CONTEXT_BYTES, 0)?;
+        payer.ensure_object::<Thread>(CONTEXT_BYTES)?;
         self.ensure_can_create(4)?;
         let mut thread = Box::new(Thread::new(account, table, space, priority));
         thread.cpu = self.cpu;
