@@ -8,13 +8,17 @@ use tessera_arch::{Format, Frame, PageFormat, table};
 use crate::lifecycle::check_cpus;
 use crate::lifecycle::tally::{self, check_references};
 use crate::object::derivation;
-use crate::object::id::{CapId, MapTarget, SpaceId};
+use crate::object::id::{CapId, MapTarget, SpaceId, with_kinds};
 use crate::object::links::Chain;
 use crate::object::reverse_map::Sharer;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::target;
 use crate::vm::view;
+
+macro_rules! check_all_references {
+    ([$kernel:ident] $($kind:ident $store:ident;)*) => { [$(check_references(&$kernel.$store)),*].iter().sum::<u64>() };
+}
 
 /// Runs all checks, in time in proportion to what there is to check; gives how many facts held.
 ///
@@ -30,12 +34,7 @@ pub fn check(kernel: &Kernel) -> u64 {
         + check_trees(kernel)
         + check_segments(kernel)
         + check_accounts(kernel)
-        + check_references(&kernel.accounts, "account")
-        + check_references(&kernel.tables, "table")
-        + check_references(&kernel.spaces, "space")
-        + check_references(&kernel.subtrees, "subtree")
-        + check_references(&kernel.segments, "segment")
-        + check_references(&kernel.threads, "thread")
+        + with_kinds!(check_all_references kernel)
 }
 
 /// Capability links run both ways.

@@ -1,9 +1,13 @@
-//! Spaces and subtrees that nothing refers to any more.
+//! What the end of an object takes that nothing refers to any more, for each kind.
 
 use crate::mem::FrameList;
-use crate::object::id::{MapTarget, SpaceId, SubtreeId};
+use crate::object::account::{Account, close_charge};
+use crate::object::cap_table::CapTable;
+use crate::object::id::{AccountId, Id, MapTarget, Object, SegmentId, SpaceId, SubtreeId, TableId, ThreadId};
+use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
+use crate::object::thread::Thread;
 use crate::paging::range::EVERYTHING;
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
@@ -13,28 +17,70 @@ use crate::vm::public;
 use crate::vm::target;
 use crate::vm::view;
 
-/// Takes a space apart that no capability names any more.
-pub(crate) fn destroy_space(kernel: &mut Kernel, id: SpaceId) {
-    ending::evict_threads(kernel, id);
-    assert!(kernel.spaces[id].threads.is_empty(), "nobody is in a space that goes");
-    if kernel.spaces[id].seen.is_some() {
-        view::forget_view(kernel, id);
-    } else {
-        clear_map(kernel, MapTarget::Space(id));
-    }
-    let space = kernel.spaces.remove(id);
-    space.free_roots(&mut kernel.frames);
-    kernel.credit_object::<Space>(space.account, space.charged_bytes());
+/// Objects that can be taken apart.
+pub(crate) trait End: Object {
+    /// Takes one apart; what it held goes back, and what it referred to may be doomed by that.
+    fn end(kernel: &mut Kernel, id: Id<Self::Kind>);
 }
 
-/// Takes a subtree apart that no capability names and no space has attached.
-pub(crate) fn destroy_subtree(kernel: &mut Kernel, id: SubtreeId) {
-    // Nobody can withdraw it any more.
-    public::unpublish(kernel, id);
-    clear_map(kernel, MapTarget::Subtree(id));
-    let subtree = kernel.subtrees.remove(id);
-    kernel.frames.free_table(subtree.map.tree.root);
-    kernel.credit_object::<Subtree>(subtree.account, subtree.charged_bytes());
+impl End for Account {
+    fn end(kernel: &mut Kernel, id: AccountId) {
+        let account = kernel.accounts.remove(id);
+        if let Some(parent) = account.parent {
+            kernel.credit_object::<Account>(parent, account.limit_bytes());
+        }
+    }
+}
+
+impl End for Space {
+    fn end(kernel: &mut Kernel, id: SpaceId) {
+        ending::evict_threads(kernel, id);
+        assert!(kernel.spaces[id].threads.is_empty(), "nobody is in a space that goes");
+        if kernel.spaces[id].seen.is_some() {
+            view::forget_view(kernel, id);
+        } else {
+            clear_map(kernel, MapTarget::Space(id));
+        }
+        let space = kernel.spaces.remove(id);
+        space.free_roots(&mut kernel.frames);
+        kernel.credit_object::<Space>(space.account, space.charged_bytes());
+    }
+}
+
+impl End for Subtree {
+    fn end(kernel: &mut Kernel, id: SubtreeId) {
+        // Nobody can withdraw it any more.
+        public::unpublish(kernel, id);
+        clear_map(kernel, MapTarget::Subtree(id));
+        let subtree = kernel.subtrees.remove(id);
+        kernel.frames.free_table(subtree.map.tree.root);
+        kernel.credit_object::<Subtree>(subtree.account, subtree.charged_bytes());
+    }
+}
+
+impl End for Segment {
+    fn end(kernel: &mut Kernel, id: SegmentId) {
+        let mut segment = kernel.segments.remove(id);
+        segment.release_frames(&mut kernel.frames);
+        kernel.credit_object::<Segment>(segment.account, segment.charged_bytes());
+        for (account, bytes) in segment.charged_to_others() {
+            close_charge(&mut kernel.accounts, account, bytes);
+        }
+    }
+}
+
+impl End for Thread {
+    fn end(kernel: &mut Kernel, id: ThreadId) {
+        ending::destroy_thread(kernel, id);
+    }
+}
+
+impl End for CapTable {
+    fn end(kernel: &mut Kernel, id: TableId) {
+        kernel.empty_table(id);
+        let table = kernel.tables.remove(id);
+        kernel.credit_object::<CapTable>(table.account, CapTable::slot_bytes(u64::from(table.slots())));
+    }
 }
 
 /// Unmaps everything; nobody is in the space any more, or has the subtree attached.

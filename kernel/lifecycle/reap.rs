@@ -2,12 +2,14 @@
 
 use tessera_abi::ObjectKind;
 
-use crate::lifecycle::destroy;
-use crate::object::account::{Account, close_charge};
+use crate::lifecycle::destroy::End;
+use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
-use crate::object::id::{AccountId, SegmentId, TableId};
+use crate::object::id::with_kinds;
 use crate::object::segment::Segment;
-use crate::sched::ending;
+use crate::object::space::Space;
+use crate::object::subtree::Subtree;
+use crate::object::thread::Thread;
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 
@@ -35,6 +37,19 @@ pub fn is_any_doomed(kernel: &Kernel) -> bool {
     kernel.doomed_kinds.is_any()
 }
 
+/// Takes the next doomed object of a kind apart.
+macro_rules! end_next {
+    ([$kernel:ident $kind:ident] $($type:ident $store:ident;)*) => {
+        match $kind {
+            $(ObjectKind::$type => {
+                let id = $kernel.$store.take_doomed().expect(NOTED);
+                $type::end($kernel, id);
+            })*
+            ObjectKind::Machine => unreachable!("the machine is in no store"),
+        }
+    };
+}
+
 const NOTED: &str = "a kind that is noted has a doomed object";
 
 #[inline(never)]
@@ -43,33 +58,7 @@ fn reap_doomed(kernel: &mut Kernel, around_cpu: Option<usize>) {
         if around_cpu.is_some_and(|cpu| needs_registers(kernel, kind, cpu)) {
             return;
         }
-        match kind {
-            ObjectKind::Thread => {
-                let id = kernel.threads.take_doomed().expect(NOTED);
-                ending::destroy_thread(kernel, id);
-            }
-            ObjectKind::CapTable => {
-                let id = kernel.tables.take_doomed().expect(NOTED);
-                destroy_table(kernel, id);
-            }
-            ObjectKind::Space => {
-                let id = kernel.spaces.take_doomed().expect(NOTED);
-                destroy::destroy_space(kernel, id);
-            }
-            ObjectKind::Subtree => {
-                let id = kernel.subtrees.take_doomed().expect(NOTED);
-                destroy::destroy_subtree(kernel, id);
-            }
-            ObjectKind::Segment => {
-                let id = kernel.segments.take_doomed().expect(NOTED);
-                destroy_segment(kernel, id);
-            }
-            ObjectKind::Account => {
-                let id = kernel.accounts.take_doomed().expect(NOTED);
-                destroy_account(kernel, id);
-            }
-            ObjectKind::Machine => unreachable!("the machine is in no store"),
-        }
+        with_kinds!(end_next kernel kind);
     }
 }
 
@@ -84,27 +73,5 @@ fn needs_registers(kernel: &Kernel, kind: ObjectKind, cpu: usize) -> bool {
             kernel.spaces.doomed().is_some_and(|space| space.index() == here)
         }
         _ => false,
-    }
-}
-
-fn destroy_table(kernel: &mut Kernel, id: TableId) {
-    kernel.empty_table(id);
-    let table = kernel.tables.remove(id);
-    kernel.credit_object::<CapTable>(table.account, CapTable::slot_bytes(u64::from(table.slots())));
-}
-
-fn destroy_segment(kernel: &mut Kernel, id: SegmentId) {
-    let mut segment = kernel.segments.remove(id);
-    segment.release_frames(&mut kernel.frames);
-    kernel.credit_object::<Segment>(segment.account, segment.charged_bytes());
-    for (account, bytes) in segment.charged_to_others() {
-        close_charge(&mut kernel.accounts, account, bytes);
-    }
-}
-
-fn destroy_account(kernel: &mut Kernel, id: AccountId) {
-    let account = kernel.accounts.remove(id);
-    if let Some(parent) = account.parent {
-        kernel.credit_object::<Account>(parent, account.limit_bytes());
     }
 }

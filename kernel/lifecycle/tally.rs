@@ -6,7 +6,7 @@ use crate::cpu::cap_word::HotWord;
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
-use crate::object::id::{AccountId, MapTarget, Object, ObjectRef};
+use crate::object::id::{AccountId, MapTarget, Object, ObjectRef, with_kinds};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::Store;
@@ -15,14 +15,13 @@ use crate::object::thread::THREAD_BYTES;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 
+macro_rules! clear_all {
+    ([$kernel:ident] $($kind:ident $store:ident;)*) => { $(clear(&$kernel.$store);)* };
+}
+
 /// Counts all references, charges, threads, mappings and views.
 pub(crate) fn count_all(kernel: &Kernel) {
-    clear(&kernel.accounts);
-    clear(&kernel.tables);
-    clear(&kernel.spaces);
-    clear(&kernel.subtrees);
-    clear(&kernel.segments);
-    clear(&kernel.threads);
+    with_kinds!(clear_all kernel);
     for table in kernel.tables.ids().map(|id| &kernel.tables[id]) {
         table.objects().for_each(|word| count_capability(kernel, word));
         let slots = CapTable::slot_bytes(u64::from(table.slots()));
@@ -58,16 +57,18 @@ fn count_places(kernel: &Kernel, owner: MapTarget) {
         .for_each(|(_, attachment)| kernel.subtrees.tally(attachment.subtree).refer_with(1));
 }
 
+macro_rules! refer {
+    ([$kernel:ident $object:ident] $($kind:ident $store:ident;)*) => {
+        match $object {
+            $(ObjectRef::$kind(id) => $kernel.$store.tally(id).refer(),)*
+            ObjectRef::Machine => {}
+        }
+    };
+}
+
 fn count_capability(kernel: &Kernel, word: HotWord) {
-    match kernel.object_of(word).expect("what is referred to exists") {
-        ObjectRef::Account(id) => kernel.accounts.tally(id).refer(),
-        ObjectRef::Space(id) => kernel.spaces.tally(id).refer(),
-        ObjectRef::Subtree(id) => kernel.subtrees.tally(id).refer(),
-        ObjectRef::Segment(id) => kernel.segments.tally(id).refer(),
-        ObjectRef::Thread(id) => kernel.threads.tally(id).refer(),
-        ObjectRef::CapTable(id) => kernel.tables.tally(id).refer(),
-        ObjectRef::Machine => {}
-    }
+    let object = kernel.object_of(word).expect("what is referred to exists");
+    with_kinds!(refer kernel object);
 }
 
 fn count_mappings(kernel: &Kernel, map: &AddressMap) {
@@ -87,13 +88,14 @@ fn clear<T: Object>(store: &Store<T>) {
 ///
 /// # Panics
 /// If an object has more or fewer references than were found.
-pub(crate) fn check_references<T: Object>(store: &Store<T>, what: &str) -> u64 {
+pub(crate) fn check_references<T: Object>(store: &Store<T>) -> u64 {
     let mut facts = 0;
     for id in store.ids() {
         assert_eq!(
             store.references(id),
             store.tally(id).references(),
-            "{what} {id:?} has the references that were found"
+            "{} {id:?} has the references that were found",
+            T::WHAT
         );
         facts += 1;
     }

@@ -20,6 +20,7 @@ pub struct Account {
 impl Object for Account {
     type Kind = kind::Account;
     const KIND: ObjectKind = ObjectKind::Account;
+    const WHAT: &'static str = "account";
 }
 
 impl Account {

@@ -66,6 +66,7 @@ pub struct CapTable {
 impl Object for CapTable {
     type Kind = kind::CapTable;
     const KIND: ObjectKind = ObjectKind::CapTable;
+    const WHAT: &'static str = "table";
 }
 
 impl CapTable {

@@ -72,22 +72,69 @@ impl<T: ?Sized> fmt::Debug for Id<T> {
     }
 }
 
-/// What tells ids of one kind from those of another: names of kinds, of which there is no value. So an id can be held by
-/// whoever knows nothing of the object.
-pub mod kind {
-    /// Accounts.
-    pub enum Account {}
-    /// Capability tables.
-    pub enum CapTable {}
-    /// Segments.
-    pub enum Segment {}
-    /// Spaces.
-    pub enum Space {}
-    /// Subtrees.
-    pub enum Subtree {}
-    /// Threads.
-    pub enum Thread {}
+/// The list of kinds that live in stores: the object's type, and the store in `Kernel`. What is done alike for all kinds goes
+/// by it, so a new kind is a line here, a file, and what its end takes (`lifecycle::destroy`).
+macro_rules! with_kinds {
+    ($work:ident $($arguments:tt)*) => {
+        $work! {
+            [$($arguments)*]
+            Account accounts;
+            Space spaces;
+            Subtree subtrees;
+            Segment segments;
+            Thread threads;
+            CapTable tables;
+        }
+    };
 }
+
+pub(crate) use with_kinds;
+
+macro_rules! name_kinds {
+    ([] $($kind:ident $store:ident;)*) => {
+        /// What tells ids of one kind from those of another: names of kinds, of which there is no value. So an id can be
+        /// held by whoever knows nothing of the object.
+        pub mod kind {
+            $(
+                #[doc = concat!("What `Kernel::", stringify!($store), "` holds.")]
+                pub enum $kind {}
+            )*
+        }
+
+        /// Names an object of whatever kind.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ObjectRef {
+            $(
+                #[doc = concat!("One of `Kernel::", stringify!($store), "`.")]
+                $kind(Id<kind::$kind>),
+            )*
+            /// The machine, of which there is one.
+            Machine,
+        }
+
+        impl ObjectRef {
+            /// The object's kind.
+            #[inline(always)]
+            pub fn kind(self) -> ObjectKind {
+                match self {
+                    $(ObjectRef::$kind(_) => ObjectKind::$kind,)*
+                    ObjectRef::Machine => ObjectKind::Machine,
+                }
+            }
+
+            /// The object's number among those of its kind.
+            #[inline(always)]
+            pub fn index(self) -> u32 {
+                match self {
+                    $(ObjectRef::$kind(id) => id.index(),)*
+                    ObjectRef::Machine => 0,
+                }
+            }
+        }
+    };
+}
+
+with_kinds!(name_kinds);
 
 /// Names an account.
 pub type AccountId = Id<kind::Account>;
@@ -108,55 +155,8 @@ pub trait Object {
     type Kind: ?Sized;
     /// What capabilities to it say that it is.
     const KIND: ObjectKind;
-}
-
-/// Names an object of whatever kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectRef {
-    /// An account.
-    Account(AccountId),
-    /// A space.
-    Space(SpaceId),
-    /// A subtree.
-    Subtree(SubtreeId),
-    /// A segment.
-    Segment(SegmentId),
-    /// A thread.
-    Thread(ThreadId),
-    /// A capability table.
-    CapTable(TableId),
-    /// The machine, of which there is one.
-    Machine,
-}
-
-impl ObjectRef {
-    /// The object's kind.
-    #[inline(always)]
-    pub fn kind(self) -> ObjectKind {
-        match self {
-            ObjectRef::Account(_) => ObjectKind::Account,
-            ObjectRef::Space(_) => ObjectKind::Space,
-            ObjectRef::Subtree(_) => ObjectKind::Subtree,
-            ObjectRef::Segment(_) => ObjectKind::Segment,
-            ObjectRef::Thread(_) => ObjectKind::Thread,
-            ObjectRef::CapTable(_) => ObjectKind::CapTable,
-            ObjectRef::Machine => ObjectKind::Machine,
-        }
-    }
-
-    /// The object's number among those of its kind.
-    #[inline(always)]
-    pub fn index(self) -> u32 {
-        match self {
-            ObjectRef::Account(id) => id.index(),
-            ObjectRef::Space(id) => id.index(),
-            ObjectRef::Subtree(id) => id.index(),
-            ObjectRef::Segment(id) => id.index(),
-            ObjectRef::Thread(id) => id.index(),
-            ObjectRef::CapTable(id) => id.index(),
-            ObjectRef::Machine => 0,
-        }
-    }
+    /// What messages call it.
+    const WHAT: &'static str;
 }
 
 /// A capability's place: a table and a slot in it, by their numbers. Whoever keeps one knows that the capability exists:

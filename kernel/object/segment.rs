@@ -121,6 +121,7 @@ const _: () = assert!(size_of::<Segment>() <= 128, "a segment's record fits into
 impl Object for Segment {
     type Kind = kind::Segment;
     const KIND: ObjectKind = ObjectKind::Segment;
+    const WHAT: &'static str = "segment";
 }
 
 impl Segment {

@@ -62,6 +62,7 @@ pub struct Space {
 impl Object for Space {
     type Kind = kind::Space;
     const KIND: ObjectKind = ObjectKind::Space;
+    const WHAT: &'static str = "space";
 }
 
 impl Space {

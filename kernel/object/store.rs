@@ -406,21 +406,24 @@ impl<T: Object> core::ops::IndexMut<Id<T::Kind>> for Store<T> {
 #[cfg(test)]
 mod tests {
     use super::{CHUNK, Id, Object, Store};
-    use tessera_abi::Error;
+    use tessera_abi::{Error, ObjectKind};
 
     impl Object for () {
         type Kind = ();
         const KIND: ObjectKind = ObjectKind::Account;
+        const WHAT: &'static str = "value";
     }
 
     impl Object for i32 {
         type Kind = i32;
         const KIND: ObjectKind = ObjectKind::Account;
+        const WHAT: &'static str = "value";
     }
 
     impl Object for &str {
         type Kind = str;
         const KIND: ObjectKind = ObjectKind::Account;
+        const WHAT: &'static str = "value";
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub struct Subtree {
 impl Object for Subtree {
     type Kind = kind::Subtree;
     const KIND: ObjectKind = ObjectKind::Subtree;
+    const WHAT: &'static str = "subtree";
 }
 
 impl Subtree {

@@ -83,6 +83,7 @@ pub struct Thread {
 impl Object for Thread {
     type Kind = kind::Thread;
     const KIND: ObjectKind = ObjectKind::Thread;
+    const WHAT: &'static str = "thread";
 }
 
 impl Thread {

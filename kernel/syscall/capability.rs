@@ -5,7 +5,16 @@ use tessera_abi::{Error, Handle, NAME_BYTES, Rights};
 
 use super::{Caller, Result};
 use crate::object::derivation;
-use crate::object::id::{CapId, ObjectRef};
+use crate::object::id::{CapId, ObjectRef, with_kinds};
+
+macro_rules! name_in {
+    ([$kernel:expr, $object:ident] $($kind:ident $store:ident;)*) => {
+        match $object {
+            $(ObjectRef::$kind(id) => Some(&mut $kernel.$store[id].name),)*
+            ObjectRef::Machine => None,
+        }
+    };
+}
 
 impl Caller<'_> {
     pub(super) fn capability_derive(&mut self, handle: Handle, rights: Rights, badge: u64) -> Result<u64> {
@@ -64,15 +73,7 @@ impl Caller<'_> {
     }
 
     fn name_mut(&mut self, object: ObjectRef) -> Option<&mut Name> {
-        Some(match object {
-            ObjectRef::Account(id) => &mut self.kernel.accounts[id].name,
-            ObjectRef::Space(id) => &mut self.kernel.spaces[id].name,
-            ObjectRef::Subtree(id) => &mut self.kernel.subtrees[id].name,
-            ObjectRef::Segment(id) => &mut self.kernel.segments[id].name,
-            ObjectRef::Thread(id) => &mut self.kernel.threads[id].name,
-            ObjectRef::CapTable(id) => &mut self.kernel.tables[id].name,
-            ObjectRef::Machine => return None,
-        })
+        with_kinds!(name_in self.kernel, object)
     }
 
     fn name_of(&mut self, object: ObjectRef) -> Name {
