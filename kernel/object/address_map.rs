@@ -4,15 +4,13 @@
 //! subtrees, an entry each, which is all there is to say of them (`attachment`). Each operation has a `plan_`
 //! half that checks everything and changes nothing, and a perform half that cannot be refused.
 
-use alloc::collections::BTreeMap;
-
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf};
 
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::mem::block;
 use crate::object::id::{AttachPoint, SegmentId};
+use crate::object::page_map::{self, PageMap};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, Segment};
 use crate::object::store::Store;
@@ -21,10 +19,10 @@ use crate::paging::page_table::{TableCount, Tree};
 use crate::paging::range::{PageRange, page_address};
 
 /// What one mapping costs its account besides tables, bytes.
-pub const MAPPING_BYTES: u64 = block::tree_entry_bytes::<u64, Mapping>();
+pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Mapping>();
 
 /// What a map of nothing costs besides its root table: the first node of its tree of mappings, bytes.
-pub const MAP_BYTES: u64 = block::tree_base_bytes::<u64, Mapping>();
+pub const MAP_BYTES: u64 = page_map::base_bytes::<Mapping>();
 
 /// One mapping: pages of a segment at pages of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +68,7 @@ impl Cost {
 pub struct AddressMap {
     /// The page tables.
     pub tree: Tree,
-    mappings: BTreeMap<u64, Mapping>,
+    mappings: PageMap<Mapping>,
     attachments: u64,
     core_windows: u64,
     mapped_pages: u64,
@@ -80,7 +78,14 @@ pub struct AddressMap {
 impl AddressMap {
     /// A map of nothing.
     pub fn new(tree: Tree) -> AddressMap {
-        AddressMap { tree, mappings: BTreeMap::new(), attachments: 0, core_windows: 0, mapped_pages: 0, global: false }
+        AddressMap {
+            tree,
+            mappings: PageMap::default(),
+            attachments: 0,
+            core_windows: 0,
+            mapped_pages: 0,
+            global: false,
+        }
     }
 
     /// Pages covered by mappings.
@@ -115,15 +120,17 @@ impl AddressMap {
     }
 
     /// The mapping that covers a page, and its first page.
+    #[inline(always)]
     pub fn find(&self, page: u64) -> Option<(u64, &Mapping)> {
-        let (first, mapping) = self.mappings.range(..=page).next_back()?;
-        (page < first + mapping.pages).then_some((*first, mapping))
+        let (first, mapping) = self.mappings.at_or_before(page)?;
+        (page < first + mapping.pages).then_some((first, mapping))
     }
 
     /// Mappings that end after `page`, in order, with their first pages.
     pub fn from(&self, page: u64) -> impl Iterator<Item = (u64, &Mapping)> {
         let start = self.find(page).map_or(page, |(first, _)| first);
-        self.mappings.range(start..).map(|(first, mapping)| (*first, mapping))
+        let next = |(first, mapping): &(u64, &Mapping)| self.mappings.at_or_behind(first + mapping.pages);
+        core::iter::successors(self.mappings.at_or_behind(start), next)
     }
 
     /// Writes the entry of an attachment at a place that was found vacant. Other CPUs' core windows are not in these
@@ -171,8 +178,8 @@ impl AddressMap {
     /// Whether any mapping meets the range.
     #[inline(always)]
     pub fn overlaps(&self, range: PageRange) -> bool {
-        let last = || self.mappings.range(..range.end()).next_back();
-        !self.mappings.is_empty() && last().is_some_and(|(first, mapping)| range.first < first + mapping.pages)
+        let last = self.mappings.at_or_before(range.end() - 1);
+        last.is_some_and(|(first, mapping)| range.first < first + mapping.pages)
     }
 
     /// Checks that a mapping can be made, and what it takes.
@@ -230,19 +237,14 @@ impl AddressMap {
     /// Most ranges are those of one mapping: one look finds it.
     #[inline(always)]
     fn covered(&self, range: PageRange) -> Result<(Cost, Rights), Error> {
-        let at_start = self.mappings.get(&range.first).map(|mapping| (range.first, mapping));
-        let (first, mapping) = at_start.or_else(|| self.find(range.first)).ok_or(Error::NotMapped)?;
+        let (first, mapping) = self.find(range.first).ok_or(Error::NotMapped)?;
         let (mut next, mut maximum) = (first + mapping.pages, mapping.maximum);
-        if next < range.end() {
-            for (first, mapping) in self.mappings.range(next..range.end()) {
-                if *first > next {
-                    break;
-                }
-                (next, maximum) = (first + mapping.pages, maximum & mapping.maximum);
+        while next < range.end() {
+            let (first, mapping) = self.mappings.at_or_behind(next).ok_or(Error::NotMapped)?;
+            if first > next {
+                return Err(Error::NotMapped);
             }
-        }
-        if next < range.end() {
-            return Err(Error::NotMapped);
+            (next, maximum) = (first + mapping.pages, maximum & mapping.maximum);
         }
         let mut cost = Cost::default();
         for (page, is_split) in [(range.first, first < range.first), (range.end(), range.end() < next)] {
@@ -267,7 +269,7 @@ impl AddressMap {
         self.tree.unmap(frames, range.start(), range.count, freed);
         let mut next = range.first;
         while next < range.end() {
-            let mapping = self.mappings.remove(&next).expect("every page of a planned range is mapped");
+            let mapping = self.mappings.remove(next).expect("every page of a planned range is mapped");
             segment::drop_mapping(segments, mapping.segment);
             next += mapping.pages;
         }
@@ -282,7 +284,7 @@ impl AddressMap {
         self.tree.protect(range.start(), range.count, self.leaf(rights));
         let mut next = range.first;
         while next < range.end() {
-            let mapping = self.mappings.get_mut(&next).expect("every page of a planned range is mapped");
+            let mapping = self.mappings.get_mut(next).expect("every page of a planned range is mapped");
             mapping.rights = rights;
             next += mapping.pages;
         }
@@ -304,8 +306,9 @@ impl AddressMap {
     pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, freed: &mut FrameList) {
         self.tree.clear(frames, freed);
         self.mapped_pages = 0;
-        while let Some((_, mapping)) = self.mappings.pop_first() {
+        while let Some((first, mapping)) = self.mappings.at_or_behind(0) {
             segment::drop_mapping(segments, mapping.segment);
+            self.mappings.remove(first);
         }
     }
 
@@ -316,7 +319,9 @@ impl AddressMap {
             return;
         }
         let (left, right) = (mapping.part(0, page - first), mapping.part(page - first, first + mapping.pages - page));
-        self.mappings.insert(first, left);
+        if let Some(mapping) = self.mappings.get_mut(first) {
+            *mapping = left;
+        }
         self.mappings.insert(page, right);
         segment::add_mapping(segments, right.segment);
     }

@@ -9,6 +9,7 @@ pub mod derivation;
 pub mod id;
 pub mod links;
 pub mod list;
+pub mod page_map;
 pub mod reverse_map;
 pub mod segment;
 pub mod space;

@@ -1,0 +1,412 @@
+//! Values by their first pages, in order: a B+-tree whose usual case, a few values in one leaf, is a look along one list.
+//!
+//! All values are in leaves, all leaves equally deep. An inner node says of each child which page is its first, so that
+//! what begins last before a page is found on one way down. Nodes are half full at least, all but the root; the root's
+//! leaf stays when the last value goes.
+
+use alloc::boxed::Box;
+
+use crate::mem::block;
+
+/// Values in a leaf, or children of an inner node, at most: as many mappings as go into a block of the kernel heap.
+const MOST: usize = 13;
+
+/// As many at least, but in the root.
+const LEAST: usize = MOST / 2;
+
+/// The page of an entry that is not in use: behind all others.
+const NO_PAGE: u64 = u64::MAX;
+
+/// What a map of values takes of the kernel heap at worst besides [`entry_bytes`] for each, bytes.
+pub const fn base_bytes<V>() -> u64 {
+    let (leaf, inner) = (block::box_bytes::<Row<V>>(), block::box_bytes::<Row<Node<V>>>());
+    if leaf > inner { leaf } else { inner }
+}
+
+/// What a value takes at worst, bytes: its share of a leaf that is as empty as it can be, and that leaf's share of the
+/// nodes above it. (A root that is no leaf is in `base_bytes`, and its leaves are not roots.)
+pub const fn entry_bytes<V>() -> u64 {
+    let (leaf, inner) = (block::box_bytes::<Row<V>>(), block::box_bytes::<Row<Node<V>>>());
+    let (most, least) = (MOST as u64, LEAST as u64);
+    assert!(least == most / 2);
+    (leaf * (least - 1) + inner).div_ceil(least * (least - 1))
+}
+
+/// Values by page.
+#[derive(Debug)]
+pub struct PageMap<V> {
+    root: Option<Node<V>>,
+    count: usize,
+}
+
+#[derive(Debug)]
+enum Node<V> {
+    Leaf(Box<Row<V>>),
+    Inner(Box<Row<Node<V>>>),
+}
+
+/// A node: values, or children, in order of their first pages.
+#[derive(Debug)]
+struct Row<T> {
+    count: usize,
+    firsts: [u64; MOST],
+    items: [Option<T>; MOST],
+}
+
+impl<V> Default for PageMap<V> {
+    fn default() -> PageMap<V> {
+        PageMap { root: None, count: 0 }
+    }
+}
+
+impl<V> PageMap<V> {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The last value that begins at a page or before it, and where it begins.
+    #[inline(always)]
+    pub fn at_or_before(&self, page: u64) -> Option<(u64, &V)> {
+        let mut node = self.root.as_ref()?;
+        loop {
+            match node {
+                Node::Leaf(row) => return row.last_until(page),
+                Node::Inner(row) => node = row.last_until(page)?.1,
+            }
+        }
+    }
+
+    /// The first value that begins at a page or behind it, and where it begins.
+    pub fn at_or_behind(&self, page: u64) -> Option<(u64, &V)> {
+        self.root.as_ref()?.at_or_behind(page)
+    }
+
+    /// The value that begins at a page.
+    #[inline(always)]
+    pub fn get_mut(&mut self, page: u64) -> Option<&mut V> {
+        let mut node = self.root.as_mut()?;
+        loop {
+            match node {
+                Node::Leaf(row) => {
+                    let at = row.place_of(page)?;
+                    return row.items[at].as_mut();
+                }
+                Node::Inner(row) => {
+                    let at = row.count_until(page).checked_sub(1)?;
+                    node = row.items[at].as_mut()?;
+                }
+            }
+        }
+    }
+
+    /// Puts a value in that begins at a page, where none does yet.
+    #[inline(always)]
+    pub fn insert(&mut self, page: u64, value: V) {
+        self.count += 1;
+        match &mut self.root {
+            Some(Node::Leaf(row)) if row.count < MOST => row.insert(row.count_until(page), page, value),
+            _ => self.insert_growing(page, value),
+        }
+    }
+
+    /// Takes the value out that begins at a page.
+    #[inline(always)]
+    pub fn remove(&mut self, page: u64) -> Option<V> {
+        let value = match self.root.as_mut()? {
+            Node::Leaf(row) => row.place_of(page).map(|at| row.remove(at)),
+            Node::Inner(_) => self.remove_shrinking(page),
+        }?;
+        self.count -= 1;
+        Some(value)
+    }
+
+    #[inline(never)]
+    fn insert_growing(&mut self, page: u64, value: V) {
+        let root = self.root.get_or_insert_with(|| Node::Leaf(Row::boxed()));
+        let Some(right) = root.insert(page, value) else { return };
+        let mut above = Row::boxed();
+        for (at, node) in self.root.take().into_iter().chain([right]).enumerate() {
+            above.insert(at, node.first(), node);
+        }
+        self.root = Some(Node::Inner(above));
+    }
+
+    #[inline(never)]
+    fn remove_shrinking(&mut self, page: u64) -> Option<V> {
+        let root = self.root.as_mut()?;
+        let value = root.remove(page)?;
+        if let Node::Inner(row) = root
+            && row.count == 1
+        {
+            let only = row.remove(0);
+            self.root = Some(only);
+        }
+        Some(value)
+    }
+}
+
+impl<V> Node<V> {
+    fn first(&self) -> u64 {
+        match self {
+            Node::Leaf(row) => row.firsts[0],
+            Node::Inner(row) => row.firsts[0],
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Node::Leaf(row) => row.count,
+            Node::Inner(row) => row.count,
+        }
+    }
+
+    fn at_or_behind(&self, page: u64) -> Option<(u64, &V)> {
+        match self {
+            Node::Leaf(row) => {
+                let at = row.firsts.iter().position(|first| *first >= page)?;
+                Some((row.firsts[at], row.items[at].as_ref()?))
+            }
+            Node::Inner(row) => {
+                let at = row.count_until(page).saturating_sub(1);
+                // The child in which the page would be may end before it; then it is the next one's first.
+                let mut children = row.items[at..row.count].iter().flatten().take(2);
+                children.find_map(|child| child.at_or_behind(page))
+            }
+        }
+    }
+
+    /// Puts a value in; gives the node to the right that half of this one went to, if it was full.
+    fn insert(&mut self, page: u64, value: V) -> Option<Node<V>> {
+        match self {
+            Node::Leaf(row) => row.insert_splitting(row.count_until(page), page, value).map(Node::Leaf),
+            Node::Inner(row) => {
+                let at = row.count_until(page).saturating_sub(1);
+                let child = row.items[at].as_mut()?;
+                let right = child.insert(page, value);
+                row.firsts[at] = child.first();
+                let right = right?;
+                row.insert_splitting(at + 1, right.first(), right).map(Node::Inner)
+            }
+        }
+    }
+
+    fn remove(&mut self, page: u64) -> Option<V> {
+        match self {
+            Node::Leaf(row) => row.place_of(page).map(|at| row.remove(at)),
+            Node::Inner(row) => {
+                let at = row.count_until(page).checked_sub(1)?;
+                let child = row.items[at].as_mut()?;
+                let value = child.remove(page)?;
+                let is_enough = child.count() >= LEAST;
+                row.firsts[at] = child.first();
+                if !is_enough {
+                    row.refill(at);
+                }
+                Some(value)
+            }
+        }
+    }
+
+    /// Makes two neighbours one, or lets the emptier have one of the other's; gives whether they are one.
+    fn join(&mut self, right: &mut Node<V>) -> bool {
+        match (self, right) {
+            (Node::Leaf(left), Node::Leaf(right)) => left.join(right),
+            (Node::Inner(left), Node::Inner(right)) => left.join(right),
+            _ => unreachable!("all leaves are equally deep"),
+        }
+    }
+}
+
+impl<V> Row<Node<V>> {
+    /// Sees that a child which became too empty has enough, with a neighbour's help: there is one.
+    fn refill(&mut self, at: usize) {
+        let left = at.saturating_sub(1);
+        let [Some(one), Some(other)] = &mut self.items[left..left + 2] else { return };
+        if one.join(other) {
+            self.remove(left + 1);
+        } else {
+            self.firsts[left + 1] = other.first();
+        }
+    }
+}
+
+impl<T> Row<T> {
+    fn boxed() -> Box<Row<T>> {
+        Box::new(Row { count: 0, firsts: [NO_PAGE; MOST], items: [const { None }; MOST] })
+    }
+
+    /// How many items begin at a page or before it.
+    #[inline(always)]
+    fn count_until(&self, page: u64) -> usize {
+        self.firsts.iter().position(|first| *first > page).unwrap_or(MOST)
+    }
+
+    #[inline(always)]
+    fn last_until(&self, page: u64) -> Option<(u64, &T)> {
+        let at = self.count_until(page).checked_sub(1)?;
+        Some((self.firsts[at], self.items[at].as_ref()?))
+    }
+
+    #[inline(always)]
+    fn place_of(&self, page: u64) -> Option<usize> {
+        self.count_until(page).checked_sub(1).filter(|at| self.firsts[*at] == page)
+    }
+
+    /// Puts an item in; there is room.
+    #[inline(always)]
+    fn insert(&mut self, at: usize, first: u64, item: T) {
+        let mut to = self.count;
+        self.count += 1;
+        while to > at {
+            (self.firsts[to], self.items[to]) = (self.firsts[to - 1], self.items[to - 1].take());
+            to -= 1;
+        }
+        (self.firsts[at], self.items[at]) = (first, Some(item));
+    }
+
+    /// Puts an item in; if there is no room, half of all go to a new row, to the right.
+    fn insert_splitting(&mut self, at: usize, first: u64, item: T) -> Option<Box<Row<T>>> {
+        if self.count < MOST {
+            self.insert(at, first, item);
+            return None;
+        }
+        let (mut right, kept) = (Row::boxed(), MOST - LEAST);
+        for number in 0..LEAST {
+            let first = self.firsts[kept];
+            right.insert(number, first, self.remove(kept));
+        }
+        if at <= kept {
+            self.insert(at, first, item)
+        } else {
+            right.insert(at - kept, first, item)
+        }
+        Some(right)
+    }
+
+    /// Takes an item out that is there.
+    #[inline(always)]
+    fn remove(&mut self, at: usize) -> T {
+        let item = self.items[at].take().expect("a row's items are all there");
+        self.count -= 1;
+        for to in at..self.count {
+            (self.firsts[to], self.items[to]) = (self.firsts[to + 1], self.items[to + 1].take());
+        }
+        self.firsts[self.count] = NO_PAGE;
+        item
+    }
+
+    fn join(&mut self, right: &mut Row<T>) -> bool {
+        let is_one = self.count + right.count <= MOST;
+        if is_one || self.count < right.count {
+            let moved = if is_one { right.count } else { 1 };
+            for _ in 0..moved {
+                let first = right.firsts[0];
+                self.insert(self.count, first, right.remove(0));
+            }
+        } else {
+            let first = self.firsts[self.count - 1];
+            right.insert(0, first, self.remove(self.count - 1));
+        }
+        is_one
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use super::{LEAST, MOST, Node, PageMap, Row, base_bytes, entry_bytes};
+    use crate::mem::block;
+
+    /// Checks a node and what is below it; gives how deep it is, and adds up the bytes of nodes and the values.
+    fn check(node: &Node<u64>, is_root: bool, bytes: &mut u64, values: &mut usize) -> usize {
+        assert!(is_root || node.count() >= LEAST, "all but the root are half full");
+        match node {
+            Node::Leaf(row) => {
+                *bytes += block::box_bytes::<Row<u64>>();
+                *values += row.count;
+                1
+            }
+            Node::Inner(row) => {
+                *bytes += block::box_bytes::<Row<Node<u64>>>();
+                let children = row.items.iter().flatten().zip(row.firsts);
+                let depths: Vec<_> = children
+                    .map(|(child, first)| {
+                        assert_eq!(child.first(), first, "a node knows where its children begin");
+                        check(child, false, bytes, values)
+                    })
+                    .collect();
+                assert!(depths.len() == row.count && row.count > 1 && depths.windows(2).all(|two| two[0] == two[1]));
+                1 + depths[0]
+            }
+        }
+    }
+
+    fn compare(map: &PageMap<u64>, model: &BTreeMap<u64, u64>, page: u64) {
+        let (mut bytes, mut values) = (0, 0);
+        if let Some(root) = &map.root {
+            check(root, true, &mut bytes, &mut values);
+        }
+        assert_eq!((map.len(), values), (model.len(), model.len()));
+        assert!(bytes <= base_bytes::<u64>() + map.len() as u64 * entry_bytes::<u64>(), "{bytes} for {}", map.len());
+        let owned = |found: Option<(&u64, &u64)>| found.map(|(page, value)| (*page, *value));
+        let found = map.at_or_before(page).map(|(page, value)| (page, *value));
+        assert_eq!(found, owned(model.range(..=page).next_back()));
+        let found = map.at_or_behind(page).map(|(page, value)| (page, *value));
+        assert_eq!(found, owned(model.range(page..).next()));
+    }
+
+    /// Grows and shrinks a map at random places, in steps of the given number of insertions out of eight.
+    fn vary(map: &mut PageMap<u64>, model: &mut BTreeMap<u64, u64>, state: &mut u64, inserts: u64, pages: u64) {
+        for _ in 0..1500 {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (page, choice) = ((*state >> 33) % pages, (*state >> 20) % 8);
+            if choice < inserts && !model.contains_key(&page) {
+                map.insert(page, *state);
+                model.insert(page, *state);
+            } else if choice >= inserts {
+                assert_eq!(map.remove(page), model.remove(&page));
+            } else {
+                assert_eq!(map.get_mut(page), model.get_mut(&page));
+            }
+            compare(map, model, page.wrapping_add(choice));
+        }
+    }
+
+    #[test]
+    fn it_holds_what_a_tree_of_the_library_would() {
+        let mut state = 1;
+        for pages in [4, 40, 400, 4000] {
+            let (mut map, mut model) = (PageMap::default(), BTreeMap::new());
+            for inserts in [7, 4, 1, 6, 0] {
+                vary(&mut map, &mut model, &mut state, inserts, pages);
+            }
+        }
+    }
+
+    #[test]
+    fn it_grows_and_shrinks_from_either_end() {
+        const COUNT: u64 = 5 * (MOST * MOST) as u64;
+        for (is_grown_up, is_shrunk_up) in [(true, true), (true, false), (false, true), (false, false)] {
+            let page = |number: u64, is_up: bool| if is_up { number } else { COUNT - 1 - number };
+            let (mut map, mut model) = (PageMap::default(), BTreeMap::new());
+            for number in 0..COUNT {
+                let page = page(number, is_grown_up);
+                map.insert(page, number);
+                model.insert(page, number);
+                compare(&map, &model, number);
+            }
+            for number in 0..COUNT {
+                let page = page(number, is_shrunk_up);
+                assert_eq!(map.remove(page), model.remove(&page));
+                compare(&map, &model, number);
+            }
+        }
+    }
+}
