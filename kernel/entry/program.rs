@@ -158,9 +158,9 @@ fn map_new(
     let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
     let owner = MapTarget::Subtree(first.subtree);
     let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
-    let cost = plan.map_err(|_| "it has segments that overlap")?;
-    target::ensure_cost(kernel, first.account, cost).map_err(|_| NO_MEMORY)?;
-    map::map(kernel, owner, range.first, mapping);
+    let plan = plan.map_err(|_| "it has segments that overlap")?;
+    target::ensure_cost(kernel, first.account, plan.cost).map_err(|_| NO_MEMORY)?;
+    map::map(kernel, owner, range.first, mapping, plan);
     // The mapping keeps the segment; no capability to it is handed out.
     kernel.segments.release(id);
     Ok(id)

@@ -15,7 +15,7 @@ use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, Segment};
 use crate::object::store::Store;
 use crate::paging::chunk::entry_pages;
-use crate::paging::page_table::{TableCount, Tree};
+use crate::paging::page_table::{Slots, TableCount, Tree};
 use crate::paging::range::{PageRange, page_address};
 
 /// What one mapping costs its account besides tables, bytes.
@@ -58,9 +58,20 @@ pub struct Cost {
 
 impl Cost {
     /// Bytes that the account must have.
+    #[inline(always)]
     pub fn bytes(&self) -> u64 {
         self.tables * PAGE_BYTES + self.records * MAPPING_BYTES + self.attachments * ATTACHMENT_BYTES
     }
+}
+
+/// A mapping that may be made: what it takes, and what was looked up for it.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing is mapped yet"]
+pub struct MapPlan {
+    /// What it takes.
+    pub cost: Cost,
+    /// Where its entries go, if all are in one table that is there and lead to memory that lies in one piece.
+    slots: Option<Slots>,
 }
 
 /// Mappings, attachments, and the tables that show them.
@@ -171,7 +182,9 @@ impl AddressMap {
         self.tree.set_global(global);
     }
 
-    fn leaf(&self, rights: Rights) -> Leaf {
+    /// What entries say that show a mapping with these rights.
+    #[inline(always)]
+    pub fn leaf(&self, rights: Rights) -> Leaf {
         Leaf { rights, global: self.global }
     }
 
@@ -186,40 +199,66 @@ impl AddressMap {
     ///
     /// # Errors
     /// `Overlap`.
-    pub fn plan_map(&self, first: u64, mapping: &Mapping, segment: &Segment) -> Result<Cost, Error> {
+    #[inline(always)]
+    pub fn plan_map(&self, first: u64, mapping: &Mapping, segment: &Segment) -> Result<MapPlan, Error> {
         let range = PageRange { first, count: mapping.pages };
         if self.overlaps(range) || self.tree.next_attached(range.first, range.end()).is_some() {
             return Err(Error::Overlap);
         }
+        let run = segment.run(mapping.offset, mapping.pages);
+        let whole = run.frame.filter(|_| run.pages == mapping.pages);
+        let slots = whole.and_then(|frame| self.tree.slots(range.start(), frame, run.pages));
+        let tables = if slots.is_some() { 0 } else { self.count_tables(first, mapping, segment) };
+        Ok(MapPlan { cost: Cost { tables, records: 1, attachments: 0 }, slots })
+    }
+
+    /// The tables that a mapping will add.
+    #[inline(never)]
+    fn count_tables(&self, first: u64, mapping: &Mapping, segment: &Segment) -> u64 {
         let mut count = TableCount::default();
         for_each_run(segment, mapping, |done, frame, pages| {
             count.add(&self.tree, page_address(first + done), frame, pages);
         });
-        Ok(Cost { tables: count.tables, records: 1, attachments: 0 })
+        count.tables
     }
 
     /// Makes a mapping that was planned.
-    pub fn map(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, first: u64, mapping: Mapping) {
-        segment::add_mapping(segments, mapping.segment);
-        let leaf = self.leaf(mapping.rights);
+    #[inline(always)]
+    pub fn map(
+        &mut self,
+        frames: &mut FrameAllocator,
+        segments: &mut Store<Segment>,
+        first: u64,
+        mapping: Mapping,
+        plan: MapPlan,
+    ) {
+        let (segment, leaf) = (segment::add_mapping(segments, mapping.segment), self.leaf(mapping.rights));
         if mapping.rights.contains(Rights::EXECUTE) {
-            for_each_run(&segments[mapping.segment], &mapping, |_, frame, pages| {
-                tessera_arch::clean_code(frame, pages);
-            });
-            tessera_arch::publish_code();
+            publish_code(segment, &mapping);
         }
-        for_each_run(&segments[mapping.segment], &mapping, |done, frame, pages| {
-            self.tree.map(frames, page_address(first + done), frame, pages, leaf);
-        });
+        match plan.slots {
+            Some(slots) => self.tree.fill(frames, page_address(first), slots, leaf),
+            None => self.show(frames, segment, first, &mapping),
+        }
         self.mappings.insert(first, mapping);
         self.mapped_pages += mapping.pages;
         tessera_arch::publish_tables();
+    }
+
+    /// Shows all that a mapping has memory for, however it lies.
+    #[inline(never)]
+    fn show(&mut self, frames: &mut FrameAllocator, segment: &Segment, first: u64, mapping: &Mapping) {
+        let leaf = self.leaf(mapping.rights);
+        for_each_run(segment, mapping, |done, frame, pages| {
+            self.tree.map(frames, page_address(first + done), frame, pages, leaf);
+        });
     }
 
     /// Checks that every page of a range is mapped, and what splitting at its ends takes.
     ///
     /// # Errors
     /// `NotMapped`.
+    #[inline(always)]
     pub fn plan_change(&self, range: PageRange) -> Result<Cost, Error> {
         self.covered(range).map(|(cost, _)| cost)
     }
@@ -228,6 +267,7 @@ impl AddressMap {
     ///
     /// # Errors
     /// `NotMapped`, `MissingRight` if a segment capability did not allow them.
+    #[inline(always)]
     pub fn plan_protect(&self, range: PageRange, rights: Rights) -> Result<Cost, Error> {
         let (cost, maximum) = self.covered(range)?;
         if maximum.contains(rights) { Ok(cost) } else { Err(Error::MissingRight) }
@@ -259,6 +299,7 @@ impl AddressMap {
 
     /// Unmaps a planned range, at whose ends no mapping straddles. Tables that became empty go to `freed`, to be freed
     /// after the range was invalidated.
+    #[inline(always)]
     pub fn unmap(
         &mut self,
         frames: &mut FrameAllocator,
@@ -277,6 +318,7 @@ impl AddressMap {
     }
 
     /// Gives a planned range, at whose ends no mapping straddles, new rights.
+    #[inline(always)]
     pub fn protect(&mut self, range: PageRange, rights: Rights) {
         if rights.contains(Rights::EXECUTE) {
             self.tree.publish_code(range.start(), range.count);
@@ -325,6 +367,13 @@ impl AddressMap {
         self.mappings.insert(page, right);
         segment::add_mapping(segments, right.segment);
     }
+}
+
+/// Makes what a mapping has memory for fit to be fetched as code, before it may be.
+#[cold]
+fn publish_code(segment: &Segment, mapping: &Mapping) {
+    for_each_run(segment, mapping, |_, frame, pages| tessera_arch::clean_code(frame, pages));
+    tessera_arch::publish_code();
 }
 
 /// Calls `each` with (pages from the mapping's start, first frame, pages) for each populated run.

@@ -200,6 +200,7 @@ impl Segment {
     }
 
     /// What a page that has no frame costs an account if that pays for it, bytes.
+    #[inline(always)]
     pub fn touch_bytes(&self, payer: AccountId) -> u64 {
         let is_known = payer == self.account || self.others.contains_key(&payer);
         PAGE_BYTES + if is_known { 0 } else { PAYER_BYTES }
@@ -218,13 +219,18 @@ impl Segment {
     }
 
     /// The frame of a page, if it has one.
+    #[inline(always)]
     pub fn frame(&self, page: u64) -> Option<Frame> {
-        self.run(page, 1).frame
+        self.run_in_region(page, 1).frame
     }
 
     /// Gives a page that has none its frame, for which an account pays.
+    #[inline(always)]
     pub fn place_page(&mut self, page: u64, frame: Frame, payer: AccountId) {
-        self.place(page, frame, 1);
+        match &mut self.regions[(page / REGION_PAGES) as usize] {
+            Region::Pages(list) => list[(page % REGION_PAGES) as usize] = frame.number(),
+            _ => self.place(page, frame, 1),
+        }
         self.populated_pages += 1;
         if payer != self.account {
             *self.others.entry(payer).or_default() += 1;
@@ -232,9 +238,16 @@ impl Segment {
     }
 
     /// The longest run of frames (or of missing ones) from `page` on, at most `limit` pages.
+    #[inline(always)]
     pub fn run(&self, page: u64, limit: u64) -> Run {
         let limit = limit.min(self.pages - page);
-        let mut run = self.run_in_region(page, limit);
+        let run = self.run_in_region(page, limit);
+        if run.pages == limit { run } else { self.extended(run, page, limit) }
+    }
+
+    /// A run together with what follows it, region by region.
+    #[inline(never)]
+    fn extended(&self, mut run: Run, page: u64, limit: u64) -> Run {
         while run.pages < limit {
             let next = self.run_in_region(page + run.pages, limit - run.pages);
             let joins = match (run.frame, next.frame) {
@@ -275,6 +288,7 @@ impl Segment {
         }
     }
 
+    #[inline(never)]
     fn place(&mut self, page: u64, frame: Frame, count: u64) {
         let mut done = 0;
         while done < count {
@@ -297,6 +311,7 @@ impl Segment {
         }
     }
 
+    #[inline(always)]
     fn run_in_region(&self, page: u64, limit: u64) -> Run {
         let within = page % REGION_PAGES;
         let limit = limit.min(REGION_PAGES - within);
@@ -332,14 +347,16 @@ fn take_frames(frames: &mut FrameAllocator, pages: u64) -> (Frame, u64) {
     (frame, 1 << order)
 }
 
-/// Notes one more mapping of a segment, which keeps it.
-pub fn add_mapping(segments: &mut Store<Segment>, id: SegmentId) {
-    segments[id].mappings += 1;
-    segments.retain(id);
+/// Notes one more mapping of a segment, which keeps it; gives the segment.
+#[inline(always)]
+pub fn add_mapping(segments: &mut Store<Segment>, id: SegmentId) -> &Segment {
+    let segment = segments.retained(id);
+    segment.mappings += 1;
+    segment
 }
 
 /// Notes one mapping less.
+#[inline(always)]
 pub fn drop_mapping(segments: &mut Store<Segment>, id: SegmentId) {
-    segments[id].mappings -= 1;
-    segments.release(id);
+    segments.released(id).mappings -= 1;
 }

@@ -89,15 +89,22 @@ impl Subtree {
         self.sharers.is_nested()
     }
 
-    /// Reads an address range of the subtree, counted from its start.
+    /// The addresses that mappings may have, counted from the subtree's start: the first one, and the one behind the last.
     ///
     /// The first page of a top-level one stays free, so that null pointers fault wherever it is attached; smaller ones
     /// cannot be attached at address 0.
+    #[inline(always)]
+    pub fn bounds(&self) -> (u64, u64) {
+        let start = if self.level() == TOP_LEVEL { USER_START } else { 0 };
+        (start, self.pages() * PAGE_BYTES)
+    }
+
+    /// Reads an address range of the subtree, counted from its start.
     ///
     /// # Errors
     /// As [`PageRange::new`].
     pub fn range(&self, address: u64, length_bytes: u64) -> Result<PageRange, Error> {
-        let start = if self.level() == TOP_LEVEL { USER_START } else { 0 };
-        PageRange::new(address, length_bytes, start, self.pages() * PAGE_BYTES)
+        let (start, end) = self.bounds();
+        PageRange::new(address, length_bytes, start, end)
     }
 }

@@ -11,6 +11,7 @@ pub(crate) struct Chunk {
 }
 
 /// Chooses the largest pages that alignment and length allow, and the tree, whose root's entries are the highest.
+#[inline(always)]
 pub(crate) fn chunk(highest: u8, address: VirtAddr, frame: Frame, pages: u64) -> Chunk {
     let page = address.value() / PAGE_BYTES;
     let fits = |level: u8| {
@@ -23,6 +24,7 @@ pub(crate) fn chunk(highest: u8, address: VirtAddr, frame: Frame, pages: u64) ->
 }
 
 /// Pages that one entry at `level` stands for.
+#[inline(always)]
 pub const fn entry_pages(level: u8) -> u64 {
     1 << (9 * level as u32)
 }

@@ -13,7 +13,7 @@ use tessera_arch::{Format, Frame, Leaf, PageFormat, PhysAddr, TABLE_ENTRIES, TOP
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::paging::chunk::{chunk, entry_pages};
+use crate::paging::chunk::{Chunk, chunk, entry_pages};
 
 /// A tree of tables.
 #[derive(Debug)]
@@ -31,6 +31,30 @@ pub struct Tree {
     /// The first and the last of the root's entries that changed since [`Tree::take_changed`]; kept for top-level roots
     /// only.
     changed: Option<(usize, usize)>,
+}
+
+/// Entries of one table that is there, and the first of the frames that they will lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Slots {
+    holder: Frame,
+    first: Frame,
+    chunk: Chunk,
+}
+
+/// An entry for one page, of a table that is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    holder: Frame,
+    index: usize,
+}
+
+impl Slot {
+    /// Writes the entry, where there is none. The table has not gone since it was looked up.
+    #[inline(always)]
+    pub fn fill(self, frames: &mut FrameAllocator, frame: Frame, leaf: Leaf) {
+        table(self.holder)[self.index].store(Format::leaf_entry(frame.start(), 0, leaf), Relaxed);
+        frames.change_table_entries(self.holder, 1);
+    }
 }
 
 /// Counts the tables that mapping a series of runs, in order of address, will add.
@@ -88,6 +112,38 @@ impl Tree {
         table(holder)[address.table_index(at)].load(Relaxed) == 0
     }
 
+    /// The entry for a page, if the table is there that has it.
+    #[inline(always)]
+    pub fn slot(&self, address: VirtAddr) -> Option<Slot> {
+        let (holder, level) = self.deepest(address, 0);
+        (level == 0).then_some(Slot { holder, index: address.table_index(0) })
+    }
+
+    /// Where the entries go that map a run of contiguous frames with the largest pages possible, if one table has them
+    /// all and is there.
+    #[inline(always)]
+    pub fn slots(&self, address: VirtAddr, first: Frame, pages: u64) -> Option<Slots> {
+        let chunk = chunk(self.level, address, first, pages);
+        let (holder, level) = self.deepest(address, chunk.level);
+        let is_all = level == chunk.level && chunk.entries * entry_pages(level) == pages;
+        is_all.then_some(Slots { holder, first, chunk })
+    }
+
+    /// Writes entries where there are none. No table has come or gone since they were looked up.
+    #[inline(always)]
+    pub fn fill(&mut self, frames: &mut FrameAllocator, address: VirtAddr, slots: Slots, leaf: Leaf) {
+        let Slots { holder, first, chunk } = slots;
+        let start = address.table_index(chunk.level);
+        // Entries for consecutive frames differ by the page size, in both formats.
+        let mut entry = Format::leaf_entry(first.start(), chunk.level, leaf);
+        let step = entry_pages(chunk.level) * PAGE_BYTES;
+        for slot in &table(holder)[start..start + chunk.entries as usize] {
+            slot.store(entry, Relaxed);
+            entry += step;
+        }
+        frames.change_table_entries(holder, chunk.entries as i32);
+    }
+
     /// Maps a run of contiguous frames with the largest pages possible. The range holds nothing yet, and as
     /// many tables as `TableCount` said can be allocated. Code was published before.
     pub fn map(&mut self, frames: &mut FrameAllocator, address: VirtAddr, first: Frame, pages: u64, leaf: Leaf) {
@@ -97,15 +153,7 @@ impl Tree {
             let frame = first.offset(done);
             let chunk = chunk(self.level, address, frame, pages - done);
             let holder = self.ensure_table(frames, address, chunk.level);
-            let start = address.table_index(chunk.level);
-            // Entries for consecutive frames differ by the page size, in both formats.
-            let mut entry = Format::leaf_entry(frame.start(), chunk.level, leaf);
-            let step = entry_pages(chunk.level) * PAGE_BYTES;
-            for slot in &table(holder)[start..start + chunk.entries as usize] {
-                slot.store(entry, Relaxed);
-                entry += step;
-            }
-            frames.change_table_entries(holder, chunk.entries as i32);
+            self.fill(frames, address, Slots { holder, first: frame, chunk }, leaf);
             done += chunk.entries * entry_pages(chunk.level);
         }
     }
@@ -118,6 +166,7 @@ impl Tree {
 
     /// Takes all translations out of a range; tables that become empty go to `freed`, not to be reused before
     /// the range was invalidated. No large page straddles the range's ends.
+    #[inline(always)]
     pub fn unmap(&mut self, frames: &mut FrameAllocator, address: VirtAddr, pages: u64, freed: &mut FrameList) {
         let mut done = 0;
         while done < pages {
@@ -125,12 +174,12 @@ impl Tree {
             let (holder, level, entries, advance) = self.portion(address, pages - done);
             let start = address.table_index(level);
             let mut removed = 0;
-            for slot in &table(holder)[start..start + entries] {
+            for_each(&table(holder)[start..start + entries], |slot| {
                 if slot.load(Relaxed) != 0 {
                     slot.store(0, Relaxed);
                     removed += 1;
                 }
-            }
+            });
             if frames.change_table_entries(holder, -removed) == 0 && removed != 0 {
                 self.prune(frames, address, freed);
             }
@@ -157,6 +206,7 @@ impl Tree {
     }
 
     /// Gives all translations in a range new rights. No large page straddles the range's ends. Code was published before.
+    #[inline(always)]
     pub fn protect(&mut self, address: VirtAddr, pages: u64, leaf: Leaf) {
         let mut done = 0;
         while done < pages {
@@ -165,12 +215,12 @@ impl Tree {
             let start = address.table_index(level);
             // All but the address, which entries say as it is, in both formats. Above level 2 nothing is a leaf.
             let bits = Format::leaf_entry(PhysAddr::new(0), level.min(2), leaf);
-            for slot in &table(holder)[start..start + entries] {
+            for_each(&table(holder)[start..start + entries], |slot| {
                 let entry = slot.load(Relaxed);
                 if Format::is_present(entry) {
                     slot.store(bits | Format::address(entry).value(), Relaxed);
                 }
-            }
+            });
             done += advance;
         }
     }
@@ -215,6 +265,7 @@ impl Tree {
     }
 
     /// The entries that stand for the next part of a range: table, level, how many entries, how many pages.
+    #[inline(always)]
     fn portion(&self, address: VirtAddr, pages: u64) -> (Frame, u8, usize, u64) {
         let (holder, level) = self.deepest(address, 0);
         if level == 0 {
@@ -255,14 +306,24 @@ impl Tree {
         frames.change_table_entries(holder, if entry == 0 { -1 } else { 1 })
     }
 
+    /// Takes the tables out that are empty on the way to an address: the lowest is, and each one above it that has no
+    /// other entry.
+    #[inline(never)]
     pub(crate) fn prune(&mut self, frames: &mut FrameAllocator, address: VirtAddr, freed: &mut FrameList) {
-        loop {
-            let (empty, level) = self.deepest(address, 0);
-            if level == self.level || frames.table_entries(empty) != 0 {
-                return;
+        let (mut path, mut at) = ([self.root; TOP_LEVEL as usize + 1], self.level);
+        while at > 0 {
+            let entry = table(path[usize::from(at)])[address.table_index(at)].load(Relaxed);
+            if !is_own_table(entry, at) {
+                break;
             }
-            let (parent, at) = self.deepest(address, level + 1);
-            self.write(frames, parent, address, at, 0);
+            at -= 1;
+            path[usize::from(at)] = Frame::containing(Format::address(entry));
+        }
+        let mut entries = frames.table_entries(path[usize::from(at)]);
+        while entries == 0 && at < self.level {
+            let empty = path[usize::from(at)];
+            at += 1;
+            entries = self.write(frames, path[usize::from(at)], address, at, 0);
             self.tables -= 1;
             if is_seeded(Mutant::TableFreedAtOnce) {
                 frames.free(empty, 0);
@@ -279,6 +340,18 @@ pub fn new_table(frames: &mut FrameAllocator) -> Frame {
     tessera_arch::clear_frames(frame, 1);
     tessera_arch::publish_tables();
     frame
+}
+
+/// Calls `each` for all of some entries, eight in each round of the loop.
+#[inline(always)]
+fn for_each(entries: &[AtomicU64], mut each: impl FnMut(&AtomicU64)) {
+    let (rounds, rest) = entries.as_chunks::<8>();
+    for round in rounds {
+        for entry in round {
+            each(entry);
+        }
+    }
+    rest.iter().for_each(each);
 }
 
 /// The entries of a table that are for user memory: a top-level table may hold the kernel's behind them.

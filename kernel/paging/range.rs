@@ -20,6 +20,7 @@ impl PageRange {
     ///
     /// # Errors
     /// `Misaligned`, `BadAddress` if the range is empty, wraps around or leaves `start..end` (bytes).
+    #[inline(always)]
     pub fn new(address: u64, length_bytes: u64, start: u64, end: u64) -> Result<PageRange, Error> {
         if !address.is_multiple_of(PAGE_BYTES) || !length_bytes.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);

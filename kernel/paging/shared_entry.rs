@@ -51,6 +51,7 @@ impl Tree {
 
     /// The first attached subtree's entry that covers a page behind `page`, or `page` itself, and begins before `end`:
     /// its first page, level and entry.
+    #[inline(always)]
     pub fn next_attached(&self, page: u64, end: u64) -> Option<(u64, u8, u64)> {
         if self.attached == 0 {
             return None;

@@ -5,13 +5,15 @@ use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::Access;
 
 use super::{Caller, Result};
+use crate::cpu::cap_word::HotWord;
 use crate::object::address_map::{Cost, Mapping};
-use crate::object::id::{MapTarget, ObjectRef, SubtreeId};
+use crate::object::id::{MapTarget, SegmentId, SubtreeId};
+use crate::object::segment::Segment;
 use crate::object::space::SLOT_PAGES;
 use crate::vm::attach;
 use crate::vm::map;
 use crate::vm::public;
-use crate::vm::target;
+use crate::vm::target::{self, Target};
 use crate::vm::user_memory::{UserSlice, write_structure};
 
 /// The most entries that one call lists.
@@ -27,51 +29,48 @@ impl Caller<'_> {
         length_bytes: u64,
         rights: Rights,
     ) -> Result<u64> {
-        let owner = self.map_owner(target, Rights::MAP)?;
-        let (_, object, held) = self.capability(segment)?;
-        let ObjectRef::Segment(segment) = object else { return Err(Error::WrongObject) };
+        let target = self.map_target(target)?;
+        let (id, segment, held) = self.segment_to_map(segment)?;
         ensure_access(rights)?;
         if !held.contains(rights) {
             return Err(Error::MissingRight);
         }
-        target::ensure_changeable(self.kernel, owner)?;
-        let range = target::range_of(self.kernel, owner, address, length_bytes)?;
+        target.ensure_changeable()?;
+        let range = target.range(address, length_bytes)?;
         if !offset.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
         let offset = offset / PAGE_BYTES;
-        if offset.saturating_add(range.count) > self.kernel.segments[segment].pages() {
+        if offset.saturating_add(range.count) > segment.pages() {
             return Err(Error::BadArgument);
         }
-        let maximum = held & Rights::ACCESS;
-        let mapping = Mapping { pages: range.count, segment, offset, rights, maximum };
-        if public::is_reserved(self.kernel, owner, range) {
+        let mapping = Mapping { pages: range.count, segment: id, offset, rights, maximum: held & Rights::ACCESS };
+        if public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
         }
-        let cost =
-            target::map_of(self.kernel, owner).plan_map(range.first, &mapping, &self.kernel.segments[segment])?;
-        target::ensure_cost(self.kernel, target::payer_of(self.kernel, owner), cost)?;
+        let (owner, plan) = (target.owner, target.map.plan_map(range.first, &mapping, segment)?);
+        target::ensure_cost(self.kernel, target.payer, plan.cost)?;
         self.kernel.ensure_heap(4)?;
-        map::map(self.kernel, owner, range.first, mapping);
+        map::map(self.kernel, owner, range.first, mapping, plan);
         Ok(0)
     }
 
     pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
-        let owner = self.map_owner(target, Rights::MAP)?;
-        target::ensure_changeable(self.kernel, owner)?;
-        let range = target::range_of(self.kernel, owner, address, length_bytes)?;
-        let cost = target::map_of(self.kernel, owner).plan_change(range)?;
+        let target = self.map_target(target)?;
+        target.ensure_changeable()?;
+        let range = target.range(address, length_bytes)?;
+        let (owner, cost) = (target.owner, target.map.plan_change(range)?);
         self.ensure_change(owner, cost)?;
         map::unmap(self.kernel, owner, range, cost);
         Ok(0)
     }
 
     pub(super) fn protect(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
-        let owner = self.map_owner(target, Rights::MAP)?;
+        let target = self.map_target(target)?;
         ensure_access(rights)?;
-        target::ensure_changeable(self.kernel, owner)?;
-        let range = target::range_of(self.kernel, owner, address, length_bytes)?;
-        let cost = target::map_of(self.kernel, owner).plan_protect(range, rights)?;
+        target.ensure_changeable()?;
+        let range = target.range(address, length_bytes)?;
+        let (owner, cost) = (target.owner, target.map.plan_protect(range, rights)?);
         self.ensure_change(owner, cost)?;
         map::protect(self.kernel, owner, range, rights, cost);
         Ok(0)
@@ -94,11 +93,36 @@ impl Caller<'_> {
         Ok(count)
     }
 
-    /// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
-    fn ensure_change(&mut self, owner: MapTarget, cost: Cost) -> Result<()> {
-        if cost == Cost::default() {
-            return Ok(());
+    /// The space or subtree that a handle names, if it carries the right to map.
+    #[inline(always)]
+    fn map_target(&self, handle: Handle) -> Result<Target<'_>> {
+        let word = self.word_of(handle)?;
+        if let Some(index) = word.object(ObjectKind::Space, Rights::MAP) {
+            let (id, space) = self.kernel.spaces.look(index).ok_or(Error::BadHandle)?;
+            return Ok(Target::space(id, space));
         }
+        let index = word.object(ObjectKind::Subtree, Rights::MAP).ok_or_else(|| refusal_to_map(word))?;
+        let (id, subtree) = self.kernel.subtrees.look(index).ok_or(Error::BadHandle)?;
+        Ok(Target::subtree(id, subtree))
+    }
+
+    /// The segment that a handle names, and the capability's rights.
+    #[inline(always)]
+    fn segment_to_map(&self, handle: Handle) -> Result<(SegmentId, &Segment, Rights)> {
+        let word = self.word_of(handle)?;
+        let index = word.object(ObjectKind::Segment, Rights::empty()).ok_or(Error::WrongObject)?;
+        let (id, segment) = self.kernel.segments.look(index).ok_or(Error::BadHandle)?;
+        Ok((id, segment, word.rights()))
+    }
+
+    /// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
+    #[inline(always)]
+    fn ensure_change(&mut self, owner: MapTarget, cost: Cost) -> Result<()> {
+        if cost.records == 0 { Ok(()) } else { self.ensure_split(owner, cost) }
+    }
+
+    #[cold]
+    fn ensure_split(&mut self, owner: MapTarget, cost: Cost) -> Result<()> {
         target::ensure_cost(self.kernel, target::payer_of(self.kernel, owner), cost)?;
         self.kernel.ensure_heap(4)
     }
@@ -159,7 +183,16 @@ fn end_of(info: &MappingInfo) -> u64 {
     info.address.saturating_add(info.length_bytes)
 }
 
+/// Why nothing can be mapped with a capability.
+#[cold]
+pub(super) fn refusal_to_map(word: HotWord) -> Error {
+    let kinds = [ObjectKind::Space, ObjectKind::Subtree];
+    let is_owner = kinds.iter().any(|kind| word.object(*kind, Rights::empty()).is_some());
+    if is_owner { Error::MissingRight } else { Error::WrongObject }
+}
+
 /// Checks rights asked for a mapping.
+#[inline(always)]
 fn ensure_access(rights: Rights) -> Result<()> {
     if !rights.contains(Rights::READ) || !Rights::ACCESS.contains(rights) {
         return Err(Error::BadArgument);

@@ -160,9 +160,7 @@ impl Caller<'_> {
         if let Some(index) = word.object(ObjectKind::Subtree, needed) {
             return self.kernel.subtrees.id_at(index).map(MapTarget::Subtree).ok_or(Error::BadHandle);
         }
-        let is_owner =
-            [ObjectKind::Space, ObjectKind::Subtree].iter().any(|kind| word.object(*kind, Rights::empty()).is_some());
-        Err(if is_owner { Error::MissingRight } else { Error::WrongObject })
+        Err(mapping::refusal_to_map(word))
     }
 
     /// The CPU with this number, if it runs.

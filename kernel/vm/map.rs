@@ -4,12 +4,9 @@ use tessera_abi::{PAGE_BYTES, Rights};
 use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::address_map::{AddressMap, Cost, Mapping};
+use crate::object::address_map::{Cost, MapPlan, Mapping};
 use crate::object::id::MapTarget;
-use crate::object::segment::Segment;
-use crate::object::store::Store;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
@@ -17,35 +14,28 @@ use crate::vm::target;
 use crate::vm::view;
 
 /// Makes a planned mapping.
-pub fn map(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: Mapping) {
-    target::change_map(kernel, owner, |map, frames, segments| map.map(frames, segments, first, mapping));
+#[inline(always)]
+pub fn map(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: Mapping, plan: MapPlan) {
+    target::change_map(kernel, owner, |map, frames, segments| map.map(frames, segments, first, mapping, plan));
 }
 
-/// Unmaps a range, as planned at this cost.
+/// Unmaps a range, as planned at this cost. The flush comes before tables are freed, and before memory that is not mapped
+/// any more can be (`lifecycle::reap`).
+#[inline(always)]
 pub fn unmap(kernel: &mut Kernel, owner: MapTarget, range: PageRange, cost: Cost) {
     split_ends(kernel, owner, range, cost);
-    change_translations(kernel, owner, range, |map, frames, segments, freed| map.unmap(frames, segments, range, freed));
+    let mut freed_tables = FrameList::new();
+    target::change_map(kernel, owner, |map, frames, segments| map.unmap(frames, segments, range, &mut freed_tables));
+    flush::execute(kernel, Flush { owner, range, freed_tables });
 }
 
 /// Gives a range new rights, as planned at this cost.
+#[inline(always)]
 pub fn protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, rights: Rights, cost: Cost) {
     split_ends(kernel, owner, range, cost);
     let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { range.count };
-    let flushed = PageRange { count, ..range };
-    change_translations(kernel, owner, flushed, |map, _, _, _| map.protect(range, rights));
-}
-
-/// Changes live translations: the flush comes before tables are freed, and before memory that is not
-/// mapped any more can be (`lifecycle::reap`).
-fn change_translations(
-    kernel: &mut Kernel,
-    owner: MapTarget,
-    range: PageRange,
-    change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Store<Segment>, &mut FrameList),
-) {
-    let mut freed_tables = FrameList::new();
-    target::change_map(kernel, owner, |map, frames, segments| change(map, frames, segments, &mut freed_tables));
-    flush::execute(kernel, Flush { owner, range, freed_tables });
+    target::map_mut(kernel, owner).protect(range, rights);
+    flush::execute(kernel, Flush { owner, range: PageRange { count, ..range }, freed_tables: FrameList::new() });
 }
 
 /// Splits the large pages that straddle the ends of a range, then the mappings, if the plan found any that do.
@@ -60,7 +50,7 @@ fn split_ends(kernel: &mut Kernel, owner: MapTarget, range: PageRange, cost: Cos
 #[cold]
 fn split_at(kernel: &mut Kernel, owner: MapTarget, page: u64) {
     let address = VirtAddr::new(page * PAGE_BYTES);
-    while let Some((large, first, count)) = target::tree_mut(kernel, owner).take_straddling(address) {
+    while let Some((large, first, count)) = target::map_mut(kernel, owner).tree.take_straddling(address) {
         view::sync_roots(kernel, owner);
         tessera_arch::publish_tables();
         let count = if is_seeded(Mutant::SplitWithoutBreak) { 0 } else { count };

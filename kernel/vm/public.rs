@@ -9,22 +9,31 @@ use tessera_abi::Error;
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::object::id::{AttachPoint, MapTarget, SubtreeId};
+use crate::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
 use crate::object::space::SLOT_PAGES;
 use crate::object::subtree::Public;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::global;
 use crate::vm::attach;
+use crate::vm::target::Target;
 
 /// The public subtree that covers a page of every space.
+#[inline(always)]
 pub fn public_at(kernel: &Kernel, page: u64) -> Option<&Public> {
     kernel.public.iter().find(|public| page / SLOT_PAGES == public.slot as u64)
 }
 
 /// Whether a range of a space meets what its own tables do not show: something public, or a core window.
-pub fn is_reserved(kernel: &Kernel, owner: MapTarget, range: PageRange) -> bool {
-    let MapTarget::Space(id) = owner else { return false };
+#[inline(always)]
+pub fn is_reserved(kernel: &Kernel, target: &Target<'_>, range: PageRange) -> bool {
+    let MapTarget::Space(id) = target.owner else { return false };
+    // Mostly there is nothing of the kind.
+    (!kernel.public.is_empty() || target.map.core_windows() != 0) && is_reserved_in(kernel, id, range)
+}
+
+#[inline(never)]
+fn is_reserved_in(kernel: &Kernel, id: SpaceId, range: PageRange) -> bool {
     let meets = |slot: usize| {
         let first = slot as u64 * SLOT_PAGES;
         range.first < first + SLOT_PAGES && first < range.end()
