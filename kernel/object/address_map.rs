@@ -332,18 +332,6 @@ impl AddressMap {
         }
     }
 
-    /// Shows a page that its segment has a frame for by now, as its mapping allows; the tables it takes were found
-    /// affordable.
-    pub fn show_page(&mut self, frames: &mut FrameAllocator, page: u64, frame: Frame, rights: Rights) {
-        if rights.contains(Rights::EXECUTE) {
-            tessera_arch::clean_code(frame, 1);
-            tessera_arch::publish_code();
-        }
-        let leaf = self.leaf(rights);
-        self.tree.map_page(frames, page_address(page), frame, leaf);
-        tessera_arch::publish_tables();
-    }
-
     /// Forgets all mappings and frees all tables but the root.
     pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, freed: &mut FrameList) {
         self.tree.clear(frames, freed);

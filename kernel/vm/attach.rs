@@ -85,12 +85,20 @@ fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
 /// The attachment that covers a page of an owner on a CPU, and its first page. Without a CPU, core windows do not
 /// count.
 pub fn attachment_over(kernel: &Kernel, owner: MapTarget, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
-    let tree = &target::map_of(kernel, owner).tree;
-    let root = match owner {
-        MapTarget::Space(id) => kernel.spaces[id].root(cpu.unwrap_or(0)),
-        MapTarget::Subtree(_) => tree.root,
+    let (map, root) = match owner {
+        MapTarget::Space(id) => {
+            let space = &kernel.spaces[id];
+            (&space.map, space.root(cpu.unwrap_or(0)))
+        }
+        MapTarget::Subtree(id) => {
+            let map = &kernel.subtrees[id].map;
+            (map, map.tree.root)
+        }
     };
-    let (entry, level) = tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES))?;
+    if map.attachments() == 0 {
+        return None;
+    }
+    let (entry, level) = map.tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES))?;
     if cpu.is_none() && Format::share(entry) == Some(Share::CoreWindow) {
         return None;
     }

@@ -2,11 +2,12 @@
 //! first touch brings.
 
 use tessera_abi::{Error, PAGE_BYTES, Rights};
-use tessera_arch::{Access, Frame, VirtAddr};
+use tessera_arch::{Access, Frame, Leaf, VirtAddr};
 
 use crate::object::account::{self, frame_bytes};
 use crate::object::address_map::Cost;
 use crate::object::id::{AccountId, MapTarget, SegmentId, SpaceId};
+use crate::paging::page_table::{Slot, new_table};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::public;
@@ -31,8 +32,10 @@ struct Found {
     location: Location,
     segment: SegmentId,
     page: u64,
-    /// What the mapping allows.
-    rights: Rights,
+    /// What an entry that shows it says.
+    leaf: Leaf,
+    /// Who pays for the tables that showing it takes.
+    table_payer: AccountId,
     /// Whether it could be written by the way it was found, by whoever holds what was mapped.
     may_write: bool,
 }
@@ -55,6 +58,7 @@ pub enum AccessError {
 }
 
 /// Finds whose map covers a page of a space, as the calling CPU sees it.
+#[inline(always)]
 pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
     if let Some(public) = public::public_at(kernel, page) {
         let owner = MapTarget::Subtree(public.subtree);
@@ -87,13 +91,14 @@ pub fn handle_fault(
     access: Access,
 ) -> Result<Frame, AccessError> {
     let found = find_page(kernel, space, address, access)?;
-    if let Some(frame) = kernel.segments[found.segment].frame(found.page) {
+    let segment = &kernel.segments[found.segment];
+    if let Some(frame) = segment.frame(found.page) {
         ensure_shown(kernel, &found, frame)?;
         return Ok(frame);
     }
     // Whoever may write pays by the segment's account, for it is they whom the memory is for. Who may not must not
     // make others pay for pages that nobody has written.
-    let payer = if found.may_write { kernel.segments[found.segment].account } else { kernel.spaces[space].account };
+    let payer = if found.may_write { segment.account } else { kernel.spaces[space].account };
     populate(kernel, &found, payer)
 }
 
@@ -118,8 +123,8 @@ fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access)
         return Err(AccessError::NothingMapped);
     }
     let location = locate(kernel, space, address.value() / PAGE_BYTES);
-    let (first, mapping) =
-        target::map_of(kernel, location.owner).find(location.page).ok_or(AccessError::NothingMapped)?;
+    let target = target::look(kernel, location.owner);
+    let (first, mapping) = target.map.find(location.page).ok_or(AccessError::NothingMapped)?;
     let needed = match access {
         Access::Read => Rights::READ,
         Access::Write => Rights::WRITE,
@@ -135,61 +140,86 @@ fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access)
         return Err(AccessError::ViewForbids(location.view));
     }
     let may_write = (mapping.maximum & location.bounds & location.view).contains(Rights::WRITE);
-    let page = mapping.offset + location.page - first;
-    Ok(Found { location, segment: mapping.segment, page, rights: mapping.rights, may_write })
+    let (page, leaf) = (mapping.offset + location.page - first, target.map.leaf(mapping.rights));
+    Ok(Found { location, segment: mapping.segment, page, leaf, table_payer: target.payer, may_write })
 }
 
 /// Gives a page of a segment its frame, which an account pays for, and shows it where it was missed.
+#[inline(always)]
 fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Frame, AccessError> {
-    let Found { location, segment, page, .. } = *found;
     // The heap first: it may take frames, and those that are found free after it stay so.
     kernel.ensure_heap(4).map_err(|_| AccessError::OutOfMemory)?;
     kernel.ensure_frames(4).map_err(|_| AccessError::OutOfMemory)?;
-    let tables = ensure_showable(kernel, location)?;
-    let tables = if target::payer_of(kernel, location.owner) == payer { tables } else { 0 };
-    let bytes = kernel.segments[segment].touch_bytes(payer);
-    kernel.accounts[payer].ensure(bytes + frame_bytes(tables)).map_err(|_| AccessError::AccountExhausted)?;
-    let frame = crate::paging::page_table::new_table(&mut kernel.frames);
+    // Mostly the table is there that will have the entry.
+    let slot = slot_of(kernel, found.location);
+    let tables = if slot.is_some() { 0 } else { ensure_showable(kernel, found)? };
+    let with_tables = if found.table_payer == payer { frame_bytes(tables) } else { 0 };
+    let segment = &mut kernel.segments[found.segment];
+    let bytes = segment.touch_bytes(payer);
+    kernel.accounts[payer].ensure(bytes + with_tables).map_err(|_| AccessError::AccountExhausted)?;
+    let frame = new_table(&mut kernel.frames);
     if bytes > PAGE_BYTES {
         account::open_charge(&mut kernel.accounts, payer, bytes);
     } else {
         kernel.accounts[payer].charge(bytes);
     }
-    kernel.segments[segment].place_page(page, frame, payer);
+    segment.place_page(found.page, frame, payer);
     // A page that had no memory is shown nowhere.
-    show(kernel, found, frame);
+    match slot {
+        Some(slot) => {
+            publish_code(found.leaf, frame);
+            slot.fill(&mut kernel.frames, frame, found.leaf);
+            tessera_arch::publish_tables();
+        }
+        None => show(kernel, found, frame),
+    }
     Ok(frame)
 }
 
-/// Checks that the tables that showing a page takes are affordable; gives how many they are.
-fn ensure_showable(kernel: &Kernel, location: Location) -> Result<u64, AccessError> {
-    let address = VirtAddr::new(location.page * PAGE_BYTES);
-    let tables = target::map_of(kernel, location.owner).tree.missing_tables(address, 0);
-    if tables == 0 {
-        return Ok(0);
-    }
-    let cost = Cost { tables, ..Cost::default() };
-    let ensured =
-        target::ensure_cost(kernel, target::payer_of(kernel, location.owner), cost).map_err(|error| match error {
-            Error::AccountExhausted => AccessError::AccountExhausted,
-            _ => AccessError::OutOfMemory,
-        });
-    ensured.map(|()| tables)
+/// Where the entry of a page goes, if the table that will have it is there.
+#[inline(always)]
+fn slot_of(kernel: &Kernel, location: Location) -> Option<Slot> {
+    target::map_of(kernel, location.owner).tree.slot(VirtAddr::new(location.page * PAGE_BYTES))
 }
 
+/// Checks that the tables that showing a page takes are affordable; gives how many they are.
+#[inline(never)]
+fn ensure_showable(kernel: &Kernel, found: &Found) -> Result<u64, AccessError> {
+    let address = VirtAddr::new(found.location.page * PAGE_BYTES);
+    let tables = target::map_of(kernel, found.location.owner).tree.missing_tables(address, 0);
+    let cost = Cost { tables, ..Cost::default() };
+    target::ensure_cost(kernel, found.table_payer, cost).map_err(|error| match error {
+        Error::AccountExhausted => AccessError::AccountExhausted,
+        _ => AccessError::OutOfMemory,
+    })?;
+    Ok(tables)
+}
+
+#[inline(never)]
 fn ensure_shown(kernel: &mut Kernel, found: &Found, frame: Frame) -> Result<(), AccessError> {
     let address = VirtAddr::new(found.location.page * PAGE_BYTES);
     if target::map_of(kernel, found.location.owner).tree.translate(address).is_some() {
         return Ok(());
     }
-    ensure_showable(kernel, found.location)?;
+    ensure_showable(kernel, found)?;
     show(kernel, found, frame);
     Ok(())
 }
 
-/// Shows a page where it was missed; the tables were found affordable.
-#[inline(always)]
+/// Shows a page where it was missed; the tables that this takes were found affordable.
+#[inline(never)]
 fn show(kernel: &mut Kernel, found: &Found, frame: Frame) {
-    let (page, rights) = (found.location.page, found.rights);
-    target::change_map(kernel, found.location.owner, |map, frames, _| map.show_page(frames, page, frame, rights));
+    let (address, leaf) = (VirtAddr::new(found.location.page * PAGE_BYTES), found.leaf);
+    publish_code(leaf, frame);
+    target::change_map(kernel, found.location.owner, |map, frames, _| map.tree.map_page(frames, address, frame, leaf));
+    tessera_arch::publish_tables();
+}
+
+/// Makes a page fit to be fetched as code, if it may be.
+#[inline(always)]
+fn publish_code(leaf: Leaf, frame: Frame) {
+    if leaf.rights.contains(Rights::EXECUTE) {
+        tessera_arch::clean_code(frame, 1);
+        tessera_arch::publish_code();
+    }
 }
