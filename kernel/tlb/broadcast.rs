@@ -9,7 +9,7 @@ use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
-use crate::object::id::MapTarget;
+use crate::object::id::{MapTarget, SpaceId};
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
@@ -22,13 +22,14 @@ use crate::tlb::audience::{self, AffectedRange};
 /// the others what they have at that address.
 pub const BY_TAG_MAX: usize = 3;
 
+/// Invalidates pages on all CPUs that one space sees alone.
+#[inline(always)]
+pub(crate) fn broadcast_in_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
+    broadcast_by_tag(kernel, &audience::seen_in_space(kernel, space, range));
+}
+
 /// Invalidates pages of an owner on all CPUs.
 pub(crate) fn broadcast(kernel: &Kernel, owner: MapTarget, range: PageRange) {
-    if let MapTarget::Space(space) = owner
-        && kernel.spaces[space].views.is_empty()
-    {
-        return broadcast_by_tag(kernel, &audience::seen_in_space(kernel, space, range));
-    }
     if range.count <= PAGES_MAX && count_seen(kernel, owner, BY_TAG_MAX) > BY_TAG_MAX {
         let mut pages = 0;
         let is_told = for_each_address(kernel, owner, range, &mut |range| {

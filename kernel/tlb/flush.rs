@@ -37,6 +37,7 @@ pub struct Flush {
 }
 
 /// Invalidates what changed wherever it may be held, then frees the tables.
+#[inline(always)]
 pub fn execute(kernel: &mut Kernel, mut flush: Flush) {
     tessera_arch::publish_tables();
     if is_seeded(Mutant::FreedBeforeFlush) {
@@ -50,7 +51,26 @@ pub fn execute(kernel: &mut Kernel, mut flush: Flush) {
 }
 
 /// Invalidates pages of an owner wherever a translation may be held. `frees_tables`: tables go as well.
+#[inline(always)]
 pub fn invalidate(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
+    match owner {
+        MapTarget::Space(id) if kernel.spaces[id].views.is_empty() => invalidate_space(kernel, id, range),
+        _ => invalidate_shared(kernel, owner, range, frees_tables),
+    }
+}
+
+/// The same for what one space sees alone, which is the usual case.
+#[inline(always)]
+fn invalidate_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
+    if tessera_arch::broadcasts_invalidation() {
+        broadcast::broadcast_in_space(kernel, space, range);
+    } else {
+        shoot_down_space(kernel, space, range);
+    }
+}
+
+#[inline(never)]
+fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
     if let MapTarget::Subtree(id) = owner
         && let Some(slot) = kernel.subtrees[id].public
     {
@@ -68,11 +88,6 @@ pub fn invalidate(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tab
 /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
 /// thousands of spaces see interrupts each CPU once (for each of the two).
 fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
-    if let MapTarget::Space(id) = owner
-        && kernel.spaces[id].views.is_empty()
-    {
-        return shoot_down_space(kernel, id, range);
-    }
     let here = tessera_arch::cpu_index();
     // Without tags nothing is held for longer than a stay, and the change costs the same for any number of sharers.
     if kernel.tags.bits() != 0 {
@@ -101,7 +116,7 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
     requests::await_acknowledgements(kernel.shared, interrupted);
 }
 
-/// The same for a change that one space sees, which is the usual case.
+/// The same for a change that one space sees.
 #[inline(always)]
 fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
     let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
