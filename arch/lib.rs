@@ -10,7 +10,7 @@
 //! | `format` | [`Format`]: page-table entries as pure data; compiled and tested on every host |
 //! | `memory` | [`table`], [`clear_frames`], [`read_physical`], [`move_physical`] and their like, [`direct_map`]: the direct map |
 //! | `memory` | [`clean_code`], and [`publish_code`] once: what was written becomes fit to be fetched |
-//! | `tlb` | [`prepare_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
+//! | `tlb` | [`prepare_root`], [`strip_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
 //! | `cpu` | [`cpu_index`], [`wait_for_interrupt`], `power_off`, `backtrace` |
@@ -83,7 +83,7 @@ pub use backend::root::{PASS_MARKS, load_root, root_of_word, root_word};
 /// `invalidate_page_all_tags` drops a page's translations under every tag, global ones included.
 pub use backend::tlb::{
     activate, invalidate_all, invalidate_page, invalidate_page_all_tags, invalidate_page_local, invalidate_tag,
-    invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables, tag_bits,
+    invalidate_tag_local, largest_leaf_level, prepare_root, publish_tables, strip_root, tag_bits,
 };
 
 /// Other CPUs: interrupting and stopping them, and whether invalidation reaches them.
@@ -127,6 +127,16 @@ pub fn note_free(first: Frame, count: u64) {
     fake::oracle::note_free(first, count);
     #[cfg(target_os = "none")]
     let _ = (first, count);
+}
+
+/// Notes that a frame that holds zeros gets a new use as it is. For the machine it means nothing; the fake one looks
+/// whether a CPU may still reach the frame, and what it holds.
+#[inline(always)]
+pub fn note_reuse(frame: Frame) {
+    #[cfg(not(target_os = "none"))]
+    fake::memory::note_reuse(frame);
+    #[cfg(target_os = "none")]
+    let _ = frame;
 }
 
 /// Entries in a table of any level, on both architectures.

@@ -23,6 +23,9 @@ pub fn largest_leaf_level() -> u8 {
 /// Makes a cleared frame a valid root table. The kernel has a root of its own, so there is nothing to add.
 pub fn prepare_root(_root: Frame) {}
 
+/// Takes out of a root table that no CPU uses any more what [`prepare_root`] put in: nothing.
+pub fn strip_root(_root: Frame) {}
+
 /// Makes earlier writes to tables visible to every walker before what follows. No ISB either: the tables are for user mode.
 #[inline(always)]
 pub fn publish_tables() {

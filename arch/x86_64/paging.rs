@@ -15,7 +15,7 @@ use x86_64::structures::paging::PhysFrame;
 
 use super::features::features;
 use super::format::{ACCESSED, ADDRESS, DIRTY, GLOBAL, LARGE, NO_EXECUTE, PRESENT, WRITABLE};
-use super::memory::DIRECT_MAP;
+use super::memory::{DIRECT_MAP, table};
 use super::mtrr::TypeRanges;
 use super::stacks;
 use crate::ranges::RangeList;
@@ -72,6 +72,22 @@ pub(super) fn is_kernel_code(address: u64) -> bool {
 
 /// The kernel's root table; its lower half is empty.
 static ROOT: AtomicU64 = AtomicU64::new(0);
+
+/// Which entries the upper half of the kernel's root table has, a bit each. They are few, and stay as they are.
+static ENTRIES: [AtomicU64; TABLE_ENTRIES / 128] = [const { AtomicU64::new(0) }; TABLE_ENTRIES / 128];
+
+/// Calls `each` with the index of every entry that the kernel's root table has, and the entry.
+pub(super) fn for_each_entry(mut each: impl FnMut(usize, u64)) {
+    let root = table(kernel_root());
+    for (word, entries) in ENTRIES.iter().enumerate() {
+        let mut left = entries.load(Ordering::Relaxed);
+        while left != 0 {
+            let index = TABLE_ENTRIES / 2 + 64 * word + left.trailing_zeros() as usize;
+            each(index, root[index].load(Ordering::Relaxed));
+            left &= left - 1;
+        }
+    }
+}
 
 /// The frame of the kernel's root table.
 pub(super) fn kernel_root() -> Frame {
@@ -242,5 +258,9 @@ pub(super) unsafe fn build(
     builder.map_memory(memory);
     builder.map_image(&image(), &mut [reclaimable]);
     builder.map_page(device.window, device.registers.value(), 0, DATA | UNCACHED);
-    ROOT.store(builder.root / PAGE, Ordering::Relaxed);
+    let root = builder.root;
+    for upper in (0..TABLE_ENTRIES / 2).filter(|upper| *builder.entry(root, TABLE_ENTRIES / 2 + upper) != 0) {
+        ENTRIES[upper / 64].fetch_or(1 << (upper % 64), Ordering::Relaxed);
+    }
+    ROOT.store(root / PAGE, Ordering::Relaxed);
 }

@@ -11,7 +11,7 @@ use super::features::features;
 use super::memory::table;
 use super::paging;
 use super::root::{KEEP, root_word};
-use crate::{Frame, TABLE_ENTRIES, VirtAddr};
+use crate::{Frame, VirtAddr};
 
 /// Bits of a tag that the hardware compares: 12 where it has PCIDs, else 0.
 pub fn tag_bits() -> u32 {
@@ -26,10 +26,14 @@ pub fn largest_leaf_level() -> u8 {
 
 /// Makes a cleared frame a valid root table: the upper half becomes the kernel's, which never changes after boot.
 pub fn prepare_root(root: Frame) {
-    let (from, to) = (table(paging::kernel_root()), table(root));
-    for index in TABLE_ENTRIES / 2..TABLE_ENTRIES {
-        to[index].store(from[index].load(Ordering::Relaxed), Ordering::Relaxed);
-    }
+    let to = table(root);
+    paging::for_each_entry(|index, entry| to[index].store(entry, Ordering::Relaxed));
+}
+
+/// Takes out of a root table that no CPU uses any more what [`prepare_root`] put in.
+pub fn strip_root(root: Frame) {
+    let from = table(root);
+    paging::for_each_entry(|index, _| from[index].store(0, Ordering::Relaxed));
 }
 
 /// Makes table writes visible to the walker: on x86 they are, as soon as they are made.
