@@ -1,10 +1,13 @@
 //! The frame allocator: a buddy system over all free memory.
 //!
 //! A record per frame, outside the frames themselves, holds the free lists' links, so the allocator never
-//! touches the memory it hands out, and counts the present entries of frames used as page tables.
+//! touches the memory it hands out, and counts the present entries of frames used as page tables. A table that is given
+//! back with none left holds zeros: a few of these are kept apart, and the next tables need not be cleared.
 //! (Knuth, The Art of Computer Programming 1, section 2.5, "buddy system".)
 
-use tessera_arch::{Frame, PhysRange};
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_arch::{Frame, PhysRange, table};
 
 /// Blocks have 2^0 to 2^18 frames: 4 KiB to 1 GiB, the largest page.
 pub const ORDER_MAX: u8 = 18;
@@ -12,9 +15,12 @@ pub const ORDER_MAX: u8 = 18;
 const ORDERS: usize = ORDER_MAX as usize + 1;
 const NONE: u32 = u32::MAX;
 
-/// Single frames that are kept as they are when they come back, so that what takes one and gives it back (a table, a
-/// first touch) neither takes a large block apart nor puts it together.
+/// Single frames that are kept as they are when they come back, so that what takes one and gives it back (a first touch)
+/// neither takes a large block apart nor puts it together.
 const LOOSE_MAX: u64 = 32;
+
+/// Frames that are kept which hold zeros: as many as a few spaces have tables.
+const CLEARED_MAX: u64 = 16;
 
 /// What a frame is used for, as far as the allocator cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,8 @@ enum Use {
     Free(u8),
     /// A free frame that was not merged with its buddy.
     Loose,
+    /// The same, which holds zeros.
+    Cleared,
     /// Inside a free block, or handed out.
     Taken,
 }
@@ -75,6 +83,7 @@ pub struct FrameAllocator {
     first: u64,
     heads: [u32; ORDERS],
     loose: FrameList,
+    cleared: FrameList,
     free_frames: u64,
     managed_frames: u64,
 }
@@ -84,8 +93,8 @@ impl FrameAllocator {
     ///
     /// A multiple of 2^18 should be chosen for `first`, or blocks of 1 GiB will not be aligned.
     pub fn new(records: &'static mut [FrameRecord], first: Frame) -> FrameAllocator {
-        let (first, heads, loose) = (first.number(), [NONE; ORDERS], FrameList::new());
-        FrameAllocator { records, first, heads, loose, free_frames: 0, managed_frames: 0 }
+        let (first, heads, loose, cleared) = (first.number(), [NONE; ORDERS], FrameList::new(), FrameList::new());
+        FrameAllocator { records, first, heads, loose, cleared, free_frames: 0, managed_frames: 0 }
     }
 
     /// Takes a range of free memory in.
@@ -121,10 +130,10 @@ impl FrameAllocator {
             return Some(self.take_loose());
         }
         let Some(mut found) = self.order_with_block(order) else {
-            if self.loose.count == 0 {
+            if self.loose.count == 0 && self.cleared.count == 0 {
                 return None;
             }
-            self.merge_loose();
+            self.merge_kept();
             return self.allocate(order);
         };
         let index = self.heads[usize::from(found)];
@@ -135,6 +144,18 @@ impl FrameAllocator {
         }
         self.free_frames -= 1 << order;
         Some(Frame::new(self.first + u64::from(index)))
+    }
+
+    /// Takes a frame that holds zeros, if one was kept.
+    #[inline(always)]
+    pub fn take_cleared(&mut self) -> Option<Frame> {
+        if self.cleared.count == 0 {
+            return None;
+        }
+        let frame = take_first(&mut self.cleared, self.records, self.first);
+        self.free_frames -= 1;
+        tessera_arch::note_reuse(frame);
+        Some(frame)
     }
 
     /// Takes the largest block of at most 2^order frames that there is.
@@ -152,10 +173,9 @@ impl FrameAllocator {
         tessera_arch::note_free(frame, 1 << order);
         self.free_frames += 1 << order;
         if order == 0 && self.loose.count < LOOSE_MAX {
-            self.records[index as usize].usage = Use::Loose;
-            let mut loose = core::mem::take(&mut self.loose);
-            self.push(&mut loose, frame);
-            self.loose = loose;
+            let record = &mut self.records[index as usize];
+            (record.usage, record.next) = (Use::Loose, self.loose.head);
+            (self.loose.head, self.loose.count) = (index, self.loose.count + 1);
             return;
         }
         self.merge(index, order);
@@ -229,11 +249,21 @@ impl FrameAllocator {
         Some(self.records.get(frame.number().wrapping_sub(self.first) as usize)?.previous)
     }
 
-    /// Gives a frame back that was a table, whatever it holds.
+    /// Gives a frame back that was a table. If it counts no entries, it holds none: it is kept for the next table.
+    ///
+    /// # Panics
+    /// As [`FrameAllocator::free`].
     pub fn free_table(&mut self, table: Frame) {
-        let index = self.index(table) as usize;
-        self.records[index].entries = 0;
-        self.free(table, 0);
+        let index = self.index(table);
+        let record = &mut self.records[index as usize];
+        if core::mem::take(&mut record.entries) != 0 || self.cleared.count == CLEARED_MAX {
+            return self.free(table, 0);
+        }
+        assert_eq!(record.usage, Use::Taken, "{table:?} freed twice");
+        tessera_arch::note_free(table, 1);
+        self.free_frames += 1;
+        (record.usage, record.next) = (Use::Cleared, self.cleared.head);
+        (self.cleared.head, self.cleared.count) = (index, self.cleared.count + 1);
     }
 
     /// Puts a frame on a list.
@@ -244,7 +274,7 @@ impl FrameAllocator {
         list.count += 1;
     }
 
-    /// Frees all frames of a list, which mostly is of none; gives how many there were.
+    /// Frees all frames of a list of tables, which mostly is of none; gives how many there were.
     #[inline(always)]
     pub fn free_list(&mut self, list: FrameList) -> u64 {
         if list.count == 0 { 0 } else { self.free_each(list) }
@@ -256,8 +286,7 @@ impl FrameAllocator {
         while next != NONE {
             let index = next;
             next = self.records[index as usize].next;
-            self.records[index as usize].entries = 0;
-            self.free(Frame::new(self.first + u64::from(index)), 0);
+            self.free_table(Frame::new(self.first + u64::from(index)));
         }
         list.count
     }
@@ -269,12 +298,18 @@ impl FrameAllocator {
     pub fn check(&self) -> u64 {
         let mut facts = 0;
         let mut counted = 0;
-        let mut next = self.loose.head;
-        while next != NONE {
-            assert_eq!(self.records[next as usize].usage, Use::Loose, "a loose frame knows that it is one");
-            (counted, facts, next) = (counted + 1, facts + 1, self.records[next as usize].next);
+        for (list, usage) in [(&self.loose, Use::Loose), (&self.cleared, Use::Cleared)] {
+            let (mut found, mut next) = (0, list.head);
+            while next != NONE {
+                let record = &self.records[next as usize];
+                assert_eq!(record.usage, usage, "a frame that is kept knows how");
+                let holds_zeros = || table(self.frame(next)).iter().all(|word| word.load(Relaxed) == 0);
+                assert!(usage != Use::Cleared || holds_zeros(), "a frame that is kept as cleared holds zeros");
+                (found, facts, next) = (found + 1, facts + 2, record.next);
+            }
+            assert_eq!(found, list.count, "frames that are kept are counted");
+            counted += found;
         }
-        assert_eq!(counted, self.loose.count, "loose frames are counted");
         for order in 0..ORDERS {
             let mut next = self.heads[order];
             let mut previous = NONE;
@@ -297,24 +332,28 @@ impl FrameAllocator {
     }
 
     fn take_loose(&mut self) -> Frame {
-        let index = self.loose.head;
-        let record = &mut self.records[index as usize];
-        (self.loose.head, record.usage) = (record.next, Use::Taken);
-        self.loose.count -= 1;
         self.free_frames -= 1;
-        Frame::new(self.first + u64::from(index))
+        take_first(&mut self.loose, self.records, self.first)
     }
 
-    fn merge_loose(&mut self) {
+    /// Puts the frames that are kept together with their buddies.
+    fn merge_kept(&mut self) {
         while self.loose.count != 0 {
-            let frame = self.take_loose();
-            self.free_frames += 1;
+            let frame = take_first(&mut self.loose, self.records, self.first);
+            self.merge(self.index(frame), 0);
+        }
+        while self.cleared.count != 0 {
+            let frame = take_first(&mut self.cleared, self.records, self.first);
             self.merge(self.index(frame), 0);
         }
     }
 
     fn index(&self, frame: Frame) -> u32 {
         (frame.number() - self.first) as u32
+    }
+
+    fn frame(&self, index: u32) -> Frame {
+        Frame::new(self.first + u64::from(index))
     }
 
     fn free_buddy(&self, index: u32, order: u8) -> Option<u32> {
@@ -346,6 +385,16 @@ impl FrameAllocator {
         }
         self.records[index as usize].usage = Use::Taken;
     }
+}
+
+/// Takes the first frame off a list of free ones that has some; `first` is the frame of the first record.
+#[inline(always)]
+fn take_first(list: &mut FrameList, records: &mut [FrameRecord], first: u64) -> Frame {
+    let index = list.head;
+    let record = &mut records[index as usize];
+    (list.head, record.usage) = (record.next, Use::Taken);
+    list.count -= 1;
+    Frame::new(first + u64::from(index))
 }
 
 #[cfg(test)]

@@ -169,7 +169,11 @@ impl Space {
 
     /// Frees the root tables, which nobody uses any more.
     pub fn free_roots(&self, frames: &mut FrameAllocator) {
-        self.roots().for_each(|root| frames.free_table(root));
+        let root = self.map.tree.root;
+        tessera_arch::strip_root(root);
+        frames.free_table(root);
+        // What is in copies, nobody counts.
+        self.other_roots.iter().for_each(|root| frames.free(*root, 0));
     }
 
     /// The root tables, the first CPU's first.

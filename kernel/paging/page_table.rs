@@ -336,9 +336,15 @@ impl Tree {
 
 /// Allocates an empty table. Whoever sees an entry that leads to it sees it empty: a walker may run ahead of stores.
 pub fn new_table(frames: &mut FrameAllocator) -> Frame {
+    let frame = frames.take_cleared().unwrap_or_else(|| clear_frame(frames));
+    tessera_arch::publish_tables();
+    frame
+}
+
+#[inline(never)]
+fn clear_frame(frames: &mut FrameAllocator) -> Frame {
     let frame = frames.allocate(0).expect("enough frames were found free before");
     tessera_arch::clear_frames(frame, 1);
-    tessera_arch::publish_tables();
     frame
 }
 
@@ -394,11 +400,15 @@ fn set_global_below(holder: Frame, level: u8, global: bool) {
 }
 
 fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mut FrameList) {
-    if frames.table_entries(holder) == 0 {
-        return;
-    }
+    let entries = frames.table_entries(holder);
+    let mut left = entries;
     for slot in own_entries(holder, level) {
+        // Behind the last entry nothing is left to do; there may be none at all.
+        if left == 0 {
+            break;
+        }
         let entry = slot.load(Relaxed);
+        left -= u16::from(Format::is_present(entry));
         if is_own_table(entry, level) {
             let lower = Frame::containing(Format::address(entry));
             clear_below(frames, lower, level - 1, freed);
@@ -406,7 +416,6 @@ fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mu
         }
         slot.store(0, Relaxed);
     }
-    let entries = frames.table_entries(holder);
     frames.change_table_entries(holder, -i32::from(entries));
 }
 

@@ -15,6 +15,7 @@ use tessera_kernel::cpu::per_cpu::SpaceWords;
 use tessera_kernel::cpu::tags::TagWord;
 use tessera_kernel::object::id::{AttachPoint, MapTarget, ObjectRef, SpaceId, SubtreeId};
 use tessera_kernel::object::reverse_map::Sharer;
+use tessera_kernel::paging::page_table::new_table;
 
 /// A program with an object of each kind besides its own.
 struct Scene {
@@ -132,6 +133,11 @@ found! {
         let sharer = Sharer { owner, place: AttachPoint { page: 2 << 27, cpu: None } };
         scene.machine.kernel.subtrees[scene.subtree].sharers.insert(sharer);
     }, "a subtree counts its places";
+    a_table_that_is_kept_with_an_entry_is_found: |scene| {
+        let table = new_table(&mut scene.machine.kernel.frames);
+        tessera_arch::table(table)[7].store(1, Relaxed);
+        scene.machine.kernel.frames.free_table(table);
+    }, "holds zeros";
     a_view_that_is_none_is_found: |scene| {
         let (space, local) = (scene.space, scene.local);
         scene.machine.kernel.spaces[space].views.insert(local);
