@@ -114,6 +114,11 @@ impl AddressMap {
         self.mappings.is_empty()
     }
 
+    /// Whether there is nothing in it at all, not even a table below the root.
+    pub fn is_blank(&self) -> bool {
+        self.mappings.is_empty() && self.attachments == 0 && self.tree.tables == 1
+    }
+
     /// What the map, its tables, mappings and attachments cost now, bytes.
     pub fn charged_bytes(&self) -> u64 {
         let records = self.mappings.len() as u64;

@@ -14,7 +14,6 @@ use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::id::{AccountId, MapTarget, SpaceId};
 use crate::object::space::{Space, ViewOf};
-use crate::object::store::Store;
 use crate::paging::page_table::new_table;
 use crate::paging::range::EVERYTHING;
 use crate::state::kernel::Kernel;
@@ -29,11 +28,13 @@ pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf) -> Space
     let id = kernel.spaces.insert(view);
     let only_cpu = kernel.shared.space_words(seen.base.index()).only_cpu();
     kernel.shared.space_words(id.index()).initialise(root, only_cpu);
-    kernel.spaces[seen.base].views.insert(id);
-    kernel.spaces.retain(seen.base);
-    let base_root = table(kernel.spaces[seen.base].map.tree.root);
-    let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0);
-    shown.for_each(|slot| sync_view(&mut kernel.frames, &kernel.spaces, id, slot));
+    kernel.spaces.retained(seen.base).views.insert(id);
+    let (base, view) = (&kernel.spaces[seen.base], &kernel.spaces[id]);
+    // Behind the last entry that the base has, nothing is to be seen.
+    let entries = kernel.frames.table_entries(base.map.tree.root);
+    let base_root = table(base.map.tree.root);
+    let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0).take(usize::from(entries));
+    shown.for_each(|slot| sync_view(&mut kernel.frames, base, view, slot));
     tessera_arch::publish_tables();
     id
 }
@@ -41,10 +42,11 @@ pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf) -> Space
 /// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
 pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
     let Some(seen) = kernel.spaces[view].seen else { return };
-    let (owner, freed_tables) = (MapTarget::Space(view), FrameList::new());
+    let (owner, mut freed_tables) = (MapTarget::Space(view), FrameList::new());
+    // Its root has entries and no tables of its own below them.
+    kernel.spaces[view].map.tree.clear(&mut kernel.frames, &mut freed_tables);
     flush::execute(kernel, Flush { owner, range: EVERYTHING, freed_tables });
-    kernel.spaces[seen.base].views.remove(&view);
-    kernel.spaces.release(seen.base);
+    kernel.spaces.released(seen.base).views.remove(&view);
 }
 
 /// After a change to a space's root: other CPUs' roots, if there are any, and views get it too.
@@ -57,16 +59,16 @@ pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapTarget) {
     }
     for slot in first..=last {
         space.sync_other_roots(slot);
-        space.views.iter().for_each(|view| sync_view(&mut kernel.frames, &kernel.spaces, *view, slot));
+        space.views.iter().for_each(|view| sync_view(&mut kernel.frames, space, &kernel.spaces[*view], slot));
     }
     tessera_arch::publish_tables();
 }
 
-/// Brings one entry of a view's root up to date.
-fn sync_view(frames: &mut FrameAllocator, spaces: &Store<Space>, view: SpaceId, slot: usize) {
-    let Some(seen) = spaces[view].seen else { return };
-    let root = spaces[view].map.tree.root;
-    let entry = entry_in_view(&spaces[seen.base], slot, seen.bounds);
+/// Brings one entry of the root of a base's view up to date.
+fn sync_view(frames: &mut FrameAllocator, base: &Space, view: &Space, slot: usize) {
+    let Some(seen) = view.seen else { return };
+    let root = view.map.tree.root;
+    let entry = entry_in_view(base, slot, seen.bounds);
     if is_seeded(if entry == 0 { Mutant::ViewMissesLoss } else { Mutant::ViewMissesGain }) {
         return;
     }
