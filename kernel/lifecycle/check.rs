@@ -117,10 +117,10 @@ fn check_trees(kernel: &Kernel) -> u64 {
         let places = kernel.subtrees.tally(id).amount();
         assert_eq!(subtree.sharers.len() as u64, places, "a subtree counts its places");
         for sharer in subtree.sharers.iter() {
-            let attachment = attach::attachment_at(kernel, sharer.owner, sharer.place);
+            let attachment = attach::attachment_at(kernel, sharer.owner, sharer.place());
             assert!(attachment.is_some_and(|there| there.subtree == id), "a sharer has the attachment");
         }
-        facts += 1;
+        facts += 1 + subtree.sharers.check();
     }
     facts
 }
@@ -130,7 +130,7 @@ fn check_attachments(kernel: &Kernel, owner: MapTarget) -> u64 {
     let mut facts = 0;
     for (place, attachment) in attach::attachments(kernel, owner) {
         let subtree = &kernel.subtrees[attachment.subtree];
-        assert!(subtree.sharers.contains(&Sharer { owner, place }), "a subtree knows where it is attached");
+        assert!(subtree.sharers.contains(&Sharer::new(owner, place)), "a subtree knows where it is attached");
         assert_eq!(subtree.level(), attachment.level, "an attachment has its subtree's level");
         assert!(place.page.is_multiple_of(attachment.pages()), "a subtree is attached at a multiple of its size");
         assert!(subtree.public.is_none(), "a public subtree is attached nowhere else");

@@ -234,6 +234,12 @@ impl AttachPoint {
     pub fn key(&self) -> u64 {
         self.page << 4 | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
     }
+
+    /// The place that a number stands for.
+    #[inline(always)]
+    pub fn of_key(key: u64) -> AttachPoint {
+        AttachPoint { page: key >> 4, cpu: (key as usize & 0xf).checked_sub(1) }
+    }
 }
 
 const _: () = assert!(tessera_arch::CPUS_MAX + 1 < 1 << 4);

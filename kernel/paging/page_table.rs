@@ -30,8 +30,11 @@ pub struct Tree {
     pub(crate) attached_below: u64,
     /// The first and the last of the root's entries that changed since [`Tree::take_changed`]; kept for top-level roots
     /// only.
-    changed: Option<(usize, usize)>,
+    changed: (u8, u8),
 }
+
+/// What that says where none changed: the first is behind the last.
+const UNCHANGED: (u8, u8) = (u8::MAX, 0);
 
 /// Entries of one table that is there, and the first of the frames that they will lead to.
 #[derive(Clone, Copy, Debug)]
@@ -92,17 +95,18 @@ impl TableCount {
 impl Tree {
     /// A tree of nothing but its root, a cleared table whose entries have this level.
     pub fn new(root: Frame, level: u8) -> Tree {
-        Tree { root, level, tables: 1, attached: 0, attached_below: 0, changed: None }
+        Tree { root, level, tables: 1, attached: 0, attached_below: 0, changed: UNCHANGED }
     }
 
     /// Whether the root's entries were written since [`Tree::take_changed`]: known of top-level roots only.
     pub fn is_root_changed(&self) -> bool {
-        self.changed.is_some()
+        self.changed.0 <= self.changed.1
     }
 
     /// Which of the root's entries were written since the last call: whoever has copies of them copies anew.
     pub fn take_changed(&mut self) -> Option<(usize, usize)> {
-        self.changed.take()
+        let (first, last) = core::mem::replace(&mut self.changed, UNCHANGED);
+        (first <= last).then_some((usize::from(first), usize::from(last)))
     }
 
     /// Whether no entry at a level for an address is present, nor one above it that would cover it.
@@ -300,8 +304,8 @@ impl Tree {
         let index = address.table_index(level);
         table(holder)[index].store(entry, Relaxed);
         if level == TOP_LEVEL {
-            let (first, last) = self.changed.unwrap_or((index, index));
-            self.changed = Some((first.min(index), last.max(index)));
+            let (slot, (first, last)) = (index as u8, self.changed);
+            self.changed = (first.min(slot), last.max(slot));
         }
         frames.change_table_entries(holder, if entry == 0 { -1 } else { 1 })
     }

@@ -111,7 +111,7 @@ pub fn attached_tables(kernel: &Kernel, owner: MapTarget, with_windows: bool) ->
     let tables = |(place, attachment): (AttachPoint, Attachment)| {
         steps::count();
         let subtree = &kernel.subtrees[attachment.subtree];
-        let mut places = subtree.sharers.within(owner).map(|sharer| sharer.place);
+        let mut places = subtree.sharers.within(owner).map(Sharer::place);
         if !(with_windows || place.cpu.is_none()) || places.next() != Some(place) {
             return 0;
         }
@@ -257,7 +257,7 @@ pub fn ensure_level(kernel: &Kernel, owner: MapTarget, subtree: SubtreeId) -> Re
 pub fn attach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, attachment: Attachment, cost: Cost) {
     let subtree = &mut kernel.subtrees[attachment.subtree];
     let entry = attachment.entry(subtree.map.tree.root, place);
-    subtree.sharers.insert(Sharer { owner, place });
+    subtree.sharers.insert(Sharer::new(owner, place));
     if !is_seeded(Mutant::SharerNotHeld) {
         kernel.subtrees.retain(attachment.subtree);
     }
@@ -292,7 +292,7 @@ pub fn detach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint) -> bool
     };
     let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { attachment.pages() };
     flush::execute(kernel, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
-    kernel.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
+    kernel.subtrees[attachment.subtree].sharers.remove(&Sharer::new(owner, place));
     kernel.subtrees.release(attachment.subtree);
     true
 }
@@ -303,7 +303,7 @@ pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
     let (mut freed_tables, mut places) = (FrameList::new(), 0);
     let mut next = kernel.subtrees[subtree].sharers.after(None);
     while let Some(sharer) = next {
-        take_entry(kernel, sharer.owner, sharer.place, &mut freed_tables);
+        take_entry(kernel, sharer.owner, sharer.place(), &mut freed_tables);
         places += 1;
         next = kernel.subtrees[subtree].sharers.after(next);
         if next.is_none_or(|next| next.owner != sharer.owner) {
@@ -326,7 +326,7 @@ pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapTarget, freed_tabl
     let mut page = 0;
     while let Some((place, attachment)) = next_attachment(kernel, owner, page, u64::MAX, true) {
         take_entry(kernel, owner, place, freed_tables);
-        kernel.subtrees[attachment.subtree].sharers.remove(&Sharer { owner, place });
+        kernel.subtrees[attachment.subtree].sharers.remove(&Sharer::new(owner, place));
         kernel.subtrees.release(attachment.subtree);
         page = place.page;
     }

@@ -54,7 +54,7 @@ pub(crate) fn attach_fast(
     *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
     let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
     let entry = attachment.entry(inner.map.tree.root, place);
-    inner.sharers.insert(Sharer { owner: MapTarget::Space(space.id), place });
+    inner.sharers.insert(Sharer::new(MapTarget::Space(space.id), place));
     map.attach(&mut kernel.frames, place, TOP_LEVEL, entry);
     Some(())
 }
@@ -76,7 +76,7 @@ pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, target: Handle, addre
     let mut freed_tables = FrameList::new();
     map.detach(&mut kernel.frames, place, TOP_LEVEL, &mut freed_tables);
     kernel.accounts[space.object.account].credit(ATTACHMENT_BYTES);
-    let sharer = Sharer { owner: MapTarget::Space(space.id), place };
+    let sharer = Sharer::new(MapTarget::Space(space.id), place);
     let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
     flush::execute(kernel, Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
     let subtree = kernel.subtrees.open(owner)?;

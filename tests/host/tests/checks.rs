@@ -125,12 +125,12 @@ found! {
     }, "knows the subtree";
     a_place_that_is_not_listed_is_found: |scene| {
         let owner = MapTarget::Space(scene.space);
-        let sharer = Sharer { owner, place: AttachPoint { page: 1 << 27, cpu: None } };
+        let sharer = Sharer::new(owner, AttachPoint { page: 1 << 27, cpu: None });
         scene.machine.kernel.subtrees[scene.subtree].sharers.remove(&sharer);
     }, "knows where it is attached";
     a_place_that_is_none_is_found: |scene| {
         let owner = MapTarget::Space(scene.space);
-        let sharer = Sharer { owner, place: AttachPoint { page: 2 << 27, cpu: None } };
+        let sharer = Sharer::new(owner, AttachPoint { page: 2 << 27, cpu: None });
         scene.machine.kernel.subtrees[scene.subtree].sharers.insert(sharer);
     }, "a subtree counts its places";
     a_table_that_is_kept_with_an_entry_is_found: |scene| {
