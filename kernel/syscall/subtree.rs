@@ -65,9 +65,21 @@ impl Caller<'_> {
         bounds: Rights,
         flags: u64,
     ) -> Result<u64> {
-        if fast_attach::attach_fast(self.kernel, self.cpu, [target, subtree], address, bounds, flags).is_some() {
-            return Ok(0);
+        match fast_attach::attach_fast(self.kernel, self.cpu, [target, subtree], address, bounds, flags) {
+            Some(()) => Ok(0),
+            None => self.attach_anywhere(target, subtree, address, bounds, flags),
         }
+    }
+
+    #[inline(never)]
+    fn attach_anywhere(
+        &mut self,
+        target: Handle,
+        subtree: Handle,
+        address: u64,
+        bounds: Rights,
+        flags: u64,
+    ) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
         let subtree = self.attachable(subtree, bounds)?;
         let is_window = match (flags, owner, self.kernel.subtrees[subtree].level()) {
@@ -115,9 +127,14 @@ impl Caller<'_> {
     }
 
     pub(super) fn subtree_detach(&mut self, target: Handle, address: u64) -> Result<u64> {
-        if fast_attach::detach_fast(self.kernel, self.cpu, target, address).is_some() {
-            return Ok(0);
+        match fast_attach::detach_fast(self.kernel, self.cpu, target, address) {
+            Some(()) => Ok(0),
+            None => self.detach_anywhere(target, address),
         }
+    }
+
+    #[inline(never)]
+    fn detach_anywhere(&mut self, target: Handle, address: u64) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
         target::ensure_changeable(self.kernel, owner)?;
         let page = self.page_to_detach(owner, address)?;

@@ -13,10 +13,12 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
+use crate::object::account::Account;
 use crate::object::address_map::{AddressMap, Cost};
 use crate::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
-use crate::object::reverse_map::Sharer;
+use crate::object::reverse_map::{ReverseMap, Sharer};
 use crate::object::space::SLOT_PAGES;
+use crate::object::store::Opened;
 use crate::object::subtree::Subtree;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::new_table;
@@ -67,7 +69,8 @@ impl Attachment {
     }
 }
 
-/// Takes a new subtree in.
+/// Takes a new subtree in. Inlined, so that it is made where it stays.
+#[inline(always)]
 pub fn add_subtree(kernel: &mut Kernel, subtree: Subtree) -> SubtreeId {
     let root = subtree.map.tree.root;
     let id = kernel.subtrees.insert(subtree);
@@ -255,29 +258,63 @@ pub fn ensure_level(kernel: &Kernel, owner: MapTarget, subtree: SubtreeId) -> Re
 
 /// Attaches a subtree as planned, at that cost.
 pub fn attach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, attachment: Attachment, cost: Cost) {
-    let subtree = &mut kernel.subtrees[attachment.subtree];
-    let entry = attachment.entry(subtree.map.tree.root, place);
-    subtree.sharers.insert(Sharer::new(owner, place));
-    if !is_seeded(Mutant::SharerNotHeld) {
-        kernel.subtrees.retain(attachment.subtree);
-    }
+    let subtree = kernel.subtrees.open(attachment.subtree.index()).expect("only what exists is attached");
+    let entry = hold(subtree, owner, place, &attachment);
     if let (MapTarget::Space(space), Some(cpu)) = (owner, place.cpu) {
         separate_roots(kernel, space);
         kernel.spaces[space].set_core_entry(place.page, cpu, entry);
     }
-    let payer = target::payer_of(kernel, owner);
-    kernel.accounts[payer].charge(cost.bytes());
-    let (map, frames) = open_map(kernel, owner);
-    map.attach(frames, place, attachment.level, entry);
+    open_side(kernel, owner).show(place, attachment.level, entry, cost);
     view::sync_roots(kernel, owner);
 }
 
-fn open_map(kernel: &mut Kernel, owner: MapTarget) -> (&mut AddressMap, &mut FrameAllocator) {
-    let map = match owner {
-        MapTarget::Subtree(id) => &mut kernel.subtrees[id].map,
-        MapTarget::Space(id) => &mut kernel.spaces[id].map,
+/// The subtree's side of attaching: it lists the place, which keeps it from going. Gives the entry that shows it there.
+#[inline(always)]
+pub(crate) fn hold(subtree: Opened<'_, Subtree>, owner: MapTarget, place: AttachPoint, attachment: &Attachment) -> u64 {
+    *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
+    subtree.object.sharers.insert(Sharer::new(owner, place));
+    attachment.entry(subtree.object.map.tree.root, place)
+}
+
+/// The owner's side of attaching and detaching: the map that shows a subtree, and who pays for that.
+pub(crate) struct Side<'a> {
+    pub(crate) map: &'a mut AddressMap,
+    pub(crate) payer: &'a mut Account,
+    pub(crate) frames: &'a mut FrameAllocator,
+}
+
+impl Side<'_> {
+    /// Writes the entry of an attachment at a place that was found vacant, at a cost that was found bearable. The roots
+    /// that are copies do not have it yet.
+    #[inline(always)]
+    pub(crate) fn show(self, place: AttachPoint, level: u8, entry: u64, cost: Cost) {
+        self.payer.charge(cost.bytes());
+        self.map.attach(self.frames, place, level, entry);
+    }
+
+    /// Takes the entry of an attachment out. The roots that are copies have it still, and the subtree lists the place,
+    /// for the flush that is due.
+    #[inline(always)]
+    pub(crate) fn hide(self, place: AttachPoint, level: u8, freed_tables: &mut FrameList) {
+        let tables = freed_tables.count();
+        self.map.detach(self.frames, place, level, freed_tables);
+        let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
+        self.payer.credit(cost.bytes());
+    }
+}
+
+fn open_side(kernel: &mut Kernel, owner: MapTarget) -> Side<'_> {
+    let (map, payer) = match owner {
+        MapTarget::Subtree(id) => {
+            let subtree = &mut kernel.subtrees[id];
+            (&mut subtree.map, subtree.account)
+        }
+        MapTarget::Space(id) => {
+            let space = &mut kernel.spaces[id];
+            (&mut space.map, space.account)
+        }
     };
-    (map, &mut kernel.frames)
+    Side { map, payer: &mut kernel.accounts[payer], frames: &mut kernel.frames }
 }
 
 /// Takes an attachment out of a space or subtree; gives whether there was one.
@@ -285,16 +322,28 @@ pub fn detach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint) -> bool
     let mut freed_tables = FrameList::new();
     let Some(attachment) = take_entry(kernel, owner, place, &mut freed_tables) else { return false };
     view::sync_roots(kernel, owner);
-    // What the subtree shows here goes. It still lists the place, so a core window is flushed as the subtree's.
+    let_go(kernel, owner, place, (attachment.subtree, attachment.pages()), freed_tables);
+    true
+}
+
+/// Invalidates what a subtree of so many pages showed at a place whose entry was taken out; the subtree's side of
+/// detaching.
+#[inline(always)]
+pub(crate) fn let_go(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    place: AttachPoint,
+    (subtree, pages): (SubtreeId, u64),
+    freed_tables: FrameList,
+) {
+    let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { pages };
     let (seen_by, first) = match place.cpu {
-        Some(_) => (MapTarget::Subtree(attachment.subtree), 0),
+        // A core window is flushed as the subtree's, which lists the place still.
+        Some(_) => (MapTarget::Subtree(subtree), 0),
         None => (owner, place.page),
     };
-    let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { attachment.pages() };
     flush::execute(kernel, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
-    kernel.subtrees[attachment.subtree].sharers.remove(&Sharer::new(owner, place));
-    kernel.subtrees.release(attachment.subtree);
-    true
+    kernel.subtrees.released(subtree).sharers.remove(&Sharer::new(owner, place));
 }
 
 /// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were. What
@@ -315,7 +364,7 @@ pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
         let owner = MapTarget::Subtree(subtree);
         flush::execute(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
     }
-    kernel.subtrees[subtree].sharers = crate::object::reverse_map::ReverseMap::default();
+    kernel.subtrees[subtree].sharers = ReverseMap::default();
     (0..places).for_each(|_| kernel.subtrees.release(subtree));
     places
 }
@@ -326,8 +375,7 @@ pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapTarget, freed_tabl
     let mut page = 0;
     while let Some((place, attachment)) = next_attachment(kernel, owner, page, u64::MAX, true) {
         take_entry(kernel, owner, place, freed_tables);
-        kernel.subtrees[attachment.subtree].sharers.remove(&Sharer::new(owner, place));
-        kernel.subtrees.release(attachment.subtree);
+        kernel.subtrees.released(attachment.subtree).sharers.remove(&Sharer::new(owner, place));
         page = place.page;
     }
 }
@@ -340,13 +388,8 @@ fn take_entry(
     place: AttachPoint,
     freed_tables: &mut FrameList,
 ) -> Option<Attachment> {
-    let tables = freed_tables.count();
     let attachment = attachment_at(kernel, owner, place)?;
-    let (map, frames) = open_map(kernel, owner);
-    map.detach(frames, place, attachment.level, freed_tables);
-    let cost = Cost { tables: freed_tables.count() - tables, records: 0, attachments: 1 };
-    let payer = target::payer_of(kernel, owner);
-    kernel.accounts[payer].credit(cost.bytes());
+    open_side(kernel, owner).hide(place, attachment.level, freed_tables);
     if let (MapTarget::Space(space), Some(cpu)) = (owner, place.cpu) {
         kernel.spaces[space].set_core_entry(place.page, cpu, 0);
     }

@@ -1,26 +1,29 @@
-//! The fast paths of `subtree_attach` and `subtree_detach`: a top-level entry of a space, on every CPU.
+//! Deciding fast about `subtree_attach` and `subtree_detach` in the usual case: a top-level entry of a space, on every
+//! CPU.
 //!
 //! Attaching is one write; what costs is to look everything up. The common path does that object by object, as what it
-//! attaches to may be a space or a subtree, at any level. Here each object is looked up once. Whatever is out of the
-//! ordinary (another level, a core window, a view to be kept in step, any refusal) changes nothing and goes the common
-//! path, which does it or refuses with the right error. Both are under the kernel's lock.
+//! attaches to may be a space or a subtree, at any level. Here each object is looked up once. What is decided is then
+//! performed as on the common path (`attach`). Whatever is out of the ordinary (another level, a core window, a view to be
+//! kept in step, any refusal) changes nothing and goes the common path, which does it or refuses with the right error.
+//! Both are under the kernel's lock.
 
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
-use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
+use crate::object::address_map::Cost;
 use crate::object::id::{AttachPoint, MapTarget};
-use crate::object::reverse_map::{ATTACHMENT_BYTES, Sharer};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush::{self, Flush};
-use crate::vm::attach::Attachment;
+use crate::vm::attach::{self, Attachment, Side};
 
-/// Serves `subtree_attach` in the ordinary case.
+/// What a top-level entry costs.
+const COST: Cost = Cost { tables: 0, records: 0, attachments: 1 };
+
+/// Serves `subtree_attach` in the usual case.
 #[inline(always)]
 pub(crate) fn attach_fast(
     kernel: &mut Kernel,
@@ -37,52 +40,47 @@ pub(crate) fn attach_fast(
     let target = named(kernel, cpu, target, ObjectKind::Space, Rights::MAP)?;
     let subtree = named(kernel, cpu, subtree, ObjectKind::Subtree, bounds)?;
     let (space, subtree) = (kernel.spaces.open(target)?, kernel.subtrees.open(subtree)?);
-    let inner = subtree.object;
+    let inner = &*subtree.object;
     if inner.level() != TOP_LEVEL || inner.public.is_some() || inner.sharers.core_window().is_some() {
         return None;
     }
-    let (place, range) = at_slot(slot);
-    let is_ordinary = !space.object.has_copies() && space.object.map.core_windows() == 0;
+    let (has_copies, first) = (space.object.has_copies(), slot as u64 * SLOT_PAGES);
     let map = &mut space.object.map;
-    if !is_ordinary || map.overlaps(range) || table(map.tree.root)[slot].load(Relaxed) != 0 {
+    // Without roots that are copies, a core window shows in this one.
+    let is_vacant =
+        table(map.tree.root)[slot].load(Relaxed) == 0 && !map.overlaps(PageRange { first, count: SLOT_PAGES });
+    if has_copies || !is_vacant || !crate::mem::has_spare_pages() {
         return None;
     }
-    if !crate::mem::has_spare_pages() {
-        return None;
-    }
-    kernel.accounts[space.object.account].try_charge(ATTACHMENT_BYTES).ok()?;
-    *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
+    // What is charged for a space keeps its account.
+    let payer = kernel.accounts.at_mut(space.object.account.index());
+    payer.ensure(COST.bytes()).ok()?;
+    let (owner, place) = (MapTarget::Space(space.id), AttachPoint { page: first, cpu: None });
     let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
-    let entry = attachment.entry(inner.map.tree.root, place);
-    inner.sharers.insert(Sharer::new(MapTarget::Space(space.id), place));
-    map.attach(&mut kernel.frames, place, TOP_LEVEL, entry);
+    let entry = attach::hold(subtree, owner, place, &attachment);
+    Side { map, payer, frames: &mut kernel.frames }.show(place, TOP_LEVEL, entry, COST);
     Some(())
 }
 
-/// Serves `subtree_detach` in the ordinary case.
+/// Serves `subtree_detach` in the usual case.
 #[inline(always)]
 pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, target: Handle, address: u64) -> Option<()> {
     let slot = top_slot(address).ok()?;
     let target = named(kernel, cpu, target, ObjectKind::Space, Rights::MAP)?;
     let space = kernel.spaces.open(target)?;
-    let entry = table(space.object.map.tree.root)[slot].load(Relaxed);
-    let is_ordinary = matches!(Format::share(entry), Some(Share::Attached | Share::Window));
-    let (place, range) = at_slot(slot);
-    if !is_ordinary || space.object.has_copies() {
+    let has_copies = space.object.has_copies();
+    let map = &mut space.object.map;
+    let entry = table(map.tree.root)[slot].load(Relaxed);
+    let is_attached = matches!(Format::share(entry), Some(Share::Attached | Share::Window));
+    if !is_attached || has_copies {
         return None;
     }
-    let map = &mut space.object.map;
-    let owner = kernel.frames.table_owner(Frame::containing(Format::address(entry)));
+    let subtree = kernel.subtrees.id_at(kernel.frames.table_owner(Frame::containing(Format::address(entry))))?;
+    let payer = kernel.accounts.at_mut(space.object.account.index());
+    let (owner, place) = (MapTarget::Space(space.id), AttachPoint { page: slot as u64 * SLOT_PAGES, cpu: None });
     let mut freed_tables = FrameList::new();
-    map.detach(&mut kernel.frames, place, TOP_LEVEL, &mut freed_tables);
-    kernel.accounts[space.object.account].credit(ATTACHMENT_BYTES);
-    let sharer = Sharer::new(MapTarget::Space(space.id), place);
-    let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { range.count };
-    flush::execute(kernel, Flush { owner: sharer.owner, range: PageRange { count, ..range }, freed_tables });
-    let subtree = kernel.subtrees.open(owner)?;
-    subtree.object.sharers.remove(&sharer);
-    let id = subtree.id;
-    kernel.subtrees.release(id);
+    Side { map, payer, frames: &mut kernel.frames }.hide(place, TOP_LEVEL, &mut freed_tables);
+    attach::let_go(kernel, owner, place, (subtree, SLOT_PAGES), freed_tables);
     Some(())
 }
 
@@ -91,10 +89,4 @@ pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, target: Handle, addre
 #[inline(always)]
 fn named(kernel: &Kernel, cpu: usize, handle: Handle, kind: ObjectKind, needed: Rights) -> Option<u32> {
     kernel.shared.cpus[cpu].word_of(handle)?.object(kind, needed)
-}
-
-#[inline(always)]
-fn at_slot(slot: usize) -> (AttachPoint, PageRange) {
-    let first = slot as u64 * SLOT_PAGES;
-    (AttachPoint { page: first, cpu: None }, PageRange { first, count: SLOT_PAGES })
 }
