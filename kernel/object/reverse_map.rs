@@ -14,7 +14,7 @@ use core::ops::Bound::{Excluded, Unbounded};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::block;
-use crate::object::id::{AttachPoint, MapTarget};
+use crate::object::id::{AttachPoint, MapTarget, SpaceId};
 use crate::paging::range::PageRange;
 
 /// What a subtree's list of places costs at worst besides the places, bytes.
@@ -99,6 +99,12 @@ impl Group {
     pub fn union_of(&self, range: PageRange) -> PageRange {
         let last = if is_seeded(Mutant::SecondPlaceForgotten) { self.first } else { self.last };
         PageRange { first: self.first + range.first, count: last - self.first + range.count }
+    }
+
+    /// The page of the first place.
+    #[inline(always)]
+    pub fn page(&self) -> u64 {
+        self.first
     }
 }
 
@@ -298,6 +304,14 @@ impl ReverseMap {
         Some(Group { last, ..alone })
     }
 
+    /// The only place at which a space can have it, while all spaces that have it do so at the same page. Whether this one
+    /// does, its tables say ([`ReverseMap::forget_common_page`]).
+    #[inline(always)]
+    pub fn likely_group_in(&self, space: SpaceId) -> Option<Group> {
+        let page = self.common_page?;
+        Some(Group { owner: MapTarget::Space(space), cpu: self.core_window, first: page, last: page })
+    }
+
     /// Whether it is known without a look that an owner has it at one place at most: spaces that all have it at the same.
     #[inline(always)]
     fn is_once_in(&self, owner: MapTarget) -> bool {
@@ -313,6 +327,12 @@ impl ReverseMap {
     /// The page at which every space has it, if they all have it at the same one.
     pub fn common_page(&self) -> Option<u64> {
         self.common_page
+    }
+
+    /// From here on a look at this set alone says who has it: entries are being taken out of spaces' tables whose places are
+    /// listed still, for the flush that is due.
+    pub fn forget_common_page(&mut self) {
+        self.common_page = None;
     }
 
     /// The CPU whose core window it is in, if it is in one; then it is nowhere else.

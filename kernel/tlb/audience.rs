@@ -6,7 +6,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_arch::CPUS_MAX;
+use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
@@ -14,7 +14,9 @@ use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::note::Note;
 use crate::object::id::{MapTarget, SpaceId, SubtreeId};
 use crate::object::reverse_map::{Group, ReverseMap};
-use crate::paging::range::PageRange;
+use crate::object::space::Space;
+use crate::object::subtree::Subtree;
+use crate::paging::range::{PageRange, page_address};
 use crate::state::kernel::Kernel;
 
 const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
@@ -137,6 +139,17 @@ fn tell(kernel: &Kernel, space: SpaceId, sight: Sight, each: &mut dyn FnMut(Affe
     }
 }
 
+/// What a change in a subtree is a change of, if the subtree is at one place, on every CPU: of a range of its owner.
+#[inline(always)]
+pub(crate) fn only_seen_as(sharers: &ReverseMap, range: PageRange) -> Option<(MapTarget, PageRange)> {
+    let (sharer, is_nested) = (sharers.only()?, sharers.is_nested());
+    let place = sharer.place();
+    // These are bugs of how several places are told.
+    let is_told_apart = is_seeded(Mutant::SharerForgotten) || is_nested && is_seeded(Mutant::NestedSharerForgotten);
+    let range = PageRange { first: place.page + range.first, ..range };
+    (place.cpu.is_none() && !is_told_apart).then_some((sharer.owner, range))
+}
+
 /// The part of the space in which a CPU is, by number, that shows pages of an owner: from the first place to the
 /// last. One range, because a CPU is asked once for each space, however often it sees a change there; see
 /// `Presence::invalidate`.
@@ -154,21 +167,20 @@ pub(crate) fn visible_in(
     }
     // A view shows no core windows.
     let cpu = (seen.base == id).then_some(cpu);
-    visible_from(kernel, MapTarget::Space(seen.base), cpu, owner, range)
+    visible_from(kernel, seen.base, cpu, owner, range)
 }
 
 /// The same for a space that is no view. A subtree lies one deep in others, and no deeper.
 #[inline(always)]
 fn visible_from(
     kernel: &Kernel,
-    from: MapTarget,
+    from: SpaceId,
     cpu: Option<usize>,
     owner: MapTarget,
     range: PageRange,
 ) -> Option<PageRange> {
     let id = match owner {
-        _ if owner == from => return Some(range),
-        MapTarget::Space(_) => return None,
+        MapTarget::Space(id) => return (id == from).then_some(range),
         MapTarget::Subtree(id) => id,
     };
     let visible = visible_directly(kernel, from, cpu, id, range);
@@ -186,17 +198,27 @@ fn visible_from(
 #[inline(always)]
 fn visible_directly(
     kernel: &Kernel,
-    from: MapTarget,
+    from: SpaceId,
     cpu: Option<usize>,
     subtree: SubtreeId,
     range: PageRange,
 ) -> Option<PageRange> {
-    let sharers = &kernel.subtrees[subtree].sharers;
-    let group = sharers.group_in(from)?;
+    let Subtree { map, sharers, .. } = &kernel.subtrees[subtree];
+    let group = match sharers.likely_group_in(from) {
+        Some(likely) => is_shown(&kernel.spaces[from], cpu, likely.page(), map.tree.root).then_some(likely)?,
+        None => sharers.group_in(MapTarget::Space(from))?,
+    };
     let window = group.cpu.map(|cpu| window_cpu(kernel, cpu));
     let is_forgotten = is_seeded(Mutant::SharerForgotten) && sharers.groups().next() == Some(group);
     let is_seen = (window.is_none() || window == cpu) && !is_forgotten;
     is_seen.then(|| group.union_of(range))
+}
+
+/// Whether a space shows the subtree with this root at a page, on a CPU.
+#[inline(always)]
+fn is_shown(space: &Space, cpu: Option<usize>, page: u64, root: Frame) -> bool {
+    let attached = space.map.tree.attached_over(space.root(cpu.unwrap_or(0)), page_address(page));
+    attached.is_some_and(|(entry, _)| Format::address(entry) == root.start())
 }
 
 /// Those to whom a change in a subtree is told.

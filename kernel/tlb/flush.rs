@@ -17,6 +17,7 @@ use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::requests;
 use crate::mem::FrameList;
 use crate::object::id::{MapTarget, SpaceId};
+use crate::object::subtree::Subtree;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
@@ -71,10 +72,18 @@ fn invalidate_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
 
 #[inline(never)]
 fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
-    if let MapTarget::Subtree(id) = owner
-        && let Some(slot) = kernel.subtrees[id].public
-    {
-        return global::invalidate_public(kernel, slot, range, frees_tables);
+    if let MapTarget::Subtree(id) = owner {
+        let Subtree { public, sharers, .. } = &kernel.subtrees[id];
+        if let Some(slot) = *public {
+            return global::invalidate_public(kernel, slot, range, frees_tables);
+        }
+        if sharers.is_empty() {
+            // Nobody sees it, and what once was seen of it was invalidated when it went.
+            return;
+        }
+        if let Some((owner, range)) = audience::only_seen_as(sharers, range) {
+            return invalidate(kernel, owner, range, frees_tables);
+        }
     }
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast(kernel, owner, range);
@@ -120,7 +129,9 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
 #[inline(always)]
 fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
     let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
-    mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
+    if kernel.tags.bits() != 0 {
+        mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
+    }
     let mut interrupted = 0;
     let cpus = kernel.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
     for line in kernel.shared.cpus.iter().take(cpus) {

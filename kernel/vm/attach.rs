@@ -339,7 +339,10 @@ pub(crate) fn let_go(
     let count = if is_seeded(Mutant::DetachUnflushed) { 0 } else { pages };
     let (seen_by, first) = match place.cpu {
         // A core window is flushed as the subtree's, which lists the place still.
-        Some(_) => (MapTarget::Subtree(subtree), 0),
+        Some(_) => {
+            kernel.subtrees[subtree].sharers.forget_common_page();
+            (MapTarget::Subtree(subtree), 0)
+        }
         None => (owner, place.page),
     };
     flush::execute(kernel, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
@@ -350,6 +353,7 @@ pub(crate) fn let_go(
 /// has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
 pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
     let (mut freed_tables, mut places) = (FrameList::new(), 0);
+    kernel.subtrees[subtree].sharers.forget_common_page();
     let mut next = kernel.subtrees[subtree].sharers.after(None);
     while let Some(sharer) = next {
         take_entry(kernel, sharer.owner, sharer.place(), &mut freed_tables);
