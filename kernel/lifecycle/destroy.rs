@@ -83,12 +83,17 @@ impl End for CapTable {
     }
 }
 
-/// Unmaps everything; nobody is in the space any more, or has the subtree attached.
+/// Unmaps everything, if there is anything still; nobody is in the space any more, or has the subtree attached. What there
+/// once was in it was invalidated when it went.
+#[inline(always)]
 fn clear_map(kernel: &mut Kernel, owner: MapTarget) {
-    if target::map_of(kernel, owner).is_blank() {
-        // What there once was in it was invalidated when it went.
-        return;
+    if !target::map_of(kernel, owner).is_blank() {
+        unmap_everything(kernel, owner);
     }
+}
+
+#[inline(never)]
+fn unmap_everything(kernel: &mut Kernel, owner: MapTarget) {
     let mut freed_tables = FrameList::new();
     attach::take_all_entries(kernel, owner, &mut freed_tables);
     target::change_map(kernel, owner, |map, frames, segments| map.clear(frames, segments, &mut freed_tables));
