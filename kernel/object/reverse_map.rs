@@ -174,6 +174,20 @@ impl ReverseMap {
     /// Notes one more place.
     #[inline(always)]
     pub fn insert(&mut self, sharer: Sharer) {
+        if !self.is_empty() {
+            return self.insert_among(sharer);
+        }
+        let place = sharer.place();
+        match sharer.owner {
+            MapTarget::Subtree(_) => self.nested = 1,
+            MapTarget::Space(_) => self.common_page = Some(place.page),
+        }
+        (self.first, self.core_window) = (Some(sharer), place.cpu);
+    }
+
+    /// Notes one more place besides others. A subtree in a core window has none.
+    #[inline(never)]
+    fn insert_among(&mut self, sharer: Sharer) {
         let place = sharer.place();
         match sharer.owner {
             MapTarget::Subtree(_) => self.nested += 1,
@@ -181,15 +195,6 @@ impl ReverseMap {
             MapTarget::Space(_) => self.common_page = self.common_page.filter(|page| *page == place.page),
         }
         self.core_window = place.cpu;
-        if self.is_empty() {
-            self.first = Some(sharer);
-        } else {
-            self.insert_among(sharer);
-        }
-    }
-
-    #[inline(never)]
-    fn insert_among(&mut self, sharer: Sharer) {
         let other = match &mut self.first {
             Some(first) if sharer < *first => core::mem::replace(first, sharer),
             _ => sharer,

@@ -199,10 +199,14 @@ impl Space {
 /// `Misaligned`, `BadAddress`.
 #[inline(always)]
 pub fn top_slot(address: u64) -> Result<usize, Error> {
-    if !address.is_multiple_of(TOP_SLOT_BYTES) {
-        return Err(Error::Misaligned);
-    }
-    let slot = address / TOP_SLOT_BYTES;
+    // What is no multiple of a slot's size has bits that come round to the top.
+    let slot = address.rotate_right(TOP_SLOT_BYTES.trailing_zeros());
     // The last slot holds the page before the end of the lower half, which no mapping may reach.
-    if slot + 1 >= TOP_SLOTS as u64 { Err(Error::BadAddress) } else { Ok(slot as usize) }
+    if slot < TOP_SLOTS as u64 - 1 {
+        Ok(slot as usize)
+    } else if address.is_multiple_of(TOP_SLOT_BYTES) {
+        Err(Error::BadAddress)
+    } else {
+        Err(Error::Misaligned)
+    }
 }

@@ -22,18 +22,26 @@ impl Tree {
     /// [`Tree::missing_tables`] said can be allocated.
     #[inline(always)]
     pub fn attach(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8, entry: u64) {
-        let holder = if level == self.level { self.root } else { self.ensure_table(frames, address, level) };
+        let holder = if level == self.level {
+            self.root
+        } else {
+            self.attached_below += 1;
+            self.ensure_table(frames, address, level)
+        };
         self.write(frames, holder, address, level, entry);
         self.attached += 1;
-        self.attached_below += u64::from(level != self.level);
     }
 
     /// Takes such an entry out. Tables that become empty go to `freed`.
     #[inline(always)]
     pub fn detach(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8, freed: &mut FrameList) {
-        let holder = if level == self.level { self.root } else { self.deepest(address, level).0 };
+        let holder = if level == self.level {
+            self.root
+        } else {
+            self.attached_below -= 1;
+            self.deepest(address, level).0
+        };
         self.attached -= 1;
-        self.attached_below -= u64::from(level != self.level);
         let entries = self.write(frames, holder, address, level, 0);
         if entries == 0 && level != self.level && !is_seeded(Mutant::AttachTableLeaked) {
             self.prune(frames, address, freed);
