@@ -103,6 +103,8 @@ fn a_joining_thread_lands_at_its_fallback() -> Verdict {
     let to_join = target.thread().derive(Rights::WAIT, 0)?;
     let thread = thread_in(&space, move || assert!(to_join.join().is_ok()))?;
     wait_for_state(thread.thread(), ThreadState::Joining)?;
+    // On a busy machine it may not have got there yet.
+    wait_for_state(target.thread(), ThreadState::Sleeping)?;
     drop(space);
     has_landed(&thread)?;
     ensure_eq!(target.thread().info()?.state, ThreadState::Sleeping as u64);
