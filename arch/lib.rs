@@ -10,6 +10,7 @@
 //! | `format` | [`Format`]: page-table entries as pure data; compiled and tested on every host |
 //! | `memory` | [`table`], [`clear_frames`], [`read_physical`], [`move_physical`] and their like, [`direct_map`]: the direct map |
 //! | `memory` | [`clean_code`], and [`publish_code`] once: what was written becomes fit to be fetched |
+//! | `root` | [`root_word`], [`load_root`]: what a CPU's root register takes |
 //! | `tlb` | [`prepare_root`], [`strip_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |

@@ -10,7 +10,7 @@
 //! | `fault`, `syndrome` | what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
-//! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
+//! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controller: GICv3 |
 //! | `power` | the firmware: PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |

@@ -11,7 +11,7 @@
 //! | `fault`, `instruction` | what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
-//! | `context`, `memory`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
+//! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
 //! | `format` | page-table entries; compiled on every host |
 //!

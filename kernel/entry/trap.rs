@@ -2,8 +2,8 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use tessera_abi::{Error, Rights};
 use tessera_abi::layout::{Name, ThreadState};
+use tessera_abi::{Error, Rights};
 use tessera_arch::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::log::{Word, log};

@@ -68,7 +68,8 @@ impl Scene {
     pub(super) fn step(&mut self, operation: &Operation) {
         let playing = operation.cpu % self.cpus;
         cpu::set_cpu_index(playing);
-        if running::current(&self.machine.kernel, playing).is_none() && !trap::schedule(&mut self.machine.kernel, playing)
+        if running::current(&self.machine.kernel, playing).is_none()
+            && !trap::schedule(&mut self.machine.kernel, playing)
         {
             return;
         }
