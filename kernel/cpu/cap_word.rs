@@ -103,10 +103,11 @@ impl HotSlot {
     }
 
     /// The number plus one of the space that the capability lets its holder switch to, zero if it does not, if the slot's
-    /// generation is the handle's.
+    /// generation is the handle's. Nothing else is read on the strength of it: the space's words are always there, and its
+    /// passes are looked at for themselves.
     #[inline(always)]
     pub fn space_number(&self, generation: u32) -> Option<u32> {
-        let door = self.door.load(Ordering::Acquire);
+        let door = self.door.load(Ordering::Relaxed);
         if (door >> 32) as u32 == generation { Some(door as u32) } else { None }
     }
 

@@ -15,23 +15,18 @@ use crate::cpu::per_cpu::{PerCpu, Shared};
 /// to the common path, which sees to it or refuses with the right error.
 #[inline(always)]
 pub fn space_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> CallResult {
-    let switched = if (ip | sp.wrapping_sub(1)) < TOP_SLOT_BYTES {
-        let is_shared = |from, to| table(from)[0].load(Relaxed) == table(to)[0].load(Relaxed);
-        try_switch(shared, cpu, index, handle, is_shared)
-    } else {
-        switch_elsewhere(shared, cpu, index, handle, [ip, sp])
-    };
-    match switched {
-        Some(previous) => CallResult { status: 0, value: previous },
-        None => CallResult::COMMON,
+    if (ip | sp.wrapping_sub(1)) >= TOP_SLOT_BYTES {
+        return switch_elsewhere(shared, cpu, index, handle, ip, sp);
     }
+    let is_shared = |from, to| table(from)[0].load(Relaxed) == table(to)[0].load(Relaxed);
+    try_switch(shared, cpu, index, handle, is_shared)
 }
 
 /// The same for a program whose code or stack is not where programs have them, in the first top-level slot (ADR 5). Not
 /// inlined, so that the usual case does not keep registers for it.
 #[cold]
 #[inline(never)]
-fn switch_elsewhere(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, [ip, sp]: [u64; 2]) -> Option<u64> {
+fn switch_elsewhere(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> CallResult {
     try_switch(shared, cpu, index, handle, |from, to| is_ground_shared(from, to, ip, sp))
 }
 
@@ -44,19 +39,23 @@ fn try_switch(
     index: usize,
     handle: Handle,
     is_ground_shared: impl FnOnce(Frame, Frame) -> bool,
-) -> Option<u64> {
+) -> CallResult {
     // A capability that does not let its holder switch names the words of no space, by which nobody has a good pass.
-    let number = cpu.slots.get(handle.slot())?.space_number(handle.generation())?;
+    let slot = cpu.slots.get(handle.slot());
+    let Some(number) = slot.and_then(|slot| slot.space_number(handle.generation())) else { return CallResult::COMMON };
     let way = shared.numbered_space(number).pass(index);
     let pass = way.read();
     if !pass.is_good() {
-        return None;
+        return CallResult::COMMON;
     }
     if !is_ground_shared(Frame::from_word(cpu.root.load(Relaxed)), Frame::from_word(pass.root())) {
-        return None;
+        return CallResult::COMMON;
     }
-    let previous = cpu.entered_by.load(Relaxed);
-    enter(cpu, way, pass, number.wrapping_sub(1), handle).then_some(previous)
+    let value = cpu.entered_by.load(Relaxed);
+    if !enter(cpu, way, pass, number.wrapping_sub(1), handle) {
+        return CallResult::COMMON;
+    }
+    CallResult { status: 0, value }
 }
 
 /// Makes the calling CPU's space this one, if its pass is good; for a thread that goes on in its own space.

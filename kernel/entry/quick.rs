@@ -78,16 +78,25 @@ pub fn handler(number: u64) -> Option<Handler> {
 /// Serves a quick call of the thread that is current on the CPU.
 #[inline(always)]
 pub fn call(kernel: &mut Kernel, cpu: usize, handler: Handler, words: &[u64; 6]) -> CallResult {
-    // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
-    if kernel.scheduler.cpus[cpu].current.is_none() {
-        return CallResult::COMMON;
-    }
-    let CallResult { status, value } = handler(kernel, cpu, words);
+    // The CPU has not waited for the lock, so nobody can have made it let the thread go.
+    let result = handler(kernel, cpu, words);
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
-    reap::reap_without_registers(kernel, cpu);
-    let is_finished = !kernel.scheduler.cpus[cpu].need_resched
+    if is_finished(kernel, cpu) { result } else { clean_up(kernel, cpu, result) }
+}
+
+/// Whether nothing is left to be done.
+#[inline(always)]
+fn is_finished(kernel: &Kernel, cpu: usize) -> bool {
+    !kernel.scheduler.cpus[cpu].need_resched
         && !kernel.shared.console.is_due()
         && !reap::is_any_doomed(kernel)
-        && kernel.has_heap();
-    CallResult { status: if is_finished { status } else { status | CallResult::UNFINISHED }, value }
+        && kernel.has_heap()
+}
+
+/// Takes apart what can go without the thread's registers; says of a call's result whether more is left.
+#[inline(never)]
+fn clean_up(kernel: &mut Kernel, cpu: usize, CallResult { status, value }: CallResult) -> CallResult {
+    reap::reap_without_registers(kernel, cpu);
+    let unfinished = if is_finished(kernel, cpu) { 0 } else { CallResult::UNFINISHED };
+    CallResult { status: status | unfinished, value }
 }
