@@ -1,6 +1,6 @@
 //! Owned capabilities: [`Cap<T>`].
 
-use crate::call::{fill_in, perform};
+use crate::call::{fill_in, perform, perform_short};
 use crate::{Account, CapTable, Machine, Segment, Space, Subtree, Thread, View};
 use core::fmt;
 use core::marker::PhantomData;
@@ -98,7 +98,7 @@ impl<T: Object> Cap<T> {
     /// # Errors
     /// `BadHandle` if it was gone already.
     pub fn delete(self) -> Result<(), Error> {
-        perform(Call::CapabilityDelete { handle: self.into_handle() }).map(|_| ())
+        perform_short(Call::CapabilityDelete { handle: self.into_handle() }).map(|_| ())
     }
 
     /// What the kernel knows of this capability: kind, rights, badge, parent, and the object's name.
@@ -141,7 +141,7 @@ impl<T: Object> Cap<T> {
 impl<T: Object> Drop for Cap<T> {
     /// Gives the capability up. A handle that is stale already is no error here: the capability is gone, as wanted.
     fn drop(&mut self) {
-        let _ = perform(Call::CapabilityDelete { handle: self.handle });
+        let _ = perform_short(Call::CapabilityDelete { handle: self.handle });
     }
 }
 
