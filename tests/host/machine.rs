@@ -106,6 +106,16 @@ impl Machine {
         true
     }
 
+    /// Makes a quick call as the current thread, and nothing after it; gives whether there is nothing to do after it. `None` if
+    /// the call was not made.
+    pub fn call_without_registers(&mut self, call: Call) -> Option<bool> {
+        let cpu = tessera_arch::cpu_index();
+        let id = running::current(&self.kernel, cpu)?;
+        let (number, words) = call.encode();
+        self.kernel.threads[id].context.registers_mut().set_call(number, words);
+        self.call_quickly(cpu)
+    }
+
     /// Serves the current thread's call as the entry code does before it saves registers, if it is of the kind; gives
     /// whether that was all.
     fn call_quickly(&mut self, cpu: usize) -> Option<bool> {
