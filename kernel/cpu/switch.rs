@@ -16,7 +16,7 @@ use crate::cpu::per_cpu::{PerCpu, Shared};
 #[inline(always)]
 pub fn space_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> CallResult {
     if (ip | sp.wrapping_sub(1)) >= TOP_SLOT_BYTES {
-        return switch_elsewhere(shared, cpu, index, handle, ip, sp);
+        return switch_elsewhere(handle, ip, sp, shared, cpu, index);
     }
     let is_shared = |from, to| table(from)[0].load(Relaxed) == table(to)[0].load(Relaxed);
     try_switch(shared, cpu, index, handle, is_shared)
@@ -26,7 +26,7 @@ pub fn space_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle,
 /// inlined, so that the usual case does not keep registers for it.
 #[cold]
 #[inline(never)]
-fn switch_elsewhere(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> CallResult {
+fn switch_elsewhere(handle: Handle, ip: u64, sp: u64, shared: &Shared, cpu: &PerCpu, index: usize) -> CallResult {
     try_switch(shared, cpu, index, handle, |from, to| is_ground_shared(from, to, ip, sp))
 }
 
@@ -42,20 +42,27 @@ fn try_switch(
 ) -> CallResult {
     // A capability that does not let its holder switch names the words of no space, by which nobody has a good pass.
     let slot = cpu.slots.get(handle.slot());
-    let Some(number) = slot.and_then(|slot| slot.space_number(handle.generation())) else { return CallResult::COMMON };
+    let Some(number) = slot.and_then(|slot| slot.space_number(handle.generation())) else { return common() };
     let way = shared.numbered_space(number).pass(index);
     let pass = way.read();
     if !pass.is_good() {
-        return CallResult::COMMON;
+        return common();
     }
     if !is_ground_shared(Frame::from_word(cpu.root.load(Relaxed)), Frame::from_word(pass.root())) {
-        return CallResult::COMMON;
+        return common();
     }
     let value = cpu.entered_by.load(Relaxed);
     if !enter(cpu, way, pass, number.wrapping_sub(1), handle) {
-        return CallResult::COMMON;
+        return common();
     }
     CallResult { status: 0, value }
+}
+
+/// A way out of line, so that the usual one keeps no register for it.
+#[cold]
+#[inline(never)]
+fn common() -> CallResult {
+    CallResult::COMMON
 }
 
 /// Makes the calling CPU's space this one, if its pass is good; for a thread that goes on in its own space.

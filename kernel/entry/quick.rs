@@ -9,6 +9,7 @@
 use tessera_abi::syscall::number;
 use tessera_arch::CallResult;
 
+use crate::cpu::per_cpu::Shared;
 use crate::lifecycle::reap;
 use crate::state::kernel::Kernel;
 use crate::syscall::{HANDLERS, Handler};
@@ -75,28 +76,29 @@ pub fn handler(number: u64) -> Option<Handler> {
     QUICK.get(number as usize).copied().flatten()
 }
 
-/// Serves a quick call of the thread that is current on the CPU.
+/// Serves a quick call of the thread that is current on the CPU. `shared` is the kernel's own, at a place that the caller
+/// knows.
 #[inline(always)]
-pub fn call(kernel: &mut Kernel, cpu: usize, handler: Handler, words: &[u64; 6]) -> CallResult {
+pub fn call(kernel: &mut Kernel, shared: &Shared, cpu: usize, handler: Handler, words: &[u64; 6]) -> CallResult {
     // The CPU has not waited for the lock, so nobody can have made it let the thread go.
     let result = handler(kernel, cpu, words);
-    kernel.shared.cpus[cpu].counters.system_calls.add(1);
-    if is_finished(kernel, cpu) { result } else { clean_up(kernel, cpu, result) }
+    shared.cpus[cpu].counters.system_calls.add(1);
+    if is_finished(kernel, shared, cpu) { result } else { clean_up(kernel, shared, cpu, result) }
 }
 
 /// Whether nothing is left to be done.
 #[inline(always)]
-fn is_finished(kernel: &Kernel, cpu: usize) -> bool {
+fn is_finished(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
     !kernel.scheduler.cpus[cpu].need_resched
-        && !kernel.shared.console.is_due()
+        && !shared.console.is_due()
         && !reap::is_any_doomed(kernel)
         && kernel.has_heap()
 }
 
 /// Takes apart what can go without the thread's registers; says of a call's result whether more is left.
 #[inline(never)]
-fn clean_up(kernel: &mut Kernel, cpu: usize, CallResult { status, value }: CallResult) -> CallResult {
+fn clean_up(kernel: &mut Kernel, shared: &Shared, cpu: usize, CallResult { status, value }: CallResult) -> CallResult {
     reap::reap_without_registers(kernel, cpu);
-    let unfinished = if is_finished(kernel, cpu) { 0 } else { CallResult::UNFINISHED };
+    let unfinished = if is_finished(kernel, shared, cpu) { 0 } else { CallResult::UNFINISHED };
     CallResult { status: status | unfinished, value }
 }

@@ -68,7 +68,7 @@ extern "C" fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult {
     // SAFETY: a call comes from a program, and the first of these begins after the boot list has put the kernel here,
     // where it stays.
     let kernel = unsafe { guard.as_mut().unwrap_unchecked() };
-    quick::call(kernel, tessera_arch::cpu_index(), handler, words)
+    quick::call(kernel, &SHARED, tessera_arch::cpu_index(), handler, words)
 }
 
 /// What a quick call left to be done, now that the thread's registers are saved.

@@ -38,6 +38,13 @@ impl<T: ?Sized> Id<T> {
     }
 }
 
+/// The id of no object.
+impl<T: ?Sized> Default for Id<T> {
+    fn default() -> Id<T> {
+        Id { index: u32::MAX, generation: NonZeroU64::MAX, kind: PhantomData }
+    }
+}
+
 impl<T: ?Sized> Clone for Id<T> {
     fn clone(&self) -> Id<T> {
         *self

@@ -97,7 +97,8 @@ fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
         enter::enter_space(kernel, cpu, space, entered_by);
     }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    (run_queue.current, run_queue.table) = (Some(id), table);
+    (run_queue.current, run_queue.caller) = (Some(id), id);
+    run_queue.table = table.expect("a thread that has not ended has a table");
     run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
     set_timer(kernel, cpu, Some(priority));
     kernel.scheduler.cpus[cpu].need_resched = pending.is_some();

@@ -47,8 +47,10 @@ pub struct RunQueue {
     ready_count: usize,
     /// The thread that runs.
     pub current: Option<ThreadId>,
+    /// The thread that runs, or ran last: whose calls come from this CPU.
+    pub caller: ThreadId,
     /// The capability table that it uses.
-    pub table: Option<TableId>,
+    pub table: TableId,
     /// When its turn ends.
     pub slice_end_ns: u64,
     /// Whether its turn is over: the next of its priority goes on when the kernel is left, if there is one.

@@ -15,7 +15,7 @@ mod view;
 
 use tessera_abi::syscall::Argument;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
-use tessera_arch::CallResult;
+use tessera_arch::{CPUS_MAX, CallResult};
 
 use crate::base::console::Wait;
 use crate::cpu::cap_word::HotWord;
@@ -64,10 +64,10 @@ type Result<T> = core::result::Result<T, Error>;
 pub type Handler = fn(&mut Kernel, usize, &[u64; 6]) -> CallResult;
 
 #[inline(always)]
-fn caller(kernel: &mut Kernel, cpu: usize) -> Result<Caller<'_>> {
-    let run_queue = &kernel.scheduler.cpus[cpu];
-    let (Some(thread), Some(table)) = (run_queue.current, run_queue.table) else { return Err(Error::BadState) };
-    Ok(Caller { kernel, cpu, thread, table })
+fn caller(kernel: &mut Kernel, cpu: usize) -> Caller<'_> {
+    let run_queue = &kernel.scheduler.cpus[cpu % CPUS_MAX];
+    let (thread, table) = (run_queue.caller, run_queue.table);
+    Caller { kernel, cpu, thread, table }
 }
 
 #[inline(always)]
@@ -93,7 +93,7 @@ macro_rules! handlers {
                 fn served(kernel: &mut Kernel, cpu: usize, words: &[u64; 6]) -> Result<impl Into<Outcome> + use<>> {
                     let mut words = words.iter();
                     $(let $argument = <$type as Argument>::from_bits(*words.next().unwrap_or(&0))?;)*
-                    caller(kernel, cpu)?.$name($($argument),*)
+                    caller(kernel, cpu).$name($($argument),*)
                 }
                 result_of(served(kernel, cpu, words))
             },

@@ -122,7 +122,8 @@ impl Machine {
         let id = running::current(&self.kernel, cpu)?;
         let registers = self.kernel.threads[id].context.registers();
         let (number, words) = (registers.call_number(), registers.call_arguments());
-        let result = quick::call(&mut self.kernel, cpu, quick::handler(number)?, &words);
+        let shared = self.kernel.shared;
+        let result = quick::call(&mut self.kernel, shared, cpu, quick::handler(number)?, &words);
         if result == CallResult::COMMON {
             return None;
         }
