@@ -19,6 +19,16 @@ pub fn cpu_index() -> usize {
     percpu::index()
 }
 
+/// Lets others go first while this CPU waits for one of them.
+///
+/// `spin_loop` of Rust's library is an ISB here, which an emulator that runs its CPUs by turns does not take for a hint:
+/// it lets this CPU wait through the whole of its turn, for one that cannot run meanwhile.
+#[inline(always)]
+pub fn relax() {
+    // SAFETY: a hint changes nothing.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Sleeps until an interrupt comes, takes it and says which it was.
 ///
 /// Interrupts stay masked: WFI also wakes for a masked interrupt (DDI 0487, D1.6.1), which is then taken from

@@ -24,6 +24,11 @@ pub fn cpu_index() -> usize {
     CPU.get()
 }
 
+/// Lets others go first.
+pub fn relax() {
+    std::hint::spin_loop();
+}
+
 /// Idle: the fake machine's only interrupt is its timer, which is moved to its deadline.
 pub fn wait_for_interrupt() -> Interrupt {
     if super::timer::skip_to_deadline() { Interrupt::Timer } else { panic!("idle for ever: no timer is set") }

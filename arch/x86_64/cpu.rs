@@ -21,6 +21,12 @@ const BOCHS_PORT: u16 = 0x8900;
 /// The most return addresses of a backtrace.
 const BACKTRACE_MAX: usize = 48;
 
+/// Lets others go first while this CPU waits for one of them.
+#[inline(always)]
+pub fn relax() {
+    core::hint::spin_loop();
+}
+
 /// Sleeps until an interrupt, takes it, and says which it was. Interrupts are off before and after.
 pub fn wait_for_interrupt() -> Interrupt {
     let cpu = this();

@@ -81,7 +81,7 @@ impl Patience {
     /// After five minutes: `what` names what did not come.
     #[inline]
     pub fn spin(&mut self, what: &str) -> u64 {
-        core::hint::spin_loop();
+        tessera_arch::relax();
         self.looks = self.looks.wrapping_add(1);
         if !self.looks.is_multiple_of(LOOKS) {
             return 0;
