@@ -41,6 +41,8 @@ class Machine:
     gdb: bool = False
     emulator: str = "qemu"
     cpu: str | None = None
+    # A socket at which QEMU's debugging stub waits before the first instruction.
+    stub: Path | None = None
 
     def check(self) -> None:
         """Refuses what cannot work together, and fills in the way of booting."""
@@ -117,6 +119,8 @@ def command(machine: Machine, profile: str, archive: Path, disk: Path | None) ->
         words += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file={for_qemu(disk)}", "-device", f"{device},drive=disk"]
     if machine.icount:
         words += ICOUNT
+    if machine.stub:
+        words += ["-gdb", f"unix:{for_qemu(machine.stub)},server=on,wait=off", "-S"]
     if machine.gdb:
         words += ["-gdb", f"tcp:127.0.0.1:{GDB_PORT}", "-S"]
     return [str(word) for word in words]

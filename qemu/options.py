@@ -144,6 +144,8 @@ def bench() -> Parser:
     parser.add_argument("--smp", type=_cpus, default=1, metavar="N", help="CPUs (default 1)")
     _add_tags(parser)
     parser.add_argument("--json", metavar="FILE", help="write the results there; needs --arch")
+    parser.add_argument("--profile", action="store_true",
+                        help="show where the instructions of the named benchmarks go, by part, file and function")
     return parser
 
 
@@ -167,8 +169,9 @@ def gdb() -> Parser:
 def figures() -> Parser:
     """`figures`."""
     parser = plain("figures", "Counts shootdown interrupts on QEMU and Bochs, and measures the tables of shared "
-                     "memory on QEMU; writes docs/figures.md and docs/sharing.md.")
-    parser.add_argument("pages", nargs="*", metavar="PAGE", help="only these pages: figures, sharing")
+                     "memory and the cost of every call on QEMU; writes docs/figures.md, docs/sharing.md and "
+                     "docs/performance.md.")
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="only these pages: figures, sharing, performance")
     return parser
 
 
