@@ -14,7 +14,7 @@ Use it:
   run [PROGRAM]   build, boot, run a user program, and end with its exit code
   new NAME        make a user program in user/NAME from a template
   bench [NAME]    count instructions and compare with the budgets
-  figures         measure shootdowns and shared tables; writes docs/figures.md, docs/sharing.md
+  figures         measure, and write docs/figures.md, docs/sharing.md, docs/performance.md
 
 Work on it:
   test [FILTER]   all tests: host, boot, user conformance

@@ -1,10 +1,10 @@
-"""The verb `figures`: boots programs that measure, and writes docs/figures.md (here) and docs/sharing.md."""
+"""The verb `figures`: boots programs that measure, and writes docs/figures.md (here) and two more pages."""
 
 from __future__ import annotations
 
 import re
 
-from . import build, setup, sharing
+from . import build, performance, setup, sharing
 from .base import EXIT_USAGE, ROOT, Failure, say, step
 from .boot import Job, boot
 from .machine import Machine
@@ -40,8 +40,8 @@ Unmaps during which any CPU changed its thread are not counted.
 
 
 def figures_verb(options) -> int:
-    """Writes the pages that are asked for, or both."""
-    writers = {"figures": write_page, "sharing": sharing.write_page}
+    """Writes the pages that are asked for, or all."""
+    writers = {"figures": write_page, "sharing": sharing.write_page, "performance": performance.write_page}
     unknown = [page for page in options.pages if page not in writers]
     if unknown:
         raise Failure(f"there is no page {unknown[0]!r} to write; there are: {', '.join(writers)}", EXIT_USAGE)

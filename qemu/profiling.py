@@ -190,10 +190,11 @@ def origin(frames: list) -> tuple:
         path = frame["FileName"].replace(f"{ROOT}/", "")
         if path and not path.startswith(("/", "?")) and (ROOT / path).exists():
             return path, short(frame["FunctionName"])
-    name = frames[-1]["FunctionName"] if frames else ""
+    name = short(frames[-1]["FunctionName"]) if frames else ""
     if name in COPIERS:
         return COPYING, name
-    return (LIBRARY if any(frame["FileName"] for frame in frames) else ASSEMBLY), short(name)
+    # Assembly has no file, or the name of what it was compiled in.
+    return (LIBRARY if any(frame["FileName"].startswith("/") for frame in frames) else ASSEMBLY), name
 
 
 def short(name: str) -> str:
