@@ -19,7 +19,7 @@ fn running_cpus(kernel: &Kernel) -> u32 {
 
 /// Makes a thread ready on the CPU that suits it best.
 pub fn make_ready(kernel: &mut Kernel, id: ThreadId) {
-    let thread = &kernel.threads[id];
+    let thread = kernel.threads.at(id.index());
     let (allowed, running) = (allowed_cpus(kernel, thread), running_cpus(kernel));
     let cpu = kernel.scheduler.place(&kernel.threads, thread, kernel.cpus(), allowed);
     let due = kernel.scheduler.make_ready(&mut kernel.threads, id, cpu, [allowed, running]);

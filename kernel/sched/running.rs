@@ -55,7 +55,7 @@ pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let line = &kernel.shared.cpus[cpu];
     line.slots.set_slots(&[]);
     let here = line.presence.space();
-    let thread = &mut kernel.threads[id];
+    let thread = kernel.threads.at_mut(id.index());
     thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
     // The same number is the same space: a thread does not stay noted in one that goes.
     if here != thread.space.index() {
@@ -84,12 +84,13 @@ pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
 /// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
 fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
     let line = &kernel.shared.cpus[cpu];
-    let thread = &mut kernel.threads[id];
+    let thread = kernel.threads.at_mut(id.index());
     thread.cpu = cpu;
     let (space, entered_by, table, priority) = (thread.space, thread.entered_by, thread.table, thread.priority);
     let pending = if thread.pending.is_some() { thread.pending.take() } else { None };
     tessera_arch::resume_context(&thread.context);
-    line.slots.set_slots(table.map_or(&[], |table| kernel.tables[table].hot_slots()));
+    let table = table.expect("a thread that has not ended has a table");
+    line.slots.set_slots(kernel.tables.at(table.index()).hot_slots());
     line.counters.thread_switches.add(1);
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
@@ -98,7 +99,7 @@ fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
     }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     (run_queue.current, run_queue.caller) = (Some(id), id);
-    run_queue.table = table.expect("a thread that has not ended has a table");
+    run_queue.table = table;
     run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
     set_timer(kernel, cpu, Some(priority));
     kernel.scheduler.cpus[cpu].need_resched = pending.is_some();
@@ -123,7 +124,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     let turn_is_over = core::mem::replace(&mut run_queue.turn_is_over, false);
     if let Some(id) = run_queue.current {
-        let thread = &kernel.threads[id];
+        let thread = kernel.threads.at(id.index());
         let priority = thread.priority;
         let is_allowed = thread.affinity & (1 << cpu) != 0;
         if is_allowed && !kernel.scheduler.is_contended(cpu, priority, !turn_is_over) {

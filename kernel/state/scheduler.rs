@@ -110,7 +110,7 @@ impl Scheduler {
         [allowed, running]: [u32; 2],
     ) -> Reschedule {
         self.arrivals += 1;
-        let thread = &mut threads[id];
+        let thread = threads.at_mut(id.index());
         let level = usize::from(thread.priority);
         let wait = match allowed {
             _ if allowed == running => Wait::Anywhere,
@@ -209,9 +209,12 @@ impl Scheduler {
 
     /// Takes the thread that should run now out of its queue.
     pub fn take_next(&mut self, threads: &mut Store<Thread>, cpu: usize) -> Option<ThreadId> {
-        let run_queue = &self.cpus[cpu];
+        let run_queue = &mut self.cpus[cpu];
+        if self.in_sets == 0 && run_queue.here.used == 0 {
+            return run_queue.take_first_anywhere(threads);
+        }
         let own = sooner(threads, run_queue.anywhere.first(), run_queue.here.first());
-        let first = if self.in_sets == 0 { own? } else { sooner(threads, own, self.first_in_sets(threads, cpu))? };
+        let first = sooner(threads, own, self.first_in_sets(threads, cpu))?;
         let id = threads.id_at(first)?;
         self.remove(threads, id);
         Some(id)
@@ -344,6 +347,19 @@ impl Levels {
 }
 
 impl RunQueue {
+    /// Takes the first of the threads that may run anywhere out of its queue: the usual case.
+    #[inline(always)]
+    fn take_first_anywhere(&mut self, threads: &mut Store<Thread>) -> Option<ThreadId> {
+        let level = self.anywhere.used.checked_ilog2()? as usize;
+        let first = threads.open(self.anywhere.lists[level].first_index()?)?;
+        first.object.waits = None;
+        let (id, link) = (first.id, first.object.links.take(Chain::Queue));
+        self.ready_count -= 1;
+        self.need_resched = true;
+        self.anywhere.close(threads, level, link);
+        Some(id)
+    }
+
     /// Whether any thread is ready that this CPU sees to.
     #[inline(always)]
     pub fn has_ready(&self) -> bool {

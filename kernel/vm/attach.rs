@@ -264,7 +264,9 @@ pub fn attach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, attachm
         separate_roots(kernel, space);
         kernel.spaces[space].set_core_entry(place.page, cpu, entry);
     }
-    open_side(kernel, owner).show(place, attachment.level, entry, cost);
+    let side = open_side(kernel, owner);
+    side.payer.charge(cost.bytes());
+    side.show(place, attachment.level, entry);
     view::sync_roots(kernel, owner);
 }
 
@@ -287,8 +289,7 @@ impl Side<'_> {
     /// Writes the entry of an attachment at a place that was found vacant, at a cost that was found bearable. The roots
     /// that are copies do not have it yet.
     #[inline(always)]
-    pub(crate) fn show(self, place: AttachPoint, level: u8, entry: u64, cost: Cost) {
-        self.payer.charge(cost.bytes());
+    pub(crate) fn show(self, place: AttachPoint, level: u8, entry: u64) {
         self.map.attach(self.frames, place, level, entry);
     }
 

@@ -55,11 +55,12 @@ pub(crate) fn attach_fast(
     }
     // What is charged for a space keeps its account.
     let payer = kernel.accounts.at_mut(space.object.account.index());
-    payer.ensure(COST.bytes()).ok()?;
+    // The last check, and the first change.
+    payer.try_charge(COST.bytes()).ok()?;
     let (owner, place) = (MapTarget::Space(space.id), AttachPoint { page: first, cpu: None });
     let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
     let entry = attach::hold(subtree, owner, place, &attachment);
-    Side { map, payer, frames: &mut kernel.frames }.show(place, TOP_LEVEL, entry, COST);
+    Side { map, payer, frames: &mut kernel.frames }.show(place, TOP_LEVEL, entry);
     Some(())
 }
 
