@@ -193,8 +193,8 @@ def origin(frames: list) -> tuple:
     name = short(frames[-1]["FunctionName"]) if frames else ""
     if name in COPIERS:
         return COPYING, name
-    # Assembly has no file, or the name of what it was compiled in.
-    return (LIBRARY if any(frame["FileName"].startswith("/") for frame in frames) else ASSEMBLY), name
+    # Assembly has no lines.
+    return (LIBRARY if any(frame["Line"] for frame in frames) else ASSEMBLY), name
 
 
 def short(name: str) -> str:

@@ -60,9 +60,9 @@ class Results(unittest.TestCase):
         self.assertEqual(performance.above({"x86_64": 9, "aarch64": 999}, {"seL4": {"x86_64": 9}}), "")
 
     def test_where_an_instruction_comes_from(self):
-        library = {"FileName": "/usr/lib/rustlib/src/rust/library/core/src/result.rs", "FunctionName": "map<(), u64>"}
-        own = {"FileName": "kernel/lib.rs", "FunctionName": "tessera_kernel::one::{impl#2}::two<a::B, C>"}
-        nothing = {"FileName": "", "FunctionName": "trap_entry"}
+        library = {"FileName": "/usr/lib/rustlib/src/rust/library/core/src/result.rs", "FunctionName": "map<(), u64>", "Line": 9}
+        own = {"FileName": "kernel/lib.rs", "FunctionName": "tessera_kernel::one::{impl#2}::two<a::B, C>", "Line": 9}
+        nothing = {"FileName": "", "FunctionName": "trap_entry", "Line": 0}
         self.assertEqual(profiling.origin([library, own]), ("kernel/lib.rs", "two"))
         self.assertEqual(profiling.origin([library]), (profiling.LIBRARY, "map"))
         self.assertEqual(profiling.origin([nothing]), (profiling.ASSEMBLY, "trap_entry"))
