@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 
 from . import bench, setup
@@ -15,6 +16,7 @@ SMP = 4
 FOLLOWED = ("null_call", "common_call", "space_switch", "yield_thread", "map_1", "unmap_1", "protect_1", "first_touch",
             "memory_read_4096", "derive_delete")
 FILES_SHOWN = 6
+LINE_COLUMNS = 120
 PARTS = (
     ("program", "the caller's own instructions, in libvas"),
     ("assembly", "registers saved and restored"),
@@ -80,7 +82,7 @@ def page(alone: dict, beside: dict, profiles: dict) -> str:
     """The whole page, from medians by architecture with one CPU and with several, and from profiles."""
     peers, calls = json.loads(PEERS.read_text()), bench.calls()
     others = [name for name in alone[ARCHES[0]] if name not in calls]
-    sources = "\n".join(f"* **{peer}**: {text}." for peer, text in peers["sources"].items())
+    sources = "\n".join(item(peer, text + ".") for peer, text in peers["sources"].items())
     head = HEAD.format(smp=SMP, sources=sources)
     text = head + table("Every call", calls, alone, beside, peers) + NOTES
     return text + table("What goes together", others, alone, beside, peers) + growth(alone) + places(profiles)
@@ -115,7 +117,7 @@ def growth(alone: dict) -> str:
     rule = bench.limits()["growth"]
     lines = ["\n## Where there is more of everything\n",
              f"A call is to take at most {rule['factor']} times as much beside so many mappings, spaces, capabilities, "
-             "threads or segments as without them. `./x.py bench` refuses more, but for those that do not hold it yet: "
+             "threads or segments as without\nthem. `./x.py bench` refuses more, but for those that do not hold it yet: "
              "they have a ceiling.\n",
              "| benchmark | it takes | alone | factor | ceiling |", "|---|---:|---:|---:|---:|"]
     for name, other in rule["pairs"].items():
@@ -135,14 +137,14 @@ def places(profiles: dict) -> str:
     for arch in ARCHES:
         rows = [(title(result, profile), parts_of(profile), profile) for result, profile in profiles[arch]]
         parts = [part for part, _ in PARTS if any(found[part] for _, found, _ in rows)]
-        lines += [f"\n### {arch}\n", "| | all | " + " | ".join(parts) + " |", "|---" + "|---:" * (len(parts) + 1) + "|"]
+        lines += [f"\n### {arch}\n", "||all|" + "|".join(parts) + "|", "|---" + "|---:" * (len(parts) + 1) + "|"]
         for name, found, profile in rows:
             cells = [str(profile.total()), *(str(found[part] or "") for part in parts)]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+            lines.append(f"|{name}|" + "|".join(cells) + "|")
         lines += ["\nThe files with most:\n"]
         for name, _, profile in rows:
             most = [f"{path} {count}" for path, count in profile.by_file().most_common(FILES_SHOWN)]
-            lines.append(f"* **{name}**: {', '.join(most)}")
+            lines.append(item(name, ", ".join(most)))
     return "\n".join(lines) + "\n"
 
 
@@ -158,6 +160,11 @@ def parts_of(profile) -> Counter:
     unknown = set(found) - {part for part, _ in PARTS}
     assert not unknown, f"PARTS does not say what {unknown} are"
     return found
+
+
+def item(name: str, text: str) -> str:
+    """One point of a list, in lines as long as everywhere."""
+    return textwrap.fill(f"* **{name}**: {text}", LINE_COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def number(value) -> str:
