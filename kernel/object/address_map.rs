@@ -71,7 +71,7 @@ pub struct MapPlan {
     /// What it takes.
     pub cost: Cost,
     /// Where its entries go, if all are in one table that is there and lead to memory that lies in one piece.
-    slots: Option<Slots>,
+    pub slots: Option<Slots>,
 }
 
 /// Mappings, attachments, and the tables that show them.
@@ -123,6 +123,12 @@ impl AddressMap {
     pub fn charged_bytes(&self) -> u64 {
         let records = self.mappings.len() as u64;
         MAP_BYTES + Cost { tables: self.tree.tables, records, attachments: self.attachments }.bytes()
+    }
+
+    /// What its tables and mappings cost now, bytes: all that changes while no attachment comes or goes.
+    #[inline(always)]
+    pub fn bytes(&self) -> u64 {
+        Cost { tables: self.tree.tables, records: self.mappings.len() as u64, attachments: 0 }.bytes()
     }
 
     /// How many attachments there are, core windows included.
@@ -207,23 +213,30 @@ impl AddressMap {
     #[inline(always)]
     pub fn plan_map(&self, first: u64, mapping: &Mapping, segment: &Segment) -> Result<MapPlan, Error> {
         let range = PageRange { first, count: mapping.pages };
-        if self.overlaps(range) || self.tree.next_attached(range.first, range.end()).is_some() {
+        if self.overlaps(range) {
             return Err(Error::Overlap);
         }
         let run = segment.run(mapping.offset, mapping.pages);
         let whole = run.frame.filter(|_| run.pages == mapping.pages);
         let slots = whole.and_then(|frame| self.tree.slots(range.start(), frame, run.pages));
-        let tables = if slots.is_some() { 0 } else { self.count_tables(first, mapping, segment) };
+        // The lowest tables have no attachments, and none is on the way to one of the map's own.
+        let may_be_attached = !slots.is_some_and(|slots| slots.are_lowest());
+        if may_be_attached && self.tree.next_attached(range.first, range.end()).is_some() {
+            return Err(Error::Overlap);
+        }
+        let tables = if slots.is_some() { 0 } else { self.count_tables(first, mapping, segment, whole) };
         Ok(MapPlan { cost: Cost { tables, records: 1, attachments: 0 }, slots })
     }
 
     /// The tables that a mapping will add.
     #[inline(never)]
-    fn count_tables(&self, first: u64, mapping: &Mapping, segment: &Segment) -> u64 {
+    fn count_tables(&self, first: u64, mapping: &Mapping, segment: &Segment, whole: Option<Frame>) -> u64 {
         let mut count = TableCount::default();
-        for_each_run(segment, mapping, |done, frame, pages| {
-            count.add(&self.tree, page_address(first + done), frame, pages);
-        });
+        let mut add = |done, frame, pages| count.add(&self.tree, page_address(first + done), frame, pages);
+        match whole {
+            Some(frame) => add(0, frame, mapping.pages),
+            None => for_each_run(segment, mapping, add),
+        }
         count.tables
     }
 
@@ -235,14 +248,14 @@ impl AddressMap {
         segments: &mut Store<Segment>,
         first: u64,
         mapping: Mapping,
-        plan: MapPlan,
+        slots: Option<Slots>,
     ) {
         let (segment, leaf) = (segment::add_mapping(segments, mapping.segment), self.leaf(mapping.rights));
         if mapping.rights.contains(Rights::EXECUTE) {
             publish_code(segment, &mapping);
         }
-        match plan.slots {
-            Some(slots) => self.tree.fill(frames, page_address(first), slots, leaf),
+        match slots {
+            Some(slots) => slots.fill(frames, leaf),
             None => self.show(frames, segment, first, &mapping),
         }
         self.mappings.insert(first, mapping);

@@ -40,8 +40,44 @@ const UNCHANGED: (u8, u8) = (u8::MAX, 0);
 #[derive(Clone, Copy, Debug)]
 pub struct Slots {
     holder: Frame,
+    level: u8,
+    /// The first one's index, and how many they are.
+    start: usize,
+    count: usize,
+    /// The first of the frames.
     first: Frame,
-    chunk: Chunk,
+}
+
+impl Slots {
+    #[inline(always)]
+    fn new(holder: Frame, address: VirtAddr, first: Frame, chunk: Chunk) -> Slots {
+        let Chunk { level, entries } = chunk;
+        Slots { holder, level, start: address.table_index(level), count: entries as usize, first }
+    }
+
+    /// Whether the entries are for small pages, so that nothing but pages was ever there.
+    #[inline(always)]
+    pub fn are_lowest(&self) -> bool {
+        self.level == 0
+    }
+
+    /// Writes the entries where there are none. No table has come or gone since they were looked up.
+    #[inline(always)]
+    pub fn fill(self, frames: &mut FrameAllocator, leaf: Leaf) {
+        let Slots { holder, level, start, count, first } = self;
+        // Entries for consecutive frames differ by the page size, in both formats.
+        let mut entry = Format::leaf_entry(first.start(), level, leaf);
+        if count == 1 {
+            table(holder)[start].store(entry, Relaxed);
+        } else {
+            let step = entry_pages(level) * PAGE_BYTES;
+            for slot in &table(holder)[start..start + count] {
+                slot.store(entry, Relaxed);
+                entry += step;
+            }
+        }
+        frames.change_table_entries(holder, count as i32);
+    }
 }
 
 /// An entry for one page, of a table that is there.
@@ -127,25 +163,20 @@ impl Tree {
     /// all and is there.
     #[inline(always)]
     pub fn slots(&self, address: VirtAddr, first: Frame, pages: u64) -> Option<Slots> {
+        // What is shorter than a large page cannot be one.
+        if pages < entry_pages(1) {
+            let is_all = address.table_index(0) as u64 + pages <= TABLE_ENTRIES as u64;
+            return self.slots_of(address, first, Chunk { level: 0, entries: pages }).filter(|_| is_all);
+        }
         let chunk = chunk(self.level, address, first, pages);
-        let (holder, level) = self.deepest(address, chunk.level);
-        let is_all = level == chunk.level && chunk.entries * entry_pages(level) == pages;
-        is_all.then_some(Slots { holder, first, chunk })
+        let is_all = chunk.entries * entry_pages(chunk.level) == pages;
+        self.slots_of(address, first, chunk).filter(|_| is_all)
     }
 
-    /// Writes entries where there are none. No table has come or gone since they were looked up.
     #[inline(always)]
-    pub fn fill(&mut self, frames: &mut FrameAllocator, address: VirtAddr, slots: Slots, leaf: Leaf) {
-        let Slots { holder, first, chunk } = slots;
-        let start = address.table_index(chunk.level);
-        // Entries for consecutive frames differ by the page size, in both formats.
-        let mut entry = Format::leaf_entry(first.start(), chunk.level, leaf);
-        let step = entry_pages(chunk.level) * PAGE_BYTES;
-        for slot in &table(holder)[start..start + chunk.entries as usize] {
-            slot.store(entry, Relaxed);
-            entry += step;
-        }
-        frames.change_table_entries(holder, chunk.entries as i32);
+    fn slots_of(&self, address: VirtAddr, first: Frame, chunk: Chunk) -> Option<Slots> {
+        let (holder, level) = self.deepest(address, chunk.level);
+        (level == chunk.level).then_some(Slots::new(holder, address, first, chunk))
     }
 
     /// Maps a run of contiguous frames with the largest pages possible. The range holds nothing yet, and as
@@ -157,7 +188,7 @@ impl Tree {
             let frame = first.offset(done);
             let chunk = chunk(self.level, address, frame, pages - done);
             let holder = self.ensure_table(frames, address, chunk.level);
-            self.fill(frames, address, Slots { holder, first: frame, chunk }, leaf);
+            Slots::new(holder, address, frame, chunk).fill(frames, leaf);
             done += chunk.entries * entry_pages(chunk.level);
         }
     }
@@ -355,6 +386,9 @@ fn clear_frame(frames: &mut FrameAllocator) -> Frame {
 /// Calls `each` for all of some entries, eight in each round of the loop.
 #[inline(always)]
 fn for_each(entries: &[AtomicU64], mut each: impl FnMut(&AtomicU64)) {
+    if let [entry] = entries {
+        return each(entry);
+    }
     let (rounds, rest) = entries.as_chunks::<8>();
     for round in rounds {
         for entry in round {

@@ -16,7 +16,18 @@ use crate::vm::view;
 /// Makes a planned mapping.
 #[inline(always)]
 pub fn map(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: Mapping, plan: MapPlan) {
-    target::change_map(kernel, owner, |map, frames, segments| map.map(frames, segments, first, mapping, plan));
+    if plan.slots.is_none() {
+        return map_adding_tables(kernel, owner, first, &mapping);
+    }
+    let Kernel { spaces, subtrees, frames, segments, accounts, .. } = kernel;
+    let (map, payer) = target::open(spaces, subtrees, owner);
+    map.map(frames, segments, first, mapping, plan.slots);
+    accounts[payer].charge(plan.cost.bytes());
+}
+
+#[inline(never)]
+fn map_adding_tables(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: &Mapping) {
+    target::change_map(kernel, owner, |map, frames, segments| map.map(frames, segments, first, *mapping, None));
 }
 
 /// Unmaps a range, as planned at this cost. The flush comes before tables are freed, and before memory that is not mapped
@@ -25,7 +36,14 @@ pub fn map(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: Mapping, 
 pub fn unmap(kernel: &mut Kernel, owner: MapTarget, range: PageRange, cost: Cost) {
     split_ends(kernel, owner, range, cost);
     let mut freed_tables = FrameList::new();
-    target::change_map(kernel, owner, |map, frames, segments| map.unmap(frames, segments, range, &mut freed_tables));
+    let Kernel { spaces, subtrees, frames, segments, accounts, .. } = &mut *kernel;
+    let (map, payer) = target::open(spaces, subtrees, owner);
+    let before = map.bytes();
+    map.unmap(frames, segments, range, &mut freed_tables);
+    accounts[payer].credit(before - map.bytes());
+    if map.tree.is_root_changed() {
+        view::sync_roots(kernel, owner);
+    }
     flush::execute(kernel, Flush { owner, range, freed_tables });
 }
 

@@ -117,12 +117,9 @@ pub(crate) fn change_map(
     change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Store<Segment>),
 ) {
     let (map, payer) = open(&mut kernel.spaces, &mut kernel.subtrees, owner);
-    // No attachment comes or goes with this.
-    let bytes =
-        |map: &AddressMap| Cost { tables: map.tree.tables, records: map.len() as u64, ..Cost::default() }.bytes();
-    let before = bytes(map);
+    let before = map.bytes();
     change(map, &mut kernel.frames, &mut kernel.segments);
-    let (after, is_root_changed) = (bytes(map), map.tree.is_root_changed());
+    let (after, is_root_changed) = (map.bytes(), map.tree.is_root_changed());
     // Most changes are below a root that stays as it is.
     if is_root_changed {
         view::sync_roots(kernel, owner);
@@ -140,7 +137,7 @@ pub(crate) fn map_mut(kernel: &mut Kernel, owner: MapTarget) -> &mut AddressMap 
 
 /// The map of an owner, and who pays for what is in it.
 #[inline(always)]
-fn open<'a>(
+pub(crate) fn open<'a>(
     spaces: &'a mut Store<Space>,
     subtrees: &'a mut Store<Subtree>,
     owner: MapTarget,
