@@ -11,7 +11,7 @@
 //! | 7 | [`lifecycle`] | what goes when nothing refers to it; the check of everything |
 //! | 5 | [`vm`] | what spaces show: mapping, attaching, views, public subtrees, memory of user programs |
 //! | 4 | [`tlb`] | invalidation as a duty: who sees a change, how they are told |
-//! | 4 | [`sched`] | who runs: entering a space, dispatching, parking; how threads come and go |
+//! | 4 | [`sched`] | who runs: entering a space, making ready, changing threads; how threads come and go |
 //! | 3 | [`state`] | `Kernel`: all state together; references, charges, capabilities, the queues of the scheduler |
 //! | 2 | [`object`] | the kernel objects, one file each; their names, stores, derivations, reverse maps |
 //! | 1 | [`paging`] | page tables, large pages, entries that show a shared table; looking pages up |

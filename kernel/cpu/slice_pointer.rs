@@ -56,8 +56,8 @@ impl<T> SlicePointer<T> {
     #[inline(always)]
     pub(crate) fn named(&self, index: u32) -> &T {
         debug_assert!((index as usize) < self.count.load(Relaxed), "slots name spaces that have words");
-        // SAFETY: used for the words of spaces only: the kernel makes no space without words (`Space::most`), and a
-        // slot's word names a space that the kernel made. The slice is static, as for `get`.
+        // SAFETY: used for the words of spaces only. Those of no space come first (number 0), and the kernel makes no space
+        // without words (`Space::most`): a slot names one that it made, or none. The slice is static, as for `get`.
         unsafe { &*self.first.load(Relaxed).add(index as usize) }
     }
 }

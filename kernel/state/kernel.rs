@@ -22,7 +22,7 @@ use crate::state::scheduler::Scheduler;
 /// Everything the kernel knows, behind one lock.
 ///
 /// "For a Microkernel, a Big Lock Is Fine" (Peters, Danis, Elphinstone, Heiser; APSys 2015): calls are short,
-/// and the paths that matter most take no lock at all (`fast`).
+/// and the paths that matter most take no lock at all (`kernel/cpu/switch.rs`).
 pub struct Kernel {
     /// Free memory.
     pub frames: FrameAllocator,

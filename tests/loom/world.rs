@@ -2,7 +2,7 @@
 //!
 //! Two spaces see entries of page tables at up to two places each. An entry is old until it is changed. A CPU caches
 //! an entry when it uses it and goes by what it has cached until it flushes that. What a CPU does here is what
-//! `fast`, `running` and `flush` do around the handshake, in as few words.
+//! `switch`, `enter` and `flush` do around the handshake, in as few words.
 
 use std::sync::Arc;
 
