@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 
 from . import base, bochs
@@ -37,6 +38,12 @@ def _loops(text: str) -> int:
     return int(text)
 
 
+def _jobs(text: str) -> int:
+    if text not in {str(number) for number in range(1, 65)}:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of boots from 1 to 64")
+    return int(text)
+
+
 def _cpus(text: str) -> int:
     if text not in {str(number) for number in range(1, CPUS_MAX + 1)}:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of CPUs from 1 to {CPUS_MAX}")
@@ -53,6 +60,11 @@ def plain(verb: str, text: str) -> Parser:
 def _add_arch(parser: Parser, default: str | None) -> None:
     told = f"default {default}" if default else "default both"
     parser.add_argument("--arch", choices=ARCHES, default=default, help=f"the architecture ({told})")
+
+
+def _add_jobs(parser: Parser) -> None:
+    usual = max(2, min(os.cpu_count() or 2, 8) // 2)
+    parser.add_argument("--jobs", type=_jobs, default=usual, metavar="N", help=f"boots at a time (here {usual})")
 
 
 def _add_machine(parser: Parser) -> None:
@@ -107,10 +119,11 @@ def run() -> Parser:
 
 def test() -> Parser:
     """`test`."""
-    parser = plain("test", "Runs the tests, two boots at a time. The last line says how many passed and failed.")
+    parser = plain("test", "Runs the tests, several boots at a time. The last line says how many passed and failed.")
     parser.add_argument("filter", nargs="?", default="", help="only tests whose name holds this text")
     _add_arch(parser, None)
     _add_machine(parser)
+    _add_jobs(parser)
     parser.add_argument("--host", action="store_true", help="only the tests on the host, which need no emulator")
     parser.add_argument("--list", action="store_true", help="print the tests instead of running them")
     parser.add_argument("--smp", type=_cpus, metavar="N", help="CPUs for every boot (default: what a boot test asks "
@@ -127,6 +140,7 @@ def soak() -> Parser:
     parser.add_argument("--tests", type=_count, metavar="N", help="runs of ./x.py test, instead of boots")
     parser.add_argument("--filter", default="", metavar="TEXT", help="with --tests: only tests whose name holds this")
     parser.add_argument("--busy", type=_loops, default=0, metavar="N", help="endless loops beside it (default 0)")
+    _add_jobs(parser)
     _add_arch(parser, None)
     parser.add_argument("--smp", type=_cpus, metavar="N",
                         help="CPUs (default 4; with --tests what each test has)")

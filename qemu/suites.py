@@ -1,4 +1,4 @@
-"""The verb `test`: host tests, then boot tests and conformance programs, two machines at a time."""
+"""The verb `test`: host tests, and beside them boot tests and conformance programs, several machines at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .report import Report
 from .rounds import PROFILE, Round, tags_option, words_of
 from .serial import KERNEL
 
-JOBS = 2
 # For a boot of programs that check themselves, in all and without a line.
 RUN_TIMEOUT_S, RUN_SILENCE_S = 600.0, 240.0
 # What is booted at the moment, by the names of reports.
@@ -40,13 +39,17 @@ def test_verb(options) -> int:
         return list_tests(host, plans, options.filter)
     say(f"using {toolchain.describe()}")
     report = Report()
-    if (host or host is None) and (options.host or not (options.arch or options.machine == "bochs")):
-        step("host tests")
-        host_tests.run(host, lambda name, verdict, reason: report.add(f"host {name}", verdict, reason))
     for entry in plans:
         if entry.programs():
             build_for(entry, report)
-    run_boots(plans, options, report)
+    with ThreadPoolExecutor(1) as beside:
+        hosts = None
+        if (host or host is None) and (options.host or not (options.arch or options.machine == "bochs")):
+            step("host tests")
+            hosts = beside.submit(host_tests.run, host, lambda name, *rest: report.add(f"host {name}", *rest))
+        run_boots(plans, options, report)
+        if hosts:
+            hosts.result()
     say(f"took {time.monotonic() - began:.0f} s")
     return report.finish()
 
@@ -71,7 +74,7 @@ def build_for(entry: Boots, report: Report) -> None:
 
 def run_boots(plans: list, options, report: Report) -> None:
     """Does every boot, the long ones first."""
-    with ThreadPoolExecutor(JOBS) as pool, ticking(lambda: "still running " + ", ".join(_running)):
+    with ThreadPoolExecutor(options.jobs) as pool, ticking(lambda: "still running " + ", ".join(_running)):
         waiting = []
         for entry in plans:
             for each, wish, programs in conformance_boots(entry):
@@ -80,7 +83,7 @@ def run_boots(plans: list, options, report: Report) -> None:
             waiting += [pool.submit(_run, entry.arch, run, report) for run in entry.runs]
             waiting += [pool.submit(_boot_test, entry.arch, test, options, report) for test in entry.tests]
         if waiting:
-            step(f"{len(waiting)} boots, {JOBS} at a time")
+            step(f"{len(waiting)} boots, {options.jobs} at a time")
         for done in as_completed(waiting):
             done.result()
 
