@@ -186,5 +186,9 @@ pub mod upcall {
 
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
         pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;
+
+        /// Called for `yield_now`, with the thread's registers saved, the call's result among them; for the rest as
+        /// [`kernel_trap`].
+        pub safe fn kernel_yield();
     }
 }

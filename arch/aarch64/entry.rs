@@ -144,6 +144,8 @@ global_asm!(
     // Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped, as for the switch. The words
     // of arguments lie in the stack in their order.
     "call_quickly:",
+    "    sub x17, x8, #{yield_number}",
+    "    cbz x17, 5f",
     "    stp x18, x30, [sp, #-80]!",
     "    stp x0, x1, [sp, #16]",
     "    stp x2, x3, [sp, #32]",
@@ -185,6 +187,10 @@ global_asm!(
     "    str xzr, [sp, #-16]",
     "    mov x17, #{finish}",
     "    b save_and_dispatch",
+    // `yield_now`: saved at once, with the call's result.
+    "5:  mov x0, xzr",
+    "    mov x1, xzr",
+    "    b save_and_yield",
     // The fast path of `space_switch` left it to the common path: the call again, as it came.
     "switch_commonly:",
     "    ldr x0, [sp, #16]",
@@ -199,6 +205,7 @@ global_asm!(
     class_shift = const CLASS_SHIFT,
     system_call = const CLASS_SYSTEM_CALL,
     space_switch = const SPACE_SWITCH,
+    yield_number = const tessera_abi::syscall::number::yield_now,
     call = const trap::CALL,
     finish = const trap::FINISH,
     switch = sym upcall::kernel_fast_switch,
@@ -208,7 +215,7 @@ global_asm!(
 // The common path. x17 is the kind of exception; the user's x17 is below the stack pointer.
 global_asm!(
     ".pushsection .text.vectors, \"ax\"",
-    "save_and_dispatch:",
+    ".macro SAVE_REGISTERS",
     "    str x17, [sp, #-8]",
     "    mrs x17, tpidr_el1",
     "    ldr x17, [x17, #{context}]",
@@ -237,6 +244,14 @@ global_asm!(
     "    str x4, [x17, #{thread_pointer}]",
     // The frame chain of the kernel ends here.
     "    mov x29, xzr",
+    ".endm",
+    // The thread that goes on after `yield_now` may be another.
+    "save_and_yield:",
+    "    SAVE_REGISTERS",
+    "    bl {yield_now}",
+    "    b return_to_user",
+    "save_and_dispatch:",
+    "    SAVE_REGISTERS",
     "    bl {dispatch}",
     ".global return_to_user",
     "return_to_user:",
@@ -271,6 +286,7 @@ global_asm!(
     context = const offset_of!(PerCpu, context),
     thread_pointer = const offset_of!(Registers, thread_pointer),
     dispatch = sym trap::dispatch,
+    yield_now = sym upcall::kernel_yield,
 );
 
 // An exception of the kernel itself. The stack pointer may be what is wrong, so everything goes to the emergency

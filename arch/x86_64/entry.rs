@@ -6,6 +6,7 @@
 //! same registers. `syscall` pushes nothing, so for calls on the common path the code pushes the frame itself.
 //!
 //! * Calls that the kernel can serve without the context (`kernel_fast_switch`, `kernel_quick_call`) do not touch it.
+//! * `yield_now` saves into it as a trap does, and has a way of its own behind that (`kernel_yield`).
 //! * `swapgs` happens exactly once on each way in and out of user mode. The vectors that can interrupt the
 //!   entry code itself (double fault, NMI, machine check) do not trust the GS base, which user mode can set
 //!   freely with FSGSBASE: they take the block's address from the top of their own stack.
@@ -136,7 +137,9 @@ tessera_system_call:
 
     /* Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped. The words of arguments lie
        in the stack in their order. */
-2:  push r9
+2:  cmp rax, {yield_now}
+    je 8f
+    push r9
     push r8
     push r10
     push rdx
@@ -186,6 +189,18 @@ tessera_system_call:
     xor ebp, ebp
     push rbp
     call {finish}
+    jmp tessera_resume
+
+    /* The thread that goes on may be another: this one's registers are saved at once, with the call's result. */
+8:  pop r11
+    pop rcx
+    xor eax, eax
+    xor edx, edx
+    save_call
+    mov rsp, gs:[{kernel_stack}]
+    xor ebp, ebp
+    push rbp
+    call {yield_call}
 
 /* Back to user mode, with the current context. Also where the first thread starts. */
 .global tessera_resume
@@ -318,6 +333,8 @@ tessera_trap_stubs:
     cs = const FRAME_RIP + 8,
     fast_switch = sym upcall::kernel_fast_switch,
     quick_call = sym upcall::kernel_quick_call,
+    yield_now = const tessera_abi::syscall::number::yield_now,
+    yield_call = sym upcall::kernel_yield,
     finish = sym trap::finish,
     from_user = sym trap::from_user,
     from_kernel = sym trap::from_kernel,

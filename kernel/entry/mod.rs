@@ -10,3 +10,4 @@ pub mod trap;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "names the symbols that the architecture calls")]
 pub mod upcalls;
+pub mod yielding;

@@ -31,8 +31,7 @@ static QUICK: [Option<Handler>; HANDLERS.len()] = {
 const fn is_quick(number: u64) -> bool {
     matches!(
         number,
-        number::yield_now
-            | number::clock
+        number::clock
             | number::thread_create
             | number::thread_start
             | number::thread_set_fallback
@@ -86,9 +85,9 @@ pub fn call(kernel: &mut Kernel, shared: &Shared, cpu: usize, handler: Handler, 
     if is_finished(kernel, shared, cpu) { result } else { clean_up(kernel, shared, cpu, result) }
 }
 
-/// Whether nothing is left to be done.
+/// Whether nothing is left to be done before the CPU goes back to the thread that made a call.
 #[inline(always)]
-fn is_finished(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
+pub fn is_finished(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
     !kernel.scheduler.cpus[cpu].need_resched
         && !shared.console.is_due()
         && !reap::is_any_doomed(kernel)

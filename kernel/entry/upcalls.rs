@@ -11,7 +11,7 @@ use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
-use crate::entry::{quick, trap};
+use crate::entry::{quick, trap, yielding};
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Served};
@@ -65,17 +65,37 @@ extern "C" fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_po
 extern "C" fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult {
     let Some(handler) = quick::handler(number) else { return CallResult::COMMON };
     let Some(mut guard) = KERNEL.try_lock() else { return CallResult::COMMON };
+    quick::call(of_call(&mut guard), &SHARED, tessera_arch::cpu_index(), handler, words)
+}
+
+/// `yield_now`. The thread's registers are saved, with the call's result.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_yield() {
+    let index = tessera_arch::cpu_index();
+    let line = &SHARED.cpus[index];
+    let mut guard = lock(line, None);
+    if !yielding::yield_now(of_call(&mut guard), &SHARED, index) {
+        finish(guard, line);
+    }
+}
+
+/// The kernel, in a call.
+#[inline(always)]
+fn of_call<'a>(guard: &'a mut BigGuard<'static, Option<Kernel>>) -> &'a mut Kernel {
     // SAFETY: a call comes from a program, and the first of these begins after the boot list has put the kernel here,
     // where it stays.
-    let kernel = unsafe { guard.as_mut().unwrap_unchecked() };
-    quick::call(kernel, &SHARED, tessera_arch::cpu_index(), handler, words)
+    unsafe { guard.as_mut().unwrap_unchecked() }
 }
 
 /// What a quick call left to be done, now that the thread's registers are saved.
 #[unsafe(no_mangle)]
 fn kernel_finish() {
     let line = &SHARED.cpus[tessera_arch::cpu_index()];
-    let mut guard = lock(line, None);
+    finish(lock(line, None), line);
+}
+
+/// Does what may have to be done after anything, and leaves the kernel.
+fn finish(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
     with(&mut guard, trap::finish);
     go_on(guard, line);
 }

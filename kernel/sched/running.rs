@@ -5,11 +5,12 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::Handle;
 use tessera_arch::Fault;
 
+use crate::cpu::per_cpu::Shared;
 use crate::cpu::switch;
 use crate::object::id::{SpaceId, ThreadId};
 use crate::sched::{enter, ready};
 use crate::state::kernel::Kernel;
-use crate::state::scheduler::{SLICE_NS, earlier};
+use crate::state::scheduler::{Rotation, SLICE_NS, earlier};
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
@@ -52,8 +53,16 @@ pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     let id = run_queue.current.take()?;
     run_queue.need_resched = true;
-    let line = &kernel.shared.cpus[cpu];
-    line.slots.set_slots(&[]);
+    let shared = kernel.shared;
+    shared.cpus[cpu].slots.set_slots(&[]);
+    note_where(kernel, shared, cpu, id);
+    Some(id)
+}
+
+/// Notes in a CPU's thread, which is taken off it, what it did with its space.
+#[inline(always)]
+fn note_where(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId) {
+    let line = &shared.cpus[cpu];
     let here = line.presence.space();
     let thread = kernel.threads.at_mut(id.index());
     thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
@@ -61,7 +70,6 @@ pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     if here != thread.space.index() {
         note_space_at(kernel, id, here);
     }
-    Some(id)
 }
 
 #[cold]
@@ -81,29 +89,52 @@ pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
     }
 }
 
+/// In the usual case, takes the calling CPU's thread off it and goes on with the first of those that wait for it with the same
+/// priority. Gives whether who runs is settled, also if nobody of its priority waits; if not, nothing has changed.
+///
+/// Nothing was due here before, so the timer is set for the end of an earlier turn at the latest: it need not be set anew.
+#[inline(always)]
+pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> bool {
+    match kernel.scheduler.rotate(&mut kernel.threads, cpu, kernel.cpus) {
+        Rotation::Alone => true,
+        Rotation::Changed { from, to } => {
+            note_where(kernel, shared, cpu, from);
+            resume(kernel, shared, cpu, to);
+            true
+        }
+        Rotation::Unusual => false,
+    }
+}
+
 /// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
 fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
-    let line = &kernel.shared.cpus[cpu];
+    resume(kernel, kernel.shared, cpu, id);
+    let thread = kernel.threads.at_mut(id.index());
+    let (priority, pending) = (thread.priority, thread.pending.take());
+    set_timer(kernel, cpu, Some(priority));
+    kernel.scheduler.cpus[cpu].need_resched = pending.is_some();
+    pending
+}
+
+/// Has the calling CPU go on with a thread, whose turn begins.
+#[inline(always)]
+fn resume(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId) {
+    let line = &shared.cpus[cpu];
     let thread = kernel.threads.at_mut(id.index());
     thread.cpu = cpu;
-    let (space, entered_by, table, priority) = (thread.space, thread.entered_by, thread.table, thread.priority);
-    let pending = if thread.pending.is_some() { thread.pending.take() } else { None };
+    let (space, entered_by, table) = (thread.space, thread.entered_by, thread.table);
     tessera_arch::resume_context(&thread.context);
     let table = table.expect("a thread that has not ended has a table");
     line.slots.set_slots(kernel.tables.at(table.index()).hot_slots());
     line.counters.thread_switches.add(1);
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
-    } else if !switch::enter_by_pass(kernel.shared, line, cpu, space.index(), entered_by) {
+    } else if !switch::enter_by_pass(shared, line, cpu, space.index(), entered_by) {
         enter::enter_space(kernel, cpu, space, entered_by);
     }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    (run_queue.current, run_queue.caller) = (Some(id), id);
-    run_queue.table = table;
+    (run_queue.current, run_queue.caller, run_queue.table) = (Some(id), id, table);
     run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
-    set_timer(kernel, cpu, Some(priority));
-    kernel.scheduler.cpus[cpu].need_resched = pending.is_some();
-    pending
 }
 
 /// What a CPU does next.

@@ -76,6 +76,22 @@ impl Reschedule {
     }
 }
 
+/// What [`Scheduler::rotate`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// Nobody of the running thread's priority is ready, nor anybody more urgent.
+    Alone,
+    /// The one waits now, behind all others; the other is in no queue any more.
+    Changed {
+        /// The thread that ran so far.
+        from: ThreadId,
+        /// The thread that is to run.
+        to: ThreadId,
+    },
+    /// A case with a choice, which [`Scheduler::take_next`] makes. Nothing has changed.
+    Unusual,
+}
+
 /// Who runs next.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -149,6 +165,42 @@ impl Scheduler {
     pub fn set_affinity(&self, thread: &mut Thread, affinity: u32) -> Reschedule {
         thread.affinity = affinity;
         Reschedule(thread.cpu)
+    }
+
+    /// Puts the thread that runs on a CPU behind the others of its priority, of which the first is taken: what
+    /// [`Scheduler::make_ready`] and [`Scheduler::take_next`] do if nobody is more urgent, all that are as urgent wait in one
+    /// list, and the thread has to stay on the CPU. So many `cpus` run.
+    #[inline(always)]
+    pub fn rotate(&mut self, threads: &mut Store<Thread>, cpu: usize, cpus: usize) -> Rotation {
+        let RunQueue { anywhere, here, placed_levels, current, .. } = &mut self.cpus[cpu];
+        let Some(from) = *current else { return Rotation::Unusual };
+        let thread = threads.at_mut(from.index());
+        let level = usize::from(thread.priority);
+        if (anywhere.used | here.used | *placed_levels) >> level == 0 {
+            return Rotation::Alone;
+        }
+        // With one CPU, all wait in one list; with several, a thread that may leave this one would be placed anew.
+        let (only, others, wait) =
+            if cpus == 1 { (anywhere, here, Wait::Anywhere) } else { (here, anywhere, Wait::Here) };
+        let stays = thread.affinity & ((1 << cpus) - 1) == 1 << cpu;
+        if only.used >> level != 1 || others.used >> level != 0 || self.in_sets != 0 || !stays {
+            return Rotation::Unusual;
+        }
+        let Some(to) = only.lists[level].first_index().and_then(|first| threads.open(first)) else { return Rotation::Unusual };
+        if to.object.pending.is_some() {
+            return Rotation::Unusual;
+        }
+        to.object.waits = None;
+        let (to, link) = (to.id, to.object.links.take(Chain::Queue));
+        only.close(threads, level, link);
+        self.arrivals += 1;
+        let link = only.append(level, from);
+        let thread = threads.at_mut(from.index());
+        thread.waits = Some(wait);
+        thread.order = ((LEVELS - level) as u64, self.arrivals);
+        thread.links.put(Chain::Queue, link);
+        link.join(threads, Chain::Queue, from);
+        Rotation::Changed { from, to }
     }
 
     /// Takes a ready thread out of its queue, wherever in it it stands. Nothing happens if it is in none.

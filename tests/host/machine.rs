@@ -5,7 +5,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{CallResult, Frame, Interrupt, PhysRange, Trap, fake};
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::switch;
-use tessera_kernel::entry::{quick, trap};
+use tessera_kernel::entry::{quick, trap, yielding};
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::id::{AccountId, ObjectRef, SpaceId, TableId, ThreadId};
 use tessera_kernel::object::segment::Segment;
@@ -123,6 +123,10 @@ impl Machine {
         let registers = self.kernel.threads[id].context.registers();
         let (number, words) = (registers.call_number(), registers.call_arguments());
         let shared = self.kernel.shared;
+        if number == tessera_abi::syscall::number::yield_now {
+            self.kernel.threads[id].context.registers_mut().set_result(0, 0);
+            return Some(yielding::yield_now(&mut self.kernel, shared, cpu));
+        }
         let result = quick::call(&mut self.kernel, shared, cpu, quick::handler(number)?, &words);
         if result == CallResult::COMMON {
             return None;

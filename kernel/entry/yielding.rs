@@ -1,0 +1,21 @@
+//! `yield_now`: the one common call whose purpose is that another thread runs.
+//!
+//! The entry code saves the caller's registers at once, with the result that the call always has, and comes here: what
+//! [`quick`](crate::entry::quick) calls spare would have to be done afterwards.
+
+use crate::cpu::per_cpu::Shared;
+use crate::entry::quick;
+use crate::sched::running;
+use crate::state::kernel::Kernel;
+
+/// Gives way to the next thread of the caller's priority on its CPU, if there is one. Gives whether that was all; if not, the
+/// kernel is left as after any trap, by finding out who goes on. `shared` is the kernel's own, at a place that the caller knows.
+#[inline(always)]
+pub fn yield_now(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> bool {
+    shared.cpus[cpu].counters.system_calls.add(1);
+    if quick::is_finished(kernel, shared, cpu) && running::rotate(kernel, shared, cpu) {
+        return true;
+    }
+    running::end_turn(kernel, cpu);
+    false
+}
