@@ -65,6 +65,7 @@ impl Drop for ThreadContext {
 }
 
 /// Makes a context the current one: traps save into it, and the return to user mode resumes it.
+#[inline(always)]
 pub fn resume_context(context: &ThreadContext) {
     let next = context.state.as_ptr();
     let previous = percpu::current().context.swap(next, Ordering::Relaxed);

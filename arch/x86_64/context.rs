@@ -116,6 +116,7 @@ impl Drop for ThreadContext {
 /// Makes traps save into `context` from now on, and the return to user mode resume it.
 ///
 /// The registers that the entry code leaves alone (floating point, FS and GS base) are exchanged at once.
+#[inline(always)]
 pub fn resume_context(context: &ThreadContext) {
     let cpu = this();
     let next = context.state.as_ptr();

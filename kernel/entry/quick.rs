@@ -14,9 +14,10 @@ use crate::lifecycle::reap;
 use crate::state::kernel::Kernel;
 use crate::syscall::{HANDLERS, Handler};
 
-/// The functions of the quick calls, by number.
-static QUICK: [Option<Handler>; HANDLERS.len()] = {
-    let mut quick = [None; HANDLERS.len()];
+/// The functions of the quick calls, by number. Up to 64 entries, the compiler would test a bit for each before it loads one,
+/// which takes longer than to look at what was loaded.
+static QUICK: [Option<Handler>; 65] = {
+    let mut quick = [None; 65];
     let mut number = 0;
     while number < HANDLERS.len() {
         if is_quick(number as u64) {

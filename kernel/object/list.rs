@@ -79,6 +79,24 @@ impl List {
         }
     }
 
+    /// Takes the first thread out, whose place it had with this `link`, and puts another behind the last one; gives the other's
+    /// place, for the caller to put into the thread.
+    #[inline(always)]
+    #[must_use = "the thread must know its place"]
+    pub fn replace_first(&mut self, threads: &mut Store<Thread>, chain: Chain, taken: Link, id: ThreadId) -> Link {
+        let previous = if taken.next == NONE {
+            self.first = id.index();
+            NONE
+        } else {
+            self.first = taken.next;
+            link(threads, chain, taken.next).previous = NONE;
+            link(threads, chain, self.last).next = id.index();
+            self.last
+        };
+        self.last = id.index();
+        Link { previous, next: NONE }
+    }
+
     /// Checks that the links agree with each other, and calls `each` for every thread; gives how many there are.
     ///
     /// # Panics

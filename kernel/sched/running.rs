@@ -5,12 +5,13 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::Handle;
 use tessera_arch::Fault;
 
-use crate::cpu::per_cpu::Shared;
+use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
-use crate::object::id::{SpaceId, ThreadId};
+use crate::object::id::{SpaceId, TableId, ThreadId};
+use crate::object::thread::Thread;
 use crate::sched::{enter, ready};
 use crate::state::kernel::Kernel;
-use crate::state::scheduler::{Rotation, SLICE_NS, earlier};
+use crate::state::scheduler::{Rotation, SLICE_NS, Standing, earlier};
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
@@ -53,23 +54,21 @@ pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     let id = run_queue.current.take()?;
     run_queue.need_resched = true;
-    let shared = kernel.shared;
-    shared.cpus[cpu].slots.set_slots(&[]);
-    note_where(kernel, shared, cpu, id);
+    let line = &kernel.shared.cpus[cpu];
+    line.slots.set_slots(&[]);
+    if !note_where(line, kernel.threads.at_mut(id.index())) {
+        note_space_at(kernel, id, line.presence.space());
+    }
     Some(id)
 }
 
-/// Notes in a CPU's thread, which is taken off it, what it did with its space.
+/// Notes in a CPU's thread, which is taken off it, what it did with its space. Gives whether the thread is in that space's
+/// list.
 #[inline(always)]
-fn note_where(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId) {
-    let line = &shared.cpus[cpu];
-    let here = line.presence.space();
-    let thread = kernel.threads.at_mut(id.index());
+fn note_where(line: &PerCpu, thread: &mut Thread) -> bool {
     thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
     // The same number is the same space: a thread does not stay noted in one that goes.
-    if here != thread.space.index() {
-        note_space_at(kernel, id, here);
-    }
+    line.presence.space() == thread.space.index()
 }
 
 #[cold]
@@ -95,46 +94,74 @@ pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
 /// Nothing was due here before, so the timer is set for the end of an earlier turn at the latest: it need not be set anew.
 #[inline(always)]
 pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> bool {
-    match kernel.scheduler.rotate(&mut kernel.threads, cpu, kernel.cpus) {
-        Rotation::Alone => true,
-        Rotation::Changed { from, to } => {
-            note_where(kernel, shared, cpu, from);
-            resume(kernel, shared, cpu, to);
+    let line = &shared.cpus[cpu];
+    let Kernel { scheduler, threads, .. } = kernel;
+    let from = scheduler.cpus[cpu].current;
+    let here = line.presence.space();
+    let (mut is_noted, mut entry) = (true, None);
+    let leave = |thread: &mut Thread| is_noted = note_where(line, thread);
+    let enter = |thread: &mut Thread| entry = Some(take_up(thread, cpu));
+    match (scheduler.rotate(threads, cpu, leave, enter), from, entry) {
+        (Rotation::Same, ..) => true,
+        (Rotation::Other(to), Some(from), Some(entry)) => {
+            if !is_noted {
+                note_space_at(kernel, from, here);
+            }
+            go_on_with(kernel, shared, cpu, to, entry);
             true
         }
-        Rotation::Unusual => false,
+        _ => false,
     }
 }
 
 /// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
 fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
-    resume(kernel, kernel.shared, cpu, id);
     let thread = kernel.threads.at_mut(id.index());
-    let (priority, pending) = (thread.priority, thread.pending.take());
+    let (priority, standing) = (thread.priority, Standing::of(thread, cpu, kernel.cpus));
+    let pending = thread.pending.take();
+    let entry = take_up(thread, cpu);
+    go_on_with(kernel, kernel.shared, cpu, id, entry);
+    kernel.scheduler.cpus[cpu].standing = standing;
     set_timer(kernel, cpu, Some(priority));
     kernel.scheduler.cpus[cpu].need_resched = pending.is_some();
     pending
 }
 
-/// Has the calling CPU go on with a thread, whose turn begins.
+/// Where a thread goes on, and with what.
+struct Entry {
+    space: SpaceId,
+    entered_by: Handle,
+    table: TableId,
+}
+
+/// Takes a thread's registers into the calling CPU.
 #[inline(always)]
-fn resume(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId) {
-    let line = &shared.cpus[cpu];
-    let thread = kernel.threads.at_mut(id.index());
+fn take_up(thread: &mut Thread, cpu: usize) -> Entry {
     thread.cpu = cpu;
-    let (space, entered_by, table) = (thread.space, thread.entered_by, thread.table);
     tessera_arch::resume_context(&thread.context);
-    let table = table.expect("a thread that has not ended has a table");
-    line.slots.set_slots(kernel.tables.at(table.index()).hot_slots());
+    let table = thread.table.expect("a thread that has not ended has a table");
+    Entry { space: thread.space, entered_by: thread.entered_by, table }
+}
+
+/// Makes a thread, whose registers the calling CPU has, its current one. A turn begins.
+#[inline(always)]
+fn go_on_with(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId, entry: Entry) {
+    let Entry { space, entered_by, table } = entry;
+    let line = &shared.cpus[cpu];
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    (run_queue.current, run_queue.caller) = (Some(id), id);
+    run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
+    // The slots that are at hand are mostly the right ones, if any are.
+    if run_queue.table.index() != table.index() || line.slots.is_empty() {
+        run_queue.table = table;
+        line.slots.set_slots(kernel.tables.at(table.index()).hot_slots());
+    }
     line.counters.thread_switches.add(1);
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
     } else if !switch::enter_by_pass(shared, line, cpu, space.index(), entered_by) {
         enter::enter_space(kernel, cpu, space, entered_by);
     }
-    let run_queue = &mut kernel.scheduler.cpus[cpu];
-    (run_queue.current, run_queue.caller, run_queue.table) = (Some(id), id, table);
-    run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
 }
 
 /// What a CPU does next.
@@ -158,7 +185,9 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
         let thread = kernel.threads.at(id.index());
         let priority = thread.priority;
         let is_allowed = thread.affinity & (1 << cpu) != 0;
+        let standing = Standing::of(thread, cpu, kernel.cpus);
         if is_allowed && !kernel.scheduler.is_contended(cpu, priority, !turn_is_over) {
+            kernel.scheduler.cpus[cpu].standing = standing;
             if turn_is_over {
                 kernel.scheduler.cpus[cpu].slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
             }

@@ -51,6 +51,8 @@ pub struct RunQueue {
     pub caller: ThreadId,
     /// The capability table that it uses.
     pub table: TableId,
+    /// What decides where that thread waits.
+    pub standing: Standing,
     /// When its turn ends.
     pub slice_end_ns: u64,
     /// Whether its turn is over: the next of its priority goes on when the kernel is left, if there is one.
@@ -76,20 +78,39 @@ impl Reschedule {
     }
 }
 
-/// What [`Scheduler::rotate`] found.
+/// Who goes on after the running thread has given way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// Nobody of the running thread's priority is ready, nor anybody more urgent.
-    Alone,
-    /// The one waits now, behind all others; the other is in no queue any more.
-    Changed {
-        /// The thread that ran so far.
-        from: ThreadId,
-        /// The thread that is to run.
-        to: ThreadId,
-    },
-    /// A case with a choice, which [`Scheduler::take_next`] makes. Nothing has changed.
-    Unusual,
+    /// The same: nobody of its priority is ready, nor anybody more urgent.
+    Same,
+    /// This one, which is in no queue any more; the other waits behind all others.
+    Other(ThreadId),
+    /// Not known: a case in which there is a choice. Nothing has changed.
+    Open,
+}
+
+/// What decides where the running thread waits when its turn is over, as it was when it was chosen to run: whatever changes
+/// it has the CPU choose anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    priority: u8,
+    affinity: u32,
+    /// Where it waits; `None` where that takes a look at other CPUs, or at its space.
+    waits: Option<Wait>,
+}
+
+impl Standing {
+    /// Of a thread that is chosen to run on a CPU, of so many.
+    #[inline(always)]
+    pub fn of(thread: &Thread, cpu: usize, cpus: usize) -> Standing {
+        let is_pinned = thread.affinity & ((1 << cpus) - 1) == 1 << cpu;
+        let waits = match cpus {
+            1 => Some(Wait::Anywhere),
+            _ if is_pinned => Some(Wait::Here),
+            _ => None,
+        };
+        Standing { priority: thread.priority, affinity: thread.affinity, waits }
+    }
 }
 
 /// Who runs next.
@@ -169,38 +190,47 @@ impl Scheduler {
 
     /// Puts the thread that runs on a CPU behind the others of its priority, of which the first is taken: what
     /// [`Scheduler::make_ready`] and [`Scheduler::take_next`] do if nobody is more urgent, all that are as urgent wait in one
-    /// list, and the thread has to stay on the CPU. So many `cpus` run.
+    /// list, and the thread has to stay on the CPU. `leave` and `enter` get the two threads when they are looked up.
     #[inline(always)]
-    pub fn rotate(&mut self, threads: &mut Store<Thread>, cpu: usize, cpus: usize) -> Rotation {
-        let RunQueue { anywhere, here, placed_levels, current, .. } = &mut self.cpus[cpu];
-        let Some(from) = *current else { return Rotation::Unusual };
-        let thread = threads.at_mut(from.index());
-        let level = usize::from(thread.priority);
-        if (anywhere.used | here.used | *placed_levels) >> level == 0 {
-            return Rotation::Alone;
+    pub fn rotate(
+        &mut self,
+        threads: &mut Store<Thread>,
+        cpu: usize,
+        leave: impl FnOnce(&mut Thread),
+        enter: impl FnOnce(&mut Thread),
+    ) -> Rotation {
+        let run_queue = &mut self.cpus[cpu];
+        let Standing { priority, affinity, waits } = run_queue.standing;
+        let level = usize::from(priority) % LEVELS;
+        if run_queue.ready_levels() >> level == 0 {
+            return Rotation::Same;
         }
-        // With one CPU, all wait in one list; with several, a thread that may leave this one would be placed anew.
-        let (only, others, wait) =
-            if cpus == 1 { (anywhere, here, Wait::Anywhere) } else { (here, anywhere, Wait::Here) };
-        let stays = thread.affinity & ((1 << cpus) - 1) == 1 << cpu;
-        if only.used >> level != 1 || others.used >> level != 0 || self.in_sets != 0 || !stays {
-            return Rotation::Unusual;
+        let (own, others) = match waits {
+            Some(Wait::Anywhere) => (&mut run_queue.anywhere, &run_queue.here),
+            Some(Wait::Here) => (&mut run_queue.here, &run_queue.anywhere),
+            _ => return Rotation::Open,
+        };
+        if own.used >> level != 1 || others.used >> level != 0 || self.in_sets != 0 {
+            return Rotation::Open;
         }
-        let Some(to) = only.lists[level].first_index().and_then(|first| threads.open(first)) else { return Rotation::Unusual };
-        if to.object.pending.is_some() {
-            return Rotation::Unusual;
+        let list = &mut own.lists[level];
+        let (Some(from), Some(first)) = (run_queue.current, list.first_index()) else { return Rotation::Open };
+        let Some(to) = threads.open(first) else { return Rotation::Open };
+        if to.object.pending.is_some() || to.object.affinity != affinity {
+            return Rotation::Open;
         }
         to.object.waits = None;
-        let (to, link) = (to.id, to.object.links.take(Chain::Queue));
-        only.close(threads, level, link);
+        let link = to.object.links.take(Chain::Queue);
+        enter(to.object);
+        let to = to.id;
+        let link = list.replace_first(threads, Chain::Queue, link, from);
         self.arrivals += 1;
-        let link = only.append(level, from);
         let thread = threads.at_mut(from.index());
-        thread.waits = Some(wait);
+        thread.waits = waits;
         thread.order = ((LEVELS - level) as u64, self.arrivals);
         thread.links.put(Chain::Queue, link);
-        link.join(threads, Chain::Queue, from);
-        Rotation::Changed { from, to }
+        leave(thread);
+        Rotation::Other(to)
     }
 
     /// Takes a ready thread out of its queue, wherever in it it stands. Nothing happens if it is in none.

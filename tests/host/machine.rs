@@ -94,6 +94,20 @@ impl Machine {
             Some(false) => trap::finish(&mut self.kernel),
             None => trap::handle(&mut self.kernel, cpu, trap),
         }
+        self.go_on(cpu)
+    }
+
+    /// Makes a call as the current thread by the common path, whatever call it is, and goes on likewise.
+    pub fn call_commonly(&mut self, call: Call) -> bool {
+        let cpu = tessera_arch::cpu_index();
+        let id = running::current(&self.kernel, cpu).expect("some thread runs");
+        let (number, words) = call.encode();
+        self.kernel.threads[id].context.registers_mut().set_call(number, words);
+        trap::handle(&mut self.kernel, cpu, Trap::Call);
+        self.go_on(cpu)
+    }
+
+    fn go_on(&mut self, cpu: usize) -> bool {
         self.feed_line();
         while !trap::schedule(&mut self.kernel, cpu) {
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
@@ -118,7 +132,7 @@ impl Machine {
 
     /// Serves the current thread's call as the entry code does before it saves registers, if it is of the kind; gives
     /// whether that was all.
-    fn call_quickly(&mut self, cpu: usize) -> Option<bool> {
+    pub fn call_quickly(&mut self, cpu: usize) -> Option<bool> {
         let id = running::current(&self.kernel, cpu)?;
         let registers = self.kernel.threads[id].context.registers();
         let (number, words) = (registers.call_number(), registers.call_arguments());

@@ -10,6 +10,8 @@ use tessera_kernel::state::scheduler::SLICE_NS;
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Yield,
+    /// The same by the way that the entry code takes.
+    YieldAtOnce,
     Sleep(u64),
     Join(usize),
     Exit(u64),
@@ -151,7 +153,7 @@ impl Naive {
     /// What the model says that an operation of the running thread does.
     pub(crate) fn predict(&mut self, caller: usize, operation: &Operation) {
         let result = match *operation {
-            Operation::Yield => {
+            Operation::Yield | Operation::YieldAtOnce => {
                 self.ready.push_back(caller);
                 self.current = None;
                 Some(Ok(0))

@@ -47,6 +47,8 @@ struct Scene {
     machine: Machine,
     cpus: Cpus,
     threads: Vec<(Handle, ThreadId)>,
+    /// Whether yields take the common path instead of their own.
+    is_common: bool,
 }
 
 impl Scene {
@@ -55,7 +57,7 @@ impl Scene {
         let options = Options { cpus: CPUS, ..Options::new(Flavour::X86).slots(slots).frames(32768) };
         let machine = Machine::boot(&options);
         let cpus = Cpus::new(machine.kernel.shared);
-        Scene { machine, cpus, threads: Vec::new() }
+        Scene { machine, cpus, threads: Vec::new(), is_common: false }
     }
 
     fn start(&mut self, cpus: u64, priority: u64) -> (Handle, ThreadId) {
@@ -134,7 +136,11 @@ impl Scene {
         if let Some(call) =
             call.filter(|_| running::current(&self.machine.kernel, cpu).is_some() && !(is_first && sleeps))
         {
-            self.machine.call(call).ok();
+            if self.is_common && matches!(operation, Operation::Yield) {
+                self.machine.call_commonly(call);
+            } else {
+                self.machine.call(call).ok();
+            }
         }
         self.settle();
         self.check()
@@ -155,6 +161,35 @@ proptest! {
         for (cpu, operation) in &operations {
             scene.step(*cpu, operation)?;
         }
+    }
+}
+
+/// Who runs on each CPU after each of some operations, yields by their own way or by the common path.
+fn who_runs(operations: &[(usize, Operation)], is_common: bool) -> Result<Vec<[Option<u32>; CPUS]>, TestCaseError> {
+    let mut scene = Scene { is_common, ..Scene::new(128) };
+    let thread = scene.machine.thread;
+    scene.machine.call(Call::ThreadSetAffinity { thread, cpus: 1 }).expect("CPU 0 runs");
+    // Enough for each CPU that yields find somebody.
+    (0..12).for_each(|number| _ = scene.start(1 << (number % CPUS), if number % CPUS == 0 { 31 } else { 29 }));
+    scene.settle();
+    let kernel = |scene: &Scene, cpu| running::current(&scene.machine.kernel, cpu).map(|id| id.index());
+    operations
+        .iter()
+        .map(|(cpu, operation)| {
+            scene.step(*cpu, operation)?;
+            Ok(std::array::from_fn(|cpu| kernel(&scene, cpu)))
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(config(128))]
+
+    #[test]
+    fn giving_way_at_once_leads_to_whom_the_common_path_leads(
+        operations in prop::collection::vec((0..CPUS, operation()), 1..150),
+    ) {
+        prop_assert_eq!(who_runs(&operations, false)?, who_runs(&operations, true)?);
     }
 }
 
