@@ -18,7 +18,7 @@
 //! | `provoke` | [`provoke`]: breaking the kernel's rules on purpose |
 //! | `smp` | [`send_interrupt`], [`stop_other_cpus`], [`broadcasts_invalidation`] |
 //! | `secondary` | [`start_cpus`] |
-//! | `timer` | [`now_ns`], [`set_timer`] |
+//! | `timer` | [`now_ns`], [`Stamp`], [`set_timer`] |
 //! | `console` | [`console_send`] |
 //! | `entry` | [`enter_user`]; the way into the kernel and out of it, in assembly |
 //!
@@ -113,7 +113,7 @@ pub use backend::cpu::{
 pub use backend::provoke::provoke;
 
 /// Time since boot, and the next timer interrupt.
-pub use backend::timer::{now_ns, set_timer};
+pub use backend::timer::{Stamp, now_ns, set_timer};
 
 /// The serial line, without waiting. `console_send` gives it the first of some bytes, as many as it takes at once, and
 /// says how many: 0 while it is busy, and before it is known. One CPU calls it at a time. Whoever ends the machine

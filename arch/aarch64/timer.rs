@@ -34,6 +34,23 @@ pub(super) fn start_cpu() {
     CNTKCTL_EL1.write(CNTKCTL_EL1::EL0VCTEN::SET);
 }
 
+/// A moment, as the clock counts: taken in an instruction or two, and made nanoseconds of when they are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// Now: the virtual counter.
+    #[inline(always)]
+    pub fn now() -> Stamp {
+        Stamp(ticks())
+    }
+
+    /// Nanoseconds from boot to this moment.
+    pub fn ns(self) -> u64 {
+        scale(self.0.saturating_sub(BOOT_TICKS.load(Ordering::Relaxed)), &NANOSECONDS_PER_TICK)
+    }
+}
+
 /// Nanoseconds since the kernel began.
 pub fn now_ns() -> u64 {
     scale(ticks() - BOOT_TICKS.load(Ordering::Relaxed), &NANOSECONDS_PER_TICK)
@@ -53,6 +70,7 @@ pub fn set_timer(deadline_ns: Option<u64>) {
 }
 
 /// The virtual counter. The barrier keeps the CPU from reading it ahead of earlier instructions.
+#[inline(always)]
 fn ticks() -> u64 {
     aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
     CNTVCT_EL0.get()

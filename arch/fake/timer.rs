@@ -26,6 +26,22 @@ pub fn skip_to_deadline() -> bool {
     deadline.is_some()
 }
 
+/// A moment, as the clock counts: taken by a look, and made nanoseconds of when they are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// Now.
+    pub fn now() -> Stamp {
+        Stamp(now_ns())
+    }
+
+    /// Nanoseconds from power-on to this moment.
+    pub fn ns(self) -> u64 {
+        self.0
+    }
+}
+
 /// Nanoseconds since power-on.
 pub fn now_ns() -> u64 {
     NOW_NS.get()

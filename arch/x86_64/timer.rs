@@ -79,11 +79,30 @@ fn scaled(value: u64, factor: u64) -> u64 {
     ((u128::from(value) * u128::from(factor)) >> 32) as u64
 }
 
+/// A moment, as the clock counts: taken in an instruction or two, and made nanoseconds of when they are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// Now: the time-stamp counter.
+    #[inline(always)]
+    pub fn now() -> Stamp {
+        // SAFETY: every x86_64 CPU has the instruction, and it has no effect.
+        Stamp(unsafe { core::arch::x86_64::_rdtsc() })
+    }
+
+    /// Nanoseconds from boot to this moment.
+    pub fn ns(self) -> u64 {
+        let factors = factors();
+        // Another CPU's counter may be a little behind the one that was read at boot: time begins at 0 then.
+        scaled(self.0.saturating_sub(factors.boot_stamp), factors.ns_per_stamp)
+    }
+}
+
 /// The time-stamp counter.
 #[inline(always)]
 fn stamp() -> u64 {
-    // SAFETY: every x86_64 CPU has the instruction, and it has no effect.
-    unsafe { core::arch::x86_64::_rdtsc() }
+    Stamp::now().0
 }
 
 /// Ticks per second of the APIC's timer, by letting it run for 10 ms of the time-stamp counter.
@@ -159,9 +178,7 @@ fn factors() -> &'static Factors {
 
 /// Nanoseconds since boot.
 pub fn now_ns() -> u64 {
-    let factors = factors();
-    // Another CPU's counter may be a little behind the one that was read at boot: time begins at 0 then.
-    scaled(stamp().saturating_sub(factors.boot_stamp), factors.ns_per_stamp)
+    Stamp::now().ns()
 }
 
 /// Asks for one timer interrupt at `deadline_ns` since boot (at once if that is past), or for none.

@@ -73,7 +73,7 @@ extern "C" fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult {
 extern "C" fn kernel_yield() {
     let index = tessera_arch::cpu_index();
     let line = &SHARED.cpus[index];
-    let mut guard = lock(line, None);
+    let mut guard = KERNEL.try_lock().unwrap_or_else(|| lock(line, None));
     if !yielding::yield_now(of_call(&mut guard), &SHARED, index) {
         finish(guard, line);
     }

@@ -3,9 +3,11 @@
 //! The entry code saves the caller's registers at once, with the result that the call always has, and comes here: what
 //! [`quick`](crate::entry::quick) calls spare would have to be done afterwards.
 
+use tessera_arch::Trap;
+
 use crate::cpu::per_cpu::Shared;
-use crate::entry::quick;
-use crate::sched::running;
+use crate::entry::{quick, trap};
+use crate::sched::running::{self, Next};
 use crate::state::kernel::Kernel;
 
 /// Gives way to the next thread of the caller's priority on its CPU, if there is one. Gives whether that was all; if not, the
@@ -13,9 +15,10 @@ use crate::state::kernel::Kernel;
 #[inline(always)]
 pub fn yield_now(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> bool {
     shared.cpus[cpu].counters.system_calls.add(1);
-    if quick::is_finished(kernel, shared, cpu) && running::rotate(kernel, shared, cpu) {
-        return true;
+    match if quick::is_finished(kernel, shared, cpu) { running::rotate(kernel, shared, cpu) } else { None } {
+        Some(Next::Runs) => return true,
+        Some(Next::Faults(fault)) => trap::handle(kernel, cpu, Trap::Fault(fault)),
+        Some(Next::Nothing) | None => running::end_turn(kernel, cpu),
     }
-    running::end_turn(kernel, cpu);
     false
 }

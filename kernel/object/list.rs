@@ -2,7 +2,7 @@
 //! steps, wherever in it it stands.
 
 use crate::object::id::ThreadId;
-use crate::object::store::Store;
+use crate::object::store::{Opened, Store};
 use crate::object::thread::Thread;
 
 use crate::object::links::{Chain, Link, List, NONE};
@@ -79,22 +79,28 @@ impl List {
         }
     }
 
-    /// Takes the first thread out, whose place it had with this `link`, and puts another behind the last one; gives the other's
-    /// place, for the caller to put into the thread.
+    /// The place that a thread gets which comes when the first one goes ([`List::replace_first`]).
     #[inline(always)]
-    #[must_use = "the thread must know its place"]
-    pub fn replace_first(&mut self, threads: &mut Store<Thread>, chain: Chain, taken: Link, id: ThreadId) -> Link {
-        let previous = if taken.next == NONE {
+    pub fn place_for_next(&self) -> Link {
+        Link { previous: if self.first == self.last { NONE } else { self.last }, next: NONE }
+    }
+
+    /// Takes the first thread out and puts another behind the last one, which knows its place already. Gives the one that was
+    /// taken out. The list is not empty.
+    #[inline(always)]
+    pub fn replace_first<'a>(&mut self, threads: &'a mut Store<Thread>, chain: Chain, id: ThreadId) -> Opened<'a, Thread> {
+        let first = self.first;
+        if first == self.last {
             self.first = id.index();
-            NONE
         } else {
-            self.first = taken.next;
-            link(threads, chain, taken.next).previous = NONE;
+            self.first = threads.at(first).links.0[chain as usize].next;
+            link(threads, chain, self.first).previous = NONE;
             link(threads, chain, self.last).next = id.index();
-            self.last
-        };
+        }
         self.last = id.index();
-        Link { previous, next: NONE }
+        let taken = threads.open(first).expect("a list holds threads that exist");
+        taken.object.links.take(chain);
+        taken
     }
 
     /// Checks that the links agree with each other, and calls `each` for every thread; gives how many there are.

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::Handle;
-use tessera_arch::Fault;
+use tessera_arch::{Fault, Stamp};
 
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
@@ -11,7 +11,7 @@ use crate::object::id::{SpaceId, TableId, ThreadId};
 use crate::object::thread::Thread;
 use crate::sched::{enter, ready};
 use crate::state::kernel::Kernel;
-use crate::state::scheduler::{Rotation, SLICE_NS, Standing, earlier};
+use crate::state::scheduler::{Rotation, Standing, earlier};
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
@@ -89,29 +89,27 @@ pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
 }
 
 /// In the usual case, takes the calling CPU's thread off it and goes on with the first of those that wait for it with the same
-/// priority. Gives whether who runs is settled, also if nobody of its priority waits; if not, nothing has changed.
+/// priority; with the thread itself, if none does. `None` in other cases: nothing has changed then.
 ///
 /// Nothing was due here before, so the timer is set for the end of an earlier turn at the latest: it need not be set anew.
 #[inline(always)]
-pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> bool {
+pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> Option<Next> {
     let line = &shared.cpus[cpu];
-    let Kernel { scheduler, threads, .. } = kernel;
-    let from = scheduler.cpus[cpu].current;
-    let here = line.presence.space();
-    let (mut is_noted, mut entry) = (true, None);
+    let (from, here) = (kernel.scheduler.cpus[cpu].caller, line.presence.space());
+    let mut is_noted = true;
     let leave = |thread: &mut Thread| is_noted = note_where(line, thread);
-    let enter = |thread: &mut Thread| entry = Some(take_up(thread, cpu));
-    match (scheduler.rotate(threads, cpu, leave, enter), from, entry) {
-        (Rotation::Same, ..) => true,
-        (Rotation::Other(to), Some(from), Some(entry)) => {
-            if !is_noted {
-                note_space_at(kernel, from, here);
-            }
-            go_on_with(kernel, shared, cpu, to, entry);
-            true
-        }
-        _ => false,
+    let to = match kernel.scheduler.rotate(&mut kernel.threads, cpu, kernel.cpus, leave) {
+        Rotation::Other(to) => to,
+        Rotation::Same => return Some(Next::Runs),
+        Rotation::Open => return None,
+    };
+    let (id, pending) = (to.id, to.object.pending.take());
+    let entry = take_up(to.object, cpu);
+    if !is_noted {
+        note_space_at(kernel, from, here);
     }
+    go_on_with(kernel, shared, cpu, id, entry);
+    Some(pending.map_or(Next::Runs, Next::Faults))
 }
 
 /// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
@@ -150,7 +148,7 @@ fn go_on_with(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId, en
     let line = &shared.cpus[cpu];
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     (run_queue.current, run_queue.caller) = (Some(id), id);
-    run_queue.slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
+    run_queue.turn_began = Stamp::now();
     // The slots that are at hand are mostly the right ones, if any are.
     if run_queue.table.index() != table.index() || line.slots.is_empty() {
         run_queue.table = table;
@@ -189,7 +187,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
         if is_allowed && !kernel.scheduler.is_contended(cpu, priority, !turn_is_over) {
             kernel.scheduler.cpus[cpu].standing = standing;
             if turn_is_over {
-                kernel.scheduler.cpus[cpu].slice_end_ns = tessera_arch::now_ns() + SLICE_NS;
+                kernel.scheduler.cpus[cpu].turn_began = Stamp::now();
             }
             set_timer(kernel, cpu, Some(priority));
             kernel.scheduler.cpus[cpu].need_resched = false;
@@ -242,7 +240,7 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
         ready::make_ready(kernel, id);
     }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    run_queue.turn_is_over = now_ns >= run_queue.slice_end_ns;
+    run_queue.turn_is_over = now_ns >= run_queue.turn_end_ns();
 }
 
 /// Sets the calling CPU's timer for what comes first, with a thread of this priority running, if any. While one runs, a timer

@@ -14,12 +14,12 @@
 
 use tessera_abi::PRIORITY_MAX;
 use tessera_abi::layout::ThreadState;
-use tessera_arch::CPUS_MAX;
+use tessera_arch::{CPUS_MAX, Stamp};
 
 use crate::object::agenda::Agenda;
 use crate::object::id::{TableId, ThreadId};
 use crate::object::links::{Chain, Link, List};
-use crate::object::store::Store;
+use crate::object::store::{Opened, Store};
 use crate::object::thread::{Thread, Wait};
 
 /// How long a thread runs before another of its priority gets its turn.
@@ -53,8 +53,8 @@ pub struct RunQueue {
     pub table: TableId,
     /// What decides where that thread waits.
     pub standing: Standing,
-    /// When its turn ends.
-    pub slice_end_ns: u64,
+    /// When its turn began.
+    pub turn_began: Stamp,
     /// Whether its turn is over: the next of its priority goes on when the kernel is left, if there is one.
     pub turn_is_over: bool,
     /// What the CPU's timer is set to.
@@ -79,12 +79,11 @@ impl Reschedule {
 }
 
 /// Who goes on after the running thread has given way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rotation {
+pub enum Rotation<'a> {
     /// The same: nobody of its priority is ready, nor anybody more urgent.
     Same,
     /// This one, which is in no queue any more; the other waits behind all others.
-    Other(ThreadId),
+    Other(Opened<'a, Thread>),
     /// Not known: a case in which there is a choice. Nothing has changed.
     Open,
 }
@@ -190,17 +189,17 @@ impl Scheduler {
 
     /// Puts the thread that runs on a CPU behind the others of its priority, of which the first is taken: what
     /// [`Scheduler::make_ready`] and [`Scheduler::take_next`] do if nobody is more urgent, all that are as urgent wait in one
-    /// list, and the thread has to stay on the CPU. `leave` and `enter` get the two threads when they are looked up.
+    /// list, and the thread has to stay on the CPU, of so many `cpus`. `leave` gets the thread when it is looked up.
     #[inline(always)]
-    pub fn rotate(
+    pub fn rotate<'a>(
         &mut self,
-        threads: &mut Store<Thread>,
+        threads: &'a mut Store<Thread>,
         cpu: usize,
+        cpus: usize,
         leave: impl FnOnce(&mut Thread),
-        enter: impl FnOnce(&mut Thread),
-    ) -> Rotation {
+    ) -> Rotation<'a> {
         let run_queue = &mut self.cpus[cpu];
-        let Standing { priority, affinity, waits } = run_queue.standing;
+        let Standing { priority, waits, .. } = run_queue.standing;
         let level = usize::from(priority) % LEVELS;
         if run_queue.ready_levels() >> level == 0 {
             return Rotation::Same;
@@ -213,23 +212,18 @@ impl Scheduler {
         if own.used >> level != 1 || others.used >> level != 0 || self.in_sets != 0 {
             return Rotation::Open;
         }
-        let list = &mut own.lists[level];
-        let (Some(from), Some(first)) = (run_queue.current, list.first_index()) else { return Rotation::Open };
-        let Some(to) = threads.open(first) else { return Rotation::Open };
-        if to.object.pending.is_some() || to.object.affinity != affinity {
-            return Rotation::Open;
-        }
-        to.object.waits = None;
-        let link = to.object.links.take(Chain::Queue);
-        enter(to.object);
-        let to = to.id;
-        let link = list.replace_first(threads, Chain::Queue, link, from);
+        let (list, from) = (&mut own.lists[level], run_queue.caller);
         self.arrivals += 1;
         let thread = threads.at_mut(from.index());
         thread.waits = waits;
         thread.order = ((LEVELS - level) as u64, self.arrivals);
-        thread.links.put(Chain::Queue, link);
+        thread.links.put(Chain::Queue, list.place_for_next());
         leave(thread);
+        let to = list.replace_first(threads, Chain::Queue, from);
+        to.object.waits = None;
+        if to.object.affinity != run_queue.standing.affinity {
+            run_queue.standing = Standing::of(to.object, cpu, cpus);
+        }
         Rotation::Other(to)
     }
 
@@ -353,7 +347,7 @@ impl Scheduler {
     pub fn next_deadline_ns(&self, threads: &Store<Thread>, cpu: usize, current_priority: Option<u8>) -> Option<u64> {
         let slice_end = current_priority
             .filter(|priority| self.is_contended(cpu, *priority, false))
-            .map(|_| self.cpus[cpu].slice_end_ns);
+            .map(|_| self.cpus[cpu].turn_end_ns());
         let first_sleeper = self.cpus[cpu].sleepers.first(threads).map(|id| threads[id].order.0);
         earlier(slice_end, first_sleeper)
     }
@@ -440,6 +434,12 @@ impl RunQueue {
         self.need_resched = true;
         self.anywhere.close(threads, level, link);
         Some(id)
+    }
+
+    /// When the turn of the thread that runs ends.
+    #[inline(always)]
+    pub fn turn_end_ns(&self) -> u64 {
+        self.turn_began.ns() + SLICE_NS
     }
 
     /// Whether any thread is ready that this CPU sees to.
