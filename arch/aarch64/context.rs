@@ -68,10 +68,13 @@ impl Drop for ThreadContext {
 #[inline(always)]
 pub fn resume_context(context: &ThreadContext) {
     let next = context.state.as_ptr();
-    let previous = percpu::current().context.swap(next, Ordering::Relaxed);
+    let current = &percpu::current().context;
+    let previous = current.load(Ordering::Relaxed);
     if ptr::eq(previous, next) {
         return;
     }
+    // Only this CPU writes it: no need to do both at one stroke.
+    current.store(next, Ordering::Relaxed);
     save_previous(previous);
     // SAFETY: `next` is alive and its vector registers are nowhere else: they were saved when it was left, or it was never
     // resumed.

@@ -139,9 +139,9 @@ impl PerCpu {
     #[inline(always)]
     pub(super) fn set_frame_end(&self, end: u64) {
         // SAFETY: the task state belongs to this CPU, which reads it only at a trap from user mode, hence not
-        // now. The field is misaligned by design of the hardware.
+        // now. The field is misaligned by design of the hardware. The address is one of the kernel's, or zero: canonical.
         unsafe {
-            (&raw mut (*self.task.get()).privilege_stack_table[0]).write_unaligned(MachineAddress::new_truncate(end))
+            (&raw mut (*self.task.get()).privilege_stack_table[0]).write_unaligned(MachineAddress::new_unsafe(end))
         }
     }
 }

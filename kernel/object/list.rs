@@ -88,7 +88,12 @@ impl List {
     /// Takes the first thread out and puts another behind the last one, which knows its place already. Gives the one that was
     /// taken out. The list is not empty.
     #[inline(always)]
-    pub fn replace_first<'a>(&mut self, threads: &'a mut Store<Thread>, chain: Chain, id: ThreadId) -> Opened<'a, Thread> {
+    pub fn replace_first<'a>(
+        &mut self,
+        threads: &'a mut Store<Thread>,
+        chain: Chain,
+        id: ThreadId,
+    ) -> Opened<'a, Thread> {
         let first = self.first;
         if first == self.last {
             self.first = id.index();

@@ -103,7 +103,9 @@ pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> Option<Next> 
         Rotation::Same => return Some(Next::Runs),
         Rotation::Open => return None,
     };
-    let (id, pending) = (to.id, to.object.pending.take());
+    // Taking what is not there would copy it.
+    let pending = if to.object.pending.is_some() { to.object.pending.take() } else { None };
+    let id = to.id;
     let entry = take_up(to.object, cpu);
     if !is_noted {
         note_space_at(kernel, from, here);
