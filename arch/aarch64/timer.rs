@@ -46,14 +46,16 @@ impl Stamp {
     }
 
     /// Nanoseconds from boot to this moment.
+    #[inline(always)]
     pub fn ns(self) -> u64 {
-        scale(self.0.saturating_sub(BOOT_TICKS.load(Ordering::Relaxed)), &NANOSECONDS_PER_TICK)
+        // Fits: it is the time that has passed.
+        product(self.0.saturating_sub(BOOT_TICKS.load(Ordering::Relaxed)), &NANOSECONDS_PER_TICK) as u64
     }
 }
 
 /// Nanoseconds since the kernel began.
 pub fn now_ns() -> u64 {
-    scale(ticks() - BOOT_TICKS.load(Ordering::Relaxed), &NANOSECONDS_PER_TICK)
+    Stamp::now().ns()
 }
 
 /// Asks for one timer interrupt at a time, in nanoseconds since the kernel began, or for none. A time in the
@@ -76,8 +78,13 @@ fn ticks() -> u64 {
     CNTVCT_EL0.get()
 }
 
-/// Multiplies by a factor with 32 bits behind the point; saturates.
+/// Multiplies by a factor with 32 bits behind the point.
+#[inline(always)]
+fn product(value: u64, factor: &AtomicU64) -> u128 {
+    (u128::from(value) * u128::from(factor.load(Ordering::Relaxed))) >> 32
+}
+
+/// The same; saturates.
 fn scale(value: u64, factor: &AtomicU64) -> u64 {
-    let product = (u128::from(value) * u128::from(factor.load(Ordering::Relaxed))) >> 32;
-    u64::try_from(product).unwrap_or(u64::MAX)
+    u64::try_from(product(value, factor)).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,8 @@
 //! Time: the time-stamp counter says how late it is, the local APIC's timer when to look again.
 
-use spin::Once;
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, AtomicU64};
+
 use x86_64::instructions::port::Port;
 
 use super::features::cpuid;
@@ -31,41 +33,32 @@ const ACPI_TIMER_HZ: u64 = 3_579_545;
 const ACPI_TIMER_MASK: u32 = 0xff_ffff;
 /// How many of its ticks a measurement lasts: 10 ms.
 const ACPI_TIMER_TICKS: u32 = 35_795;
-/// How the clocks relate to nanoseconds.
-#[derive(Clone, Copy, Debug)]
-struct Factors {
-    /// The time-stamp counter at boot.
-    boot_stamp: u64,
-    /// Nanoseconds per tick of the time-stamp counter, times 2^32.
-    ns_per_stamp: u64,
-    /// Ticks of the APIC's timer, as divided, per nanosecond, times 2^32.
-    ticks_per_ns: u64,
-    /// Nothing told the rates.
-    is_guess: bool,
-}
 
-static FACTORS: Once<Factors> = Once::new();
+/// The time-stamp counter at boot.
+static BOOT_STAMP: AtomicU64 = AtomicU64::new(0);
+/// Nanoseconds per tick of the time-stamp counter, times 2^32.
+static NS_PER_STAMP: AtomicU64 = AtomicU64::new(0);
+/// Ticks of the APIC's timer, as divided, per nanosecond, times 2^32.
+static TICKS_PER_NS: AtomicU64 = AtomicU64::new(0);
+/// Whether nothing told the rates.
+static IS_GUESS: AtomicBool = AtomicBool::new(false);
 
 /// Finds out how fast the clocks run. The APIC is on. `port` is that of ACPI's timer, if there is one.
 pub(super) fn init(port: Option<u16>) {
-    FACTORS.call_once(|| {
-        let boot_stamp = stamp();
-        let told = rates::announced(cpuid).or_else(measured).or_else(|| port.and_then(measured_by_acpi));
-        let told = told.or_else(|| rates::nominal(cpuid));
-        let stamp_hz = told.map_or(GUESSED_HZ, |rates| rates.stamp_hz);
-        let tick_hz = told.and_then(|rates| rates.tick_hz).unwrap_or_else(|| ticks_by_stamps(stamp_hz));
-        Factors {
-            boot_stamp,
-            ns_per_stamp: scale(1_000_000_000, stamp_hz),
-            ticks_per_ns: scale(tick_hz, 1_000_000_000),
-            is_guess: told.is_none(),
-        }
-    });
+    let boot_stamp = stamp();
+    let told = rates::announced(cpuid).or_else(measured).or_else(|| port.and_then(measured_by_acpi));
+    let told = told.or_else(|| rates::nominal(cpuid));
+    let stamp_hz = told.map_or(GUESSED_HZ, |rates| rates.stamp_hz);
+    let tick_hz = told.and_then(|rates| rates.tick_hz).unwrap_or_else(|| ticks_by_stamps(stamp_hz));
+    BOOT_STAMP.store(boot_stamp, Relaxed);
+    NS_PER_STAMP.store(scale(1_000_000_000, stamp_hz), Relaxed);
+    TICKS_PER_NS.store(scale(tick_hz, 1_000_000_000), Relaxed);
+    IS_GUESS.store(told.is_none(), Relaxed);
 }
 
 /// Whether nothing told how fast time goes.
 pub(super) fn is_guess() -> bool {
-    FACTORS.get().is_some_and(|factors| factors.is_guess)
+    IS_GUESS.load(Relaxed)
 }
 
 /// `a / b` times 2^32.
@@ -92,10 +85,10 @@ impl Stamp {
     }
 
     /// Nanoseconds from boot to this moment.
+    #[inline(always)]
     pub fn ns(self) -> u64 {
-        let factors = factors();
         // Another CPU's counter may be a little behind the one that was read at boot: time begins at 0 then.
-        scaled(self.0.saturating_sub(factors.boot_stamp), factors.ns_per_stamp)
+        scaled(self.0.saturating_sub(BOOT_STAMP.load(Relaxed)), NS_PER_STAMP.load(Relaxed))
     }
 }
 
@@ -172,10 +165,6 @@ fn measured() -> Option<Rates> {
     })
 }
 
-fn factors() -> &'static Factors {
-    FACTORS.get().expect("boot measured the clocks before anybody asks for the time")
-}
-
 /// Nanoseconds since boot.
 pub fn now_ns() -> u64 {
     Stamp::now().ns()
@@ -191,7 +180,7 @@ fn start(deadline_ns: Option<u64>) {
     let ticks = deadline_ns.map_or(0, |deadline_ns| {
         let wait_ns = deadline_ns.saturating_sub(now_ns());
         // Rounded up, so that the interrupt does not come before its time.
-        u32::try_from(scaled(wait_ns, factors().ticks_per_ns) + 1).unwrap_or(u32::MAX)
+        u32::try_from(scaled(wait_ns, TICKS_PER_NS.load(Relaxed)) + 1).unwrap_or(u32::MAX)
     });
     interrupts::start_timer(ticks);
 }
