@@ -3,6 +3,7 @@
 use crate::object::id::ThreadId;
 use crate::sched::{ready, remote, running};
 use crate::state::kernel::Kernel;
+use crate::state::scheduler;
 
 /// Gives a thread another priority; gives the one it had. The CPU that runs it, or sees to it while it waits, looks again
 /// who goes on.
@@ -11,7 +12,7 @@ pub fn set_priority(kernel: &mut Kernel, id: ThreadId, priority: u8) -> u8 {
     if is_queued {
         kernel.scheduler.remove(&mut kernel.threads, id);
     }
-    let (old, due) = kernel.scheduler.set_priority(&mut kernel.threads[id], priority);
+    let (old, due) = scheduler::set_priority(&mut kernel.threads[id], priority);
     if is_queued {
         ready::make_ready(kernel, id);
     }
@@ -25,7 +26,7 @@ pub fn set_affinity(kernel: &mut Kernel, id: ThreadId, affinity: u32) {
     if kernel.threads[id].affinity == affinity {
         return;
     }
-    let due = kernel.scheduler.set_affinity(&mut kernel.threads[id], affinity);
+    let due = scheduler::set_affinity(&mut kernel.threads[id], affinity);
     let cpu = kernel.threads[id].cpu;
     if kernel.threads[id].waits.is_some() {
         kernel.scheduler.remove(&mut kernel.threads, id);

@@ -176,17 +176,6 @@ impl Scheduler {
         Reschedule(cpu)
     }
 
-    /// Gives a thread that waits in no queue another priority; gives the one it had.
-    pub fn set_priority(&self, thread: &mut Thread, priority: u8) -> (u8, Reschedule) {
-        (core::mem::replace(&mut thread.priority, priority), Reschedule(thread.cpu))
-    }
-
-    /// Gives a thread another set of CPUs, a bit each.
-    pub fn set_affinity(&self, thread: &mut Thread, affinity: u32) -> Reschedule {
-        thread.affinity = affinity;
-        Reschedule(thread.cpu)
-    }
-
     /// Puts the thread that runs on a CPU behind the others of its priority, of which the first is taken: what
     /// [`Scheduler::make_ready`] and [`Scheduler::take_next`] do if nobody is more urgent, all that are as urgent wait in one
     /// list, and the thread has to stay on the CPU, of so many `cpus`. `leave` gets the thread when it is looked up.
@@ -380,6 +369,17 @@ impl Scheduler {
         assert_eq!(waiting, queued, "who waits for a CPU is in a queue");
         facts
     }
+}
+
+/// Gives a thread that waits in no queue another priority; gives the one it had.
+pub fn set_priority(thread: &mut Thread, priority: u8) -> (u8, Reschedule) {
+    (core::mem::replace(&mut thread.priority, priority), Reschedule(thread.cpu))
+}
+
+/// Gives a thread another set of CPUs, a bit each.
+pub fn set_affinity(thread: &mut Thread, affinity: u32) -> Reschedule {
+    thread.affinity = affinity;
+    Reschedule(thread.cpu)
 }
 
 /// Of two times, of which there may be fewer, the one that comes first.
