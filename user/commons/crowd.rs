@@ -3,8 +3,8 @@
 use crate::commons::{self, CARVED};
 use alloc::format;
 use alloc::vec::Vec;
+use demonstration::{Failure, check};
 use libvas::{Cap, Error, Space, program};
-use told::{Failure, check};
 
 /// The spaces.
 pub(crate) struct Crowd(Vec<Cap<Space>>);

@@ -3,11 +3,11 @@
 use crate::commons::{self, Commons};
 use crate::crowd::Crowd;
 use crate::readers::Readers;
+use demonstration::{Failure, chapter, check, counted, hardware_broadcasts, refused};
 use libvas::layout::Counters;
 use libvas::thread::Builder;
 use libvas::{Error, Place, counters, program};
 use rt::println;
-use told::{Failure, chapter, check, counted, hardware_broadcasts, refused};
 
 /// Attempts at a change during which no CPU changes its thread, so that nothing else is counted.
 const ATTEMPTS_MAX: u32 = 10_000;

@@ -21,9 +21,9 @@ mod refusals;
 
 use commons::Commons;
 use crowd::Crowd;
+use demonstration::{Failure, chapter, check, hardware_broadcasts};
 use libvas::{Cap, Error, Machine, Rights, counters, program};
 use rt::println;
-use told::{Failure, chapter, check, hardware_broadcasts};
 
 rt::main!(main);
 
@@ -78,7 +78,7 @@ fn publish(machine: &Cap<Machine>, crowd: &mut Crowd) -> Result<Commons, Failure
 /// Switches into each space and reads there, and shows what that flushed.
 fn visit(crowd: &Crowd) -> Result<(), Failure> {
     chapter("Visited by way of every space");
-    let (cost, ()) = told::counted(|| crowd.visit())?;
+    let (cost, ()) = demonstration::counted(|| crowd.visit())?;
     let (switches, kept, flushed) = (cost.space_switches, cost.tag_hits, cost.tag_flushes);
     println!("   {} spaces read the same words: {switches} switches there and back", crowd.count());
     for (what, count) in [
@@ -97,7 +97,7 @@ fn visit(crowd: &Crowd) -> Result<(), Failure> {
 /// Takes the subtree away from all spaces at once.
 fn withdraw(commons: &Commons, crowd: &Crowd) -> Result<(), Failure> {
     chapter("Withdrawn");
-    let (cost, places) = told::counted(|| commons.subtree().withdraw())?;
+    let (cost, places) = demonstration::counted(|| commons.subtree().withdraw())?;
     println!("   one call, which took it from {} spaces:", crowd.count());
     println!("     {:<60} {:>4}", "times everything was flushed, on all CPUs together", cost.global_flushes);
     println!("     {:<60} {:>4}", "interrupts sent", cost.shootdowns_sent);

@@ -2,10 +2,10 @@
 
 use crate::commons::{self, CARVED, SLOT};
 use crate::crowd::Crowd;
+use demonstration::{Failure, chapter, check, refused};
 use libvas::thread::Builder;
 use libvas::{Cap, Error, Machine, PAGE_BYTES, Place, Rights, Segment, Subtree, TOP_SLOT_BYTES, program};
 use rt::println;
-use told::{Failure, chapter, check, refused};
 
 /// Shows the refusals.
 pub(crate) fn show(machine: &Cap<Machine>, crowd: &Crowd) -> Result<(), Failure> {

@@ -18,10 +18,10 @@ mod shelf;
 mod update;
 mod users;
 
+use demonstration::{Failure, chapter, check, counted, refused};
 use libvas::{Cap, Error, Rights, Space, program};
 use rt::println;
 use shelf::{DATA, Library};
-use told::{Failure, chapter, check, counted, refused};
 use users::Users;
 
 rt::main!(main);

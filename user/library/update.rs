@@ -4,9 +4,9 @@ use crate::code::{CODE_BYTES, Version};
 use crate::shelf::{self, CODE, Library};
 use crate::users::Users;
 use crate::{AMOUNT, RATES};
+use demonstration::{Failure, chapter, check, refused};
 use libvas::{Cap, Error, Place, Rights, Space};
 use rt::println;
-use told::{Failure, chapter, check, refused};
 
 /// Makes the code writable, shows that this goes for the owner alone, puts the new version in, and lets all call it.
 pub(crate) fn show(library: &Library, owner: &Cap<Space>, users: &Users) -> Result<(), Failure> {

@@ -4,9 +4,9 @@ use crate::call;
 use crate::shelf::{self, Library};
 use alloc::format;
 use alloc::vec::Vec;
+use demonstration::{Failure, check};
 use libvas::thread::Builder;
 use libvas::{Cap, Error, Place, Rights, Space, program};
-use told::{Failure, check};
 
 /// How many there are.
 const USERS: u64 = 16;

@@ -4,9 +4,9 @@
 use crate::letter::{Item, LETTER};
 use crate::region::{self, ADDRESS, BEFORE, LATER, TEXT_BEFORE, TEXT_LATER};
 use core::mem::ManuallyDrop;
+use demonstration::{Failure, Size, check, refused};
 use libvas::{Cap, Error, Handle, Level, Object, Place, Rights, Space, Subtree};
 use rt::println;
-use told::{Failure, Size, check, refused};
 
 /// What a thread of the consumer does, and its name.
 pub(crate) struct Errand {

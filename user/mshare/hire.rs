@@ -5,10 +5,10 @@ use crate::letter::{Item, LETTER};
 use crate::region::Region;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use demonstration::Failure;
 use libvas::raw::STACK_ENTRY_BIAS_BYTES;
 use libvas::{Cap, CapTable, Error, Rights, Space, Thread, program, thread};
 use rt::{Outcome, println};
-use told::Failure;
 
 /// Room in the consumer's table.
 const TABLE_SLOTS: u64 = 16;

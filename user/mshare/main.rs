@@ -18,11 +18,11 @@ mod hire;
 mod letter;
 mod region;
 
+use demonstration::{Failure, chapter, check, refused};
 use hire::Consumer;
 use libvas::{Error, program};
 use region::{Region, TEXT_BEFORE, TEXT_LATER};
 use rt::println;
-use told::{Failure, chapter, check, refused};
 
 rt::main!(main);
 

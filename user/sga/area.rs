@@ -1,8 +1,8 @@
 //! The area: many pages of 4 KiB in one subtree, all mapped to the same few frames.
 
+use demonstration::{Failure, Size};
 use libvas::{Cap, Error, Mappable, PAGE_BYTES, Place, Rights, Segment, Subtree, TOP_SLOT_BYTES, clock, program};
 use rt::println;
-use told::{Failure, Size};
 
 /// Where each client attaches the area's subtree.
 pub(crate) const SLOT: u64 = 64 * TOP_SLOT_BYTES;

@@ -2,10 +2,10 @@
 
 use crate::area::Area;
 use crate::clients::Clients;
+use demonstration::{Failure, chapter, check, counted, refused};
 use libvas::layout::Counters;
 use libvas::{Cap, Error, PAGE_BYTES, Segment, Space, program, thread};
 use rt::println;
-use told::{Failure, chapter, check, counted, refused};
 
 /// What the new page says.
 const NEWS: u64 = 0x006e_6577_7300_2026;

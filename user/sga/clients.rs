@@ -3,8 +3,8 @@
 use crate::area::{Area, SLOT};
 use alloc::format;
 use alloc::vec::Vec;
+use demonstration::{Failure, check};
 use libvas::{Cap, Error, Rights, Space, program};
-use told::{Failure, check};
 
 /// Words that each client reads, spread over the area.
 const READS: u64 = 16;

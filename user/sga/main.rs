@@ -22,9 +22,9 @@ mod rows;
 use area::Area;
 use clients::Clients;
 use core::time::Duration;
+use demonstration::{Failure, Size, chapter, check, refused};
 use libvas::{PAGE_BYTES, clock, program};
 use rt::println;
-use told::{Failure, Size, chapter, check, refused};
 
 rt::main!(main);
 

@@ -2,9 +2,9 @@
 
 use crate::area::Area;
 use crate::clients::Clients;
+use demonstration::{Failure, check};
 use libvas::{Error, PAGE_BYTES, Space, program};
 use rt::println;
-use told::{Failure, check};
 
 /// Sizes of areas, MiB: 64 MiB is what Linux was measured with, 300 GiB what brought the server down.
 const AREAS_MIB: [u64; 3] = [64, 1 << 10, 300 << 10];

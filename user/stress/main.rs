@@ -22,10 +22,10 @@ mod world;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use demonstration::Random;
 use libvas::thread::{Builder, JoinHandle};
 use libvas::{Error, clock, counters, program};
 use rt::println;
-use told::Random;
 use worker::{Commons, Worker};
 
 rt::main!(main);

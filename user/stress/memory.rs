@@ -1,8 +1,8 @@
 //! Memory whose pages say who they are.
 
 use alloc::vec;
+use demonstration::Random;
 use libvas::{Cap, Error, PAGE_BYTES, Segment, program};
-use told::Random;
 
 /// The most pages of a segment.
 const PAGES_MAX: u64 = 5;

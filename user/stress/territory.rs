@@ -2,8 +2,8 @@
 
 use crate::memory::Memory;
 use alloc::vec::Vec;
+use demonstration::Random;
 use libvas::{Cap, Error, Mappable, PAGE_BYTES, Place, Rights};
-use told::Random;
 
 /// Pages of a territory. Few, so that addresses are used again and again with other memory.
 pub(crate) const PAGES: usize = 12;

@@ -6,9 +6,9 @@ use crate::world::{Attached, SHARED, WINDOW, World, change};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
+use demonstration::Random;
 use libvas::{Cap, Error, PAGE_BYTES, Rights, Space, Subtree, clock, program, thread};
 use rt::println;
-use told::Random;
 
 /// Where the workers' pages are in the space that they share.
 const COMMON: u64 = 0x1300_0000_0000;

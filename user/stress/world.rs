@@ -3,8 +3,8 @@
 use crate::memory::Memory;
 use crate::territory::{Fact, Territory, count_wrong};
 use alloc::vec::Vec;
+use demonstration::Random;
 use libvas::{Cap, Error, Rights, Space, Subtree, TOP_SLOT_BYTES, program, thread};
-use told::Random;
 
 /// Where a worker's own pages are, in each of its spaces alike.
 const OWN: u64 = 0x1200_0000_0000;

@@ -1,9 +1,9 @@
 //! What it all cost, in figures that the kernel keeps.
 
 use crate::worlds::Worlds;
+use demonstration::{Failure, chapter, check};
 use libvas::{counters, program};
 use rt::println;
-use told::{Failure, chapter, check};
 
 pub(crate) fn show(worlds: &Worlds) -> Result<(), Failure> {
     chapter("Figures");

@@ -13,8 +13,8 @@ mod refusals;
 mod remote;
 mod worlds;
 
+use demonstration::Failure;
 use rt::println;
-use told::Failure;
 use worlds::Worlds;
 
 rt::main!(main);

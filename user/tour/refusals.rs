@@ -1,9 +1,9 @@
 //! What the kernel refuses: unsafe switches, missing rights, stale handles.
 
 use crate::worlds::{HERE, Worlds, bytes_here, text};
+use demonstration::{Failure, chapter, check, refused};
 use libvas::{Cap, Error, Rights, Space, program};
 use rt::println;
-use told::{Failure, chapter, check, refused};
 
 /// Shows three refusals, and what a capability with one right alone is good for.
 pub(crate) fn show(worlds: &Worlds) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
 //! Changing spaces from outside, while nobody runs in them, and sharing page tables.
 
 use crate::worlds::{HERE, Worlds, bytes_here};
+use demonstration::{Failure, chapter, check, refused};
 use libvas::{Error, PAGE_BYTES, Place, Rights, Segment, Subtree, TOP_SLOT_BYTES, program, thread};
 use rt::println;
-use told::{Failure, chapter, check, refused};
 
 /// Where the shared subtree is attached: a top-level entry that nothing else uses.
 const SHELF: u64 = 3 * TOP_SLOT_BYTES;

@@ -1,10 +1,10 @@
 //! Three spaces with different bytes at one address, and how threads visit them.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use demonstration::{Failure, chapter, check};
 use libvas::layout::Name;
 use libvas::{Cap, PAGE_BYTES, Place, Rights, Segment, Space, counters, program, thread};
 use rt::println;
-use told::{Failure, chapter, check};
 
 /// The address that means something else in every space: 1 TiB, above the program subtree.
 pub(crate) const HERE: u64 = 0x100_0000_0000;

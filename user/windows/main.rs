@@ -13,9 +13,9 @@ extern crate alloc;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use demonstration::Random;
 use libvas::{Cap, Error, Place, Rights, Segment, Space, clock, counters, program};
 use rt::println;
-use told::Random;
 
 rt::main!(main);
 

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 /// A number of bytes; shown in the largest unit of which there is at least one, with a tenth where there is a unit.
 ///
 /// ```
-/// assert_eq!(told::Size(1536).to_string(), "1.5 KiB");
+/// assert_eq!(demonstration::Size(1536).to_string(), "1.5 KiB");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);

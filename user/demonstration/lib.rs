@@ -1,7 +1,7 @@
 //! Telling and checking: an example program fails if anything is not as it says.
 //!
 //! ```no_run
-//! use told::{Failure, chapter, check, refused};
+//! use demonstration::{Failure, chapter, check, refused};
 //!
 //! fn show() -> Result<(), Failure> {
 //!     chapter("Handles");
