@@ -193,6 +193,34 @@ proptest! {
     }
 }
 
+/// What a thread that gives way is told of its place does not come from when it was more urgent.
+#[test]
+fn who_was_more_urgent_once_waits_for_who_is_now() {
+    let mut scene = Scene::new(128);
+    let thread = scene.machine.thread;
+    scene.machine.call(Call::ThreadSetAffinity { thread, cpus: 1 }).expect("CPU 0 runs");
+    for cpu in 2..CPUS {
+        scene.start(1 << cpu, 31);
+    }
+    let [(first, first_id), (second, second_id)] = [25, 25].map(|priority| scene.start(0b10, priority));
+    scene.settle();
+    let runs = |scene: &Scene| running::current(&scene.machine.kernel, 1);
+    assert_eq!(runs(&scene), Some(first_id));
+    for thread in [second, first] {
+        scene.machine.call(Call::ThreadSetPriority { thread, priority: 20 }).expect("less is allowed");
+    }
+    scene.settle();
+    scene.cpus.play(1);
+    scene.machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
+    assert_eq!(runs(&scene), Some(second_id));
+    scene.cpus.play(0);
+    let (_, urgent) = scene.start(ALL, 22);
+    scene.cpus.play(1);
+    // Once: a wrong choice would be mended by the next look.
+    assert!(trap::schedule(&mut scene.machine.kernel, 1));
+    assert_eq!(runs(&scene), Some(urgent));
+}
+
 /// Threads of one priority take turns on a CPU, whichever CPUs else they might use: by when they came.
 #[test]
 fn who_came_first_goes_first_whatever_else_it_may_use() {
