@@ -1,4 +1,8 @@
 //! Whose registers the CPU holds: which thread's state a trap saves into, and exchanging what traps leave alone.
+//!
+//! A thread that has not used the vector registers yet has nothing in them to be saved: while it runs, user mode is kept from
+//! them, and they hold what a new thread finds, not what another left. Its first use traps, and they are its own from then
+//! on. Between threads that use them they are exchanged when the thread changes, not later.
 
 use alloc::boxed::Box;
 use core::mem::MaybeUninit;
@@ -76,11 +80,39 @@ pub fn resume_context(context: &ThreadContext) {
     // Only this CPU writes it: no need to do both at one stroke.
     current.store(next, Ordering::Relaxed);
     save_previous(previous);
-    // SAFETY: `next` is alive and its vector registers are nowhere else: they were saved when it was left, or it was never
-    // resumed.
-    unsafe {
-        let is_new = (*next).registers.is_floating_new;
-        floating::load(if is_new { &raw const floating::FIRST } else { (&raw const (*next).floating).cast() });
+    load_floating(next);
+}
+
+/// Sees to a thread's first use of the vector registers; gives whether that is why it came into the kernel.
+pub(super) fn begin_floating_point() -> bool {
+    let block = percpu::current();
+    // SAFETY: the exception came from user mode, so there is a current context, which nobody else refers to now.
+    let registers = unsafe { &mut (*block.context.load(Ordering::Relaxed)).registers };
+    if !registers.is_floating_new {
+        return false;
+    }
+    registers.is_floating_new = false;
+    block.grants_floating.store(true, Ordering::Relaxed);
+    floating::grant(true);
+    true
+}
+
+/// Makes the vector registers those of a context that is resumed; the ones of the context before are saved.
+#[inline(always)]
+fn load_floating(next: *const SavedState) {
+    // SAFETY: the state is alive, as its owner calls.
+    let is_new = unsafe { (*next).registers.is_floating_new };
+    let grants = &percpu::current().grants_floating;
+    let was_granted = grants.load(Ordering::Relaxed);
+    // Between two threads of which neither uses them, nothing is to be done.
+    if is_new && !was_granted {
+        return;
+    }
+    // SAFETY: what is not new was saved when it was left, and is nowhere else.
+    unsafe { floating::load(if is_new { &raw const floating::FIRST } else { (&raw const (*next).floating).cast() }) };
+    if is_new == was_granted {
+        grants.store(!is_new, Ordering::Relaxed);
+        floating::grant(!is_new);
     }
 }
 
@@ -103,11 +135,12 @@ pub fn restart_call() {
 
 fn save_previous(previous: *mut SavedState) {
     if !previous.is_null() {
-        // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive, and the vector
-        // registers still hold this thread's values because the kernel does not use them.
+        // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive.
+        // The kernel does not use the vector registers, so they still hold this thread's values.
         unsafe {
-            floating::save((&raw mut (*previous).floating).cast());
-            (*previous).registers.is_floating_new = false;
+            if !(*previous).registers.is_floating_new {
+                floating::save((&raw mut (*previous).floating).cast());
+            }
         }
     }
 }

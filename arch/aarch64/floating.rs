@@ -4,6 +4,8 @@
 
 use core::arch::naked_asm;
 
+use aarch64_cpu::registers::{CPACR_EL1, Writeable};
+
 /// The vector registers, which the compiled kernel never touches.
 #[repr(C, align(16))]
 pub(super) struct State {
@@ -17,6 +19,11 @@ pub(super) struct State {
 
 /// What a thread starts with.
 pub(super) static FIRST: State = State { registers: [[0; 2]; 32], control: 0, status: 0 };
+
+/// Lets user mode use the registers, or keeps it from them; the return to it makes that hold.
+pub(super) fn grant(is_granted: bool) {
+    CPACR_EL1.write(if is_granted { CPACR_EL1::FPEN::TrapNothing } else { CPACR_EL1::FPEN::TrapEl0 });
+}
 
 /// Writes q0 to q31, FPCR and FPSR to memory.
 ///

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use crate::CPUS_MAX;
 
@@ -22,6 +22,8 @@ pub(super) struct PerCpu {
     index: AtomicU64,
     /// How many exceptions of the kernel are being reported on this CPU.
     pub(super) kernel_exceptions: AtomicU64,
+    /// Whether user mode may use the vector registers (`floating.rs`).
+    pub(super) grants_floating: AtomicBool,
 }
 
 static PER_CPU: [PerCpu; CPUS_MAX] = [const {
@@ -31,6 +33,7 @@ static PER_CPU: [PerCpu; CPUS_MAX] = [const {
         stack_top: AtomicU64::new(0),
         index: AtomicU64::new(0),
         kernel_exceptions: AtomicU64::new(0),
+        grants_floating: AtomicBool::new(true),
     }
 }; CPUS_MAX];
 

@@ -25,7 +25,8 @@ pub struct Registers {
     pub(super) flags: u64,
     /// TPIDR_EL0.
     pub(super) thread_pointer: u64,
-    /// Whether the thread has never run, or is to find what a new one finds: its vector registers in memory mean nothing.
+    /// Whether the thread has never used the vector registers, or is to find what a new one finds: those in memory mean
+    /// nothing.
     /// (Here it keeps the size a multiple of 16 bytes.)
     pub(super) is_floating_new: bool,
 }

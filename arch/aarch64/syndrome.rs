@@ -83,6 +83,11 @@ impl Syndrome {
         (self.bits >> CLASS_SHIFT) & CLASS_MASK
     }
 
+    /// Whether an instruction that needs the vector registers met `CPACR_EL1.FPEN`.
+    pub(super) fn is_vectors_trapped(self) -> bool {
+        self.class() == class::VECTORS_TRAPPED
+    }
+
     /// What it means, if user mode caused it and it is no system call.
     pub(super) fn meaning(self) -> Meaning {
         match self.class() {

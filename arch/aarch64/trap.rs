@@ -7,7 +7,7 @@ use crate::upcall;
 
 use super::fault::{self, KernelException, read_syndrome};
 use super::registers::Registers;
-use super::{console, cpu, percpu, power, smp};
+use super::{console, context, cpu, percpu, power, smp};
 
 /// Which of the four vectors of an origin was taken; `entry.rs` passes the number.
 const SYNCHRONOUS: u64 = 0;
@@ -22,7 +22,13 @@ pub(super) extern "C" fn dispatch(kind: u64) {
     let trap = match kind {
         CALL => Trap::Call,
         FINISH => return upcall::kernel_finish(),
-        SYNCHRONOUS => fault::trap_of(read_syndrome()),
+        SYNCHRONOUS => {
+            let syndrome = read_syndrome();
+            if syndrome.is_vectors_trapped() && context::begin_floating_point() {
+                return;
+            }
+            fault::trap_of(syndrome)
+        }
         INTERRUPT => Trap::Interrupt(smp::take_interrupt()),
         // FIQs are masked (`registers::USER_PSTATE`), which leaves the system error: the hardware is broken.
         _ => panic!("system error while in user mode, syndrome {:#x}", read_syndrome().bits),
