@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
 
 use x86_64::VirtAddr as MachineAddress;
-use x86_64::registers::model_specific::{FsBase, KernelGsBase, Msr};
+use x86_64::registers::model_specific::FsBase;
 
 use super::percpu::this;
 use super::registers::{CALL_MARK, FIRST_FLAGS, Frame, Registers, State};
@@ -16,15 +16,10 @@ use super::{floating, gdt};
 /// Length of the `syscall` instruction.
 const CALL_BYTES: u64 = 2;
 
-/// The user's FS base.
-const FS_BASE: Msr = Msr::new(0xc000_0100);
-/// In the kernel, the user's GS base.
-const USER_GS_BASE: Msr = Msr::new(0xc000_0102);
-
 impl Registers {
     /// The thread pointer: the FS base.
     pub fn thread_pointer(&self) -> u64 {
-        if self.is_current() { user_base(FS_BASE) } else { self.fs_base }
+        if self.is_current() { gdt::user_bases()[0] } else { self.bases[0] }
     }
 
     /// Sets the thread pointer; also in the CPU if the context is current.
@@ -33,7 +28,7 @@ impl Registers {
     /// If the value is not canonical: the caller must have checked that it is a user address.
     pub fn set_thread_pointer(&mut self, value: u64) {
         let address = MachineAddress::try_new(value).expect("a thread pointer is a user address");
-        self.fs_base = value;
+        self.bases[0] = value;
         if self.is_current() {
             FsBase::write(address);
         }
@@ -69,7 +64,7 @@ impl ThreadContext {
             rflags: FIRST_FLAGS,
             ..Frame::default()
         };
-        let registers = Registers { fs_base: 0, gs_base: 0, frame };
+        let registers = Registers { bases: [0; 2], frame };
         let state = Box::new(State { registers, floating: MaybeUninit::uninit(), is_floating_new: true });
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
@@ -119,23 +114,21 @@ impl Drop for ThreadContext {
 #[inline(always)]
 pub fn resume_context(context: &ThreadContext) {
     let cpu = this();
-    let next = context.state.as_ptr();
-    if cpu.current.get() == next {
+    let (current, next) = (cpu.current.get(), context.state.as_ptr());
+    if current == next {
         return;
     }
-    save_current();
+    let old = save_floating(current);
     // SAFETY: the state is alive, and no CPU uses it: the kernel runs a thread on one CPU at a time.
     let state = unsafe { &*next };
     if state.is_floating_new {
         floating::FIRST.load();
     } else {
-        // SAFETY: only `save_current` says that it is not new, after it has saved.
+        // SAFETY: only `save_floating` says that it is not new, after it has saved.
         unsafe { state.floating.assume_init_ref() }.load();
     }
-    gdt::clear_data_segments();
-    // Canonical by `user_base`, or by `set_thread_pointer`: anything else would be a fault of the kernel here.
-    FsBase::write(MachineAddress::new_truncate(state.registers.fs_base));
-    KernelGsBase::write(MachineAddress::new_truncate(state.registers.gs_base));
+    // Canonical, as read from a current context or by `set_thread_pointer`: else it would be a fault of the kernel here.
+    gdt::exchange_user_segments(cpu, state.registers.bases, old);
     cpu.current.set(next);
     cpu.set_frame_end((&raw const state.floating).addr() as u64);
 }
@@ -148,7 +141,7 @@ pub fn resume_context(context: &ThreadContext) {
 pub fn restart_call() {
     let current = this().current.get();
     assert!(!current.is_null(), "no thread made a call");
-    // SAFETY: as in `save_current`.
+    // SAFETY: as in `save_floating`.
     let frame = unsafe { &mut (*current).registers.frame };
     assert!(frame.vector == CALL_MARK, "the thread did not come in by a call");
     frame.rip -= CALL_BYTES;
@@ -156,30 +149,25 @@ pub fn restart_call() {
 
 /// Leaves the CPU without a current context; what it held in registers is saved.
 pub fn leave_context() {
-    save_current();
+    if let Some(bases) = save_floating(this().current.get()) {
+        *bases = gdt::user_bases();
+    }
     forget_current();
 }
 
-/// Saves what the entry code does not.
-fn save_current() {
-    let current = this().current.get();
+/// Saves the floating point of a state that is current, if there is one; gives the place for its bases.
+#[inline(always)]
+fn save_floating(current: *mut State) -> Option<&'static mut [u64; 2]> {
     if current.is_null() {
-        return;
+        return None;
     }
     // SAFETY: the current context's state is alive (its drop looks) and only this CPU uses it; the
-    // kernel holds no reference to it across this call, as it reaches it through the context's owner.
+    // kernel holds no reference to it across this call, as it reaches it through the context's owner. The place is used
+    // before this CPU lets the context go.
     let state = unsafe { &mut *current };
     floating::save(&mut state.floating);
     state.is_floating_new = false;
-    state.registers.fs_base = user_base(FS_BASE);
-    state.registers.gs_base = user_base(USER_GS_BASE);
-}
-
-/// A base that a program may have set itself. `WRFSBASE` and `WRGSBASE` refuse what is not canonical (SDM volume 2), but
-/// not on every machine that is not made of silicon: what comes so is cut to what the register could hold.
-fn user_base(register: Msr) -> u64 {
-    // SAFETY: every x86_64 CPU has both registers; reading them has no effect.
-    MachineAddress::new_truncate(unsafe { register.read() }).as_u64()
+    Some(&mut state.registers.bases)
 }
 
 fn forget_current() {

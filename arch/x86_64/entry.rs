@@ -192,9 +192,7 @@ tessera_system_call:
     jmp tessera_resume
 
     /* The thread that goes on may be another: this one's registers are saved at once, with the call's result. */
-8:  pop r11
-    pop rcx
-    xor eax, eax
+8:  xor eax, eax
     xor edx, edx
     save_call
     mov rsp, gs:[{kernel_stack}]

@@ -178,4 +178,5 @@ pub(super) fn enable() {
     // No breakpoint of a loader's hits (SDM volume 3, 19.2.4: bit 10 is always set).
     Dr7::write_raw(1 << 10);
     percpu::this().clears_access_flag.set(have.smap);
+    percpu::this().has_base_instructions.set(have.fsgsbase);
 }

@@ -26,6 +26,8 @@ pub(super) struct PerCpu {
     index: Cell<usize>,
     /// Whether the entry code must clear AC, which SMAP gives a meaning in the kernel.
     pub(super) clears_access_flag: Cell<bool>,
+    /// Whether it has the instructions that read and write the bases of FS and GS.
+    pub(super) has_base_instructions: Cell<bool>,
     /// Whether the CPU is inside `wait_for_interrupt`.
     pub(super) is_waiting: Cell<bool>,
     /// Whether a fatal trap is being reported.
@@ -124,6 +126,7 @@ impl PerCpu {
             scratch: Cell::new(0),
             index: Cell::new(0),
             clears_access_flag: Cell::new(false),
+            has_base_instructions: Cell::new(false),
             is_waiting: Cell::new(false),
             is_reporting: Cell::new(false),
             unexplained_interrupts: Cell::new(0),

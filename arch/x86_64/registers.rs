@@ -48,10 +48,9 @@ pub(super) struct Frame {
 /// A thread's general registers, as they were when it last came into the kernel.
 #[repr(C, align(16))]
 pub struct Registers {
-    /// FS base, the thread pointer. Not true while the context is current: then the register is.
-    pub(super) fs_base: u64,
-    /// GS base, which programs may use as they like. Not true while the context is current.
-    pub(super) gs_base: u64,
+    /// FS base, the thread pointer, and GS base, which programs may use as they like. Not true while the context is
+    /// current: then the CPU's registers are.
+    pub(super) bases: [u64; 2],
     pub(super) frame: Frame,
 }
 

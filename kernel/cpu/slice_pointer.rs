@@ -29,12 +29,6 @@ impl<T> SlicePointer<T> {
         self.count.store(slice.len(), Release);
     }
 
-    /// Whether it points to an empty slice.
-    #[inline(always)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count.load(Relaxed) == 0
-    }
-
     /// Whether it points to this slice.
     pub(crate) fn points_to(&self, slice: &[T]) -> bool {
         let is_first = slice.is_empty() || core::ptr::eq(self.first.load(Relaxed), slice.as_ptr());

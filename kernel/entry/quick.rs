@@ -88,11 +88,14 @@ pub fn call(kernel: &mut Kernel, shared: &Shared, cpu: usize, handler: Handler, 
 
 /// Whether nothing is left to be done before the CPU goes back to the thread that made a call.
 #[inline(always)]
-pub fn is_finished(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
-    !kernel.scheduler.cpus[cpu].need_resched
-        && !shared.console.is_due()
-        && !reap::is_any_doomed(kernel)
-        && kernel.has_heap()
+fn is_finished(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
+    !is_due(kernel, shared, cpu) && !reap::is_any_doomed(kernel) && kernel.has_heap()
+}
+
+/// Whether something is left to be done on a CPU that has come of other things than the call: of other CPUs, of time.
+#[inline(always)]
+pub fn is_due(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
+    kernel.scheduler.cpus[cpu].need_resched || shared.console.is_due()
 }
 
 /// Takes apart what can go without the thread's registers; says of a call's result whether more is left.

@@ -110,6 +110,10 @@ pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> Option<Next> 
     if !is_noted {
         note_space_at(kernel, from, here);
     }
+    // The slots at hand are those of the thread before, mostly of the same table.
+    if kernel.scheduler.cpus[cpu].table.index() != entry.table.index() {
+        set_table(kernel, shared, cpu, entry.table);
+    }
     go_on_with(kernel, shared, cpu, id, entry);
     Some(pending.map_or(Next::Runs, Next::Faults))
 }
@@ -120,6 +124,7 @@ fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
     let (priority, standing) = (thread.priority, Standing::of(thread, cpu, kernel.cpus));
     let pending = thread.pending.take();
     let entry = take_up(thread, cpu);
+    set_table(kernel, kernel.shared, cpu, entry.table);
     go_on_with(kernel, kernel.shared, cpu, id, entry);
     kernel.scheduler.cpus[cpu].standing = standing;
     set_timer(kernel, cpu, Some(priority));
@@ -143,19 +148,20 @@ fn take_up(thread: &mut Thread, cpu: usize) -> Entry {
     Entry { space: thread.space, entered_by: thread.entered_by, table }
 }
 
-/// Makes a thread, whose registers the calling CPU has, its current one. A turn begins.
+/// Has the calling CPU use a capability table.
+fn set_table(kernel: &mut Kernel, shared: &Shared, cpu: usize, table: TableId) {
+    kernel.scheduler.cpus[cpu].table = table;
+    shared.cpus[cpu].slots.set_slots(kernel.tables.at(table.index()).hot_slots());
+}
+
+/// Makes a thread, whose registers and table the calling CPU has, its current one. A turn begins.
 #[inline(always)]
 fn go_on_with(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId, entry: Entry) {
-    let Entry { space, entered_by, table } = entry;
+    let Entry { space, entered_by, .. } = entry;
     let line = &shared.cpus[cpu];
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     (run_queue.current, run_queue.caller) = (Some(id), id);
     run_queue.turn_began = Stamp::now();
-    // The slots that are at hand are mostly the right ones, if any are.
-    if run_queue.table.index() != table.index() || line.slots.is_empty() {
-        run_queue.table = table;
-        line.slots.set_slots(kernel.tables.at(table.index()).hot_slots());
-    }
     line.counters.thread_switches.add(1);
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
