@@ -6,6 +6,7 @@ pub mod address_map;
 pub mod agenda;
 pub mod cap_table;
 pub mod derivation;
+pub mod doomed;
 pub mod id;
 pub mod links;
 pub mod list;

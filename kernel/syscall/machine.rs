@@ -53,7 +53,7 @@ impl Caller<'_> {
             threads: kernel.threads.len() as u64,
             tables: kernel.tables.len() as u64,
             heap_held_bytes: kernel.heap_held_bytes(),
-            capabilities: kernel.tables.ids().map(|id| u64::from(kernel.tables[id].used())).sum(),
+            capabilities: kernel.tables.objects().map(|table| u64::from(table.used())).sum(),
         };
         self.write(buffer, &info).map(|()| 0)
     }
