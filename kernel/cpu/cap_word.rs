@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use tessera_abi::{Error, ObjectKind, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 const KIND_SHIFT: u32 = 56;
 const KIND_MASK: u64 = 0xff << KIND_SHIFT;
@@ -86,12 +86,24 @@ impl HotSlot {
         HotWord(self.word.load(Ordering::Relaxed))
     }
 
-    /// Puts a capability into the slot.
+    /// Puts a capability into the slot, which is empty and has this number; gives the handle that names it.
     #[inline(always)]
-    pub(crate) fn fill(&self, word: HotWord) {
+    pub(crate) fn fill(&self, slot: u32, word: HotWord) -> Handle {
         let space = word.object(ObjectKind::Space, Rights::SWITCH).map_or(0, |space| u64::from(space) + 1);
+        // Of an empty slot, it says no more than the generation.
+        let door = self.door.load(Ordering::Relaxed);
         self.word.store(word.0, Ordering::Release);
-        self.door.store(u64::from(self.generation()) << 32 | space, Ordering::Release);
+        self.door.store(door | space, Ordering::Release);
+        Handle::from_bits(door | u64::from(slot))
+    }
+
+    /// Empties the slot; what is put in next has the next generation. Gives whether there is one.
+    #[inline(always)]
+    pub(crate) fn empty(&self) -> bool {
+        let next = (self.door.load(Ordering::Relaxed) | u64::from(u32::MAX)).wrapping_add(1);
+        let is_worn_out = next == 0;
+        self.clear(if is_worn_out { u32::MAX } else { (next >> 32) as u32 });
+        !is_worn_out
     }
 
     /// Empties the slot; what is put in next has this generation.

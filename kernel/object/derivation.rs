@@ -33,38 +33,23 @@ pub fn insert_child(
     word: HotWord,
     badge: u64,
 ) -> Result<Handle, Error> {
-    let elder = record(tables, parent).first_child;
-    let target = tables.at_mut(table);
-    target.ensure_slot()?;
-    let handle = target.insert_between(word, badge, Some(parent), elder);
-    let child = CapId::at(table, handle.slot());
-    if parent.table() == table {
-        target.record_mut(parent.slot()).first_child = Some(child);
-    } else {
-        record_mut(tables, parent).first_child = Some(child);
-    }
+    let child = CapId::at(table, tables.at(table).free_slot()?);
+    let elder = record_mut(tables, parent).first_child.replace(child);
     if let Some(elder) = elder {
         record_mut(tables, elder).previous_sibling = Some(child);
     }
-    Ok(handle)
+    Ok(tables.at_mut(table).insert_between(word, badge, Some(parent), elder))
 }
 
-/// Takes a capability out of its table; gives what it named, as a word without rights. Its children become its parent's,
-/// so that revoking the grandparent still finds them.
+/// Whether anything was derived from a capability that exists still.
+#[inline(always)]
+pub fn has_children(tables: &Store<CapTable>, cap: CapId) -> bool {
+    record(tables, cap).first_child.is_some()
+}
+
+/// Takes a capability without children out of its table; gives what it named, as a word without rights.
 #[inline(always)]
 pub fn remove(tables: &mut Store<CapTable>, cap: CapId) -> HotWord {
-    if record(tables, cap).first_child.is_some() { remove_parent(tables, cap) } else { remove_childless(tables, cap) }
-}
-
-#[cold]
-#[inline(never)]
-fn remove_parent(tables: &mut Store<CapTable>, cap: CapId) -> HotWord {
-    hand_on_children(tables, cap);
-    remove_childless(tables, cap)
-}
-
-#[inline(always)]
-fn remove_childless(tables: &mut Store<CapTable>, cap: CapId) -> HotWord {
     let table = tables.at_mut(cap.table());
     let CapRecord { object, parent, next_sibling, previous_sibling, .. } = table.remove(cap.slot());
     assert!(object != HotWord::FREE, "{CAPABILITIES_EXIST}");
@@ -93,8 +78,8 @@ pub fn children(tables: &Store<CapTable>, cap: CapId) -> u64 {
     count
 }
 
-/// Makes a capability's children its parent's, or nobody's.
-fn hand_on_children(tables: &mut Store<CapTable>, cap: CapId) {
+/// Makes a capability's children its parent's, or nobody's, so that revoking the grandparent still finds them.
+pub fn hand_on_children(tables: &mut Store<CapTable>, cap: CapId) {
     let parent = record(tables, cap).parent;
     while let Some(child) = record(tables, cap).first_child {
         let next = record(tables, child).next_sibling;

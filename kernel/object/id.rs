@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 use core::marker::PhantomData;
-use core::num::{NonZeroU32, NonZeroU64};
+use core::num::NonZeroU64;
 
 use tessera_abi::ObjectKind;
 
@@ -169,16 +169,12 @@ pub trait Object {
 /// A capability's place: a table and a slot in it, by their numbers. Whoever keeps one knows that the capability exists:
 /// it is deleted before its table goes, and leaves its relatives first.
 ///
-/// Eight bytes, and none more for an `Option`.
+/// One word, and none more for an `Option`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CapId {
-    table: u32,
-    /// The slot, and [`IS_SLOT`].
-    slot: NonZeroU32,
-}
+pub struct CapId(NonZeroU64);
 
-/// Set with every slot: there are fewer than 2^31.
-const IS_SLOT: NonZeroU32 = NonZeroU32::new(1 << 31).expect("a bit is not zero");
+/// Set beside every slot: there are fewer than 2^31.
+const IS_SLOT: NonZeroU64 = NonZeroU64::new(1 << 31).expect("a bit is not zero");
 
 impl CapId {
     /// A slot of a table.
@@ -190,25 +186,25 @@ impl CapId {
     /// The same for the table with this number.
     #[inline(always)]
     pub fn at(table: u32, slot: u32) -> CapId {
-        CapId { table, slot: IS_SLOT | slot }
+        CapId(IS_SLOT | u64::from(table) << 32 | u64::from(slot))
     }
 
     /// The table's number.
     #[inline(always)]
     pub fn table(self) -> u32 {
-        self.table
+        (self.0.get() >> 32) as u32
     }
 
     /// The slot.
     #[inline(always)]
     pub fn slot(self) -> u32 {
-        self.slot.get() & !IS_SLOT.get()
+        (self.0.get() & !IS_SLOT.get()) as u32
     }
 
     /// Another slot of the same table.
     #[inline(always)]
     pub fn beside(self, slot: u32) -> CapId {
-        CapId::at(self.table, slot)
+        CapId::at(self.table(), slot)
     }
 }
 

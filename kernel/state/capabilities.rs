@@ -7,9 +7,21 @@ use crate::object::id::{CapId, ObjectRef, TableId};
 use crate::state::kernel::Kernel;
 
 impl Kernel {
-    /// Gives a capability up.
-    #[inline]
+    /// Gives a capability up. Its children become its parent's.
+    #[inline(always)]
     pub fn delete_capability(&mut self, cap: CapId) {
+        if derivation::has_children(&self.tables, cap) {
+            return self.delete_parent(cap);
+        }
+        let object = derivation::remove(&mut self.tables, cap);
+        self.release_named(object);
+    }
+
+    /// The same for one with children. Out of the way of the others, all of it, so that they have all registers.
+    #[cold]
+    #[inline(never)]
+    fn delete_parent(&mut self, cap: CapId) {
+        derivation::hand_on_children(&mut self.tables, cap);
         let object = derivation::remove(&mut self.tables, cap);
         self.release_named(object);
     }
