@@ -4,7 +4,7 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 
 use crate::object::id::{AccountId, Object, kind};
-use crate::object::store::{ENTRY_BYTES, Store};
+use crate::object::store::{ENTRY_BYTES, Opened, Store};
 
 /// A budget. Budgets split off count as used until they return.
 #[derive(Debug)]
@@ -95,6 +95,16 @@ pub const fn object_bytes<T>() -> u64 {
 /// Bytes in so many frames.
 pub const fn frame_bytes(frames: u64) -> u64 {
     frames * PAGE_BYTES
+}
+
+impl Opened<'_, Account> {
+    /// Charges what an object of type `T` costs, plus `extra` bytes, as `ensure_object` has allowed. The account comes to be
+    /// referred to once more.
+    #[inline(always)]
+    pub fn charge_object<T>(&mut self, extra: u64) {
+        *self.references += 1;
+        self.object.charge(object_bytes::<T>() + extra);
+    }
 }
 
 /// Charges an account, which also comes to be referred to once more: it cannot go while something is charged.

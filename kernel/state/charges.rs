@@ -2,12 +2,20 @@
 
 use tessera_abi::Error;
 
+use crate::mem::FrameAllocator;
 use crate::object::account::object_bytes;
 use crate::object::id::AccountId;
 use crate::state::kernel::Kernel;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
 pub const RESERVE_FRAMES: u64 = 64;
+
+/// The same as [`Kernel::ensure_frames`], for who has other parts of the kernel in hand.
+#[inline(always)]
+pub fn ensure_frames(frames: &FrameAllocator, count: u64) -> Result<(), Error> {
+    let enough = count == 0 || frames.free_frames() >= count.saturating_add(RESERVE_FRAMES);
+    if enough { Ok(()) } else { Err(Error::OutOfMemory) }
+}
 
 impl Kernel {
     /// Checks that so many frames can be had besides the reserve.
@@ -16,8 +24,7 @@ impl Kernel {
     /// `OutOfMemory`.
     #[inline(always)]
     pub fn ensure_frames(&self, count: u64) -> Result<(), Error> {
-        let enough = count == 0 || self.frames.free_frames() >= count.saturating_add(RESERVE_FRAMES);
-        if enough { Ok(()) } else { Err(Error::OutOfMemory) }
+        ensure_frames(&self.frames, count)
     }
 
     /// Checks that an object of type `T`, plus `extra` bytes, can be charged, and that so many frames can be had.

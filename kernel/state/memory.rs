@@ -2,49 +2,95 @@
 
 use tessera_abi::Error;
 
+use crate::mem::FrameAllocator;
 #[cfg(target_os = "none")]
 use crate::mem::{self, SPARE_PAGES, SPARE_PAGES_MAX, heap};
+#[cfg(target_os = "none")]
+use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
 
-/// On a bare machine the heap lives on the kernel's own frames.
+/// Checks that the heap can grow by so many pages, besides what every call may take; gives it the pages.
+///
+/// # Errors
+/// `OutOfMemory`.
 #[cfg(target_os = "none")]
+#[inline(always)]
+pub fn ensure_heap(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
+    if heap::spare_pages() < pages + SPARE_PAGES { grow_heap(frames, pages) } else { Ok(()) }
+}
+
+#[cfg(target_os = "none")]
+#[cold]
+#[inline(never)]
+fn grow_heap(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
+    while heap::spare_pages() < pages + SPARE_PAGES {
+        ensure_frames(frames, 1)?;
+        mem::provide(frames, 1)?;
+    }
+    Ok(())
+}
+
+/// Provides for a block of so many bytes, to be taken by this call. One of up to a page comes out of the pages that
+/// [`ensure_heap`] gives.
+///
+/// # Errors
+/// `OutOfMemory`, also if no run of frames is long enough.
+#[cfg(target_os = "none")]
+#[inline(always)]
+pub fn ensure_block(frames: &mut FrameAllocator, bytes: u64) -> Result<(), Error> {
+    if bytes <= tessera_abi::PAGE_BYTES { Ok(()) } else { provide_block(frames, bytes) }
+}
+
+#[cfg(target_os = "none")]
+#[inline(never)]
+fn provide_block(frames: &mut FrameAllocator, bytes: u64) -> Result<(), Error> {
+    let pages = bytes.div_ceil(tessera_abi::PAGE_BYTES);
+    ensure_frames(frames, pages)?;
+    mem::provide(frames, pages)
+}
+
+/// The host's heap always has room.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "none"))]
+pub fn ensure_heap(_frames: &mut FrameAllocator, _pages: u64) -> Result<(), Error> {
+    Ok(())
+}
+
+/// The same.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "none"))]
+pub fn ensure_block(_frames: &mut FrameAllocator, _bytes: u64) -> Result<(), Error> {
+    Ok(())
+}
+
+/// What a call asks for before it begins.
 impl Kernel {
-    /// Checks that the heap can grow by so many pages, besides what every call may take; gives it the pages.
+    /// [`ensure_heap`] with the kernel's frames.
     ///
     /// # Errors
     /// `OutOfMemory`.
     #[inline(always)]
     pub fn ensure_heap(&mut self, pages: u64) -> Result<(), Error> {
-        if heap::spare_pages() < pages + SPARE_PAGES { self.grow_heap(pages) } else { Ok(()) }
+        ensure_heap(&mut self.frames, pages)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn grow_heap(&mut self, pages: u64) -> Result<(), Error> {
-        while heap::spare_pages() < pages + SPARE_PAGES {
-            self.ensure_frames(1)?;
-            mem::provide(&mut self.frames, 1)?;
-        }
-        Ok(())
-    }
-
-    /// Provides for a block of so many bytes, to be taken by this call. One of up to a page comes out of the pages that
-    /// [`Kernel::ensure_heap`] gives.
+    /// [`ensure_block`] with the kernel's frames.
     ///
     /// # Errors
     /// `OutOfMemory`, also if no run of frames is long enough.
     #[inline(always)]
     pub fn ensure_block(&mut self, bytes: u64) -> Result<(), Error> {
-        if bytes <= tessera_abi::PAGE_BYTES { Ok(()) } else { self.provide_block(bytes) }
+        ensure_block(&mut self.frames, bytes)
     }
+}
 
-    #[inline(never)]
-    fn provide_block(&mut self, bytes: u64) -> Result<(), Error> {
-        let pages = bytes.div_ceil(tessera_abi::PAGE_BYTES);
-        self.ensure_frames(pages)?;
-        mem::provide(&mut self.frames, pages)
-    }
-
+/// On a bare machine the heap lives on the kernel's own frames.
+#[cfg(target_os = "none")]
+impl Kernel {
     /// Whether the heap has its spare pages, and none that it does not need.
     #[inline(always)]
     pub fn has_heap(&self) -> bool {
@@ -76,22 +122,6 @@ impl Kernel {
     /// The host's heap has room.
     pub fn has_heap(&self) -> bool {
         true
-    }
-
-    /// The host's heap always has room.
-    ///
-    /// # Errors
-    /// None.
-    pub fn ensure_heap(&mut self, _pages: u64) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// The same.
-    ///
-    /// # Errors
-    /// None.
-    pub fn ensure_block(&mut self, _bytes: u64) -> Result<(), Error> {
-        Ok(())
     }
 
     /// Nothing to do.

@@ -3,6 +3,6 @@
 mod capabilities;
 pub mod charges;
 pub mod kernel;
-mod memory;
+pub mod memory;
 mod references;
 pub mod scheduler;

@@ -1,21 +1,28 @@
 //! Calls on accounts.
 
 use tessera_abi::layout::AccountInfo;
-use tessera_abi::{Error, Handle, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use super::{Caller, Result};
 use crate::object::account::Account;
 use crate::object::id::ObjectRef;
+use crate::state::kernel::Kernel;
+use crate::state::memory::ensure_heap;
 
 impl Caller<'_> {
     pub(super) fn account_create(&mut self, account: Handle, bytes: u64) -> Result<u64> {
-        let (parent, payer) = self.payer(account, Rights::SPLIT)?;
-        self.kernel.accounts.ensure_room()?;
-        payer.ensure_object::<Account>(bytes)?;
-        self.ensure_can_create(0)?;
-        self.kernel.charge_object::<Account>(parent, bytes);
-        let id = self.kernel.accounts.insert(Account::new(bytes, Some(parent)));
-        Ok(self.kernel.insert_first(self.table, ObjectRef::Account(id)).bits())
+        let payer = self.number_of(account, ObjectKind::Account, Rights::SPLIT)?;
+        let Kernel { accounts, tables, frames, .. } = &mut *self.kernel;
+        accounts.ensure_room()?;
+        let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
+        payer.object.ensure_object::<Account>(bytes)?;
+        let table = tables.at_mut(self.table.index());
+        table.ensure_slot()?;
+        ensure_heap(frames, 0)?;
+        payer.charge_object::<Account>(bytes);
+        let parent = payer.id;
+        let id = accounts.insert(Account::new(bytes, Some(parent)));
+        Ok(table.insert(ObjectRef::Account(id), Rights::all(), 0).bits())
     }
 
     pub(super) fn account_info(&mut self, account: Handle, buffer: u64) -> Result<u64> {

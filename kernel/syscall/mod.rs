@@ -65,7 +65,9 @@ pub type Handler = fn(&mut Kernel, usize, &[u64; 6]) -> CallResult;
 
 #[inline(always)]
 fn caller(kernel: &mut Kernel, cpu: usize) -> Caller<'_> {
-    let run_queue = &kernel.scheduler.cpus[cpu % CPUS_MAX];
+    // The remainder changes nothing; it tells the compiler that the number is in bounds wherever it is used.
+    let cpu = cpu % CPUS_MAX;
+    let run_queue = &kernel.scheduler.cpus[cpu];
     let (thread, table) = (run_queue.caller, run_queue.table);
     Caller { kernel, cpu, thread, table }
 }
@@ -151,6 +153,15 @@ impl Caller<'_> {
         word.filter(|word| *word != HotWord::FREE).ok_or(Error::BadHandle)
     }
 
+    /// The number of the object that a handle names, if it is of this kind and the capability carries the rights.
+    #[inline(always)]
+    fn number_of(&self, handle: Handle, kind: ObjectKind, needed: Rights) -> Result<u32> {
+        let word = self.kernel.shared.cpus[self.cpu].word_of(handle).ok_or(Error::BadHandle)?;
+        // A free slot's word is of no kind.
+        let refusal = || if word == HotWord::FREE { Error::BadHandle } else { word.refusal(kind) };
+        word.object(kind, needed).ok_or_else(refusal)
+    }
+
     /// What `map` and its kin may work on: a space or a subtree.
     fn map_owner(&self, handle: Handle, needed: Rights) -> Result<MapTarget> {
         let word = self.word_of(handle)?;
@@ -171,8 +182,7 @@ impl Caller<'_> {
     /// The account that a handle names, if it carries the rights: who it is, and whether it can pay is asked of it.
     #[inline(always)]
     fn payer(&self, handle: Handle, needed: Rights) -> Result<(AccountId, &Account)> {
-        let word = self.word_of(handle)?;
-        let index = word.object(ObjectKind::Account, needed).ok_or(word.refusal(ObjectKind::Account))?;
+        let index = self.number_of(handle, ObjectKind::Account, needed)?;
         self.kernel.accounts.look(index).ok_or(Error::BadHandle)
     }
 
@@ -239,8 +249,7 @@ macro_rules! lookups {
             $(
                 #[doc = concat!("The ", stringify!($kind), " that a handle names, if it carries the rights.")]
                 fn $function(&self, handle: Handle, needed: Rights) -> Result<Id<<$kind as Object>::Kind>> {
-                    let word = self.word_of(handle)?;
-                    let index = word.object(ObjectKind::$kind, needed).ok_or(word.refusal(ObjectKind::$kind))?;
+                    let index = self.number_of(handle, ObjectKind::$kind, needed)?;
                     self.kernel.$store.id_at(index).ok_or(Error::BadHandle)
                 }
             )*

@@ -3,30 +3,35 @@
 use alloc::boxed::Box;
 
 use tessera_abi::layout::ThreadState;
-use tessera_abi::{Error, Handle, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use super::{Caller, Result};
 use crate::object::cap_table::{CapTable, SLOTS_MAX};
 use crate::object::id::ObjectRef;
 use crate::object::links::{Chain, List};
 use crate::sched::ending;
+use crate::state::kernel::Kernel;
+use crate::state::memory::{ensure_block, ensure_heap};
 
 impl Caller<'_> {
     pub(super) fn table_create(&mut self, account: Handle, slots: u64) -> Result<u64> {
-        let (account, payer) = self.payer(account, Rights::CHARGE)?;
+        let payer = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
         if slots == 0 || slots > SLOTS_MAX {
             return Err(Error::BadArgument);
         }
         let blocks = CapTable::blocks(slots);
         let slot_bytes = blocks[0] + blocks[1];
-        self.kernel.tables.ensure_room()?;
-        payer.ensure_object::<CapTable>(slot_bytes)?;
-        self.ensure_can_create(2)?;
-        blocks.into_iter().try_for_each(|bytes| self.kernel.ensure_block(bytes))?;
-        let table = Box::new(CapTable::new(account, slots as u32)?);
-        self.kernel.charge_object::<CapTable>(account, slot_bytes);
-        let id = self.kernel.tables.insert_boxed(table);
-        Ok(self.kernel.insert_first(self.table, ObjectRef::CapTable(id)).bits())
+        let Kernel { accounts, tables, frames, .. } = &mut *self.kernel;
+        let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
+        tables.ensure_room()?;
+        payer.object.ensure_object::<CapTable>(slot_bytes)?;
+        tables.at(self.table.index()).ensure_slot()?;
+        ensure_heap(frames, 2)?;
+        blocks.into_iter().try_for_each(|bytes| ensure_block(frames, bytes))?;
+        let table = Box::new(CapTable::new(payer.id, slots as u32)?);
+        payer.charge_object::<CapTable>(slot_bytes);
+        let id = tables.insert_boxed(table);
+        Ok(tables.at_mut(self.table.index()).insert(ObjectRef::CapTable(id), Rights::all(), 0).bits())
     }
 
     pub(super) fn table_stop_threads(&mut self, table: Handle) -> Result<u64> {
