@@ -3,13 +3,13 @@
 use crate::mem::FrameList;
 use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
-use crate::object::id::{AccountId, Id, MapTarget, Object, SegmentId, SpaceId, SubtreeId, TableId, ThreadId};
+use crate::object::id::{MapTarget, Object};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::paging::range::EVERYTHING;
-use crate::sched::ending;
+use crate::sched::{ending, running};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::attach;
@@ -19,13 +19,23 @@ use crate::vm::view;
 
 /// Objects that can be taken apart.
 pub(crate) trait End: Object {
-    /// Takes one apart; what it held goes back, and what it referred to may be doomed by that.
-    fn end(kernel: &mut Kernel, id: Id<Self::Kind>);
+    /// Takes the next doomed one apart; what it held goes back, and what it referred to may be doomed by that.
+    fn end_doomed(kernel: &mut Kernel);
+
+    /// Whether that takes the registers of a CPU's current thread: it is this thread, or the space that it is in, from which
+    /// it is sent elsewhere.
+    #[inline(always)]
+    fn needs_registers(_kernel: &Kernel, _cpu: usize) -> bool {
+        false
+    }
 }
 
+const NOTED: &str = "a kind that is noted has a doomed object";
+
 impl End for Account {
-    fn end(kernel: &mut Kernel, id: AccountId) {
-        let account = kernel.accounts.remove(id);
+    #[inline(never)]
+    fn end_doomed(kernel: &mut Kernel) {
+        let account = kernel.accounts.remove_doomed().expect(NOTED);
         if let Some(parent) = account.parent {
             kernel.credit_object::<Account>(parent, account.limit_bytes());
         }
@@ -33,7 +43,9 @@ impl End for Account {
 }
 
 impl End for Space {
-    fn end(kernel: &mut Kernel, id: SpaceId) {
+    #[inline(never)]
+    fn end_doomed(kernel: &mut Kernel) {
+        let id = kernel.spaces.take_doomed().expect(NOTED);
         ending::evict_threads(kernel, id);
         assert!(kernel.spaces[id].threads.is_empty(), "nobody is in a space that goes");
         if kernel.spaces[id].seen.is_some() {
@@ -45,10 +57,18 @@ impl End for Space {
         space.free_roots(&mut kernel.frames);
         kernel.credit_object::<Space>(space.account, space.charged_bytes());
     }
+
+    #[inline(always)]
+    fn needs_registers(kernel: &Kernel, cpu: usize) -> bool {
+        let here = kernel.shared.cpus[cpu].presence.space();
+        kernel.spaces.doomed().is_some_and(|space| space.index() == here)
+    }
 }
 
 impl End for Subtree {
-    fn end(kernel: &mut Kernel, id: SubtreeId) {
+    #[inline(never)]
+    fn end_doomed(kernel: &mut Kernel) {
+        let id = kernel.subtrees.take_doomed().expect(NOTED);
         // Nobody can withdraw it any more.
         public::unpublish(kernel, id);
         clear_map(kernel, MapTarget::Subtree(id));
@@ -59,8 +79,9 @@ impl End for Subtree {
 }
 
 impl End for Segment {
-    fn end(kernel: &mut Kernel, id: SegmentId) {
-        let mut segment = kernel.segments.remove(id);
+    #[inline(never)]
+    fn end_doomed(kernel: &mut Kernel) {
+        let mut segment = kernel.segments.remove_doomed().expect(NOTED);
         segment.release_frames(&mut kernel.frames);
         kernel.credit_object::<Segment>(segment.account, segment.charged_bytes());
         for (account, bytes) in segment.charged_to_others() {
@@ -70,13 +91,22 @@ impl End for Segment {
 }
 
 impl End for Thread {
-    fn end(kernel: &mut Kernel, id: ThreadId) {
+    #[inline(never)]
+    fn end_doomed(kernel: &mut Kernel) {
+        let id = kernel.threads.take_doomed().expect(NOTED);
         ending::destroy_thread(kernel, id);
+    }
+
+    #[inline(always)]
+    fn needs_registers(kernel: &Kernel, cpu: usize) -> bool {
+        kernel.threads.doomed() == running::current(kernel, cpu)
     }
 }
 
 impl End for CapTable {
-    fn end(kernel: &mut Kernel, id: TableId) {
+    #[inline(never)]
+    fn end_doomed(kernel: &mut Kernel) {
+        let id = kernel.tables.take_doomed().expect(NOTED);
         kernel.empty_table(id);
         let table = kernel.tables.remove(id);
         kernel.credit_object::<CapTable>(table.account, CapTable::slot_bytes(u64::from(table.slots())));

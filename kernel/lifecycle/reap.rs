@@ -10,7 +10,6 @@ use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
-use crate::sched::running;
 use crate::state::kernel::Kernel;
 
 /// Takes everything apart that nothing refers to. Taking one apart may doom others; they queue up in their
@@ -26,9 +25,7 @@ pub fn reap(kernel: &mut Kernel) {
 /// go without them is left, with all behind it.
 #[inline(always)]
 pub fn reap_without_registers(kernel: &mut Kernel, cpu: usize) {
-    if is_any_doomed(kernel) {
-        reap_doomed(kernel, Some(cpu));
-    }
+    reap_doomed(kernel, Some(cpu));
 }
 
 /// Whether there may be anything to be taken apart. After most traps there is nothing, and each pays for this look.
@@ -37,41 +34,27 @@ pub fn is_any_doomed(kernel: &Kernel) -> bool {
     kernel.doomed_kinds.is_any()
 }
 
-/// Takes the next doomed object of a kind apart.
+/// Takes the next doomed object of a kind apart, unless that takes registers that are not saved; says whether it did.
 macro_rules! end_next {
-    ([$kernel:ident $kind:ident] $($type:ident $store:ident;)*) => {
+    ([$kernel:ident $kind:ident $around_cpu:ident] $($type:ident $store:ident;)*) => {
         match $kind {
             $(ObjectKind::$type => {
-                let id = $kernel.$store.take_doomed().expect(NOTED);
-                $type::end($kernel, id);
+                let needs_registers = $around_cpu.is_some_and(|cpu| $type::needs_registers($kernel, cpu));
+                if !needs_registers {
+                    $type::end_doomed($kernel);
+                }
+                !needs_registers
             })*
             ObjectKind::Machine => unreachable!("the machine is in no store"),
         }
     };
 }
 
-const NOTED: &str = "a kind that is noted has a doomed object";
-
-#[inline(never)]
+#[inline(always)]
 fn reap_doomed(kernel: &mut Kernel, around_cpu: Option<usize>) {
     while let Some(kind) = kernel.doomed_kinds.first() {
-        if around_cpu.is_some_and(|cpu| needs_registers(kernel, kind, cpu)) {
+        if !with_kinds!(end_next kernel kind around_cpu) {
             return;
         }
-        with_kinds!(end_next kernel kind);
-    }
-}
-
-/// Whether the next object of a kind takes the registers of the CPU's current thread to go: it is this thread, or the
-/// space that it is in, from which it is sent elsewhere.
-#[inline(always)]
-fn needs_registers(kernel: &Kernel, kind: ObjectKind, cpu: usize) -> bool {
-    match kind {
-        ObjectKind::Thread => kernel.threads.doomed() == running::current(kernel, cpu),
-        ObjectKind::Space => {
-            let here = kernel.shared.cpus[cpu].presence.space();
-            kernel.spaces.doomed().is_some_and(|space| space.index() == here)
-        }
-        _ => false,
     }
 }
