@@ -14,7 +14,7 @@ use crate::mem::block;
 use crate::object::account::{frame_bytes, object_bytes};
 use crate::object::address_map::{AddressMap, MAP_BYTES};
 use crate::object::id::{AccountId, Object, SpaceId, ThreadId, kind};
-use crate::object::links::{Chain, List};
+use crate::object::links::{Chain, Link, List};
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 use crate::paging::page_table::Tree;
@@ -96,6 +96,14 @@ impl Space {
     pub fn add_thread(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         self.threads.push(threads, Chain::Space, id);
         self.thread_count += 1;
+    }
+
+    /// Begins to put a thread into the space's list ([`List::append`]); gives its place.
+    #[inline(always)]
+    #[must_use = "the thread must know its place"]
+    pub fn add_thread_last(&mut self, id: ThreadId) -> Link {
+        self.thread_count += 1;
+        self.threads.append(id)
     }
 
     /// Takes a thread out of the space's list.

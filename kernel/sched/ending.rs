@@ -15,12 +15,22 @@ use crate::state::kernel::Kernel;
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
     kernel.charge_object::<Thread>(thread.account, CONTEXT_BYTES);
-    let (table, space) = (thread.table, thread.space);
-    let id = kernel.threads.insert_boxed(thread);
-    kernel.spaces[space].add_thread(&mut kernel.threads, id);
-    if let Some(table) = table {
-        kernel.tables.retained(table).threads.push(&mut kernel.threads, Chain::Table, id);
-    }
+    add_paid_thread(kernel, thread)
+}
+
+/// The same for one that its account has been charged for.
+pub(crate) fn add_paid_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
+    let table = thread.table.expect("a thread that has not ended has a table");
+    let space = thread.space.index();
+    let Kernel { threads, spaces, tables, .. } = kernel;
+    let id = threads.insert_boxed(thread);
+    let in_space = spaces.at_mut(space).add_thread_last(id);
+    let in_table = tables.retained(table).threads.append(id);
+    let links = &mut threads.at_mut(id.index()).links;
+    links.put(Chain::Space, in_space);
+    links.put(Chain::Table, in_table);
+    in_space.join(threads, Chain::Space, id);
+    in_table.join(threads, Chain::Table, id);
     id
 }
 
@@ -45,19 +55,19 @@ fn note_use(kernel: &mut Kernel, id: ThreadId) {
 
 /// Takes a thread off CPU and queues, wakes those who join it, gives up its table.
 fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
-    let thread = &kernel.threads[id];
+    let mut thread = kernel.threads.at_mut(id.index());
     if thread.has_ended() {
         return;
     }
     // One that was never started is in no queue.
     if thread.state != ThreadState::Created {
         take_off_queues(kernel, id);
+        thread = kernel.threads.at_mut(id.index());
     }
-    let thread = &mut kernel.threads[id];
     thread.state = state;
     let (joiners, table) = (thread.joiners, thread.table.take());
     let (in_space, in_table) = (thread.links.take(Chain::Space), thread.links.take(Chain::Table));
-    let space = &mut kernel.spaces[thread.space];
+    let space = kernel.spaces.at_mut(thread.space.index());
     space.threads.close(&mut kernel.threads, Chain::Space, in_space);
     space.thread_count -= 1;
     if !joiners.is_empty() {
@@ -196,10 +206,10 @@ fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
 /// One thread less uses a table, in whose list it had this place. The last one's end empties the table, if any ever used
 /// it, so that a program which holds capabilities to itself goes when its threads have gone.
 fn leave_table(kernel: &mut Kernel, table: TableId, place: Link) {
-    let object = &mut kernel.tables[table];
+    // If nothing else refers to the table it goes later, with whatever is in it still.
+    let object = kernel.tables.released(table);
     object.threads.close(&mut kernel.threads, Chain::Table, place);
     if object.threads.is_empty() && object.is_in_use {
         kernel.empty_table(table);
     }
-    kernel.tables.release(table);
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use tessera_abi::layout::{ThreadInfo, ThreadState};
-use tessera_abi::{Error, Handle, PRIORITY_MAX, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, PRIORITY_MAX, Rights};
 use tessera_arch::VirtAddr;
 
 use super::space::ensure_entry;
@@ -11,6 +11,8 @@ use super::{Caller, Outcome, Result};
 use crate::object::id::{ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::{ending, preference, running};
+use crate::state::kernel::Kernel;
+use crate::state::memory::ensure_heap;
 
 /// The most threads that may wait for each other in a row behind the one that is joined.
 const JOIN_CHAIN_MAX: usize = 1024;
@@ -23,17 +25,21 @@ impl Caller<'_> {
         space: Handle,
         priority: u64,
     ) -> Result<u64> {
-        let (account, payer) = self.payer(account, Rights::CHARGE)?;
+        let payer = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
         // Who runs a thread with a table has all that it holds; putting something in is less.
         let table = self.cap_table(table, Rights::CONTROL)?;
         let space = self.space(space, Rights::SWITCH)?;
         let priority = self.allowed_priority(priority)?;
-        self.kernel.threads.ensure_room()?;
-        payer.ensure_object::<Thread>(CONTEXT_BYTES)?;
-        self.ensure_can_create(4)?;
-        let mut thread = Box::new(Thread::new(account, table, space, priority));
+        let Kernel { accounts, tables, threads, frames, .. } = &mut *self.kernel;
+        threads.ensure_room()?;
+        let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
+        payer.object.ensure_object::<Thread>(CONTEXT_BYTES)?;
+        tables.at(self.table.index()).ensure_slot()?;
+        ensure_heap(frames, 4)?;
+        payer.charge_object::<Thread>(CONTEXT_BYTES);
+        let mut thread = Box::new(Thread::new(payer.id, table, space, priority));
         thread.cpu = self.cpu;
-        let id = ending::add_thread(self.kernel, thread);
+        let id = ending::add_paid_thread(self.kernel, thread);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Thread(id)).bits())
     }
 
@@ -150,7 +156,7 @@ impl Caller<'_> {
     }
 
     fn allowed_priority(&self, priority: u64) -> Result<u8> {
-        let own = self.kernel.threads[self.thread].priority;
+        let own = self.kernel.threads.at(self.thread.index()).priority;
         u8::try_from(priority).ok().filter(|priority| *priority <= own.min(PRIORITY_MAX)).ok_or(Error::BadArgument)
     }
 
