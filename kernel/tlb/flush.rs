@@ -39,14 +39,21 @@ pub struct Flush {
 
 /// Invalidates what changed wherever it may be held, then frees the tables.
 #[inline(always)]
-pub fn execute(kernel: &mut Kernel, mut flush: Flush) {
+pub fn execute(kernel: &mut Kernel, flush: Flush) {
+    let is_alone = is_alone(kernel, flush.owner);
+    execute_seen(kernel, flush, is_alone);
+}
+
+/// The same for one of whom it is known whether a space sees the change alone.
+#[inline(always)]
+pub fn execute_seen(kernel: &mut Kernel, mut flush: Flush, is_alone: bool) {
     tessera_arch::publish_tables();
     if is_seeded(Mutant::FreedBeforeFlush) {
         kernel.frames.free_list(core::mem::take(&mut flush.freed_tables));
     }
     let frees_tables = flush.freed_tables.count() != 0;
     if !(is_seeded(Mutant::TablesFreedUnflushed) && frees_tables) {
-        invalidate(kernel, flush.owner, flush.range, frees_tables);
+        invalidate_seen(kernel, flush.owner, flush.range, frees_tables, is_alone);
     }
     kernel.frames.free_list(flush.freed_tables);
 }
@@ -54,15 +61,35 @@ pub fn execute(kernel: &mut Kernel, mut flush: Flush) {
 /// Invalidates pages of an owner wherever a translation may be held. `frees_tables`: tables go as well.
 #[inline(always)]
 pub fn invalidate(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
+    invalidate_seen(kernel, owner, range, frees_tables, is_alone(kernel, owner));
+}
+
+/// Whether a space sees alone what changes in it.
+#[inline(always)]
+fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
+    matches!(owner, MapTarget::Space(id) if kernel.spaces[id].views.is_empty())
+}
+
+#[inline(always)]
+fn invalidate_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) {
     match owner {
-        MapTarget::Space(id) if kernel.spaces[id].views.is_empty() => invalidate_space(kernel, id, range),
+        MapTarget::Space(id) if is_alone => invalidate_space(kernel, id, range),
         _ => invalidate_shared(kernel, owner, range, frees_tables),
     }
 }
 
-/// The same for what one space sees alone, which is the usual case.
+/// Invalidates what one space sees alone, which is the usual case.
 #[inline(always)]
 fn invalidate_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
+    // The first to enter a space gives it a tag, or notes that there is none. Who has not entered holds nothing.
+    if kernel.shared.space_words(space.index()).tag().generation() == 0 {
+        return;
+    }
+    invalidate_held(kernel, space, range);
+}
+
+#[inline(never)]
+fn invalidate_held(kernel: &Kernel, space: SpaceId, range: PageRange) {
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast_in_space(kernel, space, range);
     } else {
@@ -114,7 +141,8 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
         }
         let [next, entered] = line.presence.places_after_change();
         let other = if entered == next { NO_SPACE } else { entered };
-        for space in [next, other] {
+        // Who is idle is mostly nowhere.
+        for space in [next, other].into_iter().filter(|space| *space != NO_SPACE) {
             let Some(range) = audience::visible_in(kernel, line.index, space, owner, range) else { continue };
             if !is_seeded(Mutant::MissingInterrupt) {
                 interrupt_for(kernel, line, space, range);
@@ -126,7 +154,6 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
 }
 
 /// The same for a change that one space sees.
-#[inline(always)]
 fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
     let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
     if kernel.tags.bits() != 0 {
