@@ -3,33 +3,35 @@
 //! All values are in leaves, all leaves equally deep. An inner node says of each child which page is its first, so that
 //! what begins last before a page is found on one way down. Nodes are half full at least, all but the root; the root's
 //! leaf stays when the last value goes.
+//!
+//! Most changes concern one leaf and nothing above it. A [`Place`] is such a leaf, found once: what is there is looked at
+//! to decide, and what was decided is done there.
 
 use alloc::boxed::Box;
 
 use crate::mem::block;
 
-/// Values in a leaf, or children of an inner node, at most: as many mappings as go into a block of the kernel heap.
-const MOST: usize = 13;
+/// Values in a leaf, at most: few, as putting one in moves those behind it.
+const LEAF_MOST: usize = 7;
 
-/// As many at least, but in the root.
-const LEAST: usize = MOST / 2;
+/// Children of an inner node, at most: many, so that there are few levels. A power of two, as they are searched by halves.
+const INNER_MOST: usize = 32;
 
 /// The page of an entry that is not in use: behind all others.
 const NO_PAGE: u64 = u64::MAX;
 
 /// What a map of values takes of the kernel heap at worst besides [`entry_bytes`] for each, bytes.
 pub const fn base_bytes<V>() -> u64 {
-    let (leaf, inner) = (block::box_bytes::<Row<V>>(), block::box_bytes::<Row<Node<V>>>());
+    let (leaf, inner) = (block::box_bytes::<Leaf<V>>(), block::box_bytes::<Inner<V>>());
     if leaf > inner { leaf } else { inner }
 }
 
 /// What a value takes at worst, bytes: its share of a leaf that is as empty as it can be, and that leaf's share of the
 /// nodes above it. (A root that is no leaf is in `base_bytes`, and its leaves are not roots.)
 pub const fn entry_bytes<V>() -> u64 {
-    let (leaf, inner) = (block::box_bytes::<Row<V>>(), block::box_bytes::<Row<Node<V>>>());
-    let (most, least) = (MOST as u64, LEAST as u64);
-    assert!(least == most / 2);
-    (leaf * (least - 1) + inner).div_ceil(least * (least - 1))
+    let (leaf, inner) = (block::box_bytes::<Leaf<V>>(), block::box_bytes::<Inner<V>>());
+    let (values, children) = (Leaf::<V>::LEAST as u64, Inner::<V>::LEAST as u64);
+    (leaf * (children - 1) + inner).div_ceil(values * (children - 1))
 }
 
 /// Values by page.
@@ -41,16 +43,72 @@ pub struct PageMap<V> {
 
 #[derive(Debug)]
 enum Node<V> {
-    Leaf(Box<Row<V>>),
-    Inner(Box<Row<Node<V>>>),
+    Leaf(Box<Leaf<V>>),
+    Inner(Box<Inner<V>>),
 }
 
-/// A node: values, or children, in order of their first pages.
+type Leaf<V> = Row<V, LEAF_MOST>;
+type Inner<V> = Row<Node<V>, INNER_MOST>;
+
+/// A node: values, or children, in order of their first pages; so many at most.
 #[derive(Debug)]
-struct Row<T> {
+struct Row<T, const MOST: usize> {
     count: usize,
     firsts: [u64; MOST],
     items: [Option<T>; MOST],
+}
+
+/// The leaf that holds the last value which begins at a page or before it, or would hold one that begins there.
+#[derive(Debug)]
+pub struct Place<'a, V> {
+    leaf: &'a mut Leaf<V>,
+    /// How many of its values begin at the page or before it.
+    until: usize,
+    /// How few values it may have: none as the root.
+    least: usize,
+    /// How many there are in all.
+    count: &'a mut usize,
+}
+
+impl<'a, V> Place<'a, V> {
+    /// The last value that begins at the page or before it, and where it begins.
+    #[inline(always)]
+    pub fn last(&self) -> Option<(u64, &V)> {
+        self.leaf.item(self.until.checked_sub(1)?)
+    }
+
+    /// Whether a value that begins at the page can be put in here, and nothing else changes.
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        // A leaf's first value is known above it.
+        self.leaf.count < LEAF_MOST && (self.until != 0 || self.least == 0)
+    }
+
+    /// Puts a value in that begins at the page, where none does yet; there is room.
+    #[inline(always)]
+    pub fn insert(self, page: u64, value: V) {
+        *self.count += 1;
+        self.leaf.insert(self.until, page, value);
+    }
+
+    /// Whether the last value can be taken out of here, and nothing else changes.
+    #[inline(always)]
+    pub fn can_spare(&self) -> bool {
+        self.least == 0 || self.until > 1 && self.leaf.count > self.least
+    }
+
+    /// Takes the last value out, which is there and can be spared.
+    #[inline(always)]
+    pub fn remove(self) -> V {
+        *self.count -= 1;
+        self.leaf.remove(self.until - 1)
+    }
+
+    /// The last value, to be changed.
+    #[inline(always)]
+    pub fn last_mut(self) -> Option<&'a mut V> {
+        self.leaf.items.get_mut(self.until.checked_sub(1)?)?.as_mut()
+    }
 }
 
 impl<V> Default for PageMap<V> {
@@ -73,13 +131,12 @@ impl<V> PageMap<V> {
     /// The last value that begins at a page or before it, and where it begins.
     #[inline(always)]
     pub fn at_or_before(&self, page: u64) -> Option<(u64, &V)> {
-        let mut node = self.root.as_ref()?;
-        loop {
-            match node {
-                Node::Leaf(row) => return row.last_until(page),
-                Node::Inner(row) => node = row.last_until(page)?.1,
-            }
+        let mut node = &self.root;
+        while let Some(Node::Inner(row)) = node {
+            node = &row.items[row.child_of(page)];
         }
+        let Some(Node::Leaf(row)) = node else { return None };
+        row.item(row.count_until(page).checked_sub(1)?)
     }
 
     /// The first value that begins at a page or behind it, and where it begins.
@@ -87,47 +144,51 @@ impl<V> PageMap<V> {
         self.root.as_ref()?.at_or_behind(page)
     }
 
+    /// The leaf for a page; none if there never was a value.
+    #[inline(always)]
+    pub fn place(&mut self, page: u64) -> Option<Place<'_, V>> {
+        let least = if let Some(Node::Inner(_)) = self.root { Leaf::<V>::LEAST } else { 0 };
+        let mut node = &mut self.root;
+        while let Some(Node::Inner(row)) = node {
+            let at = row.child_of(page);
+            node = &mut row.items[at];
+        }
+        let Some(Node::Leaf(leaf)) = node else { return None };
+        let until = leaf.count_until(page);
+        Some(Place { leaf, until, least, count: &mut self.count })
+    }
+
     /// The value that begins at a page.
     #[inline(always)]
     pub fn get_mut(&mut self, page: u64) -> Option<&mut V> {
-        let mut node = self.root.as_mut()?;
-        loop {
-            match node {
-                Node::Leaf(row) => {
-                    let at = row.place_of(page)?;
-                    return row.items[at].as_mut();
-                }
-                Node::Inner(row) => {
-                    let at = row.count_until(page).checked_sub(1)?;
-                    node = row.items[at].as_mut()?;
-                }
-            }
-        }
+        let place = self.place(page)?;
+        if place.last()?.0 == page { place.last_mut() } else { None }
     }
 
     /// Puts a value in that begins at a page, where none does yet.
     #[inline(always)]
     pub fn insert(&mut self, page: u64, value: V) {
-        self.count += 1;
-        match &mut self.root {
-            Some(Node::Leaf(row)) if row.count < MOST => row.insert(row.count_until(page), page, value),
-            _ => self.insert_growing(page, value),
+        if let Some(place) = self.place(page)
+            && place.has_room()
+        {
+            return place.insert(page, value);
         }
+        self.insert_growing(page, value);
     }
 
     /// Takes the value out that begins at a page.
     #[inline(always)]
     pub fn remove(&mut self, page: u64) -> Option<V> {
-        let value = match self.root.as_mut()? {
-            Node::Leaf(row) => row.place_of(page).map(|at| row.remove(at)),
-            Node::Inner(_) => self.remove_shrinking(page),
-        }?;
-        self.count -= 1;
-        Some(value)
+        let place = self.place(page)?;
+        if place.last()?.0 != page {
+            return None;
+        }
+        if place.can_spare() { Some(place.remove()) } else { self.remove_shrinking(page) }
     }
 
     #[inline(never)]
     fn insert_growing(&mut self, page: u64, value: V) {
+        self.count += 1;
         let root = self.root.get_or_insert_with(|| Node::Leaf(Row::boxed()));
         let Some(right) = root.insert(page, value) else { return };
         let mut above = Row::boxed();
@@ -141,6 +202,7 @@ impl<V> PageMap<V> {
     fn remove_shrinking(&mut self, page: u64) -> Option<V> {
         let root = self.root.as_mut()?;
         let value = root.remove(page)?;
+        self.count -= 1;
         if let Node::Inner(row) = root
             && row.count == 1
         {
@@ -159,21 +221,19 @@ impl<V> Node<V> {
         }
     }
 
-    fn count(&self) -> usize {
+    /// Whether it has as many values or children as any but the root must have.
+    fn is_enough(&self) -> bool {
         match self {
-            Node::Leaf(row) => row.count,
-            Node::Inner(row) => row.count,
+            Node::Leaf(row) => row.count >= Leaf::<V>::LEAST,
+            Node::Inner(row) => row.count >= Inner::<V>::LEAST,
         }
     }
 
     fn at_or_behind(&self, page: u64) -> Option<(u64, &V)> {
         match self {
-            Node::Leaf(row) => {
-                let at = row.firsts.iter().position(|first| *first >= page)?;
-                Some((row.firsts[at], row.items[at].as_ref()?))
-            }
+            Node::Leaf(row) => row.item(row.firsts.iter().position(|first| *first >= page)?),
             Node::Inner(row) => {
-                let at = row.count_until(page).saturating_sub(1);
+                let at = row.child_of(page);
                 // The child in which the page would be may end before it; then it is the next one's first.
                 let mut children = row.items[at..row.count].iter().flatten().take(2);
                 children.find_map(|child| child.at_or_behind(page))
@@ -186,7 +246,7 @@ impl<V> Node<V> {
         match self {
             Node::Leaf(row) => row.insert_splitting(row.count_until(page), page, value).map(Node::Leaf),
             Node::Inner(row) => {
-                let at = row.count_until(page).saturating_sub(1);
+                let at = row.child_of(page);
                 let child = row.items[at].as_mut()?;
                 let right = child.insert(page, value);
                 row.firsts[at] = child.first();
@@ -200,10 +260,10 @@ impl<V> Node<V> {
         match self {
             Node::Leaf(row) => row.place_of(page).map(|at| row.remove(at)),
             Node::Inner(row) => {
-                let at = row.count_until(page).checked_sub(1)?;
+                let at = row.child_of(page);
                 let child = row.items[at].as_mut()?;
                 let value = child.remove(page)?;
-                let is_enough = child.count() >= LEAST;
+                let is_enough = child.is_enough();
                 row.firsts[at] = child.first();
                 if !is_enough {
                     row.refill(at);
@@ -223,7 +283,19 @@ impl<V> Node<V> {
     }
 }
 
-impl<V> Row<Node<V>> {
+impl<V> Inner<V> {
+    /// The child that holds the last value which begins at a page or before it, or the first child.
+    #[inline(always)]
+    fn child_of(&self, page: u64) -> usize {
+        let mut at = 0;
+        for half in [16, 8, 4, 2, 1] {
+            if self.firsts[at + half] <= page {
+                at += half;
+            }
+        }
+        at
+    }
+
     /// Sees that a child which became too empty has enough, with a neighbour's help: there is one.
     fn refill(&mut self, at: usize) {
         let left = at.saturating_sub(1);
@@ -236,8 +308,11 @@ impl<V> Row<Node<V>> {
     }
 }
 
-impl<T> Row<T> {
-    fn boxed() -> Box<Row<T>> {
+impl<T, const MOST: usize> Row<T, MOST> {
+    /// As many items at least, but in the root.
+    const LEAST: usize = MOST / 2;
+
+    fn boxed() -> Box<Row<T, MOST>> {
         Box::new(Row { count: 0, firsts: [NO_PAGE; MOST], items: [const { None }; MOST] })
     }
 
@@ -247,10 +322,10 @@ impl<T> Row<T> {
         self.firsts.iter().position(|first| *first > page).unwrap_or(MOST)
     }
 
+    /// An item, and where it begins.
     #[inline(always)]
-    fn last_until(&self, page: u64) -> Option<(u64, &T)> {
-        let at = self.count_until(page).checked_sub(1)?;
-        Some((self.firsts[at], self.items[at].as_ref()?))
+    fn item(&self, at: usize) -> Option<(u64, &T)> {
+        Some((self.firsts[at], self.items.get(at)?.as_ref()?))
     }
 
     #[inline(always)]
@@ -261,6 +336,7 @@ impl<T> Row<T> {
     /// Puts an item in; there is room.
     #[inline(always)]
     fn insert(&mut self, at: usize, first: u64, item: T) {
+        assert!(at <= self.count && self.count < MOST, "there is room in a row that gets an item");
         let mut to = self.count;
         self.count += 1;
         while to > at {
@@ -271,13 +347,13 @@ impl<T> Row<T> {
     }
 
     /// Puts an item in; if there is no room, half of all go to a new row, to the right.
-    fn insert_splitting(&mut self, at: usize, first: u64, item: T) -> Option<Box<Row<T>>> {
+    fn insert_splitting(&mut self, at: usize, first: u64, item: T) -> Option<Box<Row<T, MOST>>> {
         if self.count < MOST {
             self.insert(at, first, item);
             return None;
         }
-        let (mut right, kept) = (Row::boxed(), MOST - LEAST);
-        for number in 0..LEAST {
+        let (mut right, kept) = (Row::boxed(), MOST - Self::LEAST);
+        for number in 0..Self::LEAST {
             let first = self.firsts[kept];
             right.insert(number, first, self.remove(kept));
         }
@@ -292,16 +368,18 @@ impl<T> Row<T> {
     /// Takes an item out that is there.
     #[inline(always)]
     fn remove(&mut self, at: usize) -> T {
+        let last = self.count - 1;
+        assert!(at <= last && last < MOST, "an item that is taken out is there");
         let item = self.items[at].take().expect("a row's items are all there");
-        self.count -= 1;
-        for to in at..self.count {
+        self.count = last;
+        for to in at..last {
             (self.firsts[to], self.items[to]) = (self.firsts[to + 1], self.items[to + 1].take());
         }
-        self.firsts[self.count] = NO_PAGE;
+        self.firsts[last] = NO_PAGE;
         item
     }
 
-    fn join(&mut self, right: &mut Row<T>) -> bool {
+    fn join(&mut self, right: &mut Row<T, MOST>) -> bool {
         let is_one = self.count + right.count <= MOST;
         if is_one || self.count < right.count {
             let moved = if is_one { right.count } else { 1 };
@@ -321,20 +399,20 @@ impl<T> Row<T> {
 mod tests {
     use alloc::collections::BTreeMap;
 
-    use super::{LEAST, MOST, Node, PageMap, Row, base_bytes, entry_bytes};
+    use super::{INNER_MOST, Inner, LEAF_MOST, Leaf, Node, PageMap, base_bytes, entry_bytes};
     use crate::mem::block;
 
     /// Checks a node and what is below it; gives how deep it is, and adds up the bytes of nodes and the values.
     fn check(node: &Node<u64>, is_root: bool, bytes: &mut u64, values: &mut usize) -> usize {
-        assert!(is_root || node.count() >= LEAST, "all but the root are half full");
+        assert!(is_root || node.is_enough(), "all but the root are half full");
         match node {
             Node::Leaf(row) => {
-                *bytes += block::box_bytes::<Row<u64>>();
+                *bytes += block::box_bytes::<Leaf<u64>>();
                 *values += row.count;
                 1
             }
             Node::Inner(row) => {
-                *bytes += block::box_bytes::<Row<Node<u64>>>();
+                *bytes += block::box_bytes::<Inner<u64>>();
                 let children = row.items.iter().flatten().zip(row.firsts);
                 let depths: Vec<_> = children
                     .map(|(child, first)| {
@@ -392,7 +470,7 @@ mod tests {
 
     #[test]
     fn it_grows_and_shrinks_from_either_end() {
-        const COUNT: u64 = 5 * (MOST * MOST) as u64;
+        const COUNT: u64 = 5 * (LEAF_MOST * INNER_MOST) as u64;
         for (is_grown_up, is_shrunk_up) in [(true, true), (true, false), (false, true), (false, false)] {
             let page = |number: u64, is_up: bool| if is_up { number } else { COUNT - 1 - number };
             let (mut map, mut model) = (PageMap::default(), BTreeMap::new());
