@@ -37,8 +37,9 @@ pub(crate) fn attach_fast(
         return None;
     }
     let slot = top_slot(address).ok()?;
-    let target = named(kernel, cpu, target, ObjectKind::Space, Rights::MAP)?;
-    let subtree = named(kernel, cpu, subtree, ObjectKind::Subtree, bounds)?;
+    let line = &kernel.shared.cpus[cpu];
+    let target = line.word_of(target)?.object(ObjectKind::Space, Rights::MAP)?;
+    let subtree = line.word_of(subtree)?.object(ObjectKind::Subtree, bounds)?;
     let (space, subtree) = (kernel.spaces.open(target)?, kernel.subtrees.open(subtree)?);
     let inner = &*subtree.object;
     if inner.level() != TOP_LEVEL || inner.public.is_some() || inner.sharers.core_window().is_some() {
@@ -68,7 +69,7 @@ pub(crate) fn attach_fast(
 #[inline(always)]
 pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, target: Handle, address: u64) -> Option<()> {
     let slot = top_slot(address).ok()?;
-    let target = named(kernel, cpu, target, ObjectKind::Space, Rights::MAP)?;
+    let target = kernel.shared.cpus[cpu].word_of(target)?.object(ObjectKind::Space, Rights::MAP)?;
     let space = kernel.spaces.open(target)?;
     let has_copies = space.object.has_copies();
     let map = &mut space.object.map;
@@ -84,11 +85,4 @@ pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, target: Handle, addre
     Side { map, payer, frames: &mut kernel.frames }.hide(place, TOP_LEVEL, &mut freed_tables);
     attach::let_go(kernel, owner, place, (subtree, SLOT_PAGES), freed_tables);
     Some(())
-}
-
-/// The number of the object that a handle of a CPU's current thread names, if it is of the kind and carries the
-/// rights.
-#[inline(always)]
-fn named(kernel: &Kernel, cpu: usize, handle: Handle, kind: ObjectKind, needed: Rights) -> Option<u32> {
-    kernel.shared.cpus[cpu].word_of(handle)?.object(kind, needed)
 }
