@@ -155,7 +155,7 @@ fn map_new(
     }
     kernel.charge_object::<Segment>(first.account, segment.charged_bytes());
     let id = kernel.segments.insert(segment);
-    let mapping = Mapping { pages, segment: id, offset: 0, rights, maximum: rights };
+    let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights };
     let owner = MapTarget::Subtree(first.subtree);
     let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
     let plan = plan.map_err(|_| "it has segments that overlap")?;

@@ -181,7 +181,7 @@ fn check_map(kernel: &Kernel, owner: MapTarget) -> u64 {
         pages += mapping.pages;
         let translated = map.tree.translate(tessera_arch::VirtAddr::new(first * tessera_abi::PAGE_BYTES));
         if let Some((frame, rights)) = translated {
-            assert_eq!(Some(frame), kernel.segments[mapping.segment].frame(mapping.offset), "tables tell the truth");
+            assert_eq!(Some(frame), kernel.segments.at(mapping.segment).frame(mapping.offset), "tables tell the truth");
             assert_eq!(rights, mapping.rights, "tables allow what the mapping allows");
             assert!(!rights.is_write_execute(), "nothing is writable and executable");
         }

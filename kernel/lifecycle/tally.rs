@@ -72,7 +72,10 @@ fn count_capability(kernel: &Kernel, word: HotWord) {
 }
 
 fn count_mappings(kernel: &Kernel, map: &AddressMap) {
-    map.from(0).for_each(|(_, mapping)| kernel.segments.tally(mapping.segment).refer_with(1));
+    for (_, mapping) in map.from(0) {
+        let segment = kernel.segments.id_at(mapping.segment).expect("what is mapped exists");
+        kernel.segments.tally(segment).refer_with(1);
+    }
 }
 
 /// Whoever has something charged to an account refers to it.

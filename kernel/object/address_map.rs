@@ -4,33 +4,35 @@
 //! subtrees, an entry each, which is all there is to say of them (`attachment`). Each operation has a `plan_`
 //! half that checks everything and changes nothing, and a perform half that cannot be refused.
 
+use core::num::NonZeroU32;
+
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf};
 
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::id::{AttachPoint, SegmentId};
+use crate::object::id::AttachPoint;
 use crate::object::page_map::{self, PageMap};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
-use crate::object::segment::{self, Segment};
+use crate::object::segment::{self, LENGTH_MAX_BYTES, Segment};
 use crate::object::store::Store;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{Slots, TableCount, Tree};
 use crate::paging::range::{PageRange, page_address};
 
 /// What one mapping costs its account besides tables, bytes.
-pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Mapping>();
+pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>();
 
 /// What a map of nothing costs besides its root table: the first node of its tree of mappings, bytes.
-pub const MAP_BYTES: u64 = page_map::base_bytes::<Mapping>();
+pub const MAP_BYTES: u64 = page_map::base_bytes::<Record>();
 
 /// One mapping: pages of a segment at pages of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// How many pages.
     pub pages: u64,
-    /// Whose memory.
-    pub segment: SegmentId,
+    /// Whose memory, by the segment's number: the mapping keeps it.
+    pub segment: u32,
     /// The segment's page that the first one shows.
     pub offset: u64,
     /// What it allows.
@@ -42,6 +44,52 @@ pub struct Mapping {
 impl Mapping {
     fn part(&self, skip: u64, pages: u64) -> Mapping {
         Mapping { pages, offset: self.offset + skip, ..*self }
+    }
+}
+
+/// A mapping as the map keeps it: in two words, and none more for an `Option`.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
+struct Record {
+    pages: NonZeroU32,
+    offset: u32,
+    segment: u32,
+    rights: u8,
+    maximum: u8,
+}
+
+const _: () = assert!(size_of::<Option<Record>>() == 16, "records are moved word by word");
+const _: () = assert!(LENGTH_MAX_BYTES / PAGE_BYTES <= u32::MAX as u64, "pages of a segment have numbers of 32 bits");
+const _: () = assert!(Rights::ACCESS.bits() <= u8::MAX as u32, "the rights of a mapping have eight bits");
+
+impl Record {
+    #[inline(always)]
+    fn of(mapping: &Mapping) -> Record {
+        let Mapping { pages, segment, offset, rights, maximum } = *mapping;
+        let pages = NonZeroU32::new(pages as u32).expect("a mapping has pages");
+        let (rights, maximum) = (rights.bits() as u8, maximum.bits() as u8);
+        Record { pages, offset: offset as u32, segment, rights, maximum }
+    }
+
+    #[inline(always)]
+    fn pages(&self) -> u64 {
+        u64::from(self.pages.get())
+    }
+
+    #[inline(always)]
+    fn maximum(&self) -> Rights {
+        Rights::from_bits_retain(u32::from(self.maximum))
+    }
+
+    #[inline(always)]
+    fn mapping(&self) -> Mapping {
+        Mapping {
+            pages: self.pages(),
+            segment: self.segment,
+            offset: u64::from(self.offset),
+            rights: Rights::from_bits_retain(u32::from(self.rights)),
+            maximum: self.maximum(),
+        }
     }
 }
 
@@ -70,8 +118,9 @@ impl Cost {
 pub struct MapPlan {
     /// What it takes.
     pub cost: Cost,
-    /// Where its entries go, if all are in one table that is there and lead to memory that lies in one piece.
-    pub slots: Option<Slots>,
+    /// Where its entries go, and the first of the frames that they lead to, if all are in one table that is there and the
+    /// memory lies in one piece.
+    pub slots: Option<(Slots, Frame)>,
 }
 
 /// Mappings, attachments, and the tables that show them.
@@ -79,7 +128,7 @@ pub struct MapPlan {
 pub struct AddressMap {
     /// The page tables.
     pub tree: Tree,
-    mappings: PageMap<Mapping>,
+    mappings: PageMap<Record>,
     attachments: u64,
     core_windows: u64,
     mapped_pages: u64,
@@ -143,16 +192,16 @@ impl AddressMap {
 
     /// The mapping that covers a page, and its first page.
     #[inline(always)]
-    pub fn find(&self, page: u64) -> Option<(u64, &Mapping)> {
-        let (first, mapping) = self.mappings.at_or_before(page)?;
-        (page < first + mapping.pages).then_some((first, mapping))
+    pub fn find(&self, page: u64) -> Option<(u64, Mapping)> {
+        let (first, record) = self.mappings.at_or_before(page)?;
+        (page < first + record.pages()).then(|| (first, record.mapping()))
     }
 
     /// Mappings that end after `page`, in order, with their first pages.
-    pub fn from(&self, page: u64) -> impl Iterator<Item = (u64, &Mapping)> {
+    pub fn from(&self, page: u64) -> impl Iterator<Item = (u64, Mapping)> {
         let start = self.find(page).map_or(page, |(first, _)| first);
-        let next = |(first, mapping): &(u64, &Mapping)| self.mappings.at_or_behind(first + mapping.pages);
-        core::iter::successors(self.mappings.at_or_behind(start), next)
+        let at_or_behind = |page| self.mappings.at_or_behind(page).map(|(first, record)| (first, record.mapping()));
+        core::iter::successors(at_or_behind(start), move |(first, mapping)| at_or_behind(first + mapping.pages))
     }
 
     /// Writes the entry of an attachment at a place that was found vacant. Other CPUs' core windows are not in these
@@ -203,7 +252,7 @@ impl AddressMap {
     #[inline(always)]
     pub fn overlaps(&self, range: PageRange) -> bool {
         let last = self.mappings.at_or_before(range.end() - 1);
-        last.is_some_and(|(first, mapping)| range.first < first + mapping.pages)
+        last.is_some_and(|(first, record)| range.first < first + record.pages())
     }
 
     /// Checks that a mapping can be made, and what it takes.
@@ -218,9 +267,9 @@ impl AddressMap {
         }
         let run = segment.run(mapping.offset, mapping.pages);
         let whole = run.frame.filter(|_| run.pages == mapping.pages);
-        let slots = whole.and_then(|frame| self.tree.slots(range.start(), frame, run.pages));
+        let slots = whole.and_then(|frame| Some((self.tree.slots(range.start(), frame, run.pages)?, frame)));
         // The lowest tables have no attachments, and none is on the way to one of the map's own.
-        let may_be_attached = !slots.is_some_and(|slots| slots.are_lowest());
+        let may_be_attached = !slots.is_some_and(|(slots, _)| slots.are_lowest());
         if may_be_attached && self.tree.next_attached(range.first, range.end()).is_some() {
             return Err(Error::Overlap);
         }
@@ -248,17 +297,17 @@ impl AddressMap {
         segments: &mut Store<Segment>,
         first: u64,
         mapping: Mapping,
-        slots: Option<Slots>,
+        slots: Option<(Slots, Frame)>,
     ) {
         let (segment, leaf) = (segment::add_mapping(segments, mapping.segment), self.leaf(mapping.rights));
         if mapping.rights.contains(Rights::EXECUTE) {
             publish_code(segment, &mapping);
         }
         match slots {
-            Some(slots) => slots.fill(frames, leaf),
+            Some((slots, frame)) => slots.fill(frames, frame, leaf),
             None => self.show(frames, segment, first, &mapping),
         }
-        self.mappings.insert(first, mapping);
+        self.mappings.insert(first, Record::of(&mapping));
         self.mapped_pages += mapping.pages;
         tessera_arch::publish_tables();
     }
@@ -298,11 +347,11 @@ impl AddressMap {
         let (first, mapping) = self.find(range.first).ok_or(Error::NotMapped)?;
         let (mut next, mut maximum) = (first + mapping.pages, mapping.maximum);
         while next < range.end() {
-            let (first, mapping) = self.mappings.at_or_behind(next).ok_or(Error::NotMapped)?;
+            let (first, record) = self.mappings.at_or_behind(next).ok_or(Error::NotMapped)?;
             if first > next {
                 return Err(Error::NotMapped);
             }
-            (next, maximum) = (first + mapping.pages, maximum & mapping.maximum);
+            (next, maximum) = (first + record.pages(), maximum & record.maximum());
         }
         let mut cost = Cost::default();
         for (page, is_split) in [(range.first, first < range.first), (range.end(), range.end() < next)] {
@@ -328,9 +377,9 @@ impl AddressMap {
         self.tree.unmap(frames, range.start(), range.count, freed);
         let mut next = range.first;
         while next < range.end() {
-            let mapping = self.mappings.remove(next).expect("every page of a planned range is mapped");
-            segment::drop_mapping(segments, mapping.segment);
-            next += mapping.pages;
+            let record = self.mappings.remove(next).expect("every page of a planned range is mapped");
+            segment::drop_mapping(segments, record.segment);
+            next += record.pages();
         }
         self.mapped_pages -= range.count;
     }
@@ -344,9 +393,9 @@ impl AddressMap {
         self.tree.protect(range.start(), range.count, self.leaf(rights));
         let mut next = range.first;
         while next < range.end() {
-            let mapping = self.mappings.get_mut(next).expect("every page of a planned range is mapped");
-            mapping.rights = rights;
-            next += mapping.pages;
+            let record = self.mappings.get_mut(next).expect("every page of a planned range is mapped");
+            record.rights = rights.bits() as u8;
+            next += record.pages();
         }
     }
 
@@ -354,8 +403,8 @@ impl AddressMap {
     pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, freed: &mut FrameList) {
         self.tree.clear(frames, freed);
         self.mapped_pages = 0;
-        while let Some((first, mapping)) = self.mappings.at_or_behind(0) {
-            segment::drop_mapping(segments, mapping.segment);
+        while let Some((first, record)) = self.mappings.at_or_behind(0) {
+            segment::drop_mapping(segments, record.segment);
             self.mappings.remove(first);
         }
     }
@@ -367,10 +416,10 @@ impl AddressMap {
             return;
         }
         let (left, right) = (mapping.part(0, page - first), mapping.part(page - first, first + mapping.pages - page));
-        if let Some(mapping) = self.mappings.get_mut(first) {
-            *mapping = left;
+        if let Some(record) = self.mappings.get_mut(first) {
+            *record = Record::of(&left);
         }
-        self.mappings.insert(page, right);
+        self.mappings.insert(page, Record::of(&right));
         segment::add_mapping(segments, right.segment);
     }
 }

@@ -12,7 +12,7 @@ use tessera_arch::{Frame, PhysRange};
 
 use crate::mem::FrameAllocator;
 use crate::mem::block;
-use crate::object::id::{AccountId, Object, SegmentId, kind};
+use crate::object::id::{AccountId, Object, kind};
 use crate::object::store::Store;
 
 /// Pages in one region, the unit in which a segment's frames are kept: 2 MiB.
@@ -237,6 +237,23 @@ impl Segment {
         }
     }
 
+    /// The memory behind pages that the segment has, if one look tells: the first of their frames, which lie one behind the
+    /// other, or nothing yet for all of them.
+    #[inline(always)]
+    pub fn memory_at_once(&self, page: u64, pages: u64) -> Option<Option<Frame>> {
+        let within = page % REGION_PAGES;
+        match self.regions.get((page / REGION_PAGES) as usize)? {
+            _ if within + pages > REGION_PAGES => None,
+            Region::Empty => Some(None),
+            Region::Block(first) => Some(Some(first.offset(within))),
+            Region::Pages(list) if pages == 1 => {
+                let number = *list.get(within as usize)?;
+                Some((number != 0).then(|| Frame::new(number)))
+            }
+            Region::Pages(_) => None,
+        }
+    }
+
     /// The longest run of frames (or of missing ones) from `page` on, at most `limit` pages.
     #[inline(always)]
     pub fn run(&self, page: u64, limit: u64) -> Run {
@@ -347,16 +364,16 @@ fn take_frames(frames: &mut FrameAllocator, pages: u64) -> (Frame, u64) {
     (frame, 1 << order)
 }
 
-/// Notes one more mapping of a segment, which keeps it; gives the segment.
-#[inline(always)]
-pub fn add_mapping(segments: &mut Store<Segment>, id: SegmentId) -> &Segment {
-    let segment = segments.retained(id);
+/// Notes one more mapping of the segment with this number, which keeps it; gives the segment.
+pub fn add_mapping(segments: &mut Store<Segment>, number: u32) -> &Segment {
+    segments.retain_at(number);
+    let segment = segments.at_mut(number);
     segment.mappings += 1;
     segment
 }
 
 /// Notes one mapping less.
 #[inline(always)]
-pub fn drop_mapping(segments: &mut Store<Segment>, id: SegmentId) {
-    segments.released(id).mappings -= 1;
+pub fn drop_mapping(segments: &mut Store<Segment>, number: u32) {
+    segments.released_at(number).mappings -= 1;
 }

@@ -299,6 +299,12 @@ impl<T: Object> Store<T> {
         self.give_up(index);
     }
 
+    /// The same; gives the object, which exists still.
+    #[inline(always)]
+    pub fn released_at(&mut self, index: u32) -> &mut T {
+        self.give_up(index).value.as_deref_mut().expect(NAMES_EXIST)
+    }
+
     #[inline(always)]
     fn give_up(&mut self, index: u32) -> (&mut Chunk<T>, usize) {
         let Store { chunks, doomed, doomed_kinds, .. } = self;

@@ -14,6 +14,7 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::paging::chunk::{Chunk, chunk, entry_pages};
+use crate::paging::range::PageRange;
 
 /// A tree of tables.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub struct Tree {
 /// What that says where none changed: the first is behind the last.
 const UNCHANGED: (u8, u8) = (u8::MAX, 0);
 
-/// Entries of one table that is there, and the first of the frames that they will lead to.
+/// Entries of one table that is there.
 #[derive(Clone, Copy, Debug)]
 pub struct Slots {
     holder: Frame,
@@ -44,15 +45,18 @@ pub struct Slots {
     /// The first one's index, and how many they are.
     start: usize,
     count: usize,
-    /// The first of the frames.
-    first: Frame,
 }
 
 impl Slots {
     #[inline(always)]
-    fn new(holder: Frame, address: VirtAddr, first: Frame, chunk: Chunk) -> Slots {
+    fn new(holder: Frame, address: VirtAddr, chunk: Chunk) -> Slots {
         let Chunk { level, entries } = chunk;
-        Slots { holder, level, start: address.table_index(level), count: entries as usize, first }
+        Slots { holder, level, start: address.table_index(level), count: entries as usize }
+    }
+
+    #[inline(always)]
+    fn entries(&self) -> &'static [AtomicU64] {
+        &table(self.holder)[self.start..self.start + self.count]
     }
 
     /// Whether the entries are for small pages, so that nothing but pages was ever there.
@@ -61,22 +65,36 @@ impl Slots {
         self.level == 0
     }
 
-    /// Writes the entries where there are none. No table has come or gone since they were looked up.
+    /// Writes the entries where there are none: they lead to frames one behind the other. No table has come or gone since
+    /// they were looked up.
     #[inline(always)]
-    pub fn fill(self, frames: &mut FrameAllocator, leaf: Leaf) {
-        let Slots { holder, level, start, count, first } = self;
+    pub fn fill(self, frames: &mut FrameAllocator, first: Frame, leaf: Leaf) {
+        let Slots { holder, level, start, count } = self;
         // Entries for consecutive frames differ by the page size, in both formats.
         let mut entry = Format::leaf_entry(first.start(), level, leaf);
         if count == 1 {
             table(holder)[start].store(entry, Relaxed);
         } else {
             let step = entry_pages(level) * PAGE_BYTES;
-            for slot in &table(holder)[start..start + count] {
+            for slot in self.entries() {
                 slot.store(entry, Relaxed);
                 entry += step;
             }
         }
         frames.change_table_entries(holder, count as i32);
+    }
+
+    /// Gives what these entries show new rights. No large page is among them that is not changed whole.
+    #[inline(always)]
+    pub fn protect(self, leaf: Leaf) {
+        // All but the address, which entries say as it is, in both formats. Above level 2 nothing is a leaf.
+        let bits = Format::leaf_entry(PhysAddr::new(0), self.level.min(2), leaf);
+        for_each(self.entries(), |slot| {
+            let entry = slot.load(Relaxed);
+            if Format::is_present(entry) {
+                slot.store(bits | Format::address(entry).value(), Relaxed);
+            }
+        });
     }
 }
 
@@ -166,17 +184,38 @@ impl Tree {
         // What is shorter than a large page cannot be one.
         if pages < entry_pages(1) {
             let is_all = address.table_index(0) as u64 + pages <= TABLE_ENTRIES as u64;
-            return self.slots_of(address, first, Chunk { level: 0, entries: pages }).filter(|_| is_all);
+            return self.slots_of(address, Chunk { level: 0, entries: pages }).filter(|_| is_all);
         }
         let chunk = chunk(self.level, address, first, pages);
         let is_all = chunk.entries * entry_pages(chunk.level) == pages;
-        self.slots_of(address, first, chunk).filter(|_| is_all)
+        self.slots_of(address, chunk).filter(|_| is_all)
     }
 
     #[inline(always)]
-    fn slots_of(&self, address: VirtAddr, first: Frame, chunk: Chunk) -> Option<Slots> {
+    fn slots_of(&self, address: VirtAddr, chunk: Chunk) -> Option<Slots> {
         let (holder, level) = self.deepest(address, chunk.level);
-        (level == chunk.level).then_some(Slots::new(holder, address, first, chunk))
+        (level == chunk.level).then_some(Slots::new(holder, address, chunk))
+    }
+
+    /// The entries for pages, if one lowest table has them all and is there.
+    #[inline(always)]
+    pub fn lowest_slots(&self, range: PageRange) -> Option<Slots> {
+        let (start, count) = (range.first as usize % TABLE_ENTRIES, range.count as usize);
+        if count > TABLE_ENTRIES - start {
+            return None;
+        }
+        // Level by level, each with its own shift; a subtree has fewer.
+        let (mut holder, address) = (self.root, range.start());
+        if self.level >= 3 {
+            holder = own_table_below(holder, address, 3)?;
+        }
+        if self.level >= 2 {
+            holder = own_table_below(holder, address, 2)?;
+        }
+        if self.level >= 1 {
+            holder = own_table_below(holder, address, 1)?;
+        }
+        Some(Slots { holder, level: 0, start, count })
     }
 
     /// Maps a run of contiguous frames with the largest pages possible. The range holds nothing yet, and as
@@ -188,7 +227,7 @@ impl Tree {
             let frame = first.offset(done);
             let chunk = chunk(self.level, address, frame, pages - done);
             let holder = self.ensure_table(frames, address, chunk.level);
-            Slots::new(holder, address, frame, chunk).fill(frames, leaf);
+            Slots::new(holder, address, chunk).fill(frames, frame, leaf);
             done += chunk.entries * entry_pages(chunk.level);
         }
     }
@@ -206,19 +245,24 @@ impl Tree {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let (holder, level, entries, advance) = self.portion(address, pages - done);
-            let start = address.table_index(level);
-            let mut removed = 0;
-            for_each(&table(holder)[start..start + entries], |slot| {
-                if slot.load(Relaxed) != 0 {
-                    slot.store(0, Relaxed);
-                    removed += 1;
-                }
-            });
-            if frames.change_table_entries(holder, -removed) == 0 && removed != 0 {
-                self.prune(frames, address, freed);
-            }
+            let (slots, advance) = self.portion(address, pages - done);
+            self.clear_slots(frames, slots, address, freed);
             done += advance;
+        }
+    }
+
+    /// Takes all translations out of entries, the first of which is for this address, on the same conditions.
+    #[inline(always)]
+    pub fn clear_slots(&mut self, frames: &mut FrameAllocator, slots: Slots, address: VirtAddr, freed: &mut FrameList) {
+        let mut removed = 0;
+        for_each(slots.entries(), |slot| {
+            if slot.load(Relaxed) != 0 {
+                slot.store(0, Relaxed);
+                removed += 1;
+            }
+        });
+        if frames.change_table_entries(slots.holder, -removed) == 0 && removed != 0 {
+            self.prune(frames, address, freed);
         }
     }
 
@@ -227,12 +271,11 @@ impl Tree {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let (holder, level, entries, advance) = self.portion(address, pages - done);
-            let start = address.table_index(level);
-            for slot in &table(holder)[start..start + entries] {
+            let (slots, advance) = self.portion(address, pages - done);
+            for slot in slots.entries() {
                 let entry = slot.load(Relaxed);
                 if Format::is_present(entry) {
-                    tessera_arch::clean_code(Frame::containing(Format::address(entry)), entry_pages(level));
+                    tessera_arch::clean_code(Frame::containing(Format::address(entry)), entry_pages(slots.level));
                 }
             }
             done += advance;
@@ -246,16 +289,8 @@ impl Tree {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let (holder, level, entries, advance) = self.portion(address, pages - done);
-            let start = address.table_index(level);
-            // All but the address, which entries say as it is, in both formats. Above level 2 nothing is a leaf.
-            let bits = Format::leaf_entry(PhysAddr::new(0), level.min(2), leaf);
-            for_each(&table(holder)[start..start + entries], |slot| {
-                let entry = slot.load(Relaxed);
-                if Format::is_present(entry) {
-                    slot.store(bits | Format::address(entry).value(), Relaxed);
-                }
-            });
+            let (slots, advance) = self.portion(address, pages - done);
+            slots.protect(leaf);
             done += advance;
         }
     }
@@ -299,16 +334,16 @@ impl Tree {
         deepest_from(self.root, self.level, address, level)
     }
 
-    /// The entries that stand for the next part of a range: table, level, how many entries, how many pages.
+    /// The entries that stand for the next part of a range, and how many pages that is.
     #[inline(always)]
-    fn portion(&self, address: VirtAddr, pages: u64) -> (Frame, u8, usize, u64) {
+    fn portion(&self, address: VirtAddr, pages: u64) -> (Slots, u64) {
         let (holder, level) = self.deepest(address, 0);
         if level == 0 {
-            let entries = (TABLE_ENTRIES - address.table_index(0)).min(pages as usize);
-            return (holder, 0, entries, entries as u64);
+            let entries = ((TABLE_ENTRIES - address.table_index(0)) as u64).min(pages);
+            return (Slots::new(holder, address, Chunk { level, entries }), entries);
         }
         let within = (address.value() / PAGE_BYTES) % entry_pages(level);
-        (holder, level, 1, entry_pages(level) - within)
+        (Slots::new(holder, address, Chunk { level, entries: 1 }), entry_pages(level) - within)
     }
 
     pub(crate) fn ensure_table(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8) -> Frame {
@@ -418,6 +453,13 @@ pub(crate) fn deepest_from(root: Frame, mut at: u8, address: VirtAddr, level: u8
         at -= 1;
     }
     (holder, at)
+}
+
+/// The table that an entry at a level leads to on the way to an address, if it is of the same tree.
+#[inline(always)]
+fn own_table_below(holder: Frame, address: VirtAddr, level: u8) -> Option<Frame> {
+    let entry = table(holder)[address.table_index(level)].load(Relaxed);
+    is_own_table(entry, level).then(|| Frame::containing(Format::address(entry)))
 }
 
 /// Whether an entry leads to a table of the same tree.

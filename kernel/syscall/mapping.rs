@@ -44,7 +44,8 @@ impl Caller<'_> {
         if offset.saturating_add(range.count) > segment.pages() {
             return Err(Error::BadArgument);
         }
-        let mapping = Mapping { pages: range.count, segment: id, offset, rights, maximum: held & Rights::ACCESS };
+        let mapping =
+            Mapping { pages: range.count, segment: id.index(), offset, rights, maximum: held & Rights::ACCESS };
         if public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
         }
@@ -149,7 +150,7 @@ impl Caller<'_> {
             offset: mapping.offset * PAGE_BYTES,
             rights: u64::from((mapping.rights & view).bits()),
             kind: ObjectKind::Segment as u64,
-            object: u64::from(mapping.segment.index()),
+            object: u64::from(mapping.segment),
         });
         let (end, with_windows) = (own.map_or(u64::MAX, |own| own.address / PAGE_BYTES), !is_view);
         let attached =

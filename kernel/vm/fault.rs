@@ -6,7 +6,7 @@ use tessera_arch::{Access, Frame, Leaf, VirtAddr};
 
 use crate::object::account::{self, frame_bytes};
 use crate::object::address_map::Cost;
-use crate::object::id::{AccountId, MapTarget, SegmentId, SpaceId};
+use crate::object::id::{AccountId, MapTarget, SpaceId};
 use crate::paging::page_table::{Slot, new_table};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
@@ -30,7 +30,8 @@ pub struct Location {
 #[derive(Clone, Copy, Debug)]
 struct Found {
     location: Location,
-    segment: SegmentId,
+    /// The segment's number: the mapping keeps it.
+    segment: u32,
     page: u64,
     /// What an entry that shows it says.
     leaf: Leaf,
@@ -91,7 +92,7 @@ pub fn handle_fault(
     access: Access,
 ) -> Result<Frame, AccessError> {
     let found = find_page(kernel, space, address, access)?;
-    let segment = &kernel.segments[found.segment];
+    let segment = kernel.segments.at(found.segment);
     if let Some(frame) = segment.frame(found.page) {
         ensure_shown(kernel, &found, frame)?;
         return Ok(frame);
@@ -113,7 +114,7 @@ pub fn look_at(
     access: Access,
 ) -> Result<Option<Frame>, AccessError> {
     let found = find_page(kernel, space, address, access)?;
-    Ok(kernel.segments[found.segment].frame(found.page))
+    Ok(kernel.segments.at(found.segment).frame(found.page))
 }
 
 /// The page of a segment behind an address of a space, if the access is allowed.
@@ -154,7 +155,7 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
     let slot = slot_of(kernel, found.location);
     let tables = if slot.is_some() { 0 } else { ensure_showable(kernel, found)? };
     let with_tables = if found.table_payer == payer { frame_bytes(tables) } else { 0 };
-    let segment = &mut kernel.segments[found.segment];
+    let segment = kernel.segments.at_mut(found.segment);
     let bytes = segment.touch_bytes(payer);
     kernel.accounts[payer].ensure(bytes + with_tables).map_err(|_| AccessError::AccountExhausted)?;
     let frame = new_table(&mut kernel.frames);

@@ -104,7 +104,7 @@ impl Snapshot {
 
 fn map_state(kernel: &Kernel, owner: MapTarget, shows_others: &dyn Fn(u64, u8) -> bool) -> MapState {
     let map = target::map_of(kernel, owner);
-    let mappings = map.from(0).map(|(first, mapping)| (first, *mapping)).collect();
+    let mappings = map.from(0).collect();
     let attachments = attach::attachments(kernel, owner).map(|(place, attached)| {
         let Attachment { subtree, level, bounds, is_window } = attached;
         (place.page, place.cpu, subtree.index(), level, bounds, is_window)

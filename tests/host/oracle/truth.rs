@@ -84,7 +84,7 @@ fn locate(kernel: &Kernel, attached: &Attached, id: SpaceId, cpu: usize, page: u
 
 fn is_recorded(kernel: &Kernel, located: &Located, leaf: &Leaf, frame: u64) -> bool {
     let Some((first, mapping)) = target::map_of(kernel, located.owner).find(located.page) else { return false };
-    let shown = kernel.segments[mapping.segment].frame(mapping.offset + located.page - first);
+    let shown = kernel.segments.at(mapping.segment).frame(mapping.offset + located.page - first);
     let is_frame = shown.is_some_and(|shown| shown.number() == frame);
     is_frame && (mapping.rights & located.bounds).contains(leaf.rights) && leaf.global == located.is_public
 }

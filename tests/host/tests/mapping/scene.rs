@@ -118,9 +118,9 @@ impl Scene {
         ] {
             let ObjectRef::Subtree(id) = self.machine.object(self.machine.program) else { panic!("a subtree") };
             let (_, mapping) = self.machine.kernel.subtrees[id].map.find(address / PAGE_BYTES).expect("it is mapped");
-            let kernels = &self.machine.kernel.segments[mapping.segment];
+            let (segment, kernels) = self.machine.kernel.segments.look(mapping.segment).expect("it exists");
             let frames = Frames::List((0..pages).map(|page| kernels.frame(page).map(|frame| frame.number())).collect());
-            self.world.segments.push(Segment { id: mapping.segment, pages, frames });
+            self.world.segments.push(Segment { id: segment, pages, frames });
             let cap =
                 SegmentCap { handle: Handle::NONE, segment: self.world.segments.len() - 1, rights: Rights::ACCESS };
             self.world.caps.push(cap);

@@ -100,9 +100,10 @@ impl Scene {
         let object = self.machine.object(self.machine.program);
         self.names.living.insert(number, object);
         let ObjectRef::Subtree(id) = object else { panic!("a subtree") };
-        let mappings = self.machine.kernel.subtrees[id].map.from(0).map(|(first, mapping)| (first, *mapping));
-        for (first, mapping) in mappings.collect::<Vec<_>>() {
-            let cap = self.learn_segment(Handle::NONE, mapping.segment);
+        let mappings: Vec<_> = self.machine.kernel.subtrees[id].map.from(0).collect();
+        for (first, mapping) in mappings {
+            let segment = self.machine.kernel.segments.id_at(mapping.segment).expect("it exists");
+            let cap = self.learn_segment(Handle::NONE, segment);
             let (address, length_bytes) = (first * PAGE_BYTES, mapping.pages * PAGE_BYTES);
             assert_eq!(self.world.map(number, cap, 0, address, length_bytes, mapping.rights), []);
         }
