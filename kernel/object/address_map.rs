@@ -12,7 +12,7 @@ use tessera_arch::{Frame, Leaf};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::id::AttachPoint;
-use crate::object::page_map::{self, PageMap};
+use crate::object::page_map::{self, PageMap, Place};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, LENGTH_MAX_BYTES, Segment};
 use crate::object::store::Store;
@@ -123,6 +123,66 @@ pub struct MapPlan {
     pub slots: Option<(Slots, Frame)>,
 }
 
+/// Room for a mapping that takes nothing but its record: the leaf has room, and the table is there that will have the entries.
+#[derive(Debug)]
+#[must_use = "nothing is mapped yet"]
+pub struct Vacancy<'a> {
+    place: Place<'a, Record>,
+    slots: Slots,
+    mapped_pages: &'a mut u64,
+    global: bool,
+}
+
+impl Vacancy<'_> {
+    /// Makes a mapping that is no code, at this page; its memory begins with this frame, if it has any yet.
+    #[inline(always)]
+    pub fn map(self, frames: &mut FrameAllocator, first: u64, mapping: &Mapping, memory: Option<Frame>) {
+        if let Some(frame) = memory {
+            self.slots.fill(frames, frame, Leaf { rights: mapping.rights, global: self.global });
+        }
+        self.place.insert(first, Record::of(mapping));
+        *self.mapped_pages += mapping.pages;
+        tessera_arch::publish_tables();
+    }
+}
+
+/// A mapping that changes as a whole, with its record in a leaf that can spare it, and its entries in one table.
+#[derive(Debug)]
+#[must_use = "nothing has changed yet"]
+pub struct Whole<'a> {
+    place: Place<'a, Record>,
+    slots: Slots,
+    tree: &'a mut Tree,
+    mapped_pages: &'a mut u64,
+    global: bool,
+}
+
+impl Whole<'_> {
+    /// Whether the mapping may be given these rights.
+    #[inline(always)]
+    pub fn may_allow(&self, rights: Rights) -> bool {
+        self.place.last().is_some_and(|(_, record)| record.maximum().contains(rights))
+    }
+
+    /// Unmaps it; gives the segment's number, which counts it still. Tables that became empty go to `freed`, to be freed after the
+    /// range was invalidated.
+    #[inline(always)]
+    pub fn unmap(self, frames: &mut FrameAllocator, range: PageRange, freed: &mut FrameList) -> u32 {
+        self.tree.clear_slots(frames, self.slots, range.start(), freed);
+        *self.mapped_pages -= range.count;
+        self.place.remove().segment
+    }
+
+    /// Gives it new rights, which let nobody execute.
+    #[inline(always)]
+    pub fn protect(self, rights: Rights) {
+        self.slots.protect(Leaf { rights, global: self.global });
+        if let Some(record) = self.place.last_mut() {
+            record.rights = rights.bits() as u8;
+        }
+    }
+}
+
 /// Mappings, attachments, and the tables that show them.
 #[derive(Debug)]
 pub struct AddressMap {
@@ -202,6 +262,31 @@ impl AddressMap {
         let start = self.find(page).map_or(page, |(first, _)| first);
         let at_or_behind = |page| self.mappings.at_or_behind(page).map(|(first, record)| (first, record.mapping()));
         core::iter::successors(at_or_behind(start), move |(first, mapping)| at_or_behind(first + mapping.pages))
+    }
+
+    /// The room for a mapping at a range, if there is such room as a [`Vacancy`] is.
+    #[inline(always)]
+    pub fn vacancy(&mut self, range: PageRange) -> Option<Vacancy<'_>> {
+        // Where a lowest table of the map's own is, nothing is attached, public or a core window's.
+        let slots = self.tree.lowest_slots(range)?;
+        // What begins last before the range's end is what would be in the way.
+        let place = self.mappings.place(range.end() - 1)?;
+        let is_free = place.last().is_none_or(|(first, record)| first + record.pages() <= range.first);
+        let is_vacant = is_free && place.has_room();
+        is_vacant.then_some(Vacancy { place, slots, mapped_pages: &mut self.mapped_pages, global: self.global })
+    }
+
+    /// The mapping that a range is, if it is one of those that a [`Whole`] is.
+    #[inline(always)]
+    pub fn whole(&mut self, range: PageRange) -> Option<Whole<'_>> {
+        let slots = self.tree.lowest_slots(range)?;
+        let place = self.mappings.place(range.first)?;
+        let (first, record) = place.last()?;
+        if first != range.first || record.pages() != range.count || !place.can_spare() {
+            return None;
+        }
+        let AddressMap { tree, mapped_pages, global, .. } = self;
+        Some(Whole { place, slots, tree, mapped_pages, global: *global })
     }
 
     /// Writes the entry of an attachment at a place that was found vacant. Other CPUs' core windows are not in these

@@ -11,6 +11,7 @@ use crate::object::id::{MapTarget, SegmentId, SubtreeId};
 use crate::object::segment::Segment;
 use crate::object::space::SLOT_PAGES;
 use crate::vm::attach;
+use crate::vm::fast_map;
 use crate::vm::map;
 use crate::vm::public;
 use crate::vm::target::{self, Target};
@@ -21,6 +22,23 @@ const LIST_MAX: u64 = 1024;
 
 impl Caller<'_> {
     pub(super) fn map(
+        &mut self,
+        target: Handle,
+        segment: Handle,
+        offset: u64,
+        address: u64,
+        length_bytes: u64,
+        rights: Rights,
+    ) -> Result<u64> {
+        let (handles, place) = ([target, segment], (address, length_bytes));
+        match fast_map::map_fast(self.kernel, self.cpu, handles, offset, place, rights) {
+            Some(()) => Ok(0),
+            None => self.map_anything(target, segment, offset, address, length_bytes, rights),
+        }
+    }
+
+    #[inline(never)]
+    fn map_anything(
         &mut self,
         target: Handle,
         segment: Handle,
@@ -57,6 +75,14 @@ impl Caller<'_> {
     }
 
     pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
+        match fast_map::unmap_fast(self.kernel, self.cpu, target, address, length_bytes) {
+            Some(()) => Ok(0),
+            None => self.unmap_anything(target, address, length_bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn unmap_anything(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
         let target = self.map_target(target)?;
         target.ensure_changeable()?;
         let range = target.range(address, length_bytes)?;
@@ -67,6 +93,14 @@ impl Caller<'_> {
     }
 
     pub(super) fn protect(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
+        match fast_map::protect_fast(self.kernel, self.cpu, target, (address, length_bytes), rights) {
+            Some(()) => Ok(0),
+            None => self.protect_anything(target, address, length_bytes, rights),
+        }
+    }
+
+    #[inline(never)]
+    fn protect_anything(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
         let target = self.map_target(target)?;
         ensure_access(rights)?;
         target.ensure_changeable()?;

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod fast_attach;
+pub mod fast_map;
 pub mod fault;
 pub mod map;
 pub mod public;

@@ -1,0 +1,150 @@
+//! Deciding fast about `map`, `unmap` and `protect` in the usual case: one mapping, whole, whose entries are in one table that
+//! is there.
+//!
+//! As in `fast_attach`, each object is looked up once and held until the change is made, and whatever is out of the ordinary
+//! (a table or a leaf to be made, a mapping to be split, code to be published, any refusal) changes nothing and goes the common
+//! path, which does it or refuses with the right error. Nothing here takes memory, so none has to be asked for.
+
+use tessera_abi::{Handle, ObjectKind, PAGE_BYTES, Rights, USER_END, USER_START};
+
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::cpu::cap_word::HotWord;
+use crate::mem::FrameList;
+use crate::object::address_map::{AddressMap, Cost, MAPPING_BYTES, Mapping};
+use crate::object::id::MapTarget;
+use crate::object::segment;
+use crate::object::space::Space;
+use crate::object::store::Store;
+use crate::object::subtree::Subtree;
+use crate::paging::range::PageRange;
+use crate::state::kernel::Kernel;
+use crate::tlb::flush::{self, Flush};
+use crate::vm::view;
+
+/// What is to be changed, a space or a subtree: all that a call needs of it, from one look.
+struct Opened<'a> {
+    owner: MapTarget,
+    map: &'a mut AddressMap,
+    /// The number of the account that pays for mappings; it stays while they do.
+    payer: u32,
+    /// The addresses that mappings may have, bytes.
+    bounds: (u64, u64),
+    /// Whether it is a space that has no views, so that nobody else sees what changes in it.
+    is_alone: bool,
+}
+
+impl Opened<'_> {
+    #[inline(always)]
+    fn range(&self, address: u64, length_bytes: u64) -> Option<PageRange> {
+        PageRange::new(address, length_bytes, self.bounds.0, self.bounds.1).ok()
+    }
+}
+
+/// Serves `map` in the usual case.
+#[inline(always)]
+pub(crate) fn map_fast(
+    kernel: &mut Kernel,
+    cpu: usize,
+    [target, segment]: [Handle; 2],
+    offset: u64,
+    (address, length_bytes): (u64, u64),
+    rights: Rights,
+) -> Option<()> {
+    let line = &kernel.shared.cpus[cpu];
+    let (target, word) = (line.word_of(target)?, line.word_of(segment)?);
+    if !is_for_data(rights) {
+        return None;
+    }
+    let Kernel { spaces, subtrees, segments, accounts, frames, .. } = kernel;
+    let target = open(spaces, subtrees, target)?;
+    let range = target.range(address, length_bytes)?;
+    let segment = segments.open(word.object(ObjectKind::Segment, rights)?)?;
+    let (offset, rest) = (offset / PAGE_BYTES, offset % PAGE_BYTES);
+    if rest != 0 || offset + range.count > segment.object.pages() {
+        return None;
+    }
+    let memory = segment.object.memory_at_once(offset, range.count)?;
+    let vacancy = target.map.vacancy(range)?;
+    // The last check, and the first change.
+    accounts.at_mut(target.payer).try_charge(MAPPING_BYTES).ok()?;
+    *segment.references += 1;
+    segment.object.mappings += 1;
+    let maximum = word.rights() & Rights::ACCESS;
+    let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum };
+    vacancy.map(frames, range.first, &mapping, memory);
+    Some(())
+}
+
+/// Serves `unmap` in the usual case.
+#[inline(always)]
+pub(crate) fn unmap_fast(
+    kernel: &mut Kernel,
+    cpu: usize,
+    target: Handle,
+    address: u64,
+    length_bytes: u64,
+) -> Option<()> {
+    let target = kernel.shared.cpus[cpu].word_of(target)?;
+    let Kernel { spaces, subtrees, segments, accounts, frames, .. } = &mut *kernel;
+    let target = open(spaces, subtrees, target)?;
+    let range = target.range(address, length_bytes)?;
+    let whole = target.map.whole(range)?;
+    let (owner, is_alone, mut freed_tables) = (target.owner, target.is_alone, FrameList::new());
+    let segment = whole.unmap(frames, range, &mut freed_tables);
+    segment::drop_mapping(segments, segment);
+    let cost = Cost { tables: freed_tables.count(), records: 1, attachments: 0 };
+    accounts.at_mut(target.payer).credit(cost.bytes());
+    if cost.tables != 0 {
+        view::sync_roots(kernel, owner);
+    }
+    flush::execute_seen(kernel, Flush { owner, range, freed_tables }, is_alone);
+    Some(())
+}
+
+/// Serves `protect` in the usual case.
+#[inline(always)]
+pub(crate) fn protect_fast(
+    kernel: &mut Kernel,
+    cpu: usize,
+    target: Handle,
+    (address, length_bytes): (u64, u64),
+    rights: Rights,
+) -> Option<()> {
+    let target = kernel.shared.cpus[cpu].word_of(target)?;
+    if !is_for_data(rights) {
+        return None;
+    }
+    let target = open(&mut kernel.spaces, &mut kernel.subtrees, target)?;
+    let range = target.range(address, length_bytes)?;
+    let whole = target.map.whole(range).filter(|whole| whole.may_allow(rights))?;
+    let (owner, is_alone) = (target.owner, target.is_alone);
+    whole.protect(rights);
+    let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { range.count };
+    let flush = Flush { owner, range: PageRange { count, ..range }, freed_tables: FrameList::new() };
+    flush::execute_seen(kernel, flush, is_alone);
+    Some(())
+}
+
+/// What a word names, if it is a space or subtree in which its holder may map, and that may change.
+#[inline(always)]
+fn open<'a>(spaces: &'a mut Store<Space>, subtrees: &'a mut Store<Subtree>, word: HotWord) -> Option<Opened<'a>> {
+    if let Some(index) = word.object(ObjectKind::Space, Rights::MAP) {
+        let space = spaces.open(index)?;
+        let (owner, Space { map, account, views, .. }) = (MapTarget::Space(space.id), space.object);
+        let (payer, bounds) = (account.index(), (USER_START, USER_END));
+        return Some(Opened { owner, map, payer, bounds, is_alone: views.is_empty() });
+    }
+    let subtree = subtrees.open(word.object(ObjectKind::Subtree, Rights::MAP)?)?;
+    if subtree.object.is_sealed {
+        return None;
+    }
+    let (owner, bounds) = (MapTarget::Subtree(subtree.id), subtree.object.bounds());
+    let Subtree { map, account, .. } = subtree.object;
+    Some(Opened { owner, map, payer: account.index(), bounds, is_alone: false })
+}
+
+/// Whether these are rights of a mapping of data: reading, perhaps writing, and nothing else.
+#[inline(always)]
+fn is_for_data(rights: Rights) -> bool {
+    rights.difference(Rights::WRITE) == Rights::READ
+}
