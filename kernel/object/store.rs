@@ -302,7 +302,8 @@ impl<T: Object> Store<T> {
     /// The same; gives the object, which exists still.
     #[inline(always)]
     pub fn released_at(&mut self, index: u32) -> &mut T {
-        self.give_up(index).value.as_deref_mut().expect(NAMES_EXIST)
+        let (chunk, offset) = self.give_up(index);
+        chunk.values[offset].as_deref_mut().expect(NAMES_EXIST)
     }
 
     #[inline(always)]
