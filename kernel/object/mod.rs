@@ -5,6 +5,7 @@ pub mod account;
 pub mod address_map;
 pub mod agenda;
 pub mod cap_table;
+mod chunk;
 pub mod derivation;
 pub mod doomed;
 pub mod id;

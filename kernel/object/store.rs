@@ -2,23 +2,18 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::num::NonZeroU64;
 
 use tessera_abi::Error;
 
 use crate::base::steps;
 use crate::mem::FrameAllocator;
+use crate::object::chunk::{CHUNK, Chunk, NONE, Uses, place_of};
 use crate::object::doomed::DoomedKinds;
 use crate::object::id::{Id, Object};
 use crate::object::tally::Tally;
 
-/// Entries are made in chunks of this many: a bit of a word each.
-const CHUNK: usize = 32;
-
 /// An object's share of its store besides the object itself, bytes.
 pub const ENTRY_BYTES: u64 = crate::mem::block::box_bytes::<Chunk<()>>().div_ceil(CHUNK as u64);
-
-const NONE: u32 = u32::MAX;
 
 const NAMES_EXIST: &str = "the kernel's own ids name objects that exist";
 
@@ -31,31 +26,6 @@ pub struct Opened<'a, T: Object> {
     pub object: &'a mut T,
     /// How many references it has; who adds one sees that it is taken back.
     pub references: &'a mut u32,
-}
-
-/// What there is of so many objects, kind of fact by kind of fact: every use of an object looks one up, and a pointer among
-/// pointers is found without a shift.
-#[repr(C)]
-struct Chunk<T> {
-    values: [Option<Box<T>>; CHUNK],
-    generations: [NonZeroU64; CHUNK],
-    uses: [Uses; CHUNK],
-    /// The entries that the next objects get, a bit each.
-    free: u32,
-    /// The next chunk with such entries, if there are any in this one.
-    next_open: u32,
-    /// The chunks with objects before and behind this one, if it has any, or is idle.
-    before: u32,
-    behind: u32,
-    /// What the checks count of each, out of the way of all else.
-    tallies: [Tally; CHUNK],
-}
-
-#[derive(Clone, Copy)]
-struct Uses {
-    references: u32,
-    /// The next object that waits to be destroyed.
-    next_doomed: u32,
 }
 
 /// All objects of one kind.
@@ -431,16 +401,7 @@ impl<T: Object> Store<T> {
     #[inline(never)]
     fn grow(&mut self) {
         self.open = self.chunks.len() as u32;
-        self.chunks.push(Box::new(Chunk {
-            values: [const { None }; CHUNK],
-            generations: [NonZeroU64::MIN; CHUNK],
-            uses: [Uses { references: 0, next_doomed: NONE }; CHUNK],
-            free: u32::MAX,
-            next_open: NONE,
-            before: NONE,
-            behind: NONE,
-            tallies: core::array::from_fn(|_| Tally::default()),
-        }));
+        self.chunks.push(Box::new(Chunk::new()));
     }
 
     /// A chunk that was full has a free entry.
@@ -473,12 +434,6 @@ impl<T: Object> Store<T> {
             chunk.before = before;
         }
     }
-}
-
-/// The chunk of an object, and the place in it.
-#[inline(always)]
-fn place_of(index: u32) -> (usize, usize) {
-    (index as usize / CHUNK, index as usize % CHUNK)
 }
 
 impl<T: Object> core::ops::Index<Id<T::Kind>> for Store<T> {
