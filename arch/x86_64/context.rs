@@ -3,7 +3,6 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
 
 use x86_64::VirtAddr as MachineAddress;
@@ -65,7 +64,15 @@ impl ThreadContext {
             ..Frame::default()
         };
         let registers = Registers { bases: [0; 2], frame };
-        let state = Box::new(State { registers, floating: MaybeUninit::uninit(), is_floating_new: true });
+        // Made where it stays, but for the floating point, which nobody reads before it was written.
+        let mut state = Box::<State>::new_uninit();
+        let place = state.as_mut_ptr();
+        // SAFETY: the block is as large as a state; what is not written here need not be.
+        let state = unsafe {
+            (&raw mut (*place).registers).write(registers);
+            (&raw mut (*place).is_floating_new).write(true);
+            state.assume_init()
+        };
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
 
