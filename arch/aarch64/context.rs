@@ -6,9 +6,9 @@
 
 use alloc::boxed::Box;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::registers::{Registers, SavedState};
+use super::registers::{Registers, SavedState, USER_PSTATE};
 use super::{floating, percpu};
 
 /// Length of the instruction `svc`, bytes.
@@ -32,14 +32,16 @@ impl ThreadContext {
 
     /// A fresh user-mode state: all registers zero, interrupts enabled.
     #[allow(clippy::new_without_default, reason = "making one allocates; nobody should get it by accident")]
+    #[inline(always)]
     pub fn new() -> ThreadContext {
         // Made where it stays, but for the vector registers, which nobody reads before they were written.
         let mut state = Box::<SavedState>::new_uninit();
         // SAFETY: the block is as large as a state; what is not written here need not be.
-        let state = unsafe {
-            (&raw mut (*state.as_mut_ptr()).registers).write(Registers::user());
+        let mut state = unsafe {
+            clear(&raw mut (*state.as_mut_ptr()).registers);
             state.assume_init()
         };
+        (state.registers.flags, state.registers.is_floating_new) = (USER_PSTATE, true);
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
 
@@ -70,6 +72,22 @@ impl Drop for ThreadContext {
         assert!(!percpu::is_current_anywhere(self.state.as_ptr()), "a current context was dropped");
         // SAFETY: the pointer came from `Box::leak` in `new` and is given back once, here.
         drop(unsafe { Box::from_raw(self.state.as_ptr()) });
+    }
+}
+
+/// Makes registers all zero. In pieces: for one that is so long the compiler would call a routine that takes longer.
+///
+/// # Safety
+/// 1. The place is valid for writing.
+#[inline(always)]
+unsafe fn clear(place: *mut Registers) {
+    const PIECES: usize = 6;
+    const WORDS: usize = size_of::<Registers>() / 8 / PIECES;
+    const { assert!(WORDS * PIECES * 8 == size_of::<Registers>(), "pieces are alike") };
+    for piece in 0..PIECES {
+        // SAFETY: the caller's promise; all pieces together are as long as the registers.
+        unsafe { place.cast::<[u64; WORDS]>().add(piece).write([0; WORDS]) };
+        compiler_fence(Ordering::SeqCst);
     }
 }
 

@@ -9,7 +9,7 @@ use super::floating;
 /// same would come again and again (DDI 0487, C5.2.18 "SPSR_EL1"). All else that a program can set in PSTATE (the
 /// condition flags, DIT, SSBS, TCO, BTYPE) is its own business; it cannot set what would change its privilege or have the
 /// return fail, so what an exception saved is fit to return with.
-const USER_PSTATE: u64 = 1 << 6;
+pub(super) const USER_PSTATE: u64 = 1 << 6;
 
 /// The registers that every trap saves. `entry.rs` knows the layout.
 #[derive(Clone, Debug)]
@@ -75,18 +75,6 @@ impl Registers {
     /// Sets the thread pointer; the register follows when the thread next returns to user mode.
     pub fn set_thread_pointer(&mut self, value: u64) {
         self.thread_pointer = value;
-    }
-
-    /// What a thread starts with: all zero, user mode, interrupts on.
-    pub(super) const fn user() -> Registers {
-        Registers {
-            general: [0; 31],
-            stack_pointer: 0,
-            instruction_pointer: 0,
-            flags: USER_PSTATE,
-            thread_pointer: 0,
-            is_floating_new: true,
-        }
     }
 }
 

@@ -4,12 +4,13 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::FsBase;
 
 use super::percpu::this;
-use super::registers::{CALL_MARK, FIRST_FLAGS, Frame, Registers, State};
+use super::registers::{CALL_MARK, FIRST_FLAGS, Registers, State};
 use super::{floating, gdt};
 
 /// Length of the `syscall` instruction.
@@ -56,23 +57,19 @@ impl ThreadContext {
     pub const LAYOUT: core::alloc::Layout = core::alloc::Layout::new::<State>();
 
     /// A context in its first state: all registers zero, user mode, interrupts on, floating point as the ABI wants it.
+    #[inline(always)]
     pub fn new() -> ThreadContext {
-        let frame = Frame {
-            cs: u64::from(gdt::USER_CODE),
-            ss: u64::from(gdt::USER_DATA),
-            rflags: FIRST_FLAGS,
-            ..Frame::default()
-        };
-        let registers = Registers { bases: [0; 2], frame };
         // Made where it stays, but for the floating point, which nobody reads before it was written.
         let mut state = Box::<State>::new_uninit();
         let place = state.as_mut_ptr();
         // SAFETY: the block is as large as a state; what is not written here need not be.
-        let state = unsafe {
-            (&raw mut (*place).registers).write(registers);
+        let mut state = unsafe {
+            clear(&raw mut (*place).registers);
             (&raw mut (*place).is_floating_new).write(true);
             state.assume_init()
         };
+        let frame = &mut state.registers.frame;
+        (frame.cs, frame.ss, frame.rflags) = (u64::from(gdt::USER_CODE), u64::from(gdt::USER_DATA), FIRST_FLAGS);
         ThreadContext { state: NonNull::from(Box::leak(state)) }
     }
 
@@ -112,6 +109,22 @@ impl Drop for ThreadContext {
         assert!(this().current.get() != self.state.as_ptr(), "a current context was dropped");
         // SAFETY: the state came from a box, and no CPU saves into it any more, as just checked for this one.
         drop(unsafe { Box::from_raw(self.state.as_ptr()) });
+    }
+}
+
+/// Makes registers all zero. In pieces: for one that is so long the compiler would call a routine that takes longer.
+///
+/// # Safety
+/// 1. The place is valid for writing.
+#[inline(always)]
+unsafe fn clear(place: *mut Registers) {
+    const PIECES: usize = 3;
+    const WORDS: usize = size_of::<Registers>() / 8 / PIECES;
+    const { assert!(WORDS * PIECES * 8 == size_of::<Registers>(), "pieces are alike") };
+    for piece in 0..PIECES {
+        // SAFETY: the caller's promise; all pieces together are as long as the registers.
+        unsafe { place.cast::<[u64; WORDS]>().add(piece).write([0; WORDS]) };
+        compiler_fence(Ordering::SeqCst);
     }
 }
 
