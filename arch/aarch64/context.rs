@@ -32,7 +32,7 @@ impl ThreadContext {
 
     /// A fresh user-mode state: all registers zero, interrupts enabled.
     #[allow(clippy::new_without_default, reason = "making one allocates; nobody should get it by accident")]
-    #[inline(always)]
+    #[inline(never)]
     pub fn new() -> ThreadContext {
         // Made where it stays, but for the vector registers, which nobody reads before they were written.
         let mut state = Box::<SavedState>::new_uninit();

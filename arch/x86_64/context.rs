@@ -57,7 +57,7 @@ impl ThreadContext {
     pub const LAYOUT: core::alloc::Layout = core::alloc::Layout::new::<State>();
 
     /// A context in its first state: all registers zero, user mode, interrupts on, floating point as the ABI wants it.
-    #[inline(always)]
+    #[inline(never)]
     pub fn new() -> ThreadContext {
         // Made where it stays, but for the floating point, which nobody reads before it was written.
         let mut state = Box::<State>::new_uninit();

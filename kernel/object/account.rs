@@ -113,10 +113,10 @@ pub fn open_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64
     accounts.retained(account).charge(bytes);
 }
 
-/// Undoes [`open_charge`].
+/// Undoes [`open_charge`]: the account that this number had then has it still.
 #[inline]
 pub fn close_charge(accounts: &mut Store<Account>, account: AccountId, bytes: u64) {
-    accounts.released(account).credit(bytes);
+    accounts.released_at(account.index()).credit(bytes);
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
 /// it, so that a program which holds capabilities to itself goes when its threads have gone.
 fn leave_table(kernel: &mut Kernel, table: TableId, place: Link) {
     // If nothing else refers to the table it goes later, with whatever is in it still.
-    let object = kernel.tables.released(table);
+    let object = kernel.tables.released_at(table.index());
     object.threads.close(&mut kernel.threads, Chain::Table, place);
     if object.threads.is_empty() && object.is_in_use {
         kernel.empty_table(table);
