@@ -11,7 +11,7 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Trap, VirtAddr};
 
-use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::mutants::{Mutant, cut_short, is_seeded};
 use crate::cpu::handshake::{NO_SPACE, Request};
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::requests;
@@ -130,7 +130,7 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
         audience::for_each_seen(kernel, owner, range, &mut |seen| mark_stale(kernel, here, &seen));
     }
     let mut interrupted = 0;
-    let cpus = kernel.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
+    let cpus = cut_short(kernel.cpus(), Mutant::LastCpuForgotten);
     for line in kernel.shared.cpus.iter().take(cpus) {
         if line.index == here {
             let space = line.presence.space();
@@ -160,7 +160,7 @@ fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
         mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
     }
     let mut interrupted = 0;
-    let cpus = kernel.cpus() - usize::from(is_seeded(Mutant::LastCpuForgotten));
+    let cpus = cut_short(kernel.cpus(), Mutant::LastCpuForgotten);
     for line in kernel.shared.cpus.iter().take(cpus) {
         if line.index == here {
             if line.presence.space() == space.index() {
@@ -203,7 +203,7 @@ fn interrupt_for(kernel: &Kernel, line: &PerCpu, space: u32, range: PageRange) {
 
 /// Drops pages of the space that this CPU is in.
 fn flush_here(line: &PerCpu, tag: u16, mut range: PageRange) {
-    range.count -= u64::from(is_seeded(Mutant::RangeOnePageShort));
+    range.count = cut_short(range.count, Mutant::RangeOnePageShort);
     if range.count > PAGES_MAX && is_seeded(Mutant::LongRangeDropped) {
         return;
     }

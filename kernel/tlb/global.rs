@@ -3,7 +3,7 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::VirtAddr;
 
-use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::mutants::{Mutant, cut_short, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::requests;
@@ -25,11 +25,12 @@ pub(crate) fn invalidate_public(kernel: &Kernel, slot: usize, range: PageRange, 
     }
     let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
     line.counters.shared_page_flushes.add(range.count);
+    let count = cut_short(range.count, Mutant::PublicRangeShort);
     if tessera_arch::broadcasts_invalidation() {
-        let pages = first..first + range.count - u64::from(is_seeded(Mutant::PublicRangeShort));
-        return pages.for_each(|page| tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES)));
+        return (first..first + count)
+            .for_each(|page| tessera_arch::invalidate_page_all_tags(VirtAddr::new(page * PAGE_BYTES)));
     }
-    reach_everyone(kernel, PageRange { first, count: range.count - u64::from(is_seeded(Mutant::PublicRangeShort)) });
+    reach_everyone(kernel, PageRange { first, count });
 }
 
 /// Drops everything on every CPU.

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::Error;
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
-use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::mutants::{Mutant, cut_short, is_seeded};
 use crate::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
 use crate::object::space::SLOT_PAGES;
 use crate::object::subtree::Public;
@@ -92,7 +92,7 @@ pub fn unpublish(kernel: &mut Kernel, subtree: SubtreeId) {
 
 /// Writes what is public into the root of a new space, and shows the root to every walker.
 pub fn show_public(kernel: &mut Kernel, root: Frame) {
-    for index in usize::from(is_seeded(Mutant::PublicMissing))..kernel.public.len() {
+    for index in 0..cut_short(kernel.public.len(), Mutant::PublicMissing) {
         let public = kernel.public[index];
         table(root)[public.slot].store(public_entry(kernel, &public), Relaxed);
         kernel.frames.change_table_entries(root, 1);
