@@ -11,15 +11,15 @@ const RIGHTS_MASK: u64 = 0xff_ffff << 32;
 /// What a use of a capability needs, in one word: kind in bits 56 to 63, rights in 32 to 55, object number in
 /// 0 to 31. Zero is a free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HotWord(pub(crate) u64);
+pub struct CapWord(pub(crate) u64);
 
-impl HotWord {
+impl CapWord {
     /// A free slot's.
-    pub const FREE: HotWord = HotWord(0);
+    pub const FREE: CapWord = CapWord(0);
 
     #[inline(always)]
-    pub(crate) fn new(kind: ObjectKind, rights: Rights, index: u32) -> HotWord {
-        HotWord(((kind as u64) << KIND_SHIFT) | (u64::from(rights.bits()) << 32) | u64::from(index))
+    pub(crate) fn new(kind: ObjectKind, rights: Rights, index: u32) -> CapWord {
+        CapWord(((kind as u64) << KIND_SHIFT) | (u64::from(rights.bits()) << 32) | u64::from(index))
     }
 
     /// The kind of the object; `None` for a free slot.
@@ -36,14 +36,14 @@ impl HotWord {
 
     /// The same object with these rights.
     #[inline(always)]
-    pub(crate) fn with(self, rights: Rights) -> HotWord {
-        HotWord(self.0 & !RIGHTS_MASK | u64::from(rights.bits()) << 32)
+    pub(crate) fn with(self, rights: Rights) -> CapWord {
+        CapWord(self.0 & !RIGHTS_MASK | u64::from(rights.bits()) << 32)
     }
 
     /// The object's number, if the capability is for this kind and carries the rights.
     #[inline(always)]
     pub fn object(self, kind: ObjectKind, rights: Rights) -> Option<u32> {
-        let needed = HotWord::new(kind, rights, 0).0;
+        let needed = CapWord::new(kind, rights, 0).0;
         (self.0 & (needed | KIND_MASK) == needed).then_some(self.0 as u32)
     }
 
@@ -60,18 +60,18 @@ impl HotWord {
 
 /// The half of a slot that the fast path reads.
 #[derive(Debug)]
-pub struct HotSlot {
+pub struct CapSlot {
     word: AtomicU64,
     /// What the switch reads: the slot's generation in the upper half; in the lower the number of the space plus one, if
     /// the capability lets its holder switch to one, else zero. So one look tells all.
     door: AtomicU64,
 }
 
-impl HotSlot {
+impl CapSlot {
     /// A slot that was never in use.
     #[inline(always)]
-    pub(crate) fn new() -> HotSlot {
-        HotSlot { word: AtomicU64::new(HotWord::FREE.0), door: AtomicU64::new(1 << 32) }
+    pub(crate) fn new() -> CapSlot {
+        CapSlot { word: AtomicU64::new(CapWord::FREE.0), door: AtomicU64::new(1 << 32) }
     }
 
     /// The generation of what is in the slot, or of what will be.
@@ -82,13 +82,13 @@ impl HotSlot {
 
     /// The word, whatever the generation.
     #[inline(always)]
-    pub(crate) fn word(&self) -> HotWord {
-        HotWord(self.word.load(Ordering::Relaxed))
+    pub(crate) fn word(&self) -> CapWord {
+        CapWord(self.word.load(Ordering::Relaxed))
     }
 
     /// Puts a capability into the slot, which is empty and has this number; gives the handle that names it.
     #[inline(always)]
-    pub(crate) fn fill(&self, slot: u32, word: HotWord) -> Handle {
+    pub(crate) fn fill(&self, slot: u32, word: CapWord) -> Handle {
         let space = word.object(ObjectKind::Space, Rights::SWITCH).map_or(0, |space| u64::from(space) + 1);
         // Of an empty slot, it says no more than the generation.
         let door = self.door.load(Ordering::Relaxed);
@@ -111,7 +111,7 @@ impl HotSlot {
     pub(crate) fn clear(&self, generation: u32) {
         // The generation first, so that a reader on another CPU cannot see the old one with a new word.
         self.door.store(u64::from(generation) << 32, Ordering::Release);
-        self.word.store(HotWord::FREE.0, Ordering::Release);
+        self.word.store(CapWord::FREE.0, Ordering::Release);
     }
 
     /// The number plus one of the space that the capability lets its holder switch to, zero if it does not, if the slot's
@@ -134,8 +134,8 @@ impl HotSlot {
     /// Read without the lock, a word may be one that is taken away at this moment: then the use counts as one
     /// that came before. An object that goes altogether closes its own doors first (`SpaceWords::retire`).
     #[inline(always)]
-    pub fn read(&self, generation: u32) -> Option<HotWord> {
+    pub fn read(&self, generation: u32) -> Option<CapWord> {
         let word = self.word.load(Ordering::Acquire);
-        (self.generation() == generation).then_some(HotWord(word))
+        (self.generation() == generation).then_some(CapWord(word))
     }
 }

@@ -12,7 +12,7 @@ use tessera_arch::{CPUS_MAX, Fault, Frame};
 
 use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
-use crate::cpu::cap_word::{HotSlot, HotWord};
+use crate::cpu::cap_word::{CapSlot, CapWord};
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
 use crate::cpu::note::Note;
 use crate::cpu::slice_pointer::SlicePointer;
@@ -118,8 +118,8 @@ pub struct PerCpu {
     pub root: AtomicU64,
     /// The handle by which the current thread entered the space.
     pub entered_by: AtomicU64,
-    /// The hot slots of the current thread's capability table.
-    pub slots: SlicePointer<HotSlot>,
+    /// The slots of the current thread's capability table.
+    pub slots: SlicePointer<CapSlot>,
     /// What happened on this CPU.
     pub counters: CounterBlock,
     /// The space it was in when it was last parked.
@@ -149,7 +149,7 @@ impl PerCpu {
 impl PerCpu {
     /// What the capability permits, and to what, that a handle names in the current thread's table.
     #[inline(always)]
-    pub fn word_of(&self, handle: Handle) -> Option<HotWord> {
+    pub fn word_of(&self, handle: Handle) -> Option<CapWord> {
         self.slots.get(handle.slot())?.read(handle.generation())
     }
 }

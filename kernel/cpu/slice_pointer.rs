@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicPtr, AtomicUsize};
 
-use crate::cpu::cap_word::HotSlot;
+use crate::cpu::cap_word::CapSlot;
 
 /// A slice that one CPU, or the boot code, sets and that is read without a lock.
 #[derive(Debug)]
@@ -62,10 +62,10 @@ impl<T> SlicePointer<T> {
     }
 }
 
-impl SlicePointer<HotSlot> {
-    /// Points to the hot slots of the current thread's table from now on. The kernel keeps the table while a
+impl SlicePointer<CapSlot> {
+    /// Points to the slots of the current thread's table from now on. The kernel keeps the table while a
     /// thread that uses it is current on this CPU, and points elsewhere before it lets the table go.
-    pub(crate) fn set_slots(&self, slots: &[HotSlot]) {
+    pub(crate) fn set_slots(&self, slots: &[CapSlot]) {
         self.set(slots);
     }
 }

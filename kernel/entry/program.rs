@@ -62,7 +62,7 @@ pub fn start_first(kernel: &mut Kernel, name: &str) -> Result<(), Reason> {
         return Err("its first instruction is at no address that a program can have");
     }
     kernel.ensure_frames(OBJECT_PAGES).map_err(|_| NO_MEMORY)?;
-    kernel.ensure_heap(OBJECT_PAGES).map_err(|_| NO_MEMORY)?;
+    kernel.reserve_heap(OBJECT_PAGES).map_err(|_| NO_MEMORY)?;
     let first = make_objects(kernel)?;
     give_names(kernel, &first, name);
     let headers = elf.segments().ok_or("it has no program headers")?;
@@ -81,7 +81,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let free_frames = kernel.frames.free_frames().saturating_sub(2 * RESERVE_FRAMES);
     let account = kernel.accounts.insert(Account::new(free_frames * PAGE_BYTES, None));
     let blocks = CapTable::blocks(u64::from(SLOTS));
-    blocks.into_iter().try_for_each(|bytes| kernel.ensure_block(bytes)).map_err(|_| NO_MEMORY)?;
+    blocks.into_iter().try_for_each(|bytes| kernel.reserve_block(bytes)).map_err(|_| NO_MEMORY)?;
     let table = CapTable::new(account, SLOTS).map_err(|_| "there is no memory for its capability table")?;
     kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(u64::from(SLOTS)));
     let table = kernel.tables.insert(table);
@@ -144,8 +144,8 @@ fn map_new(
     const OUTSIDE: Reason = "it is linked outside of its window";
     let length_bytes = pages.checked_mul(PAGE_BYTES).ok_or(OUTSIDE)?;
     let range = kernel.subtrees[first.subtree].range(address, length_bytes).map_err(|_| OUTSIDE)?;
-    kernel.ensure_heap(Segment::heap_pages(pages) + 4).map_err(|_| NO_MEMORY)?;
-    kernel.ensure_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
+    kernel.reserve_heap(Segment::heap_pages(pages) + 4).map_err(|_| NO_MEMORY)?;
+    kernel.reserve_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
     let mut segment = Segment::new(first.account, pages).map_err(|_| NO_MEMORY)?;
     kernel.ensure_frames(pages + 4).map_err(|_| NO_MEMORY)?;
     segment.populate(&mut kernel.frames);
@@ -170,7 +170,7 @@ fn map_new(
 fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
     let archive = kernel.boot_info.archive;
     let pages = archive.length_bytes.div_ceil(PAGE_BYTES);
-    kernel.ensure_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
+    kernel.reserve_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
     let segment =
         Segment::borrowing(first.account, archive).map_err(|_| "there is no memory for the archive's segment")?;
     kernel.charge_object::<Segment>(first.account, segment.charged_bytes());

@@ -51,7 +51,7 @@ fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
 fn check_line(kernel: &Kernel, line: &PerCpu) -> u64 {
     let current = kernel.scheduler.cpus[line.index].current;
     let table = current.and_then(|id| kernel.threads[id].table);
-    let slots = table.map_or(&[][..], |table| kernel.tables[table].hot_slots());
+    let slots = table.map_or(&[][..], |table| kernel.tables[table].cap_slots());
     assert!(line.slots.points_to(slots), "a CPU reads the slots of its current thread's table");
     assert!(line.presence.is_acknowledged(), "nothing is asked of a CPU between changes");
     let entered = line.presence.space();

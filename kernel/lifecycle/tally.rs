@@ -2,7 +2,7 @@
 //!
 //! Counting per object what refers to it would look at everything once for each object.
 
-use crate::cpu::cap_word::HotWord;
+use crate::cpu::cap_word::CapWord;
 use crate::object::account::{Account, object_bytes};
 use crate::object::address_map::AddressMap;
 use crate::object::cap_table::CapTable;
@@ -66,7 +66,7 @@ macro_rules! refer {
     };
 }
 
-fn count_capability(kernel: &Kernel, word: HotWord) {
+fn count_capability(kernel: &Kernel, word: CapWord) {
     let object = kernel.object_of(word).expect("what is referred to exists");
     with_kinds!(refer kernel object);
 }

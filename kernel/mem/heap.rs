@@ -2,8 +2,8 @@
 //!
 //! Blocks of up to a page come from per-size slabs, so that making the thousandth object costs what the first did. Slabs
 //! are refilled one page at a time from [`provide`], which the kernel calls with frames of its own before anything is
-//! created (`Kernel::ensure_heap`): no allocation of a system call can fail. A larger block is a run of frames, which is
-//! provided beforehand too (`Kernel::ensure_block`); one that was not is refused. What is freed of pages and runs goes
+//! created (`Kernel::reserve_heap`): no allocation of a system call can fail. A larger block is a run of frames, which is
+//! provided beforehand too (`Kernel::reserve_block`); one that was not is refused. What is freed of pages and runs goes
 //! back to the frame allocator after the call.
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -11,7 +11,7 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::base::steps;
-use crate::cpu::cap_word::{HotSlot, HotWord};
+use crate::cpu::cap_word::{CapSlot, CapWord};
 use crate::mem::block;
 use crate::object::id::{AccountId, CapId, Object, ObjectRef, kind};
 use crate::object::links::List;
@@ -30,7 +30,7 @@ const SLOTS_AT_ONCE: usize = 8;
 pub struct CapRecord {
     /// What the capability names, as a word without rights; free for a free slot. The capability keeps the object, so
     /// its number says which it is.
-    pub object: HotWord,
+    pub object: CapWord,
     /// The badge given when it was derived.
     pub badge: u64,
     /// What it was derived from.
@@ -48,7 +48,7 @@ pub struct CapRecord {
 impl CapRecord {
     /// A free slot's, behind which there is no other.
     const FREE: CapRecord = CapRecord {
-        object: HotWord::FREE,
+        object: CapWord::FREE,
         badge: 0,
         parent: None,
         first_child: None,
@@ -72,7 +72,7 @@ pub struct CapTable {
     pub threads: List,
     /// Whether one of them was ever started, or was stopped before. Then their end empties the table.
     pub is_in_use: bool,
-    hot: Box<[HotSlot]>,
+    hot: Box<[CapSlot]>,
     /// Of the slots that were ever in use, and of a few more; there is room for all.
     records: Vec<CapRecord>,
     /// The first free one among them: there is one unless the table is full.
@@ -97,7 +97,7 @@ impl CapTable {
         let mut records = Vec::new();
         hot.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
         records.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
-        hot.resize_with(slots as usize, HotSlot::new);
+        hot.resize_with(slots as usize, CapSlot::new);
         records.push(CapRecord::FREE);
         Ok(CapTable {
             name: Name::EMPTY,
@@ -113,7 +113,7 @@ impl CapTable {
 
     /// The two blocks that so many slots take, bytes each.
     pub const fn blocks(slots: u64) -> [u64; 2] {
-        [block::list_bytes::<HotSlot>(slots), block::list_bytes::<CapRecord>(slots)]
+        [block::list_bytes::<CapSlot>(slots), block::list_bytes::<CapRecord>(slots)]
     }
 
     /// Bytes that so many slots take.
@@ -132,8 +132,8 @@ impl CapTable {
         self.used
     }
 
-    /// The hot halves of all slots, for the fast path.
-    pub fn hot_slots(&self) -> &[HotSlot] {
+    /// The slots, one half of each, for the fast path.
+    pub fn cap_slots(&self) -> &[CapSlot] {
         &self.hot
     }
 
@@ -161,7 +161,7 @@ impl CapTable {
     /// `BadHandle` if it names none that is in use.
     pub fn slot_of(&self, handle: Handle) -> Result<u32, Error> {
         let hot = self.hot.get(handle.slot() as usize).ok_or(Error::BadHandle)?;
-        let word = hot.read(handle.generation()).filter(|word| *word != HotWord::FREE);
+        let word = hot.read(handle.generation()).filter(|word| *word != CapWord::FREE);
         word.map(|_| handle.slot()).ok_or(Error::BadHandle)
     }
 
@@ -191,14 +191,14 @@ impl CapTable {
     /// Inlined, so that what a kind of object does not need is not asked.
     #[inline(always)]
     pub fn insert(&mut self, object: ObjectRef, rights: Rights, badge: u64) -> Handle {
-        self.insert_between(HotWord::new(object.kind(), rights, object.index()), badge, None, None)
+        self.insert_between(CapWord::new(object.kind(), rights, object.index()), badge, None, None)
     }
 
     /// The same for the first child of a parent, and its next sibling, whose links lead here already.
     #[inline(always)]
     pub(super) fn insert_between(
         &mut self,
-        word: HotWord,
+        word: CapWord,
         badge: u64,
         parent: Option<CapId>,
         next_sibling: Option<CapId>,
@@ -241,7 +241,7 @@ impl CapTable {
         let gone = *record;
         self.used -= 1;
         // What else a free slot's record says means nothing, but that it has no child.
-        record.object = HotWord::FREE;
+        record.object = CapWord::FREE;
         // A slot whose generations have run out stays empty for ever: a handle kept since its first would name what
         // comes next.
         if self.hot[slot as usize].empty() {
@@ -271,12 +271,12 @@ impl CapTable {
     }
 
     /// What the capabilities in it name, as words without rights.
-    pub fn objects(&self) -> impl Iterator<Item = HotWord> {
+    pub fn objects(&self) -> impl Iterator<Item = CapWord> {
         self.records
             .iter()
             .inspect(|_| steps::count())
             .map(|record| record.object)
-            .filter(|word| *word != HotWord::FREE)
+            .filter(|word| *word != CapWord::FREE)
     }
 
     /// Checks that both halves of each slot tell the same, and that the list of free slots holds exactly these; gives how
@@ -288,14 +288,14 @@ impl CapTable {
         let (mut free, mut worn_out) = (0, 0);
         for (slot, hot) in self.hot.iter().enumerate() {
             let is_fresh = slot >= self.records.len();
-            let object = self.records.get(slot).map_or(HotWord::FREE, |record| record.object);
+            let object = self.records.get(slot).map_or(CapWord::FREE, |record| record.object);
             let word = hot.word();
-            let due = object.kind().map(|kind| HotWord::new(kind, word.rights(), object.index()));
-            assert_eq!(word, due.unwrap_or(HotWord::FREE), "a slot's word says what its record says");
+            let due = object.kind().map(|kind| CapWord::new(kind, word.rights(), object.index()));
+            assert_eq!(word, due.unwrap_or(CapWord::FREE), "a slot's word says what its record says");
             assert!(hot.is_coherent(), "the switch reads what a slot's word says");
             let generation = hot.generation();
             assert_ne!(generation, 0, "no handle has generation 0");
-            let is_free = object == HotWord::FREE && !is_fresh;
+            let is_free = object == CapWord::FREE && !is_fresh;
             free += u32::from(is_free);
             worn_out += u32::from(is_free && generation == u32::MAX);
         }
@@ -303,7 +303,7 @@ impl CapTable {
         let (mut listed, mut next) = (0, self.first_free);
         while next != NO_SLOT {
             let record = self.records.get(next as usize).expect("the list of free slots stays in the table");
-            let is_free = record.object == HotWord::FREE && record.first_child.is_none();
+            let is_free = record.object == CapWord::FREE && record.first_child.is_none();
             assert!(is_free && listed < free, "the list of free slots holds each once, and no other");
             (listed, next) = (listed + 1, record.next_free);
         }
@@ -313,13 +313,13 @@ impl CapTable {
 
     /// The first slot in use at or behind `from`.
     pub fn next_used(&self, from: u32) -> Option<u32> {
-        (from..self.records.len() as u32).find(|slot| self.records[*slot as usize].object != HotWord::FREE)
+        (from..self.records.len() as u32).find(|slot| self.records[*slot as usize].object != CapWord::FREE)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CapTable, HotWord, NO_SLOT};
+    use super::{CapTable, CapWord, NO_SLOT};
     use crate::object::account::Account;
     use crate::object::id::ObjectRef;
     use crate::object::store::Store;
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(table().check(), 3 * 8 + 6 + 2);
     }
 
-    fn set_word(table: &CapTable, slot: usize, word: HotWord) {
+    fn set_word(table: &CapTable, slot: usize, word: CapWord) {
         table.hot[slot].clear(table.hot[slot].generation());
         table.hot[slot].fill(slot as u32, word);
     }
@@ -361,14 +361,14 @@ mod tests {
 
     found! {
         a_word_that_stays_behind_is_found:
-            |table| set_word(table, 1, HotWord::new(ObjectKind::Account, Rights::CHARGE, 0)), "a slot's word says";
-        a_word_that_is_lost_is_found: |table| set_word(table, 2, HotWord::FREE), "a slot's word says";
+            |table| set_word(table, 1, CapWord::new(ObjectKind::Account, Rights::CHARGE, 0)), "a slot's word says";
+        a_word_that_is_lost_is_found: |table| set_word(table, 2, CapWord::FREE), "a slot's word says";
         a_word_for_another_object_is_found:
-            |table| set_word(table, 2, HotWord::new(ObjectKind::Account, Rights::CHARGE, 1)), "a slot's word says";
+            |table| set_word(table, 2, CapWord::new(ObjectKind::Account, Rights::CHARGE, 1)), "a slot's word says";
         a_word_for_another_kind_is_found:
-            |table| set_word(table, 2, HotWord::new(ObjectKind::Space, Rights::CHARGE, 0)), "a slot's word says";
+            |table| set_word(table, 2, CapWord::new(ObjectKind::Space, Rights::CHARGE, 0)), "a slot's word says";
         rights_that_do_not_exist_are_found:
-            |table| set_word(table, 2, HotWord(1 << 55 | table.hot[2].word().0)), "a slot's word says";
+            |table| set_word(table, 2, CapWord(1 << 55 | table.hot[2].word().0)), "a slot's word says";
         a_generation_of_zero_is_found:
             |table| table.hot[7].clear(0), "no handle has generation 0";
         a_miscount_is_found: |table| table.used += 1, "a table counts its capabilities";

@@ -2,7 +2,7 @@
 
 use tessera_abi::{Error, Handle};
 
-use crate::cpu::cap_word::HotWord;
+use crate::cpu::cap_word::CapWord;
 use crate::object::cap_table::{CapRecord, CapTable};
 use crate::object::id::CapId;
 use crate::object::store::Store;
@@ -30,7 +30,7 @@ pub fn insert_child(
     tables: &mut Store<CapTable>,
     parent: CapId,
     table: u32,
-    word: HotWord,
+    word: CapWord,
     badge: u64,
 ) -> Result<Handle, Error> {
     let child = CapId::at(table, tables.at(table).free_slot()?);
@@ -49,10 +49,10 @@ pub fn has_children(tables: &Store<CapTable>, cap: CapId) -> bool {
 
 /// Takes a capability without children out of its table; gives what it named, as a word without rights.
 #[inline(always)]
-pub fn remove(tables: &mut Store<CapTable>, cap: CapId) -> HotWord {
+pub fn remove(tables: &mut Store<CapTable>, cap: CapId) -> CapWord {
     let table = tables.at_mut(cap.table());
     let CapRecord { object, parent, next_sibling, previous_sibling, .. } = table.remove(cap.slot());
-    assert!(object != HotWord::FREE, "{CAPABILITIES_EXIST}");
+    assert!(object != CapWord::FREE, "{CAPABILITIES_EXIST}");
     // What leads to it, a sibling or its parent, leads to the next one now.
     if let Some(previous) = previous_sibling {
         record_mut(tables, previous).next_sibling = next_sibling;

@@ -22,7 +22,7 @@ pub struct LargePage {
 impl Tree {
     /// Tables that must be added so that no large page straddles `address`.
     pub fn split_tables(&self, address: VirtAddr) -> u64 {
-        let (holder, level) = self.deepest(address, 0);
+        let (holder, level) = self.walk(address, 0);
         let entry = table(holder)[address.table_index(level)].load(Relaxed);
         let straddled = |level: u8| !(address.value() / PAGE_BYTES).is_multiple_of(entry_pages(level));
         let is_leaf = Format::is_present(entry) && !Format::is_shared(entry);
@@ -36,7 +36,7 @@ impl Tree {
         if self.split_tables(address) == 0 {
             return None;
         }
-        let (holder, level) = self.deepest(address, 0);
+        let (holder, level) = self.walk(address, 0);
         let entry = table(holder)[address.table_index(level)].swap(0, Relaxed);
         let page = address.value() / PAGE_BYTES;
         Some((LargePage { address, entry, level, holder }, page - page % entry_pages(level), entry_pages(level)))

@@ -135,7 +135,7 @@ impl TableCount {
     }
 
     fn add_chunk(&mut self, tree: &Tree, address: VirtAddr, level: u8) {
-        let missing_below = tree.deepest(address, level).1;
+        let missing_below = tree.walk(address, level).1;
         for level in level..missing_below {
             let prefix = address.value() >> (12 + 9 * u32::from(level + 1));
             if self.counted[usize::from(level)] != Some(prefix) {
@@ -166,14 +166,14 @@ impl Tree {
     /// Whether no entry at a level for an address is present, nor one above it that would cover it.
     #[inline(always)]
     pub fn is_free(&self, address: VirtAddr, level: u8) -> bool {
-        let (holder, at) = self.deepest(address, level);
+        let (holder, at) = self.walk(address, level);
         table(holder)[address.table_index(at)].load(Relaxed) == 0
     }
 
     /// The entry for a page, if the table is there that has it.
     #[inline(always)]
     pub fn slot(&self, address: VirtAddr) -> Option<Slot> {
-        let (holder, level) = self.deepest(address, 0);
+        let (holder, level) = self.walk(address, 0);
         (level == 0).then_some(Slot { holder, index: address.table_index(0) })
     }
 
@@ -193,7 +193,7 @@ impl Tree {
 
     #[inline(always)]
     fn slots_of(&self, address: VirtAddr, chunk: Chunk) -> Option<Slots> {
-        let (holder, level) = self.deepest(address, chunk.level);
+        let (holder, level) = self.walk(address, chunk.level);
         (level == chunk.level).then_some(Slots::new(holder, address, chunk))
     }
 
@@ -226,7 +226,7 @@ impl Tree {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
             let frame = first.offset(done);
             let chunk = chunk(self.level, address, frame, pages - done);
-            let holder = self.ensure_table(frames, address, chunk.level);
+            let holder = self.grow_to(frames, address, chunk.level);
             Slots::new(holder, address, chunk).fill(frames, frame, leaf);
             done += chunk.entries * entry_pages(chunk.level);
         }
@@ -234,7 +234,7 @@ impl Tree {
 
     /// Maps one page, where nothing is yet, under the same conditions.
     pub fn map_page(&mut self, frames: &mut FrameAllocator, address: VirtAddr, frame: Frame, leaf: Leaf) {
-        let holder = self.ensure_table(frames, address, 0);
+        let holder = self.grow_to(frames, address, 0);
         self.write(frames, holder, address, 0, Format::leaf_entry(frame.start(), 0, leaf));
     }
 
@@ -245,7 +245,7 @@ impl Tree {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let (slots, advance) = self.portion(address, pages - done);
+            let (slots, advance) = self.chunk_at(address, pages - done);
             self.clear_slots(frames, slots, address, freed);
             done += advance;
         }
@@ -271,7 +271,7 @@ impl Tree {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let (slots, advance) = self.portion(address, pages - done);
+            let (slots, advance) = self.chunk_at(address, pages - done);
             for slot in slots.entries() {
                 let entry = slot.load(Relaxed);
                 if Format::is_present(entry) {
@@ -289,7 +289,7 @@ impl Tree {
         let mut done = 0;
         while done < pages {
             let address = VirtAddr::new(address.value() + done * PAGE_BYTES);
-            let (slots, advance) = self.portion(address, pages - done);
+            let (slots, advance) = self.chunk_at(address, pages - done);
             slots.protect(leaf);
             done += advance;
         }
@@ -302,7 +302,7 @@ impl Tree {
 
     /// The frame that `address` translates to, and what the leaf allows.
     pub fn translate(&self, address: VirtAddr) -> Option<(Frame, Rights)> {
-        let (holder, level) = self.deepest(address, 0);
+        let (holder, level) = self.walk(address, 0);
         let entry = table(holder)[address.table_index(level)].load(Relaxed);
         if !Format::is_present(entry) || Format::is_table(entry, level) {
             return None;
@@ -330,14 +330,14 @@ impl Tree {
 
     /// The table at the lowest level not below `level` that the walk for `address` reaches, and its level.
     #[inline(always)]
-    pub(crate) fn deepest(&self, address: VirtAddr, level: u8) -> (Frame, u8) {
-        deepest_from(self.root, self.level, address, level)
+    pub(crate) fn walk(&self, address: VirtAddr, level: u8) -> (Frame, u8) {
+        walk_from(self.root, self.level, address, level)
     }
 
     /// The entries that stand for the next part of a range, and how many pages that is.
     #[inline(always)]
-    fn portion(&self, address: VirtAddr, pages: u64) -> (Slots, u64) {
-        let (holder, level) = self.deepest(address, 0);
+    fn chunk_at(&self, address: VirtAddr, pages: u64) -> (Slots, u64) {
+        let (holder, level) = self.walk(address, 0);
         if level == 0 {
             let entries = ((TABLE_ENTRIES - address.table_index(0)) as u64).min(pages);
             return (Slots::new(holder, address, Chunk { level, entries }), entries);
@@ -346,8 +346,8 @@ impl Tree {
         (Slots::new(holder, address, Chunk { level, entries: 1 }), entry_pages(level) - within)
     }
 
-    pub(crate) fn ensure_table(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8) -> Frame {
-        let (mut holder, mut at) = self.deepest(address, level);
+    pub(crate) fn grow_to(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8) -> Frame {
+        let (mut holder, mut at) = self.walk(address, level);
         while at > level {
             let lower = new_table(frames);
             self.write(frames, holder, address, at, Format::table_entry(lower.start(), Rights::ACCESS));
@@ -442,7 +442,7 @@ pub(crate) fn own_entries(holder: Frame, level: u8) -> &'static [AtomicU64] {
 /// The table at the lowest level not below `level` that the walk from a root, whose entries are at `at`, reaches without
 /// leaving the tree.
 #[inline(always)]
-pub(crate) fn deepest_from(root: Frame, mut at: u8, address: VirtAddr, level: u8) -> (Frame, u8) {
+pub(crate) fn walk_from(root: Frame, mut at: u8, address: VirtAddr, level: u8) -> (Frame, u8) {
     let mut holder = root;
     while at > level {
         let entry = table(holder)[address.table_index(at)].load(Relaxed);

@@ -10,12 +10,12 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::paging::chunk::entry_pages;
-use crate::paging::page_table::{Tree, deepest_from, is_own_table, own_entries};
+use crate::paging::page_table::{Tree, is_own_table, own_entries, walk_from};
 
 impl Tree {
     /// Tables that must be added before an entry at `level` for `address` can be written.
     pub fn missing_tables(&self, address: VirtAddr, level: u8) -> u64 {
-        u64::from(self.deepest(address, level).1 - level)
+        u64::from(self.walk(address, level).1 - level)
     }
 
     /// Writes the entry that attaches another tree's root; there is nothing at its place, and as many tables as
@@ -26,7 +26,7 @@ impl Tree {
             self.root
         } else {
             self.attached_below += 1;
-            self.ensure_table(frames, address, level)
+            self.grow_to(frames, address, level)
         };
         self.write(frames, holder, address, level, entry);
         self.attached += 1;
@@ -39,7 +39,7 @@ impl Tree {
             self.root
         } else {
             self.attached_below -= 1;
-            self.deepest(address, level).0
+            self.walk(address, level).0
         };
         self.attached -= 1;
         let entries = self.write(frames, holder, address, level, 0);
@@ -52,7 +52,7 @@ impl Tree {
     /// one of those that other CPUs have instead.
     #[inline(always)]
     pub fn attached_over(&self, root: Frame, address: VirtAddr) -> Option<(u64, u8)> {
-        let (holder, level) = deepest_from(root, self.level, address, 1);
+        let (holder, level) = walk_from(root, self.level, address, 1);
         let entry = table(holder)[address.table_index(level)].load(Relaxed);
         is_attached(entry).then_some((entry, level))
     }

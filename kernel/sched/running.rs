@@ -151,7 +151,7 @@ fn take_up(thread: &mut Thread, cpu: usize) -> Entry {
 /// Has the calling CPU use a capability table.
 fn set_table(kernel: &mut Kernel, shared: &Shared, cpu: usize, table: TableId) {
     kernel.scheduler.cpus[cpu].table = table;
-    shared.cpus[cpu].slots.set_slots(kernel.tables.at(table.index()).hot_slots());
+    shared.cpus[cpu].slots.set_slots(kernel.tables.at(table.index()).cap_slots());
 }
 
 /// Makes a thread, whose registers and table the calling CPU has, its current one. A turn begins.

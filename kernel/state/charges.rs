@@ -54,7 +54,7 @@ impl Kernel {
 
     /// Charges or credits what an object that exists costs more or less than before.
     #[inline(always)]
-    pub fn settle(&mut self, account: AccountId, before_bytes: u64, after_bytes: u64) {
+    pub fn adjust_charge(&mut self, account: AccountId, before_bytes: u64, after_bytes: u64) {
         if after_bytes >= before_bytes {
             self.accounts[account].charge(after_bytes - before_bytes);
         } else {

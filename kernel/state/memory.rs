@@ -15,7 +15,7 @@ use crate::state::kernel::Kernel;
 /// `OutOfMemory`.
 #[cfg(target_os = "none")]
 #[inline(always)]
-pub fn ensure_heap(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
+pub fn reserve_heap(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
     if heap::spare_pages() < pages + SPARE_PAGES { grow_heap(frames, pages) } else { Ok(()) }
 }
 
@@ -31,13 +31,13 @@ fn grow_heap(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
 }
 
 /// Provides for a block of so many bytes, to be taken by this call. One of up to a page comes out of the pages that
-/// [`ensure_heap`] gives.
+/// [`reserve_heap`] gives.
 ///
 /// # Errors
 /// `OutOfMemory`, also if no run of frames is long enough.
 #[cfg(target_os = "none")]
 #[inline(always)]
-pub fn ensure_block(frames: &mut FrameAllocator, bytes: u64) -> Result<(), Error> {
+pub fn reserve_block(frames: &mut FrameAllocator, bytes: u64) -> Result<(), Error> {
     if bytes <= tessera_abi::PAGE_BYTES { Ok(()) } else { provide_block(frames, bytes) }
 }
 
@@ -54,7 +54,7 @@ fn provide_block(frames: &mut FrameAllocator, bytes: u64) -> Result<(), Error> {
 /// # Errors
 /// None.
 #[cfg(not(target_os = "none"))]
-pub fn ensure_heap(_frames: &mut FrameAllocator, _pages: u64) -> Result<(), Error> {
+pub fn reserve_heap(_frames: &mut FrameAllocator, _pages: u64) -> Result<(), Error> {
     Ok(())
 }
 
@@ -63,28 +63,28 @@ pub fn ensure_heap(_frames: &mut FrameAllocator, _pages: u64) -> Result<(), Erro
 /// # Errors
 /// None.
 #[cfg(not(target_os = "none"))]
-pub fn ensure_block(_frames: &mut FrameAllocator, _bytes: u64) -> Result<(), Error> {
+pub fn reserve_block(_frames: &mut FrameAllocator, _bytes: u64) -> Result<(), Error> {
     Ok(())
 }
 
 /// What a call asks for before it begins.
 impl Kernel {
-    /// [`ensure_heap`] with the kernel's frames.
+    /// [`reserve_heap`] with the kernel's frames.
     ///
     /// # Errors
     /// `OutOfMemory`.
     #[inline(always)]
-    pub fn ensure_heap(&mut self, pages: u64) -> Result<(), Error> {
-        ensure_heap(&mut self.frames, pages)
+    pub fn reserve_heap(&mut self, pages: u64) -> Result<(), Error> {
+        reserve_heap(&mut self.frames, pages)
     }
 
-    /// [`ensure_block`] with the kernel's frames.
+    /// [`reserve_block`] with the kernel's frames.
     ///
     /// # Errors
     /// `OutOfMemory`, also if no run of frames is long enough.
     #[inline(always)]
-    pub fn ensure_block(&mut self, bytes: u64) -> Result<(), Error> {
-        ensure_block(&mut self.frames, bytes)
+    pub fn reserve_block(&mut self, bytes: u64) -> Result<(), Error> {
+        reserve_block(&mut self.frames, bytes)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tessera_abi::ObjectKind;
 
-use crate::cpu::cap_word::HotWord;
+use crate::cpu::cap_word::CapWord;
 use crate::object::id::{ObjectRef, with_kinds};
 use crate::state::kernel::Kernel;
 
@@ -37,18 +37,18 @@ macro_rules! count {
 impl Kernel {
     /// Notes one more reference to the object that a capability names.
     #[inline(always)]
-    pub fn retain_named(&mut self, word: HotWord) {
+    pub fn retain_named(&mut self, word: CapWord) {
         with_kinds!(in_store self word retain_at);
     }
 
     /// Notes one reference less. What nothing refers to any more goes with the next `reap` (`kernel/lifecycle`).
     #[inline(always)]
-    pub fn release_named(&mut self, word: HotWord) {
+    pub fn release_named(&mut self, word: CapWord) {
         with_kinds!(in_store self word release_at);
     }
 
     /// What a capability names, by its word.
-    pub fn object_of(&self, word: HotWord) -> Option<ObjectRef> {
+    pub fn object_of(&self, word: CapWord) -> Option<ObjectRef> {
         with_kinds!(find self word)
     }
 

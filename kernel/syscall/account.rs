@@ -7,7 +7,7 @@ use super::{Caller, Result};
 use crate::object::account::Account;
 use crate::object::id::ObjectRef;
 use crate::state::kernel::Kernel;
-use crate::state::memory::ensure_heap;
+use crate::state::memory::reserve_heap;
 
 impl Caller<'_> {
     pub(super) fn account_create(&mut self, account: Handle, bytes: u64) -> Result<u64> {
@@ -18,7 +18,7 @@ impl Caller<'_> {
         payer.object.ensure_object::<Account>(bytes)?;
         let table = tables.at_mut(self.table.index());
         table.ensure_slot()?;
-        ensure_heap(frames, 0)?;
+        reserve_heap(frames, 0)?;
         payer.charge_object::<Account>(bytes);
         let parent = payer.id;
         let id = accounts.insert(Account::new(bytes, Some(parent)));

@@ -5,7 +5,7 @@ use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::Access;
 
 use super::{Caller, Result};
-use crate::cpu::cap_word::HotWord;
+use crate::cpu::cap_word::CapWord;
 use crate::object::address_map::{Cost, Mapping};
 use crate::object::id::{MapTarget, SegmentId, SubtreeId};
 use crate::object::segment::Segment;
@@ -69,7 +69,7 @@ impl Caller<'_> {
         }
         let (owner, plan) = (target.owner, target.map.plan_map(range.first, &mapping, segment)?);
         target::ensure_cost(self.kernel, target.payer, plan.cost)?;
-        self.kernel.ensure_heap(4)?;
+        self.kernel.reserve_heap(4)?;
         map::map(self.kernel, owner, range.first, mapping, plan);
         Ok(0)
     }
@@ -117,7 +117,7 @@ impl Caller<'_> {
         let count = self.mappings_from(owner, from).take(capacity).count() as u64;
         // All or nothing: a list that does not fit is not begun.
         let list = UserSlice::new(self.here(), buffer, count * MappingInfo::BYTES as u64)?;
-        list.ensure(self.kernel, Access::Write)?;
+        list.fault_in(self.kernel, Access::Write)?;
         let (mut from, mut address) = (from, buffer);
         for _ in 0..count {
             let Some(info) = self.mappings_from(owner, from).next() else { break };
@@ -159,7 +159,7 @@ impl Caller<'_> {
     #[cold]
     fn ensure_split(&mut self, owner: MapTarget, cost: Cost) -> Result<()> {
         target::ensure_cost(self.kernel, target::payer_of(self.kernel, owner), cost)?;
-        self.kernel.ensure_heap(4)
+        self.kernel.reserve_heap(4)
     }
 
     /// Mappings and attachments that end after an address, in order.
@@ -220,7 +220,7 @@ fn end_of(info: &MappingInfo) -> u64 {
 
 /// Why nothing can be mapped with a capability.
 #[cold]
-pub(super) fn refusal_to_map(word: HotWord) -> Error {
+pub(super) fn refusal_to_map(word: CapWord) -> Error {
     let kinds = [ObjectKind::Space, ObjectKind::Subtree];
     let is_owner = kinds.iter().any(|kind| word.object(*kind, Rights::empty()).is_some());
     if is_owner { Error::MissingRight } else { Error::WrongObject }

@@ -18,7 +18,7 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 use tessera_arch::{CPUS_MAX, CallResult};
 
 use crate::base::console::Wait;
-use crate::cpu::cap_word::HotWord;
+use crate::cpu::cap_word::CapWord;
 use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
@@ -148,9 +148,9 @@ impl Caller<'_> {
 
     /// What the capability that a handle names permits, and to what.
     #[inline(always)]
-    fn word_of(&self, handle: Handle) -> Result<HotWord> {
+    fn word_of(&self, handle: Handle) -> Result<CapWord> {
         let word = self.kernel.shared.cpus[self.cpu].word_of(handle);
-        word.filter(|word| *word != HotWord::FREE).ok_or(Error::BadHandle)
+        word.filter(|word| *word != CapWord::FREE).ok_or(Error::BadHandle)
     }
 
     /// The number of the object that a handle names, if it is of this kind and the capability carries the rights.
@@ -158,7 +158,7 @@ impl Caller<'_> {
     fn number_of(&self, handle: Handle, kind: ObjectKind, needed: Rights) -> Result<u32> {
         let word = self.kernel.shared.cpus[self.cpu].word_of(handle).ok_or(Error::BadHandle)?;
         // A free slot's word is of no kind.
-        let refusal = || if word == HotWord::FREE { Error::BadHandle } else { word.refusal(kind) };
+        let refusal = || if word == CapWord::FREE { Error::BadHandle } else { word.refusal(kind) };
         word.object(kind, needed).ok_or_else(refusal)
     }
 
@@ -190,7 +190,7 @@ impl Caller<'_> {
     #[inline(always)]
     fn ensure_can_create(&mut self, heap_pages: u64) -> Result<()> {
         self.kernel.tables.at(self.table.index()).ensure_slot()?;
-        self.kernel.ensure_heap(heap_pages)
+        self.kernel.reserve_heap(heap_pages)
     }
 
     fn write<T: tessera_abi::layout::Words>(&mut self, address: u64, value: &T) -> Result<()> {
@@ -235,7 +235,7 @@ impl Caller<'_> {
 
     /// Puts a capability derived from one of the caller's into a table. `word` is the new one's.
     #[inline(always)]
-    fn derive_into(&mut self, parent: Handle, table: TableId, word: HotWord, badge: u64) -> Result<u64> {
+    fn derive_into(&mut self, parent: Handle, table: TableId, word: CapWord, badge: u64) -> Result<u64> {
         let parent = CapId::new(self.table, parent.slot());
         let handle = derivation::insert_child(&mut self.kernel.tables, parent, table.index(), word, badge)?;
         self.kernel.retain_named(word);

@@ -28,7 +28,7 @@ impl Caller<'_> {
         payer.ensure_object::<Segment>(bytes)?;
         self.kernel.ensure_frames(populated)?;
         self.ensure_can_create(if populated == 0 { 0 } else { Segment::heap_pages(pages) })?;
-        self.kernel.ensure_block(Segment::list_bytes(pages))?;
+        self.kernel.reserve_block(Segment::list_bytes(pages))?;
         // Once more: the heap may have taken some.
         self.kernel.ensure_frames(populated)?;
         let mut segment = Box::new(Segment::new(account, pages)?);

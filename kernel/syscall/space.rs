@@ -103,8 +103,8 @@ impl Caller<'_> {
         }
         let (mut from, mut to) =
             (Side::new(self.kernel, theirs, Access::Read), Side::new(self.kernel, ours, Access::Write));
-        from.ensure(self.kernel).map_err(|_| Error::BadAddress)?;
-        to.ensure(self.kernel)?;
+        from.fault_in(self.kernel).map_err(|_| Error::BadAddress)?;
+        to.fault_in(self.kernel)?;
         user_copy::copy(self.kernel, &mut from, &mut to).map(|()| length_bytes)
     }
 
@@ -116,8 +116,8 @@ impl Caller<'_> {
         }
         let (mut from, mut to) =
             (Side::new(self.kernel, ours, Access::Read), Side::new(self.kernel, theirs, Access::Write));
-        to.ensure(self.kernel).map_err(|_| Error::BadAddress)?;
-        from.ensure(self.kernel)?;
+        to.fault_in(self.kernel).map_err(|_| Error::BadAddress)?;
+        from.fault_in(self.kernel)?;
         user_copy::copy(self.kernel, &mut from, &mut to).map(|()| length_bytes)
     }
 

@@ -11,7 +11,7 @@ use crate::object::id::ObjectRef;
 use crate::object::links::{Chain, List};
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
-use crate::state::memory::{ensure_block, ensure_heap};
+use crate::state::memory::{reserve_block, reserve_heap};
 
 impl Caller<'_> {
     pub(super) fn table_create(&mut self, account: Handle, slots: u64) -> Result<u64> {
@@ -26,8 +26,8 @@ impl Caller<'_> {
         tables.ensure_room()?;
         payer.object.ensure_object::<CapTable>(slot_bytes)?;
         tables.at(self.table.index()).ensure_slot()?;
-        ensure_heap(frames, 2)?;
-        blocks.into_iter().try_for_each(|bytes| ensure_block(frames, bytes))?;
+        reserve_heap(frames, 2)?;
+        blocks.into_iter().try_for_each(|bytes| reserve_block(frames, bytes))?;
         let table = Box::new(CapTable::new(payer.id, slots as u32)?);
         payer.charge_object::<CapTable>(slot_bytes);
         let id = tables.insert_boxed(table);

@@ -12,7 +12,7 @@ use crate::object::id::{ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::{ending, preference, running};
 use crate::state::kernel::Kernel;
-use crate::state::memory::ensure_heap;
+use crate::state::memory::reserve_heap;
 
 /// The most threads that may wait for each other in a row behind the one that is joined.
 const JOIN_CHAIN_MAX: usize = 1024;
@@ -35,7 +35,7 @@ impl Caller<'_> {
         let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
         payer.object.ensure_object::<Thread>(CONTEXT_BYTES)?;
         tables.at(self.table.index()).ensure_slot()?;
-        ensure_heap(frames, 4)?;
+        reserve_heap(frames, 4)?;
         payer.charge_object::<Thread>(CONTEXT_BYTES);
         let mut thread = Box::new(Thread::new(payer.id, table, space, priority));
         thread.cpu = self.cpu;

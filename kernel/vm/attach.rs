@@ -233,7 +233,7 @@ pub fn plan_attach(
         target::payer_of(kernel, owner),
         Cost { tables: tables + roots, records: 0, attachments: 1 },
     )?;
-    kernel.ensure_heap(HEAP_PAGES)?;
+    kernel.reserve_heap(HEAP_PAGES)?;
     Ok(Cost { tables, records: 0, attachments: 1 })
 }
 
@@ -432,5 +432,5 @@ fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
         }
     }
     let after = kernel.spaces[space].charged_bytes();
-    kernel.settle(kernel.spaces[space].account, before, after);
+    kernel.adjust_charge(kernel.spaces[space].account, before, after);
 }

@@ -8,7 +8,7 @@
 use tessera_abi::{Handle, ObjectKind, PAGE_BYTES, Rights, USER_END, USER_START};
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::cpu::cap_word::HotWord;
+use crate::cpu::cap_word::CapWord;
 use crate::mem::FrameList;
 use crate::object::address_map::{AddressMap, Cost, MAPPING_BYTES, Mapping};
 use crate::object::id::MapTarget;
@@ -127,7 +127,7 @@ pub(crate) fn protect_fast(
 
 /// What a word names, if it is a space or subtree in which its holder may map, and that may change.
 #[inline(always)]
-fn open<'a>(spaces: &'a mut Store<Space>, subtrees: &'a mut Store<Subtree>, word: HotWord) -> Option<Opened<'a>> {
+fn open<'a>(spaces: &'a mut Store<Space>, subtrees: &'a mut Store<Subtree>, word: CapWord) -> Option<Opened<'a>> {
     if let Some(index) = word.object(ObjectKind::Space, Rights::MAP) {
         let space = spaces.open(index)?;
         let (owner, Space { map, account, views, .. }) = (MapTarget::Space(space.id), space.object);

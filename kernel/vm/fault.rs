@@ -149,7 +149,7 @@ fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access)
 #[inline(always)]
 fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Frame, AccessError> {
     // The heap first: it may take frames, and those that are found free after it stay so.
-    kernel.ensure_heap(4).map_err(|_| AccessError::OutOfMemory)?;
+    kernel.reserve_heap(4).map_err(|_| AccessError::OutOfMemory)?;
     kernel.ensure_frames(4).map_err(|_| AccessError::OutOfMemory)?;
     // Mostly the table is there that will have the entry.
     let slot = slot_of(kernel, found.location);

@@ -125,7 +125,7 @@ pub(crate) fn change_map(
         view::sync_roots(kernel, owner);
     }
     if after != before {
-        kernel.settle(payer, before, after);
+        kernel.adjust_charge(payer, before, after);
     }
 }
 

@@ -45,7 +45,7 @@ impl Side {
     /// # Errors
     /// `BadPointer` if a page does not allow it.
     #[inline]
-    pub fn ensure(&mut self, kernel: &mut Kernel) -> Result<(), Error> {
+    pub fn fault_in(&mut self, kernel: &mut Kernel) -> Result<(), Error> {
         self.ends = [self.pages.frame(kernel, self.first)?; 2];
         for page in self.first + 1..self.last + 1 {
             self.ends[1] = self.pages.frame(kernel, page)?;

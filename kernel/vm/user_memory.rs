@@ -94,7 +94,7 @@ impl UserSlice {
     ///
     /// # Errors
     /// `BadPointer` if a page does not allow it.
-    pub fn ensure(&self, kernel: &mut Kernel, access: Access) -> Result<(), Error> {
+    pub fn fault_in(&self, kernel: &mut Kernel, access: Access) -> Result<(), Error> {
         let mut pages = Pages::new(kernel, self.space, access);
         self.pages().try_for_each(|page| pages.frame(kernel, page).map(|_| ()))
     }
@@ -178,7 +178,7 @@ pub fn write_structure(kernel: &mut Kernel, space: SpaceId, address: u64, value:
         chunk.copy_from_slice(&word.to_le_bytes());
     }
     let slice = UserSlice::new(space, address, count as u64)?;
-    slice.ensure(kernel, Access::Write)?;
+    slice.fault_in(kernel, Access::Write)?;
     slice.write(kernel, &bytes[..count])
 }
 
