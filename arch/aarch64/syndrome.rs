@@ -225,6 +225,10 @@ mod tests {
                 other => Meaning::Instruction(FaultKind::Other(other as u32)),
             };
             same_with_anything_added(class, 0b000111, expected);
+            for added in ADDED {
+                let found = Syndrome { bits: syndrome(class, 0).bits | added, fault_address: ADDRESS };
+                assert_eq!(found.is_vectors_trapped(), class == 0x07, "only a first use of the registers is one");
+            }
         }
     }
 
