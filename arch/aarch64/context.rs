@@ -48,6 +48,7 @@ impl ThreadContext {
     /// Makes the vector registers, floating-point control and status included, what a new thread finds in them. The thread
     /// is current nowhere: else the CPU would keep its own.
     pub fn reset_floating_point(&mut self) {
+        debug_assert!(!percpu::is_current_anywhere(self.state.as_ptr()), "a current context's registers are the CPU's");
         // SAFETY: the pointer is to a live allocation of our own, and no CPU uses it.
         unsafe { self.state.as_mut().registers.is_floating_new = true }
     }

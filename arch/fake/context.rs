@@ -1,6 +1,21 @@
-//! A thread's saved state: nothing runs on the fake machine, so no context is current.
+//! A thread's saved state. Nothing runs on the fake machine; which context would be current on a CPU is noted all the same,
+//! to see that none is changed or freed while a CPU would save into it.
 
+use core::cell::Cell;
+
+use super::cpu::cpu_index;
 use super::registers::Registers;
+use crate::CPUS_MAX;
+
+thread_local! {
+    /// The current context of each CPU, by where it lies; 0 for none.
+    static CURRENT: [Cell<usize>; CPUS_MAX] = const { [const { Cell::new(0) }; CPUS_MAX] };
+}
+
+/// Forgets which contexts are current: the machine goes, with all its threads.
+pub fn forget_all() {
+    CURRENT.with(|cpus| cpus.iter().for_each(|current| current.set(0)));
+}
 
 /// A thread's saved state.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +40,17 @@ impl ThreadContext {
     }
 
     /// Makes the floating-point registers what a new thread finds in them.
+    ///
+    /// # Panics
+    /// If the context is current: else the CPU would keep its own.
     pub fn reset_floating_point(&mut self) {
+        assert!(!self.is_current_anywhere(), "a current context's registers are the CPU's");
         self.floating_control = 0;
+    }
+
+    fn is_current_anywhere(&self) -> bool {
+        let place = core::ptr::from_ref(self).addr();
+        CURRENT.with(|cpus| cpus.iter().any(|current| current.get() == place))
     }
 
     /// The general registers, to change.
@@ -35,11 +59,27 @@ impl ThreadContext {
     }
 }
 
+impl Drop for ThreadContext {
+    /// # Panics
+    /// If the context is current on a CPU.
+    fn drop(&mut self) {
+        assert!(std::thread::panicking() || !self.is_current_anywhere(), "a current context was dropped");
+    }
+}
+
 /// Names the context to return to: tests look at the scheduler instead.
-pub fn resume_context(_context: &ThreadContext) {}
+pub fn resume_context(context: &ThreadContext) {
+    set_current(core::ptr::from_ref(context).addr());
+}
 
 /// Leaves the current context.
-pub fn leave_context() {}
+pub fn leave_context() {
+    set_current(0);
+}
+
+fn set_current(place: usize) {
+    CURRENT.with(|cpus| cpus[cpu_index()].set(place));
+}
 
 /// Takes the current call back: tests see it in the scheduler's state instead.
 pub fn restart_call() {}

@@ -32,6 +32,7 @@ pub const FIRST_FRAME: Frame = Frame::new(0x100);
 pub fn power_on(flavour: Flavour, frames: u64, archive_frames: u64) -> &'static BootInfo {
     format::choose(flavour);
     memory::install(frames);
+    context::forget_all();
     tlb::reset();
     timer::reset();
     cpu::reset();

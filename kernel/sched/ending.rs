@@ -169,10 +169,17 @@ pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId) {
     kernel.credit_object::<Thread>(thread.account, CONTEXT_BYTES);
 }
 
+/// Takes a thread out of whatever it is in: a CPU with its registers, a queue, the sleepers, those who join.
 fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
     let (state, cpu) = (kernel.threads[id].state, kernel.threads[id].cpu);
+    let here = tessera_arch::cpu_index();
+    if running::current(kernel, here).is_none() {
+        // What this CPU is in the kernel for has stopped its thread, perhaps this one; so far the CPU keeps its registers
+        // for whoever goes on here.
+        tessera_arch::leave_context();
+    }
     match state {
-        ThreadState::Ready if running::current(kernel, cpu) == Some(id) && cpu != tessera_arch::cpu_index() => {
+        ThreadState::Ready if running::current(kernel, cpu) == Some(id) && cpu != here => {
             // Only who holds the lock, as this CPU does, changes who is current.
             assert_eq!(remote::stall_remote(kernel, cpu), Some(id), "a CPU lets go of its current thread");
         }

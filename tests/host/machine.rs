@@ -52,6 +52,12 @@ pub struct Machine {
     pub table_id: TableId,
 }
 
+impl Drop for Machine {
+    fn drop(&mut self) {
+        fake::context::forget_all();
+    }
+}
+
 impl Machine {
     /// Attaches the program's subtree to another space, so that threads can switch to it.
     pub fn attach_program(&mut self, space: Handle) {

@@ -2,6 +2,7 @@
 
 mod costs;
 mod ends;
+mod leftovers;
 mod names;
 mod pending;
 
