@@ -32,6 +32,7 @@ fn main() -> u8 {
         claim!(a_fallback_is_not_used_while_its_space_lives),
         claim!(a_landing_finds_fresh_flags_and_control_words),
         claim!(a_landing_can_allocate_and_copy),
+        claim!(a_landing_finds_empty_vector_registers_and_keeps_its_own),
         claim!(a_thread_that_has_not_started_goes_with_its_space),
         claim!(a_fallback_needs_a_right_and_user_addresses),
         claim!(the_kernel_passes_its_own_checks),
@@ -55,6 +56,15 @@ extern "C" fn landing(reason: u64, _: u64) -> ! {
 /// Starts a thread that has the home space as fallback, enters `space` by a capability that it does not own, and
 /// goes on with `body` there.
 fn thread_in(space: &Cap<Space>, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    thread_to_land(space, landing, body)
+}
+
+/// The same for one that lands elsewhere.
+fn thread_to_land(
+    space: &Cap<Space>,
+    landing: extern "C" fn(u64, u64) -> !,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, Error> {
     REASON.store(0, Ordering::Relaxed);
     let handle = space.handle();
     thread::spawn(move || {
@@ -256,6 +266,46 @@ fn a_landing_finds_fresh_flags_and_control_words() -> Verdict {
 /// A thread that is interrupted while it goes backwards through strings can allocate and copy where it lands.
 fn a_landing_can_allocate_and_copy() -> Verdict {
     ensure_eq!(land_disturbed(landing_that_copies)?, LANDED);
+    Ok(())
+}
+
+/// What a landed thread holds in vector registers.
+const OWN: [u64; 4] = [7, 8, 9, 10];
+
+extern "C" fn landing_with_vectors(_: u64, _: u64) -> ! {
+    let is_empty = raw::vector_registers() == [0; 4];
+    raw::set_vector_registers(OWN);
+    // Others that use the registers run meanwhile.
+    (0..4).for_each(|_| thread::sleep(Duration::from_millis(1)));
+    thread::exit(if is_empty && raw::vector_registers() == OWN { LANDED } else { 0 })
+}
+
+/// A thread that uses vector registers lands with empty ones, and keeps what it then puts there, whatever it was doing.
+fn a_landing_finds_empty_vector_registers_and_keeps_its_own() -> Verdict {
+    let sleeps = || thread::sleep(LONG);
+    let spins = || loop {
+        core::hint::spin_loop();
+    };
+    let yields = || loop {
+        thread::yield_now();
+    };
+    for body in [sleeps as fn(), spins, yields] {
+        let space = program().new_space()?;
+        let thread = thread_to_land(&space, landing_with_vectors, move || {
+            raw::set_vector_registers([u64::MAX; 4]);
+            body();
+        })?;
+        wait_until(|| Ok(space.info()?.threads == 1))?;
+        thread::sleep(Duration::from_millis(5));
+        drop(space);
+        while thread.thread().info()?.state == ThreadState::Ready as u64
+            || thread.thread().info()?.state == ThreadState::Sleeping as u64
+        {
+            raw::set_vector_registers([u64::MAX; 4]);
+            thread::yield_now();
+        }
+        ensure_eq!(thread.thread().join(), Ok(LANDED));
+    }
     Ok(())
 }
 
