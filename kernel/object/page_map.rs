@@ -1,4 +1,5 @@
 //! Values by their first pages, in order: a B+-tree whose usual case, a few values in one leaf, is a look along one list.
+//! Any other number orders as well as that of a page: where subtrees are attached is kept so, too.
 //!
 //! All values are in leaves, all leaves equally deep. An inner node says of each child which page is its first, so that
 //! what begins last before a page is found on one way down. Nodes are half full at least, all but the root; the root's
@@ -11,7 +12,8 @@ use alloc::boxed::Box;
 
 use crate::mem::block;
 
-/// Values in a leaf, at most: few, as putting one in moves those behind it.
+/// Values in a leaf, at most: few, as putting one in moves those behind it. One less than a power of two, as they may be
+/// searched by halves.
 const LEAF_MOST: usize = 7;
 
 /// Children of an inner node, at most: many, so that there are few levels. A power of two, as they are searched by halves.
@@ -64,10 +66,31 @@ pub struct Place<'a, V> {
     leaf: &'a mut Leaf<V>,
     /// How many of its values begin at the page or before it.
     until: usize,
-    /// How few values it may have: none as the root.
-    least: usize,
     /// How many there are in all.
     count: &'a mut usize,
+}
+
+/// Values in order: along a leaf, and from the root down to the next one.
+#[derive(Debug)]
+pub struct Values<'a, V> {
+    root: Option<&'a Node<V>>,
+    /// The next value begins at this page or behind it.
+    next: u64,
+    /// Where it is, if it is in the leaf of the last one.
+    at: Option<(&'a Leaf<V>, usize)>,
+}
+
+impl<'a, V> Iterator for Values<'a, V> {
+    type Item = (u64, &'a V);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(u64, &'a V)> {
+        let (leaf, at) = self.at.or_else(|| self.root?.at_or_behind(self.next))?;
+        let item = leaf.item(at)?;
+        self.next = item.0 + 1;
+        self.at = (at + 1 < leaf.count).then_some((leaf, at + 1));
+        Some(item)
+    }
 }
 
 impl<'a, V> Place<'a, V> {
@@ -81,7 +104,7 @@ impl<'a, V> Place<'a, V> {
     #[inline(always)]
     pub fn has_room(&self) -> bool {
         // A leaf's first value is known above it.
-        self.leaf.count < LEAF_MOST && (self.until != 0 || self.least == 0)
+        self.leaf.count < LEAF_MOST && (self.until != 0 || self.is_root())
     }
 
     /// Puts a value in that begins at the page, where none does yet; there is room.
@@ -94,7 +117,13 @@ impl<'a, V> Place<'a, V> {
     /// Whether the last value can be taken out of here, and nothing else changes.
     #[inline(always)]
     pub fn can_spare(&self) -> bool {
-        self.least == 0 || self.until > 1 && self.leaf.count > self.least
+        self.until > 1 && self.leaf.count > Leaf::<V>::LEAST || self.is_root()
+    }
+
+    /// Whether there is no other leaf, and nothing above this one.
+    #[inline(always)]
+    fn is_root(&self) -> bool {
+        self.leaf.count == *self.count
     }
 
     /// Takes the last value out, which is there and can be spared.
@@ -141,21 +170,41 @@ impl<V> PageMap<V> {
 
     /// The first value that begins at a page or behind it, and where it begins.
     pub fn at_or_behind(&self, page: u64) -> Option<(u64, &V)> {
-        self.root.as_ref()?.at_or_behind(page)
+        let (leaf, at) = self.root.as_ref()?.at_or_behind(page)?;
+        leaf.item(at)
     }
 
-    /// The leaf for a page; none if there never was a value.
+    /// The values that begin at a page or behind it, in order, and where they begin.
+    #[inline(always)]
+    pub fn from(&self, page: u64) -> Values<'_, V> {
+        Values { root: self.root.as_ref(), next: page, at: None }
+    }
+
+    /// The leaf for a page; none if there never was a value. Found fast where there are few.
     #[inline(always)]
     pub fn place(&mut self, page: u64) -> Option<Place<'_, V>> {
-        let least = if let Some(Node::Inner(_)) = self.root { Leaf::<V>::LEAST } else { 0 };
+        let (leaf, count) = self.leaf(page)?;
+        let until = leaf.count_until(page);
+        Some(Place { leaf, until, count })
+    }
+
+    /// The same, found as fast where there are many.
+    #[inline(always)]
+    fn place_by_halves(&mut self, page: u64) -> Option<Place<'_, V>> {
+        let (leaf, count) = self.leaf(page)?;
+        let until = leaf.count_by_halves(page);
+        Some(Place { leaf, until, count })
+    }
+
+    #[inline(always)]
+    fn leaf(&mut self, page: u64) -> Option<(&mut Leaf<V>, &mut usize)> {
         let mut node = &mut self.root;
         while let Some(Node::Inner(row)) = node {
             let at = row.child_of(page);
             node = &mut row.items[at];
         }
         let Some(Node::Leaf(leaf)) = node else { return None };
-        let until = leaf.count_until(page);
-        Some(Place { leaf, until, least, count: &mut self.count })
+        Some((leaf, &mut self.count))
     }
 
     /// The value that begins at a page.
@@ -168,7 +217,7 @@ impl<V> PageMap<V> {
     /// Puts a value in that begins at a page, where none does yet.
     #[inline(always)]
     pub fn insert(&mut self, page: u64, value: V) {
-        if let Some(place) = self.place(page)
+        if let Some(place) = self.place_by_halves(page)
             && place.has_room()
         {
             return place.insert(page, value);
@@ -177,9 +226,9 @@ impl<V> PageMap<V> {
     }
 
     /// Takes the value out that begins at a page.
-    #[inline(always)]
+    #[inline(never)]
     pub fn remove(&mut self, page: u64) -> Option<V> {
-        let place = self.place(page)?;
+        let place = self.place_by_halves(page)?;
         if place.last()?.0 != page {
             return None;
         }
@@ -229,9 +278,10 @@ impl<V> Node<V> {
         }
     }
 
-    fn at_or_behind(&self, page: u64) -> Option<(u64, &V)> {
+    /// Where the first value is that begins at a page or behind it.
+    fn at_or_behind(&self, page: u64) -> Option<(&Leaf<V>, usize)> {
         match self {
-            Node::Leaf(row) => row.item(row.firsts.iter().position(|first| *first >= page)?),
+            Node::Leaf(row) => Some((row, row.firsts[..row.count].iter().position(|first| *first >= page)?)),
             Node::Inner(row) => {
                 let at = row.child_of(page);
                 // The child in which the page would be may end before it; then it is the next one's first.
@@ -280,6 +330,20 @@ impl<V> Node<V> {
             (Node::Inner(left), Node::Inner(right)) => left.join(right),
             _ => unreachable!("all leaves are equally deep"),
         }
+    }
+}
+
+impl<V> Leaf<V> {
+    /// The same as `count_until`; it takes as long for many values as for few.
+    #[inline(always)]
+    fn count_by_halves(&self, page: u64) -> usize {
+        let mut until = 0;
+        for half in [4, 2, 1] {
+            if self.firsts[until + half - 1] <= page {
+                until += half;
+            }
+        }
+        until
     }
 }
 
@@ -368,9 +432,9 @@ impl<T, const MOST: usize> Row<T, MOST> {
     /// Takes an item out that is there.
     #[inline(always)]
     fn remove(&mut self, at: usize) -> T {
+        let item = self.items[at].take().expect("an item that is taken out is there");
         let last = self.count - 1;
-        assert!(at <= last && last < MOST, "an item that is taken out is there");
-        let item = self.items[at].take().expect("a row's items are all there");
+        assert!(last < MOST, "a row has no more items than there is room for");
         self.count = last;
         for to in at..last {
             (self.firsts[to], self.items[to]) = (self.firsts[to + 1], self.items[to + 1].take());
