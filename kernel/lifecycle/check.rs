@@ -117,7 +117,7 @@ fn check_trees(kernel: &Kernel) -> u64 {
         let places = kernel.subtrees.tally(id).amount();
         assert_eq!(subtree.sharers.len() as u64, places, "a subtree counts its places");
         for sharer in subtree.sharers.iter() {
-            let attachment = attach::attachment_at(kernel, sharer.owner, sharer.place());
+            let attachment = attach::attachment_at(kernel, sharer.owner(), sharer.place());
             assert!(attachment.is_some_and(|there| there.subtree == id), "a sharer has the attachment");
         }
         facts += 1 + subtree.sharers.check();

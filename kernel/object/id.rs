@@ -227,21 +227,10 @@ pub struct AttachPoint {
 }
 
 impl AttachPoint {
-    /// Before every other.
-    pub const FIRST: AttachPoint = AttachPoint { page: 0, cpu: None };
-    /// Behind every other.
-    pub const LAST: AttachPoint = AttachPoint { page: u64::MAX >> 4, cpu: Some(14) };
-
     /// The place as one number, which orders places by page, then by CPU.
     #[inline(always)]
-    pub fn key(&self) -> u64 {
+    fn key(&self) -> u64 {
         self.page << 4 | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
-    }
-
-    /// The place that a number stands for.
-    #[inline(always)]
-    pub fn of_key(key: u64) -> AttachPoint {
-        AttachPoint { page: key >> 4, cpu: (key as usize & 0xf).checked_sub(1) }
     }
 }
 

@@ -147,7 +147,7 @@ pub(crate) fn only_seen_as(sharers: &ReverseMap, range: PageRange) -> Option<(Ma
     // These are bugs of how several places are told.
     let is_told_apart = is_seeded(Mutant::SharerForgotten) || is_nested && is_seeded(Mutant::NestedSharerForgotten);
     let range = PageRange { first: place.page + range.first, ..range };
-    (place.cpu.is_none() && !is_told_apart).then_some((sharer.owner, range))
+    (place.cpu.is_none() && !is_told_apart).then_some((sharer.owner(), range))
 }
 
 /// The part of the space in which a CPU is, by number, that shows pages of an owner: from the first place to the

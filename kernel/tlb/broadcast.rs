@@ -84,7 +84,7 @@ fn for_each_address(
     let mut nested = sharers.nested();
     nested.all(|sharer| {
         steps::count();
-        for_each_address(kernel, sharer.owner, shifted(sharer.place().page), each)
+        for_each_address(kernel, sharer.owner(), shifted(sharer.place().page), each)
     })
 }
 

@@ -114,7 +114,7 @@ pub fn attached_tables(kernel: &Kernel, owner: MapTarget, with_windows: bool) ->
     let tables = |(place, attachment): (AttachPoint, Attachment)| {
         steps::count();
         let subtree = &kernel.subtrees[attachment.subtree];
-        let mut places = subtree.sharers.within(owner).map(Sharer::place);
+        let mut places = subtree.sharers.within(owner).map(|sharer| sharer.place());
         if !(with_windows || place.cpu.is_none()) || places.next() != Some(place) {
             return 0;
         }
@@ -357,11 +357,11 @@ pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
     kernel.subtrees[subtree].sharers.forget_common_page();
     let mut next = kernel.subtrees[subtree].sharers.after(None);
     while let Some(sharer) = next {
-        take_entry(kernel, sharer.owner, sharer.place(), &mut freed_tables);
+        take_entry(kernel, sharer.owner(), sharer.place(), &mut freed_tables);
         places += 1;
         next = kernel.subtrees[subtree].sharers.after(next);
-        if next.is_none_or(|next| next.owner != sharer.owner) {
-            view::sync_roots(kernel, sharer.owner);
+        if next.is_none_or(|next| next.owner() != sharer.owner()) {
+            view::sync_roots(kernel, sharer.owner());
         }
     }
     if places != 0 {

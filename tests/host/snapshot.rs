@@ -143,7 +143,7 @@ fn subtrees(kernel: &Kernel) -> Vec<SubtreeState> {
             number: id.index(),
             map: map_state(kernel, MapTarget::Subtree(id), &|_, _| false),
             level: subtree.level(),
-            sharers: subtree.sharers.iter().copied().collect(),
+            sharers: subtree.sharers.iter().collect(),
             public: subtree.public,
             is_sealed: subtree.is_sealed,
             references: kernel.subtrees.references(id),

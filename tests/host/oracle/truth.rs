@@ -38,7 +38,7 @@ fn list_attached(kernel: &Kernel) -> Attached {
     let mut attached = Attached::new();
     for id in kernel.subtrees.ids() {
         for sharer in kernel.subtrees[id].sharers.iter() {
-            attached.entry(sharer.owner).or_default().push((sharer.place(), id));
+            attached.entry(sharer.owner()).or_default().push((sharer.place(), id));
         }
     }
     attached
