@@ -3,7 +3,7 @@
 use crate::mem::FrameList;
 use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
-use crate::object::id::{MapTarget, Object};
+use crate::object::id::{MapTarget, Object, ThreadId};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
@@ -61,7 +61,7 @@ impl End for Space {
     #[inline(always)]
     fn needs_registers(kernel: &Kernel, cpu: usize) -> bool {
         let here = kernel.shared.cpus[cpu].presence.space();
-        kernel.spaces.doomed().is_some_and(|space| space.index() == here)
+        kernel.spaces.doomed() == Some(here)
     }
 }
 
@@ -99,7 +99,7 @@ impl End for Thread {
 
     #[inline(always)]
     fn needs_registers(kernel: &Kernel, cpu: usize) -> bool {
-        kernel.threads.doomed() == running::current(kernel, cpu)
+        kernel.threads.doomed() == running::current(kernel, cpu).map(ThreadId::index)
     }
 }
 

@@ -291,20 +291,16 @@ impl<T: Object> Store<T> {
         (chunk, offset)
     }
 
-    /// An object that nothing refers to any more; [`Store::take_doomed`] gives the same.
+    /// The number of an object that nothing refers to any more; [`Store::take_doomed`] gives the same one.
     #[inline(always)]
-    pub fn doomed(&self) -> Option<Id<T::Kind>> {
-        if self.doomed == NONE {
-            return None;
-        }
-        let (chunk, offset) = self.chunk(self.doomed);
-        Some(Id::new(self.doomed, chunk.generations[offset]))
+    pub fn doomed(&self) -> Option<u32> {
+        (self.doomed != NONE).then_some(self.doomed)
     }
 
     /// An object that nothing refers to any more, to be taken apart.
     #[inline(always)]
     pub fn take_doomed(&mut self) -> Option<Id<T::Kind>> {
-        let id = self.doomed()?;
+        let id = self.id_at(self.doomed)?;
         let (chunk, offset) = self.chunk(id.index());
         let next = chunk.uses[offset].next_doomed;
         self.set_doomed(next);
@@ -339,6 +335,12 @@ impl<T: Object> Store<T> {
         let (chunk, offset) = self.chunk(id.index());
         assert!(chunk.generations[offset] == id.generation(), "only what exists can be removed");
         self.vacate(id.index())
+    }
+
+    /// The same for the object with this number, of which whoever has the number knows that it exists.
+    #[inline(always)]
+    pub fn remove_at(&mut self, index: u32) -> Box<T> {
+        self.vacate(index)
     }
 
     #[inline(always)]

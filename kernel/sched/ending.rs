@@ -165,11 +165,12 @@ fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
 /// Takes a thread apart that no capability names any more. One that never ran leaves its table as it is.
 pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId) {
     remove_thread(kernel, id, ThreadState::Stopped);
-    let thread = kernel.threads.remove(id);
+    let thread = kernel.threads.remove_at(id.index());
     kernel.credit_object::<Thread>(thread.account, CONTEXT_BYTES);
 }
 
 /// Takes a thread out of whatever it is in: a CPU with its registers, a queue, the sleepers, those who join.
+#[inline(never)]
 fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
     let (state, cpu) = (kernel.threads[id].state, kernel.threads[id].cpu);
     let here = tessera_arch::cpu_index();
