@@ -174,3 +174,20 @@ fn a_forgotten_fault_is_found() {
         assert_eq!(scene.state(), ThreadState::Ready, "{mutant:?} shows");
     }
 }
+
+/// Who gives way goes on if the thread that was to run ends by the fault that it had in hand.
+#[test]
+fn a_fault_in_hand_is_seen_to_when_another_gives_way() {
+    let mut machine = Machine::boot(&Options::new(Flavour::Arm));
+    let (own, space) = (machine.thread_id, machine.space);
+    let (_, other) = started(&mut machine, space, 31, 1);
+    let (_, last) = started(&mut machine, space, 31, 1);
+    let fault = Fault { kind: FaultKind::Arithmetic, address: VirtAddr::new(CODE), access: Access::Execute };
+    machine.kernel.threads[other].pending = Some(fault);
+    assert_eq!(machine.call(Call::YieldNow {}), Ok(0));
+    assert_eq!(machine.kernel.threads[other].state, ThreadState::Faulted);
+    assert_eq!(running::current(&machine.kernel, 0), Some(last), "it came before the one that gave way");
+    assert_eq!(machine.call(Call::YieldNow {}), Ok(0));
+    assert_eq!(running::current(&machine.kernel, 0), Some(own));
+    check::check(&machine.kernel);
+}
