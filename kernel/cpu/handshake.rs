@@ -271,7 +271,7 @@ impl Presence {
 
     /// On the CPU itself: does what was asked and acknowledges it; gives whether anything was.
     #[inline]
-    pub fn serve(&self, act: impl FnOnce(Request)) -> bool {
+    pub fn handle_request(&self, act: impl FnOnce(Request)) -> bool {
         if self.state.load(Ordering::Acquire) != POSTED {
             return false;
         }

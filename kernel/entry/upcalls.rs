@@ -14,7 +14,7 @@ use crate::cpu::switch;
 use crate::entry::{quick, trap, yielding};
 use crate::sched::running;
 use crate::state::kernel::Kernel;
-use crate::tlb::flush::{self, Served};
+use crate::tlb::flush::{self, Handled};
 
 /// What CPUs read without the lock.
 pub(crate) static SHARED: Shared = Shared::new(&RING);
@@ -41,7 +41,7 @@ fn kernel_trap(trap: Trap) {
     if trap == Trap::Interrupt(Interrupt::Shootdown) {
         line.counters.shootdowns_received.add(1);
         // The thread is in no call, so nothing has to be made anew if it is let go.
-        if serve_pages(line) {
+        if handle_shootdown(line) {
             return;
         }
     }
@@ -128,19 +128,19 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
 }
 
 /// Takes the big lock; serves what other CPUs ask meanwhile. If this CPU is made to let its thread go while that
-/// waits with a trap that nothing was done about, the thread keeps it ([`flush::serve`]).
+/// waits with a trap that nothing was done about, the thread keeps it ([`flush::handle_ipi`]).
 #[inline(always)]
 fn lock(line: &'static PerCpu, trap: Option<Trap>) -> BigGuard<'static, Option<Kernel>> {
     KERNEL.lock(|| {
-        flush::serve(&SHARED, line, trap);
+        flush::handle_ipi(&SHARED, line, trap);
     })
 }
 
-/// Serves a shootdown without the lock; gives whether the thread can go straight on.
-fn serve_pages(line: &'static PerCpu) -> bool {
-    let served = flush::serve(&SHARED, line, None);
-    line.counters.shootdowns_spurious.add(u64::from(served == Served::Nothing));
-    served != Served::Parked
+/// Handles a shootdown without the lock; gives whether the thread can go straight on.
+fn handle_shootdown(line: &'static PerCpu) -> bool {
+    let handled = flush::handle_ipi(&SHARED, line, None);
+    line.counters.shootdowns_spurious.add(u64::from(handled == Handled::Nothing));
+    handled != Handled::Parked
 }
 
 pub(crate) fn with<T>(guard: &mut Option<Kernel>, work: impl FnOnce(&mut Kernel) -> T) -> T {

@@ -193,15 +193,15 @@ impl FrameAllocator {
     }
 
     /// Takes exactly so many frames, one behind the other.
-    pub fn allocate_run(&mut self, count: u64) -> Option<Frame> {
+    pub fn allocate_extent(&mut self, count: u64) -> Option<Frame> {
         let order = u8::try_from(count.next_power_of_two().ilog2()).ok().filter(|order| *order <= ORDER_MAX)?;
         let first = self.allocate(order)?;
-        self.free_run(first.offset(count), (1 << order) - count);
+        self.free_extent(first.offset(count), (1 << order) - count);
         Some(first)
     }
 
     /// Gives frames back that lie one behind the other, each of which was handed out.
-    pub fn free_run(&mut self, first: Frame, count: u64) {
+    pub fn free_extent(&mut self, first: Frame, count: u64) {
         let mut done = 0;
         while done < count {
             let frame = first.offset(done);

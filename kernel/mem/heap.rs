@@ -1,9 +1,9 @@
-//! The kernel heap: slabs for what is small and frequent, runs of frames for the rest.
+//! The kernel heap: slabs for what is small and frequent, extents of frames for the rest.
 //!
 //! Blocks of up to a page come from per-size slabs, so that making the thousandth object costs what the first did. Slabs
 //! are refilled one page at a time from [`provide`], which the kernel calls with frames of its own before anything is
-//! created (`Kernel::reserve_heap`): no allocation of a system call can fail. A larger block is a run of frames, which is
-//! provided beforehand too (`Kernel::reserve_block`); one that was not is refused. What is freed of pages and runs goes
+//! created (`Kernel::reserve_heap`): no allocation of a system call can fail. A larger block is an extent of frames, which is
+//! provided beforehand too (`Kernel::reserve_block`); one that was not is refused. What is freed of pages and extents goes
 //! back to the frame allocator after the call.
 
 use core::alloc::{GlobalAlloc, Layout};
@@ -24,16 +24,16 @@ struct FreeBlock {
     next: Option<NonNull<FreeBlock>>,
 }
 
-/// The first bytes of a run that nobody uses.
-struct IdleRun {
-    next: Option<NonNull<IdleRun>>,
+/// The first bytes of an extent that nobody uses.
+struct IdleExtent {
+    next: Option<NonNull<IdleExtent>>,
     pages: usize,
 }
 
 struct Slabs {
     free: [Option<NonNull<FreeBlock>>; PAGE_CLASS],
     pages: Option<NonNull<FreeBlock>>,
-    runs: Option<NonNull<IdleRun>>,
+    extents: Option<NonNull<IdleExtent>>,
     held_pages: usize,
     used_bytes: usize,
 }
@@ -41,19 +41,24 @@ struct Slabs {
 // SAFETY: the pointers lead to memory that only this structure knows of, and it is behind a lock.
 unsafe impl Send for Slabs {}
 
-/// What is provided and not in use: pages in bits 0 to 31, longer runs in 32 to 63. Changed under the heap's lock, read
+/// What is provided and not in use: pages in bits 0 to 31, longer extents in 32 to 63. Changed under the heap's lock, read
 /// by every call without it.
 static UNUSED: AtomicUsize = AtomicUsize::new(0);
 
-/// A run, in that word.
-const ONE_RUN: usize = 1 << 32;
+/// An extent, in that word.
+const ONE_EXTENT: usize = 1 << 32;
 
 /// The allocator behind `alloc`.
 pub struct KernelHeap(Mutex<Slabs>);
 
 #[global_allocator]
-static HEAP: KernelHeap =
-    KernelHeap(Mutex::new(Slabs { free: [None; PAGE_CLASS], pages: None, runs: None, held_pages: 0, used_bytes: 0 }));
+static HEAP: KernelHeap = KernelHeap(Mutex::new(Slabs {
+    free: [None; PAGE_CLASS],
+    pages: None,
+    extents: None,
+    held_pages: 0,
+    used_bytes: 0,
+}));
 
 /// Gives the heap pages of memory, one behind the other: one page for its slabs, several for a block of just that size.
 ///
@@ -66,15 +71,15 @@ pub unsafe fn provide(start: NonNull<u8>, pages: usize) {
     slabs.put_pages(start, pages);
 }
 
-/// Takes a run back that nobody uses: where it begins, and how many pages it has.
-pub fn take_idle_run() -> Option<(NonNull<u8>, usize)> {
+/// Takes an extent back that nobody uses: where it begins, and how many pages it has.
+pub fn take_idle_extent() -> Option<(NonNull<u8>, usize)> {
     let _rank = Rank::take(RANK_HEAP);
     let mut slabs = HEAP.0.lock();
-    // SAFETY: runs in the list are unused memory with a header that we wrote.
-    let pages = unsafe { slabs.runs?.as_ref().pages };
-    let run = slabs.take_run(pages)?;
+    // SAFETY: extents in the list are unused memory with a header that we wrote.
+    let pages = unsafe { slabs.extents?.as_ref().pages };
+    let extent = slabs.take_extent(pages)?;
     slabs.held_pages -= pages;
-    Some((run, pages))
+    Some((extent, pages))
 }
 
 /// Takes a page back that nobody uses.
@@ -89,7 +94,7 @@ pub fn take_spare_page() -> Option<NonNull<u8>> {
 /// Pages that were provided and are not in use.
 #[inline(always)]
 pub fn spare_pages() -> u64 {
-    UNUSED.load(Ordering::Relaxed) as u64 % ONE_RUN as u64
+    UNUSED.load(Ordering::Relaxed) as u64 % ONE_EXTENT as u64
 }
 
 /// Whether pages, so many, are all that is not in use.
@@ -114,7 +119,7 @@ impl Slabs {
     fn allocate(&mut self, layout: Layout) -> Option<NonNull<u8>> {
         let Some(class) = class_of(layout) else {
             let pages = pages_of(layout.size());
-            let block = self.take_run(pages).filter(|_| layout.align() <= PAGE_BYTES as usize)?;
+            let block = self.take_extent(pages).filter(|_| layout.align() <= PAGE_BYTES as usize)?;
             self.used_bytes += pages * PAGE_BYTES as usize;
             return Some(block);
         };
@@ -174,24 +179,24 @@ impl Slabs {
         Some(page.cast())
     }
 
-    /// Takes a run of exactly so many pages. There are few: those that the call at hand asked for, or has freed.
-    fn take_run(&mut self, pages: usize) -> Option<NonNull<u8>> {
-        let (mut previous, mut at) = (None::<NonNull<IdleRun>>, self.runs);
-        while let Some(mut run) = at {
-            // SAFETY: runs in the list are unused memory with a header that we wrote, and so is the one before.
+    /// Takes an extent of exactly so many pages. There are few: those that the call at hand asked for, or has freed.
+    fn take_extent(&mut self, pages: usize) -> Option<NonNull<u8>> {
+        let (mut previous, mut at) = (None::<NonNull<IdleExtent>>, self.extents);
+        while let Some(mut extent) = at {
+            // SAFETY: extents in the list are unused memory with a header that we wrote, and so is the one before.
             unsafe {
-                let next = run.as_mut().next;
-                if run.as_ref().pages != pages {
-                    (previous, at) = (Some(run), next);
+                let next = extent.as_mut().next;
+                if extent.as_ref().pages != pages {
+                    (previous, at) = (Some(extent), next);
                     continue;
                 }
                 match previous {
                     Some(mut previous) => previous.as_mut().next = next,
-                    None => self.runs = next,
+                    None => self.extents = next,
                 }
             }
-            UNUSED.fetch_sub(ONE_RUN, Ordering::Relaxed);
-            return Some(run.cast());
+            UNUSED.fetch_sub(ONE_EXTENT, Ordering::Relaxed);
+            return Some(extent.cast());
         }
         None
     }
@@ -205,11 +210,11 @@ impl Slabs {
             self.pages = Some(block);
             UNUSED.fetch_add(1, Ordering::Relaxed);
         } else {
-            let run = start.cast::<IdleRun>();
+            let extent = start.cast::<IdleExtent>();
             // SAFETY: as for the page.
-            unsafe { run.write(IdleRun { next: self.runs, pages }) };
-            self.runs = Some(run);
-            UNUSED.fetch_add(ONE_RUN, Ordering::Relaxed);
+            unsafe { extent.write(IdleExtent { next: self.extents, pages }) };
+            self.extents = Some(extent);
+            UNUSED.fetch_add(ONE_EXTENT, Ordering::Relaxed);
         }
     }
 }

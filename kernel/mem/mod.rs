@@ -34,8 +34,8 @@ pub fn has_spare_pages() -> bool {
 #[cfg(target_os = "none")]
 #[cold]
 pub fn top_up(frames: &mut FrameAllocator) {
-    while let Some((run, pages)) = heap::take_idle_run() {
-        frames.free_run(frame_of(run), pages as u64);
+    while let Some((extent, pages)) = heap::take_idle_extent() {
+        frames.free_extent(frame_of(extent), pages as u64);
     }
     while heap::spare_pages() > SPARE_PAGES_MAX {
         let Some(page) = heap::take_spare_page() else { break };
@@ -58,10 +58,10 @@ pub fn provide_list<T>(frames: &mut FrameAllocator, count: usize) {
 /// Gives frames to the heap.
 #[cfg(target_os = "none")]
 pub(crate) fn provide(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
-    let frame = frames.allocate_run(pages).ok_or(Error::OutOfMemory)?;
+    let frame = frames.allocate_extent(pages).ok_or(Error::OutOfMemory)?;
     let start = core::ptr::NonNull::new(tessera_arch::direct_map(frame.start())).ok_or(Error::OutOfMemory)?;
     // SAFETY: the allocator handed the frames out, so they are memory that nobody uses, mapped for good in the direct
-    // map; frames are aligned to their size; they come back by `heap::take_idle_run` and `take_spare_page` only.
+    // map; frames are aligned to their size; they come back by `heap::take_idle_extent` and `take_spare_page` only.
     unsafe { heap::provide(start, pages as usize) };
     Ok(())
 }

@@ -350,9 +350,9 @@ impl AddressMap {
         if self.overlaps(range) {
             return Err(Error::Overlap);
         }
-        let run = segment.run(mapping.offset, mapping.pages);
-        let whole = run.frame.filter(|_| run.pages == mapping.pages);
-        let slots = whole.and_then(|frame| Some((self.tree.slots(range.start(), frame, run.pages)?, frame)));
+        let extent = segment.extent(mapping.offset, mapping.pages);
+        let whole = extent.frame.filter(|_| extent.pages == mapping.pages);
+        let slots = whole.and_then(|frame| Some((self.tree.slots(range.start(), frame, extent.pages)?, frame)));
         // The lowest tables have no attachments, and none is on the way to one of the map's own.
         let may_be_attached = !slots.is_some_and(|(slots, _)| slots.are_lowest());
         if may_be_attached && self.tree.next_attached(range.first, range.end()).is_some() {
@@ -369,7 +369,7 @@ impl AddressMap {
         let mut add = |done, frame, pages| count.add(&self.tree, page_address(first + done), frame, pages);
         match whole {
             Some(frame) => add(0, frame, mapping.pages),
-            None => for_each_run(segment, mapping, add),
+            None => for_each_extent(segment, mapping, add),
         }
         count.tables
     }
@@ -401,7 +401,7 @@ impl AddressMap {
     #[inline(never)]
     fn show(&mut self, frames: &mut FrameAllocator, segment: &Segment, first: u64, mapping: &Mapping) {
         let leaf = self.leaf(mapping.rights);
-        for_each_run(segment, mapping, |done, frame, pages| {
+        for_each_extent(segment, mapping, |done, frame, pages| {
             self.tree.map(frames, page_address(first + done), frame, pages, leaf);
         });
     }
@@ -512,18 +512,18 @@ impl AddressMap {
 /// Makes what a mapping has memory for fit to be fetched as code, before it may be.
 #[cold]
 fn publish_code(segment: &Segment, mapping: &Mapping) {
-    for_each_run(segment, mapping, |_, frame, pages| tessera_arch::clean_code(frame, pages));
+    for_each_extent(segment, mapping, |_, frame, pages| tessera_arch::clean_code(frame, pages));
     tessera_arch::publish_code();
 }
 
-/// Calls `each` with (pages from the mapping's start, first frame, pages) for each populated run.
-fn for_each_run(segment: &Segment, mapping: &Mapping, mut each: impl FnMut(u64, Frame, u64)) {
+/// Calls `each` with (pages from the mapping's start, first frame, pages) for each populated extent.
+fn for_each_extent(segment: &Segment, mapping: &Mapping, mut each: impl FnMut(u64, Frame, u64)) {
     let mut done = 0;
     while done < mapping.pages {
-        let run = segment.run(mapping.offset + done, mapping.pages - done);
-        if let Some(frame) = run.frame {
-            each(done, frame, run.pages);
+        let extent = segment.extent(mapping.offset + done, mapping.pages - done);
+        if let Some(frame) = extent.frame {
+            each(done, frame, extent.pages);
         }
-        done += run.pages;
+        done += extent.pages;
     }
 }

@@ -77,7 +77,7 @@ impl DerefMut for Regions {
 
 /// Contiguous frames of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct Extent {
     /// The first frame, or `None` where nothing is populated yet.
     pub frame: Option<Frame>,
     /// How many pages.
@@ -221,7 +221,7 @@ impl Segment {
     /// The frame of a page, if it has one.
     #[inline(always)]
     pub fn frame(&self, page: u64) -> Option<Frame> {
-        self.run_in_region(page, 1).frame
+        self.extent_in_region(page, 1).frame
     }
 
     /// Gives a page that has none its frame, for which an account pays.
@@ -254,30 +254,30 @@ impl Segment {
         }
     }
 
-    /// The longest run of frames (or of missing ones) from `page` on, at most `limit` pages.
+    /// The longest extent of frames (or of missing ones) from `page` on, at most `limit` pages.
     #[inline(always)]
-    pub fn run(&self, page: u64, limit: u64) -> Run {
+    pub fn extent(&self, page: u64, limit: u64) -> Extent {
         let limit = limit.min(self.pages - page);
-        let run = self.run_in_region(page, limit);
-        if run.pages == limit { run } else { self.extended(run, page, limit) }
+        let extent = self.extent_in_region(page, limit);
+        if extent.pages == limit { extent } else { self.extended(extent, page, limit) }
     }
 
-    /// A run together with what follows it, region by region.
+    /// An extent together with what follows it, region by region.
     #[inline(never)]
-    fn extended(&self, mut run: Run, page: u64, limit: u64) -> Run {
-        while run.pages < limit {
-            let next = self.run_in_region(page + run.pages, limit - run.pages);
-            let joins = match (run.frame, next.frame) {
-                (Some(first), Some(next)) => first.number() + run.pages == next.number(),
+    fn extended(&self, mut extent: Extent, page: u64, limit: u64) -> Extent {
+        while extent.pages < limit {
+            let next = self.extent_in_region(page + extent.pages, limit - extent.pages);
+            let joins = match (extent.frame, next.frame) {
+                (Some(first), Some(next)) => first.number() + extent.pages == next.number(),
                 (None, None) => true,
                 _ => false,
             };
             if !joins {
                 break;
             }
-            run.pages += next.pages;
+            extent.pages += next.pages;
         }
-        run
+        extent
     }
 
     /// Gives all frames back.
@@ -289,7 +289,7 @@ impl Segment {
                 Region::Empty => {}
                 Region::Block(_) if self.origin == Origin::Elsewhere => {}
                 Region::Block(first) => {
-                    frames.free_run(first, count);
+                    frames.free_extent(first, count);
                     left -= count;
                 }
                 Region::Pages(list) => {
@@ -329,18 +329,18 @@ impl Segment {
     }
 
     #[inline(always)]
-    fn run_in_region(&self, page: u64, limit: u64) -> Run {
+    fn extent_in_region(&self, page: u64, limit: u64) -> Extent {
         let within = page % REGION_PAGES;
         let limit = limit.min(REGION_PAGES - within);
         match &self.regions[(page / REGION_PAGES) as usize] {
-            Region::Empty => Run { frame: None, pages: limit },
-            Region::Block(first) => Run { frame: Some(first.offset(within)), pages: limit },
+            Region::Empty => Extent { frame: None, pages: limit },
+            Region::Block(first) => Extent { frame: Some(first.offset(within)), pages: limit },
             Region::Pages(list) => {
                 let first = list[within as usize];
                 let step = u64::from(first != 0);
                 let follows = |number: &u64| list[(within + number) as usize] == first + step * number;
                 let pages = 1 + (1..limit).take_while(follows).count() as u64;
-                Run { frame: (first != 0).then(|| Frame::new(first)), pages }
+                Extent { frame: (first != 0).then(|| Frame::new(first)), pages }
             }
         }
     }
@@ -352,10 +352,10 @@ fn region_pages(pages: u64, number: usize) -> u64 {
 }
 
 /// Takes frames that lie one behind the other, so many at most, and how many they are: the largest block that is not too
-/// large; but what is left at a segment's end in one run, if there is one.
+/// large; but what is left at a segment's end in one extent, if there is one.
 fn take_frames(frames: &mut FrameAllocator, pages: u64) -> (Frame, u64) {
     if pages < REGION_PAGES
-        && let Some(first) = frames.allocate_run(pages)
+        && let Some(first) = frames.allocate_extent(pages)
     {
         return (first, pages);
     }

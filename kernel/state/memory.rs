@@ -34,7 +34,7 @@ fn grow_heap(frames: &mut FrameAllocator, pages: u64) -> Result<(), Error> {
 /// [`reserve_heap`] gives.
 ///
 /// # Errors
-/// `OutOfMemory`, also if no run of frames is long enough.
+/// `OutOfMemory`, also if no extent of frames is long enough.
 #[cfg(target_os = "none")]
 #[inline(always)]
 pub fn reserve_block(frames: &mut FrameAllocator, bytes: u64) -> Result<(), Error> {
@@ -81,7 +81,7 @@ impl Kernel {
     /// [`reserve_block`] with the kernel's frames.
     ///
     /// # Errors
-    /// `OutOfMemory`, also if no run of frames is long enough.
+    /// `OutOfMemory`, also if no extent of frames is long enough.
     #[inline(always)]
     pub fn reserve_block(&mut self, bytes: u64) -> Result<(), Error> {
         reserve_block(&mut self.frames, bytes)

@@ -219,7 +219,7 @@ fn flush_here(line: &PerCpu, tag: u16, mut range: PageRange) {
 
 /// What a CPU has done for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Served {
+pub enum Handled {
     /// Nothing was asked.
     Nothing,
     /// It has invalidated what it was asked to.
@@ -232,11 +232,11 @@ pub enum Served {
 /// if nothing was done about it yet.
 ///
 /// Called without the kernel's lock: on a shootdown interrupt, and again and again while waiting for the lock.
-pub fn serve(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>) -> Served {
-    let mut done = Served::Nothing;
-    line.presence.serve(|request| {
+pub fn handle_ipi(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>) -> Handled {
+    let mut done = Handled::Nothing;
+    line.presence.handle_request(|request| {
         let is_park = request == Request::Park;
-        done = if is_park { Served::Parked } else { Served::Pages };
+        done = if is_park { Handled::Parked } else { Handled::Pages };
         act(shared, line, in_hand, request);
     });
     done

@@ -25,7 +25,7 @@ impl Cpus {
         fake::smp::on_interrupt(move |cpu, interrupt| {
             note(&events, sender.get());
             if interrupt == Interrupt::Shootdown {
-                flush::serve(shared, &shared.cpus[cpu], None);
+                flush::handle_ipi(shared, &shared.cpus[cpu], None);
             }
             note(&events, cpu);
         });

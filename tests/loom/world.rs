@@ -266,7 +266,7 @@ impl Cpu {
     pub fn serve(&mut self) {
         let world = self.world.clone();
         let line = &world.lines[self.index];
-        line.serve(|request| {
+        line.handle_request(|request| {
             world.requests[1].fetch_add(1, Ordering::Relaxed);
             match request {
                 Request::Pages { space, first, count, .. } => {

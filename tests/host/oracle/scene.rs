@@ -122,7 +122,7 @@ fn answer_interrupts(shared: &'static Shared, known: Rc<RefCell<Vec<Handle>>>, s
             wander();
         }
         if interrupt == Interrupt::Shootdown {
-            flush::serve(shared, line, None);
+            flush::handle_ipi(shared, line, None);
         }
         if random(3) == 0 {
             wander();

@@ -90,6 +90,12 @@ fn boot_with(parts: &[Part]) -> (Kernel, Result<(), &'static str>) {
     boot(&[tar_entry("cmdline", b"run=tour\n"), tar_entry("init", &elf(parts))].concat())
 }
 
+/// Has the first thread run, on a machine that goes no further: nothing is current when it is dropped.
+fn run_first(kernel: &mut Kernel) {
+    assert!(trap::schedule(kernel, 0));
+    fake::context::forget_all();
+}
+
 fn bytes_at(kernel: &Kernel, address: u64, length: usize, rights: Rights) -> Vec<u8> {
     let id = running::current(kernel, 0).expect("the first thread runs");
     let root = kernel.spaces[running::space_of(kernel, id)].map.tree.root;
@@ -109,7 +115,7 @@ fn it_finds_its_image_its_stack_and_what_it_was_given() {
     let (mut kernel, result) = boot_with(&parts);
     assert_eq!(result, Ok(()));
     check::check(&kernel);
-    assert!(trap::schedule(&mut kernel, 0));
+    run_first(&mut kernel);
     assert_eq!(bytes_at(&kernel, parts[0].address, 6000, Rights::READ_EXECUTE), parts[0].data);
     let data = bytes_at(&kernel, parts[1].address, 9000, Rights::READ_WRITE);
     assert_eq!((&data[..100], &data[100..]), (&[7; 100][..], &[0; 8900][..]), "what the file lacks is zero");
@@ -124,7 +130,7 @@ fn it_finds_its_image_its_stack_and_what_it_was_given() {
 fn its_handles_are_good_and_name_what_they_should() {
     let (mut kernel, result) = boot_with(&good_parts());
     assert_eq!(result, Ok(()));
-    assert!(trap::schedule(&mut kernel, 0));
+    run_first(&mut kernel);
     let bytes = bytes_at(&kernel, program::INFO, ProgramInfo::BYTES, Rights::READ);
     let words: Vec<u64> =
         bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or([0; 8]))).collect();

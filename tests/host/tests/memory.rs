@@ -10,17 +10,17 @@ use tessera_arch::fake::Flavour;
 use tessera_arch::{Frame, PhysAddr, PhysRange};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
-use tessera_kernel::object::segment::{Run, Segment};
+use tessera_kernel::object::segment::{Extent, Segment};
 
 /// The longest run from a page on, page by page.
-fn naive_run(frames: &[Option<u64>], page: u64, limit: u64) -> Run {
+fn naive_run(frames: &[Option<u64>], page: u64, limit: u64) -> Extent {
     let first = frames[page as usize];
     let follows = |number: u64| match (first, frames.get((page + number) as usize)) {
         (Some(first), Some(Some(frame))) => *frame == first + number,
         (None, Some(None)) => true,
         _ => false,
     };
-    Run { frame: first.map(Frame::new), pages: (0..limit).take_while(|number| follows(*number)).count() as u64 }
+    Extent { frame: first.map(Frame::new), pages: (0..limit).take_while(|number| follows(*number)).count() as u64 }
 }
 
 proptest! {
@@ -52,7 +52,7 @@ proptest! {
         prop_assert_eq!(frame_bytes, segment.populated_pages() * PAGE_BYTES);
         for (page, limit) in asks {
             let (page, limit) = (page % pages, limit);
-            prop_assert_eq!(segment.run(page, limit), naive_run(&frames, page, limit));
+            prop_assert_eq!(segment.extent(page, limit), naive_run(&frames, page, limit));
             prop_assert_eq!(segment.frame(page).map(|frame| frame.number()), frames[page as usize]);
         }
     }

@@ -35,7 +35,7 @@ impl Scene {
         let held = trap.clone();
         fake::smp::on_interrupt(move |cpu, interrupt| {
             if interrupt == Interrupt::Shootdown {
-                flush::serve(shared, &shared.cpus[cpu], held.get());
+                flush::handle_ipi(shared, &shared.cpus[cpu], held.get());
             }
         });
         machine.call(Call::ThreadSetAffinity { thread, cpus: 1 }).expect("CPU 0 runs");
@@ -150,7 +150,7 @@ fn a_later_parting_has_nothing_in_hand_of_an_earlier_one() {
     let (shared, space) = (scene.machine.kernel.shared, scene.machine.space);
     fake::smp::on_interrupt(move |cpu, interrupt| {
         if interrupt == Interrupt::Shootdown {
-            flush::serve(shared, &shared.cpus[cpu], None);
+            flush::handle_ipi(shared, &shared.cpus[cpu], None);
         }
     });
     let (thread, id) = started(&mut scene.machine, space, 31, 2);
