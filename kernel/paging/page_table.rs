@@ -123,7 +123,7 @@ pub struct TableCount {
 }
 
 impl TableCount {
-    /// Notes a run of frames (or of pages without any, which take no table yet).
+    /// Notes an extent of frames (or of pages without any, which take no table yet).
     pub fn add(&mut self, tree: &Tree, address: VirtAddr, frame: Frame, pages: u64) {
         let mut done = 0;
         while done < pages {
