@@ -83,15 +83,15 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let blocks = CapTable::blocks(u64::from(SLOTS));
     blocks.into_iter().try_for_each(|bytes| kernel.reserve_block(bytes)).map_err(|_| NO_MEMORY)?;
     let table = CapTable::new(account, SLOTS).map_err(|_| "there is no memory for its capability table")?;
-    kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(u64::from(SLOTS)));
+    kernel.charge(&table);
     let table = kernel.tables.insert(table);
     let space = Space::new(account, new_table(&mut kernel.frames));
-    kernel.charge_object::<Space>(account, space.charged_bytes());
+    kernel.charge(&space);
     let root = space.map.tree.root;
     let space = kernel.spaces.insert(space);
     kernel.shared.space_words(space.index()).initialise(root, None);
     let subtree = Subtree::new(account, new_table(&mut kernel.frames), TOP_LEVEL);
-    kernel.charge_object::<Subtree>(account, subtree.charged_bytes());
+    kernel.charge(&subtree);
     let subtree = attach::add_subtree(kernel, subtree);
     let attachment = Attachment { subtree, level: TOP_LEVEL, bounds: Rights::ACCESS, is_window: true };
     let (owner, place) = (MapTarget::Space(space), AttachPoint { page: 0, cpu: None });
@@ -153,7 +153,7 @@ fn map_new(
         let frame = segment.frame(page as u64).ok_or("it has a segment longer than its memory")?;
         tessera_arch::write_physical(frame.start(), bytes);
     }
-    kernel.charge_object::<Segment>(first.account, segment.charged_bytes());
+    kernel.charge(&segment);
     let id = kernel.segments.insert(segment);
     let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights };
     let owner = MapTarget::Subtree(first.subtree);
@@ -173,7 +173,7 @@ fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
     kernel.reserve_block(Segment::list_bytes(pages)).map_err(|_| NO_MEMORY)?;
     let segment =
         Segment::borrowing(first.account, archive).map_err(|_| "there is no memory for the archive's segment")?;
-    kernel.charge_object::<Segment>(first.account, segment.charged_bytes());
+    kernel.charge(&segment);
     let segment = kernel.segments.insert(segment);
     let read_only = Rights::READ | Rights::GRANT | Rights::CONTROL;
     let archive_handle = kernel.insert_with(first.table, ObjectRef::Segment(segment), read_only).bits();

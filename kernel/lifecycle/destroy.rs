@@ -36,9 +36,7 @@ impl End for Account {
     #[inline(never)]
     fn end_doomed(kernel: &mut Kernel) {
         let account = kernel.accounts.remove_doomed().expect(NOTED);
-        if let Some(parent) = account.parent {
-            kernel.credit_object::<Account>(parent, account.limit_bytes());
-        }
+        kernel.credit(&*account);
     }
 }
 
@@ -55,7 +53,7 @@ impl End for Space {
         }
         let space = kernel.spaces.remove(id);
         space.free_roots(&mut kernel.frames);
-        kernel.credit_object::<Space>(space.account, space.charged_bytes());
+        kernel.credit(&*space);
     }
 
     #[inline(always)]
@@ -74,7 +72,7 @@ impl End for Subtree {
         clear_map(kernel, MapTarget::Subtree(id));
         let subtree = kernel.subtrees.remove(id);
         kernel.frames.free_table(subtree.map.tree.root);
-        kernel.credit_object::<Subtree>(subtree.account, subtree.charged_bytes());
+        kernel.credit(&*subtree);
     }
 }
 
@@ -83,7 +81,7 @@ impl End for Segment {
     fn end_doomed(kernel: &mut Kernel) {
         let mut segment = kernel.segments.remove_doomed().expect(NOTED);
         segment.release_frames(&mut kernel.frames);
-        kernel.credit_object::<Segment>(segment.account, segment.charged_bytes());
+        kernel.credit(&*segment);
         for (account, bytes) in segment.charged_to_others() {
             close_charge(&mut kernel.accounts, account, bytes);
         }
@@ -109,7 +107,7 @@ impl End for CapTable {
         let id = kernel.tables.take_doomed().expect(NOTED);
         kernel.empty_table(id);
         let table = kernel.tables.remove(id);
-        kernel.credit_object::<CapTable>(table.account, CapTable::slot_bytes(u64::from(table.slots())));
+        kernel.credit(&*table);
     }
 }
 

@@ -3,15 +3,10 @@
 //! Counting per object what refers to it would look at everything once for each object.
 
 use crate::cpu::cap_word::CapWord;
-use crate::object::account::{Account, object_bytes};
+use crate::object::account::object_bytes;
 use crate::object::address_map::AddressMap;
-use crate::object::cap_table::CapTable;
-use crate::object::id::{AccountId, MapTarget, Object, ObjectRef, with_kinds};
-use crate::object::segment::Segment;
-use crate::object::space::Space;
+use crate::object::id::{MapTarget, Object, ObjectRef, with_kinds};
 use crate::object::store::Store;
-use crate::object::subtree::Subtree;
-use crate::object::thread::THREAD_BYTES;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 
@@ -24,31 +19,29 @@ pub(crate) fn count_all(kernel: &Kernel) {
     with_kinds!(clear_all kernel);
     for table in kernel.tables.ids().map(|id| &kernel.tables[id]) {
         table.objects().for_each(|word| count_capability(kernel, word));
-        let slots = CapTable::slot_bytes(u64::from(table.slots()));
-        count_charge(kernel, table.account, object_bytes::<CapTable>() + slots);
+        count_charge(kernel, table);
     }
     for thread in kernel.threads.ids().map(|id| &kernel.threads[id]) {
         thread.table.iter().for_each(|table| kernel.tables.tally(*table).refer_with(1));
-        count_charge(kernel, thread.account, THREAD_BYTES);
+        count_charge(kernel, thread);
     }
     for (id, space) in kernel.spaces.ids().map(|id| (id, &kernel.spaces[id])) {
         count_places(kernel, MapTarget::Space(id));
         space.seen.iter().for_each(|seen| kernel.spaces.tally(seen.base).refer_with(1));
         count_mappings(kernel, &space.map);
-        count_charge(kernel, space.account, object_bytes::<Space>() + space.charged_bytes());
+        count_charge(kernel, space);
     }
     for (id, subtree) in kernel.subtrees.ids().map(|id| (id, &kernel.subtrees[id])) {
         count_places(kernel, MapTarget::Subtree(id));
         count_mappings(kernel, &subtree.map);
-        count_charge(kernel, subtree.account, object_bytes::<Subtree>() + subtree.charged_bytes());
+        count_charge(kernel, subtree);
     }
     for segment in kernel.segments.ids().map(|id| &kernel.segments[id]) {
-        count_charge(kernel, segment.account, object_bytes::<Segment>() + segment.charged_bytes());
-        segment.charged_to_others().for_each(|(account, bytes)| count_charge(kernel, account, bytes));
+        count_charge(kernel, segment);
+        segment.charged_to_others().for_each(|(account, bytes)| kernel.accounts.tally(account).refer_with(bytes));
     }
     for account in kernel.accounts.ids().map(|id| &kernel.accounts[id]) {
-        let charge = |parent: &_| count_charge(kernel, *parent, object_bytes::<Account>() + account.limit_bytes());
-        account.parent.iter().for_each(charge);
+        count_charge(kernel, account);
     }
 }
 
@@ -79,8 +72,10 @@ fn count_mappings(kernel: &Kernel, map: &AddressMap) {
 }
 
 /// Whoever has something charged to an account refers to it.
-fn count_charge(kernel: &Kernel, account: AccountId, bytes: u64) {
-    kernel.accounts.tally(account).refer_with(bytes);
+fn count_charge<T: Object>(kernel: &Kernel, object: &T) {
+    if let Some(payer) = object.payer() {
+        kernel.accounts.tally(payer).refer_with(object_bytes::<T>() + object.extra_bytes());
+    }
 }
 
 fn clear<T: Object>(store: &Store<T>) {

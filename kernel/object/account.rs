@@ -21,6 +21,17 @@ impl Object for Account {
     type Kind = kind::Account;
     const KIND: ObjectKind = ObjectKind::Account;
     const WHAT: &'static str = "account";
+
+    #[inline(always)]
+    fn payer(&self) -> Option<AccountId> {
+        self.parent
+    }
+
+    /// What it may spend is no one else's any more.
+    #[inline(always)]
+    fn extra_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
 }
 
 impl Account {

@@ -84,6 +84,16 @@ impl Object for CapTable {
     type Kind = kind::CapTable;
     const KIND: ObjectKind = ObjectKind::CapTable;
     const WHAT: &'static str = "table";
+
+    #[inline(always)]
+    fn payer(&self) -> Option<AccountId> {
+        Some(self.account)
+    }
+
+    #[inline(always)]
+    fn extra_bytes(&self) -> u64 {
+        CapTable::slot_bytes(u64::from(self.slots()))
+    }
 }
 
 impl CapTable {

@@ -164,6 +164,12 @@ pub trait Object {
     const KIND: ObjectKind;
     /// What messages call it.
     const WHAT: &'static str;
+
+    /// Who pays for it: nobody for the account that a machine begins with.
+    fn payer(&self) -> Option<AccountId>;
+
+    /// What that account is charged besides the record and its share of the store, now; bytes.
+    fn extra_bytes(&self) -> u64;
 }
 
 /// A capability's place: a table and a slot in it, by their numbers. Whoever keeps one knows that the capability exists:

@@ -122,6 +122,23 @@ impl Object for Segment {
     type Kind = kind::Segment;
     const KIND: ObjectKind = ObjectKind::Segment;
     const WHAT: &'static str = "segment";
+
+    #[inline(always)]
+    fn payer(&self) -> Option<AccountId> {
+        Some(self.account)
+    }
+
+    /// What the account is charged besides the record, bytes.
+    fn extra_bytes(&self) -> u64 {
+        match self.origin {
+            Origin::Elsewhere => Segment::region_bytes(self.pages),
+            Origin::Start => Segment::new_bytes(self.pages, false),
+            Origin::Touch => {
+                let others = self.others.values().sum::<u64>();
+                Segment::new_bytes(self.pages, true) + (self.populated_pages - others) * PAGE_BYTES
+            }
+        }
+    }
 }
 
 impl Segment {
@@ -180,18 +197,6 @@ impl Segment {
     /// Pages that have a frame.
     pub fn populated_pages(&self) -> u64 {
         self.populated_pages
-    }
-
-    /// What the account is charged besides the record, bytes.
-    pub fn charged_bytes(&self) -> u64 {
-        match self.origin {
-            Origin::Elsewhere => Segment::region_bytes(self.pages),
-            Origin::Start => Segment::new_bytes(self.pages, false),
-            Origin::Touch => {
-                let others = self.others.values().sum::<u64>();
-                Segment::new_bytes(self.pages, true) + (self.populated_pages - others) * PAGE_BYTES
-            }
-        }
     }
 
     /// What other accounts are charged, bytes each.

@@ -63,6 +63,17 @@ impl Object for Space {
     type Kind = kind::Space;
     const KIND: ObjectKind = ObjectKind::Space;
     const WHAT: &'static str = "space";
+
+    #[inline(always)]
+    fn payer(&self) -> Option<AccountId> {
+        Some(self.account)
+    }
+
+    /// What the space's tables, mappings, attachments and lists cost now, bytes. A view costs its base's list an entry.
+    fn extra_bytes(&self) -> u64 {
+        let listed = if self.seen.is_some() { VIEW_BYTES } else { 0 };
+        self.map.charged_bytes() + LISTS_BYTES + frame_bytes(self.other_roots.len() as u64) + listed
+    }
 }
 
 impl Space {
@@ -187,12 +198,6 @@ impl Space {
     /// The root tables, the first CPU's first.
     pub fn roots(&self) -> impl Iterator<Item = Frame> {
         core::iter::once(self.map.tree.root).chain(self.other_roots.iter().copied())
-    }
-
-    /// What the space's tables, mappings, attachments and lists cost now, bytes. A view costs its base's list an entry.
-    pub fn charged_bytes(&self) -> u64 {
-        let listed = if self.seen.is_some() { VIEW_BYTES } else { 0 };
-        self.map.charged_bytes() + LISTS_BYTES + frame_bytes(self.other_roots.len() as u64) + listed
     }
 
     /// Tables that belong to the space alone, bytes.

@@ -458,24 +458,49 @@ impl<T: Object> core::ops::IndexMut<Id<T::Kind>> for Store<T> {
 #[cfg(test)]
 mod tests {
     use super::{CHUNK, Id, Object, Store};
+    use crate::object::id::AccountId;
     use tessera_abi::{Error, ObjectKind};
 
     impl Object for () {
         type Kind = ();
         const KIND: ObjectKind = ObjectKind::Account;
         const WHAT: &'static str = "value";
+
+        fn payer(&self) -> Option<AccountId> {
+            None
+        }
+
+        fn extra_bytes(&self) -> u64 {
+            0
+        }
     }
 
     impl Object for i32 {
         type Kind = i32;
         const KIND: ObjectKind = ObjectKind::Account;
         const WHAT: &'static str = "value";
+
+        fn payer(&self) -> Option<AccountId> {
+            None
+        }
+
+        fn extra_bytes(&self) -> u64 {
+            0
+        }
     }
 
     impl Object for &str {
         type Kind = str;
         const KIND: ObjectKind = ObjectKind::Account;
         const WHAT: &'static str = "value";
+
+        fn payer(&self) -> Option<AccountId> {
+            None
+        }
+
+        fn extra_bytes(&self) -> u64 {
+            0
+        }
     }
 
     #[test]

@@ -51,6 +51,16 @@ impl Object for Subtree {
     type Kind = kind::Subtree;
     const KIND: ObjectKind = ObjectKind::Subtree;
     const WHAT: &'static str = "subtree";
+
+    #[inline(always)]
+    fn payer(&self) -> Option<AccountId> {
+        Some(self.account)
+    }
+
+    /// What its tables, mappings, attachments and lists cost now, bytes.
+    fn extra_bytes(&self) -> u64 {
+        self.map.charged_bytes() + LIST_BYTES
+    }
 }
 
 impl Subtree {
@@ -68,11 +78,6 @@ impl Subtree {
 
     /// What a new one costs besides its record, bytes.
     pub const NEW_BYTES: u64 = PAGE_BYTES + MAP_BYTES + LIST_BYTES;
-
-    /// What its tables, mappings, attachments and lists cost now, bytes.
-    pub fn charged_bytes(&self) -> u64 {
-        self.map.charged_bytes() + LIST_BYTES
-    }
 
     /// The level of the entry that it hangs from: [`TOP_LEVEL`] or less.
     pub fn level(&self) -> u8 {

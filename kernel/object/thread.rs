@@ -84,6 +84,16 @@ impl Object for Thread {
     type Kind = kind::Thread;
     const KIND: ObjectKind = ObjectKind::Thread;
     const WHAT: &'static str = "thread";
+
+    #[inline(always)]
+    fn payer(&self) -> Option<AccountId> {
+        Some(self.account)
+    }
+
+    #[inline(always)]
+    fn extra_bytes(&self) -> u64 {
+        CONTEXT_BYTES
+    }
 }
 
 impl Thread {

@@ -8,13 +8,13 @@ use tessera_abi::{Error, Handle};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::id::{SpaceId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
-use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
+use crate::object::thread::{Fallback, Thread};
 use crate::sched::{ready, remote, running};
 use crate::state::kernel::Kernel;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
-    kernel.charge_object::<Thread>(thread.account, CONTEXT_BYTES);
+    kernel.charge(&*thread);
     add_paid_thread(kernel, thread)
 }
 
@@ -166,7 +166,7 @@ fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
 pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId) {
     remove_thread(kernel, id, ThreadState::Stopped);
     let thread = kernel.threads.remove_at(id.index());
-    kernel.credit_object::<Thread>(thread.account, CONTEXT_BYTES);
+    kernel.credit(&*thread);
 }
 
 /// Takes a thread out of whatever it is in: a CPU with its registers, a queue, the sleepers, those who join.

@@ -3,8 +3,8 @@
 use tessera_abi::Error;
 
 use crate::mem::FrameAllocator;
-use crate::object::account::object_bytes;
-use crate::object::id::AccountId;
+use crate::object::account::{close_charge, object_bytes, open_charge};
+use crate::object::id::{AccountId, Object};
 use crate::state::kernel::Kernel;
 
 /// Frames that user programs never get, so that the kernel can go on when they have taken all others.
@@ -38,18 +38,20 @@ impl Kernel {
         self.ensure_frames(frames)
     }
 
-    /// Charges an object of type `T`, plus `extra` bytes, to an account.
+    /// Charges an object to who pays for it.
     #[inline(always)]
-    pub fn charge_object<T>(&mut self, account: AccountId, extra: u64) {
-        let bytes = object_bytes::<T>() + extra;
-        crate::object::account::open_charge(&mut self.accounts, account, bytes);
+    pub fn charge<T: Object>(&mut self, object: &T) {
+        if let Some(payer) = object.payer() {
+            open_charge(&mut self.accounts, payer, object_bytes::<T>() + object.extra_bytes());
+        }
     }
 
-    /// Undoes [`Kernel::charge_object`].
+    /// Undoes [`Kernel::charge`], with what the object costs now.
     #[inline(always)]
-    pub fn credit_object<T>(&mut self, account: AccountId, extra: u64) {
-        let bytes = object_bytes::<T>() + extra;
-        crate::object::account::close_charge(&mut self.accounts, account, bytes);
+    pub fn credit<T: Object>(&mut self, object: &T) {
+        if let Some(payer) = object.payer() {
+            close_charge(&mut self.accounts, payer, object_bytes::<T>() + object.extra_bytes());
+        }
     }
 
     /// Charges or credits what an object that exists costs more or less than before.

@@ -6,6 +6,7 @@ use tessera_abi::layout::SegmentInfo;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
 use super::{Caller, Result};
+use crate::object::account::{object_bytes, open_charge};
 use crate::object::id::ObjectRef;
 use crate::object::segment::{LENGTH_MAX_BYTES, Segment};
 
@@ -35,7 +36,8 @@ impl Caller<'_> {
         if populated != 0 {
             segment.populate(&mut self.kernel.frames);
         }
-        self.kernel.charge_object::<Segment>(account, bytes);
+        // What `charge` would find, and is at hand.
+        open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
         let id = self.kernel.segments.insert_boxed(segment);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits())
     }

@@ -32,7 +32,7 @@ impl Caller<'_> {
         self.ensure_can_create(2)?;
         let space = Space::new(account, page_table::new_table(&mut self.kernel.frames));
         public::show_public(self.kernel, space.map.tree.root);
-        self.kernel.charge_object::<Space>(account, space.charged_bytes());
+        self.kernel.charge(&space);
         let root = space.map.tree.root;
         let id = self.kernel.spaces.insert(space);
         self.kernel.shared.space_words(id.index()).initialise(root, only_cpu);

@@ -27,7 +27,7 @@ impl Caller<'_> {
         self.kernel.ensure_object::<Subtree>(account, Subtree::NEW_BYTES, 1)?;
         self.ensure_can_create(0)?;
         let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
-        self.kernel.charge_object::<Subtree>(account, subtree.charged_bytes());
+        self.kernel.charge(&subtree);
         let id = attach::add_subtree(self.kernel, subtree);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Subtree(id)).bits())
     }

@@ -15,7 +15,7 @@ use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::account::Account;
 use crate::object::address_map::{AddressMap, Cost};
-use crate::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
+use crate::object::id::{AttachPoint, MapTarget, Object, SpaceId, SubtreeId};
 use crate::object::reverse_map::{ReverseMap, Sharer};
 use crate::object::space::SLOT_PAGES;
 use crate::object::store::Opened;
@@ -403,7 +403,7 @@ fn take_entry(
 
 /// Gives each CPU a root table of its own for the space, all alike.
 fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
-    let before = kernel.spaces[space].charged_bytes();
+    let before = kernel.spaces[space].extra_bytes();
     let missing = kernel.spaces[space].missing_roots(kernel.cpus());
     for _ in 0..missing {
         let root: Frame = new_table(&mut kernel.frames);
@@ -431,6 +431,6 @@ fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
             remote::preempt_remote(kernel, cpu);
         }
     }
-    let after = kernel.spaces[space].charged_bytes();
+    let after = kernel.spaces[space].extra_bytes();
     kernel.adjust_charge(kernel.spaces[space].account, before, after);
 }

@@ -24,7 +24,7 @@ pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf) -> Space
     let mut view = Space::new(account, new_table(&mut kernel.frames));
     view.seen = Some(seen);
     let root = view.map.tree.root;
-    kernel.charge_object::<Space>(account, view.charged_bytes());
+    kernel.charge(&view);
     let id = kernel.spaces.insert(view);
     let only_cpu = kernel.shared.space_words(seen.base.index()).only_cpu();
     kernel.shared.space_words(id.index()).initialise(root, only_cpu);

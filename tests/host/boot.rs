@@ -78,12 +78,12 @@ impl Machine {
     fn first_objects(mut kernel: Kernel, options: &Options) -> Machine {
         let budget = kernel.frames.free_frames() - 2 * RESERVE_FRAMES;
         let account = kernel.accounts.insert(Account::new(budget * PAGE_BYTES, None));
-        kernel.charge_object::<CapTable>(account, CapTable::slot_bytes(u64::from(options.slots)));
         let table = CapTable::new(account, options.slots).expect("a host has memory");
+        kernel.charge(&table);
         let table = kernel.tables.insert(table);
         let root = new_table(&mut kernel.frames);
         let space = Space::new(account, root);
-        kernel.charge_object::<Space>(account, space.charged_bytes());
+        kernel.charge(&space);
         let space = kernel.spaces.insert(space);
         kernel.shared.space_words(space.index()).initialise(root, None);
         let mut thread = Thread::new(account, table, space, tessera_abi::PRIORITY_MAX);

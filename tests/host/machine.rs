@@ -202,7 +202,7 @@ impl Machine {
         let account = self.kernel.accounts.insert(Account::new(u64::MAX, None));
         let range = PhysRange { start: Frame::new(first_frame).start(), length_bytes: pages * PAGE_BYTES };
         let segment = Segment::borrowing(account, range).expect("a host has memory");
-        self.kernel.charge_object::<Segment>(account, segment.charged_bytes());
+        self.kernel.charge(&segment);
         self.kernel.accounts.release(account);
         let id = self.kernel.segments.insert(segment);
         self.kernel.insert_first(self.table_id, ObjectRef::Segment(id))

@@ -10,6 +10,7 @@ use tessera_arch::fake::Flavour;
 use tessera_arch::{Frame, PhysAddr, PhysRange};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
+use tessera_kernel::object::id::Object;
 use tessera_kernel::object::segment::{Extent, Segment};
 
 /// The longest run from a page on, page by page.
@@ -48,7 +49,7 @@ proptest! {
             fill(&mut segment, (page + 1).min(pages - 1), frame + 1);
         }
         prop_assert_eq!(segment.populated_pages(), frames.iter().flatten().count() as u64);
-        let frame_bytes = segment.charged_bytes() - Segment::new_bytes(pages, true);
+        let frame_bytes = segment.extra_bytes() - Segment::new_bytes(pages, true);
         prop_assert_eq!(frame_bytes, segment.populated_pages() * PAGE_BYTES);
         for (page, limit) in asks {
             let (page, limit) = (page % pages, limit);
