@@ -7,8 +7,8 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use conformance::{
-    CLAIM_PRIORITY, Claim, Code, Failure, Room, SpareStack, Spinner, Verdict, claim, ensure, ensure_eq, fresh_address,
-    needs_cpus, on_cpu, refused, run_at, run_on, start_at, the_kernel_passes_its_own_checks, wait_until,
+    CLAIM_PRIORITY, Claim, Code, Failure, LIMIT, Room, SpareStack, Spinner, Verdict, claim, ensure, ensure_eq,
+    fresh_address, needs_cpus, on_cpu, refused, run_at, run_on, start_at, the_kernel_passes_its_own_checks, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -198,7 +198,7 @@ fn spinning_threads_spread_over_the_idle_cpus() -> Verdict {
     let before: Vec<_> = spinners.iter().map(Spinner::turns).collect();
     let moved = |(spinner, before): (&Spinner, &u64)| spinner.turns() > *before;
     // Without any sleep: none of them needs this CPU to go on.
-    let deadline = clock::now() + Duration::from_secs(20);
+    let deadline = clock::now() + LIMIT;
     while !spinners.iter().zip(&before).all(moved) {
         ensure!(clock::now() < deadline, "not all of them went on");
     }

@@ -51,7 +51,7 @@ pub use shared::{LEVELS, Published, Shared, public_machine, reach_page, spot, wo
 pub use suite::{CLAIM_PRIORITY, Claim, run, run_on, the_kernel_passes_its_own_checks};
 pub use target::{Target, all_have_faulted};
 pub use touch::{Code, ends_in_fault, peek, poke, reach, run_at, value_at};
-pub use wait::{wait_for_state, wait_until};
+pub use wait::{LIMIT, wait_for_state, wait_until};
 
 /// The pieces that `ensure!` needs wherever it is used.
 #[doc(hidden)]
