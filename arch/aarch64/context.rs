@@ -159,8 +159,8 @@ pub fn restart_call() {
 
 fn save_previous(previous: *mut SavedState) {
     if !previous.is_null() {
-        // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive.
-        // The kernel does not use the vector registers, so they still hold this thread's values.
+        // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive, and the vector registers
+        // still hold this thread's values, if it uses them, because the kernel does not.
         unsafe {
             if !(*previous).registers.is_floating_new {
                 floating::save((&raw mut (*previous).floating).cast());

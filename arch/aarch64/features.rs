@@ -109,7 +109,7 @@ pub(super) fn enable() {
     }
     /// MDSCR_EL1.TDCC: the debugger's channel is not for users.
     const TRAP_DEBUG_CHANNEL: u64 = 1 << 12;
-    // Floating point and vectors until the first thread goes on (`floating.rs`); SVE and SME stay trapped, so a user sees
+    // Floating point and vectors until the first thread goes on (`context.rs`); SVE and SME stay trapped, so a user sees
     // an instruction that does not exist.
     CPACR_EL1.write(CPACR_EL1::FPEN::TrapNothing);
     MDSCR_EL1.set(TRAP_DEBUG_CHANNEL);

@@ -22,7 +22,7 @@ pub(super) struct PerCpu {
     index: AtomicU64,
     /// How many exceptions of the kernel are being reported on this CPU.
     pub(super) kernel_exceptions: AtomicU64,
-    /// Whether user mode may use the vector registers (`floating.rs`).
+    /// Whether user mode may use the vector registers (`context.rs`).
     pub(super) grants_floating: AtomicBool,
 }
 
