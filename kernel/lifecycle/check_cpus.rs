@@ -11,6 +11,7 @@ use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::PerCpu;
 use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
+use crate::state::scheduler::Standing;
 
 /// The words of spaces, and the lines of CPUs; gives how many facts held.
 pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
@@ -54,11 +55,16 @@ fn check_line(kernel: &Kernel, line: &PerCpu) -> u64 {
     let slots = table.map_or(&[][..], |table| kernel.tables[table].cap_slots());
     assert!(line.slots.points_to(slots), "a CPU reads the slots of its current thread's table");
     assert!(line.presence.is_acknowledged(), "nothing is asked of a CPU between changes");
+    let run_queue = &kernel.scheduler.cpus[line.index];
+    if let Some(thread) = current.filter(|_| !run_queue.need_resched).map(|id| &kernel.threads[id]) {
+        let standing = Standing::of(thread, line.index, kernel.cpus());
+        assert_eq!(run_queue.standing, standing, "a CPU knows where its thread waits when its turn is over");
+    }
     let entered = line.presence.space();
     let is_here = line.index == tessera_arch::cpu_index();
     assert!(is_here || current.is_some() || entered == NO_SPACE, "a CPU without a thread is in no space");
     if entered == NO_SPACE {
-        return 3;
+        return 4;
     }
     let space = kernel.spaces.id_at(entered).expect("a CPU is in a space that exists");
     let words = kernel.shared.space_words(entered);
@@ -69,5 +75,5 @@ fn check_line(kernel: &Kernel, line: &PerCpu) -> u64 {
         let root = kernel.spaces[space].root(line.index).to_word();
         assert_eq!(line.root.load(Relaxed), root, "the root that is loaded is the space's");
     }
-    7
+    8
 }

@@ -68,9 +68,10 @@ impl Machine {
         let boot_info = fake::power_on(options.flavour, options.frames, 0);
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
         ending::start_thread(&mut machine.kernel, machine.thread_id);
+        // As on a machine: no thread runs before the kernel knows on how many CPUs it may.
+        machine.kernel.cpus = options.cpus;
         assert!(trap::schedule(&mut machine.kernel, 0), "the first thread is ready");
         machine.map_program();
-        machine.kernel.cpus = options.cpus;
         check::check(&machine.kernel);
         machine
     }
