@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use tessera_kernel::entry::trap;
+use tessera_kernel::entry::{trap, yielding};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
@@ -190,4 +190,21 @@ fn a_fault_in_hand_is_seen_to_when_another_gives_way() {
     assert_eq!(machine.call(Call::YieldNow {}), Ok(0));
     assert_eq!(running::current(&machine.kernel, 0), Some(own));
     check::check(&machine.kernel);
+}
+
+/// A yield that waits for the lock while its thread is taken away ends nobody's turn, and the thread has yielded.
+#[test]
+fn a_yield_whose_thread_is_taken_away_meanwhile_is_done() {
+    let mut scene = Scene::new(Trap::Interrupt(Interrupt::Timer));
+    scene.machine.call(Call::ThreadSetAffinity { thread: scene.thread, cpus: 1 }).expect("CPU 0 runs");
+    fake::cpu::set_cpu_index(1);
+    let shared = scene.machine.kernel.shared;
+    assert!(!yielding::yield_now(&mut scene.machine.kernel, shared, 1), "who goes on is found out");
+    trap::finish(&mut scene.machine.kernel);
+    assert!(!trap::schedule(&mut scene.machine.kernel, 1), "nobody may run here");
+    check::check(&scene.machine.kernel);
+    fake::cpu::set_cpu_index(0);
+    scene.machine.call(Call::YieldNow {}).expect("nothing stands against yielding");
+    assert_eq!(running::current(&scene.machine.kernel, 0), Some(scene.id));
+    check::check(&scene.machine.kernel);
 }
