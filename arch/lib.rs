@@ -14,7 +14,7 @@
 //! | `tlb` | [`prepare_root`], [`strip_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
-//! | `cpu` | [`cpu_index`], [`relax`], [`wait_for_interrupt`], `power_off`, `backtrace` |
+//! | `cpu` | [`cpu_index`], [`relax`], [`wait_for_interrupt`], `power_off`, `backtrace`, [`open_cycle_counter`] |
 //! | `provoke` | [`provoke`]: breaking the kernel's rules on purpose |
 //! | `smp` | [`send_interrupt`], [`stop_other_cpus`], [`broadcasts_invalidation`] |
 //! | `secondary` | [`start_cpus`] |
@@ -105,8 +105,8 @@ pub use backend::entry::enter_user;
 
 /// The CPU itself.
 pub use backend::cpu::{
-    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, power_off, relax,
-    take_unexplained_interrupts, wait_for_interrupt,
+    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, open_cycle_counter, power_off,
+    relax, take_unexplained_interrupts, wait_for_interrupt,
 };
 
 /// Doing what is forbidden, for tests that see each protection stop it.

@@ -87,6 +87,16 @@ mod machine {
         (high << 32) | low
     }
 
+    /// Reads the time-stamp counter behind all that comes before it and before all that comes behind: on hardware, where
+    /// instructions overlap (SDM, volume 2, "RDTSC"). Its rate is constant, whatever the CPU's is at the moment.
+    #[inline(always)]
+    pub fn cycles() -> u64 {
+        let (low, high): (u64, u64);
+        // SAFETY: as in `ticks`; the fences change nothing.
+        unsafe { asm!("lfence", "rdtsc", "lfence", lateout("rax") low, lateout("rdx") high, options(nostack)) };
+        (high << 32) | low
+    }
+
     /// Makes the CPU fetch anew what it runs next. Code needs nothing else to be published.
     pub fn synchronize_fetches() {
         // SAFETY: CPUID changes four registers, and RBX, which the compiler keeps, is put back.
@@ -254,6 +264,16 @@ mod machine {
         // SAFETY: reads a register; the kernel lets user code read it (CNTKCTL_EL1.EL0VCTEN).
         unsafe { asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nostack, nomem, preserves_flags)) };
         ticks
+    }
+
+    /// Reads the CPU's cycle counter (PMCCNTR_EL0) behind all that comes before it and before all that comes behind: on
+    /// hardware, where instructions overlap. The kernel's option `cycle_counter=1` opens it; without, the thread faults.
+    #[inline(always)]
+    pub fn cycles() -> u64 {
+        let cycles;
+        // SAFETY: reads a register, or faults; the barriers change nothing.
+        unsafe { asm!("isb", "mrs {}, pmccntr_el0", "isb", out(reg) cycles, options(nostack, preserves_flags)) };
+        cycles
     }
 
     /// Makes the CPU fetch anew what it runs next.
@@ -447,6 +467,11 @@ mod machine {
 
     /// A host offers no counter that means anything here: always 0.
     pub fn ticks() -> u64 {
+        0
+    }
+
+    /// Nothing is measured on a host.
+    pub fn cycles() -> u64 {
         0
     }
 

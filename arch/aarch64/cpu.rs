@@ -46,6 +46,12 @@ pub fn wait_for_interrupt() -> Interrupt {
     }
 }
 
+/// Lets user programs read the CPU's cycle counter, PMCCNTR_EL0, on every CPU that is on or starts later. The boot CPU calls
+/// this before others start. Returns whether there is one.
+pub fn open_cycle_counter() -> bool {
+    features::open_cycle_counter()
+}
+
 /// Ends the machine with an exit code. Of several CPUs that do so the first wins.
 pub fn power_off(code: u8) -> ! {
     smp::stop_other_cpus();

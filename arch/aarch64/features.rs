@@ -28,6 +28,9 @@ static FEATURES: Once<Features> = Once::new();
 /// Whether any CPU is among those on which a broadcast invalidation is done twice ([`Errata`]).
 static REPEATS_INVALIDATION: AtomicBool = AtomicBool::new(false);
 
+/// Whether users may read the cycle counter.
+static CYCLES_ARE_OPEN: AtomicBool = AtomicBool::new(false);
+
 /// What the CPUs offer. All CPUs are taken to be alike in this (`docs/caveats.md`).
 pub(super) fn features() -> &'static Features {
     FEATURES.call_once(|| Features {
@@ -98,6 +101,42 @@ pub(super) fn system_control() -> u64 {
     (translation + checks + user).value | FIXED | TRAP_CONTEXT_NUMBER | pan
 }
 
+/// Lets user programs read the cycle counter (PMCCNTR_EL0), on this CPU and on those that start later. Returns whether there
+/// is one.
+pub(super) fn open_cycle_counter() -> bool {
+    CYCLES_ARE_OPEN.store(true, Ordering::Relaxed);
+    set_user_counters()
+}
+
+/// Gives users the cycle counter or none: performance counters are not for them, unless that one was asked for. Returns
+/// whether there are counters.
+fn set_user_counters() -> bool {
+    /// PMCR_EL0: counters are on; the cycle counter begins at zero, and has 64 bits.
+    const COUNT: u64 = 1 | 1 << 2 | 1 << 6;
+    /// PMCNTENSET_EL0.C, and PMUSERENR_EL0.CR: users read the cycle counter and nothing else.
+    const CYCLES: u64 = 1 << 31;
+    const USERS_READ_CYCLES: u64 = 1 << 2;
+    // PMUVer is 0 or 15 where there are none of this kind.
+    if matches!(field(ID_AA64DFR0_EL1.get(), 8), 0 | 0xf) {
+        return false;
+    }
+    if !CYCLES_ARE_OPEN.load(Ordering::Relaxed) {
+        // SAFETY: the register exists, as just checked; it only restricts user mode.
+        unsafe { asm!("msr pmuserenr_el0, xzr", options(nomem, nostack, preserves_flags)) };
+        return true;
+    }
+    // SAFETY: the registers exist, as just checked. A counter runs that the kernel does not use, it interrupts nobody
+    // (PMINTENSET_EL1 is left clear), and users can do nothing but read it.
+    unsafe {
+        asm!(
+            "msr pmccfiltr_el0, xzr", "msr pmcntenset_el0, {cycles}", "msr pmcr_el0, {count}", "msr pmuserenr_el0, {read}",
+            cycles = in(reg) CYCLES, count = in(reg) COUNT, read = in(reg) USERS_READ_CYCLES,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    true
+}
+
 /// Sets what is not about translation, on the CPU that runs this, before it runs any thread.
 pub(super) fn enable() {
     let errata = Errata::of(MIDR_EL1.get());
@@ -114,11 +153,7 @@ pub(super) fn enable() {
     CPACR_EL1.write(CPACR_EL1::FPEN::TrapNothing);
     MDSCR_EL1.set(TRAP_DEBUG_CHANNEL);
     TPIDRRO_EL0.set(0);
-    // Performance counters are not for users. PMUVer is 0 or 15 where there are none of this kind.
-    if !matches!(field(ID_AA64DFR0_EL1.get(), 8), 0 | 0xf) {
-        // SAFETY: the register exists, as just checked; it only restricts user mode.
-        unsafe { asm!("msr pmuserenr_el0, xzr", options(nomem, nostack, preserves_flags)) };
-    }
+    set_user_counters();
     // Nor is the activity monitor (FEAT_AMU; AMUSERENR_EL0 is S3_3_C13_C2_3).
     if field(ID_AA64PFR0_EL1.get(), 44) != 0 {
         // SAFETY: as above.

@@ -34,6 +34,11 @@ pub fn wait_for_interrupt() -> Interrupt {
     if super::timer::skip_to_deadline() { Interrupt::Timer } else { panic!("idle for ever: no timer is set") }
 }
 
+/// There is none.
+pub fn open_cycle_counter() -> bool {
+    false
+}
+
 /// Ends the test's machine.
 pub fn power_off(code: u8) -> ! {
     panic!("power off with code {code}")

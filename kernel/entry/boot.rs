@@ -25,6 +25,13 @@ pub fn read_options(boot_info: &BootInfo) -> Options<'static> {
     Options::read(boot_info).unwrap_or_else(|reason| give_up(format_args!("the boot archive: {reason}")))
 }
 
+/// Opens the cycle counter to programs if that was asked for; ends the machine if there is none.
+pub fn open_counters(options: &Options<'_>) {
+    if options.cycle_counter && !tessera_arch::open_cycle_counter() {
+        give_up(format_args!("`cycle_counter=1`: this CPU has none"));
+    }
+}
+
 /// Puts the kernel together: allocators full, no objects yet.
 pub fn make_kernel(boot_info: &'static BootInfo, frames: FrameAllocator, options: &Options<'_>) -> Kernel {
     let tag_bits = options.tag_bits.min(tessera_arch::tag_bits());

@@ -8,6 +8,8 @@ use tessera_arch::{BootInfo, PhysAddr};
 pub struct Options<'a> {
     /// Bits in a TLB tag, at most: `tags=N`, or `tags=off` for 0.
     pub tag_bits: u32,
+    /// Whether programs may read the CPU's cycle counter: `cycle_counter=1`.
+    pub cycle_counter: bool,
     /// The first program, by its name in the archive: `first=NAME`.
     pub first: &'a str,
 }
@@ -28,11 +30,18 @@ impl<'a> Options<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(line: &'a str) -> Result<Options<'a>, &'static str> {
-        let mut options = Options { tag_bits: u32::MAX, first: "init" };
+        let mut options = Options { tag_bits: u32::MAX, cycle_counter: false, first: "init" };
         // Everything behind `args=` belongs to the program.
         let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
         if let Some(first) = words.clone().filter_map(|word| word.strip_prefix("first=")).last() {
             options.first = first;
+        }
+        for value in words.clone().filter_map(|word| word.strip_prefix("cycle_counter=")) {
+            options.cycle_counter = match value {
+                "0" => false,
+                "1" => true,
+                _ => return Err("`cycle_counter=` takes 0 or 1"),
+            };
         }
         for value in words.filter_map(|word| word.strip_prefix("tags=")) {
             options.tag_bits = match value {
@@ -77,6 +86,17 @@ mod tests {
         assert_eq!(tag_bits("run=tour\n"), Ok(u32::MAX));
         for wrong in ["tags=", "tags=1", "tags=17", "tags=on"] {
             assert!(Options::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_cycle_counter_is_open_if_asked_for() {
+        let open = |line| Options::parse(line).map(|options| options.cycle_counter);
+        assert_eq!(open("run=bench"), Ok(false));
+        assert_eq!(open("cycle_counter=1 run=bench args=cycle_counter=0"), Ok(true));
+        assert_eq!(open("cycle_counter=1 cycle_counter=0"), Ok(false));
+        for wrong in ["cycle_counter=", "cycle_counter=2", "cycle_counter=on"] {
+            assert!(open(wrong).is_err(), "{wrong}");
         }
     }
 
