@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import base, bench, build, check, figures, new, options, run, setup, soak, suites
+from . import base, bench, build, check, figures, media, new, options, run, setup, soak, suites
 from .base import EXIT_USAGE, Failure
 from .words import checked_folder, checked_words
 
@@ -21,6 +21,7 @@ Work on it:
   soak            boot again and again under stress
   check           formatting, lints and the rules of the house
   build           compile the kernel and every program
+  image PROGRAM   write a disk image that a real machine starts
   gdb [PROGRAM]   attach a debugger to a waiting `./x.py run --gdb`
 
 The machine:
@@ -42,6 +43,7 @@ VERBS = {
     "check": (lambda: options.plain("check", "Formatting, lints and the rules of the house, as in CI."), check.check_verb),
     "bench": (options.bench, bench.bench_verb),
     "new": (options.new, new.new_verb),
+    "image": (options.image, media.image_verb),
     "gdb": (options.gdb, run.gdb_verb),
     "clean": (lambda: options.plain("clean", "Removes everything that was built."), lambda _: build.clean()),
 }

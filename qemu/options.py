@@ -171,6 +171,22 @@ def build() -> Parser:
     return parser
 
 
+def image() -> Parser:
+    """`image`."""
+    parser = plain("image", "Writes a disk image from which a real machine starts PROGRAM (docs/hardware.md).")
+    parser.add_argument("program", help="a folder under user/ or a test, for instance bench")
+    parser.add_argument("arguments", nargs="*", help="arguments for the program; after -- they may begin with a dash")
+    _add_arch(parser, "x86_64")
+    parser.add_argument("--boot", choices=("bios", "uefi", "limine"), default="limine",
+                        help="the loader: limine (default), for both architectures; bios or uefi, for x86_64")
+    parser.add_argument("--limine-dir", metavar="DIR", help="the folder with Limine's BOOTX64.EFI and BOOTAA64.EFI")
+    parser.add_argument("--out", metavar="FILE", required=True, help="the file to write")
+    _add_tags(parser)
+    parser.add_argument("--options", default="", metavar="WORDS",
+                        help="kernel options, added to those that the program asks for")
+    return parser
+
+
 def gdb() -> Parser:
     """`gdb`."""
     parser = plain("gdb", "Attaches gdb, with symbols, to a machine started by ./x.py run --gdb in another terminal.")
