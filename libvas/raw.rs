@@ -97,6 +97,16 @@ mod machine {
         (high << 32) | low
     }
 
+    /// Tells a watching plugin of the emulator something, by an instruction that does nothing and whose operand is the code.
+    #[inline(always)]
+    pub fn mark<const CODE: u8>() {
+        // SAFETY: a no-operation, which neither reads nor writes what its operand names (Intel SDM volume 2, NOP).
+        unsafe {
+            asm!("nop dword ptr [rax + {}]", const 0x5445_5300_i32 | CODE as i32,
+                options(nostack, nomem, preserves_flags));
+        }
+    }
+
     /// Makes the CPU fetch anew what it runs next. Code needs nothing else to be published.
     pub fn synchronize_fetches() {
         // SAFETY: CPUID changes four registers, and RBX, which the compiler keeps, is put back.
@@ -274,6 +284,13 @@ mod machine {
         // SAFETY: reads a register, or faults; the barriers change nothing.
         unsafe { asm!("isb", "mrs {}, pmccntr_el0", "isb", out(reg) cycles, options(nostack, preserves_flags)) };
         cycles
+    }
+
+    /// Tells a watching plugin of the emulator something, by an instruction that does nothing and whose operand is the code.
+    #[inline(always)]
+    pub fn mark<const CODE: u8>() {
+        // SAFETY: what is moved to the zero register is dropped.
+        unsafe { asm!("movz xzr, #{}", const 0x5300 | CODE as u16, options(nostack, nomem, preserves_flags)) };
     }
 
     /// Makes the CPU fetch anew what it runs next.
@@ -474,6 +491,9 @@ mod machine {
     pub fn cycles() -> u64 {
         0
     }
+
+    /// Nobody watches on a host.
+    pub fn mark<const CODE: u8>() {}
 
     /// Nothing is run on a host.
     pub fn synchronize_fetches() {}
