@@ -9,6 +9,8 @@ from . import base, build, reach, setup, style, toolchain
 from .base import ARCHES, LOGS, ROOT, TARGET, say, step
 
 IMAGE_MANIFEST = ROOT / "qemu" / "image" / "Cargo.toml"
+# A macro declares these modules (tests/bench/main.rs), and `cargo fmt` does not look into macros.
+BENCHMARKS = sorted((ROOT / "tests" / "bench").glob("*/*.rs"))
 DENY = ["--", "-D", "warnings"]
 
 
@@ -48,7 +50,7 @@ def _commands():
     selftest = [sys.executable, "-B", "-m", "unittest", "discover", "-q", "-s", "qemu/selftest", "-t", ".", "-p", "*.py"]
     yield "tests of x.py itself", selftest, None
     yield "rules of the house", [cargo, "run", "--quiet", "--package", "tidy", "--", ROOT], host
-    yield "formatting", [cargo, "fmt", "--all", "--check"], host
+    yield "formatting", [cargo, "fmt", "--all", "--check", "--", *BENCHMARKS], host
     yield "formatting of the image tool", [cargo, "fmt", "--manifest-path", IMAGE_MANIFEST, "--check"], host
     yield "lints on the host", [cargo, "clippy", "--all-targets", *DENY], host
     for arch in ARCHES:

@@ -1,0 +1,49 @@
+//! `map_pages/N` and its like: one call for N pages, small and large, from outside of the space and from inside.
+//! The tables at the ends of the range stay; one that the range fills goes and comes with it.
+
+use crate::measure::Benchmark;
+use crate::support::pages::Size;
+use crate::support::phase::{Phase, Position};
+
+pub(crate) const BENCHMARKS: &[Benchmark] = &[
+    Benchmark {
+        name: "map_pages",
+        points: &[1, 4, 16, 64, 256, 512, 1024, 2048],
+        axis: "pages",
+        what: "mapping small pages by one call, in a space in which nobody has been",
+        leaves_out: "making the memory, and the tables at the ends of the range",
+        measure: |meter, pages| Phase::Map.measure(meter, Position::Outside, pages, Size::Small),
+    },
+    Benchmark {
+        name: "map_pages_here",
+        points: &[1, 4, 16, 64, 256, 512, 1024, 2048],
+        axis: "pages",
+        what: "mapping small pages by one call, in the space that the thread is in",
+        leaves_out: "making the memory, and the tables at the ends of the range",
+        measure: |meter, pages| Phase::Map.measure(meter, Position::Inside, pages, Size::Small),
+    },
+    Benchmark {
+        name: "map_huge_pages",
+        points: &[1, 4, 16, 64],
+        axis: "pages",
+        what: "mapping pages of 2 MiB by one call, in a space in which nobody has been",
+        leaves_out: "making the memory, and the tables at the ends of the range",
+        measure: |meter, pages| Phase::Map.measure(meter, Position::Outside, pages, Size::Large),
+    },
+    Benchmark {
+        name: "map_huge_pages_here",
+        points: &[1, 4, 16, 64],
+        axis: "pages",
+        what: "mapping pages of 2 MiB by one call, in the space that the thread is in",
+        leaves_out: "making the memory, and the tables at the ends of the range",
+        measure: |meter, pages| Phase::Map.measure(meter, Position::Inside, pages, Size::Large),
+    },
+    Benchmark {
+        name: "map_pages_tables",
+        points: &[1, 4, 16, 64, 256, 512, 1024, 2048],
+        axis: "pages",
+        what: "mapping small pages by one call, in a space in which nobody has been, and the tables made for them",
+        leaves_out: "making the memory",
+        measure: |meter, pages| Phase::Map.measure_with_tables(meter, pages),
+    },
+];
