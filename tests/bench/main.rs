@@ -28,6 +28,8 @@ mod support {
     pub(crate) mod runner;
     pub(crate) mod scene;
     pub(crate) mod shared;
+    pub(crate) mod spaces;
+    pub(crate) mod working_set;
 }
 
 use alloc::format;
@@ -160,6 +162,13 @@ suite! {
         mod map_shared;
         mod unmap_shared;
         mod first_touch_shared;
+    }
+
+    mod switch {
+        mod round_robin;
+        mod into;
+        mod rollover;
+        mod refill;
     }
 
     mod shootdown {
