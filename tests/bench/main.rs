@@ -76,11 +76,14 @@ suite! {
         mod info;
         mod switch;
         mod jump;
+        mod destroy;
+        mod by_mappings;
     }
 
     mod view {
         mod create;
         mod create_destroy;
+        mod destroy;
     }
 
     mod thread {
@@ -98,12 +101,15 @@ suite! {
         mod set_affinity;
         mod set_pointer;
         mod set_fallback;
+        mod destroy;
+        mod spawn;
     }
 
     mod account {
         mod create;
         mod create_destroy;
         mod info;
+        mod destroy;
     }
 
     mod capability {
@@ -119,12 +125,16 @@ suite! {
         mod create;
         mod create_destroy;
         mod stop_threads;
+        mod destroy;
+        mod by_slots;
     }
 
     mod segment {
         mod create;
         mod create_destroy;
         mod info;
+        mod destroy;
+        mod by_pages;
     }
 
     mod mapping {
@@ -162,6 +172,10 @@ suite! {
         mod map_shared;
         mod unmap_shared;
         mod first_touch_shared;
+        mod destroy;
+        mod attach_curves;
+        mod detach_curves;
+        mod by_sharers;
     }
 
     mod switch {

@@ -3,8 +3,10 @@
 //! The spaces have all been entered, so each may have translations of its own left somewhere.
 
 use crate::measure::{Measured, Meter};
+use crate::support::count::counted;
 use crate::support::scene::page;
 use alloc::vec::Vec;
+use core::hint::black_box;
 use core::ops::Range;
 use libvas::{Cap, Error, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, program};
 
@@ -61,6 +63,17 @@ pub(crate) fn measure_map(meter: &mut Meter, sharers: u64) -> Measured {
 pub(crate) fn measure_unmap(meter: &mut Meter, sharers: u64) -> Measured {
     let shared = Shared::by(sharers)?;
     meter.sample(1, || shared.map(), |()| shared.subtree.unmap(PAGE))
+}
+
+/// What unmapping it invalidates on all CPUs, after one of the spaces has read it.
+pub(crate) fn count_invalidations(meter: &mut Meter, sharers: u64) -> Measured {
+    let shared = Shared::by(sharers)?;
+    shared.map()?;
+    let place = Place::<u64>::new(TOP_SLOT_BYTES + PAGE.start)?;
+    shared.spaces[0].enter(|| black_box(place.get()))?;
+    let counters = counted(|| shared.subtree.unmap(PAGE))?;
+    meter.figure("invalidations", counters.page_flushes + counters.shared_page_flushes);
+    Ok(())
 }
 
 /// The first touch of other pages, one after the other, by one of the spaces.
