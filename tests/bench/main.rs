@@ -191,6 +191,10 @@ suite! {
 
     mod experiment {
         mod unmap_by_cpus;
+        mod table_bytes;
+        mod faults;
+        mod fork;
+        mod gups;
     }
 }
 
