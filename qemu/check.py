@@ -7,11 +7,20 @@ import time
 
 from . import base, build, reach, setup, style, toolchain
 from .base import ARCHES, LOGS, ROOT, TARGET, say, step
+from .bench import baseline
+from .pages import inspection
 
 IMAGE_MANIFEST = ROOT / "qemu" / "image" / "Cargo.toml"
 # A macro declares these modules (tests/bench/main.rs), and `cargo fmt` does not look into macros.
 BENCHMARKS = sorted((ROOT / "tests" / "bench").glob("*/*.rs"))
 DENY = ["--", "-D", "warnings"]
+# What Python looks at itself: each rule returns its breaches, as `path:line: message`.
+RULES = (
+    ("rules for x.py's own files", style.breaches),
+    ("every test is run", reach.breaches),
+    ("every figure in docs is written by a command", inspection.breaches),
+    ("baselines have the benchmarks that there are", baseline.breaches),
+)
 
 
 def check_verb(_options) -> int:
@@ -27,16 +36,12 @@ def check_verb(_options) -> int:
 
 def _checks():
     """Does one check after the other, yielding (name, whether it passed)."""
-    step("rules for x.py's own files")
-    found = style.breaches()
-    for breach in found:
-        say(breach)
-    yield f"rules for x.py's own files ({len(found)} breaches)", not found
-    step("every test is run")
-    found = reach.breaches()
-    for breach in found:
-        say(breach)
-    yield f"every test is run ({len(found)} breaches)", not found
+    for name, breaches in RULES:
+        step(name)
+        found = breaches()
+        for breach in found:
+            say(breach)
+        yield f"{name} ({len(found)} breaches)", not found
     for name, words, env in _commands():
         step(name)
         began = time.monotonic()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from . import base, bench, build, check, figures, media, new, options, run, setup, soak, suites
+from . import base, build, check, media, new, options, run, setup, soak, suites
 from .base import EXIT_USAGE, Failure
+from .bench.verb import bench_verb
+from .pages.verb import figures_verb
 from .words import checked_folder, checked_words
 
 HELP = """usage: ./x.py VERB [options]
@@ -13,8 +15,8 @@ HELP = """usage: ./x.py VERB [options]
 Use it:
   run [PROGRAM]   build, boot, run a user program, and end with its exit code
   new NAME        make a user program in user/NAME from a template
-  bench [NAME]    count instructions and compare with the budgets
-  figures         measure, and write docs/figures.md, docs/sharing.md, docs/performance.md
+  bench [FILTER]  count instructions; compare with budgets, a baseline, another kernel
+  figures [PAGE]  measure, and write the pages of docs/ that have figures
 
 Work on it:
   test [FILTER]   all tests: host, boot, user conformance
@@ -39,9 +41,9 @@ VERBS = {
     "run": (options.run, run.run_verb),
     "test": (options.test, suites.test_verb),
     "soak": (options.soak, soak.soak_verb),
-    "figures": (options.figures, figures.figures_verb),
+    "figures": (options.figures, figures_verb),
     "check": (lambda: options.plain("check", "Formatting, lints and the rules of the house, as in CI."), check.check_verb),
-    "bench": (options.bench, bench.bench_verb),
+    "bench": (options.bench, bench_verb),
     "new": (options.new, new.new_verb),
     "image": (options.image, media.image_verb),
     "gdb": (options.gdb, run.gdb_verb),

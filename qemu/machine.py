@@ -126,21 +126,26 @@ def command(machine: Machine, profile: str, archive: Path, disk: Path | None) ->
     return [str(word) for word in words]
 
 
-def _x86_64(machine: Machine) -> list:
+def cpu_model(machine: Machine) -> str:
+    """What QEMU is told of the CPU."""
+    if machine.arch == "aarch64":
+        # Under icount the counter's frequency is that of the instructions, and the CPU is a fixed model.
+        return "cortex-a72,cntfrq=1000000000" if machine.icount else "max"
     # Five-level tables are off: the kernel's are four-level, as its loaders hand them over.
-    # The boot loader wants a screen to set up, though nobody looks at it.
     # Under KVM, a host that is a guest itself cannot always grant the register that lists hardware flaws.
-    cpu = "max,la57=off" + (",arch-capabilities=off" if machine.accel == "kvm" else "")
-    return ["-M", "q35", "-cpu", cpu, "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+    return "max,la57=off" + (",arch-capabilities=off" if machine.accel == "kvm" else "")
+
+
+def _x86_64(machine: Machine) -> list:
+    # The boot loader wants a screen to set up, though nobody looks at it.
+    return ["-M", "q35", "-cpu", cpu_model(machine), "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
             "-device", "VGA"]
 
 
 def _aarch64(machine: Machine) -> list:
-    # Under icount the counter's frequency is that of the instructions, and the CPU is a fixed model.
-    cpu = "cortex-a72,cntfrq=1000000000" if machine.icount else "max"
     board = "virt,gic-version=3" + (",acpi=off" if machine.needs_firmware() else "")
     screen = ["-device", "ramfb"] if machine.needs_firmware() else []
-    return ["-M", board, "-cpu", cpu, "-semihosting-config", "enable=on,target=native", *screen]
+    return ["-M", board, "-cpu", cpu_model(machine), "-semihosting-config", "enable=on,target=native", *screen]
 
 
 def _firmware(arch: str) -> list:

@@ -50,6 +50,12 @@ def _cpus(text: str) -> int:
     return int(text)
 
 
+def _per_cent(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number of per cent, such as 2 or 0.5")
+    return float(text)
+
+
 def plain(verb: str, text: str) -> Parser:
     """A verb with no options of its own."""
     parser = Parser(prog=f"./x.py {verb}", description=text, allow_abbrev=False)
@@ -153,11 +159,23 @@ def bench() -> Parser:
     """`bench`."""
     parser = plain("bench", "Counts instructions in the emulator, the same in every run, and compares them with "
                      "the budgets in tests/bench/budgets.json. Ends with 1 when one is exceeded.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
+    parser.add_argument("filter", nargs="*", metavar="FILTER",
+                        help="a benchmark, a curve or a point of one; or a part of names (docs/benchmarks.md has them)")
     _add_arch(parser, None)
     parser.add_argument("--smp", type=_cpus, default=1, metavar="N", help="CPUs (default 1)")
     _add_tags(parser)
+    parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg",
+                        help="emulate and count instructions (default), or use the host's CPU and count its cycles")
     parser.add_argument("--json", metavar="FILE", help="write the results there; needs --arch")
+    parser.add_argument("--raw", action="store_true", help="with --json: the samples as well")
+    parser.add_argument("--compare", metavar="OLD", help="a file that --json wrote, or baseline: print what changed, "
+                        "and end with 1 if a median grew by more than the threshold")
+    parser.add_argument("--threshold", type=_per_cent, metavar="PERCENT",
+                        help="what --compare lets pass (default 2); fewer than 3 instructions always do")
+    parser.add_argument("--bless", action="store_true", help="write the baselines anew")
+    parser.add_argument("--model", metavar="PROFILE", help="look on with the model of a TLB (docs/tlb-model.md)")
+    parser.add_argument("--peer", choices=("linux",), help="boot this kernel as well, and print both with ratios")
+    parser.add_argument("--report", metavar="DIR", help="write a page with plots there, for a browser")
     parser.add_argument("--profile", action="store_true",
                         help="show where the instructions of the named benchmarks go, by part, file and function")
     return parser
@@ -198,10 +216,8 @@ def gdb() -> Parser:
 
 def figures() -> Parser:
     """`figures`."""
-    parser = plain("figures", "Counts shootdown interrupts on QEMU and Bochs, and measures the tables of shared "
-                     "memory and the cost of every call on QEMU; writes docs/figures.md, docs/sharing.md and "
-                     "docs/performance.md.")
-    parser.add_argument("pages", nargs="*", metavar="PAGE", help="only these pages: figures, sharing, performance")
+    parser = plain("figures", "Measures, and writes the pages of docs/ that have figures, each with a mark of what wrote it.")
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help="only these pages; a wrong name prints those that there are")
     return parser
 
 

@@ -7,51 +7,102 @@ import re
 import unittest
 from collections import Counter
 
-from .. import base, bench, performance, profiling
+from .. import base, profiling
+from ..bench import budgets, catalogue
+from ..pages import performance
 
-ROW = re.compile(r"^\| `([a-z][a-z0-9_]*)` \|", re.M)
+SOURCE = '''
+/// A Benchmark { of: doc } is none.
+pub(crate) struct Benchmark { pub(crate) name: &'static str }
+fn of(name: &'static str) -> Benchmark { Benchmark { name, points: &[] } }
+const BENCHMARKS: &[Benchmark] = &[
+    Benchmark {
+        name: "one", // a comment, with a comma
+        points: &[],
+        axis: "",
+        what: "A call, \\
+            and \\"another\\" {one}.",
+        leaves_out: "Nothing.",
+        measure: |meter, _| meter.call(|| { f(1, 2) }),
+    },
+    Benchmark { name: "two", points: POINTS, axis: "pages", what: "x", leaves_out: "y", measure: two },
+];
+const POINTS: &[u64] = &[1, 2_048,];
+'''
 
 
 class Names(unittest.TestCase):
-    """The sources of tests/bench against the table of calls, the budgets, the peers and the page."""
+    """The sources of the benchmarks against the table of calls, the budgets and the peers."""
 
     def test_every_call_has_one(self):
-        names, calls = bench.names(), bench.calls()
+        names, calls = catalogue.catalogue(), catalogue.calls()
         self.assertEqual(len(calls), int(re.findall(r"^ +(\d+) [a-z_]+ [A-Z]", self._table(), re.M)[-1]) + 1)
         self.assertEqual([call for call in calls if call not in names], [])
-        self.assertEqual(sorted(set(names)), sorted(names))
 
     def _table(self) -> str:
         return (base.ROOT / "kernel" / "abi" / "syscall.rs").read_text()
 
     def test_budgets(self):
-        names, told = bench.names(), bench.budgets()
+        names, told = catalogue.resolve([]), budgets.budgets()
         self.assertEqual([name for name in told if name not in names], [])
-        self.assertEqual([call for call in bench.calls() if call not in told], [])
+        self.assertEqual([call for call in catalogue.calls() if call not in told], [])
         self.assertTrue(all(isinstance(limit, int) for limit in told.values()))
-        pairs = bench.limits()["growth"]["pairs"]
+        pairs = budgets.limits()["growth"]["pairs"]
         self.assertEqual([name for pair in pairs.items() for name in pair if name not in names], [])
 
     def test_peers(self):
         figures = json.loads(performance.PEERS.read_text())["figures"]
-        self.assertEqual([name for name in [*figures, *performance.FOLLOWED] if name not in bench.names()], [])
+        names = catalogue.resolve([])
+        self.assertEqual([name for name in [*figures, *performance.FOLLOWED] if name not in names], [])
 
     def test_the_page_has_exactly_these(self):
-        self.assertEqual(sorted(ROW.findall(performance.PAGE.read_text())), sorted(bench.names()),
-                         "write it anew: ./x.py figures performance")
+        told = re.findall(r"^(?:\| |### )`([a-z][a-z0-9_]*)`", performance.PAGE.path().read_text(), re.M)
+        self.assertEqual(sorted(told), sorted(catalogue.catalogue()), "write it anew: ./x.py figures performance")
 
 
-class Results(unittest.TestCase):
+class Catalogue(unittest.TestCase):
+    """Reading `Benchmark { .. }` from a source, and the words of a user."""
+
+    def test_reading(self):
+        one, two = catalogue.read(SOURCE, "a.rs")
+        self.assertEqual((one.name, one.results(), one.what), ("one", ["one"], 'A call, and "another" {one}.'))
+        self.assertEqual((two.axis, two.results()), ("pages", ["two/1", "two/2048"]))
+
+    def test_what_cannot_be_read(self):
+        for old, new in (('name: "one"', 'name: "One"'), ('axis: "",', ""), ("points: &[]", "points: LOST"),
+                         ("&[1, 2_048,]", "&[1, N]"), ('leaves_out: "Nothing."', "leaves_out: NOTHING")):
+            self.assertIn(old, SOURCE)
+            with self.assertRaises(base.Failure) as caught:
+                catalogue.read(SOURCE.replace(old, new), "a.rs")
+            self.assertNotIn("\n", str(caught.exception))
+            self.assertTrue(str(caught.exception).startswith("a.rs: "))
+
+    def test_words(self):
+        everything = catalogue.resolve([])
+        self.assertEqual(catalogue.resolve(["null"]), ["null"])
+        self.assertEqual(catalogue.resolve(["map_1", "null"]), [name for name in everything if name in ("map_1", "null")])
+        self.assertGreater(len(catalogue.resolve(["shared"])), 3)
+        curve = next(each for each in catalogue.catalogue().values() if each.points)
+        self.assertEqual(catalogue.resolve([curve.name]), curve.results())
+        self.assertEqual(catalogue.resolve([curve.results()[0]]), curve.results()[:1])
+        self.assertEqual(catalogue.whole(curve.results()), [curve.name])
+        self.assertEqual(catalogue.whole(curve.results()[1:]), curve.results()[1:])
+        with self.assertRaises(base.Failure) as caught:
+            catalogue.resolve(["null", "frob"])
+        self.assertEqual((caught.exception.code, "\n" in str(caught.exception)), (base.EXIT_USAGE, False))
+
+
+class Following(unittest.TestCase):
     """What is made of medians and of followed instructions."""
 
     def test_growth(self):
-        rule = bench.limits()["growth"]
+        rule = budgets.limits()["growth"]
         name, other = next(pair for pair in rule["pairs"].items() if pair[0] not in rule["ceilings"])
         self.assertEqual([name for name in rule["ceilings"] if name not in rule["pairs"]], [])
         for median, count in ((130, 0), (131, 1)):
             results = [{"name": name, "median": median}, {"name": other, "median": 100}]
-            self.assertEqual(len(bench.grown(results)), count)
-        self.assertEqual(bench.grown(results[:1]), [])
+            self.assertEqual(len(budgets.grown(results)), count)
+        self.assertEqual(budgets.grown(results[:1]), [])
 
     def test_a_peer_that_takes_less_is_named(self):
         own, told = {"x86_64": 90, "aarch64": 90}, {"seL4": {"x86_64": 89, "aarch64": 91}, "Linux": {"x86_64": 300}}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -13,7 +11,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from .. import base, bench, bochs, build, new, symbols, toolchain, words
+from .. import base, bochs, build, new, symbols, toolchain, words
+from ..bench import results
 from ..boot import Job
 from ..machine import Machine, command
 
@@ -111,8 +110,7 @@ class Strings(unittest.TestCase):
     def test_results_as_json(self):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / 'a "b'
-            with contextlib.redirect_stdout(io.StringIO()):
-                bench.write_json(path, "x86_64", [{"name": 'odd "\\\n', "n": 1}])
+            results.write(path, {"results": [{"name": 'odd "\\\n', "n": 1}]})
             self.assertEqual(json.loads(path.read_text())["results"][0]["name"], 'odd "\\\n')
 
     def test_no_variable_of_the_user_changes_what_is_built(self):

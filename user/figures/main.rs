@@ -2,7 +2,7 @@
 //!
 //! A thread on CPU 0 unmaps one page of a space, a hundred times. The other CPUs are in the space (*active*), have
 //! been in it and left (*inactive*), or were never there (*absent*); or the space is local to CPU 0, or the page lies
-//! in a core window of CPU 0. `./x.py figures` makes docs/figures.md out of the lines that this prints.
+//! in a core window of CPU 0. `./x.py figures figures` makes docs/figures.md out of the lines that this prints.
 
 #![no_std]
 #![no_main]
@@ -22,8 +22,7 @@ rt::main!(main);
 
 fn main() -> Result<u8, Error> {
     program().thread().set_affinity(1)?;
-    let machine = program().machine().ok_or(Error::MissingRight)?.info()?;
-    println!("figures machine cpus={} tag_bits={}", machine.cpus, machine.tag_bits);
+    let tag_bits = program().machine().ok_or(Error::MissingRight)?.info()?.tag_bits;
     for (name, kind, place) in [
         ("active", Kind::Ordinary, Where::Inside),
         ("inactive", Kind::Ordinary, Where::Left),
@@ -36,7 +35,7 @@ fn main() -> Result<u8, Error> {
             // The counting thread must be the most urgent on CPU 0, and in nobody's way elsewhere.
             let figures = Builder::new().cpus(1).spawn(move || bench.count(others, place))?.join()??;
             println!(
-                "figures row arrangement={name} others={others} unmaps={} sent={} marks={} pages={}",
+                "figures row arrangement={name} others={others} unmaps={} sent={} marks={} pages={} tag_bits={tag_bits}",
                 figures.unmaps, figures.sent, figures.marks, figures.pages
             );
         }

@@ -7,7 +7,7 @@
 //! its pages are mapped one by one (to a few frames, again and again), and each client's space has one entry for it.
 //!
 //! Arguments: `gib=300 clients=1500`. With `rows`, prints the table memory of several areas and numbers of clients
-//! instead, from which `./x.py figures` makes docs/sharing.md.
+//! instead, from which `./x.py figures sharing` makes docs/sharing.md.
 
 #![no_std]
 #![no_main]

@@ -1,19 +1,17 @@
-"""docs/sharing.md, for the verb `figures`: what page tables take when many spaces share one subtree."""
+"""docs/sharing.md: what page tables take when many spaces share one subtree."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from . import build, setup
-from .base import ARCHES, ROOT, Failure, say, step
-from .boot import Job, boot
-from .machine import Machine
+from .. import build
+from ..base import ARCHES, Failure
+from ..machine import Machine
+from .page import Column, Page, rows_of, table
 
 PROGRAM = "sga"
 ARGUMENTS = ["rows"]
-PAGE = ROOT / "docs" / "sharing.md"
-TIMEOUT_S = 600.0
 ROW_LINE = re.compile(r"^sga row mib=(\d+) clients=(\d+) tables=(\d+) roots=(\d+) taken=(\d+) private=(\d+)\s*$")
 PAGE_BYTES = 4096
 UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
@@ -29,10 +27,7 @@ Written by `./x.py figures sharing`, which boots `user/sga` with the argument `r
 * **private**: what the same tables would take if each space had its own, root included. Areas of up to 1 GiB are mapped
   into one space that way as well, and have to take exactly this.
 
-Linux 6.12 on x86_64, in the same emulator, with its mitigations off, takes 128 KiB of last-level tables and 39.0
-million instructions for each further process that maps 64 MiB of shared memory and writes to each of its pages. Here
-one more space takes 4 KiB, and `subtree_attach` in [the budgets](../tests/bench/budgets.json) says how many
-instructions.
+`subtree_attach` in [performance.md](performance.md) is what it takes to attach such an area to one more space.
 """
 
 
@@ -48,34 +43,23 @@ class Row:
     # What one client would need if it shared nothing.
     private: int
 
+    def shared(self) -> int:
+        """What all clients need together."""
+        return self.tables + self.roots
 
-def write_page() -> None:
-    """Measures on each architecture and writes the page."""
-    setup.need(("build", "qemu"))
-    PAGE.write_text(page({arch: measure(arch) for arch in ARCHES}))
-    say(f"wrote {PAGE.relative_to(ROOT)}")
-
-
-def measure(arch: str) -> list:
-    """Boots once; returns the rows."""
-    build.build(arch, "release", [PROGRAM])
-    step(f"measuring shared tables on {arch}")
-    needs, rows = build.needs_of([PROGRAM]), []
-
-    def take(line: str) -> None:
-        found = ROW_LINE.match(line)
-        if found:
-            rows.append(Row(*map(int, found.groups())))
-
-    job = Job(f"sharing-{arch}", Machine(arch, 1, needs.memory_mib), "release", [PROGRAM], ARGUMENTS,
-              options=needs.options, timeout_s=TIMEOUT_S)
-    outcome = boot(job, take, on_wait=say)
-    if outcome.kind != "exit" or outcome.code != 0:
-        raise Failure(f"measuring on {arch} did not end well: {outcome.sentence()}", outcome.exit_status() or 1)
-    return rows
+    def all_private(self) -> int:
+        """What they would need if they shared nothing."""
+        return self.private * self.clients
 
 
-def page(measured: dict) -> str:
+def measure() -> dict:
+    """The rows of each architecture."""
+    needs = build.needs_of([PROGRAM])
+    return {arch: rows_of("measuring shared tables", Machine(arch, 1, needs.memory_mib), PROGRAM, ARGUMENTS, ROW_LINE, Row)
+            for arch in ARCHES}
+
+
+def text(measured: dict) -> str:
     """The whole page, from the rows of each architecture, which differ in nothing but the memory taken."""
     tables = {arch: [(row.mib, row.clients, row.tables, row.roots, row.private) for row in rows]
               for arch, rows in measured.items()}
@@ -87,20 +71,20 @@ def page(measured: dict) -> str:
 
 
 def part(mib: int, measured: dict) -> str:
-    """The table of one area."""
+    """The table of one area; a row of it has one row of each architecture."""
     arches = list(measured)
     rows = list(zip(*([row for row in measured[arch] if row.mib == mib] for arch in arches)))
     tables = rows[0][0].tables
-    lines = [f"\n## {size(mib << 20)}: {mib * 256:,} pages\n",
-             f"The area's tables: {tables // PAGE_BYTES:,}, {size(tables)}. One more space takes {further(rows)}.\n",
-             "| spaces | shared | " + " | ".join(f"memory taken, {arch}" for arch in arches) + " | private | ratio |",
-             "|---:" * (len(arches) + 4) + "|"]
-    for same in rows:
-        row = same[0]
-        shared, private = row.tables + row.roots, row.private * row.clients
-        taken = " | ".join(size(each.taken) for each in same)
-        lines.append(f"| {row.clients:,} | {size(shared)} | {taken} | {size(private)} | {private / shared:.1f} |")
-    return "\n".join(lines) + "\n"
+    columns = [
+        Column("spaces", lambda same: f"{same[0].clients:,}"),
+        Column("shared", lambda same: size(same[0].shared())),
+        *(Column(f"memory taken, {arch}", lambda same, index=index: size(same[index].taken)) for index, arch in enumerate(arches)),
+        Column("private", lambda same: size(same[0].all_private())),
+        Column("ratio", lambda same: f"{same[0].all_private() / same[0].shared():.1f}"),
+    ]
+    return (f"\n## {size(mib << 20)}: {mib * 256:,} pages\n\n"
+            f"The area's tables: {tables // PAGE_BYTES:,}, {size(tables)}. One more space takes {further(rows)}.\n\n"
+            + table(columns, rows))
 
 
 def further(rows: list) -> str:
@@ -119,3 +103,6 @@ def size(amount: int) -> str:
             text = f"{amount / unit_bytes:.2f}".rstrip("0").rstrip(".")
             return f"{text} {unit}"
     return f"{amount} bytes"
+
+
+PAGE = Page("sharing", "page tables of shared memory by the number of spaces", ("build", "qemu"), measure, text)
