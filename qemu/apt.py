@@ -54,26 +54,36 @@ def lists_are_old() -> bool:
     return not times or time.time() - max(times) > LISTS_OLD_AFTER_S
 
 
+def source_texts() -> tuple:
+    """What the files of sources say: the newer ones' texts, and the text of all of the older kind."""
+    texts = [path.read_text() for path in sorted(SOURCES.glob("*.sources"))]
+    lists = [Path("/etc/apt/sources.list"), *sorted(SOURCES.glob("*.list"))]
+    return texts, "\n".join(path.read_text() for path in lists if path.exists())
+
+
+def release_source() -> tuple | None:
+    """Where this machine has its release from: the mirror, and the line that names its key, if there is one."""
+    codename, (texts, old_style) = release_codename(), source_texts()
+    if not codename:
+        return None
+    for stanza in "\n\n".join(texts).split("\n\n"):
+        fields = dict(re.findall(r"^([A-Za-z-]+):\s*(.+)$", stanza, re.M))
+        if codename in fields.get("Suites", "").split():
+            return fields["URIs"], f"Signed-By: {fields['Signed-By']}\n" if "Signed-By" in fields else ""
+    found = re.search(rf"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+{re.escape(codename)}\s", old_style, re.M)
+    return (found.group(1), "") if found else None
+
+
 def backports_entry() -> str | None:
     """A source entry for this release's backports, with the mirror and key this machine already uses.
 
     None when it is no Debian, or when a source for backports exists already.
     """
-    codename = release_codename()
-    texts = [path.read_text() for path in sorted(SOURCES.glob("*.sources"))]
-    lists = [Path("/etc/apt/sources.list"), *sorted(SOURCES.glob("*.list"))]
-    old_style = "\n".join(path.read_text() for path in lists if path.exists())
-    if not codename or any(f"{codename}-backports" in text for text in [*texts, old_style]):
+    suite, source, (texts, old_style) = f"{release_codename()}-backports", release_source(), source_texts()
+    if source is None or any(suite in text for text in [*texts, old_style]):
         return None
-    for stanza in "\n\n".join(texts).split("\n\n"):
-        fields = dict(re.findall(r"^([A-Za-z-]+):\s*(.+)$", stanza, re.M))
-        if codename in fields.get("Suites", "").split():
-            signed = f"Signed-By: {fields['Signed-By']}\n" if "Signed-By" in fields else ""
-            return (f"Types: deb\nURIs: {fields['URIs']}\nSuites: {codename}-backports\nComponents: main\n{signed}")
-    found = re.search(rf"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+{re.escape(codename)}\s", old_style, re.M)
-    if not found:
-        return None
-    return f"Types: deb\nURIs: {found.group(1)}\nSuites: {codename}-backports\nComponents: main\n"
+    mirror, signed = source
+    return f"Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\n{signed}"
 
 
 def add_backports(root: list) -> bool:

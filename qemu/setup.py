@@ -5,6 +5,7 @@ Every other verb calls `need` with the groups it uses, so a fresh machine sets i
 
 from __future__ import annotations
 
+import platform
 import re
 import shlex
 import shutil
@@ -48,6 +49,18 @@ def _file(*names: str) -> Callable[[], bool]:
 
 def _qemu(arch: str) -> Callable[[], bool]:
     return lambda: qemu_version(arch) >= QEMU_OLDEST
+
+
+def _compiler_for_linux(arch: str) -> Callable[[], bool]:
+    # With a C library to link programs with that need nothing else: an absolute path where there is one.
+    return lambda: output_of([f"{arch}-linux-gnu-gcc", "-print-file-name=libc.a"]).startswith("/")
+
+
+def _packages_for_linux(arch: str, debian: str) -> tuple:
+    """Debian's packages of that compiler: the host's own, or one that compiles for another machine."""
+    if platform.machine() == arch:
+        return "gcc", "libc6-dev"
+    return f"gcc-{arch.replace('_', '-')}-linux-gnu", f"libc6-dev-{debian}-cross"
 
 
 def qemu_version(arch: str) -> tuple:
@@ -94,10 +107,12 @@ NEEDS = (
     Need("Bochs with its text screen", "bochs", _bochs_is_there, ("bochs", "bochs-term")),
     Need("a BIOS for Bochs", "bochs", lambda: all(Path(rom).exists() for rom in bochs.ROMS), ("seabios",)),
     Need("gdb for both architectures", "gdb", _program("gdb-multiarch"), ("gdb-multiarch",)),
+    *(Need(f"a C compiler for Linux on {arch}", "peer", _compiler_for_linux(arch), _packages_for_linux(arch, debian))
+      for arch, debian in (("x86_64", "amd64"), ("aarch64", "arm64"))),
 )
 GROUPS = tuple(dict.fromkeys(need.group for need in NEEDS))
 # Installed by the verb that wants them only.
-ON_DEMAND = ("bochs",)
+ON_DEMAND = ("bochs", "peer")
 
 
 def missing(groups: tuple) -> list:
