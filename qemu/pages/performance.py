@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
 
-from ..base import ARCHES, ROOT
+from ..base import ARCHES
 from ..bench import budgets, catalogue, following, running
 from ..bench.verb import measure_all
+from . import peers
 from .page import Column, Page, number, pair, table
 
-PEERS = ROOT / "tests" / "bench" / "peers.json"
 SMP = 4
 # The ten most used: where their instructions go is shown.
 FOLLOWED = ("null_call", "common_call", "space_switch", "yield_thread", "map_1", "unmap_1", "protect_1", "first_touch",
@@ -49,10 +48,7 @@ instruction counts once for each repetition; caches and the TLB cost nothing her
 `./x.py bench` compares the same figures with the budgets; [figures.md](figures.md) has what other CPUs pay for an unmap,
 [sharing.md](sharing.md) what tables take.
 
-Peers run in the same emulator, with one CPU ([peers.json](../tests/bench/peers.json) names the line of each figure):
-
-{sources}
-
+seL4 and Linux did what is nearest in the same emulator, with one CPU: [peers.md](peers.md) says what, and what more they do.
 **above** names a peer that takes less for the same thing. A pair of figures is x86_64 / aarch64; one alone serves both.
 """
 
@@ -78,11 +74,10 @@ def measure() -> tuple:
 def text(measured: tuple) -> str:
     """The whole page."""
     alone, beside, profiles = measured
-    peers, calls = json.loads(PEERS.read_text()), catalogue.calls()
+    calls = catalogue.calls()
     plain = [each.name for each in catalogue.catalogue().values() if not each.points and each.name not in calls]
-    sources = "\n".join(item(peer, text + ".") for peer, text in peers["sources"].items())
-    figures = Medians(alone, beside, peers["figures"])
-    return (HEAD.format(smp=SMP, sources=sources) + "\n## Every call\n\n" + table(figures.columns(), calls) + NOTES
+    figures = Medians(alone, beside, peers.known())
+    return (HEAD.format(smp=SMP) + "\n## Every call\n\n" + table(figures.columns(), calls) + NOTES
             + "\n## What goes together\n\n" + table(figures.columns(), plain)
             + curves(figures) + growth(figures) + places(profiles))
 

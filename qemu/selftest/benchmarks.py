@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unittest
 from collections import Counter
 
 from .. import base, profiling
 from ..bench import budgets, catalogue
-from ..pages import performance
+from ..pages import peers, performance
 
 SOURCE = '''
 /// A Benchmark { of: doc } is none.
@@ -51,9 +50,8 @@ class Names(unittest.TestCase):
         self.assertEqual([name for pair in pairs.items() for name in pair if name not in names], [])
 
     def test_peers(self):
-        figures = json.loads(performance.PEERS.read_text())["figures"]
         names = catalogue.resolve([])
-        self.assertEqual([name for name in [*figures, *performance.FOLLOWED] if name not in names], [])
+        self.assertEqual([name for name in [*peers.known(), *performance.FOLLOWED] if name not in names], [])
 
     def test_the_page_has_exactly_these(self):
         told = re.findall(r"^(?:\| |### )`([a-z][a-z0-9_]*)`", performance.PAGE.path().read_text(), re.M)
