@@ -14,11 +14,11 @@
 //! | `tlb` | [`prepare_root`], [`strip_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
-//! | `cpu` | [`cpu_index`], [`relax`], [`wait_for_interrupt`], `power_off`, `backtrace`, [`open_cycle_counter`] |
+//! | `cpu` | [`cpu_index`], [`relax`], [`wait_for_interrupt`], `power_off`, `backtrace`, [`open_cycle_counter`], [`mark`] |
 //! | `provoke` | [`provoke`]: breaking the kernel's rules on purpose |
 //! | `smp` | [`send_interrupt`], [`stop_other_cpus`], [`broadcasts_invalidation`] |
 //! | `secondary` | [`start_cpus`] |
-//! | `timer` | [`now_ns`], [`Stamp`], [`set_timer`] |
+//! | `timer` | [`now_ns`], [`Stamp`], [`set_timer`], [`ticks`] |
 //! | `console` | [`console_send`] |
 //! | `entry` | [`enter_user`]; the way into the kernel and out of it, in assembly |
 //!
@@ -103,17 +103,18 @@ pub use backend::context::{ThreadContext, leave_context, restart_call, resume_co
 /// last and never comes back to its caller.
 pub use backend::entry::enter_user;
 
-/// The CPU itself.
+/// The CPU itself. `mark::<CODE>()` is an instruction that does nothing, and by which somebody who watches the machine
+/// learns where it is; what the codes mean is told where they are used.
 pub use backend::cpu::{
-    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, open_cycle_counter, power_off,
+    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, mark, open_cycle_counter, power_off,
     relax, take_unexplained_interrupts, wait_for_interrupt,
 };
 
 /// Doing what is forbidden, for tests that see each protection stop it.
 pub use backend::provoke::provoke;
 
-/// Time since boot, and the next timer interrupt.
-pub use backend::timer::{Stamp, now_ns, set_timer};
+/// Time since boot, the next timer interrupt, and the counter that benchmarks measure by: the machine decides what a tick is.
+pub use backend::timer::{Stamp, now_ns, set_timer, ticks};
 
 /// The serial line, without waiting. `console_send` gives it the first of some bytes, as many as it takes at once, and
 /// says how many: 0 while it is busy, and before it is known. One CPU calls it at a time. Whoever ends the machine

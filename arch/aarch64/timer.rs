@@ -73,7 +73,7 @@ pub fn set_timer(deadline_ns: Option<u64>) {
 
 /// The virtual counter. The barrier keeps the CPU from reading it ahead of earlier instructions.
 #[inline(always)]
-fn ticks() -> u64 {
+pub fn ticks() -> u64 {
     aarch64_cpu::asm::barrier::isb(aarch64_cpu::asm::barrier::SY);
     CNTVCT_EL0.get()
 }

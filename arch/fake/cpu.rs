@@ -1,17 +1,19 @@
 //! The fake machine's CPU: tests say which one they play.
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 use crate::Interrupt;
 
 thread_local! {
     static CPU: Cell<usize> = const { Cell::new(0) };
     static UNEXPLAINED: Cell<u64> = const { Cell::new(0) };
+    static MARKS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(super) fn reset() {
     CPU.set(0);
     UNEXPLAINED.set(0);
+    MARKS.take();
 }
 
 /// Makes the calling test thread play this CPU.
@@ -27,6 +29,16 @@ pub fn cpu_index() -> usize {
 /// Lets others go first.
 pub fn relax() {
     std::hint::spin_loop();
+}
+
+/// Notes a mark.
+pub fn mark<const CODE: u8>() {
+    MARKS.with_borrow_mut(|marks| marks.push(CODE));
+}
+
+/// The marks that the machine came by since the last call.
+pub fn take_marks() -> Vec<u8> {
+    MARKS.take()
 }
 
 /// Idle: the fake machine's only interrupt is its timer, which is moved to its deadline.

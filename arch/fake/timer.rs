@@ -5,11 +5,13 @@ use core::cell::Cell;
 thread_local! {
     static NOW_NS: Cell<u64> = const { Cell::new(0) };
     static DEADLINE_NS: Cell<Option<u64>> = const { Cell::new(None) };
+    static TICKS: Cell<u64> = const { Cell::new(0) };
 }
 
 pub(super) fn reset() {
     NOW_NS.set(0);
     DEADLINE_NS.set(None);
+    TICKS.set(0);
 }
 
 /// Lets time pass.
@@ -45,6 +47,12 @@ impl Stamp {
 /// Nanoseconds since power-on.
 pub fn now_ns() -> u64 {
     NOW_NS.get()
+}
+
+/// A counter that counts how often it is read.
+pub fn ticks() -> u64 {
+    TICKS.set(TICKS.get() + 1);
+    TICKS.get()
 }
 
 /// Sets the one-shot timer.

@@ -45,7 +45,7 @@ static IS_GUESS: AtomicBool = AtomicBool::new(false);
 
 /// Finds out how fast the clocks run. The APIC is on. `port` is that of ACPI's timer, if there is one.
 pub(super) fn init(port: Option<u16>) {
-    let boot_stamp = stamp();
+    let boot_stamp = ticks();
     let told = rates::announced(cpuid).or_else(measured).or_else(|| port.and_then(measured_by_acpi));
     let told = told.or_else(|| rates::nominal(cpuid));
     let stamp_hz = told.map_or(GUESSED_HZ, |rates| rates.stamp_hz);
@@ -94,15 +94,15 @@ impl Stamp {
 
 /// The time-stamp counter.
 #[inline(always)]
-fn stamp() -> u64 {
+pub fn ticks() -> u64 {
     Stamp::now().0
 }
 
 /// Ticks per second of the APIC's timer, by letting it run for 10 ms of the time-stamp counter.
 fn ticks_by_stamps(stamp_hz: u64) -> u64 {
-    let begin = stamp();
+    let begin = ticks();
     interrupts::start_timer(u32::MAX);
-    while stamp().saturating_sub(begin) < stamp_hz / 100 {
+    while ticks().saturating_sub(begin) < stamp_hz / 100 {
         core::hint::spin_loop();
     }
     let ticks = u32::MAX - interrupts::timer_ticks_left();
@@ -113,14 +113,14 @@ fn ticks_by_stamps(stamp_hz: u64) -> u64 {
 /// Rates by letting both clocks run until a number of ticks of another one, `hz` per second, has passed. `passed` gives
 /// that number when it is time; `None` if it never is.
 fn measured_until(hz: u64, mut passed: impl FnMut() -> Option<u32>) -> Option<Rates> {
-    let begin = stamp();
+    let begin = ticks();
     interrupts::start_timer(u32::MAX);
     let passed = (0..LOOKS_MAX).find_map(|_| {
         // Reading a port is the slowest thing an emulator does: look rarely.
         (0..256).for_each(|_| core::hint::spin_loop());
         passed()
     });
-    let (ticks, stamps) = (u32::MAX - interrupts::timer_ticks_left(), stamp().saturating_sub(begin));
+    let (ticks, stamps) = (u32::MAX - interrupts::timer_ticks_left(), ticks().saturating_sub(begin));
     interrupts::start_timer(0);
     let per_second = |count: u64| Some((u128::from(count) * u128::from(hz) / u128::from(passed?)) as u64);
     Some(Rates { stamp_hz: per_second(stamps)?, tick_hz: per_second(u64::from(ticks)) })
