@@ -7,6 +7,7 @@
 //! | floor | room | what it holds |
 //! |---|---|---|
 //! | 9 | [`entry`] | traps, what the architecture calls, the boot list, options, the first program |
+//! | 8 | [`bench`] | benchmarks of the bare mechanism, run at boot where the option asks for them |
 //! | 8 | [`syscall`] | decoding system calls: one file for each kind of object |
 //! | 7 | [`lifecycle`] | what goes when nothing refers to it; the check of everything |
 //! | 5 | [`vm`] | what spaces show: mapping, attaching, views, public subtrees, memory of user programs |
@@ -32,6 +33,7 @@
 extern crate alloc;
 
 pub mod base;
+pub mod bench;
 pub mod cpu;
 pub mod entry;
 pub mod lifecycle;

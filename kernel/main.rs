@@ -20,7 +20,8 @@ fn kernel_main(boot_info: &'static BootInfo) -> ! {
     let mut kernel = boot::make_kernel(boot_info, frames, &options);
     boot::load_first_program(&mut kernel, &options);
     boot::open_for_all(kernel);
-    boot::start_other_cpus(boot_info);
+    boot::start_other_cpus(boot_info, &options);
+    boot::run_benchmarks(&options);
     boot::run()
 }
 

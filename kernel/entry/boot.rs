@@ -4,6 +4,7 @@ use tessera_abi::PAGE_BYTES;
 use tessera_arch::{BootInfo, Frame};
 
 use crate::base::log::{CANNOT_START, end_machine, last_line, log};
+use crate::bench::{self, standby};
 use crate::cpu::per_cpu::SpaceWords;
 use crate::entry::options::Options;
 use crate::entry::program;
@@ -51,14 +52,30 @@ pub fn open_for_all(kernel: Kernel) {
     *KERNEL.lock(|| {}) = Some(kernel);
 }
 
-/// Starts the other CPUs, which begin to run threads at once.
-pub fn start_other_cpus(boot_info: &BootInfo) {
+/// Starts the other CPUs, which begin to run threads at once; while there are benchmarks to be run, they stand by.
+pub fn start_other_cpus(boot_info: &BootInfo, options: &Options<'_>) {
+    if options.bench.is_some() {
+        standby::ask();
+    }
     // With the lock: no thread runs before the kernel knows on how many CPUs it may.
     let mut guard = KERNEL.lock(|| {});
     let running = tessera_arch::start_cpus(boot_info.cpus);
     with(&mut guard, |kernel| kernel.cpus = running);
     drop(guard);
     log!(SHARED.console, "cpus: {running} of {} running", boot_info.cpus);
+}
+
+/// Runs the kernel's benchmarks that the options ask for; the other CPUs go on afterwards.
+pub fn run_benchmarks(options: &Options<'_>) {
+    let Some(wanted) = options.bench else { return };
+    // Out of its lock, as a lock is among what is measured; nobody else wants it.
+    let mut kernel = KERNEL.lock(|| {}).take();
+    let cpus = with(&mut kernel, |kernel| {
+        bench::run(kernel, wanted);
+        kernel.cpus()
+    });
+    *KERNEL.lock(|| {}) = kernel;
+    standby::release(cpus);
 }
 
 /// Runs threads, for ever.

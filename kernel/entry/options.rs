@@ -1,7 +1,12 @@
 //! What the boot archive's `cmdline` asks of the kernel.
 
+use core::fmt;
+
 use tar_no_std::TarArchiveRef;
 use tessera_arch::{BootInfo, PhysAddr};
+
+use crate::bench;
+use crate::bench::benchmark::Wanted;
 
 /// Options of the kernel; other words of the line are for the first program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +17,34 @@ pub struct Options<'a> {
     pub cycle_counter: bool,
     /// The first program, by its name in the archive: `first=NAME`.
     pub first: &'a str,
+    /// The kernel's benchmarks to run before it: `bench=all`, or `bench=NAME,NAME`.
+    pub bench: Option<Wanted<'a>>,
+}
+
+/// What is wrong with the archive or the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake<'a> {
+    /// This.
+    Plain(&'static str),
+    /// A word that names no benchmark.
+    NoBenchmark(&'a str),
+}
+
+impl fmt::Display for Mistake<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mistake::Plain(what) => out.write_str(what),
+            Mistake::NoBenchmark(word) => {
+                write!(out, "`bench=` takes all or names of kernel benchmarks, and `{word}` is none")
+            }
+        }
+    }
+}
+
+impl From<&'static str> for Mistake<'_> {
+    fn from(what: &'static str) -> Self {
+        Mistake::Plain(what)
+    }
 }
 
 impl<'a> Options<'a> {
@@ -19,7 +52,7 @@ impl<'a> Options<'a> {
     ///
     /// # Errors
     /// What is wrong with the archive or the line.
-    pub fn read(boot_info: &BootInfo) -> Result<Options<'static>, &'static str> {
+    pub fn read(boot_info: &BootInfo) -> Result<Options<'static>, Mistake<'static>> {
         let entry = archive(boot_info)?.entries().find(|entry| entry.filename().as_str() == Ok("cmdline"));
         let entry = entry.ok_or("it has no `cmdline`")?;
         Options::parse(core::str::from_utf8(entry.data()).map_err(|_| "its `cmdline` is no text")?)
@@ -29,8 +62,8 @@ impl<'a> Options<'a> {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(line: &'a str) -> Result<Options<'a>, &'static str> {
-        let mut options = Options { tag_bits: u32::MAX, cycle_counter: false, first: "init" };
+    pub fn parse(line: &'a str) -> Result<Options<'a>, Mistake<'a>> {
+        let mut options = Options { tag_bits: u32::MAX, cycle_counter: false, first: "init", bench: None };
         // Everything behind `args=` belongs to the program.
         let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
         if let Some(first) = words.clone().filter_map(|word| word.strip_prefix("first=")).last() {
@@ -40,8 +73,11 @@ impl<'a> Options<'a> {
             options.cycle_counter = match value {
                 "0" => false,
                 "1" => true,
-                _ => return Err("`cycle_counter=` takes 0 or 1"),
+                _ => return Err(Mistake::Plain("`cycle_counter=` takes 0 or 1")),
             };
+        }
+        for names in words.clone().filter_map(|word| word.strip_prefix("bench=")) {
+            options.bench = Some(bench::parse(names).map_err(Mistake::NoBenchmark)?);
         }
         for value in words.filter_map(|word| word.strip_prefix("tags=")) {
             options.tag_bits = match value {
@@ -105,5 +141,17 @@ mod tests {
         let first = |line| Options::parse(line).map(|options| options.first);
         assert_eq!(first("run=tour args=first=x"), Ok("init"));
         assert_eq!(first("run=tour first=stress\n"), Ok("stress"));
+    }
+
+    #[test]
+    fn benchmarks_are_run_if_they_are_named_and_exist() {
+        let is_asked = |line| Options::parse(line).map(|options| options.bench.is_some());
+        assert_eq!(is_asked("run=bench args=bench=all"), Ok(false));
+        assert_eq!(is_asked("run=bench bench=all"), Ok(true));
+        assert_eq!(is_asked("bench=kernel_lock,kernel_invalidate_range/8 run=bench\n"), Ok(true));
+        let mistake = Options::parse("bench=kernel_lock,map_1").expect_err("a program has that one");
+        let line = "`bench=` takes all or names of kernel benchmarks, and `map_1` is none";
+        assert_eq!(mistake.to_string(), line);
+        assert!(is_asked("bench=").is_err() && is_asked("bench=kernel_invalidate_range/3").is_err());
     }
 }

@@ -9,6 +9,7 @@ use tessera_arch::{CallResult, Interrupt, Trap};
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
+use crate::bench::standby;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
 use crate::entry::{quick, trap, yielding};
@@ -30,6 +31,7 @@ pub(crate) static KERNEL: BigLock<Option<Kernel>> = BigLock::new(None);
 pub fn kernel_cpu_main() -> ! {
     let line = &SHARED.cpus[tessera_arch::cpu_index()];
     SHARED.leave_space(line);
+    standby::stand_by(&SHARED, line);
     let guard = lock(line, None);
     go_on(guard, line);
     tessera_arch::enter_user()

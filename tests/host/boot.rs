@@ -65,15 +65,29 @@ impl Options {
 impl Machine {
     /// Boots.
     pub fn boot(options: &Options) -> Machine {
+        let mut machine = Machine::before_first_thread(options);
+        machine.run_first_thread();
+        machine
+    }
+
+    /// Boots as far as the first program's thread is ready, and nothing has run yet.
+    pub fn before_first_thread(options: &Options) -> Machine {
         let boot_info = fake::power_on(options.flavour, options.frames, 0);
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
         ending::start_thread(&mut machine.kernel, machine.thread_id);
         // As on a machine: no thread runs before the kernel knows on how many CPUs it may.
         machine.kernel.cpus = options.cpus;
-        assert!(trap::schedule(&mut machine.kernel, 0), "the first thread is ready");
-        machine.map_program();
-        check::check(&machine.kernel);
         machine
+    }
+
+    /// Goes on from there to a program that runs.
+    ///
+    /// # Panics
+    /// If it does not, or something is wrong.
+    pub fn run_first_thread(&mut self) {
+        assert!(trap::schedule(&mut self.kernel, 0), "the first thread is ready");
+        self.map_program();
+        check::check(&self.kernel);
     }
 
     fn first_objects(mut kernel: Kernel, options: &Options) -> Machine {

@@ -6,7 +6,7 @@ use crate::imports::Imports;
 use crate::tree::{Breach, Tree};
 
 /// Each room, from the ground up, and the rooms that it may import from besides itself and `abi`.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("mem", &["base"]),
     ("cpu", &["base"]),
@@ -18,6 +18,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("vm", &["base", "mem", "cpu", "paging", "object", "state", "tlb", "sched"]),
     ("lifecycle", &["base", "mem", "cpu", "paging", "object", "state", "tlb", "sched", "vm"]),
     ("syscall", &["base", "mem", "cpu", "paging", "object", "state", "tlb", "sched", "vm", "lifecycle"]),
+    ("bench", &["base", "mem", "cpu", "paging", "object", "state", "tlb", "lifecycle"]),
 ];
 
 /// The room that may import from all: nothing imports from it.

@@ -5,8 +5,21 @@
 use libvas::layout::program::{IMAGE, SCRATCH};
 use libvas::layout::{MachineInfo, Provocation};
 use libvas::thread::Builder;
-use libvas::{Error, program};
+use libvas::{Error, counters, program};
 use rt::println;
+
+/// Runs a thread on each CPU; then every check of the kernel's over its own state.
+///
+/// # Errors
+/// What these fail with.
+pub fn works_on() -> Result<(), Error> {
+    for cpu in 0..counters::cpus()? {
+        Builder::new().cpus(1 << cpu).spawn(|| ())?.join()?;
+    }
+    let facts = program().machine().ok_or(Error::MissingRight)?.check()?;
+    println!("{facts} facts hold afterwards");
+    Ok(())
+}
 
 /// Makes the kernel do something forbidden; gives the program's exit code for when nothing stopped it.
 pub fn provoke(what: Provocation) -> u8 {
