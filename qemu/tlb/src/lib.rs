@@ -1,0 +1,8 @@
+//! A model of a CPU's translation caches: what a machine keeps of its page tables, and what that costs.
+//!
+//! Pure: it knows no emulator. Who drives it (the plugin, a test, the experiment of `docs/sasid.md`) reports accesses, root
+//! writes and invalidations, and walks the page tables when asked to.
+
+#![forbid(unsafe_code)]
+
+pub mod model;
