@@ -5,5 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod checker;
+pub mod decode;
 pub mod model;
 pub mod synthetic;
+pub mod walk;
