@@ -26,8 +26,8 @@ use std::collections::HashMap;
 
 use crate::model::Invalidation;
 use crate::walk::Path;
-pub use held::{Kept, Now, What};
 use held::Held;
+pub use held::{Kept, Now, What};
 use sections::Sections;
 
 /// A translation that is used though it is no longer true.
@@ -65,11 +65,7 @@ impl Checker {
     /// For so many CPUs, which hold nothing.
     #[must_use]
     pub fn new(cpus: usize) -> Checker {
-        Checker {
-            cpus: (0..cpus).map(|_| Cpu::default()).collect(),
-            sections: Sections::new(cpus),
-            confirmed: 0,
-        }
+        Checker { cpus: (0..cpus).map(|_| Cpu::default()).collect(), sections: Sections::new(cpus), confirmed: 0 }
     }
 
     /// How often what a CPU keeps was compared with what is true.

@@ -24,7 +24,7 @@ pub enum Architecture {
 }
 
 /// How far a TLBI reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reach {
     /// The CPU that executes it.
     Own,
@@ -33,7 +33,7 @@ pub enum Reach {
 }
 
 /// What a TLBI drops; the tag, address or range stand in its register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tlbi {
     /// VMALLE1.
     All,
@@ -56,7 +56,7 @@ pub enum Tlbi {
 }
 
 /// An x86 memory operand: registers by number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Operand {
     /// The base register.
     pub base: Option<u8>,
@@ -69,7 +69,7 @@ pub struct Operand {
 }
 
 /// What an instruction is to translations. Registers are the general ones, by number; 31 is AArch64's zero register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Instruction {
     /// A marker of the measured code or of the kernel, with its code.
     Mark(u32),

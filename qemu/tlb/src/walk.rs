@@ -35,11 +35,7 @@ impl Rights {
     /// What both allow.
     #[must_use]
     pub fn and(self, other: Rights) -> Rights {
-        Rights {
-            write: self.write & other.write,
-            user: self.user & other.user,
-            execute: self.execute & other.execute,
-        }
+        Rights { write: self.write & other.write, user: self.user & other.user, execute: self.execute & other.execute }
     }
 
     /// Whether there is nothing here that another does not allow.

@@ -62,15 +62,13 @@ impl Held {
             let rights = Rights { write: found.writable, user: found.user, execute: found.executable };
             let key = (found.page_bits, address >> found.page_bits);
             let (tables, references) = (walk.tables, walk.references);
-            let kept =
-                Kept { what: What::Page, frame: found.frame, bits: found.page_bits, rights, tables, references };
+            let kept = Kept { what: What::Page, frame: found.frame, bits: found.page_bits, rights, tables, references };
             self.pages.insert(key, kept);
         }
         for depth in (1..walk.references).filter(|_| !globals) {
             let (frame, bits) = walk.table(depth);
             let rights = path.rights[usize::from(depth) - 1];
-            let kept =
-                Kept { what: What::Table, frame, bits, rights, tables: walk.tables, references: depth };
+            let kept = Kept { what: What::Table, frame, bits, rights, tables: walk.tables, references: depth };
             self.tables.insert((bits, address >> bits), kept);
         }
     }

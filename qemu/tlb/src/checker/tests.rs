@@ -7,8 +7,7 @@ const PAGE: u64 = 0x4000_5000;
 /// A walk by four tables to a page of 4 KiB.
 fn path(frame: u64, write: bool, global: bool) -> Path {
     let rights = Rights { write, ..Rights::ALL };
-    let result =
-        Some(Translation { frame, page_bits: 12, global, writable: write, user: true, executable: true });
+    let result = Some(Translation { frame, page_bits: 12, global, writable: write, user: true, executable: true });
     let walk = Walk { tables: [0x1000, 0x2008, 0x3000, 0x4028, 0], references: 4, root_bits: 48, result };
     Path { walk, rights: [Rights::ALL, Rights::ALL, Rights::ALL, rights, Rights::default()] }
 }
@@ -55,7 +54,8 @@ fn what_is_false_is_told_once() {
 fn a_table_that_went_is_told_beside_its_pages() {
     let mut checker = Checker::new(1);
     access(&mut checker, 0, &path(0x9000, true, false));
-    let what: Vec<_> = access(&mut checker, 0, &broken(1)).iter().map(|stale| (stale.kept.what, stale.kept.frame)).collect();
+    let what: Vec<_> =
+        access(&mut checker, 0, &broken(1)).iter().map(|stale| (stale.kept.what, stale.kept.frame)).collect();
     assert_eq!(what, [(What::Page, 0x9000), (What::Table, 0x4000), (What::Table, 0x3000)]);
 }
 

@@ -94,8 +94,7 @@ fn execute_bit(address: u64, user: u64, kernel: u64) -> u64 {
 fn leaf(path: &mut Path, bits: u8, entry: u64) -> Translation {
     let is_user = entry & USER != 0;
     let never = if is_user { USER_NO_EXECUTE } else { KERNEL_NO_EXECUTE };
-    let rights =
-        path.narrow(Rights { write: entry & READ_ONLY == 0, user: is_user, execute: entry & never == 0 });
+    let rights = path.narrow(Rights { write: entry & READ_ONLY == 0, user: is_user, execute: entry & never == 0 });
     let page_bits = if entry & CONTIGUOUS != 0 && bits < 30 { bits + CONTIGUOUS_BITS } else { bits };
     Translation {
         frame: entry & ADDRESS & !((1 << page_bits) - 1),
@@ -118,8 +117,12 @@ mod tests {
     use crate::model::Translation;
 
     /// Both halves of 48 bits, ASIDs of 16.
-    const CONTROL: ArmControl =
-        ArmControl { enable: 1, user_root: 0x103 << 48 | 0x1000, kernel_root: 0x8000, control: 1 << 36 | 16 << 16 | 16 };
+    const CONTROL: ArmControl = ArmControl {
+        enable: 1,
+        user_root: 0x103 << 48 | 0x1000,
+        kernel_root: 0x8000,
+        control: 1 << 36 | 16 << 16 | 16,
+    };
     const TABLE: u64 = VALID | TABLE_OR_PAGE;
     const LEAF: u64 = VALID | ACCESSED | USER;
 
