@@ -1,7 +1,10 @@
-//! Bugs that host tests can switch on, to see that the tests of invalidation catch them.
+//! Bugs that tests can switch on, to see that the tests of invalidation catch them.
 //!
 //! On bare metal [`is_seeded`] is constantly false, so that nothing of this is left in the kernel. On a host a test
-//! thread seeds one mutant at a time (`seed`).
+//! thread seeds one mutant at a time (`seed`); a kernel built with the feature `seeded` (`tests/seeded`) does so by
+//! the option `seed=NAME`.
+
+use core::fmt::Write;
 
 /// One bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +171,7 @@ pub const MUTANTS: [Mutant; 38] = [
 ];
 
 /// Whether the kernel has this bug.
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", not(feature = "seeded")))]
 #[inline(always)]
 pub const fn is_seeded(_mutant: Mutant) -> bool {
     false
@@ -180,8 +183,56 @@ pub fn cut_short<T: core::ops::Sub<Output = T> + From<bool>>(count: T, mutant: M
     if is_seeded(mutant) { count - T::from(true) } else { count }
 }
 
+/// Gives the kernel the bug of this name.
+///
+/// # Errors
+/// If there is none, or this kernel can have none.
+pub fn seed_by_name(name: &str) -> Result<(), &'static str> {
+    /// What is left of a name that is compared, and whether it was the same so far.
+    struct Rest<'a>(Option<&'a str>);
+    impl Write for Rest<'_> {
+        fn write_str(&mut self, text: &str) -> core::fmt::Result {
+            self.0 = self.0.and_then(|rest| rest.strip_prefix(text));
+            Ok(())
+        }
+    }
+    let is_called = |mutant: &&Mutant| {
+        let mut rest = Rest(Some(name));
+        write!(rest, "{mutant:?}").is_ok() && rest.0 == Some("")
+    };
+    let mutant = MUTANTS.iter().find(is_called).ok_or("`seed=` names no bug that there is")?;
+    seed(Some(*mutant));
+    if is_seeded(*mutant) { Ok(()) } else { Err("`seed=` is for kernels of `tests/seeded`") }
+}
+
 #[cfg(not(target_os = "none"))]
 pub use on_host::{is_seeded, seed};
+
+#[cfg(all(target_os = "none", feature = "seeded"))]
+pub use on_purpose::{is_seeded, seed};
+
+#[cfg(all(target_os = "none", not(feature = "seeded")))]
+const fn seed(_mutant: Option<Mutant>) {}
+
+#[cfg(all(target_os = "none", feature = "seeded"))]
+mod on_purpose {
+    use super::Mutant;
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    const NONE: u8 = u8::MAX;
+    static SEEDED: AtomicU8 = AtomicU8::new(NONE);
+
+    /// Whether the kernel has this bug.
+    #[inline(always)]
+    pub fn is_seeded(mutant: Mutant) -> bool {
+        SEEDED.load(Ordering::Relaxed) == mutant as u8
+    }
+
+    /// Gives the kernel a bug, or none.
+    pub fn seed(mutant: Option<Mutant>) {
+        SEEDED.store(mutant.map_or(NONE, |mutant| mutant as u8), Ordering::Relaxed);
+    }
+}
 
 #[cfg(not(target_os = "none"))]
 mod on_host {

@@ -4,6 +4,7 @@ use tessera_abi::PAGE_BYTES;
 use tessera_arch::{BootInfo, Frame};
 
 use crate::base::log::{CANNOT_START, end_machine, last_line, log};
+use crate::base::mutants::seed_by_name;
 use crate::bench::{self, standby};
 use crate::cpu::per_cpu::SpaceWords;
 use crate::entry::options::Options;
@@ -23,14 +24,10 @@ pub fn announce(boot_info: &BootInfo) {
 
 /// Reads the options that the user gave at boot; ends the machine if they make no sense, or the boot archive is none.
 pub fn read_options(boot_info: &BootInfo) -> Options<'static> {
-    Options::read(boot_info).unwrap_or_else(|reason| give_up(format_args!("the boot archive: {reason}")))
-}
-
-/// Opens the cycle counter to programs if that was asked for; ends the machine if there is none.
-pub fn open_counters(options: &Options<'_>) {
-    if options.cycle_counter && !tessera_arch::open_cycle_counter() {
-        give_up(format_args!("`cycle_counter=1`: this CPU has none"));
-    }
+    let seeded =
+        |options: Options<'static>| options.seed.map_or(Ok(options), |bug| seed_by_name(bug).map(|()| options));
+    let options = Options::read(boot_info).and_then(seeded);
+    options.unwrap_or_else(|reason| give_up(format_args!("the boot archive: {reason}")))
 }
 
 /// Puts the kernel together: allocators full, no objects yet.

@@ -15,6 +15,8 @@ pub struct Options<'a> {
     pub tag_bits: u32,
     /// Whether programs may read the CPU's cycle counter: `cycle_counter=1`.
     pub cycle_counter: bool,
+    /// The bug that a kernel of `tests/seeded` is to have: `seed=NAME`.
+    pub seed: Option<&'a str>,
     /// The first program, by its name in the archive: `first=NAME`.
     pub first: &'a str,
     /// The kernel's benchmarks to run before it: `bench=all`, or `bench=NAME,NAME`.
@@ -63,7 +65,8 @@ impl<'a> Options<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(line: &'a str) -> Result<Options<'a>, Mistake<'a>> {
-        let mut options = Options { tag_bits: u32::MAX, cycle_counter: false, first: "init", bench: None };
+        let mut options =
+            Options { tag_bits: u32::MAX, cycle_counter: false, seed: None, first: "init", bench: None };
         // Everything behind `args=` belongs to the program.
         let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
         if let Some(first) = words.clone().filter_map(|word| word.strip_prefix("first=")).last() {
@@ -79,6 +82,7 @@ impl<'a> Options<'a> {
         for names in words.clone().filter_map(|word| word.strip_prefix("bench=")) {
             options.bench = Some(bench::parse(names).map_err(Mistake::NoBenchmark)?);
         }
+        options.seed = words.clone().filter_map(|word| word.strip_prefix("seed=")).last();
         for value in words.filter_map(|word| word.strip_prefix("tags=")) {
             options.tag_bits = match value {
                 "off" => 0,
