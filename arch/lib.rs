@@ -16,6 +16,7 @@
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
 //! | `cpu` | [`cpu_index`], [`relax`], [`wait_for_interrupt`], `power_off`, `backtrace`, [`open_cycle_counter`], [`mark`] |
 //! | `provoke` | [`provoke`]: breaking the kernel's rules on purpose |
+//! | `plugin` | [`serve_plugin`]: telling a TLB plugin in the emulator what it cannot see |
 //! | `smp` | [`send_interrupt`], [`stop_other_cpus`], [`broadcasts_invalidation`] |
 //! | `secondary` | [`start_cpus`] |
 //! | `timer` | [`now_ns`], [`Stamp`], [`set_timer`], [`ticks`] |
@@ -113,6 +114,10 @@ pub use backend::cpu::{
 /// Doing what is forbidden, for tests that see each protection stop it.
 pub use backend::provoke::provoke;
 
+/// From here on, tells a TLB plugin in the emulator what it cannot see by itself, and lets it have tags where the emulated
+/// CPU has none. Called once, before [`tag_bits`] is asked and other CPUs start. `docs/caveats.md` says what it gives up.
+pub use backend::plugin::serve_plugin;
+
 /// Time since boot, the next timer interrupt, and the counter that benchmarks measure by: the machine decides what a tick is.
 pub use backend::timer::{Stamp, now_ns, set_timer, ticks};
 
@@ -122,13 +127,13 @@ pub use backend::timer::{Stamp, now_ns, set_timer, ticks};
 pub use backend::console::console_send;
 
 /// Notes that nobody uses these frames any more. For the machine it means nothing; the fake one looks whether a
-/// CPU may still reach them.
+/// CPU may still reach them, and so does a TLB plugin in the emulator, with debug assertions.
 #[inline(always)]
 pub fn note_free(first: Frame, count: u64) {
     #[cfg(not(target_os = "none"))]
     fake::oracle::note_free(first, count);
     #[cfg(target_os = "none")]
-    let _ = (first, count);
+    backend::plugin::note_free(first, count);
 }
 
 /// Notes that a frame that holds zeros gets a new use as it is. For the machine it means nothing; the fake one looks

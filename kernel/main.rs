@@ -16,6 +16,7 @@ fn kernel_main(boot_info: &'static BootInfo) -> ! {
     boot::announce(boot_info);
     let options = boot::read_options(boot_info);
     boot::open_counters(&options);
+    boot::serve_plugin(&options);
     let frames = boot::take_memory(boot_info);
     let mut kernel = boot::make_kernel(boot_info, frames, &options);
     boot::load_first_program(&mut kernel, &options);

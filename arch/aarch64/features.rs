@@ -51,6 +51,14 @@ fn field(register: u64, shift: u32) -> u64 {
     (register >> shift) & 0xf
 }
 
+/// Whether user accesses to the kernel's half are to be looked up in its tables.
+static IS_KERNEL_HALF_SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// From here on, what the kernel's tables let user mode see is seen, on each CPU whose TCR_EL1 is set anew.
+pub(super) fn show_kernel_half() {
+    IS_KERNEL_HALF_SHOWN.store(true, Ordering::Relaxed);
+}
+
 /// The value of TCR_EL1: two halves of 48 bits, 4 KiB granule, tables cached and coherent, ASID from TTBR0_EL1 (A1
 /// clear), no address tags (TBI clear), hierarchical permissions in force (HPD clear: subtree bounds rely on them).
 pub(super) fn translation_control() -> u64 {
@@ -73,7 +81,7 @@ pub(super) fn translation_control() -> u64 {
     if features().tag_bits == 16 {
         value |= TCR_EL1::AS::ASID16Bits.value;
     }
-    if features().kernel_half_hidden {
+    if features().kernel_half_hidden && !IS_KERNEL_HALF_SHOWN.load(Ordering::Relaxed) {
         value |= HIDE_KERNEL_HALF;
     }
     value

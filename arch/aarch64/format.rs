@@ -14,7 +14,7 @@ pub(super) const TABLE_OR_PAGE: u64 = 1 << 1;
 /// Bits 4 to 2, AttrIndx: which field of MAIR_EL1 tells the kind of memory.
 const ATTRIBUTE_SHIFT: u32 = 2;
 /// Bit 6, AP\[1\]: user mode may access the memory.
-const USER: u64 = 1 << 6;
+pub(super) const USER: u64 = 1 << 6;
 /// Bit 7, AP\[2\]: nobody may write.
 pub(super) const READ_ONLY: u64 = 1 << 7;
 /// Bits 9 and 8, SH: coherent among all CPUs of the inner shareable domain.

@@ -10,7 +10,7 @@
 //! | `fault`, `syndrome` | what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
-//! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
+//! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controller: GICv3 |
 //! | `power` | the firmware: PSCI and semihosting |
 //! | `format` | page-table entries; compiled on every host |
@@ -47,6 +47,8 @@ pub mod memory;
 mod paging;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod percpu;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod plugin;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod power;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

@@ -10,6 +10,7 @@ pub mod entry;
 pub mod format;
 pub mod memory;
 pub mod oracle;
+pub mod plugin;
 pub mod provoke;
 pub mod registers;
 pub mod root;

@@ -11,7 +11,7 @@
 //! | `fault`, `instruction` | what a fault means |
 //! | `registers`, `floating` | a thread's registers in memory |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
-//! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `timer`, `console` | the contract |
+//! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
 //! | `format` | page-table entries; compiled on every host |
 //!
@@ -65,6 +65,8 @@ mod mtrr;
 mod paging;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod percpu;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+pub mod plugin;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod provoke;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

@@ -3,6 +3,7 @@
 //! the wish to keep what is held under the tag.
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Frame;
 
@@ -13,10 +14,18 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// Bits 62 and 61 would switch linear-address masking on, which the kernel never does.
 pub const PASS_MARKS: [u64; 2] = [1 << 62, 1 << 61];
 
+/// The wish, or nothing where the CPU does not know it (`plugin`).
+static WISH: AtomicU64 = AtomicU64::new(KEEP);
+
+/// Makes words from here on without the wish.
+pub(super) fn never_keep() {
+    WISH.store(0, Ordering::Relaxed);
+}
+
 /// Root table and tag together; tag 0 stands for untagged, which keeps nothing.
 #[inline(always)]
 pub fn root_word(root: Frame, tag: u16) -> u64 {
-    root.start().value() | u64::from(tag) | if tag == 0 { 0 } else { KEEP }
+    root.start().value() | u64::from(tag) | if tag == 0 { 0 } else { WISH.load(Ordering::Relaxed) }
 }
 
 /// The root table's address in such a word.

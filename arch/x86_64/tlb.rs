@@ -9,13 +9,13 @@ use x86_64::registers::control::{Cr3, Cr4, Cr4Flags};
 
 use super::features::features;
 use super::memory::table;
-use super::paging;
 use super::root::{KEEP, root_word};
+use super::{paging, plugin};
 use crate::{Frame, VirtAddr};
 
-/// Bits of a tag that the hardware compares: 12 where it has PCIDs, else 0.
+/// Bits of a tag that the hardware compares, or a plugin that stands in for it: 12 where it has PCIDs, else 0.
 pub fn tag_bits() -> u32 {
-    if features().pcid { 12 } else { 0 }
+    if features().pcid || plugin::is_served() { 12 } else { 0 }
 }
 
 /// The highest level at which an entry can be a leaf: 2, for 1 GiB, where the CPU has pages of that size; elsewhere
@@ -48,6 +48,9 @@ pub fn activate(root: Frame, tag: u16, keep: bool) {
     // SAFETY: the root came from `prepare_root`, so the kernel stays where it is; a tag other than 0 exists only
     // with PCIDs, which give the low bits and bit 63 their meaning.
     unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) }
+    if !keep && plugin::is_served() {
+        plugin::drop_tag(tag);
+    }
 }
 
 /// Drops this CPU's translations of one page under the tag in use, which is the one given, and what it remembers of the
@@ -57,7 +60,15 @@ pub fn invalidate_page_local(address: VirtAddr, _tag: u16) {
 }
 
 /// Drops everything that this CPU holds under the tag in use, which is the one given, except global translations.
-pub fn invalidate_tag_local(_tag: u16) {
+pub fn invalidate_tag_local(tag: u16) {
+    rewrite_root();
+    if plugin::is_served() {
+        plugin::drop_tag(tag);
+    }
+}
+
+/// Drops what is held under the tag in use. (Where the CPU has no tags, everything; QEMU drops even global translations.)
+fn rewrite_root() {
     let value = Cr3::read_raw();
     // SAFETY: the same root and tag again, without the wish to keep anything.
     unsafe { Cr3::write_raw(value.0, value.1) }
@@ -84,6 +95,10 @@ pub fn invalidate_all() {
     if has_invpcid() {
         // SAFETY: INVPCID exists, and dropping translations is always sound.
         unsafe { tlb::flush_pcid(InvPcidCommand::All) }
+    } else if plugin::is_served() {
+        // The emulator drops everything, and the plugin what a CPU with INVPCID would.
+        rewrite_root();
+        plugin::drop_all();
     } else if features().global_pages {
         // SAFETY: the flag is on; switching it off and on drops everything under every tag.
         unsafe {
@@ -91,7 +106,7 @@ pub fn invalidate_all() {
             Cr4::update(|flags| flags.insert(Cr4Flags::PAGE_GLOBAL));
         }
     } else {
-        invalidate_tag_local(0);
+        rewrite_root();
     }
 }
 

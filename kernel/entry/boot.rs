@@ -30,6 +30,21 @@ pub fn read_options(boot_info: &BootInfo) -> Options<'static> {
     options.unwrap_or_else(|reason| give_up(format_args!("the boot archive: {reason}")))
 }
 
+/// Tells a TLB plugin in the emulator what it cannot see, if the user says that there is one.
+pub fn serve_plugin(options: &Options<'_>) {
+    if options.tlb_plugin {
+        say(format_args!("a TLB plugin is served: memory is not protected from programs"));
+        tessera_arch::serve_plugin();
+    }
+}
+
+/// Opens the cycle counter to programs if that was asked for; ends the machine if there is none.
+pub fn open_counters(options: &Options<'_>) {
+    if options.cycle_counter && !tessera_arch::open_cycle_counter() {
+        give_up(format_args!("`cycle_counter=1`: this CPU has none"));
+    }
+}
+
 /// Puts the kernel together: allocators full, no objects yet.
 pub fn make_kernel(boot_info: &'static BootInfo, frames: FrameAllocator, options: &Options<'_>) -> Kernel {
     let tag_bits = options.tag_bits.min(tessera_arch::tag_bits());

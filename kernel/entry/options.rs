@@ -15,6 +15,8 @@ pub struct Options<'a> {
     pub tag_bits: u32,
     /// Whether programs may read the CPU's cycle counter: `cycle_counter=1`.
     pub cycle_counter: bool,
+    /// Whether a TLB plugin in the emulator is served: `tlb_plugin=1`.
+    pub tlb_plugin: bool,
     /// The bug that a kernel of `tests/seeded` is to have: `seed=NAME`.
     pub seed: Option<&'a str>,
     /// The first program, by its name in the archive: `first=NAME`.
@@ -65,8 +67,14 @@ impl<'a> Options<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(line: &'a str) -> Result<Options<'a>, Mistake<'a>> {
-        let mut options =
-            Options { tag_bits: u32::MAX, cycle_counter: false, seed: None, first: "init", bench: None };
+        let mut options = Options {
+            tag_bits: u32::MAX,
+            cycle_counter: false,
+            tlb_plugin: false,
+            seed: None,
+            first: "init",
+            bench: None,
+        };
         // Everything behind `args=` belongs to the program.
         let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
         if let Some(first) = words.clone().filter_map(|word| word.strip_prefix("first=")).last() {
@@ -83,6 +91,13 @@ impl<'a> Options<'a> {
             options.bench = Some(bench::parse(names).map_err(Mistake::NoBenchmark)?);
         }
         options.seed = words.clone().filter_map(|word| word.strip_prefix("seed=")).last();
+        for value in words.clone().filter_map(|word| word.strip_prefix("tlb_plugin=")) {
+            options.tlb_plugin = match value {
+                "0" => false,
+                "1" => true,
+                _ => return Err(Mistake::Plain("`tlb_plugin=` takes 0 or 1")),
+            };
+        }
         for value in words.filter_map(|word| word.strip_prefix("tags=")) {
             options.tag_bits = match value {
                 "off" => 0,
@@ -138,6 +153,13 @@ mod tests {
         for wrong in ["cycle_counter=", "cycle_counter=2", "cycle_counter=on"] {
             assert!(open(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_plugin_is_served_or_not() {
+        let served = |line| Options::parse(line).map(|options| options.tlb_plugin);
+        assert_eq!((served("tlb_plugin=1 run=tour"), served("run=tour args=tlb_plugin=1")), (Ok(true), Ok(false)));
+        assert!(served("tlb_plugin=yes").is_err());
     }
 
     #[test]
