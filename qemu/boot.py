@@ -46,7 +46,8 @@ class Job:
 
     def cmdline(self) -> str:
         """The text of the archive's `cmdline`."""
-        text = f"run={','.join(map(words.checked_name, self.run))} {words.checked_options(self.options)}".strip()
+        options = f"{self.machine.options()} {self.options}".strip()
+        text = f"run={','.join(map(words.checked_name, self.run))} {words.checked_options(options)}".strip()
         return f"{text} args={words.checked_arguments(self.arguments)}" if self.arguments else text
 
 
@@ -59,18 +60,19 @@ def boot(job: Job, on_line: Callable[[str], None], on_wait: Callable[[str], None
     cmdline = job.cmdline()
     names = [*job.run, *job.extra]
     binaries = {name: build.output(job.machine.arch, job.profile, name) for name in [build.INIT, *names]}
-    symboliser = Symboliser(build.output(job.machine.arch, job.profile, build.KERNEL), binaries)
+    symboliser = Symboliser(build.output(job.machine.arch, job.profile, job.machine.kernel), binaries)
     scratch = TARGET / "boot"
     scratch.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(scratch)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=scratch))
     try:
         archive = folder / "archive.tar"
-        image.write_archive(archive, job.machine.arch, job.profile, cmdline, names, job.machine.boot == "stub")
+        image.write_archive(archive, job.machine.arch, job.profile, cmdline, names, job.machine.boot == "stub",
+                            job.machine.kernel)
         disk = None
         if job.machine.needs_disk():
             disk = image.write_disk(folder, job.machine.arch, job.profile, job.machine.boot, archive,
-                                    job.machine.limine_dir)
+                                    job.machine.limine_dir, job.machine.kernel)
         if job.machine.emulator == "bochs":
             command = bochs.command(folder, disk, job.machine.cpu, job.machine.smp, job.machine.memory_mib)
         else:

@@ -16,6 +16,8 @@ from .words import checked_name
 IMAGE_SOURCES = ROOT / "qemu" / "image"
 IMAGE_TOOL = TARGET / "image" / "release" / "tessera-image"
 KERNEL, INIT = "tessera", "init"
+# The kernel with bugs to be switched on (tests/seeded), and its package.
+SEEDED, SEEDED_PACKAGE = "tessera-seeded", "seeded"
 # The program that stands in for a loader, one for each architecture.
 STUBS = {"x86_64": "tessera-stub-x86_64", "aarch64": "tessera-stub-aarch64"}
 # What a machine has unless somebody says otherwise, MiB.
@@ -45,9 +47,9 @@ class Program:
 
 
 @functools.lru_cache(maxsize=None)
-def metadata() -> dict:
-    """What cargo says about the workspace."""
-    words = [toolchain.cargo(), "metadata", "--no-deps", "--format-version", "1"]
+def metadata(manifest: Path = ROOT / "Cargo.toml") -> dict:
+    """What cargo says about the workspace, or another one."""
+    words = [toolchain.cargo(), "metadata", "--no-deps", "--format-version", "1", "--manifest-path", manifest]
     text = must_run(words, "cargo cannot read the workspace", env=toolchain.host_env(), quiet=True)
     # Cargo's warnings may stand around it.
     line = next((line for line in text.splitlines() if line.startswith('{"packages"')), None)
@@ -146,6 +148,13 @@ def build(arch: str, profile: str, names: list) -> None:
     for package in sorted(packages):
         words += ["-p", specification(package)]
     must_run(words, f"the build for {arch} failed", env=toolchain.bare_env(), ticker=f"building for {arch}")
+
+
+def build_seeded(arch: str, profile: str) -> None:
+    """Builds the kernel with bugs to be switched on: apart, as one cargo call builds a crate with one set of features."""
+    words = [toolchain.cargo(), "build", "--profile", profile, *bare_arguments(arch), "-p", specification(SEEDED_PACKAGE)]
+    step(f"building the kernel with bugs for {arch} ({profile})")
+    must_run(words, f"the seeded kernel did not build for {arch}", env=toolchain.bare_env(), ticker="building it")
 
 
 def stripped(arch: str, profile: str, name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import build
+from . import build, plugin
 from .base import Failure
 from .boot import Job, boot
 from .directives import claims_in
@@ -76,11 +76,11 @@ class Suite:
 
 def run(where: str, machine: Machine, each: Round, wish: str, programs: list, options, report: Report) -> None:
     """Boots once with these programs and reports on every claim."""
-    is_bochs = machine.emulator == "bochs"
+    is_bochs, slower = machine.emulator == "bochs", plugin.SLOWER if machine.plugin else 1
     label = re.sub(r"\W+", "-", f"test {where} conformance{each.label()} {wish}".strip())
     job = Job(label[:120], machine, PROFILE, programs, options=words_of(wish, tags_option(each.tags)),
-              timeout_s=BOCHS_TIMEOUT_S if is_bochs else TIMEOUT_S,
-              silence_s=BOCHS_SILENCE_S if is_bochs else SILENCE_S)
+              timeout_s=BOCHS_TIMEOUT_S if is_bochs else TIMEOUT_S * slower,
+              silence_s=BOCHS_SILENCE_S if is_bochs else SILENCE_S * slower)
     suite = Suite(where, each.suffix(), options.filter, report)
     try:
         outcome = boot(job, suite.line)

@@ -26,11 +26,12 @@ SECTOR_BYTES = 512
 CHUNK_BYTES = 64 * SECTOR_BYTES
 
 
-def write_archive(path: Path, arch: str, profile: str, cmdline: str, names: list, with_kernel: bool) -> None:
+def write_archive(path: Path, arch: str, profile: str, cmdline: str, names: list, with_kernel: bool,
+                  kernel: str = build.KERNEL) -> None:
     """Writes the boot archive: `cmdline`, then the programs; with the kernel first where the stub looks for it."""
     members = [("cmdline", cmdline.encode() + b"\n")]
     if with_kernel:
-        members.insert(0, ("kernel", build.stripped(arch, profile, build.KERNEL).read_bytes()))
+        members.insert(0, ("kernel", build.stripped(arch, profile, kernel).read_bytes()))
     for name in dict.fromkeys([build.INIT, *names]):
         members.append((name, build.stripped(arch, profile, name).read_bytes()))
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
@@ -55,19 +56,20 @@ def write_stub_disk(folder: Path, profile: str, archive: Path) -> Path:
     return disk
 
 
-def write_disk(folder: Path, arch: str, profile: str, boot: str, archive: Path, limine_dir: str | None) -> Path:
+def write_disk(folder: Path, arch: str, profile: str, boot: str, archive: Path, limine_dir: str | None,
+               kernel: str = build.KERNEL) -> Path:
     """Writes the disk image for one boot into `folder`."""
     if boot == "stub":
         return write_stub_disk(folder, profile, archive)
-    tool, kernel, disk = build.image_tool(), build.stripped(arch, profile, build.KERNEL), folder / "disk.img"
+    tool, disk, binary = build.image_tool(), folder / "disk.img", build.stripped(arch, profile, kernel)
     if boot in ("bios", "uefi"):
-        words = [tool, boot, kernel, archive, disk]
+        words = [tool, boot, binary, archive, disk]
     else:
         configuration = folder / "limine.conf"
         configuration.write_text(LIMINE_CONF)
         loader = limine_loader(arch, limine_dir)
         words = [tool, "fat", disk, f"EFI/BOOT/{loader.name}={loader}", f"limine.conf={configuration}",
-                 f"kernel={kernel}", f"archive.tar={archive}"]
+                 f"kernel={binary}", f"archive.tar={archive}"]
     must_run(words, "the disk image could not be made", quiet=True)
     return disk
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import bochs, build, image
+from . import bochs, build, image, plugin
 from .base import Failure
 from .words import for_qemu
 
@@ -43,6 +43,10 @@ class Machine:
     cpu: str | None = None
     # A socket at which QEMU's debugging stub waits before the first instruction.
     stub: Path | None = None
+    # QEMU's words for a plugin that watches the boot (`plugin.arguments`).
+    plugin: list = field(default_factory=list)
+    # The kernel's binary.
+    kernel: str = build.KERNEL
 
     def check(self) -> None:
         """Refuses what cannot work together, and fills in the way of booting."""
@@ -58,6 +62,8 @@ class Machine:
         self._check_memory()
         if self.icount and self.accel == "kvm":
             raise Failure("--icount counts emulated instructions; it does not go with --accel kvm", 2)
+        if self.plugin and self.accel == "kvm":
+            raise Failure("a plugin watches emulated instructions; it does not go with --accel kvm", 2)
         if self.accel == "kvm" and self.arch != "x86_64":
             raise Failure("--accel kvm needs a guest of the host's architecture", 2)
         if self.accel == "kvm" and not Path("/dev/kvm").exists():
@@ -72,6 +78,8 @@ class Machine:
             raise Failure("--machine bochs boots by the stub only", 2)
         if self.smp > bochs.CPUS_MAX:
             raise Failure(f"--machine bochs has {bochs.CPUS_MAX} CPUs at most", 2)
+        if self.plugin:
+            raise Failure("the TLB plugin is for QEMU, not for --machine bochs", 2)
         if self.icount or self.gdb or self.accel != "tcg":
             raise Failure("--icount, --gdb and --accel are for QEMU, not for --machine bochs", 2)
 
@@ -82,6 +90,10 @@ class Machine:
                           f"takes {least} at least", 2)
         if self.memory_mib > most:
             raise Failure(f"{self.memory_mib} MiB of memory are more than {self.arch} can be given here: {most} MiB", 2)
+
+    def options(self) -> str:
+        """Words that the kernel's command line must have."""
+        return plugin.OPTION if self.plugin else ""
 
     def loader(self) -> str:
         """Who brings the kernel into memory."""
@@ -108,7 +120,7 @@ def host_memory_mib() -> int:
 def command(machine: Machine, profile: str, archive: Path, disk: Path | None) -> list:
     """The whole QEMU command line. `-kernel` and `-initrd` take a path as it is, without QEMU's own syntax."""
     words = [f"qemu-system-{machine.arch}", *COMMON, "-m", machine.memory_mib, "-smp", machine.smp,
-             "-accel", machine.accel]
+             "-accel", _accelerator(machine), *machine.plugin]
     words += _x86_64(machine) if machine.arch == "x86_64" else _aarch64(machine)
     if not disk:
         words += ["-kernel", build.stub_image(machine.arch, profile), "-initrd", archive]
@@ -124,6 +136,11 @@ def command(machine: Machine, profile: str, archive: Path, disk: Path | None) ->
     if machine.gdb:
         words += ["-gdb", f"tcp:127.0.0.1:{GDB_PORT}", "-S"]
     return [str(word) for word in words]
+
+
+def _accelerator(machine: Machine) -> str:
+    # What a plugin sees is in order only if one CPU after the other runs; under icount they do.
+    return machine.accel + (",thread=single" if machine.plugin and not machine.icount else "")
 
 
 def cpu_model(machine: Machine) -> str:

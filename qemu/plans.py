@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from . import bochs, build
+from . import bochs, build, tlbcheck
 from .base import is_arch_list, say
 from .conformance import claims_of
 from .directives import BootTest, conformance_options, read_boot_test
@@ -24,6 +24,8 @@ class Boots:
     # How often the conformance programs are booted, and the boots of programs that check themselves.
     rounds: tuple = (Round(),)
     runs: list = field(default_factory=list)
+    # Boots under the TLB checker.
+    checks: list = field(default_factory=list)
 
     def where(self) -> str:
         """The machine, as reports and filters name it."""
@@ -32,7 +34,8 @@ class Boots:
     def programs(self) -> list:
         """The names of the programs that must be built."""
         return ([test.name for test in self.tests] + [e for test in self.tests for e in test.extra] + self.conformance
-                + [name for _, names, _, _ in self.runs for name in names])
+                + [name for _, names, _, _ in self.runs for name in names]
+                + [name for check in self.checks for name in check.programs])
 
 
 def plans_for(options) -> list:
@@ -59,7 +62,11 @@ def plan(arch: str, options) -> Boots:
     tests = [test for test in boot_tests() if arch in test.arches and wanted in boot_name(arch, test)]
     programs = [name for name in build.of_purpose("conformance")
                 if not wanted or any(wanted in claim for claim in claims_of(arch, name))]
-    return Boots(arch, tests, programs, rounds=rounds, runs=runs_for(arch, rounds, wanted))
+    if options.tlbcheck:
+        rounds = rounds if options.smp or options.tags else tlbcheck.ROUNDS
+        return Boots(arch, [], programs, rounds=rounds, checks=tlbcheck.checks(arch, wanted, True))
+    checks = [] if options.smp or options.tags else tlbcheck.checks(arch, wanted, False)
+    return Boots(arch, tests, programs, rounds=rounds, runs=runs_for(arch, rounds, wanted), checks=checks)
 
 
 def boot_tests() -> list:
@@ -96,4 +103,6 @@ def list_tests(host: list, plans: list, wanted: str) -> int:
                     say(name)
         for title, *_ in entry.runs:
             say(title)
+        for check in entry.checks:
+            say(check.name())
     return 0

@@ -48,7 +48,7 @@ def busy(count: int):
 def tests(options) -> int:
     """Runs `./x.py test` so many times; the logs of a failure stay."""
     wanted = argparse.Namespace(filter=options.filter, arch=options.arch, machine="qemu", cpu=None, host=False,
-                                list=False, smp=options.smp, tags=options.tags, jobs=options.jobs)
+                                list=False, tlbcheck=False, smp=options.smp, tags=options.tags, jobs=options.jobs)
     began, seconds = time.monotonic(), []
     for number in range(1, options.tests + 1):
         step(f"test run {number} of {options.tests}")

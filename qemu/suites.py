@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from . import build, conformance, host_tests, setup, toolchain
+from . import build, conformance, host_tests, setup, tlbcheck, toolchain
 from .base import ARCHES, EXIT_USAGE, ROOT, Failure, say, step, ticking
 from .boot import Job, boot
 from .directives import BootTest
@@ -26,6 +26,8 @@ _running: list = []
 
 def test_verb(options) -> int:
     """Runs or lists the tests."""
+    if options.tlbcheck and (options.host or options.machine != "qemu"):
+        raise Failure("--tlbcheck watches boots in QEMU; it goes neither with --host nor with --machine bochs", EXIT_USAGE)
     began = time.monotonic()
     setup.need(("build",) if options.host or options.list else ("build", options.machine))
     plans = [] if options.host else plans_for(options)
@@ -41,10 +43,10 @@ def test_verb(options) -> int:
     report = Report()
     for entry in plans:
         if entry.programs():
-            build_for(entry, report)
+            build_for(entry, report, options.tlbcheck)
     with ThreadPoolExecutor(1) as beside:
         hosts = None
-        if (host or host is None) and (options.host or not (options.arch or options.machine == "bochs")):
+        if (host or host is None) and (options.host or not (options.arch or options.tlbcheck or options.machine == "bochs")):
             step("host tests")
             hosts = beside.submit(host_tests.run, host, lambda name, *rest: report.add(f"host {name}", *rest))
         run_boots(plans, options, report)
@@ -58,18 +60,20 @@ def _may_match_host(options) -> bool:
     """Whether host tests are asked for at all; if not, there is no need to compile them."""
     begins_so = options.filter.startswith(("user", "boot", "programs"))
     for_boots = begins_so or any(arch in options.filter for arch in ARCHES)
-    return options.host or not (options.arch or for_boots or options.machine == "bochs")
+    return options.host or not (options.arch or options.tlbcheck or for_boots or options.machine == "bochs")
 
 
-def build_for(entry: Boots, report: Report) -> None:
+def build_for(entry: Boots, report: Report, is_checked: bool) -> None:
     """Builds what one architecture's boots need. A build that fails is a failed test, and nothing is booted."""
     try:
         build.build(entry.arch, PROFILE, entry.programs())
         if entry.arch == "x86_64" and not entry.cpu:
             build.image_tool()
+        if entry.checks or is_checked:
+            tlbcheck.build_for(entry.checks)
     except Failure as failure:
         report.add(f"build {entry.arch}", "FAILED", str(failure).splitlines()[-1])
-        entry.tests, entry.conformance, entry.runs = [], [], []
+        entry.tests, entry.conformance, entry.runs, entry.checks = [], [], [], []
 
 
 def run_boots(plans: list, options, report: Report) -> None:
@@ -82,6 +86,7 @@ def run_boots(plans: list, options, report: Report) -> None:
         for entry in plans:
             waiting += [pool.submit(_run, entry.arch, run, report) for run in entry.runs]
             waiting += [pool.submit(_boot_test, entry.arch, test, options, report) for test in entry.tests]
+            waiting += [pool.submit(_tlb_check, check, report) for check in entry.checks]
         if waiting:
             step(f"{len(waiting)} boots, {options.jobs} at a time")
         for done in as_completed(waiting):
@@ -99,9 +104,21 @@ def _named(name: str):
 
 
 def _conformance(entry: Boots, each: Round, wish: str, programs: list, options, report: Report) -> None:
-    machine = Machine(entry.arch, each.smp, emulator=options.machine, cpu=entry.cpu)
-    with _named(f"user {entry.where()}{each.suffix()}"):
+    name = f"user {entry.where()}{each.suffix()}"
+    with _named(name):
+        if not options.tlbcheck:
+            machine = Machine(entry.arch, each.smp, emulator=options.machine, cpu=entry.cpu)
+            conformance.run(entry.where(), machine, each, wish, programs, options, report)
+            return
+        name = f"tlbcheck {entry.where()} {programs[0] if len(programs) == 1 else 'conformance'}{each.suffix()} {wish}".strip()
+        machine, out = tlbcheck.watched(entry.arch, each.smp, tlbcheck.label_of(name))
         conformance.run(entry.where(), machine, each, wish, programs, options, report)
+        tlbcheck.report_on(name, out, report)
+
+
+def _tlb_check(check: tlbcheck.Check, report: Report) -> None:
+    with _named(check.name()):
+        tlbcheck.run(check, report)
 
 
 def _boot_test(arch: str, test: BootTest, options, report: Report) -> None:

@@ -7,8 +7,8 @@ const EDGE_CRATES: [&str; 9] =
     ["x86_64", "aarch64-cpu", "uart_16550", "bootloader_api", "limine", "arm-gic", "smccc", "arm-pl011-uart", "x2apic"];
 /// Who may depend on them.
 const EDGE_HOMES: [&str; 3] = ["arch/Cargo.toml", "qemu/stub/aarch64/Cargo.toml", "qemu/stub/x86_64/Cargo.toml"];
-/// A workspace of its own.
-const APART: &str = "qemu/image/Cargo.toml";
+/// Workspaces of their own.
+const APART: [&str; 3] = ["qemu/image/Cargo.toml", "qemu/tlb/Cargo.toml", "qemu/tlb/plugin/Cargo.toml"];
 const SECTIONS: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
 
 /// All rules about `Cargo.toml` files.
@@ -23,7 +23,7 @@ pub(crate) fn breaches(tree: &Tree) -> Vec<Breach> {
             }
         };
         let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace")?.as_bool());
-        if path != APART && inherits != Some(true) {
+        if !APART.contains(&path) && inherits != Some(true) {
             found.push(Breach::new(path, 1, "every member needs [lints] workspace = true"));
         }
         found.extend(misplaced(path, text, &manifest));
