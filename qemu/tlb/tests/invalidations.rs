@@ -129,11 +129,15 @@ fn take(cpu: usize, step: &Step, model: &mut Model, lists: &mut [Naive]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_model_does_what_a_plain_list_of_entries_does(steps in prop::collection::vec((0..CPUS, step()), 1..300)) {
-        let profile = Profile::find(PROFILE, "small").expect("the profile is right");
+    fn the_model_does_what_a_plain_list_of_entries_does(
+        steps in prop::collection::vec((0..CPUS, step()), 1..300), hash_tag: bool) {
+        let mut profile = Profile::find(PROFILE, "small").expect("the profile is right");
+        for shape in profile.second_level.iter_mut().chain(&mut profile.walk_caches) {
+            shape.hash_tag = hash_tag;
+        }
         let mut model = Model::new(&profile, CPUS);
         let shapes = || {
             let own = profile.clone();

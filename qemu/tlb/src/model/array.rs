@@ -1,6 +1,7 @@
 //! One set-associative array of tagged entries, replaced by exact LRU.
 
 use super::owner::{Owner, Reader};
+use super::profile::Shape;
 
 /// How many places [`Array`] remembers, by address and tag.
 const HINTS: usize = 256;
@@ -61,6 +62,8 @@ pub(super) struct Array {
     entries: Vec<Entry>,
     ways: usize,
     set_mask: usize,
+    /// Whether the tag is mixed into the index.
+    hash_tag: bool,
     /// Page sizes that occur, and how many entries have each: those that none has need not be looked for.
     sizes: Vec<(u8, usize)>,
     /// Where an address was found last: most accesses hit there, and need not look through the ways.
@@ -69,15 +72,17 @@ pub(super) struct Array {
 }
 
 impl Array {
-    /// An array of so many entries in so many ways, whose quotient is a power of two, for pages of `sizes`.
-    pub(super) fn new(entries: usize, ways: usize, sizes: &[u8]) -> Array {
+    /// The array of that shape, with nothing in it.
+    pub(super) fn new(shape: &Shape) -> Array {
+        let (entries, ways) = (shape.entries as usize, shape.ways as usize);
         let sets = entries / ways;
         assert!(sets.is_power_of_two() && sets * ways == entries && entries <= usize::from(u16::MAX));
         Array {
             entries: vec![EMPTY; entries],
             ways,
             set_mask: sets - 1,
-            sizes: sizes.iter().map(|&bits| (bits, 0)).collect(),
+            hash_tag: shape.hash_tag,
+            sizes: shape.pages.iter().map(|size| (size.bits(), 0)).collect(),
             hints: [0; HINTS],
             clock: 0,
         }
@@ -107,29 +112,32 @@ impl Array {
         if self.set_mask == 0 {
             return self.entries.iter().position(|entry| entry.serves(address, reader));
         }
-        self.sizes.iter().filter(|(_, count)| *count > 0).find_map(|&(bits, _)| {
-            let set = self.set(address, bits);
-            let ways = &self.entries[set..set + self.ways];
-            ways.iter().position(|entry| entry.bits == bits && entry.serves(address, reader)).map(|way| set + way)
-        })
+        let sizes = self.sizes.iter().filter(|(_, count)| *count > 0);
+        sizes.map(|&(bits, _)| bits).find_map(|bits| self.find_sized(address, bits, reader))
     }
 
     /// Whether there is an entry of just this size for the address; it counts as used.
     pub(super) fn lookup_sized(&mut self, address: u64, bits: u8, reader: Reader) -> bool {
-        let set = self.set(address, bits);
-        let ways = &mut self.entries[set..set + self.ways];
-        let Some(entry) = ways.iter_mut().find(|entry| entry.bits == bits && entry.serves(address, reader)) else {
-            return false;
-        };
+        let Some(index) = self.find_sized(address, bits, reader) else { return false };
         self.clock += 1;
-        entry.stamp = self.clock;
+        self.entries[index].stamp = self.clock;
         true
+    }
+
+    fn find_sized(&self, address: u64, bits: u8, reader: Reader) -> Option<usize> {
+        let in_set = |owner: Owner| {
+            let set = self.set(address, bits, owner);
+            let ways = &self.entries[set..set + self.ways];
+            ways.iter().position(|entry| entry.bits == bits && entry.serves(address, reader)).map(|way| set + way)
+        };
+        // With the tag in the index, what has no tag is elsewhere.
+        in_set(reader.owner()).or_else(|| if self.hash_tag { in_set(Owner::GLOBAL) } else { None })
     }
 
     /// Takes a page in, as an entry that covers 2 to the power of `bits` bytes, in place of the least recently used.
     pub(super) fn insert(&mut self, page: &Page, bits: u8) {
         let base = page.address >> bits << bits;
-        let set = self.set(base, bits);
+        let set = self.set(base, bits, page.owner);
         let (mut victim, mut oldest) = (set, u64::MAX);
         for index in set..set + self.ways {
             let entry = &self.entries[index];
@@ -180,12 +188,13 @@ impl Array {
         &mut size.expect("the level inserts only sizes that the array holds").1
     }
 
-    fn set(&self, address: u64, bits: u8) -> usize {
-        ((address >> bits) as usize & self.set_mask) * self.ways
+    fn set(&self, address: u64, bits: u8, owner: Owner) -> usize {
+        let spread = if self.hash_tag { owner.spread() } else { 0 };
+        ((address >> bits ^ spread) as usize & self.set_mask) * self.ways
     }
 }
 
 #[inline(always)]
 fn hint(address: u64, reader: Reader) -> usize {
-    (address >> 12 ^ address >> 21 ^ reader.spread()) as usize % HINTS
+    (address >> 12 ^ address >> 21 ^ reader.owner().spread()) as usize % HINTS
 }

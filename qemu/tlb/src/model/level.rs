@@ -15,8 +15,7 @@ impl Level {
     /// The level of these arrays.
     pub(super) fn new(shapes: &[Shape]) -> Level {
         let sizes = |shape: &Shape| shape.pages.iter().map(|page| page.bits()).collect::<Vec<u8>>();
-        let arrays =
-            shapes.iter().map(|shape| Array::new(shape.entries as usize, shape.ways as usize, &sizes(shape))).collect();
+        let arrays = shapes.iter().map(Array::new).collect();
         let place = |page_bits: usize| {
             let all =
                 shapes.iter().enumerate().flat_map(|(array, shape)| sizes(shape).into_iter().map(move |b| (b, array)));

@@ -17,6 +17,12 @@ impl Owner {
     /// A global translation.
     pub(crate) const GLOBAL: Owner = Owner(GLOBAL);
 
+    /// What a tag adds to the index of an array that mixes tags in: nothing for who has no tag.
+    #[inline(always)]
+    pub(crate) fn spread(self) -> u64 {
+        if self.0 < GLOBAL { u64::from(self.0) * 0x9e37_79b9 >> 16 } else { 0 }
+    }
+
     /// One tag.
     pub(crate) fn tag(tag: u16) -> Owner {
         Owner(u32::from(tag))
@@ -40,10 +46,10 @@ impl Reader {
         Reader { tag: u32::from(tag), subscriptions }
     }
 
-    /// A number that differs for tags that follow each other.
+    /// The owner of what is this reader's alone.
     #[inline(always)]
-    pub(crate) fn spread(self) -> u64 {
-        u64::from(self.tag) * 37
+    pub(crate) fn owner(self) -> Owner {
+        Owner(self.tag)
     }
 
     /// Whether this is the reader of that tag.

@@ -59,6 +59,9 @@ pub struct Shape {
     pub ways: u32,
     /// Which sizes of pages it holds.
     pub pages: Vec<PageSize>,
+    /// Whether the tag is mixed into the index, so that pages at the same address of many spaces are not in one set.
+    #[serde(default)]
+    pub hash_tag: bool,
 }
 
 /// A CPU.
@@ -206,7 +209,8 @@ fn described(shape: &Shape) -> String {
     let ways =
         if shape.ways == shape.entries { "fully associative".to_string() } else { format!("{} ways", shape.ways) };
     let pages = shape.pages.iter().map(PageSize::to_string).collect::<Vec<String>>().join(", ");
-    format!("{}, {ways}: {pages}", shape.entries)
+    let index = if shape.hash_tag { ", tag in the index" } else { "" };
+    format!("{}, {ways}{index}: {pages}", shape.entries)
 }
 
 /// An error of the format, in one line with the number of the line it is about.

@@ -143,10 +143,16 @@ impl Naive {
         let sizes = if place == Place::WalkCache { page.page_bits..=page.page_bits } else { 12..=page.page_bits };
         let Some((bits, array)) = sizes.rev().find_map(|bits| Some((bits, held(bits)?))) else { return };
         let (ways, sets) = (shapes[array].ways as usize, u64::from(shapes[array].entries / shapes[array].ways));
-        let set = |address: u64, bits: u8| (address >> bits) % sets;
-        let mine = set(address, bits);
-        let rivals =
-            |entry: &Entry| entry.place == place && entry.array == array && set(entry.first, entry.bits) == mine;
+        let hashed = shapes[array].hash_tag;
+        let set = |address: u64, bits: u8, tag: Option<u16>| {
+            let spread = tag.filter(|_| hashed).map_or(0, |tag| u64::from(tag) * 0x9e37_79b9 >> 16);
+            (address >> bits ^ spread) % sets
+        };
+        let tag = if page.global { None } else { Some(tag) };
+        let mine = set(address, bits, tag);
+        let rivals = |entry: &Entry| {
+            entry.place == place && entry.array == array && set(entry.first, entry.bits, entry.tag) == mine
+        };
         if self.entries.iter().filter(|entry| rivals(entry)).count() == ways {
             let oldest = self.entries.iter().position(rivals).expect("there are as many as ways");
             self.entries.remove(oldest);
@@ -157,7 +163,7 @@ impl Naive {
             first: address & !((1 << bits) - 1),
             bits,
             page_bits: page.page_bits,
-            tag: if page.global { None } else { Some(tag) },
+            tag,
             writable: page.writable,
             executable: page.executable,
         });
