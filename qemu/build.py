@@ -1,4 +1,4 @@
-"""Building: the kernel and the user programs by one cargo call for each architecture, the image tool by another."""
+"""Building: the kernel and the user programs by one cargo call for each architecture, the host tools by others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from .words import checked_name
 
 IMAGE_SOURCES = ROOT / "qemu" / "image"
 IMAGE_TOOL = TARGET / "image" / "release" / "tessera-image"
+# Host tools that are workspaces of their own, tested and checked with the rest; the image tool needs more than they do.
+HOST_TOOLS = {"report tool": ROOT / "qemu" / "report_tool", "TLB model": ROOT / "qemu" / "tlb"}
+REPORT_TOOL = TARGET / "report_tool" / "release" / "tessera-report"
 KERNEL, INIT = "tessera", "init"
 # The kernel with bugs to be switched on (tests/seeded), and its package.
 SEEDED, SEEDED_PACKAGE = "tessera-seeded", "seeded"
@@ -47,9 +50,9 @@ class Program:
 
 
 @functools.lru_cache(maxsize=None)
-def metadata(manifest: Path = ROOT / "Cargo.toml") -> dict:
-    """What cargo says about the workspace, or another one."""
-    words = [toolchain.cargo(), "metadata", "--no-deps", "--format-version", "1", "--manifest-path", manifest]
+def metadata(folder: Path = ROOT) -> dict:
+    """What cargo says about the workspace in a folder."""
+    words = [toolchain.cargo(), "metadata", "--no-deps", "--format-version", "1", "--manifest-path", folder / "Cargo.toml"]
     text = must_run(words, "cargo cannot read the workspace", env=toolchain.host_env(), quiet=True)
     # Cargo's warnings may stand around it.
     line = next((line for line in text.splitlines() if line.startswith('{"packages"')), None)
@@ -210,6 +213,20 @@ def image_tool() -> Path:
     must_run(words, "the image tool did not build", env=toolchain.image_env(), ticker="building the image tool")
     IMAGE_TOOL.touch()
     return IMAGE_TOOL
+
+
+def host_tool_arguments(folder: Path) -> list:
+    """What any cargo command but `fmt` needs to work on one of the host tools."""
+    return ["--release", "--manifest-path", folder / "Cargo.toml", "--target-dir", TARGET / folder.name]
+
+
+def report_tool() -> Path:
+    """The host tool that draws reports; cargo knows whether it has to be built."""
+    words = [toolchain.cargo(), "build", "--locked", *host_tool_arguments(HOST_TOOLS["report tool"])]
+    if not REPORT_TOOL.exists():
+        step("building the report tool (once)")
+    must_run(words, "the report tool did not build", env=toolchain.host_env(), quiet=True, ticker="building the report tool")
+    return REPORT_TOOL
 
 
 def clean() -> int:

@@ -10,7 +10,7 @@ from .base import ARCHES, LOGS, ROOT, TARGET, say, step
 from .bench import baseline
 from .pages import inspection
 
-IMAGE_MANIFEST, TLB_MANIFEST = ROOT / "qemu" / "image" / "Cargo.toml", ROOT / "qemu" / "tlb" / "Cargo.toml"
+IMAGE_MANIFEST = ROOT / "qemu" / "image" / "Cargo.toml"
 # A macro declares these modules (tests/bench/main.rs), and `cargo fmt` does not look into macros.
 BENCHMARKS = sorted((ROOT / "tests" / "bench").glob("*/*.rs"))
 DENY = ["--", "-D", "warnings"]
@@ -57,7 +57,8 @@ def _commands():
     yield "rules of the house", [cargo, "run", "--quiet", "--package", "tidy", "--", ROOT], host
     yield "formatting", [cargo, "fmt", "--all", "--check", "--", *BENCHMARKS], host
     yield "formatting of the image tool", [cargo, "fmt", "--manifest-path", IMAGE_MANIFEST, "--check"], host
-    yield "formatting of the TLB model", [cargo, "fmt", "--manifest-path", TLB_MANIFEST, "--all", "--check"], host
+    for name, folder in build.HOST_TOOLS.items():
+        yield f"formatting of the {name}", [cargo, "fmt", "--manifest-path", folder / "Cargo.toml", "--all", "--check"], host
     yield "lints on the host", [cargo, "clippy", "--all-targets", *DENY], host
     for arch in ARCHES:
         # The profile of the tests, so that the standard library they built serves here as well.
@@ -66,8 +67,9 @@ def _commands():
         yield f"lints on {arch}", words, toolchain.bare_env()
     image = [cargo, "clippy", "--release", "--manifest-path", IMAGE_MANIFEST, "--target-dir", TARGET / "image", *DENY]
     yield "lints of the image tool", image, toolchain.image_env()
-    tlb = [cargo, "clippy", "--manifest-path", TLB_MANIFEST, "--workspace", "--all-targets", "--target-dir", TARGET / "tlb", *DENY]
-    yield "lints of the TLB model and plugin", tlb, host
+    for name, folder in build.HOST_TOOLS.items():
+        words = [cargo, "clippy", "--locked", "--workspace", "--all-targets", *build.host_tool_arguments(folder), *DENY]
+        yield f"lints of the {name}", words, host
 
 
 def _excluded(arch: str) -> list:

@@ -1,4 +1,4 @@
-"""The tests that need no emulator: cargo's, over the default members of the workspace, and of that of the TLB model."""
+"""The tests that need no emulator: cargo's, over the workspace's default members and the host tools."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import re
 import subprocess
 import threading
 import time
-from pathlib import Path
 from typing import Callable
 
-from . import base, toolchain
-from .base import LOGS, ROOT, TARGET, Failure
+from . import base, build, toolchain
+from .base import LOGS, Failure
 
-# The workspaces, and where each builds.
-MANIFESTS = {ROOT / "Cargo.toml": TARGET, ROOT / "qemu" / "tlb" / "Cargo.toml": TARGET / "tlb"}
 # The longest that cargo and the tests may say nothing, on however busy a host: the longest test takes a minute.
 SILENCE_S = 30 * 60.0
 RUNNING = re.compile(r"^\s*Running .*[/\\]([A-Za-z0-9_]+)-[0-9a-f]+\)")
@@ -25,22 +22,26 @@ LISTED = re.compile(r"^(.+): test$")
 
 def listed() -> list:
     """Compiles the host tests and returns their names, each as `crate::test`."""
-    names, crate = [], ""
-    for manifest in MANIFESTS:
-        code, output = base.run([*_cargo_test(manifest), "--", "--list"], toolchain.host_env(), quiet=True,
-                                log=LOGS / "host-list.log", ticker="compiling the host tests")
+    output = ""
+    for words in _commands():
+        code, more = base.run([*words, "--", "--list"], toolchain.host_env(), quiet=True, log=LOGS / "host-list.log",
+                              ticker="compiling the host tests")
         if code != 0:
-            raise Failure("\n".join(output.splitlines()[-40:]) + "\nx.py: the host tests do not compile")
-        for line in output.splitlines():
-            crate = _crate(line) or crate
-            found = LISTED.match(line)
-            if found:
-                names.append(f"{crate}::{found.group(1)}")
+            raise Failure("\n".join(more.splitlines()[-40:]) + "\nx.py: the host tests do not compile")
+        output += more
+    names, crate = [], ""
+    for line in output.splitlines():
+        crate = _crate(line) or crate
+        found = LISTED.match(line)
+        if found:
+            names.append(f"{crate}::{found.group(1)}")
     return names
 
 
-def _cargo_test(manifest: Path) -> list:
-    return [toolchain.cargo(), "test", "--manifest-path", manifest, "--target-dir", MANIFESTS[manifest]]
+def _commands() -> list:
+    """Cargo's, one for each workspace."""
+    tools = [["--locked", *build.host_tool_arguments(folder)] for folder in build.HOST_TOOLS.values()]
+    return [[toolchain.cargo(), "test", "--no-fail-fast", *words] for words in [[], *tools]]
 
 
 def _crate(line: str) -> str | None:
@@ -50,21 +51,21 @@ def _crate(line: str) -> str | None:
 
 def run(only: list | None, report: Callable[[str, str, str], None]) -> None:
     """Runs the host tests, all or `only` those named; `report` gets (name, verdict, reason) of each."""
-    for number, manifest in enumerate(MANIFESTS):
-        words = [*_cargo_test(manifest), "--no-fail-fast"]
-        if only is not None:
-            words += ["--", "--exact", *dict.fromkeys(name.split("::", 1)[1] for name in only)]
-        _run(words, only, report, LOGS / f"host{number or ''}.log")
-
-
-def _run(words: list, only: list | None, report: Callable[[str, str, str], None], log: Path) -> None:
+    log = LOGS / "host.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    names = ["--", "--exact", *dict.fromkeys(name.split("::", 1)[1] for name in only)] if only is not None else []
+    with open(log, "w", encoding="utf-8") as log_file:
+        for words in _commands():
+            _run([*words, *names], _Reader(only, report), log_file)
+
+
+def _run(words: list, reader: _Reader, log_file) -> None:
+    """Runs one of cargo's commands."""
     process = base.start(words, toolchain.host_env(), group=True, cwd=base.ROOT, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-    reader = _Reader(only, report)
     watch = _Watch(process)
     try:
-        with open(log, "w", encoding="utf-8") as log_file, base.ticking(reader.what):
+        with base.ticking(reader.what):
             for line in process.stdout:
                 watch.heard()
                 log_file.write(line)
@@ -73,7 +74,7 @@ def _run(words: list, only: list | None, report: Callable[[str, str, str], None]
     finally:
         watch.stop.set()
         base.end(process)
-    reader.finish(code, log)
+    reader.finish(code, log_file.name)
 
 
 class _Watch:

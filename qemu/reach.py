@@ -1,4 +1,4 @@
-"""The rule that every test in the tree is run: by cargo, which `./x.py test` calls for the default members of two workspaces."""
+"""The rule that every test in the tree is run: by cargo, which `./x.py test` calls for default members and host tools."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MODULE = re.compile(r"\bmod\s+([a-z_][a-z0-9_]*)\s*;")
 
 def breaches() -> list:
     """Every file with a test or a documentation example that no cargo target of the host tests reaches."""
-    tested, documented = set(), set()
-    for manifest in host_tests.MANIFESTS:
-        for files_of, more in zip((tested, documented), reached(build.metadata(manifest))):
-            files_of |= more
+    tested, documented = reached(build.metadata())
+    for folder in build.HOST_TOOLS.values():
+        more = reached(build.metadata(folder))
+        tested, documented = tested | more[0], documented | more[1]
     found = []
     for path in files():
         if not path.endswith(".rs"):
             continue
         text = (ROOT / path).read_text()
         if HAS_TESTS.search(code_only(text)) and path not in tested:
-            found.append(f"{path}:1: tests that ./x.py test does not run: no tested target of a default member has them")
+            found.append(f"{path}:1: tests that ./x.py test does not run: no tested target of a default member or host tool has them")
         if has_example(text) and path not in documented:
             found.append(f"{path}:1: an example in documentation that ./x.py test does not compile")
     return found

@@ -8,7 +8,8 @@ const EDGE_CRATES: [&str; 9] =
 /// Who may depend on them.
 const EDGE_HOMES: [&str; 3] = ["arch/Cargo.toml", "qemu/stub/aarch64/Cargo.toml", "qemu/stub/x86_64/Cargo.toml"];
 /// Workspaces of their own.
-const APART: [&str; 3] = ["qemu/image/Cargo.toml", "qemu/tlb/Cargo.toml", "qemu/tlb/plugin/Cargo.toml"];
+const APART: [&str; 4] =
+    ["qemu/image/Cargo.toml", "qemu/report_tool/Cargo.toml", "qemu/tlb/Cargo.toml", "qemu/tlb/plugin/Cargo.toml"];
 const SECTIONS: [&str; 3] = ["dependencies", "build-dependencies", "dev-dependencies"];
 
 /// All rules about `Cargo.toml` files.
