@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from ..base import ROOT
 from ..bench.baseline import selection
 from ..bench.catalogue import Benchmark, catalogue
@@ -39,8 +41,8 @@ median has grown by more than {threshold:g} % and by {least} at least; `.ci/run`
 ADDING = """
 ## Adding a benchmark
 
-1. A file in `tests/bench` with a `BENCHMARKS` list, or a line more in one that has such an object; a new file is named in
-   `tests/bench/main.rs` twice, as a module and in its list. This one is `tests/bench/example.rs`, whole, and is run:
+1. A file in a folder of `tests/bench` and a line for it in `tests/bench/main.rs`, or one more `Benchmark` in a file about the same.
+   This one is `tests/bench/example.rs`, whole, and is run with all others:
 
 ```rust
 {example}```
@@ -76,8 +78,8 @@ def text(benchmarks: list) -> str:
     results = [name for each in benchmarks for name in each.results()]
     parts = [HEAD.format(samples="1,000", curve_point=curve.results()[0], selected=len(selection()), all=len(results),
                          threshold=THRESHOLD_PER_CENT, least=LEAST)]
-    for path in dict.fromkeys(each.path for each in benchmarks):
-        parts.append(f"\n### `{path}`\n\n" + table(COLUMNS, [each for each in benchmarks if each.path == path]))
+    for folder in dict.fromkeys(PurePath(each.path).parent for each in benchmarks):
+        parts.append(f"\n### `{folder}`\n\n" + table(COLUMNS, [each for each in benchmarks if PurePath(each.path).parent == folder]))
     return "".join(parts) + ADDING.format(example=EXAMPLE.read_text())
 
 

@@ -1,8 +1,9 @@
 """The part of `check` that finds figures in documents which no command wrote.
 
 A page that `./x.py figures` writes begins with a line that tells so, with a digest of the rest: whoever changes a figure by
-hand is found. Any other document has no amount of what is measured: instructions, cycles, seconds of a small kind, events
-of the TLB, factors. Limits of the design (bytes, milliseconds of a turn) are no figures of this kind.
+hand is found; so is a block of a page that it writes in part. Any other document has no amount of what is measured:
+instructions, cycles, seconds of a small kind, events of the TLB, factors. Limits of the design (bytes, milliseconds of a
+turn) are no figures of this kind.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 
 from ..base import ROOT
 from ..style import files
+from . import blocks
 from .catalogue import PAGES
 from .page import STAMP, digest
 
@@ -26,6 +28,8 @@ MEASURED = re.compile(rf"\b{UNIT}(?!\w)")
 # Decisions, taken on figures of their day; what tells of the past; what another command writes, with a test of its own; and
 # text that a command makes a page of, with the figures that it cites.
 EXEMPT = ("docs/adr/", "docs/changes.md", "docs/abi.md", "qemu/tlb/pages/")
+# Part of a page that tells of another work's figures.
+CITED = re.compile(r"^## What the original reported\n.*?(?=^## |\Z)", re.M | re.S)
 # What looks like a figure and is none, each with the reason.
 ALLOWED: dict = {
 }
@@ -40,6 +44,8 @@ def breaches() -> list:
     for path in files():
         if path.endswith(".md") and path not in written and not path.startswith(EXEMPT):
             text = (ROOT / path).read_text(encoding="utf-8", errors="replace")
+            found += blocks.breaches(path, text)
+            text = without_citations(blocks.without_blocks(text))
             found += [f"{path}:{line}: no command wrote {figure!r}; make it part of a page of ./x.py figures, or name that page"
                       for line, figure in figures_in(text) if not _is_allowed(path, figure)]
     return found + [f"{__name__}: nothing in {path} is {text!r} any more" for path, text in _unused()]
@@ -59,6 +65,11 @@ def _of_page(page) -> list:
     if page.of_sources and page.content() != text:
         return [f"{path}:1: its sources have changed since; {command} writes it anew"]
     return []
+
+
+def without_citations(text: str) -> str:
+    """A page without what it says that another work has reported; every line keeps its number."""
+    return CITED.sub(lambda part: "\n" * part.group().count("\n"), text)
 
 
 def figures_in(text: str) -> list:

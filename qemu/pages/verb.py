@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from .. import setup
 from ..base import EXIT_USAGE, ROOT, Failure, say
-from .catalogue import PAGES
+from .catalogue import all_pages
 
 
 def figures_verb(options) -> int:
     """Measures what each page tells of and writes it."""
-    unknown = [name for name in options.pages if name not in PAGES]
+    there = all_pages()
+    unknown = [name for name in options.pages if name not in there]
     if unknown:
-        raise Failure(f"there is no page {unknown[0]!r} to write; there are: {', '.join(PAGES)}", EXIT_USAGE)
-    chosen = [PAGES[name] for name in options.pages or PAGES]
+        raise Failure(f"there is no page {unknown[0]!r} to write; there are: {', '.join(there)}", EXIT_USAGE)
+    chosen = [there[name] for name in options.pages or there]
     setup.need(tuple(dict.fromkeys(group for page in chosen for group in page.needs)))
     for page in chosen:
         page.path().write_text(page.content())

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 from .. import base, cli
-from ..pages import benchmarks, inspection, page, sharing, shootdowns
+from ..pages import benchmarks, blocks, inspection, page, sharing, shootdowns
 from ..pages.verb import figures_verb
 
 
@@ -82,3 +82,56 @@ class Inspection(unittest.TestCase):
         with self.assertRaises(base.Failure) as caught:
             figures_verb(cli.parse("figures", ["frob"]))
         self.assertEqual(caught.exception.code, base.EXIT_USAGE)
+
+
+class Blocks(unittest.TestCase):
+    """Pages of which a command writes the tables only."""
+
+    def _text(self, *commands: str) -> str:
+        return "# A\n\nBefore.\n" + "".join(f"\n<!-- figures: {command} -->\n<!-- end -->\n\nBetween.\n" for command in commands)
+
+    def _filled(self, *commands: str) -> str:
+        def measure_all(settings, _words, wanted) -> list:
+            return [{"results": [{"name": name, "unit": "instructions", "median": 1000 * setting.smp + len(setting.arch),
+                                  "model": {"walks": 2.5}} for name in wanted]} for setting in settings]
+
+        linux = [{"operation": operation.what, "unit": "instructions", "median": 7} for operation in blocks.OPERATIONS]
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(blocks, "measure_all", measure_all), \
+                mock.patch.object(blocks.peer, "measure", lambda arch: linux):
+            path = Path(folder) / "a.md"
+            path.write_text(self._text(*commands))
+            text = blocks.BlockPage(path).content()
+            path.write_text(text)
+            # Filled once more, it is the same.
+            self.assertEqual(blocks.BlockPage(path).content(), text)
+        return text
+
+    def test_names_and_curves(self):
+        text = self._filled("bench null linux_getppid", "bench example_pages linux_mmap --smp 2", "bench example_pages/16 per=1000")
+        self.assertIn("|  | instructions, x86_64 / aarch64 |\n|---|---:|\n| `null` | 1,006 / 1,007 |\n| `linux_getppid` | 7 |\n<!-- end: ",
+                      text)
+        self.assertIn("| pages | `example_pages` | `linux_mmap` |\n|---:|---:|---:|\n| 1 | 2,006 / 2,007 | 7 |\n"
+                      "| 16 | 2,006 / 2,007 |  |\n", text)
+        self.assertIn("| `example_pages/16` | 1.0 |\n", text)
+        self.assertEqual(blocks.breaches("docs/a.md", text), [])
+        self.assertNotIn("1,006", blocks.without_blocks(text))
+        self.assertEqual(blocks.without_blocks(text).count("\n"), text.count("\n"))
+
+    def test_the_model_s_figures(self):
+        self.assertIn("| `null` | 2.5 |\n", self._filled("bench null --model skylake show=walks"))
+
+    def test_what_was_not_written_by_the_command(self):
+        self.assertIn("docs/a.md:5: this block of figures is not filled in", blocks.breaches("docs/a.md", self._text("bench null"))[0])
+        text = self._filled("bench null")
+        self.assertIn("was changed", blocks.breaches("docs/a.md", text.replace("1,006", "1,005"))[0])
+        self.assertIn("was changed", blocks.breaches("docs/a.md", text.replace("bench null", "bench clock"))[0])
+
+    def test_what_cannot_be_read(self):
+        for command in ("bench frob", "test null", "bench null shown=walks", "bench null --frob"):
+            with self.assertRaises(base.Failure) as caught:
+                self._filled(command)
+            self.assertNotIn("\n", str(caught.exception))
+
+    def test_what_another_work_reports(self):
+        text = "# A\n\n## What the original reported\n\n468 ns\n\n## What is reproduced\n\n5 cycles\n"
+        self.assertEqual(inspection.figures_in(inspection.without_citations(text)), [(9, "5 cycles")])
