@@ -164,7 +164,7 @@ def bench() -> Parser:
     parser.add_argument("filter", nargs="*", metavar="FILTER",
                         help="a benchmark, a curve or a point of one; or a part of names (docs/benchmarks.md has them)")
     _add_arch(parser, None)
-    parser.add_argument("--smp", type=_cpus, default=1, metavar="N", help="CPUs (default 1)")
+    parser.add_argument("--smp", type=_cpus, metavar="N", help="CPUs (default 1; for baselines 1 and 4)")
     _add_tags(parser)
     parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg",
                         help="emulate and count instructions (default), or use the host's CPU and count its cycles")

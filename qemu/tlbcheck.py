@@ -55,7 +55,7 @@ BUGS = (("ProtectUnflushed", "protection", 1, None), ("FreedBeforeFlush", "mappi
         ("NoFlushAtRollOver", "smp_spaces", 2, "2"))
 OWN_BUGS = {"x86_64": (("MissingInterrupt", "smp_shootdown", 2, None), ("LastCpuForgotten", "smp_shootdown", 2, None),
                        ("StaleMarkForgotten", "mapping", 1, None), ("RangeOnePageShort", "mapping", 1, None)),
-            "aarch64": (("AddressForgotten", "subtree_changes", 1, None),)}
+            "aarch64": (("AddressForgotten", "subtree_changes", 1, None), ("SplitWithoutBreak", "subtree_changes", 1, None))}
 # Those that every `./x.py test` sees to.
 ALWAYS = ("ProtectUnflushed", "FreedBeforeFlush", "MissingInterrupt")
 SEEDS = [Check(arch, (program,), smp, tags, seed=bug, always=bug in ALWAYS)

@@ -1,4 +1,4 @@
-"""The baselines that the repository keeps: one document for each architecture, which `.ci/run` compares with.
+"""The baselines that the repository keeps: documents of each architecture, with one CPU and with four, which `.ci/run` compares with.
 
 Of a curve they hold the first and the last point, everything else whole: that takes little time, and tells of any call.
 """

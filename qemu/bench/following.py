@@ -12,7 +12,7 @@ SHOWN = 12
 
 def profile(options) -> int:
     """Shows where the instructions of the named benchmarks go."""
-    if not options.filter or options.smp != 1 or options.accel != "tcg":
+    if not options.filter or options.smp not in (None, 1) or options.accel != "tcg":
         raise Failure("--profile wants the names of benchmarks, and one emulated CPU", EXIT_USAGE)
     wanted = catalogue.resolve(options.filter)
     if any(catalogue.of_result(name).is_kernel() for name in wanted):

@@ -23,18 +23,18 @@ def bench_verb(options) -> int:
     """Runs the benchmarks of each architecture and says whether budgets and comparison hold."""
     _check(options)
     wanted = _wanted(options)
-    arches = _arches(options)
-    old = _documents_to_compare_with(options, arches)
+    settings = [Setting(arch, smp, options.tags, options.accel, options.model) for smp in _cpus(options) for arch in _arches(options)]
+    old = _documents_to_compare_with(options, settings)
     if options.report:
         from .. import html_report
         html_report.refuse(Path(options.report))
     setup.need(("build", "qemu"))
     if options.profile:
         return following.profile(options)
-    documents = measure_all([_setting(options, arch) for arch in arches], options.filter, wanted, options.raw)
+    documents = measure_all(settings, options.filter, wanted, options.raw)
     if options.peer:
         _add_peers(documents)
-    complaints = [complaint for each in documents for complaint in _report(each, options, wanted, old.get(each["arch"]))]
+    complaints = [complaint for setting, each in zip(settings, documents) for complaint in _report(each, options, wanted, old.get(setting))]
     _write(options, documents)
     for text in complaints:
         warn(text)
@@ -51,7 +51,7 @@ def _check(options) -> None:
         raise Failure("--bless writes whole baselines: it takes --arch and --smp, and neither a filter nor another option", EXIT_USAGE)
     if options.threshold is not None and not options.compare:
         raise Failure("--threshold says how much --compare lets pass; there is no --compare", EXIT_USAGE)
-    if options.peer and (options.accel != "tcg" or options.smp != 1):
+    if options.peer and (options.accel != "tcg" or options.smp not in (None, 1)):
         raise Failure("--peer boots its machine with one emulated CPU; it takes neither --smp nor --accel", EXIT_USAGE)
     if options.model and options.model not in running.profiles():
         raise Failure(f"there is no model of a TLB called {options.model!r}; there are: {', '.join(running.profiles())}", EXIT_USAGE)
@@ -84,19 +84,21 @@ def _arches(options) -> tuple:
     return is_arch_list(None)
 
 
-def _setting(options, arch: str) -> Setting:
-    return Setting(arch, options.smp, options.tags, options.accel, options.model)
+def _cpus(options) -> tuple:
+    """The numbers of CPUs: the one that is asked for, all of which there are baselines, or one CPU."""
+    of_baselines = options.bless or options.compare == baseline.WORD
+    return (options.smp,) if options.smp else baseline.CPUS if of_baselines else (1,)
 
 
-def _documents_to_compare_with(options, arches: tuple) -> dict:
-    """The old document of each architecture; refused at once if it is of another kind."""
+def _documents_to_compare_with(options, settings: list) -> dict:
+    """The old document of each setting; refused at once if it is of another kind."""
     found = {}
-    for arch in arches if options.compare else ():
+    for setting in settings if options.compare else ():
         is_baseline = options.compare == baseline.WORD
-        found[arch] = baseline.load(arch, options.smp) if is_baseline else results.read(Path(options.compare))
-        what = baseline.path_of(arch, options.smp).name if is_baseline else options.compare
-        setting = _setting(options, arch)
-        compare.check_comparable(found[arch], arch, setting.options(options.filter), setting.unit(), what)
+        old = baseline.load(setting.arch, setting.smp) if is_baseline else results.read(Path(options.compare))
+        what = baseline.path_of(setting.arch, setting.smp).name if is_baseline else options.compare
+        compare.check_comparable(old, setting.arch, setting.options(options.filter), setting.unit(), what)
+        found[setting] = old
     return found
 
 
@@ -128,8 +130,8 @@ def _ratio(own: int | None, peers: int) -> float | None:
 def _report(document: dict, options, wanted: list, old: dict | None) -> list:
     """Prints a document and what it is compared with; returns a sentence for each thing that does not hold."""
     arch, unit, found = document["arch"], document["unit"], document["results"]
-    is_counted = unit == "instructions"
-    say(f"\n{arch}, {document['machine']['emulator']}, {document['machine']['accelerator']}, CPUs: {options.smp}")
+    smp, is_counted = document["options"]["smp"], unit == "instructions"
+    say(f"\n{arch}, {document['machine']['emulator']}, {document['machine']['accelerator']}, CPUs: {smp}")
     table.show(found, unit, budgets.budgets() if is_counted else {})
     table.show_model(found)
     table.show_peers(document.get("peers", []), found, unit)
@@ -137,11 +139,12 @@ def _report(document: dict, options, wanted: list, old: dict | None) -> list:
     if old:
         threshold = compare.THRESHOLD_PER_CENT if options.threshold is None else options.threshold
         differs = compare.changes(old["results"], found, wanted, catalogue.resolve([]))
-        say(f"\n{arch}, compared with {options.compare} ({old['commit']}); at most {threshold:g} % more:")
+        say(f"\n{arch}, CPUs: {smp}, compared with {options.compare} ({old['commit']}); at most {threshold:g} % more:")
         for text in compare.lines(differs, threshold):
             say(text)
         complaints += compare.complaints(differs, threshold)
-    return [f"{arch} {text}" for text in complaints]
+    where = arch if smp == 1 else f"{arch} with {smp} CPUs"
+    return [f"{where}: {text}" for text in complaints]
 
 
 def _write(options, documents: list) -> None:
@@ -150,7 +153,7 @@ def _write(options, documents: list) -> None:
         _write_one(Path(options.json), documents[0])
     for each in documents if options.bless else ():
         baseline.FOLDER.mkdir(exist_ok=True)
-        _write_one(baseline.path_of(each["arch"], options.smp), each)
+        _write_one(baseline.path_of(each["arch"], each["options"]["smp"]), each)
     if options.report:
         from .. import html_report
         told = {name: {"what": each.what, "leaves_out": each.leaves_out, "axis": each.axis}

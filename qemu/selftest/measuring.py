@@ -188,11 +188,16 @@ class Whole(unittest.TestCase):
 
     def _bench(self, *words: str, samples: str = "5x3", extra: tuple = (), code: int = 0) -> int:
         def boot(job, on_line, on_wait) -> Outcome:
-            names = [name for word in job.arguments for name in catalogue.resolve([word])] or [
-                name for name in catalogue.resolve([]) if not name.startswith("kernel_")]
+            asked = next((word[len("bench="):].split(",") for word in job.options.split() if word.startswith("bench=")), [])
+            kernels = [] if asked == ["all"] else asked
+            everything = catalogue.resolve([])
+            names = [name for word in [*kernels, *job.arguments] for name in catalogue.resolve([word])]
+            names += [name for name in everything if name.startswith("kernel_")] if asked == ["all"] else []
+            names += [] if job.arguments else [name for name in everything if not name.startswith("kernel_")]
             for name in names:
-                on_line(f"bench {name} {samples}")
-                on_line(f"bench {name} end n=3")
+                prefix = "[kernel] " if name.startswith("kernel_") else ""
+                on_line(f"{prefix}bench {name} {samples}")
+                on_line(f"{prefix}bench {name} end n=3")
             for line in extra:
                 on_line(line)
             return Outcome("exit", code)
@@ -216,21 +221,28 @@ class Whole(unittest.TestCase):
             self.assertIn("no change", self.output.getvalue())
             self.assertEqual(self._bench("null", "--compare", str(one), samples="9x3"), 1)
             self.assertIn("median 5 -> 9 (+4, +80.0 %)", self.output.getvalue())
-            self.assertIn("aarch64 null takes 9 instructions; it was 5", self.complaints.getvalue())
+            self.assertIn("aarch64: null takes 9 instructions; it was 5", self.complaints.getvalue())
             self.assertEqual(self._bench("null", "--compare", str(one), "--threshold", "80", samples="9x3"), 0)
             self.assertEqual(self._bench("null", "--arch", "aarch64", "--raw", "--json", str(two)), 0)
             self.assertEqual(results.read(two)["results"][0]["samples"], "5x3")
 
     def test_baselines_are_written_and_compared_with(self):
-        with tempfile.TemporaryDirectory() as folder, mock.patch.object(baseline, "FOLDER", base.ROOT / folder):
+        base.TARGET.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=base.TARGET) as folder, mock.patch.object(baseline, "FOLDER", Path(folder)):
             self.assertEqual(self._bench("--bless"), 0)
             self.assertEqual(self._bench("--compare", "baseline"), 0)
-            self.assertEqual([result["name"] for result in baseline.load("x86_64", 1)["results"]], baseline.selection())
+            for arch, smp in ((arch, smp) for arch in base.ARCHES for smp in baseline.CPUS):
+                self.assertEqual(sorted(result["name"] for result in baseline.load(arch, smp)["results"]), sorted(baseline.selection()))
+            self.assertEqual(baseline.breaches(), [])
+            (Path(folder) / "aarch64-4-cpus.json").unlink()
+            self.assertEqual(len(baseline.breaches()), 1)
+            self.assertEqual(self._bench("--bless", "--smp", "4", "--arch", "aarch64"), 0)
             self.assertEqual(self._bench("--compare", "baseline", samples="9x3"), 1)
+            self.assertIn("x86_64 with 4 CPUs: null takes 9", self.complaints.getvalue())
 
     def test_budgets_hold_or_not(self):
         self.assertEqual(self._bench("null_call", "--arch", "x86_64", samples="99999x3"), 1)
-        self.assertIn("x86_64 null_call takes 99999 instructions, its budget is", self.complaints.getvalue())
+        self.assertIn("x86_64: null_call takes 99999 instructions, its budget is", self.complaints.getvalue())
 
     def test_a_machine_that_does_not_say_everything(self):
         self.assertEqual(self._bench("null", extra=("bench map_1 skipped: no reason",)), 0)

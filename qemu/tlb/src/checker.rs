@@ -10,6 +10,9 @@
 //!   does Arm (DDI 0487, D8.16 "Translation Lookaside Buffers").
 //! * Likewise a kept upper entry: whose table is another now, or none, or which allows more. Paging-structure caches and
 //!   Arm's walk caches may hold it, whatever became of the leaves.
+//! * On Arm, also a kept page of another size than the one that is there: two translations of an address may then be found at
+//!   once, which aborts (DDI 0487, D8.16, TLB conflicts; D8.17.1, break-before-make). On x86 either may be used, and where both
+//!   say the same that is no harm (SDM volume 3, 5.10.2.3).
 //! * What is absent is not kept: neither architecture caches entries that are not present (SDM volume 3, 5.10.2; DDI 0487,
 //!   D8.16), nor does Arm cache one without the access flag.
 //! * A change takes time. From the store to a table until the CPU that did it leaves the kernel, or waits, the old translation
@@ -57,15 +60,22 @@ struct Cpu {
 pub struct Checker {
     cpus: Vec<Cpu>,
     sections: Sections,
+    /// Whether pages of two sizes conflict.
+    sizes_conflict: bool,
     /// Translations and tables that were found true.
     confirmed: u64,
 }
 
 impl Checker {
-    /// For so many CPUs, which hold nothing.
+    /// For so many CPUs, which hold nothing. `sizes_conflict`: they are Arm's.
     #[must_use]
-    pub fn new(cpus: usize) -> Checker {
-        Checker { cpus: (0..cpus).map(|_| Cpu::default()).collect(), sections: Sections::new(cpus), confirmed: 0 }
+    pub fn new(cpus: usize, sizes_conflict: bool) -> Checker {
+        Checker {
+            cpus: (0..cpus).map(|_| Cpu::default()).collect(),
+            sections: Sections::new(cpus),
+            sizes_conflict,
+            confirmed: 0,
+        }
     }
 
     /// How often what a CPU keeps was compared with what is true.
@@ -104,7 +114,7 @@ impl Checker {
         let mut is_pending = false;
         for (held, tag) in [(&mut *held, Some(tag)), (&mut *globals, None)] {
             self.confirmed += 1;
-            is_pending |= held.compare(address, path, sections, &mut |kept, now| {
+            is_pending |= held.compare(address, path, (sections, self.sizes_conflict), &mut |kept, now| {
                 tell(Stale { cpu, tag, address, kept, now });
             });
         }

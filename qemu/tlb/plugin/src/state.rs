@@ -76,7 +76,7 @@ impl State {
             cpus: (0..cpus).map(|_| cpu()).collect(),
             registers: Registers::default(),
             memory: Memory::default(),
-            checker: arguments.checks.then(|| Checker::new(cpus)),
+            checker: arguments.checks.then(|| Checker::new(cpus, architecture == Architecture::Arm)),
             counter: arguments.profile.map(|profile| Counter {
                 model: Model::new(&profile, cpus),
                 costs: profile.costs,

@@ -79,14 +79,14 @@ impl Held {
         &mut self,
         address: u64,
         path: &Path,
-        sections: &Sections,
+        (sections, sizes_conflict): (&Sections, bool),
         tell: &mut dyn FnMut(Kept, Now),
     ) -> bool {
         let mut is_pending = false;
         let mut judge = |map: &mut HashMap<(u8, u64), Kept>, bits: u8| {
             let key = (bits, address >> bits);
             let Some(kept) = map.get(&key) else { return };
-            let Some(now) = kept.contradiction(address, path) else { return };
+            let Some(now) = kept.contradiction(address, path, sizes_conflict) else { return };
             if !sections.are_finished(&kept.tables[..usize::from(kept.references)]) {
                 is_pending = true;
                 return;
@@ -144,7 +144,7 @@ fn drop_overlapping(map: &mut HashMap<(u8, u64), Kept>, sizes: &[u8], start: u64
 
 impl Kept {
     /// What is true instead of this, at an address that it translates; nothing if it is true, or allows less than is true.
-    fn contradiction(&self, address: u64, path: &Path) -> Option<Now> {
+    fn contradiction(&self, address: u64, path: &Path, sizes_conflict: bool) -> Option<Now> {
         let walk = &path.walk;
         let (frame, rights) = match self.what {
             What::Page => {
@@ -154,6 +154,9 @@ impl Kept {
                 let offset = page & ((1 << found.page_bits) - 1);
                 let own = page & ((1 << self.bits) - 1);
                 let rights = Rights { write: found.writable, user: found.user, execute: found.executable };
+                if sizes_conflict && found.page_bits != self.bits {
+                    return Some(Now::Other(found.frame, rights));
+                }
                 ((found.frame + offset).wrapping_sub(own), rights)
             }
             What::Table => {
