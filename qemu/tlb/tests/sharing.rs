@@ -24,6 +24,7 @@ fn one_entry_serves_every_subscriber() {
     // one walk has shown that it is a subscriber.
     assert_eq!(load(&mut model, 1, SUBTREE, 0), 1);
     assert_eq!(load(&mut model, 2, SUBTREE, 0), 1);
+    assert_eq!(load(&mut model, 1, SUBTREE, 0), 0);
     assert_eq!(load(&mut model, 1, SUBTREE, 0x1000), 1);
     assert_eq!(load(&mut model, 2, SUBTREE, 0x1000), 0);
     assert_eq!(load(&mut model, 3, SUBTREE, 0x1000), 1, "nothing is known of this space");
@@ -34,6 +35,17 @@ fn one_entry_serves_every_subscriber() {
     }
     assert_eq!(load(&mut model, 4, 4, 0x1000), 1, "who has tables of its own subscribes to nothing");
     assert_eq!(load(&mut model, 4, 4, 0x2000), 1);
+}
+
+#[test]
+fn no_entry_of_its_own_is_left_to_who_came_first() {
+    let mut model = model();
+    // 40 pages fit the first level once, not twice.
+    for space in [1, 2, 1, 2] {
+        model.clear();
+        (0..40).for_each(|page| _ = load(&mut model, space, SUBTREE, page << 12));
+    }
+    assert_eq!(model.figures(0).data_misses, 0);
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Entry {
         begin <= last && first <= begin | ((1 << self.page_bits) - 1)
     }
 
+    /// Whether all of the entry's page is at a place: addresses that are the same when shifted right by so many bits.
+    pub(super) fn is_within(&self, (prefix, bits): (u64, u8)) -> bool {
+        self.page_bits <= bits && self.base >> bits == prefix
+    }
+
     #[inline(always)]
     fn serves(&self, address: u64, reader: Reader) -> bool {
         (address ^ self.base) >> self.bits == 0 && reader.may_use(self.owner)
@@ -89,7 +94,7 @@ impl Array {
     }
 
     /// Whether an entry serves the access; one that does not give the rights `needs` is dropped, as a CPU drops it that
-    /// takes the exception (SDM volume 3, section 4.10.4.1), and does not count.
+    /// takes the exception (SDM volume 3, section 5.10.4.1), and does not count.
     #[inline(always)]
     pub(super) fn lookup(&mut self, address: u64, reader: Reader, needs: u8) -> Option<Page> {
         let hint = hint(address, reader);

@@ -1,6 +1,6 @@
 //! One CPU: what it holds, and what an event does to that.
 
-use super::array::{EXECUTE, Page, WRITE};
+use super::array::{EXECUTE, Entry, Page, WRITE};
 use super::event::{Access, Invalidation, Walk};
 use super::figures::Figures;
 use super::invalidation::Concerned;
@@ -101,10 +101,14 @@ impl Cpu {
     }
 
     fn observe(&mut self, tag: u16, address: u64, walk: &Walk) -> Option<Shared> {
-        let (shared, deserted) = self.sharing.as_mut()?.observe(tag, address, walk);
-        self.desert(deserted);
+        let observed = self.sharing.as_mut()?.observe(tag, address, walk);
+        self.desert(observed.deserted);
+        let (place, joined) = observed.joined;
+        for tag in joined {
+            self.drop_where(|entry| entry.owner == Owner::tag(tag) && entry.is_within(place));
+        }
         self.read_as(tag);
-        shared
+        observed.shared
     }
 
     /// See [`super::Model::switch_root`].
@@ -151,11 +155,13 @@ impl Cpu {
             return;
         }
         let reader = Reader::new(0, spaces);
-        let mut dropped = self.walk_caches.drop_where(|entry| reader.subscribes(entry.owner));
-        for level in self.levels() {
-            dropped += level.drop_where(|entry| reader.subscribes(entry.owner));
-        }
-        self.figures.entries_dropped += dropped;
+        self.figures.entries_dropped += self.drop_where(|entry| reader.subscribes(entry.owner));
+    }
+
+    /// Drops entries of TLBs and walk caches alike; returns how many.
+    fn drop_where(&mut self, condition: impl Fn(&Entry) -> bool) -> u64 {
+        let walk_entries = self.walk_caches.drop_where(&condition);
+        walk_entries + self.levels().map(|level| level.drop_where(&condition)).sum::<u64>()
     }
 
     fn levels(&mut self) -> impl Iterator<Item = &mut Level> {

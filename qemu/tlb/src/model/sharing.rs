@@ -13,7 +13,7 @@ use super::event::Walk;
 use super::invalidation::Concerned;
 
 /// Where in the address space a table is, and how much it translates: address shifted right, and by how many bits.
-type Place = (u64, u8);
+pub(super) type Place = (u64, u8);
 
 /// What one CPU knows of shared spaces.
 pub(super) struct Sharing {
@@ -38,6 +38,18 @@ pub(super) struct Shared {
     pub(super) space: u8,
 }
 
+/// What follows from a walk.
+#[derive(Default)]
+pub(super) struct Observed {
+    /// The shared space that it came through, the one nearest to the root if several.
+    pub(super) shared: Option<Shared>,
+    /// The shared spaces that lost their last subscriber: their entries have to go.
+    pub(super) deserted: u64,
+    /// Tags that were there before it was known that they share, and where: entries of theirs there have to go, as they would
+    /// not exist if it had been known.
+    pub(super) joined: (Place, Vec<u16>),
+}
+
 impl Sharing {
     pub(super) fn new(limit: u32) -> Sharing {
         let subscriptions = vec![0; 1 << 16];
@@ -50,28 +62,28 @@ impl Sharing {
         self.subscriptions[usize::from(tag)]
     }
 
-    /// Takes in a walk under a tag; returns the shared space it came through, the one nearest to the root if several, and
-    /// the spaces that lost their last subscriber, whose entries have to go.
-    pub(super) fn observe(&mut self, tag: u16, address: u64, walk: &Walk) -> (Option<Shared>, u64) {
-        let mut deserted = 0;
+    /// Takes in a walk under a tag.
+    pub(super) fn observe(&mut self, tag: u16, address: u64, walk: &Walk) -> Observed {
+        let mut observed = Observed::default();
         for depth in 1..walk.references {
             let (table, bits) = walk.table(depth);
             let place = (address >> bits, bits);
             let before = self.places.entry(place).or_default().insert(tag, table);
             if before != Some(table) {
                 if let Some(other) = before {
-                    deserted |= self.leave(tag, place, other);
+                    observed.deserted |= self.leave(tag, place, other);
                 }
                 *self.sharers.entry((place, table)).or_default() += 1;
             }
             if self.sharers[&(place, table)] > 1
-                && let Some(space) = self.number(place, table)
+                && let Some(space) = self.number(place, table, &mut observed)
             {
                 self.subscriptions[usize::from(tag)] |= 1 << space;
-                return (Some(Shared { depth, space }), deserted);
+                observed.shared = Some(Shared { depth, space });
+                break;
             }
         }
-        (None, deserted)
+        observed
     }
 
     /// Drops what an invalidation concerns; returns the spaces that lost their last subscriber.
@@ -95,15 +107,16 @@ impl Sharing {
     }
 
     /// The number of a table's shared space: one that it has, or a free one if there is.
-    fn number(&mut self, place: Place, table: u64) -> Option<u8> {
+    fn number(&mut self, place: Place, table: u64, observed: &mut Observed) -> Option<u8> {
         if let Some(&space) = self.numbers.get(&(place, table)) {
             return Some(space);
         }
         let free = (0..self.limit as u8).find(|space| self.used >> space & 1 == 0)?;
         self.used |= 1 << free;
         self.numbers.insert((place, table), free);
-        // Those who came here before it was known to be shared.
-        for (tag, _) in self.places[&place].iter().filter(|(_, there)| **there == table) {
+        let sharers = self.places[&place].iter().filter(|(_, there)| **there == table).map(|(tag, _)| *tag);
+        observed.joined = (place, sharers.collect());
+        for tag in &observed.joined.1 {
             self.subscriptions[usize::from(*tag)] |= 1 << free;
         }
         Some(free)
