@@ -20,7 +20,7 @@ impl Owner {
     /// What a tag adds to the index of an array that mixes tags in: nothing for who has no tag.
     #[inline(always)]
     pub(crate) fn spread(self) -> u64 {
-        if self.0 < GLOBAL { u64::from(self.0) * 0x9e37_79b9 >> 16 } else { 0 }
+        if self.0 < GLOBAL { (u64::from(self.0) * 0x9e37_79b9) >> 16 } else { 0 }
     }
 
     /// One tag.

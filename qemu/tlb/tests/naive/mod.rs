@@ -145,7 +145,7 @@ impl Naive {
         let (ways, sets) = (shapes[array].ways as usize, u64::from(shapes[array].entries / shapes[array].ways));
         let hashed = shapes[array].hash_tag;
         let set = |address: u64, bits: u8, tag: Option<u16>| {
-            let spread = tag.filter(|_| hashed).map_or(0, |tag| u64::from(tag) * 0x9e37_79b9 >> 16);
+            let spread = tag.filter(|_| hashed).map_or(0, |tag| (u64::from(tag) * 0x9e37_79b9) >> 16);
             (address >> bits ^ spread) % sets
         };
         let tag = if page.global { None } else { Some(tag) };
