@@ -24,9 +24,10 @@ pub fn announce(boot_info: &BootInfo) {
 
 /// Reads the options that the user gave at boot; ends the machine if they make no sense, or the boot archive is none.
 pub fn read_options(boot_info: &BootInfo) -> Options<'static> {
-    let seeded =
-        |options: Options<'static>| options.seed.map_or(Ok(options), |bug| seed_by_name(bug).map(|()| options));
-    let options = Options::read(boot_info).and_then(seeded);
+    let options = Options::read(boot_info).and_then(|options| {
+        options.seed.map_or(Ok(()), seed_by_name)?;
+        Ok(options)
+    });
     options.unwrap_or_else(|reason| give_up(format_args!("the boot archive: {reason}")))
 }
 
