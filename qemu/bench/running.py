@@ -25,6 +25,8 @@ PROFILES = ROOT / "qemu" / "tlb" / "profiles.toml"
 TIMEOUT_S = 10800.0
 # A curve's last point prepares for long, without a word.
 SILENCE_S = 600.0
+# Under KVM nothing takes long, and where it is broken nothing ever comes.
+KVM_SILENCE_S = 60.0
 
 
 def profiles() -> list:
@@ -138,9 +140,11 @@ def _boot(setting: Setting, kernel: list, arguments: list, stub: Path | None) ->
     """Boots once; what was read of it, and the results."""
     wish = words_of(build.needs_of([PROGRAM]).options, tags_option(setting.tags), f"bench={','.join(kernel)}" if kernel else "")
     job = Job(setting.label(), setting.machine(stub), "release", [PROGRAM], arguments, options=wish, timeout_s=TIMEOUT_S,
-              silence_s=SILENCE_S)
+              silence_s=SILENCE_S if setting.accel == "tcg" else KVM_SILENCE_S)
     reader = Reader()
     outcome = boot(job, reader.line, on_wait=say)
+    if setting.accel == "kvm" and not outcome.lines:
+        raise Failure(f"--accel kvm: the machine does not even begin, so KVM does not work here: {outcome.sentence()}")
     if outcome.kind != "exit" or outcome.code != 0:
         last = "\n".join(outcome.lines[-8:])
         raise Failure(f"{last}\nx.py: the benchmarks did not end well on {setting.arch}: {outcome.sentence()}",

@@ -240,6 +240,16 @@ class Whole(unittest.TestCase):
             self.assertEqual(self._bench("--compare", "baseline", samples="9x3"), 1)
             self.assertIn("x86_64 with 4 CPUs: null takes 9", self.complaints.getvalue())
 
+    def test_kvm_that_is_missing_or_broken(self):
+        setting = running.Setting("x86_64", accel="kvm")
+        with mock.patch.object(running, "boot", lambda *_args, **_more: Outcome("timeout", reason="it said nothing for 60 s")), \
+                mock.patch.object(running.Setting, "machine", lambda *_args: None), contextlib.redirect_stdout(io.StringIO()):
+            with self.assertRaises(base.Failure) as caught:
+                running.measure(setting, ["null"])
+        self.assertIn("KVM does not work here", str(caught.exception))
+        self.assertNotIn("\n", str(caught.exception))
+        self.assertEqual(setting.unit(), "cycles")
+
     def test_budgets_hold_or_not(self):
         self.assertEqual(self._bench("null_call", "--arch", "x86_64", samples="99999x3"), 1)
         self.assertIn("x86_64: null_call takes 99999 instructions, its budget is", self.complaints.getvalue())
