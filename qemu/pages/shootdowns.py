@@ -12,7 +12,7 @@ from .page import Column, Page, rows_of, table
 PROGRAM = "figures"
 SMP = 4
 ROW_LINE = re.compile(r"^figures row arrangement=(\w+) others=(\d+) unmaps=(\d+) sent=(\d+) marks=(\d+) "
-                      r"pages=(\d+) tag_bits=(\d+)\s*$")
+                      r"pages=(\d+) tags=(\d+)\s*$")
 MACHINES = (("QEMU, x86_64", "x86_64", "qemu"), ("Bochs, x86_64 with PCID", "x86_64", "bochs"),
             ("QEMU, aarch64", "aarch64", "qemu"))
 ARRANGEMENTS = {

@@ -36,7 +36,7 @@ class Sharing(unittest.TestCase):
 class Shootdowns(unittest.TestCase):
     """The page that is made of the lines of `figures`."""
 
-    LINE = "figures row arrangement=active others=3 unmaps=100 sent=300 marks=50 pages=400 tag_bits=8"
+    LINE = "figures row arrangement=active others=3 unmaps=100 sent=300 marks=50 pages=400 tags=8"
 
     def test_part(self):
         groups = shootdowns.ROW_LINE.match(self.LINE).groups()

@@ -35,7 +35,7 @@ fn main() -> Result<u8, Error> {
             // The counting thread must be the most urgent on CPU 0, and in nobody's way elsewhere.
             let figures = Builder::new().cpus(1).spawn(move || bench.count(others, place))?.join()??;
             println!(
-                "figures row arrangement={name} others={others} unmaps={} sent={} marks={} pages={} tag_bits={tag_bits}",
+                "figures row arrangement={name} others={others} unmaps={} sent={} marks={} pages={} tags={tag_bits}",
                 figures.unmaps, figures.sent, figures.marks, figures.pages
             );
         }
