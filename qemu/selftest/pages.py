@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tempfile
 import unittest
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
 from .. import base, cli
-from ..pages import benchmarks, blocks, inspection, page, sharing, shootdowns
+from ..bench import catalogue
+from ..pages import benchmarks, blocks, inspection, page, performance, sharing, shootdowns
 from ..pages.verb import figures_verb
+from ..profiling import Profile
 
 
 class Sharing(unittest.TestCase):
@@ -43,6 +46,23 @@ class Shootdowns(unittest.TestCase):
         row = shootdowns.Row(*(int(group) if group.isdigit() else group for group in groups))
         self.assertIn("## A, tags of 8 bits\n\n| the other", shootdowns.part("A", [row]))
         self.assertIn("\n|  | 3 | 3 | 0.50 | 4 |\n", shootdowns.part("A", [row]))
+
+
+class Performance(unittest.TestCase):
+    """The page of every call and every curve."""
+
+    def test_page(self):
+        alone = {arch: {name: (100 + len(arch), "instructions") for name in catalogue.resolve([])} for arch in base.ARCHES}
+        beside = {arch: {**figures, "null": (999, "instructions")} for arch, figures in alone.items()}
+        # A point that one machine skips.
+        del alone["x86_64"]["example_pages/16"], alone["aarch64"]["example_pages/16"]
+        followed = Profile(2, Counter({("kernel/vm/map.rs", "a"): 3}))
+        profiles = {arch: [({"name": "null_call", "median": 5}, followed)] for arch in base.ARCHES}
+        text = performance.text((alone, beside, profiles))
+        self.assertRegex(text, r"\n\| `null` \| 106 / 107 \| 999 \| 15 \|")
+        self.assertIn("### `example_pages`\n\nBy pages: reading", text)
+        self.assertIn("\n| 1 | 106 / 107 |  |\n| 16 |  | 106 / 107 |\n| 256 |", text)
+        self.assertIn("\n|  | all | program | vm |\n|---|---:|---:|---:|\n| null_call | 5 | 2 | 3 |\n", text)
 
 
 class Inspection(unittest.TestCase):
