@@ -20,6 +20,7 @@ mod runs;
 /// What benchmarks have in common.
 mod support {
     pub(crate) mod attach;
+    pub(crate) mod circuit;
     pub(crate) mod count;
     pub(crate) mod machine;
     pub(crate) mod others;

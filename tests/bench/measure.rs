@@ -143,12 +143,16 @@ impl Meter {
         Ok(())
     }
 
-    /// Takes what somebody else measured: the ticks from one reading to another, round by round. The operation is told
-    /// whether the round counts; then it marks where the measured region begins and ends.
-    pub(crate) fn sample_from(&mut self, mut operation: impl FnMut(bool) -> Result<u64, Error>) -> Measured {
+    /// Takes what somebody else measured: the ticks from one reading to another of `parts` times the subject, round by
+    /// round. The operation is told whether the round counts; then it marks where the measured region begins and ends.
+    pub(crate) fn sample_from(
+        &mut self,
+        parts: u64,
+        mut operation: impl FnMut(bool) -> Result<u64, Error>,
+    ) -> Measured {
         for round in 0..self.rounds {
             let ticks = operation(round >= self.warm_ups)?;
-            self.take(round, ticks, 1);
+            self.take(round, ticks, parts);
         }
         Ok(())
     }

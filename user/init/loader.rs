@@ -8,6 +8,9 @@ use libvas::{
     Account, Cap, CapTable, Error, Machine, NAME_BYTES, Object, Rights, Segment, Space, Subtree, Thread, program,
 };
 
+/// Room in a program's capability table.
+const TABLE_SLOTS: u64 = 4096;
+
 /// A program gets this part of what is left of the budget: all but an eighth, which pays for what `init` does.
 const SHARE: (u64, u64) = (7, 8);
 
@@ -28,7 +31,6 @@ pub(crate) struct Gifts<'a> {
     pub(crate) arguments: &'a str,
     pub(crate) machine: &'a Cap<Machine>,
     pub(crate) machine_rights: Rights,
-    pub(crate) table_slots: u64,
 }
 
 impl Loaded {
@@ -36,7 +38,7 @@ impl Loaded {
     pub(crate) fn new(image: &Image<'_>, gifts: &Gifts<'_>) -> Result<Loaded, Error> {
         let budget_bytes = program().account().available_bytes()? / SHARE.1 * SHARE.0;
         let account = program().account().split(budget_bytes)?;
-        let table = CapTable::new(&account, gifts.table_slots)?;
+        let table = CapTable::new(&account, TABLE_SLOTS)?;
         let subtree = Subtree::new(&account)?;
         let space = Space::new(&account)?;
         space.attach_window(0, &subtree, Rights::ACCESS)?;

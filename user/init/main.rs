@@ -89,8 +89,7 @@ fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name
         Err(flaw) => return refuse(name, flaw),
     };
     let machine_rights = if plan.machine_control { Rights::INSPECT | Rights::CONTROL } else { Rights::INSPECT };
-    let (arguments, table_slots) = (plan.arguments, plan.table_slots);
-    let gifts = Gifts { name, arguments, machine, machine_rights, table_slots };
+    let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights };
     match Loaded::new(&image, &gifts).map(|loaded| loaded.run()) {
         Err(error) => {
             println!("[init] cannot start {name}: {error}");

@@ -10,18 +10,12 @@ pub struct Plan<'a> {
     pub leak_check: bool,
     /// `machine=control`: programs get all rights to the machine instead of a look at it.
     pub machine_control: bool,
-    /// `slots=N`: room in each program's capability table.
-    pub table_slots: u64,
 }
-
-/// Room in a program's capability table, unless the line says otherwise.
-const TABLE_SLOTS: u64 = 4096;
 
 impl<'a> Plan<'a> {
     /// Reads the line. `args=` takes all that follows it, spaces included; of a word given twice the last counts.
     pub fn parse(line: &'a str) -> Plan<'a> {
-        let mut plan =
-            Plan { run: "tour", arguments: "", leak_check: false, machine_control: false, table_slots: TABLE_SLOTS };
+        let mut plan = Plan { run: "tour", arguments: "", leak_check: false, machine_control: false };
         // Blanks at the end may be the arguments' own; the line's end is not.
         let mut rest = line.strip_suffix('\n').unwrap_or(line).trim_start();
         while !rest.is_empty() {
@@ -41,7 +35,6 @@ impl<'a> Plan<'a> {
             Some(("run", programs)) => self.run = programs,
             Some(("leakcheck", value)) => self.leak_check = value == "1",
             Some(("machine", value)) => self.machine_control = value == "control",
-            Some(("slots", value)) => self.table_slots = value.parse().unwrap_or(TABLE_SLOTS),
             _ => {}
         }
     }
@@ -65,11 +58,10 @@ mod tests {
 
     #[test]
     fn words_in_any_order_and_arguments_to_the_end() {
-        let plan = Plan::parse("tags=off leakcheck=1 run=a,,b slots=9000 machine=control args=x=1 run=c  end\n");
+        let plan = Plan::parse("tags=off leakcheck=1 run=a,,b machine=control args=x=1 run=c  end\n");
         assert!(plan.programs().eq(["a", "b"]));
         assert_eq!(plan.arguments, "x=1 run=c  end");
         assert!(plan.leak_check && plan.machine_control);
-        assert_eq!(plan.table_slots, 9000);
     }
 
     #[test]
@@ -80,9 +72,8 @@ mod tests {
 
     #[test]
     fn other_values_switch_nothing_on() {
-        let plan = Plan::parse("leakcheck=0 machine=inspect slots=many args");
+        let plan = Plan::parse("leakcheck=0 machine=inspect args");
         assert!(!plan.leak_check && !plan.machine_control);
-        assert_eq!(plan.table_slots, 4096);
         assert_eq!(plan.arguments, "");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[Benchmark {
         unsafe { jumper.start(landed as *const () as usize as u64, stack.top(), 0)? };
         jumper.join()?;
         let mut all = TICKS.lock(core::mem::take).into_iter();
-        meter.sample_from(|_| all.next().ok_or(Error::BadState))
+        meter.sample_from(1, |_| all.next().ok_or(Error::BadState))
     },
 }];
 

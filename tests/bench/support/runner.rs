@@ -8,17 +8,17 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use libvas::raw::STACK_ENTRY_BIAS_BYTES;
 use libvas::{Cap, CapTable, Error, Thread, program, raw, thread};
 
-/// A stack of 4 KiB, in every space of the program. Its memory stays taken, so it outlives whoever runs there.
-pub(crate) struct SpareStack(&'static mut [u128; 256]);
+/// A stack of 16 KiB, in every space of the program. Its memory stays taken, so it outlives whoever runs there.
+pub(crate) struct SpareStack(&'static mut [u128; 1024]);
 
 impl SpareStack {
     pub(crate) fn new() -> SpareStack {
-        SpareStack(Box::leak(Box::new([0; 256])))
+        SpareStack(Box::leak(Box::new([0; 1024])))
     }
 
     /// Where the stack pointer stands when a function begins there.
     pub(crate) fn top(&self) -> u64 {
-        (&raw const *self.0).expose_provenance() as u64 + size_of::<[u128; 256]>() as u64 - STACK_ENTRY_BIAS_BYTES
+        (&raw const *self.0).expose_provenance() as u64 + size_of::<[u128; 1024]>() as u64 - STACK_ENTRY_BIAS_BYTES
     }
 }
 

@@ -2,10 +2,9 @@
 //! ran out.
 
 use crate::measure::{Benchmark, Measured, Meter};
-use crate::support::count::counted;
-use crate::support::spaces::{go_home, spaces};
+use crate::support::circuit::Circuit;
+use libvas::Error;
 use libvas::layout::Counters;
-use libvas::{Cap, Error, Space};
 
 pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark {
@@ -14,12 +13,11 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         axis: "spaces",
         what: "one switch, of as many around as there are spaces, tags as the boot option has them",
         leaves_out: "refilling the TLB, which takes no instructions",
-        measure: |meter, count| {
-            let spaces = spaces(count)?;
-            meter.at_cost(SWITCH_TICKS * count);
-            let measured = meter.sample(count, || Ok(()), |()| around(&spaces));
-            go_home()?;
-            measured
+        measure: |meter, spaces| {
+            meter.at_cost(SWITCH_TICKS * spaces);
+            let circuit = Circuit::go(spaces, meter.rounds(), meter.warm_ups())?;
+            let mut all = circuit.ticks()?.iter();
+            meter.sample_from(spaces, |_| all.next().copied().ok_or(Error::BadState))
         },
     },
     Benchmark {
@@ -29,7 +27,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         what: "of as many switches around as there are spaces, how many could keep the translations under the \
             space's tag",
         leaves_out: "whether there are any left: the TLB is smaller than the number of tags",
-        measure: |meter, count| count_around(meter, count, "hits", |counters| counters.tag_hits),
+        measure: |meter, spaces| count(meter, spaces, 1, "hits", |counters| counters.tag_hits),
     },
     Benchmark {
         name: "switch_round_robin_rollovers",
@@ -37,26 +35,16 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         axis: "spaces",
         what: "in four rounds among the spaces, how often tags ran out, so that all were flushed",
         leaves_out: "the cost of that: see `switch_at_rollover`",
-        measure: |meter, count| count_around(meter, count, "rollovers", |counters| counters.tag_rollovers),
+        measure: |meter, spaces| count(meter, spaces, 4, "rollovers", |counters| counters.tag_rollovers),
     },
 ];
 
 /// What a switch takes, roughly.
 const SWITCH_TICKS: u64 = 100;
-/// How many rounds are counted; hits are those of one of them.
-const ROUNDS: u64 = 4;
 
-#[inline(always)]
-fn around(spaces: &[Cap<Space>]) -> Result<(), Error> {
-    spaces.iter().try_for_each(|space| space.switch().map(|_| ()))
-}
-
-/// Counts after a round in which the spaces get their tags.
-fn count_around(meter: &mut Meter, count: u64, unit: &'static str, of: fn(&Counters) -> u64) -> Measured {
-    let spaces = spaces(count)?;
-    around(&spaces)?;
-    let counters = counted(|| (0..ROUNDS).try_for_each(|_| around(&spaces)))?;
-    go_home()?;
-    meter.figure(unit, of(&counters));
+/// Counts in several rounds, after one in which the spaces get their tags.
+fn count(meter: &mut Meter, spaces: u64, rounds: usize, unit: &'static str, of: fn(&Counters) -> u64) -> Measured {
+    let circuit = Circuit::go(spaces, 1 + rounds, 1)?;
+    meter.figure(unit, of(&circuit.counters()?));
     Ok(())
 }
