@@ -90,10 +90,10 @@ def conformance_boots(entry: Boots) -> list:
     return found
 
 
-def list_tests(host: list, plans: list, wanted: str) -> int:
-    """Prints the names of the tests, with the claim of each boot test."""
-    for name in host:
-        say(f"host {name}")
+def list_tests(others: list, plans: list, wanted: str) -> int:
+    """Prints the names of the tests, those that boot nothing first, with the claim of each boot test."""
+    for name in others:
+        say(name)
     for entry in plans:
         for test in entry.tests:
             say(f"{boot_name(entry.arch, test)}: {test.claim}")

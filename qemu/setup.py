@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from . import apt, base, bochs, toolchain
+from . import apt, base, bochs, browser, toolchain
 from .base import Failure, say, step
 from .toolchain import output_of, pinned
 
@@ -109,10 +109,11 @@ NEEDS = (
     Need("gdb for both architectures", "gdb", _program("gdb-multiarch"), ("gdb-multiarch",)),
     *(Need(f"a C compiler for Linux on {arch}", "peer", _compiler_for_linux(arch), _packages_for_linux(arch, debian))
       for arch, debian in (("x86_64", "amd64"), ("aarch64", "arm64"))),
+    Need("a browser for the test of reports", "browser", lambda: browser.find() is not None, ("chromium",)),
 )
 GROUPS = tuple(dict.fromkeys(need.group for need in NEEDS))
 # Installed by the verb that wants them only.
-ON_DEMAND = ("bochs", "peer")
+ON_DEMAND = ("bochs", "browser", "peer")
 
 
 def missing(groups: tuple) -> list:

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from . import build, conformance, host_tests, setup, tlbcheck, toolchain
+from . import browser_test, build, conformance, host_tests, setup, tlbcheck, toolchain
 from .base import ARCHES, EXIT_USAGE, ROOT, Failure, say, step, ticking
 from .boot import Job, boot
 from .directives import BootTest
@@ -30,15 +30,18 @@ def test_verb(options) -> int:
         raise Failure("--tlbcheck watches boots in QEMU; it goes neither with --host nor with --machine bochs", EXIT_USAGE)
     began = time.monotonic()
     setup.need(("build",) if options.host or options.list else ("build", options.machine))
+    if options.filter.startswith("browser") and not options.list:
+        setup.need(("browser",))
     plans = [] if options.host else plans_for(options)
+    pages = browser_test.chosen(options.filter) if _is_whole(options) else []
     host = None
     if options.filter or options.list:
         host = host_tests.listed() if _may_match_host(options) else []
         host = [name for name in host if options.filter in f"host {name}"]
-        if not host and not any(entry.programs() for entry in plans):
+        if not host and not pages and not any(entry.programs() for entry in plans):
             raise Failure(f"no test matches {options.filter!r} (see ./x.py test --list)", EXIT_USAGE)
     if options.list:
-        return list_tests(host, plans, options.filter)
+        return list_tests([*(f"host {name}" for name in host), *pages], plans, options.filter)
     say(f"using {toolchain.describe()}")
     report = Report()
     for entry in plans:
@@ -52,13 +55,19 @@ def test_verb(options) -> int:
         run_boots(plans, options, report)
         if hosts:
             hosts.result()
+    browser_test.run(pages, report.add)
     say(f"took {time.monotonic() - began:.0f} s")
     return report.finish()
 
 
+def _is_whole(options) -> bool:
+    """Whether nothing says that only a part of the tests is meant, but perhaps a filter."""
+    return not (options.host or options.arch or options.tlbcheck or options.machine == "bochs")
+
+
 def _may_match_host(options) -> bool:
     """Whether host tests are asked for at all; if not, there is no need to compile them."""
-    begins_so = options.filter.startswith(("user", "boot", "programs"))
+    begins_so = options.filter.startswith(("user", "boot", "programs", "browser"))
     for_boots = begins_so or any(arch in options.filter for arch in ARCHES)
     return options.host or not (options.arch or options.tlbcheck or for_boots or options.machine == "bochs")
 
