@@ -168,6 +168,8 @@ def bench() -> Parser:
     _add_tags(parser)
     parser.add_argument("--accel", choices=("tcg", "kvm"), default="tcg",
                         help="emulate and count instructions (default), or use the host's CPU and count its cycles")
+    parser.add_argument("--from", dest="log", metavar="LOG", help="boot nothing: take the results from this log of a machine's "
+                        "serial line (docs/hardware.md); needs --arch")
     parser.add_argument("--json", metavar="FILE", help="write the results there; needs --arch")
     parser.add_argument("--raw", action="store_true", help="with --json: the samples as well")
     parser.add_argument("--compare", metavar="OLD", help="a file that --json wrote, or baseline: print what changed, "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import build, setup
 from ..base import ARCHES, EXIT_USAGE, Failure, is_arch_list, say, warn
-from . import baseline, budgets, catalogue, compare, following, results, running, table
+from . import baseline, budgets, catalogue, compare, following, hardware, results, running, table
 from .running import Setting
 
 # What would make a baseline something else than one.
@@ -19,19 +19,27 @@ AT_ONCE = 2
 HOSTS = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 
+# What says how to boot, or is for emulators only.
+NOT_WITH_LOG = ("smp", "tags", "model", "peer", "bless", "profile")
+
+
 def bench_verb(options) -> int:
     """Runs the benchmarks of each architecture and says whether budgets and comparison hold."""
     _check(options)
     wanted = _wanted(options)
-    settings = [Setting(arch, smp, options.tags, options.accel, options.model) for smp in _cpus(options) for arch in _arches(options)]
+    accel = "none" if options.log else options.accel
+    settings = [Setting(arch, smp, options.tags, accel, options.model) for smp in _cpus(options) for arch in _arches(options)]
     old = _documents_to_compare_with(options, settings)
     if options.report:
         from .. import html_report
         html_report.refuse(Path(options.report))
-    setup.need(("build", "qemu"))
-    if options.profile:
-        return following.profile(options)
-    documents = measure_all(settings, options.filter, wanted, options.raw)
+    if options.log:
+        documents = [hardware.document(Path(options.log), options.arch, options.filter, options.raw)]
+    else:
+        setup.need(("build", "qemu"))
+        if options.profile:
+            return following.profile(options)
+        documents = measure_all(settings, options.filter, wanted, options.raw)
     if options.peer:
         _add_peers(documents)
     complaints = [complaint for setting, each in zip(settings, documents) for complaint in _report(each, options, wanted, old.get(setting))]
@@ -45,6 +53,10 @@ def _check(options) -> None:
     """Refuses options that do not go together."""
     if options.json and not options.arch:
         raise Failure("--json needs --arch: a file holds the results of one architecture", EXIT_USAGE)
+    if options.log and (not options.arch or any(getattr(options, name) for name in NOT_WITH_LOG) or options.accel != "tcg"
+                        or options.compare == baseline.WORD):
+        raise Failure("--from reads a log: it takes --arch, and of the other options a filter, --json, --raw, --compare FILE, "
+                      "--threshold and --report", EXIT_USAGE)
     if options.raw and not options.json:
         raise Failure("--raw says what --json writes; there is no --json", EXIT_USAGE)
     if options.bless and (any(getattr(options, name) for name in NOT_WITH_BLESS) or options.accel != "tcg"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from .. import base, cli
-from ..bench import arithmetic, baseline, catalogue, compare, protocol, results, running, table, verb
+from ..bench import arithmetic, baseline, catalogue, compare, hardware, protocol, results, running, table, verb
 from ..ending import Outcome
 
 MACHINE = {"emulator": "QEMU 10.0.2", "accelerator": "tcg", "counting": "-icount", "cpu": "max", "memory_mib": 512, "boot": "bios"}
@@ -69,6 +69,37 @@ class Lines(unittest.TestCase):
             with self.assertRaises(base.Failure) as caught:
                 self._read(*lines)
             self.assertNotIn("\n", str(caught.exception))
+
+
+class Logs(unittest.TestCase):
+    """What a machine without an emulator printed."""
+
+    LOG = ("\x00\r\n[kernel] Tessera 0.1.0, entered by Limine\r\n[kernel] cpu: pan tags\r\n"
+           "[kernel] memory: 7800 MiB free; tags: 12 bits\r\n[kernel] cpus: 4 of 4 running\r\nbench null_call 80x2,90\r\nbench null_call end n=3\r\n"
+           "bench table_bytes_shared/1 8\r\nbench table_bytes_shared/1 end n=1 unit=bytes\r\n")
+
+    def _document(self, log: str, words: list) -> dict:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "log"
+            path.write_bytes(log.encode())
+            return hardware.document(path, "x86_64", words, raw=False)
+
+    def test_what_a_log_tells(self):
+        found = self._document(self.LOG, [])
+        self.assertEqual(found["machine"], {"emulator": "none", "accelerator": "none", "counting": "the CPU's own counter",
+                                            "cpu": "pan tags", "memory_mib": 7800, "boot": "Limine"})
+        self.assertEqual(found["options"], {"filter": [], "smp": 4, "tags": None, "model": None})
+        self.assertEqual([(each["name"], each["unit"], each["median"]) for each in found["results"]],
+                         [("null_call", "cycles", 80), ("table_bytes_shared/1", "bytes", 8)])
+        self.assertEqual([each["name"] for each in self._document(self.LOG, ["null_call"])["results"]], ["null_call"])
+
+    def test_what_a_log_does_not_tell(self):
+        for log, words in (("", []), (self.LOG, ["map_1"]), (self.LOG.replace("end n=3", "end n=4"), [])):
+            with self.assertRaises(base.Failure) as caught:
+                self._document(log, words)
+            self.assertNotIn("\n", str(caught.exception))
+        with self.assertRaises(base.Failure):
+            hardware.document(Path("/nowhere/log"), "x86_64", [], raw=False)
 
 
 class Documents(unittest.TestCase):
