@@ -12,7 +12,8 @@ from .base import EXIT_USAGE, ROOT, TARGET, Failure
 
 PAGE = "index.html"
 BUDGETS = ROOT / "tests" / "bench" / "budgets.json"
-PEERS = ROOT / "tests" / "bench" / "peers.json"
+# Peers' figures that were measured once.
+SEL4, LINUX = (ROOT / "tests" / "bench" / f"{name}.json" for name in ("sel4", "linux"))
 # The TLB model's sizes and costs.
 PROFILES = ROOT / "qemu" / "tlb" / "profiles.toml"
 
@@ -48,9 +49,20 @@ def refuse(folder: Path) -> None:
         raise Failure(f"--report: {folder / PAGE} is a folder", EXIT_USAGE)
 
 
+def _recorded_peers() -> dict:
+    """Peers' figures that stand in files, by benchmark and peer, with their sources."""
+    sel4, linux = _read(SEL4), _read(LINUX)
+    figures: dict = {}
+    for peer, told in (("seL4", sel4), ("Linux", linux)):
+        for name, figure in told["figures"].items():
+            figures.setdefault(name, {})[peer] = figure
+    sources = {"seL4": sel4["source"], "Linux": ", ".join(dict.fromkeys(linux["kernels"].values()))}
+    return {"unit": sel4["unit"], "emulator": sel4["emulator"], "sources": sources, "figures": figures}
+
+
 def page_of(documents: list, catalogue: dict) -> bytes:
     """The page of these documents."""
-    told = {"documents": documents, "catalogue": catalogue, "budgets": _read(BUDGETS), "peers": _read(PEERS),
+    told = {"documents": documents, "catalogue": catalogue, "budgets": _read(BUDGETS), "peers": _recorded_peers(),
             "profiles": PROFILES.read_text(encoding="utf-8") if PROFILES.exists() else ""}
     try:
         text = json.dumps(told, allow_nan=False)

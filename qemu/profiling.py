@@ -23,7 +23,7 @@ from .stepping import Stub
 # The function that programs call before what is to be followed (tests/bench/measure.rs).
 MARK = b"16last_measurement"
 # The instructions by which programs read the counter (libvas/raw.rs): mask and value.
-TICKS = {"x86_64": (0xffff, 0x310f), "aarch64": (0xffffffe0, 0xd53be040)}
+TICKS = {"x86_64": (0xffff, 0x310f), "aarch64": (0xffffffe0, 0xd53b9d00)}
 KERNEL_HALF = 1 << 63
 # What one call takes at most; more means that the end was missed.
 STEPS_MAX = 100_000

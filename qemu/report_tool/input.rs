@@ -125,7 +125,7 @@ pub(crate) struct Growth {
     pub(crate) pairs: BTreeMap<String, String>,
 }
 
-/// `tests/bench/peers.json`: figures of peers that were measured once.
+/// Of `tests/bench/sel4.json` and `linux.json`: figures of peers that were measured once.
 #[derive(Default, Deserialize)]
 pub(crate) struct RecordedPeers {
     #[serde(default)]

@@ -103,7 +103,7 @@ fn sources(recorded: &RecordedPeers, comparisons: &[Comparison]) -> String {
     let shown = recorded.sources.iter().filter(|(peer, _)| is_shown(peer));
     let lines = shown.map(|(peer, source)| {
         let name = recorded_name(peer);
-        paragraph("note", &format!("{name}: measured once{emulator}, kept in tests/bench/peers.json. {source}."))
+        paragraph("note", &format!("{name}: measured once{emulator}, kept in tests/bench. {source}."))
     });
     lines.collect()
 }

@@ -1,12 +1,12 @@
 //! Benchmarks: what an operation costs from the user's call to its return.
 //!
-//! The unit is the tick of `libvas::raw::ticks`, which is an instruction when QEMU runs with `-icount shift=0`, unless a
+//! The unit is the cycle of `libvas::raw::cycles`, which is an instruction when QEMU runs with `-icount shift=0`, unless a
 //! benchmark names another. Every call of the ABI has a benchmark of its own name; others measure what goes together, what
 //! must not grow, or how something grows: curves, whose points are named `NAME/POINT`. `./x.py bench` starts this and does
 //! all statistics; `docs/benchmarks.md` is made from what the benchmarks say of themselves.
 //!
-//! The arguments name benchmarks, curves or points; without any, all are run. `counter=cycles` among them has cycles of the
-//! CPU counted. A benchmark is one file and one line below; `example.rs` shows it.
+//! The arguments name benchmarks, curves or points; without any, all are run. A benchmark is one file and one line below;
+//! `example.rs` shows it.
 
 #![no_std]
 #![no_main]
@@ -37,14 +37,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use libvas::{Error, program};
-use measure::{Benchmark, Meter, Stop, count_cycles};
+use measure::{Benchmark, Meter, Stop};
 use rt::println;
 use runs::print_whole;
 
 rt::main!(main);
-
-/// The argument that has cycles counted, not ticks.
-const CYCLES: &str = "counter=cycles";
 
 /// The CPU that measures: bit 0 of a set of CPUs. Whoever is to take turns with it stays there too.
 const CPU_0: u64 = 1;
@@ -204,11 +201,7 @@ suite! {
 
 fn main() -> Result<u8, Error> {
     program().thread().set_affinity(CPU_0)?;
-    let words = program().arguments().split_whitespace();
-    let (options, wanted): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == CYCLES);
-    if !options.is_empty() {
-        count_cycles();
-    }
+    let wanted: Vec<&str> = program().arguments().split_whitespace().collect();
     let all: Vec<Point> = BENCHMARKS.iter().copied().flatten().flat_map(points_of).collect();
     if let Some(unknown) = wanted.iter().find(|word| !all.iter().any(|point| point.is_meant_by(word))) {
         println!("bench: there is no benchmark {unknown}");

@@ -4,7 +4,6 @@ use crate::runs::{print_runs, print_whole};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libvas::{Error, counters, raw};
 
 /// A benchmark, or a curve of them. `docs/benchmarks.md` is made from these, so each field has a line of its own.
@@ -197,26 +196,12 @@ pub(crate) fn mark_end() {
     raw::mark::<END>();
 }
 
-/// Whether the CPU's own counter is read: the argument `counter=cycles`.
-static COUNTS_CYCLES: AtomicBool = AtomicBool::new(false);
-
-/// From here on, measures in cycles of the CPU, as on hardware.
-pub(crate) fn count_cycles() {
-    COUNTS_CYCLES.store(true, Relaxed);
-}
-
-/// Reads the counter that is measured by.
-#[inline(always)]
-pub(crate) fn counter() -> u64 {
-    if COUNTS_CYCLES.load(Relaxed) { raw::cycles() } else { raw::ticks() }
-}
-
 /// The ticks that pass between just before an operation and just after it, the readings included.
 #[inline(always)]
 fn ticks_of(operation: impl FnOnce()) -> u64 {
-    let before = counter();
+    let before = raw::cycles();
     operation();
-    counter().wrapping_sub(before)
+    raw::cycles().wrapping_sub(before)
 }
 
 /// Where `./x.py bench --profile` waits for a benchmark: what is measured next has been done often.

@@ -1,13 +1,13 @@
 //! `space_jump`: from one space into another and back, by a thread that never returns.
 
 use crate::CPU_0;
-use crate::measure::{Benchmark, counter, mark_begin, mark_end};
+use crate::measure::{Benchmark, mark_begin, mark_end};
 use crate::support::runner::SpareStack;
 use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use libvas::sync::Mutex;
-use libvas::{Cap, Error, Handle, Space, Thread, program, thread};
+use libvas::{Cap, Error, Handle, Space, Thread, program, raw, thread};
 
 pub(crate) const BENCHMARKS: &[Benchmark] = &[Benchmark {
     name: "space_jump",
@@ -47,7 +47,7 @@ static TICKS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 /// Where each jump lands, on the same stack again; `began` is when the jump was made.
 extern "C" fn landed(began: u64, _from: u64) -> ! {
-    let ticks = counter().wrapping_sub(began);
+    let ticks = raw::cycles().wrapping_sub(began);
     if COUNTS.load(Relaxed) {
         mark_end();
     }
@@ -68,6 +68,6 @@ extern "C" fn landed(began: u64, _from: u64) -> ! {
         mark_begin();
     }
     // SAFETY: this function is what is jumped to; nothing that is on the stack now is used again.
-    let refused = unsafe { space.jump(here, top, counter()) };
+    let refused = unsafe { space.jump(here, top, raw::cycles()) };
     panic!("the jump was refused: {refused:?}")
 }

@@ -2,7 +2,7 @@
 //! many.
 
 use crate::CPU_0;
-use crate::measure::{counter, mark_begin, mark_end};
+use crate::measure::{mark_begin, mark_end};
 use crate::support::count::counted;
 use crate::support::runner::SpareStack;
 use alloc::vec;
@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::ptr;
 use libvas::layout::Counters;
-use libvas::{Cap, CapTable, Error, Handle, Rights, Space, Thread, program, thread};
+use libvas::{Cap, CapTable, Error, Handle, Rights, Space, Thread, program, raw, thread};
 
 /// What the thread is to do, and what it found.
 pub(crate) struct Circuit {
@@ -76,11 +76,11 @@ impl Circuit {
 /// Switches to each of the spaces; returns the ticks that it took, one reading included.
 #[inline(always)]
 fn around(handles: &[Handle]) -> Result<u64, Error> {
-    let before = counter();
+    let before = raw::cycles();
     for handle in handles {
         ManuallyDrop::new(Cap::<Space>::from_handle(*handle)).switch()?;
     }
-    Ok(counter().wrapping_sub(before))
+    Ok(raw::cycles().wrapping_sub(before))
 }
 
 /// Where the thread begins.

@@ -1,12 +1,12 @@
 //! Threads made by hand, for what libvas's own do not show.
 
 use crate::CPU_0;
-use crate::measure::{counter, mark_begin, mark_end};
+use crate::measure::{mark_begin, mark_end};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use libvas::raw::STACK_ENTRY_BIAS_BYTES;
-use libvas::{Cap, CapTable, Error, Thread, program, thread};
+use libvas::{Cap, CapTable, Error, Thread, program, raw, thread};
 
 /// A stack of 16 KiB, in every space of the program. Its memory stays taken, so it outlives whoever runs there.
 pub(crate) struct SpareStack(&'static mut [u128; 1024]);
@@ -73,7 +73,7 @@ impl Runner {
         COUNTS.store(counts, Relaxed);
         self.start(&thread)?;
         thread::yield_now();
-        let now = counter();
+        let now = raw::cycles();
         if counts {
             mark_end();
         }
@@ -110,6 +110,6 @@ extern "C" fn leave(_: u64) -> ! {
     if COUNTS.swap(false, Relaxed) {
         mark_begin();
     }
-    LEFT_AT.store(counter(), Relaxed);
+    LEFT_AT.store(raw::cycles(), Relaxed);
     thread::exit(0)
 }
