@@ -97,6 +97,13 @@ mod machine {
         (high << 32) | low
     }
 
+    /// Lets other CPUs go first while this one waits for one of them.
+    #[inline(always)]
+    pub fn relax() {
+        // SAFETY: a hint changes nothing.
+        unsafe { asm!("pause", options(nomem, nostack, preserves_flags)) };
+    }
+
     /// Tells a watching plugin of the emulator something, by an instruction that does nothing and whose operand is the code.
     #[inline(always)]
     pub fn mark<const CODE: u8>() {
@@ -284,6 +291,14 @@ mod machine {
         // SAFETY: reads a register, or faults; the barriers change nothing.
         unsafe { asm!("isb", "mrs {}, pmccntr_el0", "isb", out(reg) cycles, options(nostack, preserves_flags)) };
         cycles
+    }
+
+    /// Lets other CPUs go first while this one waits for one of them. `spin_loop` of Rust's library is an ISB here, which an
+    /// emulator that runs its CPUs by turns does not take for a hint.
+    #[inline(always)]
+    pub fn relax() {
+        // SAFETY: a hint changes nothing.
+        unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
     }
 
     /// Tells a watching plugin of the emulator something, by an instruction that does nothing and whose operand is the code.
@@ -490,6 +505,11 @@ mod machine {
     /// Nothing is measured on a host.
     pub fn cycles() -> u64 {
         0
+    }
+
+    /// Lets other threads of the host go first.
+    pub fn relax() {
+        core::hint::spin_loop();
     }
 
     /// Nobody watches on a host.

@@ -58,7 +58,7 @@ macro_rules! mark {
 pub fn serve_plugin() {
     IS_SERVED.store(true, Ordering::Relaxed);
     for (entry, index) in TABLE.0.iter().zip(0..) {
-        entry.store(index * BLOCK_BYTES | BLOCK, Ordering::Relaxed);
+        entry.store((index * BLOCK_BYTES) | BLOCK, Ordering::Relaxed);
     }
     let below = paging::physical_address_of_image(TABLE.0.as_ptr().addr() as u64);
     let root = Frame::new(TTBR1_EL1.get_baddr() / PAGE_BYTES);

@@ -12,7 +12,7 @@ use crate::state::kernel::Kernel;
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "kernel_shootdown",
     points: &[1, 2, 3, 4, 5, 6, 7],
-    axis: "CPUs",
+    axis: "other CPUs",
     what: "Asking a number of CPUs that sleep to drop a page, until the last has done so: an interrupt for each, \
         which wakes it, and its acknowledgement",
     leaves_out: "finding out whom to ask; what the interrupt costs a CPU that was running a program",

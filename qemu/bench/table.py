@@ -47,12 +47,16 @@ def show_peers(peers: list, results: list, unit: str) -> None:
                 f"{entry['operation']}")
 
 
+# Of what a model counts, all of which a document has: these fit on a line.
+SHOWN_OF_MODELS = ("instruction_misses", "data_misses", "second_level_misses", "walks", "walk_references", "cycles")
+
+
 def show_model(results: list) -> None:
     """Prints what a model of a TLB counted, for each time that a benchmark's operation was done."""
     told = [result for result in results if "model" in result]
     if not told:
         return
-    keys = [key for key in told[0]["model"] if key != "profile"]
+    keys = [key for key in SHOWN_OF_MODELS if key in told[0]["model"]]
     say(f"  {'model ' + told[0]['model']['profile']:{NAME_WIDTH}} " + " ".join(f"{key.replace('_', ' '):>20}" for key in keys))
     for result in told:
         say(f"  {result['name']:{NAME_WIDTH}} " + " ".join(f"{result['model'][key]:>20,}" for key in keys))

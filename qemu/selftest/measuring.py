@@ -75,7 +75,8 @@ class Logs(unittest.TestCase):
     """What a machine without an emulator printed."""
 
     LOG = ("\x00\r\n[kernel] Tessera 0.1.0, entered by Limine\r\n[kernel] cpu: pan tags\r\n"
-           "[kernel] memory: 7800 MiB free; tags: 12 bits\r\n[kernel] cpus: 4 of 4 running\r\nbench null_call 80x2,90\r\nbench null_call end n=3\r\n"
+           "[kernel] memory: 7800 MiB free; tags: 12 bits\r\n[kernel] cpus: 4 of 4 running\r\n"
+           "bench null_call 80x2,90\r\nbench null_call end n=3\r\n"
            "bench table_bytes_shared/1 8\r\nbench table_bytes_shared/1 end n=1 unit=bytes\r\n")
 
     def _document(self, log: str, words: list) -> dict:

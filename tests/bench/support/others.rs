@@ -5,11 +5,11 @@ use crate::support::count::counted;
 use crate::support::scene::{ADDRESS, KEEPER, SLOT, page};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::hint::{black_box, spin_loop};
+use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libvas::layout::Counters;
 use libvas::thread::{Builder, JoinHandle};
-use libvas::{Cap, Error, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, program};
+use libvas::{Cap, Error, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, program, raw};
 
 /// Where another CPU is while a page is unmapped.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Others {
         for orders in &self.orders {
             let wanted = orders.wanted.fetch_add(1, Ordering::AcqRel) + 1;
             while orders.done.load(Ordering::Acquire) < wanted {
-                spin_loop();
+                raw::relax();
             }
         }
     }
@@ -192,7 +192,7 @@ fn turns(own: &Orders, act: impl Fn() -> Result<(), Error>) -> Result<(), Error>
             own.done.store(wanted, Ordering::Release);
         }
         // The emulator gives other CPUs their turn then.
-        spin_loop();
+        raw::relax();
     }
     Ok(())
 }
