@@ -67,36 +67,21 @@ impl<'a> Options<'a> {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(line: &'a str) -> Result<Options<'a>, Mistake<'a>> {
+        // Everything behind `args=` belongs to the program.
+        let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
         let mut options = Options {
             tag_bits: u32::MAX,
-            cycle_counter: false,
-            tlb_plugin: false,
-            seed: None,
+            cycle_counter: is_on(words.clone(), "cycle_counter=").ok_or("`cycle_counter=` takes 0 or 1")?,
+            tlb_plugin: is_on(words.clone(), "tlb_plugin=").ok_or("`tlb_plugin=` takes 0 or 1")?,
+            seed: words.clone().filter_map(|word| word.strip_prefix("seed=")).last(),
             first: "init",
             bench: None,
         };
-        // Everything behind `args=` belongs to the program.
-        let words = line.split_whitespace().take_while(|word| !word.starts_with("args="));
         if let Some(first) = words.clone().filter_map(|word| word.strip_prefix("first=")).last() {
             options.first = first;
         }
-        for value in words.clone().filter_map(|word| word.strip_prefix("cycle_counter=")) {
-            options.cycle_counter = match value {
-                "0" => false,
-                "1" => true,
-                _ => return Err(Mistake::Plain("`cycle_counter=` takes 0 or 1")),
-            };
-        }
         for names in words.clone().filter_map(|word| word.strip_prefix("bench=")) {
             options.bench = Some(bench::parse(names).map_err(Mistake::NoBenchmark)?);
-        }
-        options.seed = words.clone().filter_map(|word| word.strip_prefix("seed=")).last();
-        for value in words.clone().filter_map(|word| word.strip_prefix("tlb_plugin=")) {
-            options.tlb_plugin = match value {
-                "0" => false,
-                "1" => true,
-                _ => return Err(Mistake::Plain("`tlb_plugin=` takes 0 or 1")),
-            };
         }
         for value in words.filter_map(|word| word.strip_prefix("tags=")) {
             options.tag_bits = match value {
@@ -108,6 +93,16 @@ impl<'a> Options<'a> {
         }
         Ok(options)
     }
+}
+
+/// Whether an option that is on or off is on: the last word of it decides, and none is off. `None` if one is neither.
+fn is_on<'a>(words: impl Iterator<Item = &'a str>, key: &str) -> Option<bool> {
+    let mut values = words.filter_map(|word| word.strip_prefix(key));
+    values.try_fold(false, |_, value| match value {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    })
 }
 
 /// The boot archive.
