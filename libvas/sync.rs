@@ -1,6 +1,6 @@
 //! A lock for the threads of a program, which knows who has it.
 
-use crate::{clock, stack};
+use crate::{clock, raw, stack};
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -128,7 +128,7 @@ impl<T> Mutex<T> {
                     Ok(()) => return Ok(()),
                     Err(other) => owner = other,
                 }
-                core::hint::spin_loop();
+                raw::relax();
             }
             if owner == own && own != stack::FOREIGN {
                 return Err(Refusal::Own);
