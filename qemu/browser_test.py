@@ -27,7 +27,7 @@ PROBE = """<!DOCTYPE html><meta charset="utf-8"><title>probe</title><body>%s<scr
 function rectangle(element) { const r = element.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; }
 function meets(a, b) { return a[0] + 1 < b[2] && b[0] + 1 < a[2] && a[1] + 1 < b[3] && b[1] + 1 < a[3]; }
 function panel(element) {
-  const lines = [...element.querySelectorAll('polyline[stroke-width="5"]')];
+  const lines = [...element.querySelectorAll('polyline')].filter(line => line.getAttribute('stroke-width') >= 5);
   return {arch: element.dataset.arch, drawings: element.querySelectorAll('svg').length, lines: lines.map(line => {
     const box = line.getBBox(), style = line.ownerDocument.defaultView.getComputedStyle(line);
     return {points: line.points.length, width: box.width, colour: style.stroke, shown: line.getClientRects().length};

@@ -26,7 +26,7 @@ pub(crate) fn section(data: &Data, curve: &Curve) -> Result<String, String> {
         format!("<section id=\"{id}\">\n<h3><code>{}</code> <small>{}</small></h3>\n", curve.name, escaped(curve.unit));
     let entry = data.entry(curve.name);
     if let Some(entry) = entry {
-        html += &paragraph("what", &entry.what);
+        html += &paragraph("what", &format!("Measures: {}", entry.what));
         if !entry.leaves_out.is_empty() {
             html += &paragraph("what", &format!("Leaves out: {}", entry.leaves_out));
         }

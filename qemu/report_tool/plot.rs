@@ -29,6 +29,8 @@ const MARKERS: [&str; 4] = ["●", "▲", "■", "✚"];
 const WIDTH: u32 = 840;
 const HEIGHT: u32 = 540;
 const LETTER: i32 = 29;
+/// The least width of a line; nothing else is as wide.
+const LINE: u32 = 5;
 /// How many letters a horizontal axis has room for.
 pub(crate) const LETTERS: usize = 44;
 const ROW: u32 = 44;
@@ -70,8 +72,9 @@ pub(crate) fn lines(x: &Axis, y: &Axis, x_text: &str, y_text: &str, lines: &[Lin
     drawn((WIDTH, HEIGHT), |area| {
         let mut chart = chart(area, x, y, 120)?;
         mesh(&mut chart, x_text, y_text)?;
-        for line in lines {
-            draw_line(&mut chart, line)?;
+        // Wider where others follow, so that lines which are the same are all seen.
+        for (line, later) in lines.iter().zip((0..lines.len() as u32).rev()) {
+            draw_line(&mut chart, line, 4 * later.min(4))?;
         }
         Ok(())
     })
@@ -87,7 +90,7 @@ pub(crate) fn rows(x: &Axis, names: &[&str], x_text: &str, reference: f64, marks
         mesh(&mut chart, x_text, "")?;
         chart.draw_series([PathElement::new([(reference, y.low), (reference, y.high)], INK.stroke_width(3))])?;
         for mark in marks {
-            marker(&mut chart, (mark.amount, -(mark.row as f64)), mark.series)?;
+            marker(&mut chart, (mark.amount, -(mark.row as f64)), mark.series, 0)?;
         }
         Ok(())
     })
@@ -122,26 +125,27 @@ fn mesh(chart: &mut Chart, x_text: &str, y_text: &str) -> Drawn {
     Ok(mesh.draw()?)
 }
 
-fn draw_line(chart: &mut Chart, line: &Line) -> Drawn {
+fn draw_line(chart: &mut Chart, line: &Line, wider: u32) -> Drawn {
     let colour = SERIES[line.series % SERIES.len()];
     let upper = line.points.iter().map(|point| (point.x, point.high));
     let lower = line.points.iter().rev().map(|point| (point.x, point.low));
     chart.draw_series([Polygon::new(upper.chain(lower).collect::<Vec<_>>(), colour.mix(0.18))])?;
     let middles: Vec<_> = line.points.iter().map(|point| (point.x, point.middle)).collect();
-    chart.draw_series([PathElement::new(middles.clone(), colour.stroke_width(5))])?;
-    middles.into_iter().try_for_each(|place| marker(chart, place, line.series))
+    chart.draw_series([PathElement::new(middles.clone(), colour.stroke_width(LINE + wider))])?;
+    middles.into_iter().try_for_each(|place| marker(chart, place, line.series, wider as i32))
 }
 
-fn marker(chart: &mut Chart, place: (f64, f64), series: usize) -> Drawn {
+fn marker(chart: &mut Chart, place: (f64, f64), series: usize, wider: i32) -> Drawn {
     let style = SERIES[series % SERIES.len()].filled();
     match series % MARKERS.len() {
-        0 => chart.draw_series([Circle::new(place, 9, style)]).map(|_| ())?,
-        1 => chart.draw_series([TriangleMarker::new(place, 13, style)]).map(|_| ())?,
+        0 => chart.draw_series([Circle::new(place, 9 + wider, style)]).map(|_| ())?,
+        1 => chart.draw_series([TriangleMarker::new(place, 13 + wider, style)]).map(|_| ())?,
         2 => {
-            let square = EmptyElement::at(place) + Rectangle::new([(-8, -8), (8, 8)], style);
+            let half = 8 + wider;
+            let square = EmptyElement::at(place) + Rectangle::new([(-half, -half), (half, half)], style);
             chart.draw_series([square]).map(|_| ())?;
         }
-        _ => chart.draw_series([Cross::new(place, 10, style.stroke_width(6))]).map(|_| ())?,
+        _ => chart.draw_series([Cross::new(place, 10 + wider, style.stroke_width(6))]).map(|_| ())?,
     }
     Ok(())
 }

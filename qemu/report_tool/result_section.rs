@@ -29,7 +29,7 @@ pub(crate) fn singles(data: &Data, id: &str, caption: &str, is_wanted: fn(&str) 
 pub(crate) fn described(data: &Data, name: &str) -> String {
     let mut html = format!("<code>{}</code>", escaped(name));
     if let Some(entry) = data.entry(name) {
-        html += &format!(" <span class=\"what\">{}</span>", escaped(&entry.what));
+        html += &format!(" <span class=\"what\">Measures: {}</span>", escaped(&entry.what));
         if !entry.leaves_out.is_empty() {
             html += &format!(" <span class=\"what\">Leaves out: {}</span>", escaped(&entry.leaves_out));
         }

@@ -34,7 +34,7 @@ fn drawn(page: &str, curve: &str, arch: &str) -> Vec<usize> {
     let figure = figure.split("</figure>").next().unwrap_or("");
     let panel = figure.split(&format!("data-arch=\"{arch}\"")).nth(1).unwrap_or("");
     let panel = panel.split("</svg>").next().unwrap_or("");
-    let lines = panel.lines().filter(|line| line.contains("<polyline") && line.contains("stroke-width=\"5\""));
+    let lines = panel.lines().filter(|line| line.contains("<polyline") && !line.contains("stroke-width=\"2\""));
     lines.map(|line| line.matches(',').count()).collect()
 }
 

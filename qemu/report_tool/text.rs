@@ -3,6 +3,7 @@
 use crate::data::Data;
 use crate::html::escaped;
 use crate::input::Figures;
+use crate::numbers::whole;
 
 /// One kind of figure.
 struct Kind {
@@ -22,8 +23,8 @@ const KINDS: [Kind; 4] = [
     },
     Kind {
         title: "Events",
-        text: "Bytes, tables, interrupts, invalidations, misses and the like: counted by the kernel or by the program \
-               itself, and the same wherever it runs.",
+        text: "Bytes, tables, interrupts, invalidations, faults and the like: counted by the kernel or by the program \
+               itself. They are exact, and say how often something happens, not what it costs.",
         is_it: |figures| figures.unit != "instructions" && !is_time(&figures.unit),
     },
     Kind {
@@ -65,7 +66,7 @@ pub(crate) fn units(data: &Data) -> String {
         let here = match count {
             0 => "none in this report".to_string(),
             1 => "1 result in this report".to_string(),
-            _ => format!("{count} results in this report"),
+            _ => format!("{} results in this report", whole(count as u64)),
         };
         html += &format!("<dt>{} <small>{here}</small></dt>\n<dd>{}</dd>\n", kind.title, escaped(kind.text));
     }
