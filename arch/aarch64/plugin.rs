@@ -69,13 +69,25 @@ pub fn serve_plugin() {
     // SAFETY: barriers change no value, and dropping translations is always allowed: the CPU may remember that user mode
     // sees nothing of the kernel's half.
     unsafe { asm!("dsb ishst", "isb", "tlbi vmalle1", "dsb nsh", "isb", options(nostack, preserves_flags)) };
-    mark!(BEGIN, DIRECT_MAP, ALIAS);
+    begin_cpu();
+}
+
+/// Serves a plugin on the running CPU from here on, if one is served.
+pub(super) fn begin_cpu() {
+    if is_served() {
+        mark!(BEGIN, DIRECT_MAP, ALIAS);
+    }
+}
+
+/// Whether a plugin is served.
+fn is_served() -> bool {
+    IS_SERVED.load(Ordering::Relaxed)
 }
 
 /// Frames are free.
 #[inline(always)]
 pub(crate) fn note_free(first: Frame, count: u64) {
-    if cfg!(debug_assertions) && IS_SERVED.load(Ordering::Relaxed) {
+    if cfg!(debug_assertions) && is_served() {
         mark!(FREE, first.start().value(), count);
     }
 }

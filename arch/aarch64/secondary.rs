@@ -11,7 +11,7 @@ use spin::Once;
 use crate::{CPUS_MAX, upcall};
 
 use super::machine::{AFFINITY_FIELDS, CpuList};
-use super::{entry, features, interrupts, paging, percpu, power, smp, timer, trampoline};
+use super::{entry, features, interrupts, paging, percpu, plugin, power, smp, timer, trampoline};
 
 /// How long a CPU may take to come up; on an emulator whose host has other work to do that can be long.
 const START_NS_MAX: u64 = 5_000_000_000;
@@ -101,6 +101,7 @@ extern "C" fn enter(cpu: u64) -> ! {
         // Nobody waits any more.
         power::stop_cpu();
     }
+    plugin::begin_cpu();
     while !ARE_RELEASED.load(Ordering::Acquire) {
         // SAFETY: waits for an event such as the one that `start_cpus` sends.
         unsafe { asm!("wfe", options(nostack, preserves_flags)) };

@@ -38,7 +38,14 @@ macro_rules! mark {
 pub fn serve_plugin() {
     IS_SERVED.store(true, Ordering::Relaxed);
     root::never_keep();
-    mark!(BEGIN, DIRECT_MAP, 0);
+    begin_cpu();
+}
+
+/// Serves a plugin on the running CPU from here on, if one is served.
+pub(super) fn begin_cpu() {
+    if is_served() {
+        mark!(BEGIN, DIRECT_MAP, 0);
+    }
 }
 
 /// Whether a plugin is served.

@@ -12,7 +12,7 @@ use super::interrupts::{self, Message};
 use super::machine::CpuList;
 use super::smp::wait_ns;
 use super::trampoline::{self, FRAMES};
-use super::{entry, features, gdt, idt, paging, percpu, smp, stacks};
+use super::{entry, features, gdt, idt, paging, percpu, plugin, smp, stacks};
 use crate::ranges::RangeList;
 use crate::{CPUS_MAX, Frame, upcall};
 
@@ -118,6 +118,7 @@ extern "C" fn enter(cpu: u64) -> ! {
     features::enable();
     entry::enable_system_calls();
     interrupts::enable();
+    plugin::begin_cpu();
     ARRIVED.store(cpu, Ordering::Release);
     while !ARE_RELEASED.load(Ordering::Acquire) {
         spin_loop();

@@ -1,6 +1,6 @@
 //! Instructions that change translations, and markers, just before they are executed.
 
-use tlb_model::decode::{Instruction, Operand, Reach, Tlbi, operand_address, operand_range, operand_tag};
+use tlb_model::decode::{Architecture, Instruction, Operand, Reach, Tlbi, operand_address, operand_range, operand_tag};
 use tlb_model::model::{Figures, Invalidation};
 use tlb_model::walk::Control;
 
@@ -26,8 +26,12 @@ const USER_ABORTS: [u64; 2] = [0x20, 0x24];
 
 impl State {
     /// A CPU is about to execute a watched instruction.
-    pub(crate) fn execute(&mut self, cpu: usize, number: usize) {
+    pub(crate) fn execute(&mut self, number: usize) {
         let (instruction, pc, next) = self.watched[number];
+        if instruction == Instruction::Mark(BEGIN) && is_kernel(pc) {
+            return self.begin();
+        }
+        let Some(cpu) = self.current else { return };
         match instruction {
             Instruction::Mark(code) => self.mark(cpu, code, pc),
             _ if !is_kernel(pc) && self.is_program() => {}
@@ -136,7 +140,7 @@ impl State {
     /// The kernel asks where an access has faulted: that access used what the CPU keeps, too.
     fn fault(&mut self, cpu: usize, pc: u64) {
         let is_abort = |syndrome: u64| USER_ABORTS.contains(&(syndrome >> 26 & 0x3f));
-        if !self.begun || self.registers.named("esr_el1").is_some_and(|syndrome| !is_abort(syndrome)) {
+        if self.registers.named("esr_el1").is_some_and(|syndrome| !is_abort(syndrome)) {
             return;
         }
         let address = self.registers.named("cr2").or_else(|| self.registers.named("far_el1"));
@@ -170,13 +174,8 @@ impl State {
     }
 
     fn kernel_mark(&mut self, cpu: usize, code: u32, pc: u64) {
-        let operands = match self.cpus[cpu].control {
-            Control::X86(_) => X86_OPERANDS,
-            Control::Arm(_) => ARM_OPERANDS,
-        };
-        let [first, second] = operands.map(|register| self.registers.general(register));
+        let [first, second] = self.operands();
         match code {
-            BEGIN => self.begin(cpu, first, second),
             DROP_TAG => self.invalidate(cpu, Invalidation::Tag(first as u16), false),
             DROP_ALL => self.invalidate(cpu, Invalidation::All { globals: true }, false),
             FREE => {
@@ -189,10 +188,29 @@ impl State {
         }
     }
 
-    /// The kernel serves us from here on.
-    fn begin(&mut self, cpu: usize, direct_map: u64, alias: u64) {
-        self.begun = true;
-        self.memory.begin(direct_map, alias);
+    /// The operands of a marker.
+    fn operands(&self) -> [u64; 2] {
+        let operands = match self.architecture {
+            Architecture::X86 => X86_OPERANDS,
+            Architecture::Arm => ARM_OPERANDS,
+        };
+        operands.map(|register| self.registers.general(register))
+    }
+
+    /// The kernel serves us from here on, on the CPU that executes this. That is when its control registers are looked at: by what
+    /// ways it came here is nobody's business.
+    fn begin(&mut self) {
+        let Some(identity) = self.registers.identities(false).next() else { return };
+        let cpu = self.begun.len();
+        if self.begun.contains(&identity) || cpu == self.cpus.len() {
+            return;
+        }
+        let [direct_map, alias] = self.operands();
+        self.begun.push(identity);
+        self.current = Some(cpu);
+        if cpu == 0 {
+            self.memory.begin(direct_map, alias);
+        }
         let named = |name: &str, value: &mut u64| *value = self.registers.named(name).unwrap_or(*value);
         match &mut self.cpus[cpu].control {
             Control::X86(control) => {

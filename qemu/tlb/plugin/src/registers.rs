@@ -15,6 +15,9 @@ const X86_GENERAL: [&str; 16] =
 pub(crate) struct Registers {
     general: Vec<usize>,
     named: HashMap<String, usize>,
+    /// Those of which one tells in the kernel which CPU it is, and in user mode: in the order in which they are to be looked at
+    /// in the kernel.
+    identity: Vec<usize>,
     buffer: usize,
 }
 
@@ -39,9 +42,14 @@ impl Registers {
             Architecture::Arm => format!("x{number}"),
         });
         let general = general.map(|name| named.get(&name).copied().unwrap_or(0)).collect();
+        let identity: &[&str] = match architecture {
+            Architecture::X86 => &["gs_base", "k_gs_base"],
+            Architecture::Arm => &["tpidr_el1"],
+        };
+        let identity = identity.iter().map(|name| named.get(*name).copied().unwrap_or(0)).collect();
         // SAFETY: making an array has no conditions.
         let buffer = unsafe { ffi::g_byte_array_new() }.expose_provenance();
-        Registers { general, named, buffer }
+        Registers { general, named, identity, buffer }
     }
 
     /// A general register's value; 0 for AArch64's zero register. From callbacks that read registers only.
@@ -52,6 +60,13 @@ impl Registers {
     /// A register's value by its name, if there is such a one. Likewise.
     pub(crate) fn named(&self, name: &str) -> Option<u64> {
         self.named.get(name).map(|handle| self.read(*handle))
+    }
+
+    /// What may tell which CPU executes code of the kernel or of a program: where the kernel keeps what belongs to the CPU, after
+    /// what a program may have put into such a register.
+    pub(crate) fn identities(&self, is_user: bool) -> impl Iterator<Item = u64> {
+        let count = self.identity.len();
+        (0..count).map(move |index| self.read(self.identity[if is_user { count - 1 - index } else { index }]))
     }
 
     /// The address that an operand stands for.

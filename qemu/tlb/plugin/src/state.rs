@@ -48,8 +48,10 @@ pub(crate) struct Counter {
 /// All of it.
 pub(crate) struct State {
     pub(crate) architecture: Architecture,
-    /// Whether the kernel has begun to serve us.
-    pub(crate) begun: bool,
+    /// Of each CPU that the kernel has said it serves us on, in their order, what tells it from others.
+    pub(crate) begun: Vec<u64>,
+    /// The one that executes the block at hand. CPUs take turns, a block at least.
+    pub(crate) current: Option<usize>,
     pub(crate) cpus: Vec<Cpu>,
     pub(crate) registers: Registers,
     pub(crate) memory: Memory,
@@ -72,7 +74,8 @@ impl State {
         let cpu = || Cpu { control, is_user: false, changes: 1, recent: vec![[0; 3]; RECENT] };
         Ok(State {
             architecture,
-            begun: false,
+            begun: Vec::new(),
+            current: None,
             cpus: (0..cpus).map(|_| cpu()).collect(),
             registers: Registers::default(),
             memory: Memory::default(),
@@ -99,7 +102,7 @@ impl State {
     }
 
     pub(crate) fn end(&mut self) {
-        self.output.end(self.begun, self.checker.as_ref().map_or(0, Checker::confirmed));
+        self.output.end(!self.begun.is_empty(), self.checker.as_ref().map_or(0, Checker::confirmed));
     }
 
     /// The number of an instruction at a place; the same each time.
@@ -110,22 +113,28 @@ impl State {
         })
     }
 
+    /// A CPU comes to the beginning of a block.
+    pub(crate) fn begin_block(&mut self, pc: u64) {
+        let begun = &self.begun;
+        let number_of = |identity| begun.iter().position(|known| *known == identity);
+        self.current = self.registers.identities(!is_kernel(pc)).find_map(number_of);
+    }
+
     /// A CPU goes on at another page, or at the beginning of a block.
-    pub(crate) fn fetch(&mut self, cpu: usize, pc: u64) {
+    pub(crate) fn fetch(&mut self, pc: u64) {
+        let Some(cpu) = self.current else { return };
         let is_user = !is_kernel(pc);
         if core::mem::replace(&mut self.cpus[cpu].is_user, is_user) != is_user
             && let Some(checker) = &mut self.checker
         {
             checker.execute(cpu, is_user);
         }
-        self.access(cpu, Access::Fetch, pc, pc);
+        self.access(Access::Fetch, pc, pc);
     }
 
     /// A CPU has accessed memory.
-    pub(crate) fn access(&mut self, cpu: usize, access: Access, address: u64, pc: u64) {
-        if !self.begun || !self.cpus[cpu].control.is_on() {
-            return;
-        }
+    pub(crate) fn access(&mut self, access: Access, address: u64, pc: u64) {
+        let Some(cpu) = self.current.filter(|cpu| self.cpus[*cpu].control.is_on()) else { return };
         if access == Access::Store && is_kernel(pc) {
             self.store(cpu, address);
         }

@@ -79,6 +79,9 @@ extern "C" fn translate(_id: u64, block: *mut Block) {
             let (pc, bytes) = (ffi::qemu_plugin_insn_vaddr(instruction), ffi::qemu_plugin_insn_size(instruction));
             let data = ptr::without_provenance_mut::<c_void>(pc as usize);
             let last = pc.wrapping_add(bytes as u64).wrapping_sub(1);
+            if index == 0 {
+                ffi::qemu_plugin_register_vcpu_insn_exec_cb(instruction, begin_block, ffi::READS_REGISTERS, data);
+            }
             for place in [pc, last] {
                 if page.replace(place >> PAGE_BITS) != Some(place >> PAGE_BITS) {
                     let data = ptr::without_provenance_mut(place as usize);
@@ -107,18 +110,24 @@ impl State {
     }
 }
 
-extern "C" fn fetch(cpu: c_uint, data: *mut c_void) {
-    let pc = data.addr() as u64;
-    with(|state| state.fetch(cpu as usize, pc));
+// QEMU's numbers of CPUs are not looked at: where CPUs take turns, QEMU 10.0 gives that of the CPU for which a block was
+// translated (`gen_cpu_index`), whoever executes it.
+
+extern "C" fn begin_block(_cpu: c_uint, data: *mut c_void) {
+    with(|state| state.begin_block(data.addr() as u64));
 }
 
-extern "C" fn access(cpu: c_uint, info: u32, address: u64, data: *mut c_void) {
+extern "C" fn fetch(_cpu: c_uint, data: *mut c_void) {
+    with(|state| state.fetch(data.addr() as u64));
+}
+
+extern "C" fn access(_cpu: c_uint, info: u32, address: u64, data: *mut c_void) {
     // SAFETY: the word is what QEMU has just told of the access.
     let is_store = unsafe { ffi::qemu_plugin_mem_is_store(info) };
     let access = if is_store { Access::Store } else { Access::Load };
-    with(|state| state.access(cpu as usize, access, address, data.addr() as u64));
+    with(|state| state.access(access, address, data.addr() as u64));
 }
 
-extern "C" fn privileged(cpu: c_uint, data: *mut c_void) {
-    with(|state| state.execute(cpu as usize, data.addr()));
+extern "C" fn privileged(_cpu: c_uint, data: *mut c_void) {
+    with(|state| state.execute(data.addr()));
 }
