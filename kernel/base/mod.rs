@@ -4,6 +4,7 @@
 pub mod atomic;
 pub mod console;
 pub mod counters;
+pub mod effort;
 pub mod log;
 pub mod mutants;
 pub mod plain_text;
