@@ -49,12 +49,12 @@ CLEAN = [check for arch in ARCHES for check in (
     Check(arch, ("stress",), 4, arguments="3"))]
 # Bugs, a program that meets each, CPUs and tags: on both architectures, and where only one has what the bug is in.
 BUGS = (("ProtectUnflushed", "protection", 1, None), ("FreedBeforeFlush", "mapping", 1, None),
-        ("TablesFreedUnflushed", "mapping", 1, None), ("DetachUnflushed", "subtrees", 1, None),
+        ("TablesFreedUnflushed", "mapping", 1, None),
         ("WithdrawUnflushed", "subtree_withdraw", 1, None), ("ViewUnflushed", "views", 1, None),
         ("PublicRangeShort", "public", 1, None), ("SharerForgotten", "subtree_changes", 1, None),
         ("NoFlushAtRollOver", "smp_spaces", 2, "2"))
 OWN_BUGS = {"x86_64": (("StaleMarkForgotten", "mapping", 1, None), ("RangeOnePageShort", "mapping", 1, None)),
-            "aarch64": (("AddressForgotten", "subtree_changes", 1, None), ("SplitWithoutBreak", "subtree_changes", 1, None))}
+            "aarch64": (("DetachUnflushed", "subtrees", 1, None), ("AddressForgotten", "subtree_changes", 1, None))}
 # Those that every `./x.py test` sees to.
 ALWAYS = ("ProtectUnflushed", "FreedBeforeFlush")
 SEEDS = [Check(arch, (program,), smp, tags, seed=bug, always=bug in ALWAYS)
