@@ -24,7 +24,7 @@ fn shoot_down(kernel: &mut Kernel, meter: &mut Meter, cpus: u64) -> Result<(), &
     if cpus >= kernel.cpus() as u64 {
         return Err("too few CPUs run");
     }
-    let others = || shared.cpus.iter().filter(|line| line.index != here).take(cpus as usize);
+    let others = || shared.lines().iter().filter(|line| line.index != here).take(cpus as usize);
     let asked = others().map(|line| 1 << line.index).sum();
     let request = Request::Global { first: ADDRESS.value() / PAGE_BYTES, count: 1 };
     meter.call(|| {

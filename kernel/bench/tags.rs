@@ -22,7 +22,7 @@ impl Tags {
         let map_bytes = size_of::<u64>() * TagAllocator::words(bits);
         (0..2).try_for_each(|_| kernel.reserve_block(map_bytes as u64)).map_err(|_| NO_MEMORY)?;
         let live = kernel.cpus().min((1 << bits) - 1) as u16;
-        Ok(Tags { allocator: TagAllocator::new(bits), live, given: 0 })
+        Ok(Tags { allocator: TagAllocator::new(bits, kernel.cpus()), live, given: 0 })
     }
 
     /// Begins a new generation in which the live tags stay with their owners, and gives one out.

@@ -1,6 +1,6 @@
 //! Room at each space to note what it sees of a change.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::cpu::handshake::NO_SPACE;
 
@@ -13,8 +13,10 @@ pub struct Note {
     pub(crate) first: AtomicU64,
     /// How many pages.
     pub(crate) count: AtomicU64,
-    /// On which CPUs, a bit each, and whether in views. Zero while nothing is noted.
-    pub(crate) cpus: AtomicU32,
+    /// On which CPUs. Empty while nothing is noted.
+    pub(crate) cpus: AtomicU64,
+    /// Whether views of the space see it too.
+    pub(crate) in_views: AtomicBool,
     /// The space that was noted before this one.
     pub(crate) next: AtomicU32,
 }
@@ -22,8 +24,8 @@ pub struct Note {
 impl Note {
     /// Nothing is noted.
     pub(crate) const fn new() -> Note {
-        let (first, count) = (AtomicU64::new(0), AtomicU64::new(0));
-        Note { first, count, cpus: AtomicU32::new(0), next: AtomicU32::new(NO_SPACE) }
+        let (first, count, cpus) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Note { first, count, cpus, in_views: AtomicBool::new(false), next: AtomicU32::new(NO_SPACE) }
     }
 
     /// Whether nothing is noted.

@@ -1,10 +1,11 @@
 //! What CPUs read of each other without the kernel's lock.
 //!
-//! A line per CPU, and for each space the few words that a switch needs. All of it lives for ever and is
-//! reused, never freed, so the fast path can hold plain references.
+//! A line per CPU; for each space a few words, and for each CPU and space a pass, the one word that a switch needs. Each
+//! CPU's passes lie together, and there are those of the CPUs that the machine has. All of it lives for ever and is reused,
+//! never freed, so the fast path can hold plain references.
 
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU32, AtomicU64};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use spin::Mutex;
 use tessera_abi::Handle;
@@ -12,6 +13,7 @@ use tessera_arch::{CPUS_MAX, Fault, Frame};
 
 use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
+use crate::base::cpu_set::CpuSet;
 use crate::cpu::cap_word::{CapSlot, CapWord};
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
 use crate::cpu::note::Note;
@@ -21,88 +23,107 @@ use crate::cpu::tags::TagWord;
 /// Any CPU may enter the space.
 const ANY_CPU: u32 = u32::MAX;
 
-/// The words of a space that a switch needs. The size is a power of two, so that finding them is a shift.
+/// What is told of a space besides the [`Pass`] that each CPU has. The size is a power of two, so that finding it is a shift.
 ///
-/// They are found by the space's number, which the next space has again. A CPU that is in the middle of a switch when a
-/// space goes and another gets its words cannot come into the other one: a pass is good only after this very CPU has
+/// Words and passes are found by the space's number, which the next space has again. A CPU that is in the middle of a switch
+/// when a space goes and another gets its words cannot come into the other one: a pass is good only after this very CPU has
 /// entered by the long way, with the lock.
-#[repr(align(128))]
+#[repr(align(64))]
 #[derive(Debug)]
-pub struct SpaceWords {
-    /// Each CPU's way in. A space that is local to one CPU never has another's good.
-    passes: [Pass; CPUS_MAX],
+pub struct Words {
     tag: AtomicU64,
     only_cpu: AtomicU32,
     /// What the space sees of the change that is under way.
-    pub(crate) note: Note,
+    note: Note,
 }
 
-impl SpaceWords {
+const _: () = assert!(size_of::<Words>().is_power_of_two(), "a space's words are found by a shift");
+
+impl Words {
     /// Those of no space yet.
     #[expect(clippy::new_without_default, reason = "no words are what a space would have by default")]
-    pub const fn new() -> SpaceWords {
-        SpaceWords {
-            passes: [const { Pass::new() }; CPUS_MAX],
-            tag: AtomicU64::new(0),
-            only_cpu: AtomicU32::new(ANY_CPU),
-            note: Note::new(),
-        }
+    pub const fn new() -> Words {
+        Words { tag: AtomicU64::new(0), only_cpu: AtomicU32::new(ANY_CPU), note: Note::new() }
     }
+}
 
+/// All that is told of one space: its words, and every CPU's pass to it.
+#[derive(Clone, Copy, Debug)]
+pub struct SpaceWords<'a> {
+    shared: &'a Shared,
+    words: &'a Words,
+    space: u32,
+}
+
+impl<'a> SpaceWords<'a> {
     /// Sets them for a new space, local to one CPU or not.
-    pub fn initialise(&self, root: Frame, only_cpu: Option<usize>) {
-        self.passes.iter().for_each(|pass| pass.reset(root.to_word()));
-        self.tag.store(0, Relaxed);
-        self.only_cpu.store(only_cpu.map_or(ANY_CPU, |cpu| cpu as u32), Relaxed);
+    pub fn initialise(self, root: Frame, only_cpu: Option<usize>) {
+        self.passes().for_each(|pass| pass.reset(root.to_word()));
+        self.words.tag.store(0, Relaxed);
+        self.words.only_cpu.store(only_cpu.map_or(ANY_CPU, |cpu| cpu as u32), Relaxed);
     }
 
     /// Closes every CPU's way in: the space goes.
-    pub fn retire(&self) {
-        self.passes.iter().for_each(|pass| pass.reset(0));
+    pub fn retire(self) {
+        self.passes().for_each(|pass| pass.reset(0));
     }
 
-    /// A CPU's way in.
+    /// A CPU's way in. A space that is local to one CPU never has another's good.
     #[inline(always)]
-    pub fn pass(&self, cpu: usize) -> &Pass {
-        // The remainder changes nothing; it tells the compiler that the index is in bounds.
-        &self.passes[cpu % CPUS_MAX]
+    pub fn pass(self, cpu: usize) -> &'a Pass {
+        self.shared.cpus[cpu].pass_to(self.space)
+    }
+
+    /// The ways in of all CPUs that the machine has.
+    fn passes(self) -> impl Iterator<Item = &'a Pass> {
+        // The first apart, so that nothing is gone through where it is the only one.
+        let [first, ..] = &self.shared.cpus;
+        let others = self.shared.lines().get(1..).unwrap_or(&[]);
+        core::iter::once(first).chain(others).map(move |line| line.pass_to(self.space))
     }
 
     /// The root table on a CPU.
-    pub fn root(&self, cpu: usize) -> Frame {
+    pub fn root(self, cpu: usize) -> Frame {
         Frame::from_word(self.pass(cpu).read().root())
     }
 
     /// The tag with its generation.
     #[inline(always)]
-    pub fn tag(&self) -> TagWord {
-        TagWord(self.tag.load(Relaxed))
+    pub fn tag(self) -> TagWord {
+        TagWord(self.words.tag.load(Relaxed))
     }
 
     /// Gives the space a tag. Under another number than before, no CPU holds anything yet; under the same, what the
     /// passes say goes on to hold.
-    pub fn set_tag(&self, tag: TagWord) {
+    pub fn set_tag(self, tag: TagWord) {
         if tag.tag() != self.tag().tag() {
             self.forget_passes();
         }
-        self.tag.store(tag.0, Relaxed);
+        self.words.tag.store(tag.0, Relaxed);
     }
 
     /// Makes every CPU go the long way when it next enters.
-    pub fn forget_passes(&self) {
-        self.passes.iter().for_each(Pass::forget);
+    pub fn forget_passes(self) {
+        self.passes().for_each(Pass::forget);
     }
 
-    /// The CPUs that may hold translations under the tag, a bit each.
-    pub fn holders(&self) -> u32 {
-        let bit = |(cpu, pass): (usize, &Pass)| u32::from(!pass.read().is_never()) << cpu;
-        self.passes.iter().enumerate().map(bit).sum()
+    /// The CPUs that may hold translations under the tag.
+    pub fn holders(self) -> CpuSet {
+        let bit = |(cpu, pass): (usize, &Pass)| u64::from(!pass.read().is_never()) << cpu;
+        self.passes().enumerate().map(bit).sum()
     }
 
     /// The CPU the space is local to, if it is.
-    pub fn only_cpu(&self) -> Option<usize> {
-        let cpu = self.only_cpu.load(Relaxed);
+    #[inline(always)]
+    pub fn only_cpu(self) -> Option<usize> {
+        let cpu = self.words.only_cpu.load(Relaxed);
         (cpu != ANY_CPU).then_some(cpu as usize)
+    }
+
+    /// Room to note what the space sees of a change.
+    #[inline(always)]
+    pub(crate) fn note(self) -> &'a Note {
+        &self.words.note
     }
 }
 
@@ -114,6 +135,8 @@ pub struct PerCpu {
     pub index: usize,
     /// The space it is in, and what others ask of it.
     pub presence: Presence,
+    /// Its way into each space.
+    passes: SlicePointer<Pass>,
     /// The root that is loaded.
     pub root: AtomicU64,
     /// The handle by which the current thread entered the space.
@@ -136,6 +159,7 @@ impl PerCpu {
         PerCpu {
             index,
             presence: Presence::new(),
+            passes: SlicePointer::none(),
             root: AtomicU64::new(0),
             entered_by: AtomicU64::new(Handle::NONE.bits()),
             slots: SlicePointer::none(),
@@ -152,17 +176,31 @@ impl PerCpu {
     pub fn word_of(&self, handle: Handle) -> Option<CapWord> {
         self.slots.get(handle.slot())?.read(handle.generation())
     }
+
+    /// This CPU's way into a space.
+    #[inline(always)]
+    pub fn pass_to(&self, space: u32) -> &Pass {
+        self.numbered_pass(space + 1)
+    }
+
+    /// The pass that a capability slot names: to the space with this number less one, to no space if it is zero.
+    #[inline(always)]
+    pub fn numbered_pass(&self, number: u32) -> &Pass {
+        self.passes.named(number)
+    }
 }
 
 /// All of it.
 pub struct Shared {
-    /// A line for each CPU.
+    /// A line for each CPU that a machine can have.
     pub cpus: [PerCpu; CPUS_MAX],
+    /// How many CPUs this one has.
+    count: AtomicUsize,
     /// A root table without user mappings, for CPUs that are in no space.
     pub empty_root: AtomicU64,
     /// Where text waits for the serial line.
     pub console: Console,
-    spaces: SlicePointer<SpaceWords>,
+    spaces: SlicePointer<Words>,
 }
 
 impl Shared {
@@ -174,27 +212,43 @@ impl Shared {
             cpus[index].index = index;
             index += 1;
         }
-        Shared { cpus, empty_root: AtomicU64::new(0), console: Console::new(ring), spaces: SlicePointer::none() }
+        Shared {
+            cpus,
+            count: AtomicUsize::new(0),
+            empty_root: AtomicU64::new(0),
+            console: Console::new(ring),
+            spaces: SlicePointer::none(),
+        }
     }
 
-    /// Gives it the words of spaces, once, at boot: as many as `Space::most` says, so that memory runs out first, and in
-    /// front of them those of no space, which nobody can enter.
-    pub fn give_spaces(&self, words: &'static [SpaceWords]) {
+    /// Gives it the words of spaces, once, at boot, and for each CPU of the machine its passes to them: as many as
+    /// `Space::most` says, so that memory runs out first, and in front of them those of no space, which nobody can enter.
+    ///
+    /// # Panics
+    /// If a CPU has not as many passes as there are words.
+    pub fn give_spaces(&self, words: &'static [Words], passes: impl Iterator<Item = &'static [Pass]>) {
         self.spaces.set_static(words);
+        for (line, passes) in self.cpus.iter().zip(passes) {
+            assert_eq!(passes.len(), words.len(), "a CPU has a pass to every space");
+            line.passes.set_static(passes);
+            self.count.fetch_add(1, Relaxed);
+        }
     }
 
-    /// The words of a space that exists.
+    /// The lines of the CPUs that the machine has.
+    #[inline(always)]
+    pub fn lines(&self) -> &[PerCpu] {
+        &self.cpus[..self.count.load(Relaxed)]
+    }
+
+    /// What is told of a space that exists.
     ///
     /// # Panics
     /// If there are no words with this number: the kernel makes no more spaces than it has words.
-    pub fn space_words(&self, index: u32) -> &SpaceWords {
-        self.spaces.get(index + 1).expect("every space has its words")
-    }
-
-    /// The words that a capability slot names: of the space with this number less one, of no space if it is zero.
     #[inline(always)]
-    pub fn numbered_space(&self, number: u32) -> &SpaceWords {
-        self.spaces.named(number)
+    pub fn space_words(&self, space: u32) -> SpaceWords<'_> {
+        let words = self.spaces.get(space + 1).expect("every space has its words");
+        SpaceWords { shared: self, words, space }
     }
 
     /// The tag under which a CPU runs; 0 in no space.

@@ -2,6 +2,7 @@
 
 use tessera_arch::Interrupt;
 
+use crate::base::cpu_set::CpuSet;
 use crate::base::sync::Patience;
 use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::{PerCpu, Shared};
@@ -14,9 +15,9 @@ pub fn ask(shared: &Shared, line: &PerCpu, request: Request) {
     tessera_arch::send_interrupt(line.index, Interrupt::Shootdown);
 }
 
-/// Waits until all these CPUs (a bit each) have done what was asked of them.
-pub fn await_acknowledgements(shared: &Shared, cpus: u32) {
-    for line in shared.cpus.iter().filter(|line| cpus & (1 << line.index) != 0) {
+/// Waits until all these CPUs have done what was asked of them.
+pub fn await_acknowledgements(shared: &Shared, cpus: CpuSet) {
+    for line in shared.lines().iter().filter(|line| cpus & (1 << line.index) != 0) {
         await_acknowledgement(line);
     }
 }

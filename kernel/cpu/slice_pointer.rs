@@ -55,9 +55,10 @@ impl<T> SlicePointer<T> {
     /// The element that a capability's slot names.
     #[inline(always)]
     pub(crate) fn named(&self, index: u32) -> &T {
-        debug_assert!((index as usize) < self.count.load(Relaxed), "slots name spaces that have words");
-        // SAFETY: used for the words of spaces only. Those of no space come first (number 0), and the kernel makes no space
-        // without words (`Space::most`): a slot names one that it made, or none. The slice is static, as for `get`.
+        debug_assert!((index as usize) < self.count.load(Relaxed), "slots name spaces that have passes");
+        // SAFETY: used for a CPU's passes only, which every CPU of the machine is given before anybody asks for them. Those to
+        // no space come first (number 0), and the kernel makes no space without passes (`Space::most`): a slot names one
+        // that it made, or none. The slice is static, as for `get`.
         unsafe { &*self.first.load(Relaxed).add(index as usize) }
     }
 }

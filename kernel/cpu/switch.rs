@@ -1,7 +1,7 @@
 //! The fast path of `space_switch`: no lock, no allocation, no walk, no line that another CPU writes.
 //!
 //! One of the kernel's few modules with unsafe code, for one purpose: to read the current thread's
-//! capability slots, and the words of spaces, without the lock.
+//! capability slots, and its CPU's passes, without the lock.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -9,41 +9,35 @@ use tessera_abi::{Handle, TOP_SLOT_BYTES, TOP_SLOTS};
 use tessera_arch::{CallResult, Format, Frame, PageFormat, table};
 
 use crate::cpu::handshake::{Pass, PassWord};
-use crate::cpu::per_cpu::{PerCpu, Shared};
+use crate::cpu::per_cpu::PerCpu;
 
 /// Switches the calling CPU's space; see the system call for its meaning. Whatever stands in the way sends the call
 /// to the common path, which sees to it or refuses with the right error.
 #[inline(always)]
-pub fn space_switch(shared: &Shared, cpu: &PerCpu, index: usize, handle: Handle, ip: u64, sp: u64) -> CallResult {
+pub fn space_switch(cpu: &PerCpu, handle: Handle, ip: u64, sp: u64) -> CallResult {
     if (ip | sp.wrapping_sub(1)) >= TOP_SLOT_BYTES {
-        return switch_elsewhere(handle, ip, sp, shared, cpu, index);
+        return switch_elsewhere(handle, ip, sp, cpu);
     }
     let is_shared = |from, to| table(from)[0].load(Relaxed) == table(to)[0].load(Relaxed);
-    try_switch(shared, cpu, index, handle, is_shared)
+    try_switch(cpu, handle, is_shared)
 }
 
 /// The same for a program whose code or stack is not where programs have them, in the first top-level slot (ADR 5). Not
 /// inlined, so that the usual case does not keep registers for it.
 #[cold]
 #[inline(never)]
-fn switch_elsewhere(handle: Handle, ip: u64, sp: u64, shared: &Shared, cpu: &PerCpu, index: usize) -> CallResult {
-    try_switch(shared, cpu, index, handle, |from, to| is_ground_shared(from, to, ip, sp))
+fn switch_elsewhere(handle: Handle, ip: u64, sp: u64, cpu: &PerCpu) -> CallResult {
+    try_switch(cpu, handle, |from, to| is_ground_shared(from, to, ip, sp))
 }
 
 /// Enters the space that a handle names by a good pass, if the loaded root and the one that the pass leads to share the
 /// ground; gives the handle by which the one before was entered.
 #[inline(always)]
-fn try_switch(
-    shared: &Shared,
-    cpu: &PerCpu,
-    index: usize,
-    handle: Handle,
-    is_ground_shared: impl FnOnce(Frame, Frame) -> bool,
-) -> CallResult {
-    // A capability that does not let its holder switch names the words of no space, by which nobody has a good pass.
+fn try_switch(cpu: &PerCpu, handle: Handle, is_ground_shared: impl FnOnce(Frame, Frame) -> bool) -> CallResult {
+    // A capability that does not let its holder switch names the pass to no space, by which nobody has a good pass.
     let slot = cpu.slots.get(handle.slot());
     let Some(number) = slot.and_then(|slot| slot.space_number(handle.generation())) else { return common() };
-    let way = shared.numbered_space(number).pass(index);
+    let way = cpu.numbered_pass(number);
     let pass = way.read();
     if !pass.is_good() {
         return common();
@@ -67,8 +61,8 @@ fn common() -> CallResult {
 
 /// Makes the calling CPU's space this one, if its pass is good; for a thread that goes on in its own space.
 #[inline(always)]
-pub fn enter_by_pass(shared: &Shared, cpu: &PerCpu, index: usize, space: u32, entered_by: Handle) -> bool {
-    let way = shared.numbered_space(space + 1).pass(index);
+pub fn enter_by_pass(cpu: &PerCpu, space: u32, entered_by: Handle) -> bool {
+    let way = cpu.pass_to(space);
     let pass = way.read();
     pass.is_good() && enter(cpu, way, pass, space, entered_by)
 }

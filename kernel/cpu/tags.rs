@@ -15,6 +15,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
+use crate::base::cpu_set::{self, CpuSet};
 use crate::base::mutants::{Mutant, is_seeded};
 
 /// A tag and the generation of the allocator that gave it, in one word: generation in bits 16 to 63. A new generation
@@ -51,19 +52,21 @@ pub struct TagAllocator {
     next: usize,
     /// The tags that were live when this generation began, and stay with their owners.
     reserved: Vec<TagWord>,
-    /// CPUs that have yet to flush for this generation, a bit each.
-    flush_pending: u32,
+    /// CPUs that have yet to flush for this generation.
+    flush_pending: CpuSet,
     /// A bit for each tag that the checks have seen.
     seen: Vec<Cell<u64>>,
 }
 
 impl TagAllocator {
-    /// An allocator for tags of so many bits; 0 for none. Generations count from 1.
-    pub fn new(bits: u32) -> TagAllocator {
+    /// An allocator for tags of so many bits, 0 for none, on a machine with so many CPUs. Generations count from 1.
+    pub fn new(bits: u32, cpus: usize) -> TagAllocator {
         let mut used = vec![0; TagAllocator::words(bits)];
         used[0] = 1;
         let seen = vec![Cell::new(0); used.len()];
-        TagAllocator { bits, generation: 1, used, next: 1, reserved: Vec::new(), flush_pending: 0, seen }
+        // A CPU may be in two spaces: the one it is in, and the one it may enter.
+        let reserved = Vec::with_capacity(2 * cpus);
+        TagAllocator { bits, generation: 1, used, next: 1, reserved, flush_pending: 0, seen }
     }
 
     /// Words of a map with a bit for each tag.
@@ -108,7 +111,7 @@ impl TagAllocator {
             self.used[usize::from(tag.tag()) / 64] |= 1 << (tag.tag() % 64);
             self.reserved.push(tag);
         }
-        self.flush_pending = if is_seeded(Mutant::NoFlushAtRollOver) { 0 } else { u32::MAX };
+        self.flush_pending = if is_seeded(Mutant::NoFlushAtRollOver) { 0 } else { cpu_set::ALL };
         self.renew(old, false).unwrap_or(TagWord::new(self.generation, 0))
     }
 

@@ -1,12 +1,13 @@
 //! The steps of the boot list in `main.rs`.
 
 use tessera_abi::PAGE_BYTES;
-use tessera_arch::{BootInfo, Frame};
+use tessera_arch::{BootInfo, Frame, PhysAddr, PhysRange};
 
 use crate::base::log::{CANNOT_START, end_machine, last_line, log};
 use crate::base::mutants::seed_by_name;
 use crate::bench::{self, standby};
-use crate::cpu::per_cpu::SpaceWords;
+use crate::cpu::handshake::Pass;
+use crate::cpu::per_cpu::Words;
 use crate::entry::options::Options;
 use crate::entry::program;
 use crate::entry::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
@@ -96,48 +97,41 @@ pub fn run() -> ! {
     kernel_cpu_main()
 }
 
-/// Takes the machine's free memory: records of frames and words of spaces out of the largest range, the rest for the
-/// allocator.
+/// Takes the machine's free memory: records of frames, words of spaces and every CPU's passes to them out of the largest
+/// range, the rest for the allocator.
 pub fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
     let first = boot_info.memory.first().expect("there is memory").start.value() / PAGE_BYTES;
     let first = first & !((1 << ORDER_MAX) - 1);
     let end = boot_info.memory.last().expect("there is memory").end().value() / PAGE_BYTES;
     let largest = boot_info.memory.iter().max_by_key(|range| range.length_bytes).expect("there is memory");
     let total: u64 = boot_info.memory.iter().map(|range| range.length_bytes).sum();
-    let record_bytes = ((end - first) * size_of::<FrameRecord>() as u64).next_multiple_of(PAGE_BYTES);
-    let spaces = Space::most(total);
+    let mut rest = *largest;
+    let records = take_records(&mut rest, (end - first) as usize, || FrameRecord::OUTSIDE);
     // The first are those of no space.
-    let words = spaces + 1;
-    let word_bytes = ((words * size_of::<SpaceWords>()) as u64).next_multiple_of(PAGE_BYTES);
-    let taken_bytes = record_bytes + word_bytes;
-    assert!(taken_bytes < largest.length_bytes, "no range is large enough for the kernel's own records");
-    let records = tessera_arch::direct_map(largest.start).cast::<FrameRecord>();
-    // SAFETY: the range is free memory by the contract of `BootInfo`, mapped for good in the direct map; its
-    // first `record_bytes` go to the records, the next `word_bytes` to the words, and the allocator is given
-    // only what is behind them. Both are written before the slices over them are made; pages are aligned for both.
-    let (records, space_words) = unsafe {
-        for index in 0..(end - first) as usize {
-            records.add(index).write(FrameRecord::OUTSIDE);
-        }
-        let first_words = records.cast::<u8>().add(record_bytes as usize).cast::<SpaceWords>();
-        for index in 0..words {
-            first_words.add(index).write(SpaceWords::new());
-        }
-        let records = core::slice::from_raw_parts_mut(records, (end - first) as usize);
-        (records, core::slice::from_raw_parts(first_words, words))
-    };
-    SHARED.give_spaces(space_words);
+    let count = Space::most(total) + 1;
+    let words = take_records(&mut rest, count, Words::new);
+    let passes = (0..boot_info.cpus).map(|_| &*take_records(&mut rest, count, Pass::new));
+    SHARED.give_spaces(words, passes);
     let mut frames = FrameAllocator::new(records, Frame::new(first));
-    for range in boot_info.memory {
-        let mut range = *range;
-        if range == *largest {
-            range.start = tessera_arch::PhysAddr::new(range.start.value() + taken_bytes);
-            range.length_bytes -= taken_bytes;
-        }
-        frames.add(range);
-    }
+    boot_info.memory.iter().for_each(|range| frames.add(if range == largest { rest } else { *range }));
     mem::top_up(&mut frames);
     frames
+}
+
+/// Takes room for so many records from the beginning of a range, in whole frames.
+fn take_records<T>(range: &mut PhysRange, count: usize, new: impl Fn() -> T) -> &'static mut [T] {
+    let bytes = ((count * size_of::<T>()) as u64).next_multiple_of(PAGE_BYTES);
+    assert!(bytes < range.length_bytes, "no range is large enough for the kernel's own records");
+    let first = tessera_arch::direct_map(range.start).cast::<T>();
+    range.start = PhysAddr::new(range.start.value() + bytes);
+    range.length_bytes -= bytes;
+    // SAFETY: the range is free memory by the contract of `BootInfo`, mapped for good in the direct map; what is taken here is
+    // out of it from now on, and goes to the records alone. They are written before the slice over them is made; ranges
+    // begin with a frame, which is aligned for any of them.
+    unsafe {
+        (0..count).for_each(|index| first.add(index).write(new()));
+        core::slice::from_raw_parts_mut(first, count)
+    }
 }
 
 fn log_features() {

@@ -57,9 +57,8 @@ fn kernel_trap(trap: Trap) {
 
 #[unsafe(no_mangle)]
 extern "C" fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult {
-    let index = tessera_arch::cpu_index();
-    let handle = Handle::from_bits(handle);
-    switch::space_switch(&SHARED, &SHARED.cpus[index], index, handle, instruction_pointer, stack_pointer)
+    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    switch::space_switch(line, Handle::from_bits(handle), instruction_pointer, stack_pointer)
 }
 
 /// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.

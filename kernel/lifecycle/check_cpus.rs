@@ -5,8 +5,6 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_arch::CPUS_MAX;
-
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::PerCpu;
 use crate::object::id::SpaceId;
@@ -20,7 +18,7 @@ pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
     for id in kernel.spaces.ids() {
         facts += check_words(kernel, id);
     }
-    for line in &kernel.shared.cpus {
+    for line in kernel.shared.lines() {
         facts += check_line(kernel, line);
     }
     facts
@@ -30,7 +28,7 @@ pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
 /// good; and in a space local to a CPU only that one has been.
 fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
     let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
-    for cpu in 0..CPUS_MAX {
+    for cpu in 0..kernel.shared.lines().len() {
         let pass = words.pass(cpu).read();
         assert_eq!(pass.root(), space.root(cpu).to_word(), "a pass leads to the space's root on its CPU");
         assert!(!(pass.is_good() && pass.is_stale()), "what a CPU holds is good or stale");
@@ -44,8 +42,8 @@ fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
         let base = kernel.shared.space_words(seen.base.index());
         assert_eq!(words.only_cpu(), base.only_cpu(), "a view is local where its base is");
     }
-    assert!(words.note.is_empty(), "nothing is noted between changes");
-    4 * CPUS_MAX as u64 + 3
+    assert!(words.note().is_empty(), "nothing is noted between changes");
+    4 * kernel.shared.lines().len() as u64 + 3
 }
 
 /// A CPU's line tells what runs there, and nothing is asked of it.

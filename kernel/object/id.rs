@@ -236,11 +236,14 @@ impl AttachPoint {
     /// The place as one number, which orders places by page, then by CPU.
     #[inline(always)]
     fn key(&self) -> u64 {
-        self.page << 4 | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
+        self.page << CPU_BITS | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
     }
 }
 
-const _: () = assert!(tessera_arch::CPUS_MAX + 1 < 1 << 4);
+/// Bits for a CPU's number and one.
+const CPU_BITS: u32 = 7;
+
+const _: () = assert!(tessera_arch::CPUS_MAX < 1 << CPU_BITS);
 
 impl Ord for AttachPoint {
     #[inline(always)]

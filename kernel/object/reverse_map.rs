@@ -8,7 +8,7 @@
 
 use core::num::NonZeroU64;
 
-use tessera_abi::{PAGE_BYTES, USER_END};
+use tessera_abi::{PAGE_BYTES, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::CPUS_MAX;
 
 use crate::base::mutants::{Mutant, is_seeded};
@@ -29,8 +29,9 @@ type Generation = NonZeroU64;
 
 /// A place where a subtree is attached: to what and where in it, as one number, which orders places.
 ///
-/// From its lowest bit the number is: the CPU, if it is a core window's, and one; the entry, counted in the smallest that an
-/// attachment can have, a table's; the owner's number; and whether the owner is a space. Owners that exist differ in their
+/// From its lowest bit the number is: whether it is a core window's; the entry, counted in the smallest that an attachment
+/// can have, a table's; the owner's number; and whether the owner is a space. A core window is at a top-level entry, which
+/// stands for so many of the smallest that the CPU's number is added to the entry's. Owners that exist differ in their
 /// numbers, and an owner that goes takes its sharers along, so generations need not be compared to find a sharer.
 ///
 /// In the order in which the tree takes them, so that both stay in the registers in which they come.
@@ -41,12 +42,18 @@ pub struct Sharer {
     generation: Generation,
 }
 
-const CPU_BITS: u32 = 4;
+const CORE_WINDOW: u64 = 1;
+const ENTRY_SHIFT: u32 = 1;
 const OWNER_SHIFT: u32 = 31;
 const SPACE: u64 = 1 << 63;
 
-const _: () = assert!(CPUS_MAX < 1 << CPU_BITS && OWNER_SHIFT + u32::BITS == 63, "each part has its bits");
-const _: () = assert!(USER_END / PAGE_BYTES / entry_pages(1) < 1 << (OWNER_SHIFT - CPU_BITS), "entries have theirs");
+/// The smallest entries that a top-level one stands for.
+const SLOT_ENTRIES: u64 = TOP_SLOT_BYTES / PAGE_BYTES / entry_pages(1);
+
+const _: () = assert!(OWNER_SHIFT + u32::BITS == 63, "an owner's number has its bits");
+const _: () =
+    assert!(USER_END / PAGE_BYTES / entry_pages(1) <= 1 << (OWNER_SHIFT - ENTRY_SHIFT), "entries have theirs");
+const _: () = assert!(CPUS_MAX as u64 <= SLOT_ENTRIES && SLOT_ENTRIES.is_power_of_two(), "a CPU's number has its bits");
 
 impl Sharer {
     /// A place in a space or subtree.
@@ -56,9 +63,13 @@ impl Sharer {
             MapTarget::Subtree(id) => id.generation(),
             MapTarget::Space(id) => id.generation(),
         };
-        let cpu = place.cpu.map_or(0, |cpu| cpu as u64 + 1);
         let entry = place.page / entry_pages(1);
-        Sharer { key: owner_key(owner) | entry << CPU_BITS | cpu, generation }
+        debug_assert!(place.cpu.is_none() || entry.is_multiple_of(SLOT_ENTRIES), "core windows are at the top");
+        let in_owner = match place.cpu {
+            None => entry << ENTRY_SHIFT,
+            Some(cpu) => (entry | cpu as u64) << ENTRY_SHIFT | CORE_WINDOW,
+        };
+        Sharer { key: owner_key(owner) | in_owner, generation }
     }
 
     #[inline(always)]
@@ -96,7 +107,8 @@ impl Sharer {
 
     #[inline(always)]
     fn cpu(&self) -> Option<usize> {
-        (self.key as usize % (1 << CPU_BITS)).checked_sub(1)
+        let cpu = (self.in_owner() >> ENTRY_SHIFT) % SLOT_ENTRIES;
+        (self.key & CORE_WINDOW != 0).then_some(cpu as usize)
     }
 
     #[inline(always)]
@@ -108,7 +120,10 @@ impl Sharer {
 /// The page of what [`Sharer::in_owner`] says.
 #[inline(always)]
 fn page_of(in_owner: u64) -> u64 {
-    in_owner / (1 << CPU_BITS) * entry_pages(1)
+    let entry = in_owner >> ENTRY_SHIFT;
+    // Of a core window's, what is below a top-level entry is the CPU.
+    let below = if in_owner & CORE_WINDOW != 0 { entry % SLOT_ENTRIES } else { 0 };
+    (entry - below) * entry_pages(1)
 }
 
 /// The lowest number of a sharer in an owner.
@@ -399,7 +414,9 @@ mod tests {
     use core::num::NonZeroU64;
     use core::ops::Bound::{Excluded, Unbounded};
 
-    use super::{AttachPoint, MapTarget, ReverseMap, Sharer, entry_pages};
+    use super::{
+        AttachPoint, CPUS_MAX, MapTarget, PAGE_BYTES, ReverseMap, Sharer, TOP_SLOT_BYTES, USER_END, entry_pages,
+    };
     use crate::object::id::Id;
 
     fn id<T: ?Sized>(index: u32) -> Id<T> {
@@ -433,6 +450,25 @@ mod tests {
         }
         assert_eq!(groups.next(), None);
         map.check();
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_was_noted_whatever_the_owner_and_the_cpu() {
+        let slot = TOP_SLOT_BYTES / PAGE_BYTES;
+        let last = 255 * slot;
+        let windows = [0, 1, 31, 32, 62, CPUS_MAX - 1].map(|cpu| AttachPoint { page: slot, cpu: Some(cpu) });
+        let at_end = AttachPoint { page: last, cpu: Some(CPUS_MAX - 1) };
+        let everywhere = [0, entry_pages(1), slot, last, last + slot - entry_pages(1)];
+        let everywhere = everywhere.map(|page| AttachPoint { page, cpu: None });
+        let places: Vec<_> = windows.into_iter().chain([at_end]).chain(everywhere).collect();
+        for index in [0, 1, u32::MAX - 1, u32::MAX] {
+            for owner in [MapTarget::Subtree(id(index)), MapTarget::Space(id(index))] {
+                let sharers: Vec<_> = places.iter().map(|place| Sharer::new(owner, *place)).collect();
+                assert!(sharers.iter().map(Sharer::owner).all(|found| found == owner));
+                assert!(sharers.iter().map(Sharer::place).eq(places.iter().copied()));
+                assert_eq!(sharers.iter().collect::<BTreeSet<_>>().len(), places.len(), "no two places are one number");
+            }
+        }
     }
 
     #[test]

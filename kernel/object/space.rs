@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
-use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat, Share, TOP_LEVEL, table};
+use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::mem::FrameAllocator;
 use crate::mem::block;
@@ -23,8 +23,13 @@ use crate::paging::range::PageRange;
 /// What a view costs its base's list at worst, bytes.
 pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<SpaceId, ()>();
 
-/// What a space's lists, of its views and of other CPUs' roots, cost at worst besides what is in them, bytes.
-const LISTS_BYTES: u64 = block::tree_base_bytes::<SpaceId, ()>() + block::list_bytes::<Frame>(CPUS_MAX as u64 - 1);
+/// What a space's list of its views costs at worst besides what is in it, bytes.
+const VIEWS_BYTES: u64 = block::tree_base_bytes::<SpaceId, ()>();
+
+/// What so many root tables of other CPUs cost, with their list, bytes. They all come at once.
+pub const fn roots_bytes(count: u64) -> u64 {
+    frame_bytes(count) + block::list_bytes::<Frame>(count)
+}
 
 /// Pages that one top-level entry stands for.
 pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
@@ -72,13 +77,13 @@ impl Object for Space {
     /// What the space's tables, mappings, attachments and lists cost now, bytes. A view costs its base's list an entry.
     fn extra_bytes(&self) -> u64 {
         let listed = if self.seen.is_some() { VIEW_BYTES } else { 0 };
-        self.map.charged_bytes() + LISTS_BYTES + frame_bytes(self.other_roots.len() as u64) + listed
+        self.map.charged_bytes() + VIEWS_BYTES + roots_bytes(self.other_roots.len() as u64) + listed
     }
 }
 
 impl Space {
     /// What a new space costs besides its record, bytes; a view costs [`VIEW_BYTES`] more.
-    pub const NEW_BYTES: u64 = PAGE_BYTES + MAP_BYTES + LISTS_BYTES;
+    pub const NEW_BYTES: u64 = PAGE_BYTES + MAP_BYTES + VIEWS_BYTES;
 
     /// More spaces than this cannot be paid for with so much memory.
     pub const fn most(memory_bytes: u64) -> usize {
@@ -157,9 +162,9 @@ impl Space {
         (cpus - 1 - self.other_roots.len()) as u64
     }
 
-    /// Gives the next CPU a prepared root table of its own, like the first CPU's; gives which CPU that is.
-    pub fn add_root(&mut self, root: Frame) -> usize {
-        self.other_roots.reserve_exact(CPUS_MAX - 1 - self.other_roots.len());
+    /// Gives the next CPU, of so many, a prepared root table of its own, like the first CPU's; gives which CPU that is.
+    pub fn add_root(&mut self, root: Frame, cpus: usize) -> usize {
+        self.other_roots.reserve_exact(cpus - 1 - self.other_roots.len());
         self.other_roots.push(root);
         (0..TOP_SLOTS).for_each(|slot| self.sync_other_roots(slot));
         self.other_roots.len()

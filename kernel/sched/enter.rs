@@ -49,7 +49,7 @@ fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
         fence(SeqCst);
     }
     let elsewhere = |line: &PerCpu| line.index != cpu && line.presence.is_in(space.index());
-    if let Some(tag) = kernel.tags.renew(words.tag(), shared.cpus.iter().any(elsewhere)) {
+    if let Some(tag) = kernel.tags.renew(words.tag(), shared.lines().iter().any(elsewhere)) {
         return tag;
     }
     shared.cpus[cpu].counters.tag_rollovers.add(1);
@@ -59,7 +59,7 @@ fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
         kernel.spaces.ids().for_each(|id| shared.space_words(id.index()).forget_passes());
     }
     fence(SeqCst);
-    let spaces = shared.cpus.iter().flat_map(|line| line.presence.places());
+    let spaces = shared.lines().iter().flat_map(|line| line.presence.places());
     let live = spaces.filter(|space| *space != NO_SPACE).map(|space| shared.space_words(space).tag());
     kernel.tags.roll_over(live, words.tag())
 }

@@ -165,7 +165,7 @@ fn go_on_with(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId, en
     line.counters.thread_switches.add(1);
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
-    } else if !switch::enter_by_pass(shared, line, cpu, space.index(), entered_by) {
+    } else if !switch::enter_by_pass(line, space.index(), entered_by) {
         enter::enter_space(kernel, cpu, space, entered_by);
     }
 }

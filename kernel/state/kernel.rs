@@ -77,7 +77,7 @@ impl Kernel {
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
-            tags: TagAllocator::new(tag_bits),
+            tags: TagAllocator::new(tag_bits, boot_info.cpus),
             accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &doomed_kinds),
             spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &doomed_kinds),
             subtrees: Store::for_memory(

@@ -85,7 +85,7 @@ impl Caller<'_> {
             tag: u64::from(words.tag().tag()),
             tag_generation: words.tag().generation(),
             threads: running::threads_in(kernel, id),
-            holders: u64::from(words.holders()),
+            holders: words.holders(),
             local_to: words.only_cpu().map_or(0, |cpu| cpu as u64 + 1),
             core_windows: space.map.core_windows(),
             views: space.views.len() as u64,

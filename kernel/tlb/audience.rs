@@ -6,8 +6,9 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_arch::{CPUS_MAX, Format, Frame, PageFormat};
+use tessera_arch::{Format, Frame, PageFormat};
 
+use crate::base::cpu_set::{self, CpuSet};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::cpu::handshake::NO_SPACE;
@@ -19,40 +20,35 @@ use crate::object::subtree::Subtree;
 use crate::paging::range::{PageRange, page_address};
 use crate::state::kernel::Kernel;
 
-const ALL_CPUS: u32 = (1 << CPUS_MAX) - 1;
-
 /// A page range of a space that sees a change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AffectedRange {
     pub(crate) space: SpaceId,
     pub(crate) range: PageRange,
-    /// The CPUs on which it is seen, a bit each: all but for core windows and CPU-local spaces.
-    pub(crate) cpus: u32,
+    /// The CPUs on which it is seen: all but for core windows and CPU-local spaces.
+    pub(crate) cpus: CpuSet,
 }
 
 /// What a space sees of a change, views aside.
 #[derive(Clone, Copy, Debug)]
 struct Sight {
     range: PageRange,
-    cpus: u32,
+    cpus: CpuSet,
     /// Whether views of the space see it too: not what is in core windows only.
     in_views: bool,
 }
 
-/// In a note's CPUs: views see it too.
-const IN_VIEWS: u32 = 1 << 31;
-
 impl Sight {
     fn noted(note: &Note) -> Sight {
         let range = PageRange { first: note.first.load(Relaxed), count: note.count.load(Relaxed) };
-        let cpus = note.cpus.load(Relaxed);
-        Sight { range, cpus: cpus & !IN_VIEWS, in_views: cpus & IN_VIEWS != 0 }
+        Sight { range, cpus: note.cpus.load(Relaxed), in_views: note.in_views.load(Relaxed) }
     }
 
     fn note(self, note: &Note) {
         note.first.store(self.range.first, Relaxed);
         note.count.store(self.range.count, Relaxed);
-        note.cpus.store(self.cpus | if self.in_views { IN_VIEWS } else { 0 }, Relaxed);
+        note.cpus.store(self.cpus, Relaxed);
+        note.in_views.store(self.in_views, Relaxed);
     }
 
     /// What two ways show together.
@@ -82,7 +78,7 @@ pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapTarget, range: PageRange,
     let mut next = NO_SPACE;
     gather(kernel, subtree, range, &mut next);
     while let Some(space) = kernel.spaces.id_at(next) {
-        let note = &kernel.shared.space_words(next).note;
+        let note = kernel.shared.space_words(next).note();
         let sight = Sight::noted(note);
         note.cpus.store(0, Relaxed);
         next = note.next.load(Relaxed);
@@ -98,7 +94,7 @@ fn gather(kernel: &Kernel, subtree: SubtreeId, range: PageRange, chain: &mut u32
             MapTarget::Subtree(_) if is_seeded(Mutant::NestedSharerForgotten) => {}
             MapTarget::Subtree(outer) => gather(kernel, outer, union, chain),
             MapTarget::Space(space) => {
-                let note = &kernel.shared.space_words(space.index()).note;
+                let note = kernel.shared.space_words(space.index()).note();
                 let sight = sight_of(kernel, space, union, group.cpu);
                 if note.is_empty() {
                     sight.note(note);
@@ -115,7 +111,7 @@ fn gather(kernel: &Kernel, subtree: SubtreeId, range: PageRange, chain: &mut u32
 #[inline(always)]
 pub(crate) fn seen_in_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> AffectedRange {
     let only_cpu = kernel.shared.space_words(space.index()).only_cpu();
-    AffectedRange { space, range, cpus: only_cpu.map_or(ALL_CPUS, |cpu| 1 << cpu) }
+    AffectedRange { space, range, cpus: only_cpu.map_or(cpu_set::ALL, |cpu| 1 << cpu) }
 }
 
 /// What a space sees of a range of its own, or of one in a core window.
@@ -123,7 +119,7 @@ pub(crate) fn seen_in_space(kernel: &Kernel, space: SpaceId, range: PageRange) -
 fn sight_of(kernel: &Kernel, space: SpaceId, range: PageRange, window: Option<usize>) -> Sight {
     let cpu = window.map(|cpu| window_cpu(kernel, cpu));
     let cpu = cpu.or_else(|| kernel.shared.space_words(space.index()).only_cpu());
-    Sight { range, cpus: cpu.map_or(ALL_CPUS, |cpu| 1 << cpu), in_views: window.is_none() }
+    Sight { range, cpus: cpu.map_or(cpu_set::ALL, |cpu| 1 << cpu), in_views: window.is_none() }
 }
 
 #[inline(always)]

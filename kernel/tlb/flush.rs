@@ -11,6 +11,7 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Trap, VirtAddr};
 
+use crate::base::cpu_set::CpuSet;
 use crate::base::mutants::{Mutant, cut_short, is_seeded};
 use crate::cpu::handshake::{NO_SPACE, Request};
 use crate::cpu::per_cpu::{PerCpu, Shared};
@@ -129,7 +130,7 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
     if kernel.tags.bits() != 0 {
         audience::for_each_seen(kernel, owner, range, &mut |seen| mark_stale(kernel, here, &seen));
     }
-    let mut interrupted = 0;
+    let mut interrupted: CpuSet = 0;
     let cpus = cut_short(kernel.cpus(), Mutant::LastCpuForgotten);
     for line in kernel.shared.cpus.iter().take(cpus) {
         if line.index == here {
@@ -159,7 +160,7 @@ fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
     if kernel.tags.bits() != 0 {
         mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
     }
-    let mut interrupted = 0;
+    let mut interrupted: CpuSet = 0;
     let cpus = cut_short(kernel.cpus(), Mutant::LastCpuForgotten);
     for line in kernel.shared.cpus.iter().take(cpus) {
         if line.index == here {
@@ -190,7 +191,7 @@ fn mark_stale(kernel: &Kernel, here: usize, seen: &AffectedRange) {
         if is_own || seen.cpus & (1 << line.index) == 0 {
             continue;
         }
-        if words.pass(line.index).make_stale() && !line.presence.places().contains(&space) {
+        if line.pass_to(space).make_stale() && !line.presence.places().contains(&space) {
             line.counters.stale_marks.add(1);
         }
     }
@@ -245,7 +246,7 @@ pub fn handle_ipi(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>) -> Hand
 fn act(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>, request: Request) {
     match request {
         Request::Pages { space, tag, first, count } => {
-            let way = shared.space_words(space).pass(line.index);
+            let way = line.pass_to(space);
             let flush = || flush_here(line, tag, PageRange { first, count });
             if !line.presence.invalidate(space, way, flush) {
                 line.counters.shootdowns_spurious.add(1);

@@ -3,6 +3,7 @@
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::VirtAddr;
 
+use crate::base::cpu_set::CpuSet;
 use crate::base::mutants::{Mutant, cut_short, is_seeded};
 use crate::cpu::handshake::Request;
 use crate::cpu::per_cpu::PerCpu;
@@ -47,7 +48,7 @@ pub(crate) fn flush_everywhere(kernel: &Kernel) {
 fn reach_everyone(kernel: &Kernel, range: PageRange) {
     let here = tessera_arch::cpu_index();
     let others = || kernel.shared.cpus.iter().take(kernel.cpus()).filter(|line| line.index != here);
-    let mut asked = 0;
+    let mut asked: CpuSet = 0;
     for line in others().filter(|_| !is_seeded(Mutant::PublicFlushedHereOnly)) {
         requests::ask(kernel.shared, line, Request::Global { first: range.first, count: range.count });
         asked |= 1 << line.index;

@@ -17,7 +17,7 @@ use crate::object::account::Account;
 use crate::object::address_map::{AddressMap, Cost};
 use crate::object::id::{AttachPoint, MapTarget, Object, SpaceId, SubtreeId};
 use crate::object::reverse_map::{ReverseMap, Sharer};
-use crate::object::space::SLOT_PAGES;
+use crate::object::space::{SLOT_PAGES, roots_bytes};
 use crate::object::store::Opened;
 use crate::object::subtree::Subtree;
 use crate::paging::chunk::entry_pages;
@@ -228,13 +228,11 @@ pub fn plan_attach(
         (MapTarget::Space(space), Some(_)) => kernel.spaces[space].missing_roots(kernel.cpus()),
         _ => 0,
     };
-    target::ensure_cost(
-        kernel,
-        target::payer_of(kernel, owner),
-        Cost { tables: tables + roots, records: 0, attachments: 1 },
-    )?;
+    let cost = Cost { tables, records: 0, attachments: 1 };
+    kernel.accounts[target::payer_of(kernel, owner)].ensure(cost.bytes() + roots_bytes(roots))?;
+    kernel.ensure_frames(tables + roots)?;
     kernel.reserve_heap(HEAP_PAGES)?;
-    Ok(Cost { tables, records: 0, attachments: 1 })
+    Ok(cost)
 }
 
 /// Checks that a subtree may be attached to something of this level. Levels fall from a space down, so no chain of
@@ -408,7 +406,7 @@ fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
     for _ in 0..missing {
         let root: Frame = new_table(&mut kernel.frames);
         tessera_arch::prepare_root(root);
-        let cpu = kernel.spaces[space].add_root(root);
+        let cpu = kernel.spaces[space].add_root(root, kernel.cpus);
         let way = kernel.shared.space_words(space.index()).pass(cpu);
         if is_seeded(Mutant::WindowForgetsMarks) {
             way.reset(root.to_word());

@@ -10,7 +10,8 @@ use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
 use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
-use tessera_kernel::cpu::per_cpu::{Shared, SpaceWords};
+use tessera_kernel::cpu::handshake::Pass;
+use tessera_kernel::cpu::per_cpu::{Shared, Words};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::account::Account;
@@ -72,7 +73,8 @@ impl Machine {
 
     /// Boots as far as the first program's thread is ready, and nothing has run yet.
     pub fn before_first_thread(options: &Options) -> Machine {
-        let boot_info = fake::power_on(options.flavour, options.frames, 0);
+        let found = fake::power_on(options.flavour, options.frames, 0);
+        let boot_info = Box::leak(Box::new(BootInfo { cpus: options.cpus, ..*found }));
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
         ending::start_thread(&mut machine.kernel, machine.thread_id);
         // As on a machine: no thread runs before the kernel knows on how many CPUs it may.
@@ -156,6 +158,7 @@ pub fn new_kernel(boot_info: &'static BootInfo, tag_bits: u32) -> Kernel {
     boot_info.memory.iter().for_each(|range| frames.add(*range));
     let shared: &Shared = Box::leak(Box::new(Shared::new(ring())));
     let spaces = Space::most(frames.managed_frames() * PAGE_BYTES);
-    shared.give_spaces((0..=spaces).map(|_| SpaceWords::new()).collect::<Vec<_>>().leak());
+    let passes = (0..boot_info.cpus).map(|_| &*(0..=spaces).map(|_| Pass::new()).collect::<Vec<_>>().leak());
+    shared.give_spaces((0..=spaces).map(|_| Words::new()).collect::<Vec<_>>().leak(), passes);
     Kernel::new(boot_info, shared, frames, tag_bits)
 }

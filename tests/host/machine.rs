@@ -173,7 +173,7 @@ impl Machine {
         let id = running::current(&self.kernel, cpu).expect("some thread runs");
         let registers = self.kernel.threads[id].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        let result = switch::space_switch(self.kernel.shared, &self.kernel.shared.cpus[cpu], cpu, space, ip, sp);
+        let result = switch::space_switch(&self.kernel.shared.cpus[cpu], space, ip, sp);
         if result == CallResult::COMMON {
             return self.call(Call::SpaceSwitch { space });
         }

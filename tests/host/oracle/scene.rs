@@ -116,7 +116,7 @@ fn answer_interrupts(shared: &'static Shared, known: Rc<RefCell<Vec<Handle>>>, s
         let line = &shared.cpus[cpu];
         let wander = || {
             let space = known.borrow().get(random(SPACES + VIEWS)).copied().unwrap_or(Handle::NONE);
-            switch::space_switch(shared, line, cpu, space, CODE, STACK_END);
+            switch::space_switch(line, space, CODE, STACK_END);
         };
         if random(3) == 0 {
             wander();

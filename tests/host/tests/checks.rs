@@ -46,7 +46,7 @@ impl Scene {
         Scene { machine, space, view, local, subtree, segment }
     }
 
-    fn words(&self, space: SpaceId) -> &'static SpaceWords {
+    fn words(&self, space: SpaceId) -> SpaceWords<'static> {
         self.machine.kernel.shared.space_words(space.index())
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use tessera_abi::{NAME_BYTES, PAGE_BYTES, PRIORITY_MAX, TOP_SLOTS};
 use tessera_arch::CPUS_MAX;
-use tessera_kernel::cpu::per_cpu::SpaceWords;
+use tessera_kernel::cpu::handshake::Pass;
+use tessera_kernel::cpu::per_cpu::Words;
 use tessera_kernel::mem::frames::FrameRecord;
 use tessera_kernel::object::cap_table::SLOTS_MAX;
 use tessera_kernel::object::segment::LENGTH_MAX_BYTES;
@@ -59,12 +60,15 @@ fn the_table_of_limits_is_true() {
     use tessera_abi::layout::program::{HEAP, STACKS};
     let windows = text("libvas/window.rs").contains("Slots<4>");
     assert!(windows, "four words of 64 bits are the 256 windows");
-    let kernel_parts = |memory: u64| {
-        let words = (Space::most(memory) * size_of::<SpaceWords>()) as f64 / memory as f64;
+    let kernel_parts = |memory: u64, cpus: usize| {
+        let space_bytes = size_of::<Words>() + cpus * size_of::<Pass>();
+        let words = (Space::most(memory) * space_bytes) as f64 / memory as f64;
         (words + size_of::<FrameRecord>() as f64 / PAGE_BYTES as f64) * 100.0
     };
-    let parts = kernel_parts(1 << 33);
-    assert!((2.5..3.0).contains(&parts), "the kernel takes {parts} parts in 100 of a large memory");
+    for (cpus, expected) in [(1, 1.5..2.0), (CPUS_MAX, 2.5..3.0)] {
+        let parts = kernel_parts(1 << 33, cpus);
+        assert!(expected.contains(&parts), "the kernel of {cpus} CPUs takes {parts} parts in 100 of a large memory");
+    }
     let expected = [
         ("objects of one kind", "as many as memory pays for".into(), "`kernel/object/store.rs`"),
         (

@@ -101,7 +101,7 @@ impl State {
 #[test]
 fn every_sequence_of_questions_gets_tags_that_are_safe() {
     let state = State {
-        tags: TagAllocator::new(BITS),
+        tags: TagAllocator::new(BITS, CPUS),
         words: [TagWord::default(); SPACES],
         loaded: [None; CPUS],
         held: [[0; 1 << BITS]; CPUS],
