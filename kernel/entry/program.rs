@@ -98,7 +98,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let cost = attach::plan_attach(kernel, owner, place, subtree).map_err(|_| "there is no memory to attach it")?;
     attach::attach(kernel, owner, place, attachment, cost);
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
-    thread.cpu = tessera_arch::cpu_index();
+    thread.set_cpu(tessera_arch::cpu_index());
     let thread = ending::add_thread(kernel, alloc::boxed::Box::new(thread));
     Ok(First { account, table, space, subtree, thread })
 }

@@ -6,10 +6,9 @@
 //! the logarithm of the number of threads, and putting in and taking out walk only those.
 
 use crate::object::id::ThreadId;
+use crate::object::links::{NONE, Node};
 use crate::object::store::Store;
 use crate::object::thread::Thread;
-
-use crate::object::links::{NONE, Node};
 
 /// Threads by their [`Thread::order`], the least first.
 #[derive(Clone, Copy, Debug)]

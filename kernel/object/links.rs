@@ -1,5 +1,7 @@
 //! Places of a thread in lists and agendas, which run through the threads themselves (`list`, `agenda`).
 
+use crate::base::cpu_set::CpuSet;
+
 /// Where there is no thread.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -24,6 +26,19 @@ impl Links {
     #[inline(always)]
     pub fn take(&mut self, chain: Chain) -> Link {
         core::mem::take(&mut self.0[chain as usize])
+    }
+
+    /// The set of CPUs in the place of a thread's place in a list of a kind in which it is not.
+    #[inline(always)]
+    pub(super) fn cpus(&self, chain: Chain) -> CpuSet {
+        let Link { previous, next } = self.0[chain as usize];
+        u64::from(next) << 32 | u64::from(previous)
+    }
+
+    /// Sets it.
+    #[inline(always)]
+    pub(super) fn put_cpus(&mut self, chain: Chain, cpus: CpuSet) {
+        self.0[chain as usize] = Link { previous: cpus as u32, next: (cpus >> 32) as u32 };
     }
 
     /// Notes the thread's place in one of its lists, which it is put into ([`List::append`]).

@@ -14,6 +14,7 @@ pub mod list;
 pub mod page_map;
 pub mod reverse_map;
 pub mod segment;
+pub mod set_queue;
 pub mod space;
 pub mod store;
 pub mod subtree;

@@ -2,8 +2,9 @@
 
 use tessera_abi::layout::{Name, ThreadState};
 use tessera_abi::{Handle, ObjectKind};
-use tessera_arch::{Fault, ThreadContext};
+use tessera_arch::{CPUS_MAX, Fault, ThreadContext};
 
+use crate::base::cpu_set::{self, CpuSet};
 use crate::object::account::object_bytes;
 use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, kind};
 use crate::object::links::{Links, List, Node};
@@ -29,8 +30,8 @@ pub enum Wait {
     Anywhere,
     /// In its CPU's queue, and it may run nowhere else.
     Here,
-    /// With those that may run on this set of CPUs, a bit each.
-    Set(u8),
+    /// With those that may run on some CPUs but not on all.
+    Somewhere,
 }
 
 /// A thread.
@@ -75,9 +76,9 @@ pub struct Thread {
     /// waits for its turn on the console to have it reported.
     pub pending: Option<Fault>,
     /// The CPU it runs on, ran on last, or waits for.
-    pub cpu: usize,
-    /// The CPUs it may run on, a bit each.
-    pub affinity: u32,
+    cpu: u8,
+    /// The CPUs it may run on.
+    pub affinity: CpuSet,
 }
 
 impl Object for Thread {
@@ -119,8 +120,21 @@ impl Thread {
             node: Node::default(),
             pending: None,
             cpu: 0,
-            affinity: u32::MAX,
+            affinity: cpu_set::ALL,
         }
+    }
+
+    /// The CPU it runs on, ran on last, or waits for.
+    #[inline(always)]
+    pub fn cpu(&self) -> usize {
+        // The remainder changes nothing; it tells the compiler that the number is in bounds.
+        usize::from(self.cpu) % CPUS_MAX
+    }
+
+    /// Says on which CPU it runs, or waits.
+    #[inline(always)]
+    pub fn set_cpu(&mut self, cpu: usize) {
+        self.cpu = cpu as u8;
     }
 
     /// When its turn on the console comes, if it has been told to wait.

@@ -172,7 +172,7 @@ pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId) {
 /// Takes a thread out of whatever it is in: a CPU with its registers, a queue, the sleepers, those who join.
 #[inline(never)]
 fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
-    let (state, cpu) = (kernel.threads[id].state, kernel.threads[id].cpu);
+    let (state, cpu) = (kernel.threads[id].state, kernel.threads[id].cpu());
     let here = tessera_arch::cpu_index();
     if running::current(kernel, here).is_none() {
         // What this CPU is in the kernel for has stopped its thread, perhaps this one; so far the CPU keeps its registers

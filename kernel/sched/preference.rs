@@ -1,5 +1,6 @@
 //! What decides when and where a thread runs: its priority, its set of CPUs.
 
+use crate::base::cpu_set::CpuSet;
 use crate::object::id::ThreadId;
 use crate::sched::{ready, remote, running};
 use crate::state::kernel::Kernel;
@@ -22,12 +23,12 @@ pub fn set_priority(kernel: &mut Kernel, id: ThreadId, priority: u8) -> u8 {
 
 /// Gives a thread another set of CPUs; one that waits for a CPU or runs on another one than the caller's goes where
 /// it may be. The calling thread moves when the kernel is left.
-pub fn set_affinity(kernel: &mut Kernel, id: ThreadId, affinity: u32) {
+pub fn set_affinity(kernel: &mut Kernel, id: ThreadId, affinity: CpuSet) {
     if kernel.threads[id].affinity == affinity {
         return;
     }
     let due = scheduler::set_affinity(&mut kernel.threads[id], affinity);
-    let cpu = kernel.threads[id].cpu;
+    let cpu = kernel.threads[id].cpu();
     if kernel.threads[id].waits.is_some() {
         kernel.scheduler.remove(&mut kernel.threads, id);
         ready::make_ready(kernel, id);

@@ -2,19 +2,20 @@
 
 use tessera_arch::Interrupt;
 
+use crate::base::cpu_set::{self, CpuSet};
 use crate::object::id::ThreadId;
 use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::Reschedule;
 
-/// The CPUs on which a thread may go on, a bit each: its affinity, or the CPU its space is local to.
-pub fn allowed_cpus(kernel: &Kernel, thread: &Thread) -> u32 {
+/// The CPUs on which a thread may go on: its affinity, or the CPU its space is local to.
+pub fn allowed_cpus(kernel: &Kernel, thread: &Thread) -> CpuSet {
     let only_cpu = kernel.shared.space_words(thread.space.index()).only_cpu();
     only_cpu.map_or(thread.affinity, |cpu| 1 << cpu) & running_cpus(kernel)
 }
 
-fn running_cpus(kernel: &Kernel) -> u32 {
-    (1 << kernel.cpus()) - 1
+fn running_cpus(kernel: &Kernel) -> CpuSet {
+    cpu_set::first(kernel.cpus())
 }
 
 /// Makes a thread ready on the CPU that suits it best.

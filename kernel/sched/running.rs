@@ -21,10 +21,10 @@ pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
 /// The space a thread is in, running or not.
 pub fn space_of(kernel: &Kernel, id: ThreadId) -> SpaceId {
     let thread = &kernel.threads[id];
-    if current(kernel, thread.cpu) != Some(id) {
+    if current(kernel, thread.cpu()) != Some(id) {
         return thread.space;
     }
-    let space = kernel.shared.cpus[thread.cpu].presence.space();
+    let space = kernel.shared.cpus[thread.cpu()].presence.space();
     kernel.spaces.id_at(space).unwrap_or(thread.space)
 }
 
@@ -142,7 +142,7 @@ struct Entry {
 /// Takes a thread's registers into the calling CPU.
 #[inline(always)]
 fn take_up(thread: &mut Thread, cpu: usize) -> Entry {
-    thread.cpu = cpu;
+    thread.set_cpu(cpu);
     tessera_arch::resume_context(&thread.context);
     let table = thread.table.expect("a thread that has not ended has a table");
     Entry { space: thread.space, entered_by: thread.entered_by, table }
@@ -227,7 +227,7 @@ pub fn is_at_end(kernel: &Kernel) -> bool {
 #[inline(always)]
 fn next_thread(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let next = kernel.scheduler.take_next(&mut kernel.threads, cpu);
-    next.or_else(|| kernel.scheduler.steal(&mut kernel.threads, cpu))
+    next.or_else(|| kernel.scheduler.steal(&mut kernel.threads, cpu, kernel.cpus))
 }
 
 /// Puts the current thread behind the others of its priority.

@@ -100,7 +100,7 @@ impl Kernel {
                 &doomed_kinds,
             ),
             doomed_kinds: doomed_kinds.clone(),
-            scheduler: Scheduler::default(),
+            scheduler: Scheduler::new(&mut frames, boot_info.cpus),
             frames,
             shared,
             cpus: 1,

@@ -7,43 +7,56 @@
 //! the most urgent one it may run from the other queues.
 //!
 //! So that a CPU never has to look at threads that it may not run, they wait apart: in a CPU's queue those that may run
-//! anywhere, which others may take, and those that may run only there, which nobody else looks at; and for each set of
-//! CPUs between these an agenda from which every CPU of the set serves itself. Of what a CPU may run, the most urgent
-//! goes first, and among equals who came first, wherever they waited. Choosing takes a look at each CPU and at each set
-//! that somebody waits in (254 at most with the eight CPUs that the kernel supports), however many threads there are.
+//! anywhere, which others may take, and those that may run only there, which nobody else looks at; and all that may run on
+//! some CPUs but not on all in one queue, from which each CPU takes the first that it may run ([`SetQueue`]). Of what a CPU
+//! may run, the most urgent goes first, and among equals who came first, wherever they waited. Choosing takes a look at each
+//! CPU, and at as many threads as the logarithm of how many wait for some CPUs only.
+
+use alloc::boxed::Box;
 
 use tessera_abi::PRIORITY_MAX;
 use tessera_abi::layout::ThreadState;
 use tessera_arch::{CPUS_MAX, Stamp};
 
+use crate::base::cpu_set::{self, CpuSet};
+use crate::mem::FrameAllocator;
 use crate::object::agenda::Agenda;
 use crate::object::id::{TableId, ThreadId};
 use crate::object::links::{Chain, Link, List};
+use crate::object::set_queue::SetQueue;
 use crate::object::store::{Opened, Store};
 use crate::object::thread::{Thread, Wait};
 
 /// How long a thread runs before another of its priority gets its turn.
 pub const SLICE_NS: u64 = 10_000_000;
 
+/// Why a thread's CPU has lists.
+const HAS_CPU: &str = "threads wait for CPUs that there are";
+
 const LEVELS: usize = PRIORITY_MAX as usize + 1;
-const SETS: usize = 1 << CPUS_MAX;
 
 /// A list for each priority.
-#[derive(Debug, Default)]
-struct Levels {
-    lists: [List; LEVELS],
-    /// A bit for each level that has threads.
-    used: u32,
-}
+type Levels = [List; LEVELS];
 
-/// One CPU's threads.
+/// The threads that wait on one CPU.
 #[derive(Debug, Default)]
-pub struct RunQueue {
+struct Waiting {
     anywhere: Levels,
     here: Levels,
-    /// Of the threads that wait in sets, how many of each priority were placed on this CPU, which sees that they run.
+    /// Of the threads that may run on some CPUs, how many of each priority were placed on this one, which sees that they run.
     placed: [u32; LEVELS],
-    placed_levels: u32,
+}
+
+/// What runs on one CPU, and which threads wait there, by priorities.
+#[derive(Debug, Default)]
+pub struct RunQueue {
+    /// A bit for each priority of which threads wait that may run anywhere.
+    anywhere: u32,
+    /// The same for those that may run only here, and those that may run on some CPUs and were placed on this one.
+    here: u32,
+    placed: u32,
+    /// The threads that wait, if the machine has this CPU.
+    waiting: Option<Box<Waiting>>,
     ready_count: usize,
     /// The thread that runs.
     pub current: Option<ThreadId>,
@@ -93,7 +106,7 @@ pub enum Rotation<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     priority: u8,
-    affinity: u32,
+    affinity: CpuSet,
     /// Where it waits; `None` where that takes a look at other CPUs, or at its space.
     waits: Option<Wait>,
 }
@@ -102,7 +115,7 @@ impl Standing {
     /// Of a thread that is chosen to run on a CPU, of so many.
     #[inline(always)]
     pub fn of(thread: &Thread, cpu: usize, cpus: usize) -> Standing {
-        let is_pinned = thread.affinity & ((1 << cpus) - 1) == 1 << cpu;
+        let is_pinned = thread.affinity & cpu_set::first(cpus) == 1 << cpu;
         let waits = match cpus {
             1 => Some(Wait::Anywhere),
             _ if is_pinned => Some(Wait::Here),
@@ -115,35 +128,31 @@ impl Standing {
 /// Who runs next.
 #[derive(Debug)]
 pub struct Scheduler {
-    /// A queue for each CPU.
+    /// A queue for each CPU that a machine can have.
     pub cpus: [RunQueue; CPUS_MAX],
-    /// The threads that may run on several CPUs but not on all, by the set.
-    sets: [Agenda; SETS],
-    /// A bit for each set that has threads.
-    sets_used: [u64; SETS / 64],
-    /// How many threads there are in them.
-    in_sets: usize,
+    /// The threads that may run on several CPUs but not on all.
+    somewhere: SetQueue,
     /// How many threads became ready or went to sleep so far: in 64 bits more than there will be.
     arrivals: u64,
 }
 
-impl Default for Scheduler {
-    fn default() -> Scheduler {
-        let sets_used = [0; SETS / 64];
-        Scheduler { cpus: Default::default(), sets: [Agenda::EMPTY; SETS], sets_used, in_sets: 0, arrivals: 0 }
-    }
-}
-
 impl Scheduler {
-    /// Puts a thread behind the others of its priority on a CPU. `allowed` are the CPUs it may run on, a bit each, of
-    /// those that are `running`.
+    /// The scheduler of a machine with so many CPUs.
+    pub fn new(frames: &mut FrameAllocator, cpus: usize) -> Scheduler {
+        crate::mem::provide_list::<Waiting>(frames, cpus);
+        let run_queue = |cpu| RunQueue { waiting: (cpu < cpus).then(Box::default), ..RunQueue::default() };
+        Scheduler { cpus: core::array::from_fn(run_queue), somewhere: SetQueue::default(), arrivals: 0 }
+    }
+
+    /// Puts a thread behind the others of its priority on a CPU. `allowed` are the CPUs it may run on, of those that are
+    /// `running`.
     #[inline(always)]
     pub fn make_ready(
         &mut self,
         threads: &mut Store<Thread>,
         id: ThreadId,
         cpu: usize,
-        [allowed, running]: [u32; 2],
+        [allowed, running]: [CpuSet; 2],
     ) -> Reschedule {
         self.arrivals += 1;
         let thread = threads.at_mut(id.index());
@@ -151,26 +160,27 @@ impl Scheduler {
         let wait = match allowed {
             _ if allowed == running => Wait::Anywhere,
             _ if allowed.is_power_of_two() => Wait::Here,
-            set => Wait::Set(set as u8),
+            _ => Wait::Somewhere,
         };
-        (thread.cpu, thread.state, thread.waits) = (cpu, ThreadState::Ready, Some(wait));
+        (thread.state, thread.waits) = (ThreadState::Ready, Some(wait));
+        thread.set_cpu(cpu);
         thread.order = ((LEVELS - level) as u64, self.arrivals);
         let run_queue = &mut self.cpus[cpu];
         run_queue.ready_count += 1;
-        let levels = match wait {
-            Wait::Anywhere => &mut run_queue.anywhere,
-            Wait::Here => &mut run_queue.here,
-            Wait::Set(set) => {
-                run_queue.placed[level] += 1;
-                run_queue.placed_levels |= 1 << level;
-                self.in_sets += 1;
-                self.sets[usize::from(set)].insert(threads, id);
-                self.sets_used[usize::from(set) / 64] |= 1 << (set % 64);
+        let waiting = run_queue.waiting.as_mut().expect(HAS_CPU);
+        let (used, levels) = match wait {
+            Wait::Anywhere => (&mut run_queue.anywhere, &mut waiting.anywhere),
+            Wait::Here => (&mut run_queue.here, &mut waiting.here),
+            Wait::Somewhere => {
+                waiting.placed[level] += 1;
+                run_queue.placed |= 1 << level;
+                self.somewhere.insert(threads, id);
                 return Reschedule(cpu);
             }
         };
+        *used |= 1 << level;
         // The thread is at hand, and is not looked up once more for its link.
-        let link = levels.append(level, id);
+        let link = levels[level].append(id);
         thread.links.put(Chain::Queue, link);
         link.join(threads, Chain::Queue, id);
         Reschedule(cpu)
@@ -193,15 +203,17 @@ impl Scheduler {
         if run_queue.ready_levels() >> level == 0 {
             return Rotation::Same;
         }
-        let (own, others) = match waits {
-            Some(Wait::Anywhere) => (&mut run_queue.anywhere, &run_queue.here),
-            Some(Wait::Here) => (&mut run_queue.here, &run_queue.anywhere),
+        let waiting = run_queue.waiting.as_mut().expect(HAS_CPU);
+        let (own, others, levels) = match waits {
+            Some(Wait::Anywhere) => (run_queue.anywhere, run_queue.here, &mut waiting.anywhere),
+            Some(Wait::Here) => (run_queue.here, run_queue.anywhere, &mut waiting.here),
             _ => return Rotation::Open,
         };
-        if own.used >> level != 1 || others.used >> level != 0 || self.in_sets != 0 {
+        let is_only_own = (own >> level ^ 1) | others >> level == 0;
+        if !is_only_own || !self.somewhere.is_empty() {
             return Rotation::Open;
         }
-        let (list, from) = (&mut own.lists[level], run_queue.caller);
+        let (list, from) = (&mut levels[level], run_queue.caller);
         self.arrivals += 1;
         let thread = threads.at_mut(from.index());
         thread.waits = waits;
@@ -220,24 +232,23 @@ impl Scheduler {
     #[inline(always)]
     pub fn remove(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         let thread = &mut threads[id];
-        let (cpu, level) = (thread.cpu, usize::from(thread.priority));
+        let (cpu, level) = (thread.cpu(), usize::from(thread.priority));
         let Some(wait) = thread.waits.take() else { return };
         let link = thread.links.take(Chain::Queue);
         let run_queue = &mut self.cpus[cpu];
         run_queue.need_resched = true;
         run_queue.ready_count -= 1;
-        match wait {
-            Wait::Anywhere => run_queue.anywhere.close(threads, level, link),
-            Wait::Here => run_queue.here.close(threads, level, link),
-            Wait::Set(set) => {
-                run_queue.placed[level] -= 1;
-                run_queue.placed_levels &= !(u32::from(run_queue.placed[level] == 0) << level);
-                self.in_sets -= 1;
-                let agenda = &mut self.sets[usize::from(set)];
-                agenda.remove(threads, id);
-                self.sets_used[usize::from(set) / 64] &= !(u64::from(agenda.is_empty()) << (set % 64));
+        let waiting = run_queue.waiting.as_mut().expect(HAS_CPU);
+        let (used, is_last) = match wait {
+            Wait::Anywhere => (&mut run_queue.anywhere, close(&mut waiting.anywhere[level], threads, link)),
+            Wait::Here => (&mut run_queue.here, close(&mut waiting.here[level], threads, link)),
+            Wait::Somewhere => {
+                waiting.placed[level] -= 1;
+                self.somewhere.remove(threads, id);
+                (&mut run_queue.placed, waiting.placed[level] == 0)
             }
-        }
+        };
+        *used &= !(u32::from(is_last) << level);
     }
 
     /// How urgent what a CPU runs is: the current thread's priority plus one, 0 if it idles.
@@ -247,9 +258,9 @@ impl Scheduler {
         queued.max(running)
     }
 
-    /// The CPU on which a thread that becomes ready goes on, among `allowed` (a bit each).
-    pub fn place(&self, threads: &Store<Thread>, thread: &Thread, cpus: usize, allowed: u32) -> usize {
-        let (last, urgency) = (thread.cpu, thread.priority + 1);
+    /// The CPU on which a thread that becomes ready goes on, among `allowed`.
+    pub fn place(&self, threads: &Store<Thread>, thread: &Thread, cpus: usize, allowed: CpuSet) -> usize {
+        let (last, urgency) = (thread.cpu(), thread.priority + 1);
         let may_use = |cpu: &usize| allowed & (1 << *cpu) != 0;
         if allowed == 1 << last {
             return last;
@@ -263,9 +274,9 @@ impl Scheduler {
     }
 
     /// Takes the most urgent thread from the queues of other CPUs that may run anywhere.
-    pub fn steal(&mut self, threads: &mut Store<Thread>, thief: usize) -> Option<ThreadId> {
-        let others = self.cpus.iter().enumerate().filter(|(cpu, _)| *cpu != thief);
-        let firsts = others.filter_map(|(_, run_queue)| run_queue.anywhere.first());
+    pub fn steal(&mut self, threads: &mut Store<Thread>, thief: usize, cpus: usize) -> Option<ThreadId> {
+        let others = self.cpus.iter().take(cpus).enumerate().filter(|(cpu, _)| *cpu != thief);
+        let firsts = others.filter_map(|(_, run_queue)| run_queue.first_anywhere());
         let first = firsts.min_by_key(|index| threads.at(*index).order)?;
         let id = threads.id_at(first)?;
         self.remove(threads, id);
@@ -275,30 +286,14 @@ impl Scheduler {
     /// Takes the thread that should run now out of its queue.
     pub fn take_next(&mut self, threads: &mut Store<Thread>, cpu: usize) -> Option<ThreadId> {
         let run_queue = &mut self.cpus[cpu];
-        if self.in_sets == 0 && run_queue.here.used == 0 {
+        if self.somewhere.is_empty() && run_queue.here == 0 {
             return run_queue.take_first_anywhere(threads);
         }
-        let own = sooner(threads, run_queue.anywhere.first(), run_queue.here.first());
-        let first = sooner(threads, own, self.first_in_sets(threads, cpu))?;
+        let own = sooner(threads, run_queue.first_anywhere(), run_queue.first_here());
+        let first = sooner(threads, own, self.somewhere.first_on(threads, cpu))?;
         let id = threads.id_at(first)?;
         self.remove(threads, id);
         Some(id)
-    }
-
-    /// The most urgent thread that waits in a set with this CPU in it.
-    fn first_in_sets(&self, threads: &Store<Thread>, cpu: usize) -> Option<u32> {
-        let mut best = None;
-        for (word, used) in self.sets_used.iter().enumerate() {
-            let mut left = *used;
-            while left != 0 {
-                let set = word * 64 + left.trailing_zeros() as usize;
-                left &= left - 1;
-                if set & (1 << cpu) != 0 {
-                    best = sooner(threads, best, self.sets[set].first(threads).map(ThreadId::index));
-                }
-            }
-        }
-        best
     }
 
     /// Whether a thread of at least (or, `above`, more than) this priority is ready on the CPU.
@@ -311,14 +306,14 @@ impl Scheduler {
     pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: ThreadId, wake_ns: u64) {
         self.arrivals += 1;
         (threads[id].state, threads[id].order) = (ThreadState::Sleeping, (wake_ns, self.arrivals));
-        let run_queue = &mut self.cpus[threads[id].cpu];
+        let run_queue = &mut self.cpus[threads[id].cpu()];
         run_queue.need_resched = true;
         run_queue.sleepers.insert(threads, id);
     }
 
     /// Forgets a sleeping thread.
     pub fn remove_sleeper(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
-        let run_queue = &mut self.cpus[threads[id].cpu];
+        let run_queue = &mut self.cpus[threads[id].cpu()];
         run_queue.need_resched = true;
         run_queue.sleepers.remove(threads, id);
     }
@@ -348,21 +343,17 @@ impl Scheduler {
     pub fn check(&self, threads: &Store<Thread>) -> u64 {
         let mut facts = 0;
         let mut placed = [[0_u32; LEVELS]; CPUS_MAX];
-        for (set, agenda) in self.sets.iter().enumerate() {
-            let used = self.sets_used[set / 64] & (1 << (set % 64)) != 0;
-            assert_eq!(used, !agenda.is_empty(), "a set's bit says whether it has threads");
-            facts += agenda.check(threads, |id| {
-                let thread = &threads[id];
-                assert_eq!((thread.state, thread.waits), (ThreadState::Ready, Some(Wait::Set(set as u8))));
-                assert!(set & (1 << thread.cpu) != 0, "a thread is placed on a CPU of its set");
-                placed[thread.cpu][usize::from(thread.priority)] += 1;
-            });
-        }
+        facts += self.somewhere.check(threads, |id| {
+            let thread = &threads[id];
+            assert_eq!((thread.state, thread.waits), (ThreadState::Ready, Some(Wait::Somewhere)));
+            assert!(thread.affinity & (1 << thread.cpu()) != 0, "a thread is placed on a CPU that it may run on");
+            placed[thread.cpu()][usize::from(thread.priority)] += 1;
+        });
         let mut queued = facts;
         for (cpu, run_queue) in self.cpus.iter().enumerate() {
             let count = run_queue.check(threads, cpu, &placed[cpu]);
             queued += count;
-            let is_asleep = |id: ThreadId| (threads[id].state, threads[id].cpu) == (ThreadState::Sleeping, cpu);
+            let is_asleep = |id: ThreadId| (threads[id].state, threads[id].cpu()) == (ThreadState::Sleeping, cpu);
             facts += count + run_queue.sleepers.check(threads, |id| assert!(is_asleep(id), "sleepers sleep"));
         }
         let waiting = threads.ids().filter(|id| threads[*id].waits.is_some()).count() as u64;
@@ -373,13 +364,13 @@ impl Scheduler {
 
 /// Gives a thread that waits in no queue another priority; gives the one it had.
 pub fn set_priority(thread: &mut Thread, priority: u8) -> (u8, Reschedule) {
-    (core::mem::replace(&mut thread.priority, priority), Reschedule(thread.cpu))
+    (core::mem::replace(&mut thread.priority, priority), Reschedule(thread.cpu()))
 }
 
-/// Gives a thread another set of CPUs, a bit each.
-pub fn set_affinity(thread: &mut Thread, affinity: u32) -> Reschedule {
+/// Gives a thread another set of CPUs.
+pub fn set_affinity(thread: &mut Thread, affinity: CpuSet) -> Reschedule {
     thread.affinity = affinity;
-    Reschedule(thread.cpu)
+    Reschedule(thread.cpu())
 }
 
 /// Of two times, of which there may be fewer, the one that comes first.
@@ -401,38 +392,39 @@ fn sooner(threads: &Store<Thread>, one: Option<u32>, other: Option<u32>) -> Opti
     }
 }
 
-impl Levels {
-    #[inline(always)]
-    fn append(&mut self, level: usize, id: ThreadId) -> Link {
-        self.used |= 1 << level;
-        self.lists[level].append(id)
-    }
-
-    #[inline(always)]
-    fn close(&mut self, threads: &mut Store<Thread>, level: usize, link: Link) {
-        self.lists[level].close(threads, Chain::Queue, link);
-        self.used &= !(u32::from(self.lists[level].is_empty()) << level);
-    }
-
-    /// The number of the first thread of the highest priority.
-    #[inline(always)]
-    fn first(&self) -> Option<u32> {
-        let level = self.used.checked_ilog2()? as usize;
-        self.lists[level].first_index()
-    }
+/// Takes a thread, which had this place, out of a list; gives whether it was the last.
+#[inline(always)]
+fn close(list: &mut List, threads: &mut Store<Thread>, link: Link) -> bool {
+    list.close(threads, Chain::Queue, link);
+    list.is_empty()
 }
 
 impl RunQueue {
+    /// The number of the most urgent thread that waits here and may run anywhere.
+    #[inline(always)]
+    fn first_anywhere(&self) -> Option<u32> {
+        let level = self.anywhere.checked_ilog2()? as usize;
+        self.waiting.as_ref()?.anywhere[level].first_index()
+    }
+
+    /// The same of those that may run only here.
+    #[inline(always)]
+    fn first_here(&self) -> Option<u32> {
+        let level = self.here.checked_ilog2()? as usize;
+        self.waiting.as_ref()?.here[level].first_index()
+    }
+
     /// Takes the first of the threads that may run anywhere out of its queue: the usual case.
     #[inline(always)]
     fn take_first_anywhere(&mut self, threads: &mut Store<Thread>) -> Option<ThreadId> {
-        let level = self.anywhere.used.checked_ilog2()? as usize;
-        let first = threads.open(self.anywhere.lists[level].first_index()?)?;
+        let level = self.anywhere.checked_ilog2()? as usize;
+        let list = &mut self.waiting.as_mut()?.anywhere[level];
+        let first = threads.open(list.first_index()?)?;
         first.object.waits = None;
         let (id, link) = (first.id, first.object.links.take(Chain::Queue));
         self.ready_count -= 1;
         self.need_resched = true;
-        self.anywhere.close(threads, level, link);
+        self.anywhere &= !(u32::from(close(list, threads, link)) << level);
         Some(id)
     }
 
@@ -451,16 +443,20 @@ impl RunQueue {
     /// A bit for each priority of which a thread is ready that this CPU sees to.
     #[inline(always)]
     fn ready_levels(&self) -> u32 {
-        self.anywhere.used | self.here.used | self.placed_levels
+        self.anywhere | self.here | self.placed
     }
 
-    /// Checks the queue of a CPU; gives how many threads are in its lists. `placed` are those in sets.
+    /// Checks the queue of a CPU; gives how many threads are in its lists. `placed` are those that may run on some CPUs.
     fn check(&self, threads: &Store<Thread>, cpu: usize, placed: &[u32; LEVELS]) -> u64 {
+        let Some(waiting) = &self.waiting else {
+            assert!(!self.has_ready() && placed.iter().all(|count| *count == 0), "nobody waits where no CPU is");
+            return 0;
+        };
         let mut count = 0;
-        for (levels, wait) in [(&self.anywhere, Wait::Anywhere), (&self.here, Wait::Here)] {
-            for (level, list) in levels.lists.iter().enumerate() {
-                let used = levels.used & (1 << level) != 0;
-                assert_eq!(used, !list.is_empty(), "a level's bit says whether it has threads");
+        let both = [(self.anywhere, &waiting.anywhere, Wait::Anywhere), (self.here, &waiting.here, Wait::Here)];
+        for (used, levels, wait) in both {
+            for (level, list) in levels.iter().enumerate() {
+                assert_eq!(used & (1 << level) != 0, !list.is_empty(), "a level's bit says whether it has threads");
                 count += list.check(threads, Chain::Queue, |id| {
                     let thread = &threads[id];
                     assert_eq!(
@@ -468,11 +464,13 @@ impl RunQueue {
                         (ThreadState::Ready, Some(wait)),
                         "queued threads are ready"
                     );
-                    assert_eq!((thread.cpu, usize::from(thread.priority)), (cpu, level), "in their own queue");
+                    assert_eq!((thread.cpu(), usize::from(thread.priority)), (cpu, level), "in their own queue");
                 });
             }
         }
-        assert_eq!(&self.placed, placed, "a CPU counts the threads that were placed on it");
+        assert_eq!(&waiting.placed, placed, "a CPU counts the threads that were placed on it");
+        let used = (0..LEVELS).filter(|level| placed[*level] != 0).map(|level| 1 << level).sum::<u32>();
+        assert_eq!(self.placed, used, "a level's bit says whether threads were placed");
         let in_sets = placed.iter().map(|count| u64::from(*count)).sum::<u64>();
         assert_eq!(self.ready_count as u64, count + in_sets, "a CPU counts its threads");
         count

@@ -8,6 +8,7 @@ use tessera_arch::VirtAddr;
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
+use crate::base::cpu_set;
 use crate::object::id::{ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::sched::{ending, preference, running};
@@ -38,7 +39,7 @@ impl Caller<'_> {
         reserve_heap(frames, 4)?;
         payer.charge_object::<Thread>(CONTEXT_BYTES);
         let mut thread = Box::new(Thread::new(payer.id, table, space, priority));
-        thread.cpu = self.cpu;
+        thread.set_cpu(self.cpu);
         let id = ending::add_paid_thread(self.kernel, thread);
         Ok(self.kernel.insert_first(self.table, ObjectRef::Thread(id)).bits())
     }
@@ -88,15 +89,15 @@ impl Caller<'_> {
         let id = self.thread(thread, Rights::CONTROL)?;
         let thread = &self.kernel.threads[id];
         // The registers of a thread that runs on another CPU are there, not here.
-        let elsewhere = thread.cpu != self.cpu && running::current(self.kernel, thread.cpu) == Some(id);
+        let elsewhere = thread.cpu() != self.cpu && running::current(self.kernel, thread.cpu()) == Some(id);
         let registers = (!elsewhere).then(|| thread.context.registers());
         let info = ThreadInfo {
             state: thread.state as u64,
             priority: u64::from(thread.priority),
             space: u64::from(running::space_of(self.kernel, id).index()),
             exit_code: thread.exit_code,
-            cpu: thread.cpu as u64,
-            affinity: u64::from(thread.affinity) & ((1 << self.kernel.cpus()) - 1),
+            cpu: thread.cpu() as u64,
+            affinity: thread.affinity & cpu_set::first(self.kernel.cpus()),
             instruction_pointer: registers.map_or(0, |registers| registers.instruction_pointer()),
             stack_pointer: registers.map_or(0, |registers| registers.stack_pointer()),
         };
@@ -118,11 +119,10 @@ impl Caller<'_> {
 
     pub(super) fn thread_set_affinity(&mut self, thread: Handle, cpus: u64) -> Result<u64> {
         let id = self.thread(thread, Rights::CONTROL)?;
-        let running = (1 << self.kernel.cpus()) - 1;
-        if cpus & running == 0 {
+        let affinity = cpus & cpu_set::first(self.kernel.cpus());
+        if affinity == 0 {
             return Err(Error::BadArgument);
         }
-        let affinity = (cpus & running) as u32;
         // A thread that has ended is in no space any more: the one with that number may be another.
         if !self.kernel.threads[id].has_ended() {
             let space = running::space_of(self.kernel, id);

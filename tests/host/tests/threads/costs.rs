@@ -14,7 +14,7 @@ use tessera_kernel::object::thread::Thread;
 
 use crate::started;
 
-fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     Machine::boot(&Options::new(Flavour::X86).slots(16384).frames(65536))
 }
 
@@ -125,12 +125,12 @@ fn a_chain_of_joins_has_an_end() {
 }
 
 /// A step of a small generator of numbers, the same in each run.
-fn scrambled(number: u64) -> u64 {
+pub(crate) fn scrambled(number: u64) -> u64 {
     number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407).rotate_left(29)
 }
 
 /// So many threads that nobody knows of, for an agenda of the test's own.
-fn bare_threads(machine: &mut Machine, count: u64) -> Vec<ThreadId> {
+pub(crate) fn bare_threads(machine: &mut Machine, count: u64) -> Vec<ThreadId> {
     let (account, table, space) = (machine.account_id, machine.table_id, machine.space_id);
     (0..count).map(|_| machine.kernel.threads.insert(Thread::new(account, table, space, 0))).collect()
 }

@@ -5,6 +5,7 @@ mod ends;
 mod leftovers;
 mod names;
 mod pending;
+mod set_queue;
 
 use host_tests::Machine;
 use host_tests::machine::{CODE, STACK_END};
