@@ -153,7 +153,7 @@ pub const TABLE_ENTRIES: usize = 512;
 pub const TOP_LEVEL: u8 = 3;
 
 /// The most CPUs the kernel uses.
-pub const CPUS_MAX: usize = 8;
+pub const CPUS_MAX: usize = 64;
 
 /// A page table as memory that the kernel writes and the hardware's walker reads at any time.
 pub type Table = [core::sync::atomic::AtomicU64; TABLE_ENTRIES];

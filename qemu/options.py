@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 
 
 # The most CPUs that the kernel uses (`CPUS_MAX` in arch/lib.rs).
-CPUS_MAX = 8
+CPUS_MAX = 64
 
 
 def _count(text: str) -> int:

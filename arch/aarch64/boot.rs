@@ -115,6 +115,7 @@ fn leave_loader() -> (Machine, PhysRange) {
     let longest = free.longest().expect("there is no free memory");
     let mut builder = Builder::new(loader_map, longest, trampoline::code_address());
     builder.map_image();
+    builder.map_stacks(machine.cpus.count());
     mapped.as_slice().iter().for_each(|range| builder.map_memory(range));
     for device in [&machine.uart, &machine.distributor, &machine.redistributors] {
         builder.map_device(device);

@@ -64,11 +64,7 @@ impl fmt::Display for KernelException<'_> {
                     Access::Write => "write",
                     Access::Execute => "execute",
                 };
-                let what = if stacks::guard_ranges().any(|guard| guard.contains(&address)) {
-                    "kernel stack overflow"
-                } else {
-                    "kernel page fault"
-                };
+                let what = if stacks::is_guard(address) { "kernel stack overflow" } else { "kernel page fault" };
                 write!(formatter, "{what}: {access} of address {address:#x}, ip {here:#x}")?;
             }
             KernelMeaning::Unknown => write!(formatter, "undefined instruction in the kernel at address {here:#x}")?,

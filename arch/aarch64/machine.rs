@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn no_more_cpus_than_the_kernel_uses() {
-        let found = others(|blob| (1..=20_u32).for_each(|number| blob.cpu(&number.to_be_bytes(), &[PSCI])));
+        let found = others(|blob| (1..=80_u32).for_each(|number| blob.cpu(&number.to_be_bytes(), &[PSCI])));
         assert_eq!(found, (1..CPUS_MAX as u64).collect::<Vec<_>>());
     }
 

@@ -141,11 +141,19 @@ impl Builder {
         ];
         for (section, attributes) in sections {
             for page in section.step_by(PAGE_BYTES as usize) {
-                if !stacks::guard_ranges().any(|guard| guard.contains(&page)) {
+                if !stacks::is_guard(page) {
                     let physical = physical_address_of_image(page);
                     self.map(self.root, page, physical..physical + PAGE_BYTES, attributes);
                 }
             }
+        }
+    }
+
+    /// Maps memory for the stacks of all CPUs but the first, which has its own in the image.
+    pub(super) fn map_stacks(&mut self, cpus: usize) {
+        for page in stacks::pages_of_others(cpus) {
+            let frame = self.take_frame();
+            self.map(self.root, page, frame..frame + PAGE_BYTES, DATA);
         }
     }
 
@@ -193,7 +201,7 @@ impl Builder {
     fn take_frame(&mut self) -> u64 {
         let frame = self.free.start;
         self.free.start += PAGE_BYTES;
-        assert!(self.free.start <= self.free.end, "no memory for the kernel's page tables");
+        assert!(self.free.start <= self.free.end, "no memory for the kernel's page tables and stacks");
         // SAFETY: the frame is free memory, covered by the loader's direct map.
         unsafe { ((self.loader_map + frame) as *mut [u64; TABLE_ENTRIES]).write([0; TABLE_ENTRIES]) };
         frame

@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use crate::CPUS_MAX;
 
@@ -37,9 +37,13 @@ static PER_CPU: [PerCpu; CPUS_MAX] = [const {
     }
 }; CPUS_MAX];
 
+/// How many CPUs have come so far.
+static INSTALLED: AtomicUsize = AtomicUsize::new(0);
+
 /// Fills in the block of the CPU that runs this and makes TPIDR_EL1 point to it.
 pub(super) fn install(index: usize) {
     let block = &PER_CPU[index];
+    INSTALLED.fetch_max(index + 1, Ordering::Relaxed);
     block.index.store(index as u64, Ordering::Relaxed);
     block.emergency_top.store(stacks::emergency_stack(index).end, Ordering::Relaxed);
     block.stack_top.store(stacks::empty_stack_pointer(index), Ordering::Relaxed);
@@ -51,7 +55,8 @@ pub(super) fn install(index: usize) {
 
 /// Whether a context is any CPU's current one.
 pub(super) fn is_current_anywhere(context: *const SavedState) -> bool {
-    PER_CPU.iter().any(|block| ptr::eq(block.context.load(Ordering::Relaxed), context))
+    let mut installed = PER_CPU.iter().take(INSTALLED.load(Ordering::Relaxed));
+    installed.any(|block| ptr::eq(block.context.load(Ordering::Relaxed), context))
 }
 
 /// The block of the CPU that runs this.

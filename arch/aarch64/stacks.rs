@@ -1,4 +1,7 @@
-//! Every CPU's stacks, part of the kernel image, each above a guard page that stays unmapped.
+//! Every CPU's stacks, each above a guard page that stays unmapped.
+//!
+//! The boot CPU's are part of the kernel's image. Those of the others lie side by side where nothing else is, in memory that
+//! `paging` takes for as many CPUs as the machine has.
 
 use core::cell::UnsafeCell;
 use core::ops::Range;
@@ -22,29 +25,34 @@ struct Stacks {
     emergency_stack: [u8; EMERGENCY_STACK_BYTES],
 }
 
-/// All CPUs' stacks, only ever used through stack pointers.
+/// The boot CPU's stacks, only ever used through stack pointers.
 #[repr(transparent)]
-struct AllStacks(UnsafeCell<[Stacks; CPUS_MAX]>);
+struct BootStacks(UnsafeCell<Stacks>);
 
-// SAFETY: no reference to the contents is ever made, only addresses are taken; each CPU uses its own part.
-unsafe impl Sync for AllStacks {}
+// SAFETY: no reference to the contents is ever made, only addresses are taken; the boot CPU alone uses them.
+unsafe impl Sync for BootStacks {}
 
-static STACKS: AllStacks = AllStacks(UnsafeCell::new(
-    [const {
-        Stacks {
-            guard: [0; GUARD_BYTES],
-            stack: [0; STACK_BYTES],
-            emergency_guard: [0; GUARD_BYTES],
-            emergency_stack: [0; EMERGENCY_STACK_BYTES],
-        }
-    }; CPUS_MAX],
-));
+static BOOT_STACKS: BootStacks = BootStacks(UnsafeCell::new(Stacks {
+    guard: [0; GUARD_BYTES],
+    stack: [0; STACK_BYTES],
+    emergency_guard: [0; GUARD_BYTES],
+    emergency_stack: [0; EMERGENCY_STACK_BYTES],
+}));
 
-/// The address ranges that stay unmapped so that a stack that grows too far faults.
-pub(super) fn guard_ranges() -> impl Iterator<Item = Range<u64>> {
-    (0..CPUS_MAX).flat_map(|index| {
-        [kernel_stack(index).start, emergency_stack(index).start].map(|start| start - GUARD_BYTES as u64..start)
-    })
+/// Where the stacks of the other CPUs are mapped: 1 GiB below the image.
+const OTHERS: u64 = 0xffff_ffff_4000_0000;
+
+/// Whether an address is in a page that stays unmapped so that a stack that grows too far faults.
+pub(super) fn is_guard(address: u64) -> bool {
+    let is_others = (OTHERS..stacks_address(CPUS_MAX)).contains(&address);
+    let cpu = if is_others { 1 + (address - OTHERS) as usize / size_of::<Stacks>() } else { 0 };
+    let starts = [kernel_stack(cpu).start, emergency_stack(cpu).start];
+    starts.into_iter().any(|start| (start - GUARD_BYTES as u64..start).contains(&address))
+}
+
+/// The pages that want memory for the stacks of the other CPUs of a machine with so many.
+pub(super) fn pages_of_others(cpus: usize) -> impl Iterator<Item = u64> {
+    (1..cpus).flat_map(|cpu| [kernel_stack(cpu), emergency_stack(cpu)]).flat_map(|stack| stack.step_by(GUARD_BYTES))
 }
 
 /// The addresses of a CPU's kernel stack.
@@ -60,8 +68,10 @@ pub(super) fn emergency_stack(index: usize) -> Range<u64> {
 }
 
 fn stacks_address(index: usize) -> u64 {
-    assert!(index < CPUS_MAX);
-    STACKS.0.get().addr() as u64 + (index * size_of::<Stacks>()) as u64
+    match index {
+        0 => BOOT_STACKS.0.get().addr() as u64,
+        other => OTHERS + ((other - 1) * size_of::<Stacks>()) as u64,
+    }
 }
 
 /// The stack pointer of a CPU's kernel stack with nothing on it: above are 16 bytes that stay zero, from which the

@@ -46,11 +46,17 @@ struct Cpu {
     looked_at: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Oracle {
     watches: bool,
     cpus: [Cpu; CPUS_MAX],
     breach: Option<String>,
+}
+
+impl Default for Oracle {
+    fn default() -> Oracle {
+        Oracle { watches: false, cpus: std::array::from_fn(|_| Cpu::default()), breach: None }
+    }
 }
 
 thread_local! {

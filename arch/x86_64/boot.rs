@@ -11,11 +11,11 @@ use super::firmware::Firmware;
 use super::machine::CpuList;
 use super::memory_map::MemoryMap;
 use super::paging::Device;
-use super::stacks::{KERNEL_STACK_END, STACKS};
+use super::stacks::{BOOT_STACKS, KERNEL_STACK_END};
 use super::trampoline::FRAMES;
 use super::{console, entry, features, gdt, idt, interrupts, machine, paging, percpu, secondary, timer};
 use crate::ranges::RangeList;
-use crate::{BootInfo, Frame, PhysAddr, PhysRange, upcall};
+use crate::{BootInfo, CPUS_MAX, Frame, PhysAddr, PhysRange, upcall};
 
 /// Memory below this is left alone, as it may hold firmware data, but for the frames that other CPUs start in.
 const LOW_MEMORY_END: u64 = 1 << 20;
@@ -53,7 +53,7 @@ pub(super) unsafe extern "C" fn on_kernel_stack(argument: u64, function: extern 
         "xor ebp, ebp",
         "call rsi",
         "ud2",
-        stacks = sym STACKS,
+        stacks = sym BOOT_STACKS,
         end = const KERNEL_STACK_END,
     )
 }
@@ -74,12 +74,13 @@ pub(super) fn start(mut loader: Loader) -> ! {
     let firmware = Firmware { direct_map: loader.direct_map, root_pointer: loader.acpi };
     let controllers = firmware.table(b"APIC");
     let listed = CpuList::in_table(controllers);
+    let cpus = listed.apics().len().clamp(1, CPUS_MAX);
     let port_of_timer = machine::timer_port(firmware.table(b"FACP"));
     machine::io_apics(controllers).filter_map(|address| firmware.registers(address)).for_each(|registers| {
         // SAFETY: firmware says that an I/O APIC is there, and the loader has its registers mapped.
         unsafe { interrupts::mask_lines(registers) }
     });
-    let low_frames = leave_loader(&mut loader);
+    let low_frames = leave_loader(&mut loader, cpus);
     features::enable();
     entry::enable_system_calls();
     interrupts::silence_old_controllers();
@@ -90,14 +91,14 @@ pub(super) fn start(mut loader: Loader) -> ! {
         loader: loader.name,
         memory: memory.as_slice(),
         archive: loader.archive,
-        cpus: secondary::find_cpus(&listed, low_frames),
+        cpus: secondary::find_cpus(&listed, cpus, low_frames),
     });
     upcall::kernel_main(info)
 }
 
-/// Exchanges the loader's page tables for the kernel's, and gives the loader's memory back. Returns
-/// the frames that other CPUs need to start.
-fn leave_loader(loader: &mut Loader) -> Option<[Frame; FRAMES]> {
+/// Exchanges the loader's page tables for the kernel's, with stacks for so many CPUs, and gives the loader's memory back.
+/// Returns the frames that other CPUs need to start.
+fn leave_loader(loader: &mut Loader, cpus: usize) -> Option<[Frame; FRAMES]> {
     // What is memory by the loader's map, and nothing else, is what the kernel maps.
     let memory = loader.memory.all(loader.archive);
     let MemoryMap { free, reclaimable } = &mut loader.memory;
@@ -110,7 +111,7 @@ fn leave_loader(loader: &mut Loader) -> Option<[Frame; FRAMES]> {
     // SAFETY: the loader promises both, by its protocol; what the kernel uses itself, image and archive, is out of
     // the lists or will be before the first frame is taken for anything but tables.
     unsafe {
-        paging::build(loader.direct_map, loader.direct_map_end, &memory, free, reclaimable, &device);
+        paging::build(loader.direct_map, loader.direct_map_end, &memory, free, reclaimable, &device, cpus);
     }
     paging::use_kernel_root();
     for range in reclaimable.as_slice() {

@@ -1,8 +1,8 @@
 //! Interrupts: the CPU's local APIC (SDM volume 3, chapter 12); the PC's old controllers are only silenced.
 //!
 //! The APIC is used as the firmware left it: by its registers in memory, or in x2APIC mode by model-specific ones.
-//! The kernel does not change to x2APIC mode by itself: eight CPUs do not need it, and QEMU's instruction counting
-//! does not bear a timer started that way.
+//! The kernel does not change to x2APIC mode by itself: only CPUs with numbers above 254 need it, where firmware sets it, and
+//! QEMU's instruction counting does not bear a timer started that way.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};

@@ -4,6 +4,7 @@
 //!   that fit (a large page over a hole, or over memory of two types, has a type that nobody chose: SDM volume 3, 13.11.9);
 //! * the kernel's image, each part with just the rights it needs, without the stacks' guard pages; the direct map's
 //!   alias of code and constants is read-only too;
+//! * the stacks of the other CPUs, as many as there are;
 //! * one page of device registers (the local APIC's), where the caller wants it.
 
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -216,6 +217,14 @@ impl Builder<'_> {
             }
         }
     }
+
+    /// Maps memory for the stacks of all CPUs but the first, which has its own in the image.
+    fn map_stacks(&mut self, cpus: usize) {
+        for page in stacks::pages_of_others(cpus) {
+            let frame = self.free.take_frame(u64::MAX).expect("memory for the kernel's stacks").value();
+            self.map_page(page, frame, 0, DATA);
+        }
+    }
 }
 
 /// Where the type of memory changes, as firmware has set this CPU up; the manual wants all CPUs to be alike.
@@ -239,8 +248,8 @@ pub(super) struct Device {
     pub(super) registers: PhysAddr,
 }
 
-/// Builds the kernel's tables, whose direct map holds `memory`. Frames for them are taken out of `free`, those of the image
-/// out of both lists.
+/// Builds the kernel's tables, whose direct map holds `memory`. Frames for them, and for the stacks of `cpus` CPUs, are taken
+/// out of `free`, those of the image out of both lists.
 ///
 /// # Safety
 /// 1. The loader has physical memory below `limit` mapped at `direct_map`.
@@ -252,11 +261,13 @@ pub(super) unsafe fn build(
     free: &mut RangeList,
     reclaimable: &mut RangeList,
     device: &Device,
+    cpus: usize,
 ) {
     let mut builder = Builder { direct_map, free, limit, root: 0 };
     builder.root = builder.new_table();
     builder.map_memory(memory);
     builder.map_image(&image(), &mut [reclaimable]);
+    builder.map_stacks(cpus);
     builder.map_page(device.window, device.registers.value(), 0, DATA | UNCACHED);
     let root = builder.root;
     for upper in (0..TABLE_ENTRIES / 2).filter(|upper| *builder.entry(root, TABLE_ENTRIES / 2 + upper) != 0) {

@@ -48,8 +48,8 @@ pub(super) fn take_frames(free: &mut RangeList) -> Option<[Frame; FRAMES]> {
     Some(frames)
 }
 
-/// Takes in which CPUs there are, and says how many can run. The running CPU's APIC is on.
-pub(super) fn find_cpus(listed: &CpuList, frames: Option<[Frame; FRAMES]>) -> usize {
+/// Takes in which CPUs there are, and says how many can run, of which `most` have stacks. The running CPU's APIC is on.
+pub(super) fn find_cpus(listed: &CpuList, most: usize, frames: Option<[Frame; FRAMES]>) -> usize {
     let own = interrupts::number();
     smp::set_number(0, own);
     let found = FOUND.call_once(|| {
@@ -57,7 +57,7 @@ pub(super) fn find_cpus(listed: &CpuList, frames: Option<[Frame; FRAMES]>) -> us
         let usable = listed.apics().iter().copied().filter(|_| frames.is_some());
         // Nobody is listed twice, and the running CPU is not among the others: INIT would end it.
         let others = usable.filter(|number| *number != own && interrupts::can_reach(*number));
-        for (place, number) in found.others.iter_mut().zip(others) {
+        for (place, number) in found.others.iter_mut().take(most - 1).zip(others) {
             *place = number;
             found.count += 1;
         }

@@ -1,4 +1,7 @@
-//! Every CPU's stacks, part of the kernel image, each above a guard page that stays unmapped.
+//! Every CPU's stacks, each above a guard page that stays unmapped.
+//!
+//! The boot CPU's are part of the kernel's image. Those of the others lie side by side where nothing else is, in memory that
+//! `paging::build` takes for as many CPUs as the machine has.
 
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
@@ -55,8 +58,12 @@ impl CpuStacks {
     }
 }
 
-/// The stacks of all CPUs; the first belongs to the boot CPU.
-pub(super) static STACKS: [CpuStacks; CPUS_MAX] = [const { CpuStacks::new() }; CPUS_MAX];
+/// The stacks of the boot CPU.
+pub(super) static BOOT_STACKS: CpuStacks = CpuStacks::new();
+
+/// Where the stacks of the other CPUs are mapped: 1 GiB below the image, under the same top-level entry.
+const OTHERS: u64 = 0xffff_ffff_4000_0000;
+const SIZE: u64 = size_of::<CpuStacks>() as u64;
 
 /// Where the kernel stack ends, from the beginning of a [`CpuStacks`].
 pub(super) const KERNEL_STACK_END: usize = offset_of!(CpuStacks, double_fault);
@@ -78,30 +85,39 @@ pub(super) struct Tops {
     pub(super) traps: [u64; 4],
 }
 
+/// Where the stacks of a CPU lie.
+fn base(cpu: usize) -> u64 {
+    match cpu {
+        0 => (&raw const BOOT_STACKS).addr() as u64,
+        other => OTHERS + (other - 1) as u64 * SIZE,
+    }
+}
+
+/// The pages that want memory for the stacks of the other CPUs of a machine with so many.
+pub(super) fn pages_of_others(cpus: usize) -> impl Iterator<Item = u64> {
+    (1..cpus).flat_map(|cpu| (base(cpu)..base(cpu) + SIZE).step_by(PAGE)).filter(|page| !is_guard(*page))
+}
+
 /// Where the stacks of a CPU begin to be used.
 pub(super) fn tops(cpu: usize) -> Tops {
-    let base = (&raw const STACKS[cpu]).addr() as u64;
-    let end = size_of::<CpuStacks>() as u64;
+    let base = base(cpu);
     Tops {
         kernel: base + GUARDS[1] as u64,
-        traps: [base + GUARDS[2] as u64, base + GUARDS[3] as u64, base + GUARDS[4] as u64, base + end],
+        traps: [base + GUARDS[2] as u64, base + GUARDS[3] as u64, base + GUARDS[4] as u64, base + SIZE],
     }
 }
 
 /// Whether an address lies in a guard page.
 pub(super) fn is_guard(address: u64) -> bool {
-    let start = (&raw const STACKS).addr() as u64;
-    let Some(offset) = address.checked_sub(start) else { return false };
-    if offset >= size_of_val(&STACKS) as u64 {
-        return false;
-    }
-    let within = offset as usize % size_of::<CpuStacks>();
-    GUARDS.iter().any(|guard| (*guard..guard + PAGE).contains(&within))
+    let is_others = (OTHERS..base(CPUS_MAX)).contains(&address);
+    let Some(offset) = address.checked_sub(if is_others { OTHERS } else { base(0) }) else { return false };
+    let within = (offset % SIZE) as usize;
+    (is_others || offset < SIZE) && GUARDS.iter().any(|guard| (*guard..guard + PAGE).contains(&within))
 }
 
 /// Whether 16 bytes at an address lie in one of a CPU's stacks, outside of the guard pages.
 pub(super) fn holds(cpu: usize, address: u64) -> bool {
-    let base = (&raw const STACKS[cpu]).addr() as u64;
-    let inside = address >= base && address + 16 <= base + size_of::<CpuStacks>() as u64;
+    let base = base(cpu);
+    let inside = address >= base && address + 16 <= base + SIZE;
     inside && !is_guard(address) && !is_guard(address + 15)
 }

@@ -20,7 +20,7 @@ pub struct Cpus {
 impl Cpus {
     /// CPUs that see to shootdowns at once, as long as this value exists and no other machine is switched on.
     pub fn new(shared: &'static Shared) -> Cpus {
-        let (playing, log) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Log::default())));
+        let (playing, log) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(std::array::from_fn(|_| Vec::new()))));
         let (sender, events) = (playing.clone(), log.clone());
         fake::smp::on_interrupt(move |cpu, interrupt| {
             note(&events, sender.get());

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use conformance::{
     Census, Claim, Failure, NEW, OLD, Published, Room, Shared, Spinner, Verdict, all_have_faulted, claim, counted,
     ensure, ensure_eq, interrupts_for, needs_cpus, on_cpu, public_machine, reach_page, refused, run_at, run_on,
-    the_kernel_passes_its_own_checks, wait_for_state, wait_until, word_at,
+    the_kernel_passes_its_own_checks, turns_of_each, wait_for_state, wait_until, word_at,
 };
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
@@ -348,6 +348,7 @@ fn switching_flushes_nothing_that_is_public() -> Verdict {
 /// Threads on all CPUs map, read and unmap pages of their own in a public subtree: each reads its own memory.
 fn all_cpus_change_a_public_subtree_at_once() -> Verdict {
     let (published, mut threads) = (publish(Rights::READ, Rights::READ)?, Vec::new());
+    let rounds = turns_of_each(30)?;
     for cpu in 0..counters::cpus()? {
         let (subtree, page) = (published.shared.subtree.derive(Rights::MAP, 0)?, (8 + cpu) * PAGE);
         let segments = [Segment::new(program().account(), PAGE)?, Segment::new(program().account(), PAGE)?];
@@ -357,7 +358,7 @@ fn all_cpus_change_a_public_subtree_at_once() -> Verdict {
         let (ground, place) = (Ground::for_cpu(cpu)?, Place::<u64>::new(AT + page)?);
         let thread = ground.spawn(cpu, move || -> Result<u64, Error> {
             let mut wrong = 0;
-            for round in 0..30 {
+            for round in 0..rounds {
                 subtree.map(page, &segments[round as usize % 2], 0..PAGE, Rights::READ)?;
                 wrong += u64::from(place.get() != cpu * 2 + round % 2);
                 subtree.unmap(page..page + PAGE)?;
@@ -384,11 +385,11 @@ fn spaces_come_and_go_while_it_comes_and_goes() -> Verdict {
 }
 
 fn come_and_go() -> Verdict {
-    let mut threads = Vec::new();
+    let (rounds, mut threads) = (turns_of_each(20)?, Vec::new());
     for cpu in 1..counters::cpus()? {
         threads.push(on_cpu(cpu).spawn(move || -> Result<u64, Error> {
             let (mut wrong, page, mut bytes) = (0, AT + Shared::OFFSET, [0; 8]);
-            for _ in 0..20 {
+            for _ in 0..rounds {
                 let space = Space::new(program().account())?;
                 let view = View::new(program().account(), &space, Rights::READ)?;
                 let found = view.read(page, &mut bytes).is_ok();

@@ -8,7 +8,8 @@ extern crate alloc;
 use alloc::vec::Vec;
 use conformance::{
     Claim, LEVELS, NEW, OLD, Room, Shared, Spinner, Target, Verdict, all_have_faulted, claim, counted, ensure_eq,
-    has_faulted, needs_cpus, on_cpu, refused, run_on, spot, the_kernel_passes_its_own_checks, wait_for_state, word_at,
+    has_faulted, needs_cpus, on_cpu, refused, run_on, spot, the_kernel_passes_its_own_checks, turns_of_each,
+    wait_for_state, word_at,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use libvas::thread::ThreadState;
@@ -384,7 +385,7 @@ fn a_sharer_that_goes_leaves_those_on_other_cpus_alone() -> Verdict {
 fn all_cpus_change_one_subtree_through_different_places() -> Verdict {
     let (inner, outer) = (Shared::new(Level::TwoMib, Rights::READ)?, Subtree::new(program().account())?);
     outer.attach(GIB, &inner.subtree, Rights::READ_WRITE)?;
-    let (mut threads, mut spaces) = (Vec::new(), Vec::new());
+    let (rounds, mut threads, mut spaces) = (turns_of_each(50)?, Vec::new(), Vec::new());
     for cpu in 0..counters::cpus()? {
         let (space, page) = (program().new_space()?, (8 + cpu) * PAGE);
         let at = match cpu % 3 {
@@ -402,7 +403,7 @@ fn all_cpus_change_one_subtree_through_different_places() -> Verdict {
         let place = Place::<u64>::new(at + page)?;
         threads.push(on_cpu(cpu).space(&space).spawn(move || -> Result<u64, Error> {
             let mut wrong = 0;
-            for round in 0..50 {
+            for round in 0..rounds {
                 subtree.map(page, &segment, 0..PAGE, Rights::READ_WRITE)?;
                 wrong += u64::from(round > 0 && place.get() != cpu << 32 | (round - 1));
                 place.set(cpu << 32 | round);
@@ -423,7 +424,7 @@ fn all_cpus_change_one_subtree_through_different_places() -> Verdict {
 /// one in between: nobody is disturbed, and in the end nothing is attached.
 fn all_cpus_attach_and_withdraw_at_once() -> Verdict {
     let (space, common) = (program().new_space()?, Shared::new(Level::TwoMib, Rights::READ)?);
-    let mut threads = Vec::new();
+    let (rounds, mut threads) = (turns_of_each(30)? as usize, Vec::new());
     for cpu in 0..counters::cpus()? {
         let (own, everyone_s) = (space.derive(Rights::MAP, 0)?, common.subtree.derive(Rights::READ, 0)?);
         let mut subtrees = Vec::new();
@@ -434,12 +435,12 @@ fn all_cpus_attach_and_withdraw_at_once() -> Verdict {
         }
         threads.push(on_cpu(cpu).space(&space).spawn(move || -> Result<u64, Error> {
             let (at, mut wrong) = ((80 + cpu) * SLOT, 0);
-            for (level, subtree) in subtrees.iter().cycle().take(30) {
+            for (level, subtree) in subtrees.iter().cycle().take(rounds) {
                 own.attach(at, subtree, Rights::READ)?;
                 wrong += u64::from(word_at(at)?.get() != cpu << 32 | *level as u64);
-                own.attach(at + 20 * SLOT, &everyone_s, Rights::READ)?;
+                own.attach(at + 64 * SLOT, &everyone_s, Rights::READ)?;
                 wrong += u64::from(subtree.withdraw()? != 1);
-                own.detach(at + 20 * SLOT)?;
+                own.detach(at + 64 * SLOT)?;
             }
             Ok(wrong)
         })?);

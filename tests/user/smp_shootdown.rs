@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 use conformance::{
     Claim, Failure, Room, Spinner, Verdict, claim, counted, ensure, ensure_eq, fresh_address, interrupts_for,
-    needs_cpus, on_cpu, refused, run_on, the_kernel_passes_its_own_checks, wait_for_state,
+    needs_cpus, on_cpu, refused, run_on, the_kernel_passes_its_own_checks, turns_of_each, wait_for_state,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -339,13 +339,13 @@ fn churn(rounds: u64, own: u64, place: u64, change: impl Fn(bool) -> Result<(), 
 
 /// Threads on all CPUs unmap pages of one space at the same time: all get done, and each reads its own memory.
 fn all_cpus_unmap_at_once_in_one_space() -> Verdict {
-    let target = Target::new(1)?;
+    let (target, rounds) = (Target::new(1)?, turns_of_each(150)?);
     let mut threads = Vec::new();
     for cpu in 0..counters::cpus()? {
         let (space, page) = (target.space.derive(Rights::MAP, 0)?, target.address() + (1 + cpu) * PAGE);
         let segment = Segment::new(program().account(), PAGE)?;
         threads.push(on_cpu(cpu).space(&target.space).spawn(move || {
-            churn(150, cpu << 32, page, |map| match map {
+            churn(rounds, cpu << 32, page, |map| match map {
                 true => space.map(page, &segment, 0..PAGE, Rights::READ_WRITE),
                 false => space.unmap(page..page + PAGE),
             })
@@ -360,14 +360,14 @@ fn all_cpus_unmap_at_once_in_one_space() -> Verdict {
 /// The same in a subtree that the spaces of all threads share.
 fn all_cpus_unmap_at_once_in_one_subtree() -> Verdict {
     let (subtree, slot) = (Subtree::new(program().account())?, 52 * TOP_SLOT_BYTES);
-    let mut threads = Vec::new();
+    let (rounds, mut threads) = (turns_of_each(150)?, Vec::new());
     let mut spaces = Vec::new();
     for cpu in 0..counters::cpus()? {
         let (space, page) = (program().new_space()?, (1 + cpu) * PAGE);
         space.attach(slot, &subtree, Rights::READ_WRITE)?;
         let (shared, segment) = (subtree.derive(Rights::MAP, 0)?, Segment::new(program().account(), PAGE)?);
         threads.push(on_cpu(cpu).space(&space).spawn(move || {
-            churn(150, cpu << 32, slot + page, |map| match map {
+            churn(rounds, cpu << 32, slot + page, |map| match map {
                 true => shared.map(page, &segment, 0..PAGE, Rights::READ_WRITE),
                 false => shared.unmap(page..page + PAGE),
             })

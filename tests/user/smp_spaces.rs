@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use conformance::{
     Claim, Failure, SpareStack, Spinner, Verdict, claim, ensure, ensure_eq, fresh_address, needs_cpus, on_cpu, refused,
-    run_on, set_fallback, the_kernel_passes_its_own_checks, wait_until,
+    run_on, set_fallback, the_kernel_passes_its_own_checks, turns_of_each, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use libvas::layout::FallbackReason;
@@ -130,11 +130,12 @@ fn a_space_that_goes_leaves_others_alone() -> Verdict {
 fn all_cpus_make_and_destroy_spaces_at_once() -> Verdict {
     let address = fresh_address();
     let place = Place::<u64>::new(address)?;
+    let rounds = turns_of_each(40)?;
     let threads = (0..counters::cpus()?)
         .map(|cpu| {
             on_cpu(cpu).spawn(move || -> Result<u64, Error> {
                 let mut wrong = 0;
-                for round in 0..40 {
+                for round in 0..rounds {
                     let own = cpu << 32 | round;
                     let space = space_with(address, own)?;
                     wrong += u64::from(space.enter(|| place.get())? != own);

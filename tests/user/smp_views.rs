@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use conformance::{
     Claim, Failure, LEVELS, NEW, OLD, Room, Shared, SpareStack, Spinner, Verdict, all_have_faulted, claim, counted,
     ensure_eq, fresh_address, interrupts_for, needs_cpus, on_cpu, refused, run_on, set_fallback, spot,
-    the_kernel_passes_its_own_checks, wait_for_state, wait_until, word_at,
+    the_kernel_passes_its_own_checks, turns_of_each, wait_for_state, wait_until, word_at,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use libvas::layout::FallbackReason;
@@ -318,12 +318,12 @@ fn views_that_come_and_go_interrupt_nobody() -> Verdict {
 fn all_cpus_make_and_use_views_of_one_space_at_once() -> Verdict {
     let base = Base::new()?;
     let (page, mut threads) = (base.address + 3 * SLOT, Vec::new());
-    let place = Place::<u64>::new(base.address)?;
+    let (place, rounds) = (Place::<u64>::new(base.address)?, turns_of_each(20)?);
     for cpu in 0..counters::cpus()? {
         let space = base.space.derive(Rights::INSPECT | Rights::SWITCH, 0)?;
         threads.push(on_cpu(cpu).spawn(move || -> Result<u64, Error> {
             let mut wrong = 0;
-            for _ in 0..20 {
+            for _ in 0..rounds {
                 let view = view_of(&space, Rights::READ)?;
                 wrong += u64::from(view.enter(|| place.get())? != OLD);
                 let narrowed = view.narrowed(program().account(), Rights::READ)?;

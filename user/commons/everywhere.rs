@@ -30,7 +30,7 @@ pub(crate) fn show(commons: &Commons, crowd: &Crowd) -> Result<(), Failure> {
     println!("   another page was put there: all {} spaces read it", crowd.count());
     readers.await_turn()?;
     check(readers.end()? == 0, "what the readers read was right all the time")?;
-    Ok(program().thread().set_affinity((1 << counters::cpus()?) - 1)?)
+    Ok(program().thread().set_affinity(u64::MAX)?)
 }
 
 /// What unmapping the page takes, counted while no CPU changes its thread. The page is unmapped at the end.

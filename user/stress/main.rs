@@ -31,7 +31,7 @@ use worker::{Commons, Worker};
 rt::main!(main);
 
 /// The most CPUs, and so half the most workers.
-const CPUS_MAX: usize = 8;
+const CPUS_MAX: usize = 64;
 
 /// What the workers have done so far; a worker that stands still is noticed by it.
 static DONE: [AtomicU64; 2 * CPUS_MAX] = [const { AtomicU64::new(0) }; 2 * CPUS_MAX];
@@ -109,7 +109,7 @@ fn watch(workers: &[Handle], cpus: u64, seed: u64, end: Duration) -> Result<(), 
         clock::sleep(Duration::from_millis(20));
         let roaming = &workers[cpus as usize..];
         let chosen = &roaming[random.below(cpus) as usize];
-        chosen.thread().set_affinity(1 + random.below((1 << cpus) - 1))?;
+        chosen.thread().set_affinity(1 + random.below(u64::MAX >> (64 - cpus)))?;
         let now = clock::now();
         if now - told >= Duration::from_secs(1) {
             told = now;

@@ -19,6 +19,23 @@ pub fn needs_cpus(count: u64) -> Verdict {
     if counters::cpus()? < count { Err(Failure::skip(format!("needs {count} CPUs"))) } else { Ok(()) }
 }
 
+/// The set of all CPUs that run.
+///
+/// # Errors
+/// None in practice: the machine is there.
+pub fn running_cpus() -> Result<u64, Error> {
+    Ok(u64::MAX >> (64 - counters::cpus()?))
+}
+
+/// How often each CPU does something that all do at once: so often with up to four, and with more as often in all. Where
+/// each interrupts all others, what comes of it grows with the number of CPUs still.
+///
+/// # Errors
+/// None in practice: the machine is there.
+pub fn turns_of_each(turns: u64) -> Result<u64, Error> {
+    Ok((4 * turns / counters::cpus()?.max(4)).max(2))
+}
+
 /// A thread for one CPU only, just less urgent than the claim itself.
 pub fn on_cpu(cpu: u64) -> Builder<'static> {
     Builder::new().priority(CLAIM_PRIORITY - 1).cpus(1 << cpu)

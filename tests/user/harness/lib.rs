@@ -40,7 +40,9 @@ mod wait;
 
 pub use attempt::{argument_named, attempt, takes};
 pub use census::{Census, Snapshot, leaves_nothing};
-pub use cpus::{NEW, OLD, Spinner, counted, has_faulted, interrupts_for, needs_cpus, on_cpu};
+pub use cpus::{
+    NEW, OLD, Spinner, counted, has_faulted, interrupts_for, needs_cpus, on_cpu, running_cpus, turns_of_each,
+};
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};

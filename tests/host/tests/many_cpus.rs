@@ -1,0 +1,242 @@
+//! A machine with as many CPUs as the kernel knows: what it keeps of CPUs holds at every place of a word.
+
+use host_tests::machine::{CODE, STACK_END};
+use host_tests::smp::Cpus;
+use host_tests::{FLAVOURS, Machine, Options};
+use tessera_abi::layout::{Counters, SpaceInfo, ThreadInfo};
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
+use tessera_arch::CPUS_MAX;
+use tessera_arch::fake::Flavour;
+use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
+use tessera_kernel::object::id::{AttachPoint, ObjectRef};
+use tessera_kernel::sched::running;
+
+const SLOT: u64 = 1 << 39;
+const ADDRESS: u64 = SLOT + (4 << 20);
+/// CPUs at the ends of words and halves of words, besides the first.
+const OTHERS: [usize; 5] = [1, 31, 32, 62, 63];
+
+/// A machine on which each of [`OTHERS`] has a thread of its own.
+struct Scene {
+    machine: Machine,
+    cpus: Cpus,
+    threads: Vec<Handle>,
+}
+
+impl Scene {
+    fn new(flavour: Flavour) -> Scene {
+        let machine = Machine::boot(&Options { cpus: CPUS_MAX, ..Options::new(flavour).frames(4096) });
+        let cpus = Cpus::new(machine.kernel.shared);
+        let mut scene = Scene { machine, cpus, threads: Vec::new() };
+        let thread = scene.machine.thread;
+        scene.machine.call(Call::ThreadSetAffinity { thread, cpus: 1 }).expect("CPU 0 runs");
+        for cpu in OTHERS {
+            let thread = scene.new_thread(1 << cpu);
+            scene.threads.push(thread);
+            scene.play(cpu);
+            assert!(running::current(&scene.machine.kernel, cpu).is_some(), "CPU {cpu} has its thread");
+            scene.play(0);
+        }
+        scene
+    }
+
+    fn new_thread(&mut self, cpus: u64) -> Handle {
+        let (account, table, space) = (self.machine.account, self.machine.table, self.machine.space);
+        let thread = self.machine.make(Call::ThreadCreate { account, table, space, priority: 31 });
+        self.machine.call(Call::ThreadSetAffinity { thread, cpus }).expect("the CPUs run");
+        let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
+        self.machine.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 }).expect("new");
+        thread
+    }
+
+    /// Plays a CPU, which first looks who is to run there.
+    fn play(&mut self, cpu: usize) {
+        self.cpus.play(cpu);
+        trap::schedule(&mut self.machine.kernel, cpu);
+    }
+
+    /// The threads of all CPUs enter a space.
+    fn all_enter(&mut self, space: Handle) {
+        for cpu in OTHERS.into_iter().chain([0]) {
+            self.play(cpu);
+            self.machine.switch_fast(space).expect("the space shows the program");
+        }
+    }
+
+    fn new_space(&mut self) -> Handle {
+        let account = self.machine.account;
+        let space = self.machine.make(Call::SpaceCreate { account });
+        self.machine.attach_program(space);
+        space
+    }
+
+    /// What a call of CPU 0 makes each CPU count.
+    fn counted(&mut self, call: Call) -> Vec<Counters> {
+        let read = |scene: &Scene| scene.machine.kernel.shared.cpus.iter().map(|line| line.counters.read()).collect();
+        let before: Vec<Counters> = read(self);
+        self.machine.call(call).expect("nothing stands against it");
+        let after: Vec<Counters> = read(self);
+        let change = |(after, before): (Counters, Counters)| Counters {
+            shootdowns_sent: after.shootdowns_sent - before.shootdowns_sent,
+            stale_marks: after.stale_marks - before.stale_marks,
+            page_flushes: after.page_flushes - before.page_flushes,
+            ..after
+        };
+        after.into_iter().zip(before).map(change).collect()
+    }
+}
+
+fn cpus_with(counted: &[Counters], what: fn(&Counters) -> u64) -> Vec<usize> {
+    (0..counted.len()).filter(|cpu| what(&counted[*cpu]) != 0).collect()
+}
+
+#[test]
+fn a_change_reaches_every_cpu_that_is_in_the_space_or_was() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour);
+        let (space, other) = (scene.new_space(), scene.new_space());
+        let segment = scene.machine.segment(2 * PAGE_BYTES, 0);
+        scene.machine.map(space, segment, 0, ADDRESS, 2 * PAGE_BYTES, Rights::READ).expect("nothing is there");
+        scene.all_enter(space);
+        let info =
+            scene.machine.info::<SpaceInfo>(|buffer| Call::SpaceInfo { space, buffer }).expect("it may be inspected");
+        assert_eq!(info.holders, OTHERS.iter().fold(1, |set, cpu| set | 1 << cpu));
+        let counted = scene.counted(Call::Unmap { target: space, address: ADDRESS, length_bytes: PAGE_BYTES });
+        assert_eq!(counted[0].shootdowns_sent, OTHERS.len() as u64);
+        assert_eq!(cpus_with(&counted, |counters| counters.page_flushes), [0, 1, 31, 32, 62, 63]);
+        // Who has left it is marked and not interrupted.
+        scene.all_enter(other);
+        let address = ADDRESS + PAGE_BYTES;
+        let counted = scene.counted(Call::Unmap { target: space, address, length_bytes: PAGE_BYTES });
+        assert_eq!(counted[0].shootdowns_sent, 0);
+        assert_eq!(cpus_with(&counted, |counters| counters.stale_marks), [0, 1, 31, 32, 62, 63]);
+        check::check(&scene.machine.kernel);
+    }
+}
+
+/// Through two ways at once, one of them nested, so that what is seen is noted at the space.
+#[test]
+fn a_change_of_a_nested_subtree_reaches_the_last_cpu_too() {
+    let mut scene = Scene::new(Flavour::X86);
+    let space = scene.new_space();
+    let account = scene.machine.account;
+    let [outer, inner] = [3, 2].map(|level| scene.machine.make(Call::SubtreeCreate { account, level }));
+    let segment = scene.machine.segment(PAGE_BYTES, 0);
+    scene.machine.map(inner, segment, 0, 0, PAGE_BYTES, Rights::READ).expect("nothing is there");
+    let attach =
+        |target, subtree, address| Call::SubtreeAttach { target, subtree, address, bounds: Rights::READ, flags: 0 };
+    scene.machine.call(attach(outer, inner, 1 << 30)).expect("it fits");
+    scene.machine.call(attach(space, outer, 2 * SLOT)).expect("it fits");
+    scene.machine.call(attach(space, inner, 3 * SLOT)).expect("it fits");
+    scene.all_enter(space);
+    let counted = scene.counted(Call::Unmap { target: inner, address: 0, length_bytes: PAGE_BYTES });
+    assert_eq!(counted[0].shootdowns_sent, OTHERS.len() as u64);
+    check::check(&scene.machine.kernel);
+}
+
+#[test]
+fn a_core_window_of_any_cpu_is_that_cpus_alone() {
+    for flavour in FLAVOURS {
+        for cpu in OTHERS {
+            let mut scene = Scene::new(flavour);
+            let space = scene.new_space();
+            let account = scene.machine.account;
+            let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+            let segment = scene.machine.segment(PAGE_BYTES, 0);
+            scene.machine.map(subtree, segment, 0, PAGE_BYTES, PAGE_BYTES, Rights::READ).expect("nothing is there");
+            let (address, bounds) = (255 * SLOT - SLOT, Rights::READ);
+            scene
+                .machine
+                .call(Call::SubtreeAttachCore { space, subtree, address, bounds, cpu: cpu as u64 })
+                .expect("vacant");
+            let ObjectRef::Subtree(id) = scene.machine.object(subtree) else { panic!("a subtree") };
+            let sharers = &scene.machine.kernel.subtrees[id].sharers;
+            let place = sharers.only().expect("it is at one place").place();
+            assert_eq!(place, AttachPoint { page: address / PAGE_BYTES, cpu: Some(cpu) });
+            assert_eq!((sharers.core_window(), sharers.common_page()), (Some(cpu), Some(place.page)));
+            check::check(&scene.machine.kernel);
+            scene.all_enter(space);
+            let counted = scene.counted(Call::Unmap { target: subtree, address: PAGE_BYTES, length_bytes: PAGE_BYTES });
+            assert_eq!(counted[0].shootdowns_sent, 1);
+            assert_eq!(cpus_with(&counted, |counters| counters.page_flushes), [cpu]);
+            scene.machine.call(Call::SubtreeDetachCore { space, address, cpu: cpu as u64 }).expect("it is there");
+            check::check(&scene.machine.kernel);
+        }
+    }
+}
+
+#[test]
+fn a_thread_runs_on_the_cpus_of_its_set_and_on_no_other() {
+    let mut scene = Scene::new(Flavour::X86);
+    for cpu in OTHERS {
+        let thread = scene.new_thread(1 << cpu);
+        let info = scene
+            .machine
+            .info::<ThreadInfo>(|buffer| Call::ThreadInfo { thread, buffer })
+            .expect("it may be inspected");
+        assert_eq!((info.cpu, info.affinity), (cpu as u64, 1 << cpu));
+    }
+    // Of several that may run on the last two CPUs, each takes its first; CPU 61 has nobody.
+    let both = [0, 1].map(|_| scene.new_thread(0b11 << 62));
+    check::check(&scene.machine.kernel);
+    scene.cpus.play(61);
+    assert!(!trap::schedule(&mut scene.machine.kernel, 61), "CPU 61 may run none of them");
+    for (cpu, thread) in [(62, both[0]), (63, both[1])] {
+        scene.cpus.play(cpu);
+        // What else waits there came before.
+        running::requeue_current(&mut scene.machine.kernel, cpu);
+        let ids = (0..3).map(|_| {
+            assert!(trap::schedule(&mut scene.machine.kernel, cpu));
+            let id = running::current(&scene.machine.kernel, cpu);
+            running::requeue_current(&mut scene.machine.kernel, cpu);
+            id
+        });
+        let ids: Vec<_> = ids.collect();
+        let ObjectRef::Thread(id) = scene.machine.object(thread) else { panic!("a thread") };
+        assert!(ids.contains(&Some(id)), "CPU {cpu} runs its part of them");
+        scene.play(cpu);
+    }
+    check::check(&scene.machine.kernel);
+}
+
+#[test]
+fn a_space_local_to_the_last_cpu_is_entered_there_alone() {
+    let mut scene = Scene::new(Flavour::Arm);
+    let account = scene.machine.account;
+    let space = scene.machine.make(Call::SpaceCreateLocal { account, cpu: 63 });
+    scene.machine.attach_program(space);
+    assert_eq!(scene.machine.switch_fast(space), Err(Error::WrongCpu));
+    assert_eq!(scene.machine.call(Call::SpaceCreateLocal { account, cpu: 64 }), Err(Error::BadArgument));
+    scene.play(63);
+    scene.machine.switch_fast(space).expect("this is its CPU");
+    let thread = scene.threads[4];
+    scene.play(0);
+    assert_eq!(scene.machine.call(Call::ThreadSetAffinity { thread, cpus: u64::MAX >> 1 }), Err(Error::WrongCpu));
+    check::check(&scene.machine.kernel);
+}
+
+#[test]
+fn every_cpu_flushes_once_after_tags_ran_out() {
+    let mut tags = TagAllocator::new(2, CPUS_MAX);
+    assert!((0..CPUS_MAX).all(|cpu| !tags.take_flush_pending(cpu)));
+    tags.roll_over(core::iter::empty(), TagWord::default());
+    for cpu in 0..CPUS_MAX {
+        assert_eq!([tags.take_flush_pending(cpu), tags.take_flush_pending(cpu)], [true, false]);
+    }
+}
+
+/// A machine with one CPU pays for one.
+#[test]
+fn what_a_space_costs_does_not_grow_with_the_cpus_that_a_machine_could_have() {
+    let used = [1, CPUS_MAX].map(|cpus| {
+        let mut machine = Machine::boot(&Options { cpus, ..Options::new(Flavour::X86).frames(4096) });
+        assert_eq!(machine.kernel.shared.lines().len(), cpus);
+        let before = machine.kernel.accounts[machine.account_id].used_bytes();
+        let account = machine.account;
+        machine.make(Call::SpaceCreate { account });
+        machine.kernel.accounts[machine.account_id].used_bytes() - before
+    });
+    assert_eq!(used[0], used[1]);
+}
