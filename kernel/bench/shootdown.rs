@@ -11,7 +11,7 @@ use crate::state::kernel::Kernel;
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "kernel_shootdown",
-    points: &[1, 2, 3, 4, 5, 6, 7],
+    points: &[1, 2, 3, 4, 5, 6, 7, 15, 31],
     axis: "other CPUs",
     what: "Asking a number of CPUs that sleep to drop a page, until the last has done so: an interrupt for each, \
         which wakes it, and its acknowledgement",

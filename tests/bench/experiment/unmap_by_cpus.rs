@@ -7,7 +7,7 @@ use crate::support::others::{Target, Where};
 pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark {
         name: "unmap_everywhere",
-        points: &[1, 2, 4, 8],
+        points: &[1, 2, 4, 8, 16, 32],
         axis: "CPUs",
         what: "unmapping one page of a space in which as many CPUs are, this one included",
         leaves_out: "telling the CPUs apart: the counter goes on with the instructions of all of them, those of \
@@ -16,7 +16,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "unmap_local",
-        points: &[1, 2, 4, 8],
+        points: &[1, 2, 4, 8, 16, 32],
         axis: "CPUs",
         what: "unmapping one page of a space that is local to this CPU, while all together so many run threads \
             of the program",
@@ -26,7 +26,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "unmap_core_window",
-        points: &[1, 2, 4, 8],
+        points: &[1, 2, 4, 8, 16, 32],
         axis: "CPUs",
         what: "unmapping one page of a core window of this CPU, in a space in which as many CPUs are, this one \
             included",
@@ -36,7 +36,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "unmap_everywhere_interrupts",
-        points: &[1, 2, 4, 8],
+        points: &[1, 2, 4, 8, 16, 32],
         axis: "CPUs",
         what: "interrupts sent to other CPUs by an unmap of one page of a space in which as many CPUs are, this \
             one included",
@@ -47,7 +47,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "unmap_local_interrupts",
-        points: &[1, 2, 4, 8],
+        points: &[1, 2, 4, 8, 16, 32],
         axis: "CPUs",
         what: "interrupts sent to other CPUs by an unmap of one page of a space that is local to this CPU, \
             while all together so many run threads of the program",
@@ -58,7 +58,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     },
     Benchmark {
         name: "unmap_core_window_interrupts",
-        points: &[1, 2, 4, 8],
+        points: &[1, 2, 4, 8, 16, 32],
         axis: "CPUs",
         what: "interrupts sent to other CPUs by an unmap of one page of a core window of this CPU, in a space \
             in which as many CPUs are, this one included",
