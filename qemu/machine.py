@@ -93,7 +93,7 @@ class Machine:
 
     def options(self) -> str:
         """Words that the kernel's command line must have."""
-        return plugin.OPTION if self.plugin else ""
+        return plugin.OPTION if plugin.wants_to_be_served(self.plugin) else ""
 
     def loader(self) -> str:
         """Who brings the kernel into memory."""

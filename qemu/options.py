@@ -182,6 +182,9 @@ def bench() -> Parser:
     parser.add_argument("--report", metavar="DIR", help="write a page with plots there, for a browser")
     parser.add_argument("--profile", action="store_true",
                         help="show where the instructions of the named benchmarks go, by part, file and function")
+    parser.add_argument("--stretches", action="store_true",
+                        help="show for which calls the kernel works longest in one go, while the named benchmarks run (default: "
+                        "those of a baseline)")
     return parser
 
 

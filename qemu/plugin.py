@@ -41,6 +41,25 @@ def arguments(arch: str, profile: str | None, check: bool, out: Path) -> list:
     return ["-plugin", ",".join(words)]
 
 
+def for_stretches(out: Path) -> list:
+    """Likewise, where only stretches are watched. The kernel need not know."""
+    return ["-plugin", f"{for_qemu(library())},out={for_qemu(out)},stretches=on"]
+
+
+def wants_to_be_served(words: list) -> bool:
+    """Whether the kernel is to tell a plugin, asked for by these words, what it cannot see by itself."""
+    return bool(words) and "stretches=on" not in words[-1].split(",")
+
+
+def stretches(out: Path) -> list:
+    """The lines about stretches, of a boot that was watched to its end."""
+    lines = _lines(out)
+    found = [line for line in lines if line.startswith("stretch ")]
+    if not found or not lines[-1].startswith("stretches "):
+        raise Failure(f"the plugin did not come to its end ({out.name})")
+    return found
+
+
 def figures(out: Path) -> list:
     """What the model counted: for each benchmark, in the order in which they ended, figures by name."""
     lines = [line.split()[1:] for line in _lines(out) if line.startswith("figures ")]

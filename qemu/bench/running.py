@@ -44,6 +44,8 @@ class Setting:
     accel: str = "tcg"
     # The profile of the TLB model that looks on, if any.
     model: str | None = None
+    # Whether the plugin watches how long the kernel works in one go, instead.
+    watches_stretches: bool = False
 
     def unit(self) -> str:
         """What the counter's ticks are: nothing but instructions is counted where time is emulated."""
@@ -56,6 +58,9 @@ class Setting:
         if self.model:
             from .. import plugin
             machine.plugin = plugin.arguments(self.arch, self.model, False, self.counted())
+        if self.watches_stretches:
+            from .. import plugin
+            machine.plugin = plugin.for_stretches(self.counted())
         machine.check()
         return machine
 
@@ -114,6 +119,18 @@ def measure(setting: Setting, wanted: list, raw: bool = False, stub: Path | None
 
 def _without_samples(result: dict, raw: bool) -> dict:
     return {key: value for key, value in result.items() if raw or key != "samples"}
+
+
+def watched(setting: Setting, wanted: list) -> list:
+    """What the plugin wrote of the stretches of each boot that these results take."""
+    from .. import plugin
+    step(f"watching the kernel on {setting.arch}" + (f" with {setting.smp} CPUs" if setting.smp > 1 else ""))
+    found = []
+    for kernel, arguments in boots(wanted):
+        setting.counted().unlink(missing_ok=True)
+        _boot(setting, kernel, arguments, None)
+        found.append(plugin.stretches(setting.counted()))
+    return found
 
 
 def boots(wanted: list) -> list:

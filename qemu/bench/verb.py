@@ -8,11 +8,13 @@ from pathlib import Path
 
 from .. import build, setup
 from ..base import ARCHES, EXIT_USAGE, Failure, is_arch_list, say, warn
-from . import baseline, budgets, catalogue, compare, following, hardware, results, running, table
+from . import baseline, budgets, catalogue, compare, following, hardware, results, running, stretches, table
 from .running import Setting
 
 # What would make a baseline something else than one.
 NOT_WITH_BLESS = ("filter", "compare", "tags", "model", "peer", "json", "report")
+# What --profile and --stretches have nothing for.
+WRITES_OR_COMPARES = ("json", "compare", "bless", "model", "peer", "report")
 # Machines that are emulated at the same time.
 AT_ONCE = 2
 # What a machine calls itself, in our words.
@@ -20,7 +22,7 @@ HOSTS = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "aarch64", "arm64": "
 
 
 # What says how to boot, or is for emulators only.
-NOT_WITH_LOG = ("smp", "tags", "model", "peer", "bless", "profile")
+NOT_WITH_LOG = ("smp", "tags", "model", "peer", "bless", "profile", "stretches")
 
 
 def bench_verb(options) -> int:
@@ -39,6 +41,8 @@ def bench_verb(options) -> int:
         setup.need(("build", "qemu"))
         if options.profile:
             return following.profile(options)
+        if options.stretches:
+            return stretches.show(options)
         documents = measure_all(settings, options.filter, wanted, options.raw)
     if options.peer:
         _add_peers(documents)
@@ -69,8 +73,9 @@ def _check(options) -> None:
         raise Failure(f"there is no model of a TLB called {options.model!r}; there are: {', '.join(running.profiles())}", EXIT_USAGE)
     if options.model and options.accel != "tcg":
         raise Failure("--model looks on in the emulator; it does not go with --accel kvm", EXIT_USAGE)
-    if options.profile and (options.json or options.compare or options.bless or options.model or options.peer or options.report):
-        raise Failure("--profile only shows where instructions go; it takes a filter, --arch and --tags", EXIT_USAGE)
+    shows_only = [name for name in ("profile", "stretches") if getattr(options, name)]
+    if shows_only and (len(shows_only) > 1 or any(getattr(options, name) for name in WRITES_OR_COMPARES)):
+        raise Failure(f"--{shows_only[0]} only shows where instructions go; it takes a filter, --arch and --tags", EXIT_USAGE)
 
 
 def _wanted(options) -> list:

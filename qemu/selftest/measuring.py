@@ -10,8 +10,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from .. import base, cli
-from ..bench import arithmetic, baseline, catalogue, compare, hardware, protocol, results, running, table, verb
+from .. import base, cli, plugin
+from ..bench import arithmetic, baseline, catalogue, compare, hardware, protocol, results, running, stretches, table, verb
 from ..ending import Outcome
 
 MACHINE = {"emulator": "QEMU 10.0.2", "accelerator": "tcg", "counting": "-icount", "cpu": "max", "memory_mib": 512, "boot": "bios"}
@@ -189,7 +189,8 @@ class Verb(unittest.TestCase):
     def test_options_that_do_not_go_together(self):
         for words in (["--json", "x"], ["--raw"], ["--threshold", "3"], ["--bless", "map_1"], ["--bless", "--tags", "off"],
                       ["--peer", "linux", "--smp", "2"], ["--model", "x"], ["--model", "skylake", "--accel", "kvm"],
-                      ["--profile", "--bless"], ["frob"], ["--compare", "/nowhere.json"], ["--compare", "baseline", "--smp", "7"]):
+                      ["--profile", "--bless"], ["--stretches", "--bless"], ["--stretches", "--profile", "null"],
+                      ["--stretches", "--accel", "kvm"], ["frob"], ["--compare", "/nowhere.json"], ["--compare", "baseline", "--smp", "7"]):
             with self.assertRaises(base.Failure) as caught:
                 verb.bench_verb(cli.parse("bench", words))
             self.assertNotIn("\n", str(caught.exception), words)
@@ -213,6 +214,43 @@ class Verb(unittest.TestCase):
         self.assertTrue(table.row("a", result("a", [11]), "instructions", 10).endswith("10  OVER"))
         self.assertNotIn("OVER", table.row("a", result("a", [10]), "instructions", 10))
         self.assertTrue(table.row("a", result("a", [10], "bytes"), "instructions", None).endswith("-  bytes"))
+
+
+class Stretches(unittest.TestCase):
+    """How long the kernel works in one go, as the plugin tells."""
+
+    LINES = ("stretch cause=call:3 instructions=120 waiting=7 count=2", "stretch cause=fault instructions=120 waiting=0 count=1",
+             "stretch cause=call:999 instructions=9 waiting=0 count=1")
+
+    def test_lines(self):
+        found = [stretches.parsed(line) for line in self.LINES]
+        self.assertEqual([each.cause for each in found], ["yield_now", "fault", "no call"])
+        self.assertEqual(stretches.told(found[0]), "7 of them waiting for another CPU; the longest of 2")
+        self.assertEqual(stretches.told(found[1]), "the longest of 1")
+
+    def test_boots_are_one_workload(self):
+        boots = [self.LINES, ("stretch cause=call:3 instructions=119 waiting=0 count=5",)]
+        with mock.patch.multiple(stretches.plugin, library=mock.DEFAULT), mock.patch.multiple(stretches.build, build=mock.DEFAULT), \
+                mock.patch.object(stretches.running, "watched", lambda _setting, _wanted: boots):
+            found = stretches.measured(running.Setting("x86_64"), ["null"])
+        self.assertEqual([(each.cause, each.instructions, each.count) for each in found],
+                         [("fault", 120, 1), ("yield_now", 120, 7), ("no call", 9, 1)])
+
+    def test_a_boot_that_was_not_watched_to_its_end(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "a.tlb"
+            for lines in ("", self.LINES[0] + "\n", "stretches causes=0\n"):
+                out.write_text(lines)
+                with self.assertRaises(base.Failure):
+                    plugin.stretches(out)
+            out.write_text("\n".join([*self.LINES, "stretches causes=3", ""]))
+            self.assertEqual(plugin.stretches(out), list(self.LINES))
+
+    def test_the_kernel_is_not_told(self):
+        with mock.patch.object(plugin, "library", lambda: Path("a.so")):
+            self.assertFalse(plugin.wants_to_be_served(plugin.for_stretches(Path("out"))))
+            self.assertTrue(plugin.wants_to_be_served(plugin.arguments("x86_64", None, True, Path("out"))))
+        self.assertFalse(plugin.wants_to_be_served([]))
 
 
 class Whole(unittest.TestCase):

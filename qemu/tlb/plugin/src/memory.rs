@@ -31,8 +31,6 @@ impl Memory {
     /// The kernel says where it maps physical memory.
     pub(crate) fn begin(&mut self, direct_map: u64, alias: u64) {
         self.maps = [direct_map, if alias == 0 { direct_map } else { alias }];
-        // SAFETY: making an array has no conditions.
-        self.buffer = unsafe { ffi::g_byte_array_new() }.expose_provenance();
     }
 
     /// The physical address that is stored to at an address in the direct map, if a table was read there.
@@ -78,7 +76,12 @@ impl Memory {
         Some(value)
     }
 
-    fn read(&self, address: u64) -> Option<u64> {
+    /// The word at a virtual address, as the CPU could read it at this moment. From callbacks of a CPU.
+    pub(crate) fn read(&mut self, address: u64) -> Option<u64> {
+        if self.buffer == 0 {
+            // SAFETY: making an array has no conditions.
+            self.buffer = unsafe { ffi::g_byte_array_new() }.expose_provenance();
+        }
         let buffer = std::ptr::with_exposed_provenance_mut::<ffi::Array>(self.buffer);
         let mut bytes = [0; 8];
         // SAFETY: called from callbacks of a CPU, which QEMU reads for; the array is ours and has eight bytes if QEMU says that

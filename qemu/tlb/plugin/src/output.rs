@@ -1,11 +1,12 @@
 //! The output file. Its lines begin with `stale` (a report), `figures` (of one benchmark), `checked` (at the end), or
-//! `unreadable` (something went wrong here).
+//! `unreadable` (something went wrong here); or else with `stretch` (the longest of a cause) and `stretches` (at the end).
 
 use std::fs::File;
 use std::io::Write;
 
 use tlb_model::checker::{Now, Stale, What};
 use tlb_model::model::{Costs, Figures};
+use tlb_model::stretches::{Cause, Stretch, Summary};
 use tlb_model::walk::Rights;
 
 /// More reports than these are counted only.
@@ -71,6 +72,20 @@ impl Output {
             figures.second_level_misses(),
             figures.cycles(costs),
         ));
+    }
+
+    /// All that is written where stretches are watched.
+    pub(crate) fn stretches(&mut self, found: &[(Cause, Summary)]) {
+        for (cause, Summary { longest, count }) in found {
+            let cause = match cause {
+                Cause::Call(number) => format!("call:{number}"),
+                Cause::Fault => "fault".into(),
+                Cause::Interrupt => "interrupt".into(),
+            };
+            let Stretch { instructions, waiting } = longest;
+            self.line(&format!("stretch cause={cause} instructions={instructions} waiting={waiting} count={count}"));
+        }
+        self.line(&format!("stretches causes={}", found.len()));
     }
 
     /// The last line.

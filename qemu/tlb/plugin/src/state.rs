@@ -12,6 +12,7 @@ use crate::arguments::Arguments;
 use crate::memory::Memory;
 use crate::output::Output;
 use crate::registers::Registers;
+use crate::stretches::Watch;
 
 /// Pages whose translations were found true a moment ago, by CPU.
 const RECENT: usize = 1024;
@@ -57,6 +58,8 @@ pub(crate) struct State {
     pub(crate) memory: Memory,
     pub(crate) checker: Option<Checker>,
     pub(crate) counter: Option<Counter>,
+    /// If only this is watched.
+    pub(crate) watch: Option<Watch>,
     pub(crate) output: Output,
     /// Instructions that change translations: what they are, where they lie, and where the next ones do.
     pub(crate) watched: Vec<(Instruction, u64, u64)>,
@@ -86,6 +89,7 @@ impl State {
                 regions: 0,
                 sum: Figures::default(),
             }),
+            watch: arguments.stretches.then(|| Watch { is_alone: cpus == 1, ..Watch::default() }),
             output: Output::create(&arguments.out)?,
             watched: Vec::new(),
             numbers: HashMap::new(),
@@ -102,6 +106,9 @@ impl State {
     }
 
     pub(crate) fn end(&mut self) {
+        if let Some(watch) = &self.watch {
+            return self.output.stretches(&watch.stretches.longest());
+        }
         self.output.end(!self.begun.is_empty(), self.checker.as_ref().map_or(0, Checker::confirmed));
     }
 

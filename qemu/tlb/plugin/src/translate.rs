@@ -10,6 +10,7 @@ use tlb_model::model::Access;
 use crate::arguments::Arguments;
 use crate::ffi::{self, Block, Info};
 use crate::state::{State, with};
+use crate::stretches;
 
 /// No instruction is longer.
 const INSTRUCTION_BYTES_MAX: usize = 16;
@@ -37,9 +38,14 @@ unsafe extern "C" fn qemu_plugin_install(
         _ => return refuse(&format!("it does not know {target}")),
     };
     let state = Arguments::read(&words).and_then(|arguments| State::new(architecture, cpus as usize, arguments));
-    if let Err(reason) = state.map(State::install) {
-        return refuse(&reason);
-    }
+    let translate = match state {
+        Ok(state) => {
+            let translate = if state.watch.is_some() { stretches::translate } else { translate };
+            state.install();
+            translate
+        }
+        Err(reason) => return refuse(&reason),
+    };
     // SAFETY: the callbacks have the types that QEMU wants, and live as long as QEMU does.
     unsafe {
         ffi::qemu_plugin_register_vcpu_init_cb(id, begin_cpu);
