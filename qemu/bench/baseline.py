@@ -18,7 +18,7 @@ CPUS = (1, 4)
 # How far the curves over CPUs go with these.
 MOST_CPUS = {"CPUs": max(CPUS), "other CPUs": max(CPUS) - 1}
 # What takes tags of a certain width, which the emulated CPUs have not unless `--tags` says so.
-FOR_TAGS = ("kernel_root_write_tagged", "switch_at_rollover", "switch_after_rollover")
+FOR_TAGS = ("kernel_root_write_tagged", "switch_at_rollover", "switch_after_rollover", "lateness_tag_rollover")
 FOLDER = ROOT / "tests" / "bench" / "baseline"
 TO_WRITE = "./x.py bench --bless"
 

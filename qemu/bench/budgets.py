@@ -13,7 +13,7 @@ def limits() -> dict:
     """What the file says."""
     try:
         found = json.loads(FILE.read_text())
-        return {key: found[key] for key in ("budgets", "growth")}
+        return {key: found[key] for key in ("budgets", "growth", "not_yet")}
     except (OSError, ValueError, KeyError) as error:
         raise Failure(f"{FILE.relative_to(ROOT)} cannot be read: {error}") from None
 
@@ -30,9 +30,14 @@ def budgets() -> dict:
     return {name: told[budget] if isinstance(budget, str) else budget for name, budget in told.items()}
 
 
+def not_yet(name: str) -> bool:
+    """Whether a budget is a goal as yet: shown, and not asked for."""
+    return twin(name) in limits()["not_yet"]
+
+
 def over(results: list) -> list:
     """A sentence for each budget that does not hold, and for each benchmark that grows too much."""
-    told = budgets()
+    told = {name: budget for name, budget in budgets().items() if not not_yet(name)}
     found = [f"{result['name']} takes {result['median']} {result['unit']}, its budget is {told[result['name']]}"
              for result in results if result["median"] > told.get(result["name"], result["median"])]
     return found + grown(results)

@@ -1,7 +1,8 @@
 """The verb's `--compare`: what differs between two documents, and whether that is too much.
 
 The median decides. It has grown too much if it is more than the threshold above the old one, and by `LEAST` at least: of
-a call of ten instructions one more is ten per cent, and may be the compiler's. What has become less never fails.
+a call of ten instructions one more is ten per cent, and may be the compiler's. What has become less never fails. How late a
+sleeper wakes depends on where in a call its moment falls, which any change of code moves: there the budget alone decides.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from ..base import EXIT_USAGE, Failure
 
 THRESHOLD_PER_CENT = 2.0
 LEAST = 3
+BY_BUDGET = ("lateness_", "worst_lateness")
 SHOWN = ("min", "q1", "median", "q3", "p99", "max")
 
 
@@ -48,7 +50,8 @@ def per_cent(before: int, now: int) -> float:
 def is_too_much(before: dict, now: dict, threshold: float) -> bool:
     """Whether a result has grown above the threshold, or counts something else."""
     more = now["median"] - before["median"]
-    return now["unit"] != before["unit"] or (more >= LEAST and per_cent(before["median"], now["median"]) > threshold)
+    is_compared = not now["name"].startswith(BY_BUDGET)
+    return now["unit"] != before["unit"] or (is_compared and more >= LEAST and per_cent(before["median"], now["median"]) > threshold)
 
 
 def lines(found: dict, threshold: float) -> list:

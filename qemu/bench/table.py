@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..base import say
+from .budgets import not_yet
 from .catalogue import of_result, point_of
 
 COLUMNS = ("min", "q1", "median", "q3", "p99", "max")
@@ -29,7 +30,8 @@ def row(name: str, result: dict, unit: str, budget: int | None) -> str:
     """One result's line."""
     figures = " ".join(f"{result[key]:>{WIDTH},}" for key in COLUMNS)
     told = "-" if budget is None else f"{budget:,}"
-    over = "  OVER" if budget is not None and result["median"] > budget else ""
+    above = "  not yet" if not_yet(result["name"]) else "  OVER"
+    over = above if budget is not None and result["median"] > budget else ""
     counted = f"  {result['unit']}" if result["unit"] != unit else ""
     return f"  {name:{NAME_WIDTH}} {result['n']:>6,} {figures} {told:>{WIDTH}}{over}{counted}"
 

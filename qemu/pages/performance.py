@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..base import ARCHES
-from ..bench import budgets, catalogue, following, running
-from ..bench.verb import measure_all
+from ..bench import baseline, budgets, catalogue, following, running, stretches
+from ..bench.verb import AT_ONCE, measure_all
 from . import peers
 from .page import Column, Page, number, pair, table
 
@@ -60,26 +61,40 @@ parked and woken with nothing else to run. Amounts: names of 16 bytes, lines of 
 of one page, copies of 4,096 bytes, the first item of a list.
 """
 
+STRETCHES = """
+## The longest stretches
+
+How long the kernel works in one go, interrupts off: from its entry to leaving, to waiting for an interrupt, or to where it takes
+those that are pending. Of each call the longest stretch, and of all calls the ten with the longest, while the benchmarks of a
+baseline run and make ready what they measure. A plugin of QEMU counts (`./x.py bench --stretches`). **Waiting** is for another
+CPU; `fault` is a page fault, `interrupt` whatever else brings a CPU into the kernel. `worst_lateness` above is how late that makes
+a thread of top priority; its budget is {goal}.
+"""
+
 
 def measure() -> tuple:
-    """Medians by architecture with one CPU and with several, and profiles."""
+    """Medians by architecture with one CPU and with several, profiles, and the longest stretches by setting."""
     settings = [running.Setting(arch, smp) for smp in (1, SMP) for arch in ARCHES]
     alone, beside = {}, {}
     for document in measure_all(settings, [], catalogue.resolve([])):
         medians = {result["name"]: (result["median"], result["unit"]) for result in document["results"]}
         (alone if document["options"]["smp"] == 1 else beside)[document["arch"]] = medians
-    return alone, beside, {arch: following.measured_profiles(arch, list(FOLLOWED)) for arch in ARCHES}
+    profiles = {arch: following.measured_profiles(arch, list(FOLLOWED)) for arch in ARCHES}
+    workload = baseline.selection()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        longest = list(pool.map(lambda setting: stretches.measured(setting, workload)[:stretches.SHOWN], settings))
+    return alone, beside, profiles, dict(zip(settings, longest))
 
 
 def text(measured: tuple) -> str:
     """The whole page."""
-    alone, beside, profiles = measured
+    alone, beside, profiles, longest = measured
     calls = catalogue.calls()
     plain = [each.name for each in catalogue.catalogue().values() if not each.points and each.name not in calls]
     figures = Medians(alone, beside, peers.known())
     return (HEAD.format(smp=SMP) + "\n## Every call\n\n" + table(figures.columns(), calls) + NOTES
             + "\n## What goes together\n\n" + table(figures.columns(), plain)
-            + curves(figures) + growth(figures) + places(profiles))
+            + longest_stretches(longest) + curves(figures) + growth(figures) + places(profiles))
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,22 @@ class Medians:
             Column("Linux", lambda name: pair(self.peer(name).get("Linux", {}))),
             Column("above", lambda name: above(self.of(self.alone, name), self.peer(name)), is_text=True),
         ]
+
+
+def longest_stretches(longest: dict) -> str:
+    """A table of the ten longest for each machine."""
+    columns = [
+        Column("", lambda row: row[0]),
+        Column("for", lambda row: f"`{row[1].cause}`", is_text=True),
+        Column("instructions", lambda row: number(row[1].instructions)),
+        Column("of them waiting", lambda row: number(row[1].waiting or None)),
+        Column("longest of", lambda row: number(row[1].count)),
+    ]
+    parts = [STRETCHES.format(goal=number(budgets.budgets()["worst_lateness"]))]
+    for setting, found in longest.items():
+        parts.append(f"\n### {setting.arch}, {'one CPU' if setting.smp == 1 else f'{setting.smp} CPUs'}\n\n"
+                     + table(columns, list(enumerate(found, 1))))
+    return "".join(parts)
 
 
 def curves(figures: Medians) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import unittest
 from collections import Counter
+from unittest import mock
 
 from .. import base, profiling
-from ..bench import budgets, catalogue
+from ..bench import arithmetic, budgets, catalogue, table
 from ..pages import peers, performance
 
 SOURCE = '''
@@ -46,6 +47,7 @@ class Names(unittest.TestCase):
         self.assertEqual([name for name in told if name not in names], [])
         self.assertEqual([call for call in catalogue.calls() if call not in told], [])
         self.assertTrue(all(isinstance(limit, int) for limit in told.values()))
+        self.assertEqual([name for name in budgets.limits()["not_yet"] if name not in told], [])
         pairs = budgets.limits()["growth"]["pairs"]
         self.assertEqual([name for pair in pairs.items() for name in pair if name not in names], [])
 
@@ -88,6 +90,20 @@ class Catalogue(unittest.TestCase):
         with self.assertRaises(base.Failure) as caught:
             catalogue.resolve(["null", "frob"])
         self.assertEqual((caught.exception.code, "\n" in str(caught.exception)), (base.EXIT_USAGE, False))
+
+
+class Goals(unittest.TestCase):
+    """Budgets that do not hold yet."""
+
+    def test_they_are_shown_and_not_asked_for(self):
+        late = {"name": "lateness_of_nothing", "median": 30_000, "unit": "instructions"}
+        for not_yet, count in (["worst_lateness"], 0), ([], 1):
+            told = {"budgets": {"lateness_of_nothing": "worst_lateness", "worst_lateness": 25_000}, "growth": budgets.limits()["growth"],
+                    "not_yet": not_yet}
+            with mock.patch.object(budgets, "limits", lambda told=told: told):
+                self.assertEqual(len(budgets.over([late])), count)
+                shown = table.row("a", {**late, **dict.fromkeys(arithmetic.FIGURES, 30_000)}, "instructions", 25_000)
+                self.assertTrue(shown.endswith("OVER" if count else "not yet"))
 
 
 class Following(unittest.TestCase):

@@ -162,6 +162,7 @@ class Comparing(unittest.TestCase):
                                                 (100, 103, 3, False), (0, 3, 2, True), (0, 2, 2, False)):
             self.assertEqual(compare.is_too_much(result("a", [old]), result("a", [new]), per_cent), is_too_much, (old, new))
         self.assertTrue(compare.is_too_much(result("a", [9]), result("a", [9], "bytes"), 2))
+        self.assertFalse(compare.is_too_much(result("lateness_of_nothing", [9]), result("lateness_of_nothing", [99]), 2))
 
     def test_new_and_gone(self):
         old, new = [result(name, [1]) for name in "abc"], [result(name, [1]) for name in "bd"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 from .. import base, cli
-from ..bench import catalogue
+from ..bench import catalogue, running, stretches
 from ..pages import benchmarks, blocks, inspection, page, performance, sharing, shootdowns
 from ..pages.verb import figures_verb
 from ..profiling import Profile
@@ -58,7 +58,10 @@ class Performance(unittest.TestCase):
         del alone["x86_64"]["example_pages/16"], alone["aarch64"]["example_pages/16"]
         followed = Profile(2, Counter({("kernel/vm/map.rs", "a"): 3}))
         profiles = {arch: [({"name": "null_call", "median": 5}, followed)] for arch in base.ARCHES}
-        text = performance.text((alone, beside, profiles))
+        longest = {running.Setting("x86_64", 4): [stretches.Stretch("unmap", 12345, 6, 7), stretches.Stretch("fault", 3, 0, 1)]}
+        text = performance.text((alone, beside, profiles, longest))
+        self.assertIn("### x86_64, 4 CPUs\n\n|  | for |", text)
+        self.assertIn("\n| 1 | `unmap` | 12,345 | 6 | 7 |\n| 2 | `fault` | 3 |  | 1 |\n", text)
         self.assertRegex(text, r"\n\| `null` \| 106 / 107 \| 999 \| 15 \|")
         self.assertIn("### `example_pages`\n\nBy pages: reading", text)
         self.assertIn("\n| 1 | 106 / 107 |  |\n| 16 |  | 106 / 107 |\n| 256 |", text)

@@ -22,6 +22,8 @@ mod support {
     pub(crate) mod attach;
     pub(crate) mod circuit;
     pub(crate) mod count;
+    pub(crate) mod crowd;
+    pub(crate) mod lateness;
     pub(crate) mod machine;
     pub(crate) mod others;
     pub(crate) mod pages;
@@ -188,6 +190,21 @@ suite! {
 
     mod shootdown {
         mod cpus;
+    }
+
+    mod lateness {
+        mod nothing;
+        mod segment;
+        mod space;
+        mod subtree;
+        mod table;
+        mod capability;
+        mod memory;
+        mod mapping;
+        mod asking;
+        mod joining;
+        mod tags;
+        mod worst;
     }
 
     mod experiment {

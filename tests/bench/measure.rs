@@ -163,6 +163,11 @@ impl Meter {
         }
     }
 
+    /// Takes a single sample that somebody else made of the counter's ticks.
+    pub(crate) fn ticks(&mut self, ticks: u64) {
+        self.samples.push(ticks);
+    }
+
     /// Takes a figure that is no time: so many of what `unit`, one word, names.
     pub(crate) fn figure(&mut self, unit: &'static str, value: u64) {
         self.unit = Some(unit);
