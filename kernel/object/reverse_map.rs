@@ -414,9 +414,7 @@ mod tests {
     use core::num::NonZeroU64;
     use core::ops::Bound::{Excluded, Unbounded};
 
-    use super::{
-        AttachPoint, CPUS_MAX, MapTarget, PAGE_BYTES, ReverseMap, Sharer, TOP_SLOT_BYTES, USER_END, entry_pages,
-    };
+    use super::{AttachPoint, CPUS_MAX, MapTarget, PAGE_BYTES, ReverseMap, Sharer, TOP_SLOT_BYTES, entry_pages};
     use crate::object::id::Id;
 
     fn id<T: ?Sized>(index: u32) -> Id<T> {

@@ -33,7 +33,7 @@ class Surroundings(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr.count(b"\n")), (base.EXIT_USAGE, 1))
 
     def test_a_complaint_is_one_line(self):
-        for words in (["frob\n"], ["run", "--arch", "a\nb"], ["run", "--a\x1b\nb"], ["new", "a\nb"], ["test", "--smp", "9"]):
+        for words in (["frob\n"], ["run", "--arch", "a\nb"], ["run", "--a\x1b\nb"], ["new", "a\nb"], ["test", "--smp", "65"]):
             done = self._run(*words)
             self.assertEqual((done.returncode, done.stderr.count(b"\n")), (base.EXIT_USAGE, 1), done.stderr)
             self.assertNotIn(b"\x1b", done.stderr)

@@ -6,7 +6,7 @@ use crate::readers::Readers;
 use demonstration::{Failure, chapter, check, counted, hardware_broadcasts, refused};
 use libvas::layout::Counters;
 use libvas::thread::Builder;
-use libvas::{Error, Place, counters, program};
+use libvas::{Error, Place, program};
 use rt::println;
 
 /// Attempts at a change during which no CPU changes its thread, so that nothing else is counted.
