@@ -8,6 +8,18 @@
 /// and the last piece that was begun, come on top.
 pub const ENTRY_UNITS: u32 = 1_000;
 
+/// What clearing a page takes, or copying one.
+pub const PAGE_UNITS: u32 = 55;
+
+/// What making a page fit to be fetched as code takes.
+pub const CLEAN_UNITS: u32 = 30;
+
+/// What finding a page's frame takes.
+pub const LOOK_UNITS: u32 = 4;
+
+/// What giving a page its frame takes on first touch, clearing included.
+pub const TOUCH_UNITS: u32 = 100;
+
 /// What is left of an entry's work.
 #[derive(Debug)]
 pub struct Effort {
@@ -21,11 +33,23 @@ impl Effort {
         Effort { left: entry_units() }
     }
 
+    /// As much as is asked for: of work of which little is known to be there.
+    #[inline(always)]
+    pub fn of(units: u32) -> Effort {
+        Effort { left: units }
+    }
+
     /// Spends units; gives whether any are left.
     #[inline(always)]
     pub fn spend(&mut self, units: u32) -> bool {
         self.left = self.left.saturating_sub(units);
         self.left != 0
+    }
+
+    /// How many are left.
+    #[inline(always)]
+    pub fn left(&self) -> u32 {
+        self.left
     }
 
     /// Whether any are left.

@@ -12,6 +12,7 @@ pub mod id;
 pub mod links;
 pub mod list;
 pub mod page_map;
+pub mod progress;
 pub mod reverse_map;
 pub mod segment;
 pub mod space;

@@ -7,6 +7,7 @@ use tessera_arch::{Fault, ThreadContext};
 use crate::object::account::object_bytes;
 use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, kind};
 use crate::object::links::{Links, List, Node};
+use crate::object::progress::Progress;
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +55,6 @@ pub struct Thread {
     pub table: Option<TableId>,
     /// Where it lands if its space goes.
     pub fallback: Option<Fallback>,
-    /// What it said when it exited.
-    pub exit_code: u64,
     /// When its turn on the console comes, if it has been told to wait (see `Console::ensure_turn`); else [`NO_TURN`].
     pub console_turn: u64,
     /// The thread it waits for, if it joins one.
@@ -65,7 +64,7 @@ pub struct Thread {
     /// Where it waits for a CPU, if it does.
     pub waits: Option<Wait>,
     /// What says whose turn comes first: of those who sleep their time to wake up, of those who are ready how much they
-    /// yield to others; then who came first.
+    /// yield to others; then who came first. Of those who have exited, what they said ([`Thread::exit_code`]).
     pub order: (u64, u64),
     /// Its neighbours in lists.
     pub links: Links,
@@ -74,6 +73,8 @@ pub struct Thread {
     /// The fault that it came into the kernel with and that is not seen to yet: it was taken off its CPU before, or it
     /// waits for its turn on the console to have it reported.
     pub pending: Option<Fault>,
+    /// How far the call is that it makes again and again until it is done.
+    pub progress: Progress,
     /// The CPU it runs on, ran on last, or waits for.
     pub cpu: usize,
     /// The CPUs it may run on, a bit each.
@@ -109,7 +110,6 @@ impl Thread {
             entered_by: Handle::NONE,
             table: Some(table),
             fallback: None,
-            exit_code: 0,
             console_turn: NO_TURN,
             joining: None,
             joiners: List::default(),
@@ -118,9 +118,20 @@ impl Thread {
             links: Links::default(),
             node: Node::default(),
             pending: None,
+            progress: Progress::NONE,
             cpu: 0,
             affinity: u32::MAX,
         }
+    }
+
+    /// What it said when it exited; 0 if it did not, or not yet. Who has ended is in no order.
+    pub fn exit_code(&self) -> u64 {
+        if self.state == ThreadState::Exited { self.order.0 } else { 0 }
+    }
+
+    /// Notes what the thread, which runs, says as it exits.
+    pub fn set_exit_code(&mut self, code: u64) {
+        self.order.0 = code;
     }
 
     /// When its turn on the console comes, if it has been told to wait.

@@ -68,7 +68,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn thread_exit(&mut self, code: u64) -> Result<Outcome> {
-        self.kernel.threads[self.thread].exit_code = code;
+        self.kernel.threads[self.thread].set_exit_code(code);
         ending::end_thread(self.kernel, self.thread, ThreadState::Exited);
         Ok(Outcome::Unfinished)
     }
@@ -94,7 +94,7 @@ impl Caller<'_> {
             state: thread.state as u64,
             priority: u64::from(thread.priority),
             space: u64::from(running::space_of(self.kernel, id).index()),
-            exit_code: thread.exit_code,
+            exit_code: thread.exit_code(),
             cpu: thread.cpu as u64,
             affinity: u64::from(thread.affinity) & ((1 << self.kernel.cpus()) - 1),
             instruction_pointer: registers.map_or(0, |registers| registers.instruction_pointer()),

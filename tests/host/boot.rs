@@ -10,6 +10,7 @@ use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
 use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
+use tessera_kernel::base::effort::set_entry_units;
 use tessera_kernel::cpu::per_cpu::{Shared, SpaceWords};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
@@ -21,6 +22,7 @@ use tessera_kernel::object::thread::Thread;
 use tessera_kernel::paging::page_table::new_table;
 use tessera_kernel::state::charges::RESERVE_FRAMES;
 
+use crate::entry_units;
 use crate::machine::{BUFFER, BUFFER_BYTES, CODE, Machine, STACK_END};
 
 /// What kind of machine to boot.
@@ -72,6 +74,7 @@ impl Machine {
 
     /// Boots as far as the first program's thread is ready, and nothing has run yet.
     pub fn before_first_thread(options: &Options) -> Machine {
+        set_entry_units(entry_units());
         let boot_info = fake::power_on(options.flavour, options.frames, 0);
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
         ending::start_thread(&mut machine.kernel, machine.thread_id);
@@ -117,6 +120,8 @@ impl Machine {
             space_id: space,
             account_id: account,
             table_id: table,
+            steps: 0,
+            between_steps: None,
         }
     }
 
