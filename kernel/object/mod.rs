@@ -11,6 +11,7 @@ pub mod doomed;
 pub mod id;
 pub mod links;
 pub mod list;
+pub mod map_steps;
 pub mod page_map;
 pub mod progress;
 pub mod reverse_map;
