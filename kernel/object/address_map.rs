@@ -9,6 +9,7 @@ use core::num::NonZeroU32;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf};
 
+use crate::base::effort::Effort;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::id::AttachPoint;
@@ -321,10 +322,11 @@ impl AddressMap {
         self.tree.is_free(range.start(), level) && !self.overlaps(range)
     }
 
-    /// Makes all leaves, those to come included, global or not; no CPU can reach them now.
-    pub fn set_global(&mut self, global: bool) {
+    /// Makes leaves, those to come included, global or not, from a page on; no CPU can reach them now. Gives the page that it
+    /// came to.
+    pub fn set_global_from(&mut self, page: u64, global: bool, effort: &mut Effort) -> u64 {
         self.global = global;
-        self.tree.set_global(global);
+        self.tree.set_global_from(page, global, effort)
     }
 
     /// What entries say that show a mapping with these rights.

@@ -18,6 +18,7 @@ pub mod reverse_map;
 pub mod segment;
 pub mod space;
 pub mod store;
+mod store_steps;
 pub mod subtree;
 pub mod tally;
 pub mod thread;

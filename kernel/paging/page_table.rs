@@ -90,6 +90,17 @@ impl Slots {
         frames.change_table_entries(holder, count as i32);
     }
 
+    /// Makes the leaves among them global or not.
+    pub(super) fn set_global(self, global: bool) {
+        for slot in self.entries() {
+            let entry = slot.load(Relaxed);
+            if Format::is_present(entry) && !Format::is_table(entry, self.level) {
+                let leaf = Leaf { global, ..Format::leaf(entry) };
+                slot.store(Format::leaf_entry(Format::address(entry), self.level, leaf), Relaxed);
+            }
+        }
+    }
+
     /// Gives what these entries show new rights. No large page is among them that is not changed whole.
     #[inline(always)]
     pub fn protect(self, leaf: Leaf) {
@@ -318,11 +329,6 @@ impl Tree {
         }
     }
 
-    /// Makes every leaf of the tree, which no CPU can reach now, global or not.
-    pub fn set_global(&mut self, global: bool) {
-        set_global_below(self.root, self.level, global);
-    }
-
     /// The frame that `address` translates to, and what the leaf allows.
     pub fn translate(&self, address: VirtAddr) -> Option<(Frame, Rights)> {
         let (holder, level) = self.walk(address, 0);
@@ -488,18 +494,6 @@ fn own_table_below(holder: Frame, address: VirtAddr, level: u8) -> Option<Frame>
 /// Whether an entry leads to a table of the same tree.
 pub(crate) fn is_own_table(entry: u64, level: u8) -> bool {
     Format::is_present(entry) && Format::is_table(entry, level) && !Format::is_shared(entry)
-}
-
-fn set_global_below(holder: Frame, level: u8, global: bool) {
-    for slot in own_entries(holder, level) {
-        let entry = slot.load(Relaxed);
-        if is_own_table(entry, level) {
-            set_global_below(Frame::containing(Format::address(entry)), level - 1, global);
-        } else if Format::is_present(entry) && !Format::is_table(entry, level) {
-            let leaf = Leaf { global, ..Format::leaf(entry) };
-            slot.store(Format::leaf_entry(Format::address(entry), level, leaf), Relaxed);
-        }
-    }
 }
 
 fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mut FrameList) {

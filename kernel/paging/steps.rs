@@ -53,6 +53,18 @@ impl Tree {
         page
     }
 
+    /// Makes leaves global or not, from a page on; gives the page that it came to. No CPU can reach them.
+    pub fn set_global_from(&mut self, mut page: u64, global: bool, effort: &mut Effort) -> u64 {
+        let end = entry_pages(self.level + 1);
+        while page < end && effort.is_left() {
+            let (slots, advance) = self.chunk_at(page_address(page), end - page);
+            slots.set_global(global);
+            page = (page + advance).min(end);
+            effort.spend(if slots.len() == 1 { 3 } else { 2 * entry_units(slots.len()) });
+        }
+        page
+    }
+
     /// Makes what is at the front of a range fit to be fetched as code, but for `publish_code`, which the caller has done
     /// when all is; it may stop within a large page.
     pub fn clean_front(&self, (first, end): (u64, u64), effort: &mut Effort) -> u64 {

@@ -35,8 +35,10 @@ pub struct Kernel {
     pub spaces: Store<Space>,
     /// Subtrees.
     pub subtrees: Store<Subtree>,
-    /// The subtrees among them that are public.
+    /// The subtrees among them that are public, or on the way.
     pub public: Vec<Public>,
+    /// Whether one of them is on the way: then there are slots that no table shows to be taken.
+    pub is_publishing: bool,
     /// Segments.
     pub segments: Store<Segment>,
     /// Threads.
@@ -77,6 +79,7 @@ impl Kernel {
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
+            is_publishing: false,
             tags: TagAllocator::new(tag_bits),
             accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &doomed_kinds),
             spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &doomed_kinds),

@@ -203,7 +203,7 @@ impl Caller<'_> {
 
     /// The first public subtree that ends after a page.
     fn next_public(&self, page: u64) -> Option<MappingInfo> {
-        let behind = self.kernel.public.iter().filter(|public| page < public.page() + SLOT_PAGES);
+        let behind = self.kernel.public.iter().filter(|public| public.is_shown() && page < public.page() + SLOT_PAGES);
         let first = behind.min_by_key(|public| public.slot)?;
         Some(attachment_info(first.page(), SLOT_PAGES, first.bounds, first.subtree))
     }

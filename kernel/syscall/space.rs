@@ -72,7 +72,7 @@ impl Caller<'_> {
         let id = self.space(space, Rights::INSPECT)?;
         let kernel = &*self.kernel;
         let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
-        let (seen, public) = (kernel.seen_in(id), kernel.public.iter());
+        let (seen, public) = (kernel.seen_in(id), kernel.public.iter().filter(|public| public.is_shown()));
         let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
         let shared_tables = attach::attached_tables(kernel, MapTarget::Space(seen.base), seen.base == id);

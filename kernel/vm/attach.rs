@@ -9,6 +9,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::FrameAllocator;
@@ -16,8 +17,9 @@ use crate::mem::FrameList;
 use crate::object::account::Account;
 use crate::object::address_map::{AddressMap, Cost};
 use crate::object::id::{AttachPoint, MapTarget, Object, SpaceId, SubtreeId};
-use crate::object::reverse_map::{ReverseMap, Sharer};
+use crate::object::reverse_map::Sharer;
 use crate::object::space::SLOT_PAGES;
+use crate::object::space::Space;
 use crate::object::store::Opened;
 use crate::object::subtree::Subtree;
 use crate::paging::chunk::entry_pages;
@@ -26,6 +28,7 @@ use crate::paging::range::PageRange;
 use crate::sched::{enter, remote};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
+use crate::tlb::global;
 use crate::vm::target;
 use crate::vm::view;
 
@@ -192,6 +195,12 @@ pub fn is_vacant(kernel: &Kernel, owner: MapTarget, place: AttachPoint, level: u
         MapTarget::Space(id) => &kernel.spaces[id],
     };
     let slot = (place.page / SLOT_PAGES) as usize;
+    !kernel.public.iter().any(|public| public.slot == slot) && is_vacant_in(space, place, level)
+}
+
+/// The same, of what the space itself shows.
+pub(crate) fn is_vacant_in(space: &Space, place: AttachPoint, level: u8) -> bool {
+    let slot = (place.page / SLOT_PAGES) as usize;
     match place.cpu {
         None => space.map.is_free(place.page, level) && !space.has_core_window(slot),
         Some(cpu) => {
@@ -350,28 +359,56 @@ pub(crate) fn let_go(
     kernel.subtrees.released(subtree).sharers.remove(&Sharer::new(owner, place));
 }
 
-/// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were. What
-/// has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
-pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
+/// What taking out an entry takes, and forgetting the place.
+const PLACE_UNITS: u32 = 30;
+
+/// At more places, what they showed is not invalidated there alone but everywhere, which takes the same for any number: a step
+/// must not look at all places of which it takes out a few.
+const FLUSHED_PLACES: usize = 64;
+
+/// Takes a subtree out of what it is attached to, as far as the effort goes, with one flush; gives how many places that were,
+/// and whether some are left. The subtree notes how far it has come, so that what is attached behind its back is not looked at
+/// again. What has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
+pub fn detach_further(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effort) -> (u64, bool) {
     let (mut freed_tables, mut places) = (FrameList::new(), 0);
+    let before = kernel.subtrees[subtree].withdrawn;
     kernel.subtrees[subtree].sharers.forget_common_page();
-    let mut next = kernel.subtrees[subtree].sharers.after(None);
-    while let Some(sharer) = next {
+    let mut next = kernel.subtrees[subtree].sharers.after(before);
+    while let Some(sharer) = next.filter(|_| effort.is_left()) {
         take_entry(kernel, sharer.owner(), sharer.place(), &mut freed_tables);
         places += 1;
+        effort.spend(PLACE_UNITS);
         next = kernel.subtrees[subtree].sharers.after(next);
-        if next.is_none_or(|next| next.owner() != sharer.owner()) {
+        if !effort.is_left() || next.is_none_or(|next| next.owner() != sharer.owner()) {
             view::sync_roots(kernel, sharer.owner());
         }
     }
     if places != 0 {
-        let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { kernel.subtrees[subtree].pages() };
-        let owner = MapTarget::Subtree(subtree);
-        flush::execute(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
+        flush_withdrawn(kernel, subtree, freed_tables);
     }
-    kernel.subtrees[subtree].sharers = ReverseMap::default();
-    (0..places).for_each(|_| kernel.subtrees.release(subtree));
-    places
+    for _ in 0..places {
+        let object = kernel.subtrees.released(subtree);
+        let gone = object.sharers.after(before).expect("it lists the places still");
+        object.sharers.remove(&gone);
+        object.withdrawn = Some(gone);
+    }
+    if next.is_none() {
+        kernel.subtrees[subtree].withdrawn = None;
+    }
+    (places, next.is_some())
+}
+
+/// Invalidates what a subtree showed at places that it lists still.
+fn flush_withdrawn(kernel: &mut Kernel, subtree: SubtreeId, freed_tables: FrameList) {
+    let is_seen = !is_seeded(Mutant::WithdrawUnflushed);
+    if is_seen && kernel.subtrees[subtree].sharers.len() > FLUSHED_PLACES {
+        tessera_arch::publish_tables();
+        global::flush_everywhere(kernel);
+        kernel.frames.free_list(freed_tables);
+        return;
+    }
+    let (owner, count) = (MapTarget::Subtree(subtree), if is_seen { kernel.subtrees[subtree].pages() } else { 0 });
+    flush::execute(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
 }
 
 /// Takes all attachments out of a space or subtree that goes; the caller sees to copies of the root, and flushes. What

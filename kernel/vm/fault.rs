@@ -62,7 +62,7 @@ pub enum AccessError {
 /// Finds whose map covers a page of a space, as the calling CPU sees it.
 #[inline(always)]
 pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
-    if let Some(public) = public::public_at(kernel, page) {
+    if let Some(public) = public::public_at(kernel, space, page) {
         let owner = MapTarget::Subtree(public.subtree);
         return Location { owner, page: page - public.page(), bounds: public.bounds, view: Rights::ACCESS };
     }

@@ -2,7 +2,7 @@
 
 use host_tests::Machine;
 use host_tests::machine::BUFFER;
-use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 
 use crate::scene::{BASE, pages, refused_however_cut, same_however_cut};
 
@@ -183,6 +183,64 @@ fn copying_from_place_to_place() {
                 copy(BASE + pages(120), BASE + pages(10), 19),
             ];
             calls.into_iter().flatten().map(|call| machine.call(call)).collect()
+        },
+    );
+}
+
+/// A top-level subtree with memory in it; many spaces, which show it at the slot behind if they are to.
+fn spaces_and_subtree(machine: &mut Machine, is_attached: bool) -> (Handle, Vec<Handle>) {
+    let (account, bounds) = (machine.account, Rights::READ_WRITE);
+    let subtree = machine.make(Call::SubtreeCreate { account, level: 3 });
+    let segment = machine.segment(pages(700), 0);
+    assert_eq!(machine.map(subtree, segment, 0, pages(100), pages(700), Rights::READ_WRITE), Ok(0));
+    let spaces: Vec<Handle> = (0..70).map(|_| machine.new_space()).collect();
+    for target in spaces.iter().copied().filter(|_| is_attached) {
+        for address in [TOP_SLOT_BYTES * 5, TOP_SLOT_BYTES * 6] {
+            let attach = Call::SubtreeAttach { target, subtree, address, bounds, flags: 0 };
+            assert_eq!(machine.call(attach), Ok(0));
+        }
+    }
+    (subtree, spaces)
+}
+
+#[test]
+fn publishing_and_withdrawing() {
+    same_however_cut(
+        |_| {},
+        |machine| {
+            let (subtree, spaces) = spaces_and_subtree(machine, false);
+            let (machine_handle, bounds) = (machine.machine, Rights::READ);
+            let publish = |slot| Call::SubtreePublish {
+                machine: machine_handle,
+                subtree,
+                address: TOP_SLOT_BYTES * slot,
+                bounds,
+            };
+            let segment = machine.segment(pages(1), 0);
+            let mapped = machine.map(spaces[69], segment, 0, TOP_SLOT_BYTES * 9, pages(1), Rights::READ);
+            vec![
+                mapped,
+                machine.call(publish(9)),
+                machine.call(publish(8)),
+                machine.call(publish(7)),
+                machine.call(Call::SubtreeWithdraw { subtree }),
+                machine.call(Call::SubtreeWithdraw { subtree }),
+                machine.call(publish(7)),
+            ]
+        },
+    );
+}
+
+#[test]
+fn withdrawing_from_many_places() {
+    same_however_cut(
+        |_| {},
+        |machine| {
+            let (subtree, _) = spaces_and_subtree(machine, true);
+            let withdraw = Call::SubtreeWithdraw { subtree };
+            let results = vec![machine.call(withdraw), machine.call(withdraw)];
+            assert_eq!(results, [Ok(140), Ok(0)]);
+            results
         },
     );
 }

@@ -2,7 +2,7 @@
 
 use host_tests::smp::Cpus;
 use host_tests::{FLAVOURS, Machine};
-use tessera_abi::{Call, Error, Handle, Rights};
+use tessera_abi::{Call, Error, Handle, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::cpu;
 use tessera_kernel::base::effort::set_entry_units;
 use tessera_kernel::entry::trap;
@@ -187,6 +187,48 @@ fn a_segment_for_which_memory_runs_out_goes() {
         let create = Call::SegmentCreate { account, length_bytes: pages(700), flags: 0 };
         assert_eq!(machine.call(create), Err(Error::OutOfMemory));
         assert!(machine.kernel.frames.free_frames() >= 512, "what it had taken is free again");
+        check::check(&machine.kernel);
+    }
+}
+
+/// While a subtree is on its way into every space, its slot is taken everywhere; spaces that are made meanwhile show it in the end.
+#[test]
+fn a_slot_is_reserved_while_a_subtree_becomes_public() {
+    for flavour in FLAVOURS {
+        let (mut machine, _cpus) = two_threads(flavour);
+        let (account, address, bounds) = (machine.account, 7 * TOP_SLOT_BYTES, Rights::READ);
+        let subtree = machine.make(Call::SubtreeCreate { account, level: 3 });
+        let other = machine.make(Call::SubtreeCreate { account, level: 3 });
+        let segment = machine.segment(pages(2), 0);
+        assert_eq!(machine.map(subtree, segment, 0, pages(50), pages(2), Rights::READ_WRITE), Ok(0));
+        (0..20).for_each(|_| _ = machine.new_space());
+        let (space, control) = (machine.space, machine.machine);
+        set_entry_units(1);
+        machine.between_steps(move |machine| {
+            as_other(machine, |machine| {
+                let mapped = machine.map(space, segment, 0, address, pages(2), Rights::READ);
+                assert_eq!(mapped, Err(Error::Overlap));
+                let attach = Call::SubtreeAttach { target: space, subtree: other, address, bounds, flags: 0 };
+                assert_eq!(machine.call(attach), Err(Error::Overlap));
+                let again = Call::SubtreePublish { machine: control, subtree: other, address, bounds };
+                assert_eq!(machine.call(again), Err(Error::Overlap));
+                if machine.steps % 50 == 0 {
+                    machine.new_space();
+                }
+            });
+            check::check(&machine.kernel);
+            true
+        });
+        let publish = Call::SubtreePublish { machine: control, subtree, address, bounds };
+        assert_eq!(machine.call(publish), Ok(0));
+        assert!(machine.kernel.public[0].is_shown());
+        machine.between_steps(|machine| {
+            as_other(machine, |machine| _ = machine.new_space());
+            check::check(&machine.kernel);
+            machine.kernel.spaces.len() < 60
+        });
+        assert_eq!(machine.call(Call::SubtreeWithdraw { subtree }), Ok(1));
+        assert!(machine.kernel.public.is_empty() && !machine.kernel.is_publishing);
         check::check(&machine.kernel);
     }
 }

@@ -19,7 +19,7 @@ pub(crate) const fn pages(count: u64) -> u64 {
 
 /// A machine for such calls.
 pub(crate) fn boot(flavour: Flavour, cpus: usize) -> Machine {
-    Machine::boot(&Options { cpus, ..Options::new(flavour).frames(16_384) })
+    Machine::boot(&Options { cpus, slots: 512, ..Options::new(flavour).frames(16_384) })
 }
 
 /// Prepares a machine, then makes calls with so many units for each entry, on both kinds of machine. With however few, the
