@@ -76,8 +76,20 @@ fn note_unexplained(kernel: &Kernel, cpu: usize, count: u64) {
 }
 
 fn call(kernel: &mut Kernel, cpu: usize) {
+    // A step that was done before the registers were saved is not followed by a second one.
+    let is_again = core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again);
     // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
     let Some(id) = running::current(kernel, cpu) else { return };
+    if !is_again {
+        serve(kernel, cpu, id);
+    }
+    if is_again || core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again) {
+        // What is pending is served in user mode, before the instruction that makes the call again.
+        tessera_arch::restart_call();
+    }
+}
+
+fn serve(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
     kernel.shared.cpus[cpu].counters.system_calls.add(1);
     let registers = kernel.threads[id].context.registers();
     let (number, words) = (registers.call_number(), registers.call_arguments());

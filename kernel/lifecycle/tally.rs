@@ -2,11 +2,14 @@
 //!
 //! Counting per object what refers to it would look at everything once for each object.
 
+use tessera_abi::ObjectKind;
+
 use crate::cpu::cap_word::CapWord;
 use crate::object::account::object_bytes;
 use crate::object::address_map::AddressMap;
 use crate::object::id::{MapTarget, Object, ObjectRef, with_kinds};
 use crate::object::store::Store;
+use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 
@@ -23,6 +26,7 @@ pub(crate) fn count_all(kernel: &Kernel) {
     }
     for thread in kernel.threads.ids().map(|id| &kernel.threads[id]) {
         thread.table.iter().for_each(|table| kernel.tables.tally(*table).refer_with(1));
+        count_making(kernel, thread);
         count_charge(kernel, thread);
     }
     for (id, space) in kernel.spaces.ids().map(|id| (id, &kernel.spaces[id])) {
@@ -68,6 +72,20 @@ fn count_mappings(kernel: &Kernel, map: &AddressMap) {
     for (_, mapping) in map.from(0) {
         let segment = kernel.segments.id_at(mapping.segment).expect("what is mapped exists");
         kernel.segments.tally(segment).refer_with(1);
+    }
+}
+
+/// A thread keeps what it is making.
+fn count_making(kernel: &Kernel, thread: &Thread) {
+    const EXISTS: &str = "what is being made exists";
+    match thread.progress.making() {
+        Some((ObjectKind::Segment, index)) => {
+            kernel.segments.tally(kernel.segments.id_at(index).expect(EXISTS)).refer();
+        }
+        Some((ObjectKind::CapTable, index)) => {
+            kernel.tables.tally(kernel.tables.id_at(index).expect(EXISTS)).refer();
+        }
+        _ => {}
     }
 }
 

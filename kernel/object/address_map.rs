@@ -9,6 +9,7 @@ use core::num::NonZeroU32;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf};
 
+use crate::base::effort::Effort;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::id::AttachPoint;
@@ -42,7 +43,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    fn part(&self, skip: u64, pages: u64) -> Mapping {
+    pub(super) fn part(&self, skip: u64, pages: u64) -> Mapping {
         Mapping { pages, offset: self.offset + skip, ..*self }
     }
 }
@@ -50,7 +51,7 @@ impl Mapping {
 /// A mapping as the map keeps it: in two words, and none more for an `Option`.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(8))]
-struct Record {
+pub(super) struct Record {
     pages: NonZeroU32,
     offset: u32,
     segment: u32,
@@ -64,7 +65,7 @@ const _: () = assert!(Rights::ACCESS.bits() <= u8::MAX as u32, "the rights of a 
 
 impl Record {
     #[inline(always)]
-    fn of(mapping: &Mapping) -> Record {
+    pub(super) fn of(mapping: &Mapping) -> Record {
         let Mapping { pages, segment, offset, rights, maximum } = *mapping;
         let pages = NonZeroU32::new(pages as u32).expect("a mapping has pages");
         let (rights, maximum) = (rights.bits() as u8, maximum.bits() as u8);
@@ -72,17 +73,17 @@ impl Record {
     }
 
     #[inline(always)]
-    fn pages(&self) -> u64 {
+    pub(super) fn pages(&self) -> u64 {
         u64::from(self.pages.get())
     }
 
     #[inline(always)]
-    fn maximum(&self) -> Rights {
+    pub(super) fn maximum(&self) -> Rights {
         Rights::from_bits_retain(u32::from(self.maximum))
     }
 
     #[inline(always)]
-    fn mapping(&self) -> Mapping {
+    pub(super) fn mapping(&self) -> Mapping {
         Mapping {
             pages: self.pages(),
             segment: self.segment,
@@ -188,10 +189,10 @@ impl Whole<'_> {
 pub struct AddressMap {
     /// The page tables.
     pub tree: Tree,
-    mappings: PageMap<Record>,
+    pub(super) mappings: PageMap<Record>,
     attachments: u64,
     core_windows: u64,
-    mapped_pages: u64,
+    pub(super) mapped_pages: u64,
     global: bool,
 }
 
@@ -321,10 +322,11 @@ impl AddressMap {
         self.tree.is_free(range.start(), level) && !self.overlaps(range)
     }
 
-    /// Makes all leaves, those to come included, global or not; no CPU can reach them now.
-    pub fn set_global(&mut self, global: bool) {
+    /// Makes leaves, those to come included, global or not, from a page on; no CPU can reach them now. Gives the page that it
+    /// came to.
+    pub fn set_global_from(&mut self, page: u64, global: bool, effort: &mut Effort) -> u64 {
         self.global = global;
-        self.tree.set_global(global);
+        self.tree.set_global_from(page, global, effort)
     }
 
     /// What entries say that show a mapping with these rights.
@@ -340,7 +342,21 @@ impl AddressMap {
         last.is_some_and(|(first, record)| range.first < first + record.pages())
     }
 
-    /// Checks that a mapping can be made, and what it takes.
+    /// Checks that nothing is in the way of a mapping.
+    ///
+    /// # Errors
+    /// `Overlap`.
+    pub fn ensure_vacant(&self, range: PageRange) -> Result<(), Error> {
+        let is_free = !self.overlaps(range) && self.tree.next_attached(range.first, range.end()).is_none();
+        if is_free { Ok(()) } else { Err(Error::Overlap) }
+    }
+
+    /// Whether a mapping is at a page, as it was made or, if others have changed it, again.
+    pub fn shows(&self, first: u64, mapping: &Mapping) -> bool {
+        self.find(first) == Some((first, *mapping))
+    }
+
+    /// Checks that a short mapping can be made, and what it takes.
     ///
     /// # Errors
     /// `Overlap`.
@@ -404,84 +420,6 @@ impl AddressMap {
         for_each_extent(segment, mapping, |done, frame, pages| {
             self.tree.map(frames, page_address(first + done), frame, pages, leaf);
         });
-    }
-
-    /// Checks that every page of a range is mapped, and what splitting at its ends takes.
-    ///
-    /// # Errors
-    /// `NotMapped`.
-    #[inline(always)]
-    pub fn plan_change(&self, range: PageRange) -> Result<Cost, Error> {
-        self.covered(range).map(|(cost, _)| cost)
-    }
-
-    /// Checks that `protect` may give a range these rights.
-    ///
-    /// # Errors
-    /// `NotMapped`, `MissingRight` if a segment capability did not allow them.
-    #[inline(always)]
-    pub fn plan_protect(&self, range: PageRange, rights: Rights) -> Result<Cost, Error> {
-        let (cost, maximum) = self.covered(range)?;
-        if maximum.contains(rights) { Ok(cost) } else { Err(Error::MissingRight) }
-    }
-
-    /// What splitting at the ends of a range takes, all pages of which are mapped, and what all mappings in it may allow.
-    /// Most ranges are those of one mapping: one look finds it.
-    #[inline(always)]
-    fn covered(&self, range: PageRange) -> Result<(Cost, Rights), Error> {
-        let (first, mapping) = self.find(range.first).ok_or(Error::NotMapped)?;
-        let (mut next, mut maximum) = (first + mapping.pages, mapping.maximum);
-        while next < range.end() {
-            let (first, record) = self.mappings.at_or_behind(next).ok_or(Error::NotMapped)?;
-            if first > next {
-                return Err(Error::NotMapped);
-            }
-            (next, maximum) = (first + record.pages(), maximum & record.maximum());
-        }
-        let mut cost = Cost::default();
-        for (page, is_split) in [(range.first, first < range.first), (range.end(), range.end() < next)] {
-            // A large page is one mapping's, so that none straddles where no mapping does.
-            if is_split {
-                cost.records += 1;
-                cost.tables += self.tree.split_tables(page_address(page));
-            }
-        }
-        Ok((cost, maximum))
-    }
-
-    /// Unmaps a planned range, at whose ends no mapping straddles. Tables that became empty go to `freed`, to be freed
-    /// after the range was invalidated.
-    #[inline(always)]
-    pub fn unmap(
-        &mut self,
-        frames: &mut FrameAllocator,
-        segments: &mut Store<Segment>,
-        range: PageRange,
-        freed: &mut FrameList,
-    ) {
-        self.tree.unmap(frames, range.start(), range.count, freed);
-        let mut next = range.first;
-        while next < range.end() {
-            let record = self.mappings.remove(next).expect("every page of a planned range is mapped");
-            segment::drop_mapping(segments, record.segment);
-            next += record.pages();
-        }
-        self.mapped_pages -= range.count;
-    }
-
-    /// Gives a planned range, at whose ends no mapping straddles, new rights.
-    #[inline(always)]
-    pub fn protect(&mut self, range: PageRange, rights: Rights) {
-        if rights.contains(Rights::EXECUTE) {
-            self.tree.publish_code(range.start(), range.count);
-        }
-        self.tree.protect(range.start(), range.count, self.leaf(rights));
-        let mut next = range.first;
-        while next < range.end() {
-            let record = self.mappings.get_mut(next).expect("every page of a planned range is mapped");
-            record.rights = rights.bits() as u8;
-            next += record.pages();
-        }
     }
 
     /// Forgets all mappings and frees all tables but the root.

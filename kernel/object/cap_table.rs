@@ -4,7 +4,6 @@
 //! path reads without a lock; the *record* holds badge and derivation links, read and written under the
 //! kernel's lock only.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use tessera_abi::layout::Name;
@@ -72,7 +71,9 @@ pub struct CapTable {
     pub threads: List,
     /// Whether one of them was ever started, or was stopped before. Then their end empties the table.
     pub is_in_use: bool,
-    hot: Box<[CapSlot]>,
+    /// There is room for all from the start, so that they stay where they are.
+    hot: Vec<CapSlot>,
+    slots: u32,
     /// Of the slots that were ever in use, and of a few more; there is room for all.
     records: Vec<CapRecord>,
     /// The first free one among them: there is one unless the table is full.
@@ -103,22 +104,46 @@ impl CapTable {
     /// `OutOfMemory` if the kernel heap was not provided with [`CapTable::blocks`].
     #[inline(always)]
     pub fn new(account: AccountId, slots: u32) -> Result<CapTable, Error> {
+        let mut table = CapTable::begin(account, slots)?;
+        table.add_slots(slots);
+        Ok(table)
+    }
+
+    /// A table of so many slots, one at least, of which none is there before [`CapTable::add_slots`].
+    ///
+    /// # Errors
+    /// As [`CapTable::new`].
+    #[inline(always)]
+    pub fn begin(account: AccountId, slots: u32) -> Result<CapTable, Error> {
         let mut hot = Vec::new();
         let mut records = Vec::new();
         hot.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
         records.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
-        hot.resize_with(slots as usize, CapSlot::new);
         records.push(CapRecord::FREE);
         Ok(CapTable {
             name: Name::EMPTY,
             account,
             threads: List::default(),
             is_in_use: false,
-            hot: hot.into_boxed_slice(),
+            hot,
+            slots,
             records,
             first_free: 0,
             used: 0,
         })
+    }
+
+    /// Makes so many more of its slots, or as many as are missing; gives whether all are there. Nobody uses the table yet.
+    #[inline(always)]
+    pub fn add_slots(&mut self, most: u32) -> bool {
+        let count = (self.hot.len() + most as usize).min(self.slots as usize);
+        self.hot.resize_with(count, CapSlot::new);
+        count == self.slots as usize
+    }
+
+    /// Whether it is being made, with so many slots for an account.
+    pub fn is_being_made(&self, account: AccountId, slots: u32) -> bool {
+        self.hot.len() < self.slots as usize && (self.account, self.slots) == (account, slots)
     }
 
     /// The two blocks that so many slots take, bytes each.
@@ -134,7 +159,7 @@ impl CapTable {
 
     /// How many slots it has.
     pub fn slots(&self) -> u32 {
-        self.hot.len() as u32
+        self.slots
     }
 
     /// How many capabilities it holds.

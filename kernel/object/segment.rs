@@ -3,8 +3,6 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::{Deref, DerefMut};
-use core::slice;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
@@ -32,47 +30,92 @@ enum Region {
     Pages(Box<[u64]>),
 }
 
+/// Regions in one list, at most: what is longer has a list of lists, each of which is made when something in it is.
+const LIST_REGIONS: usize = 128;
+
 /// The regions of a segment, in order. Most have only one, which lies in their record.
 #[derive(Debug)]
 enum Regions {
     One(Region),
     List(Vec<Region>),
+    Lists(Vec<Option<Box<[Region; LIST_REGIONS]>>>),
 }
+
+/// What a region is that is in no list yet.
+static EMPTY: Region = Region::Empty;
 
 impl Regions {
     #[inline(always)]
     fn new(count: usize) -> Result<Regions, Error> {
-        if count == 1 { Ok(Regions::One(Region::Empty)) } else { Regions::list(count) }
+        if count == 1 { Ok(Regions::One(Region::Empty)) } else { Regions::several(count) }
     }
 
     #[inline(never)]
-    fn list(count: usize) -> Result<Regions, Error> {
-        let mut list = Vec::new();
-        list.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
-        list.resize_with(count, || Region::Empty);
-        Ok(Regions::List(list))
+    fn several(count: usize) -> Result<Regions, Error> {
+        Ok(if count <= LIST_REGIONS {
+            Regions::List(empty_list(count, || Region::Empty)?)
+        } else {
+            Regions::Lists(empty_list(count.div_ceil(LIST_REGIONS), || None)?)
+        })
     }
-}
 
-impl Deref for Regions {
-    type Target = [Region];
     #[inline(always)]
-    fn deref(&self) -> &[Region] {
+    fn get(&self, number: usize) -> Option<&Region> {
         match self {
-            Regions::One(region) => slice::from_ref(region),
-            Regions::List(list) => list,
+            Regions::One(region) => (number == 0).then_some(region),
+            Regions::List(list) => list.get(number),
+            Regions::Lists(lists) => {
+                let list = lists.get(number / LIST_REGIONS)?;
+                Some(list.as_ref().map_or(&EMPTY, |list| &list[number % LIST_REGIONS]))
+            }
+        }
+    }
+
+    /// The region with a number that the segment has, to be changed. The heap has room for the list that it is in.
+    #[inline(always)]
+    fn get_mut(&mut self, number: usize) -> &mut Region {
+        match self {
+            Regions::One(region) => region,
+            Regions::List(list) => &mut list[number],
+            Regions::Lists(lists) => {
+                let list = &mut lists[number / LIST_REGIONS];
+                &mut list.get_or_insert_with(|| Box::new([const { Region::Empty }; LIST_REGIONS]))
+                    [number % LIST_REGIONS]
+            }
+        }
+    }
+
+    /// The pages of kernel heap that a page's frame takes where none is yet near it, in a segment whose lists are made on
+    /// first touch.
+    #[inline(always)]
+    fn missing_lists(&self, number: usize) -> u64 {
+        let Regions::Lists(lists) = self else { return 0 };
+        match &lists[number / LIST_REGIONS] {
+            None => 2,
+            Some(list) => u64::from(matches!(list[number % LIST_REGIONS], Region::Empty)),
+        }
+    }
+
+    /// Calls `each` for all regions that are in a list, with their numbers.
+    fn for_each(&mut self, mut each: impl FnMut(usize, &mut Region)) {
+        match self {
+            Regions::One(region) => each(0, region),
+            Regions::List(list) => list.iter_mut().enumerate().for_each(|(number, region)| each(number, region)),
+            Regions::Lists(lists) => {
+                for (high, list) in lists.iter_mut().enumerate() {
+                    let regions = list.iter_mut().flat_map(|list| list.iter_mut()).enumerate();
+                    regions.for_each(|(low, region)| each(high * LIST_REGIONS + low, region));
+                }
+            }
         }
     }
 }
 
-impl DerefMut for Regions {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [Region] {
-        match self {
-            Regions::One(region) => slice::from_mut(region),
-            Regions::List(list) => list,
-        }
-    }
+fn empty_list<T>(count: usize, empty: impl FnMut() -> T) -> Result<Vec<T>, Error> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
+    list.resize_with(count, empty);
+    Ok(list)
 }
 
 /// Contiguous frames of a segment.
@@ -94,9 +137,11 @@ pub struct Segment {
     /// Mappings of it that exist.
     pub mappings: u64,
     regions: Regions,
-    pages: u64,
-    populated_pages: u64,
-    /// How many pages others pay for, and who: those who touched first and may not write.
+    pages: u32,
+    populated_pages: u32,
+    /// Pages of kernel heap that are charged as they are taken: lists of a long segment, made on first touch.
+    list_pages: u32,
+    /// How many pages others pay for, lists included, and who: those who touched first and may not write.
     others: BTreeMap<AccountId, u64>,
     origin: Origin,
 }
@@ -108,8 +153,24 @@ enum Origin {
     Touch,
     /// All were there at once.
     Start,
+    /// The same, of one that is being made: so many pages have been cleared so far, of those that have frames.
+    Making(u32),
     /// They are not the frame allocator's.
     Elsewhere,
+}
+
+/// Pages of a segment that has lists of regions in lists are more than these: 256 MiB.
+const SHORT_PAGES: u64 = LIST_REGIONS as u64 * REGION_PAGES;
+
+const _: () = assert!(block::box_bytes::<[Region; LIST_REGIONS]>() == PAGE_BYTES, "a list of regions takes a page");
+
+/// What the first touch of a page takes of the account that pays for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// In all, bytes.
+    pub bytes: u64,
+    /// Whether it is the first that this account pays for, and the account is not the segment's.
+    pub is_new_payer: bool,
 }
 
 /// What the first touch of a page by somebody who may not write, the first in this segment, costs besides the page.
@@ -131,11 +192,12 @@ impl Object for Segment {
     /// What the account is charged besides the record, bytes.
     fn extra_bytes(&self) -> u64 {
         match self.origin {
-            Origin::Elsewhere => Segment::region_bytes(self.pages),
-            Origin::Start => Segment::new_bytes(self.pages, false),
+            Origin::Elsewhere => Segment::region_bytes(self.pages()),
+            Origin::Start | Origin::Making(_) => Segment::new_bytes(self.pages(), false),
             Origin::Touch => {
                 let others = self.others.values().sum::<u64>();
-                Segment::new_bytes(self.pages, true) + (self.populated_pages - others) * PAGE_BYTES
+                let taken = u64::from(self.populated_pages) + u64::from(self.list_pages);
+                Segment::new_bytes(self.pages(), true) + (taken - others) * PAGE_BYTES
             }
         }
     }
@@ -149,8 +211,9 @@ impl Segment {
     #[inline(always)]
     pub fn new(account: AccountId, pages: u64) -> Result<Segment, Error> {
         let regions = Regions::new(pages.div_ceil(REGION_PAGES) as usize)?;
-        let (others, origin) = (BTreeMap::new(), Origin::Touch);
-        Ok(Segment { name: Name::EMPTY, account, mappings: 0, regions, pages, populated_pages: 0, others, origin })
+        let (others, origin, pages) = (BTreeMap::new(), Origin::Touch, pages as u32);
+        let (name, mappings, populated_pages, list_pages) = (Name::EMPTY, 0, 0, 0);
+        Ok(Segment { name, account, mappings, regions, pages, populated_pages, list_pages, others, origin })
     }
 
     /// A segment over memory that is not the frame allocator's, and stays when the segment goes.
@@ -160,43 +223,58 @@ impl Segment {
     pub fn borrowing(account: AccountId, range: PhysRange) -> Result<Segment, Error> {
         let mut segment = Segment::new(account, range.length_bytes.div_ceil(PAGE_BYTES))?;
         let first = Frame::containing(range.start);
-        for (number, region) in segment.regions.iter_mut().enumerate() {
-            *region = Region::Block(first.offset(number as u64 * REGION_PAGES));
+        for number in 0..segment.pages().div_ceil(REGION_PAGES) {
+            *segment.regions.get_mut(number as usize) = Region::Block(first.offset(number * REGION_PAGES));
         }
         (segment.populated_pages, segment.origin) = (segment.pages, Origin::Elsewhere);
         Ok(segment)
     }
 
-    /// The block that the list of regions takes, bytes: none for one region.
+    /// The block that the list of regions (or of lists) takes, bytes: none for one region.
     pub const fn list_bytes(pages: u64) -> u64 {
-        if pages <= REGION_PAGES { 0 } else { block::list_bytes::<Region>(pages.div_ceil(REGION_PAGES)) }
+        if pages <= REGION_PAGES {
+            0
+        } else if pages <= SHORT_PAGES {
+            block::list_bytes::<Region>(pages.div_ceil(REGION_PAGES))
+        } else {
+            block::list_bytes::<Option<Box<[Region; LIST_REGIONS]>>>(pages.div_ceil(SHORT_PAGES))
+        }
     }
 
-    /// What the records of so many pages cost, bytes: the list, and the page list that each of its regions may take.
+    /// What the records of so many pages cost, bytes: the lists, and the page list that each of the regions may take.
     pub const fn region_bytes(pages: u64) -> u64 {
-        let rest_bytes = block::list_bytes::<u64>(pages % REGION_PAGES);
-        Segment::list_bytes(pages) + pages / REGION_PAGES * PAGE_BYTES + rest_bytes
+        let further = if pages <= SHORT_PAGES {
+            pages / REGION_PAGES * PAGE_BYTES + block::list_bytes::<u64>(pages % REGION_PAGES)
+        } else {
+            (pages.div_ceil(SHORT_PAGES) + pages.div_ceil(REGION_PAGES)) * PAGE_BYTES
+        };
+        Segment::list_bytes(pages) + further
     }
 
-    /// What a new one costs that gets its memory on first touch (or at once), bytes.
+    /// What a new one costs that gets its memory on first touch (or at once), bytes. The lists of a long one are made, and
+    /// charged, when they are needed.
     pub const fn new_bytes(pages: u64, on_first_touch: bool) -> u64 {
-        let rest = if on_first_touch { block::tree_base_bytes::<AccountId, u64>() } else { pages * PAGE_BYTES };
-        Segment::region_bytes(pages) + rest
+        if !on_first_touch {
+            return Segment::region_bytes(pages) + pages * PAGE_BYTES;
+        }
+        let lists = if pages <= SHORT_PAGES { Segment::region_bytes(pages) } else { Segment::list_bytes(pages) };
+        lists + block::tree_base_bytes::<AccountId, u64>()
     }
 
     /// Pages of kernel heap that populating may take.
     pub const fn heap_pages(pages: u64) -> u64 {
-        pages.div_ceil(REGION_PAGES)
+        pages.div_ceil(REGION_PAGES) + if pages <= SHORT_PAGES { 0 } else { pages.div_ceil(SHORT_PAGES) }
     }
 
     /// Length in pages.
+    #[inline(always)]
     pub fn pages(&self) -> u64 {
-        self.pages
+        u64::from(self.pages)
     }
 
     /// Pages that have a frame.
     pub fn populated_pages(&self) -> u64 {
-        self.populated_pages
+        u64::from(self.populated_pages)
     }
 
     /// What other accounts are charged, bytes each.
@@ -204,23 +282,72 @@ impl Segment {
         self.others.iter().map(|(account, pages)| (*account, PAYER_BYTES + pages * PAGE_BYTES))
     }
 
-    /// What a page that has no frame costs an account if that pays for it, bytes.
+    /// What a page that has no frame costs an account if that pays for it.
     #[inline(always)]
-    pub fn touch_bytes(&self, payer: AccountId) -> u64 {
-        let is_known = payer == self.account || self.others.contains_key(&payer);
-        PAGE_BYTES + if is_known { 0 } else { PAYER_BYTES }
+    pub fn touch(&self, page: u64, payer: AccountId) -> Touch {
+        let is_new_payer = payer != self.account && !self.others.contains_key(&payer);
+        let lists = self.regions.missing_lists((page / REGION_PAGES) as usize);
+        let bytes = (1 + lists) * PAGE_BYTES + if is_new_payer { PAYER_BYTES } else { 0 };
+        Touch { bytes, is_new_payer }
     }
 
     /// Gives every page a cleared frame, in blocks as large as there are. The allocator has enough.
     pub fn populate(&mut self, frames: &mut FrameAllocator) {
-        let mut page = 0;
-        while page < self.pages {
-            let (frame, count) = take_frames(frames, self.pages - page);
-            tessera_arch::clear_frames(frame, count);
-            self.place(page, frame, count);
-            page += count;
+        while self.populated_pages < self.pages {
+            let taken = self.take_frames(frames).expect("enough frames were found free before");
+            let first = self.populated_pages() - taken;
+            self.clear(first, taken);
         }
-        (self.populated_pages, self.origin) = (self.pages, Origin::Start);
+        self.origin = Origin::Start;
+    }
+
+    /// Begins to give every page a cleared frame, in steps.
+    pub fn begin_to_populate(&mut self) {
+        self.origin = Origin::Making(0);
+    }
+
+    /// Whether it is being made, with so many pages for an account.
+    pub fn is_being_made(&self, account: AccountId, pages: u64) -> bool {
+        matches!(self.origin, Origin::Making(_)) && (self.account, self.pages()) == (account, pages)
+    }
+
+    /// A part of giving every page a cleared frame: takes the next block of frames if all that were taken are cleared, else
+    /// clears up to so many pages. Gives how many pages were taken and how many cleared, neither when all is done; `None`
+    /// if there is no frame. For each block the heap has [`Segment::STEP_HEAP_PAGES`].
+    pub fn populate_further(&mut self, frames: &mut FrameAllocator, most: u64) -> Option<(u64, u64)> {
+        let Origin::Making(cleared) = self.origin else { return Some((0, 0)) };
+        if cleared < self.populated_pages {
+            let count = self.clear(u64::from(cleared), most.min(u64::from(self.populated_pages - cleared)));
+            self.origin = Origin::Making(cleared + count as u32);
+            return Some((0, count));
+        }
+        if self.populated_pages < self.pages {
+            return self.take_frames(frames).map(|taken| (taken, 0));
+        }
+        self.origin = Origin::Start;
+        Some((0, 0))
+    }
+
+    /// Kernel heap that a part of populating takes at most, pages: a list of pages, or the lists of the largest block's
+    /// regions, which need not begin with a list.
+    pub const STEP_HEAP_PAGES: u64 = 2 + (1 << crate::mem::frames::ORDER_MAX) / SHORT_PAGES;
+
+    /// Takes frames for the next pages; gives how many there were.
+    fn take_frames(&mut self, frames: &mut FrameAllocator) -> Option<u64> {
+        let page = self.populated_pages();
+        let (frame, count) = take_frames(frames, page, self.pages() - page)?;
+        self.place(page, frame, count);
+        self.populated_pages += count as u32;
+        Some(count)
+    }
+
+    /// Clears pages that have frames, as many as lie one behind the other, so many at most; gives how many.
+    fn clear(&self, page: u64, most: u64) -> u64 {
+        let extent = self.extent(page, most);
+        if let Some(frame) = extent.frame {
+            tessera_arch::clear_frames(frame, extent.pages);
+        }
+        extent.pages
     }
 
     /// The frame of a page, if it has one.
@@ -232,13 +359,16 @@ impl Segment {
     /// Gives a page that has none its frame, for which an account pays.
     #[inline(always)]
     pub fn place_page(&mut self, page: u64, frame: Frame, payer: AccountId) {
-        match &mut self.regions[(page / REGION_PAGES) as usize] {
+        let number = (page / REGION_PAGES) as usize;
+        let lists = self.regions.missing_lists(number);
+        match self.regions.get_mut(number) {
             Region::Pages(list) => list[(page % REGION_PAGES) as usize] = frame.number(),
             _ => self.place(page, frame, 1),
         }
         self.populated_pages += 1;
+        self.list_pages += lists as u32;
         if payer != self.account {
-            *self.others.entry(payer).or_default() += 1;
+            *self.others.entry(payer).or_default() += 1 + lists;
         }
     }
 
@@ -262,7 +392,7 @@ impl Segment {
     /// The longest extent of frames (or of missing ones) from `page` on, at most `limit` pages.
     #[inline(always)]
     pub fn extent(&self, page: u64, limit: u64) -> Extent {
-        let limit = limit.min(self.pages - page);
+        let limit = limit.min(self.pages() - page);
         let extent = self.extent_in_region(page, limit);
         if extent.pages == limit { extent } else { self.extended(extent, page, limit) }
     }
@@ -287,27 +417,25 @@ impl Segment {
 
     /// Gives all frames back.
     pub fn release_frames(&mut self, frames: &mut FrameAllocator) {
-        let (pages, mut left) = (self.pages, self.populated_pages);
-        for (number, region) in self.regions.iter_mut().enumerate() {
-            let count = region_pages(pages, number);
-            match core::mem::replace(region, Region::Empty) {
-                Region::Empty => {}
-                Region::Block(_) if self.origin == Origin::Elsewhere => {}
-                Region::Block(first) => {
-                    frames.free_extent(first, count);
-                    left -= count;
-                }
-                Region::Pages(list) => {
-                    for frame in list.iter().filter(|frame| **frame != 0) {
-                        frames.free(Frame::new(*frame), 0);
-                        left -= 1;
-                        if left == 0 {
-                            break;
-                        }
+        let (pages, mut left, origin) = (self.pages(), self.populated_pages, self.origin);
+        self.regions.for_each(|number, region| match core::mem::replace(region, Region::Empty) {
+            Region::Empty => {}
+            Region::Block(_) if origin == Origin::Elsewhere => {}
+            Region::Block(first) => {
+                let count = region_pages(pages, number);
+                frames.free_extent(first, count);
+                left -= count as u32;
+            }
+            Region::Pages(list) => {
+                for frame in list.iter().filter(|frame| **frame != 0) {
+                    frames.free(Frame::new(*frame), 0);
+                    left -= 1;
+                    if left == 0 {
+                        break;
                     }
                 }
             }
-        }
+        });
     }
 
     #[inline(never)]
@@ -315,14 +443,16 @@ impl Segment {
         let mut done = 0;
         while done < count {
             let (number, within) = (((page + done) / REGION_PAGES) as usize, (page + done) % REGION_PAGES);
-            let in_region = region_pages(self.pages, number);
+            let in_region = region_pages(self.pages(), number);
             let pages = (count - done).min(in_region - within);
-            let region = &mut self.regions[number];
+            // Where lists are charged one by one, all are alike.
+            let length = if matches!(self.regions, Regions::Lists(_)) { REGION_PAGES } else { in_region };
+            let region = self.regions.get_mut(number);
             if pages == in_region {
                 *region = Region::Block(frame.offset(done));
             } else {
                 if matches!(region, Region::Empty) {
-                    *region = Region::Pages(alloc::vec![0; in_region as usize].into_boxed_slice());
+                    *region = Region::Pages(alloc::vec![0; length as usize].into_boxed_slice());
                 }
                 let Region::Pages(list) = region else { unreachable!("blocks are placed once") };
                 for number in 0..pages {
@@ -333,11 +463,20 @@ impl Segment {
         }
     }
 
+    /// The same within one region: what a look at it tells.
     #[inline(always)]
-    fn extent_in_region(&self, page: u64, limit: u64) -> Extent {
+    pub fn extent_in_region(&self, page: u64, limit: u64) -> Extent {
         let within = page % REGION_PAGES;
+        if self.populated_pages == 0 {
+            return Extent { frame: None, pages: limit };
+        }
+        if let Regions::Lists(lists) = &self.regions
+            && matches!(lists.get((page / SHORT_PAGES) as usize), Some(None))
+        {
+            return Extent { frame: None, pages: limit.min(SHORT_PAGES - page % SHORT_PAGES) };
+        }
         let limit = limit.min(REGION_PAGES - within);
-        match &self.regions[(page / REGION_PAGES) as usize] {
+        match self.regions.get((page / REGION_PAGES) as usize).unwrap_or(&EMPTY) {
             Region::Empty => Extent { frame: None, pages: limit },
             Region::Block(first) => Extent { frame: Some(first.offset(within)), pages: limit },
             Region::Pages(list) => {
@@ -356,17 +495,18 @@ fn region_pages(pages: u64, number: usize) -> u64 {
     REGION_PAGES.min(pages - number as u64 * REGION_PAGES)
 }
 
-/// Takes frames that lie one behind the other, so many at most, and how many they are: the largest block that is not too
-/// large; but what is left at a segment's end in one extent, if there is one.
-fn take_frames(frames: &mut FrameAllocator, pages: u64) -> (Frame, u64) {
+/// Takes frames for a segment's page and those behind it, so many at most, which lie one behind the other; and how many they
+/// are: the largest block that is not too large; but what is left at the segment's end in one extent, if there is one.
+fn take_frames(frames: &mut FrameAllocator, page: u64, pages: u64) -> Option<(Frame, u64)> {
+    // Blocks become smaller from page to page. If others give back larger ones meanwhile, these are not cut to pieces.
+    let order = (pages.ilog2()).min(page.trailing_zeros()).min(u32::from(crate::mem::frames::ORDER_MAX));
     if pages < REGION_PAGES
         && let Some(first) = frames.allocate_extent(pages)
     {
-        return (first, pages);
+        return Some((first, pages));
     }
-    let order = (pages.ilog2() as u8).min(crate::mem::frames::ORDER_MAX);
-    let (frame, order) = frames.allocate_up_to(order).expect("enough frames were found free before");
-    (frame, 1 << order)
+    let (frame, order) = frames.allocate_up_to(order as u8)?;
+    Some((frame, 1 << order))
 }
 
 /// Notes one more mapping of the segment with this number, which keeps it; gives the segment.

@@ -31,7 +31,7 @@ pub struct Opened<'a, T: Object> {
 /// All objects of one kind.
 pub struct Store<T> {
     #[expect(clippy::vec_box, reason = "the directory is taken at once, its chunks one by one")]
-    chunks: Vec<Box<Chunk<T>>>,
+    pub(super) chunks: Vec<Box<Chunk<T>>>,
     /// The first chunk with free entries.
     open: u32,
     /// The first chunk with objects.

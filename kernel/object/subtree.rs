@@ -6,13 +6,30 @@ use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::object::address_map::{AddressMap, MAP_BYTES};
 use crate::object::id::{AccountId, Object, SubtreeId, kind};
-use crate::object::reverse_map::{LIST_BYTES, ReverseMap};
+use crate::object::reverse_map::{LIST_BYTES, ReverseMap, Sharer};
 use crate::object::space::SLOT_PAGES;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::Tree;
 use crate::paging::range::PageRange;
 
-/// A subtree that every space shows.
+/// How far a subtree is on its way to be public, or back: to which space, by its number, or to which of its own pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Spaces are looked at whether they have the slot free. Whatever they are asked from here on, they keep it so.
+    Reserving(u32),
+    /// Its leaves become global.
+    Marking(u64),
+    /// Spaces show it, one after the other; new ones do from their start.
+    Showing(u32),
+    /// All spaces show it.
+    Shown,
+    /// It is taken out of spaces, one after the other.
+    Hiding(u32),
+    /// No CPU can reach it any more, and its leaves become ordinary.
+    Unmarking(u64),
+}
+
+/// A subtree that every space shows, or is about to, or still does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Public {
     /// Where.
@@ -21,9 +38,17 @@ pub struct Public {
     pub subtree: SubtreeId,
     /// What its mappings may allow: no writing.
     pub bounds: Rights,
+    /// How far that is.
+    pub stage: Stage,
 }
 
 impl Public {
+    /// Whether all spaces show it.
+    #[inline(always)]
+    pub fn is_shown(&self) -> bool {
+        self.stage == Stage::Shown
+    }
+
     /// The first page.
     pub fn page(&self) -> u64 {
         self.slot as u64 * SLOT_PAGES
@@ -41,7 +66,9 @@ pub struct Subtree {
     pub map: AddressMap,
     /// Every place it is attached at.
     pub sharers: ReverseMap,
-    /// The top-level slot at which it is public.
+    /// How far the places have been withdrawn, if that goes on step by step: behind this one.
+    pub withdrawn: Option<Sharer>,
+    /// The top-level slot at which it is public, is about to be, or was until just now.
     pub public: Option<usize>,
     /// Whether what is mapped stays as it is, for good.
     pub is_sealed: bool,
@@ -71,6 +98,7 @@ impl Subtree {
             account,
             map: AddressMap::new(Tree::new(root, level - 1)),
             sharers: ReverseMap::default(),
+            withdrawn: None,
             public: None,
             is_sealed: false,
         }

@@ -1,13 +1,18 @@
 //! Threads: registers, a capability table, a current space, a place in the scheduler.
 
+use alloc::boxed::Box;
+
 use tessera_abi::layout::{Name, ThreadState};
 use tessera_abi::{Handle, ObjectKind};
 use tessera_arch::{CPUS_MAX, Fault, ThreadContext};
 
 use crate::base::cpu_set::{self, CpuSet};
 use crate::object::account::object_bytes;
-use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, kind};
+use crate::object::doomed::Debt;
+use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, UseId, kind};
 use crate::object::links::{Links, List, Node};
+use crate::object::progress::Progress;
+use crate::object::use_pool::USE_BYTES;
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +23,12 @@ pub struct Fallback {
     pub instruction_pointer: u64,
     /// Stack pointer there.
     pub stack_pointer: u64,
+    /// The use of a capability to the space that it is.
+    pub lent: Option<UseId>,
 }
 
 /// No turn on the console was promised: a turn is a number of bytes, of which there are not so many.
-pub const NO_TURN: u64 = u64::MAX;
+const NO_TURN: u64 = u64::MAX;
 
 /// Where a thread waits that is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +39,16 @@ pub enum Wait {
     Here,
     /// With those that may run on some CPUs but not on all.
     Somewhere,
+}
+
+/// What has to be seen to before a thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// The fault that it came into the kernel with and that is not seen to yet: it was taken off its CPU before, or it
+    /// waits for its turn on the console to have it reported.
+    Fault(Fault),
+    /// What it doomed by a call from which it does not come back before that is taken apart.
+    Debt(Debt),
 }
 
 /// A thread.
@@ -51,14 +68,16 @@ pub struct Thread {
     pub space: SpaceId,
     /// The handle by which it entered that space, the null handle if none.
     pub entered_by: Handle,
+    /// The use of the capability by which it entered that space, until it ends.
+    pub inside: Option<UseId>,
+    /// How far it has come in a list of capabilities and uses that it goes through.
+    pub marker: Option<UseId>,
     /// Its capabilities, until it ends.
     pub table: Option<TableId>,
     /// Where it lands if its space goes.
     pub fallback: Option<Fallback>,
-    /// What it said when it exited.
-    pub exit_code: u64,
     /// When its turn on the console comes, if it has been told to wait (see `Console::ensure_turn`); else [`NO_TURN`].
-    pub console_turn: u64,
+    console_turn: u64,
     /// The thread it waits for, if it joins one.
     pub joining: Option<ThreadId>,
     /// The threads that wait for its end.
@@ -66,15 +85,16 @@ pub struct Thread {
     /// Where it waits for a CPU, if it does.
     pub waits: Option<Wait>,
     /// What says whose turn comes first: of those who sleep their time to wake up, of those who are ready how much they
-    /// yield to others; then who came first.
+    /// yield to others; then who came first. Of those who have exited, what they said ([`Thread::exit_code`]).
     pub order: (u64, u64),
     /// Its neighbours in lists.
     pub links: Links,
     /// Its neighbours in an agenda.
     pub node: Node,
-    /// The fault that it came into the kernel with and that is not seen to yet: it was taken off its CPU before, or it
-    /// waits for its turn on the console to have it reported.
-    pub pending: Option<Fault>,
+    /// What has to be seen to before it goes on.
+    pub pending: Option<Box<Pending>>,
+    /// How far the call is that it makes again and again until it is done.
+    pub progress: Progress,
     /// The CPU it runs on, ran on last, or waits for.
     cpu: u8,
     /// The CPUs it may run on.
@@ -108,9 +128,10 @@ impl Thread {
             priority,
             space,
             entered_by: Handle::NONE,
+            inside: None,
+            marker: None,
             table: Some(table),
             fallback: None,
-            exit_code: 0,
             console_turn: NO_TURN,
             joining: None,
             joiners: List::default(),
@@ -119,9 +140,20 @@ impl Thread {
             links: Links::default(),
             node: Node::default(),
             pending: None,
+            progress: Progress::NONE,
             cpu: 0,
             affinity: cpu_set::ALL,
         }
+    }
+
+    /// What it said when it exited; 0 if it did not, or not yet. Who has ended is in no order.
+    pub fn exit_code(&self) -> u64 {
+        if self.state == ThreadState::Exited { self.order.0 } else { 0 }
+    }
+
+    /// Notes what the thread, which runs, says as it exits.
+    pub fn set_exit_code(&mut self, code: u64) {
+        self.order.0 = code;
     }
 
     /// The CPU it runs on, ran on last, or waits for.
@@ -142,6 +174,28 @@ impl Thread {
         (self.console_turn != NO_TURN).then_some(self.console_turn)
     }
 
+    /// Notes when its turn on the console comes, or that it need not wait.
+    pub fn set_console_turn(&mut self, turn: Option<u64>) {
+        self.console_turn = turn.unwrap_or(NO_TURN);
+    }
+
+    /// What it owes.
+    pub fn debt(&self) -> Debt {
+        match self.pending.as_deref() {
+            Some(Pending::Debt(debt)) => *debt,
+            Some(Pending::Fault(_)) | None => Debt::NONE,
+        }
+    }
+
+    /// What it owes, and owes no more.
+    pub fn take_debt(&mut self) -> Debt {
+        let debt = self.debt();
+        if !debt.is_none() {
+            self.pending = None;
+        }
+        debt
+    }
+
     /// Whether it has ended, one way or another.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, ThreadState::Exited | ThreadState::Faulted | ThreadState::Stopped)
@@ -152,8 +206,9 @@ impl Thread {
 #[cfg(target_os = "none")]
 const _: () = assert!(size_of::<Thread>() <= 256, "a thread's record fits into a block of 256 bytes");
 
-/// What a thread needs besides its record, bytes: the block with its registers.
-pub const CONTEXT_BYTES: u64 = crate::mem::block::block_bytes(ThreadContext::LAYOUT);
+/// What a thread needs besides its record, bytes: the block with its registers, and its uses: of the space that it is in, of
+/// the one that it falls back to, and where it stands in a list that it goes through.
+pub const CONTEXT_BYTES: u64 = crate::mem::block::block_bytes(ThreadContext::LAYOUT) + 3 * USE_BYTES;
 
 /// What a thread costs its account, bytes.
 pub const THREAD_BYTES: u64 = object_bytes::<Thread>() + CONTEXT_BYTES;

@@ -5,4 +5,5 @@ pub mod large_page;
 pub mod page_table;
 pub mod range;
 pub mod shared_entry;
+mod steps;
 pub mod walk;

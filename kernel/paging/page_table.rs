@@ -59,6 +59,12 @@ impl Slots {
         &table(self.holder)[self.start..self.start + self.count]
     }
 
+    /// How many they are.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
     /// Whether the entries are for small pages, so that nothing but pages was ever there.
     #[inline(always)]
     pub fn are_lowest(&self) -> bool {
@@ -82,6 +88,17 @@ impl Slots {
             }
         }
         frames.change_table_entries(holder, count as i32);
+    }
+
+    /// Makes the leaves among them global or not.
+    pub(super) fn set_global(self, global: bool) {
+        for slot in self.entries() {
+            let entry = slot.load(Relaxed);
+            if Format::is_present(entry) && !Format::is_table(entry, self.level) {
+                let leaf = Leaf { global, ..Format::leaf(entry) };
+                slot.store(Format::leaf_entry(Format::address(entry), self.level, leaf), Relaxed);
+            }
+        }
     }
 
     /// Gives what these entries show new rights. No large page is among them that is not changed whole.
@@ -123,6 +140,18 @@ pub struct TableCount {
 }
 
 impl TableCount {
+    /// What was counted up to an address, as [`TableCount::so_far`] said.
+    pub fn resumed(address: VirtAddr, (tables, counted): (u64, u64)) -> TableCount {
+        let counted = core::array::from_fn(|level| (counted >> level & 1 != 0).then(|| prefix(address, level)));
+        TableCount { tables, counted }
+    }
+
+    /// How many tables were counted up to an address, and, a bit for each level, whether that for the address is one of them.
+    pub fn so_far(&self, address: VirtAddr) -> (u64, u64) {
+        let bits = (0..self.counted.len()).filter(|level| self.counted[*level] == Some(prefix(address, *level)));
+        (self.tables, bits.map(|level| 1 << level).sum())
+    }
+
     /// Notes an extent of frames (or of pages without any, which take no table yet).
     pub fn add(&mut self, tree: &Tree, address: VirtAddr, frame: Frame, pages: u64) {
         let mut done = 0;
@@ -137,13 +166,18 @@ impl TableCount {
     fn add_chunk(&mut self, tree: &Tree, address: VirtAddr, level: u8) {
         let missing_below = tree.walk(address, level).1;
         for level in level..missing_below {
-            let prefix = address.value() >> (12 + 9 * u32::from(level + 1));
+            let prefix = prefix(address, usize::from(level));
             if self.counted[usize::from(level)] != Some(prefix) {
                 self.counted[usize::from(level)] = Some(prefix);
                 self.tables += 1;
             }
         }
     }
+}
+
+/// What addresses have in common whose entries at a level are in one table.
+fn prefix(address: VirtAddr, level: usize) -> u64 {
+    address.value() >> (12 + 9 * (level + 1))
 }
 
 impl Tree {
@@ -295,11 +329,6 @@ impl Tree {
         }
     }
 
-    /// Makes every leaf of the tree, which no CPU can reach now, global or not.
-    pub fn set_global(&mut self, global: bool) {
-        set_global_below(self.root, self.level, global);
-    }
-
     /// The frame that `address` translates to, and what the leaf allows.
     pub fn translate(&self, address: VirtAddr) -> Option<(Frame, Rights)> {
         let (holder, level) = self.walk(address, 0);
@@ -336,7 +365,7 @@ impl Tree {
 
     /// The entries that stand for the next part of a range, and how many pages that is.
     #[inline(always)]
-    fn chunk_at(&self, address: VirtAddr, pages: u64) -> (Slots, u64) {
+    pub(super) fn chunk_at(&self, address: VirtAddr, pages: u64) -> (Slots, u64) {
         let (holder, level) = self.walk(address, 0);
         if level == 0 {
             let entries = ((TABLE_ENTRIES - address.table_index(0)) as u64).min(pages);
@@ -465,18 +494,6 @@ fn own_table_below(holder: Frame, address: VirtAddr, level: u8) -> Option<Frame>
 /// Whether an entry leads to a table of the same tree.
 pub(crate) fn is_own_table(entry: u64, level: u8) -> bool {
     Format::is_present(entry) && Format::is_table(entry, level) && !Format::is_shared(entry)
-}
-
-fn set_global_below(holder: Frame, level: u8, global: bool) {
-    for slot in own_entries(holder, level) {
-        let entry = slot.load(Relaxed);
-        if is_own_table(entry, level) {
-            set_global_below(Frame::containing(Format::address(entry)), level - 1, global);
-        } else if Format::is_present(entry) && !Format::is_table(entry, level) {
-            let leaf = Leaf { global, ..Format::leaf(entry) };
-            slot.store(Format::leaf_entry(Format::address(entry), level, leaf), Relaxed);
-        }
-    }
 }
 
 fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mut FrameList) {

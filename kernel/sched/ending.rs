@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 
 use tessera_abi::layout::{FallbackReason, ThreadState};
-use tessera_abi::{Error, Handle};
+use tessera_abi::{Error, Handle, ObjectKind};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::id::{SpaceId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
+use crate::object::progress::Progress;
 use crate::object::thread::{Fallback, Thread};
 use crate::sched::{ready, remote, running};
 use crate::state::kernel::Kernel;
@@ -64,6 +65,10 @@ fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
         take_off_queues(kernel, id);
         thread = kernel.threads.at_mut(id.index());
     }
+    if thread.progress.is_any() {
+        abandon_call(kernel, id);
+        thread = kernel.threads.at_mut(id.index());
+    }
     thread.state = state;
     let (joiners, table) = (thread.joiners, thread.table.take());
     let (in_space, in_table) = (thread.links.take(Chain::Space), thread.links.take(Chain::Table));
@@ -91,7 +96,7 @@ fn wake_joiners(kernel: &mut Kernel, id: ThreadId) {
 /// What joining an ended thread gives.
 pub fn join_result(kernel: &Kernel, id: ThreadId) -> Result<u64, Error> {
     match kernel.threads[id].state {
-        ThreadState::Exited => Ok(kernel.threads[id].exit_code),
+        ThreadState::Exited => Ok(kernel.threads[id].exit_code()),
         ThreadState::Faulted => Err(Error::Faulted),
         _ => Err(Error::Gone),
     }
@@ -104,6 +109,16 @@ pub fn finish_call(kernel: &mut Kernel, id: ThreadId, result: Result<u64, Error>
         Err(error) => (error.status(), 0),
     };
     kernel.threads[id].context.registers_mut().set_result(status, value);
+}
+
+/// Forgets the call that a thread was making step by step. What it has done stays done; an object that it was making goes.
+pub fn abandon_call(kernel: &mut Kernel, id: ThreadId) {
+    let progress = core::mem::replace(&mut kernel.threads[id].progress, Progress::NONE);
+    match progress.making() {
+        Some((ObjectKind::Segment, index)) => kernel.segments.release_at(index),
+        Some((ObjectKind::CapTable, index)) => kernel.tables.release_at(index),
+        _ => {}
+    }
 }
 
 /// Sends every thread in a space that goes to its fallback, or ends it. Nobody can enter it any more: the last
@@ -150,6 +165,7 @@ fn evict(kernel: &mut Kernel, id: ThreadId) {
 
 fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
     take_off_queues(kernel, id);
+    abandon_call(kernel, id);
     running::note_space(kernel, id, fallback.space);
     let thread = &mut kernel.threads[id];
     // A fault that was pending happened in the space that goes.

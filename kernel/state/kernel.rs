@@ -11,13 +11,15 @@ use crate::cpu::tags::TagAllocator;
 use crate::mem::FrameAllocator;
 use crate::object::account::{Account, frame_bytes, object_bytes};
 use crate::object::cap_table::CapTable;
-use crate::object::doomed::DoomedKinds;
-use crate::object::id::SpaceId;
+use crate::object::doomed::{Debt, Debts};
+use crate::object::id::{SpaceId, ThreadId};
+use crate::object::neighbour::Neighbour;
 use crate::object::segment::Segment;
 use crate::object::space::{Space, ViewOf};
 use crate::object::store::Store;
 use crate::object::subtree::{Public, Subtree};
 use crate::object::thread::{THREAD_BYTES, Thread};
+use crate::object::use_pool::UsePool;
 use crate::state::scheduler::Scheduler;
 
 /// Everything the kernel knows, behind one lock.
@@ -27,22 +29,32 @@ use crate::state::scheduler::Scheduler;
 pub struct Kernel {
     /// Free memory.
     pub frames: FrameAllocator,
-    /// The kinds of which objects may have to be taken apart.
-    pub doomed_kinds: DoomedKinds,
+    /// What is being taken apart, and whether there is more.
+    pub debts: Debts,
+    /// What is to be taken apart that no thread owes.
+    pub unowed: Debt,
+    /// The thread that owes what this entry dooms, if the one that came in ends: the first of those who waited for its end.
+    pub heir: Option<ThreadId>,
     /// Accounts.
     pub accounts: Store<Account>,
     /// Spaces.
     pub spaces: Store<Space>,
     /// Subtrees.
     pub subtrees: Store<Subtree>,
-    /// The subtrees among them that are public.
+    /// The subtrees among them that are public, or on the way.
     pub public: Vec<Public>,
+    /// Whether one of them is on the way: then there are slots that no table shows to be taken.
+    pub is_publishing: bool,
     /// Segments.
     pub segments: Store<Segment>,
     /// Threads.
     pub threads: Store<Thread>,
     /// Capability tables.
     pub tables: Store<CapTable>,
+    /// What was lent through capabilities, and where those of each object are listed.
+    pub uses: UsePool,
+    /// Where those to the machine are.
+    pub machine_list: Neighbour,
     /// Who runs next.
     pub scheduler: Scheduler,
     /// TLB tags.
@@ -73,34 +85,39 @@ impl Kernel {
         crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
         // The tags that are taken, and those that a check has seen.
         (0..2).for_each(|_| crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits)));
-        let doomed_kinds = DoomedKinds::default();
+        let debts = Debts::default();
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
+            is_publishing: false,
             tags: TagAllocator::new(tag_bits, boot_info.cpus),
-            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &doomed_kinds),
-            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &doomed_kinds),
+            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &debts),
+            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &debts),
             subtrees: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Subtree>() + Subtree::NEW_BYTES,
-                &doomed_kinds,
+                &debts,
             ),
             segments: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Segment>() + Segment::region_bytes(1),
-                &doomed_kinds,
+                &debts,
             ),
-            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &doomed_kinds),
+            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &debts),
             tables: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<CapTable>() + CapTable::slot_bytes(1),
-                &doomed_kinds,
+                &debts,
             ),
-            doomed_kinds: doomed_kinds.clone(),
+            uses: UsePool::for_memory(&mut frames, memory_bytes),
+            machine_list: Neighbour::NOBODY,
             scheduler: Scheduler::new(&mut frames, boot_info.cpus),
+            debts: debts.clone(),
+            unowed: Debt::NONE,
+            heir: None,
             frames,
             shared,
             cpus: 1,

@@ -72,6 +72,8 @@ pub struct RunQueue {
     pub turn_is_over: bool,
     /// What the CPU's timer is set to.
     pub timer_ns: Option<u64>,
+    /// Whether the call that the CPU is in the kernel for has done a step and is to be made again.
+    pub is_again: bool,
     /// Whether anything has changed here since it was found that the current thread goes on, and the timer set.
     pub need_resched: bool,
     /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.

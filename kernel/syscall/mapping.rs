@@ -1,21 +1,26 @@
 //! `map`, `unmap`, `protect` and the list of mappings, on spaces and subtrees alike.
 
 use tessera_abi::layout::{MappingInfo, Words};
+use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::Access;
 
-use super::{Caller, Result};
+use super::{Caller, Outcome, Result};
 use crate::cpu::cap_word::CapWord;
-use crate::object::address_map::{Cost, Mapping};
+use crate::object::address_map::Mapping;
 use crate::object::id::{MapTarget, SegmentId, SubtreeId};
 use crate::object::segment::Segment;
 use crate::object::space::SLOT_PAGES;
 use crate::vm::attach;
 use crate::vm::fast_map;
 use crate::vm::map;
+use crate::vm::map_steps;
 use crate::vm::public;
 use crate::vm::target::{self, Target};
 use crate::vm::user_memory::{UserSlice, write_structure};
+
+/// Mappings of so many pages are made at once, however their memory lies.
+const SHORT_PAGES: u64 = 16;
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;
@@ -29,10 +34,10 @@ impl Caller<'_> {
         address: u64,
         length_bytes: u64,
         rights: Rights,
-    ) -> Result<u64> {
+    ) -> Result<Outcome> {
         let (handles, place) = ([target, segment], (address, length_bytes));
         match fast_map::map_fast(self.kernel, self.cpu, handles, offset, place, rights) {
-            Some(()) => Ok(0),
+            Some(()) => Ok(Outcome::Done(0)),
             None => self.map_anything(target, segment, offset, address, length_bytes, rights),
         }
     }
@@ -46,7 +51,8 @@ impl Caller<'_> {
         address: u64,
         length_bytes: u64,
         rights: Rights,
-    ) -> Result<u64> {
+    ) -> Result<Outcome> {
+        let progress = self.progress(number::map);
         let target = self.map_target(target)?;
         let (id, segment, held) = self.segment_to_map(segment)?;
         ensure_access(rights)?;
@@ -64,51 +70,64 @@ impl Caller<'_> {
         }
         let mapping =
             Mapping { pages: range.count, segment: id.index(), offset, rights, maximum: held & Rights::ACCESS };
-        if public::is_reserved(self.kernel, &target, range) {
+        if !map_steps::is_mapped(progress) && public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
+        }
+        if !is_short(segment, &mapping) {
+            return self.map_by_steps(target.owner, range.first, &mapping, progress);
         }
         let (owner, plan) = (target.owner, target.map.plan_map(range.first, &mapping, segment)?);
         target::ensure_cost(self.kernel, target.payer, plan.cost)?;
         self.kernel.reserve_heap(4)?;
         map::map(self.kernel, owner, range.first, mapping, plan);
-        Ok(0)
+        Ok(Outcome::Done(0))
     }
 
-    pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
+    #[inline(never)]
+    fn map_by_steps(&mut self, owner: MapTarget, first: u64, mapping: &Mapping, progress: u64) -> Result<Outcome> {
+        let next = map_steps::map_step(self.kernel, owner, first, mapping, progress)?;
+        Ok(next.map_or(Outcome::Done(0), |word| self.again(number::map, word)))
+    }
+
+    pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<Outcome> {
         match fast_map::unmap_fast(self.kernel, self.cpu, target, address, length_bytes) {
-            Some(()) => Ok(0),
+            Some(()) => Ok(Outcome::Done(0)),
             None => self.unmap_anything(target, address, length_bytes),
         }
     }
 
     #[inline(never)]
-    fn unmap_anything(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
+    fn unmap_anything(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<Outcome> {
+        let progress = self.progress(number::unmap);
         let target = self.map_target(target)?;
         target.ensure_changeable()?;
-        let range = target.range(address, length_bytes)?;
-        let (owner, cost) = (target.owner, target.map.plan_change(range)?);
-        self.ensure_change(owner, cost)?;
-        map::unmap(self.kernel, owner, range, cost);
-        Ok(0)
+        let (owner, range) = (target.owner, target.range(address, length_bytes)?);
+        let next = map_steps::unmap_step(self.kernel, owner, range, progress)?;
+        Ok(next.map_or(Outcome::Done(0), |word| self.again(number::unmap, word)))
     }
 
-    pub(super) fn protect(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
+    pub(super) fn protect(
+        &mut self,
+        target: Handle,
+        address: u64,
+        length_bytes: u64,
+        rights: Rights,
+    ) -> Result<Outcome> {
         match fast_map::protect_fast(self.kernel, self.cpu, target, (address, length_bytes), rights) {
-            Some(()) => Ok(0),
+            Some(()) => Ok(Outcome::Done(0)),
             None => self.protect_anything(target, address, length_bytes, rights),
         }
     }
 
     #[inline(never)]
-    fn protect_anything(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<u64> {
+    fn protect_anything(&mut self, target: Handle, address: u64, length_bytes: u64, rights: Rights) -> Result<Outcome> {
+        let progress = self.progress(number::protect);
         let target = self.map_target(target)?;
         ensure_access(rights)?;
         target.ensure_changeable()?;
-        let range = target.range(address, length_bytes)?;
-        let (owner, cost) = (target.owner, target.map.plan_protect(range, rights)?);
-        self.ensure_change(owner, cost)?;
-        map::protect(self.kernel, owner, range, rights, cost);
-        Ok(0)
+        let (owner, range) = (target.owner, target.range(address, length_bytes)?);
+        let next = map_steps::protect_step(self.kernel, owner, range, rights, progress)?;
+        Ok(next.map_or(Outcome::Done(0), |word| self.again(number::protect, word)))
     }
 
     pub(super) fn mappings_list(&mut self, target: Handle, from: u64, buffer: u64, capacity: u64) -> Result<u64> {
@@ -150,18 +169,6 @@ impl Caller<'_> {
         Ok((id, segment, word.rights()))
     }
 
-    /// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
-    #[inline(always)]
-    fn ensure_change(&mut self, owner: MapTarget, cost: Cost) -> Result<()> {
-        if cost.records == 0 { Ok(()) } else { self.ensure_split(owner, cost) }
-    }
-
-    #[cold]
-    fn ensure_split(&mut self, owner: MapTarget, cost: Cost) -> Result<()> {
-        target::ensure_cost(self.kernel, target::payer_of(self.kernel, owner), cost)?;
-        self.kernel.reserve_heap(4)
-    }
-
     /// Mappings and attachments that end after an address, in order.
     fn mappings_from(&self, owner: MapTarget, from: u64) -> impl Iterator<Item = MappingInfo> + '_ {
         let first = self.next_mapping(owner, from / PAGE_BYTES);
@@ -196,7 +203,7 @@ impl Caller<'_> {
 
     /// The first public subtree that ends after a page.
     fn next_public(&self, page: u64) -> Option<MappingInfo> {
-        let behind = self.kernel.public.iter().filter(|public| page < public.page() + SLOT_PAGES);
+        let behind = self.kernel.public.iter().filter(|public| public.is_shown() && page < public.page() + SLOT_PAGES);
         let first = behind.min_by_key(|public| public.slot)?;
         Some(attachment_info(first.page(), SLOT_PAGES, first.bounds, first.subtree))
     }
@@ -224,6 +231,13 @@ pub(super) fn refusal_to_map(word: CapWord) -> Error {
     let kinds = [ObjectKind::Space, ObjectKind::Subtree];
     let is_owner = kinds.iter().any(|kind| word.object(*kind, Rights::empty()).is_some());
     if is_owner { Error::MissingRight } else { Error::WrongObject }
+}
+
+/// Whether a mapping is made at once: its memory is found and shown with a few looks, and little of it is code.
+#[inline(always)]
+fn is_short(segment: &Segment, mapping: &Mapping) -> bool {
+    let is_one_piece = || segment.memory_at_once(mapping.offset, mapping.pages).is_some();
+    mapping.pages <= SHORT_PAGES || !mapping.rights.contains(Rights::EXECUTE) && is_one_piece()
 }
 
 /// Checks rights asked for a mapping.

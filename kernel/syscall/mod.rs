@@ -23,9 +23,11 @@ use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
 use crate::object::id::{AccountId, CapId, Id, MapTarget, Object, ObjectRef, SpaceId, TableId, ThreadId};
+use crate::object::progress::Progress;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
+use crate::sched::ending;
 use crate::sched::running;
 use crate::sched::turn;
 use crate::state::kernel::Kernel;
@@ -39,7 +41,8 @@ const CONSOLE_BYTES: usize = 4096;
 pub(crate) enum Outcome {
     /// With this value.
     Done(u64),
-    /// Not yet, or never: the result is set by whoever ends the wait, or the thread goes on elsewhere.
+    /// Not yet, or never: the result is set by whoever ends the wait, or the thread goes on elsewhere, or the call is made
+    /// again ([`Caller::again`]).
     Unfinished,
 }
 
@@ -206,6 +209,37 @@ impl Caller<'_> {
         let buffer = &mut buffer[..length_bytes as usize];
         UserSlice::new(self.here(), address, length_bytes)?.read(self.kernel, buffer)?;
         core::str::from_utf8(buffer).map_err(|_| Error::BadText)
+    }
+
+    /// Where the caller's call stands, by the call's number: 0 if it begins.
+    #[inline(always)]
+    fn progress(&mut self, call: u64) -> u64 {
+        let progress = self.kernel.threads.at(self.thread.index()).progress;
+        if progress.is_any() { self.take_progress(call) } else { 0 }
+    }
+
+    /// What the call remembers, if it is the one under way. It must say anew that it is.
+    #[cold]
+    #[inline(never)]
+    fn take_progress(&mut self, call: u64) -> u64 {
+        let progress = self.kernel.threads[self.thread].progress;
+        let word = progress.of_call(call);
+        if progress == Progress::of(call, word) {
+            self.kernel.threads[self.thread].progress = Progress::NONE;
+        } else {
+            // The program has put another call in the place of the one that was under way.
+            ending::abandon_call(self.kernel, self.thread);
+        }
+        word
+    }
+
+    /// Says that the call has done a step and is to be made again, by its number; the next step finds the word.
+    #[cold]
+    #[inline(never)]
+    fn again(&mut self, call: u64, word: u64) -> Outcome {
+        self.kernel.threads[self.thread].progress = Progress::of(call, word);
+        self.kernel.scheduler.cpus[self.cpu].is_again = true;
+        Outcome::Unfinished
     }
 
     /// Not inlined: its buffer would be part of every call's stack frame.

@@ -3,18 +3,24 @@
 use alloc::boxed::Box;
 
 use tessera_abi::layout::SegmentInfo;
+use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
-use super::{Caller, Result};
+use super::{Caller, Outcome, Result};
+use crate::base::effort::{Effort, PAGE_UNITS};
 use crate::object::account::{object_bytes, open_charge};
-use crate::object::id::ObjectRef;
-use crate::object::segment::{LENGTH_MAX_BYTES, Segment};
+use crate::object::id::{AccountId, ObjectRef};
+use crate::object::segment::{LENGTH_MAX_BYTES, REGION_PAGES, Segment};
+use crate::state::kernel::Kernel;
+
+/// What a thread remembers that makes a segment, besides the segment's number.
+const IS_BEGUN: u64 = 1 << 32;
 
 /// Flag of `segment_create`: populate on first touch.
 const ON_FIRST_TOUCH: u64 = 1;
 
 impl Caller<'_> {
-    pub(super) fn segment_create(&mut self, account: Handle, length_bytes: u64, flags: u64) -> Result<u64> {
+    pub(super) fn segment_create(&mut self, account: Handle, length_bytes: u64, flags: u64) -> Result<Outcome> {
         let (account, payer) = self.payer(account, Rights::CHARGE)?;
         if !length_bytes.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);
@@ -24,6 +30,10 @@ impl Caller<'_> {
         }
         let pages = length_bytes / PAGE_BYTES;
         let populated = if flags == ON_FIRST_TOUCH { 0 } else { pages };
+        let mut effort = Effort::of_entry();
+        if populated >= u64::from(effort.left()) || !effort.spend(populated as u32 * PAGE_UNITS) {
+            return self.create_by_steps(account, pages);
+        }
         let bytes = Segment::new_bytes(pages, populated == 0);
         self.kernel.segments.ensure_room()?;
         payer.ensure_object::<Segment>(bytes)?;
@@ -39,7 +49,75 @@ impl Caller<'_> {
         // What `charge` would find, and is at hand.
         open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
         let id = self.kernel.segments.insert_boxed(segment);
-        Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits())
+        Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits().into())
+    }
+
+    /// Makes a segment with all its memory, step by step. Until it is done nobody can name it, and its thread keeps it.
+    #[inline(never)]
+    fn create_by_steps(&mut self, account: AccountId, pages: u64) -> Result<Outcome> {
+        let index = match self.progress(number::segment_create) {
+            0 => self.begin_segment(account, pages)?,
+            word => self.segment_begun(word as u32, account, pages)?,
+        };
+        match self.populate_step(index) {
+            Ok(true) => {
+                let id = self.kernel.segments.id_at(index).expect("its thread keeps it");
+                Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits().into())
+            }
+            Ok(false) => Ok(self.again(number::segment_create, IS_BEGUN | u64::from(index))),
+            Err(error) => {
+                // It goes, with what it has taken.
+                self.kernel.segments.release_at(index);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the record of a segment that gets its memory step by step, all of which is paid for now. Gives its number.
+    fn begin_segment(&mut self, account: AccountId, pages: u64) -> Result<u32> {
+        let bytes = Segment::new_bytes(pages, false);
+        self.kernel.segments.ensure_room()?;
+        self.kernel.accounts[account].ensure_object::<Segment>(bytes)?;
+        self.kernel.ensure_frames(pages)?;
+        self.ensure_can_create(0)?;
+        self.kernel.reserve_block(Segment::list_bytes(pages))?;
+        let mut segment = Box::new(Segment::new(account, pages)?);
+        segment.begin_to_populate();
+        open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
+        Ok(self.kernel.segments.insert_boxed(segment).index())
+    }
+
+    /// The segment that the step before left, if it is what this one is to make.
+    fn segment_begun(&mut self, index: u32, account: AccountId, pages: u64) -> Result<u32> {
+        if self.kernel.segments.at(index).is_being_made(account, pages) {
+            return Ok(index);
+        }
+        // The program has put another call in the place of the one that was under way.
+        self.kernel.segments.release_at(index);
+        self.begin_segment(account, pages)
+    }
+
+    /// Gives a segment that is being made more of its memory; gives whether that was all.
+    fn populate_step(&mut self, index: u32) -> Result<bool> {
+        let mut effort = Effort::of_entry();
+        loop {
+            // Others take memory between the steps.
+            let segment = self.kernel.segments.at(index);
+            let missing = segment.pages() - segment.populated_pages();
+            self.kernel.reserve_heap(if missing == 0 { 0 } else { Segment::STEP_HEAP_PAGES })?;
+            self.kernel.ensure_frames(missing)?;
+            let most = u64::from((effort.left() / PAGE_UNITS).max(1));
+            let Kernel { segments, frames, .. } = &mut *self.kernel;
+            let (taken, cleared) = segments.at_mut(index).populate_further(frames, most).ok_or(Error::OutOfMemory)?;
+            if (taken, cleared) == (0, 0) {
+                return self.kernel.tables.at(self.table.index()).ensure_slot().map(|()| true);
+            }
+            // Frames are noted by regions where they can, else page by page.
+            let noted = (taken / REGION_PAGES).max(taken % REGION_PAGES / 2) as u32;
+            if !effort.spend(20 + noted + cleared as u32 * PAGE_UNITS) {
+                return Ok(false);
+            }
+        }
     }
 
     pub(super) fn segment_info(&mut self, segment: Handle, buffer: u64) -> Result<u64> {

@@ -1,6 +1,7 @@
 //! Calls on spaces: making, switching, telling about them, reading and writing their memory.
 
 use tessera_abi::layout::SpaceInfo;
+use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
@@ -71,7 +72,7 @@ impl Caller<'_> {
         let id = self.space(space, Rights::INSPECT)?;
         let kernel = &*self.kernel;
         let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
-        let (seen, public) = (kernel.seen_in(id), kernel.public.iter());
+        let (seen, public) = (kernel.seen_in(id), kernel.public.iter().filter(|public| public.is_shown()));
         let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
         let shared_tables = attach::attached_tables(kernel, MapTarget::Space(seen.base), seen.base == id);
@@ -95,30 +96,55 @@ impl Caller<'_> {
         self.write(buffer, &info).map(|()| 0)
     }
 
-    pub(super) fn memory_read(&mut self, space: Handle, address: u64, buffer: u64, length_bytes: u64) -> Result<u64> {
+    pub(super) fn memory_read(
+        &mut self,
+        space: Handle,
+        address: u64,
+        buffer: u64,
+        length_bytes: u64,
+    ) -> Result<Outcome> {
         let space = self.space(space, Rights::INSPECT)?;
         let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
         if length_bytes == 0 || user_copy::copy_within_page(self.kernel, &theirs, &ours) {
-            return Ok(length_bytes);
+            return Ok(Outcome::Done(length_bytes));
         }
-        let (mut from, mut to) =
-            (Side::new(self.kernel, theirs, Access::Read), Side::new(self.kernel, ours, Access::Write));
-        from.fault_in(self.kernel).map_err(|_| Error::BadAddress)?;
+        let mut from = Side::new(self.kernel, theirs, Access::Read, Error::BadAddress);
+        let mut to = Side::new(self.kernel, ours, Access::Write, Error::BadPointer);
+        if !from.is_short() || !to.is_short() {
+            return self.copy_by_steps(number::memory_read, from, to, length_bytes);
+        }
+        from.fault_in(self.kernel)?;
         to.fault_in(self.kernel)?;
-        user_copy::copy(self.kernel, &mut from, &mut to).map(|()| length_bytes)
+        user_copy::copy_short(self.kernel, &mut from, &mut to).map(|()| Outcome::Done(length_bytes))
     }
 
-    pub(super) fn memory_write(&mut self, space: Handle, address: u64, buffer: u64, length_bytes: u64) -> Result<u64> {
+    pub(super) fn memory_write(
+        &mut self,
+        space: Handle,
+        address: u64,
+        buffer: u64,
+        length_bytes: u64,
+    ) -> Result<Outcome> {
         let space = self.space(space, Rights::MAP)?;
         let (theirs, ours) = self.both_sides(space, address, buffer, length_bytes)?;
         if length_bytes == 0 || user_copy::copy_within_page(self.kernel, &ours, &theirs) {
-            return Ok(length_bytes);
+            return Ok(Outcome::Done(length_bytes));
         }
-        let (mut from, mut to) =
-            (Side::new(self.kernel, ours, Access::Read), Side::new(self.kernel, theirs, Access::Write));
-        to.fault_in(self.kernel).map_err(|_| Error::BadAddress)?;
+        let mut from = Side::new(self.kernel, ours, Access::Read, Error::BadPointer);
+        let mut to = Side::new(self.kernel, theirs, Access::Write, Error::BadAddress);
+        if !from.is_short() || !to.is_short() {
+            return self.copy_by_steps(number::memory_write, from, to, length_bytes);
+        }
+        to.fault_in(self.kernel)?;
         from.fault_in(self.kernel)?;
-        user_copy::copy(self.kernel, &mut from, &mut to).map(|()| length_bytes)
+        user_copy::copy_short(self.kernel, &mut from, &mut to).map(|()| Outcome::Done(length_bytes))
+    }
+
+    #[inline(never)]
+    fn copy_by_steps(&mut self, call: u64, mut from: Side, mut to: Side, length_bytes: u64) -> Result<Outcome> {
+        let progress = self.progress(call);
+        let next = user_copy::copy_step(self.kernel, &mut from, &mut to, progress)?;
+        Ok(next.map_or(Outcome::Done(length_bytes), |word| self.again(call, word)))
     }
 
     #[inline(always)]

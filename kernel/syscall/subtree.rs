@@ -1,13 +1,15 @@
 //! Calls on subtrees.
 
 use tessera_abi::layout::SubtreeInfo;
+use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::TOP_LEVEL;
 
-use super::{Caller, Result};
+use super::{Caller, Outcome, Result};
+use crate::base::effort::Effort;
 use crate::object::id::{AttachPoint, MapTarget, ObjectRef, SubtreeId};
 use crate::object::space::{SLOT_PAGES, top_slot};
-use crate::object::subtree::{Public, Subtree};
+use crate::object::subtree::Subtree;
 use crate::paging::chunk;
 use crate::paging::page_table;
 use crate::vm::attach::{self, Attachment};
@@ -148,12 +150,22 @@ impl Caller<'_> {
         if attach::detach(self.kernel, owner, AttachPoint { page, cpu }) { Ok(0) } else { Err(Error::NotMapped) }
     }
 
-    pub(super) fn subtree_withdraw(&mut self, subtree: Handle) -> Result<u64> {
+    pub(super) fn subtree_withdraw(&mut self, subtree: Handle) -> Result<Outcome> {
+        const IS_BEGUN: u64 = 1;
+        let progress = self.progress(number::subtree_withdraw);
         let id = self.subtree(subtree, Rights::CONTROL)?;
         // Not even a seal keeps it where its own holder does not want it any more: somebody else may have set that.
-        let was_public = self.kernel.subtrees[id].public.is_some();
-        public::unpublish(self.kernel, id);
-        Ok(attach::detach_all(self.kernel, id) + u64::from(was_public))
+        let (mut effort, mut places) = (Effort::of_entry(), progress >> 1);
+        if progress & IS_BEGUN == 0 {
+            let object = &mut self.kernel.subtrees[id];
+            (object.withdrawn, places) = (None, u64::from(object.public.is_some()));
+        }
+        let mut is_left = !public::unpublish_step(self.kernel, id, &mut effort);
+        if !is_left {
+            let (more, some_are_left) = attach::detach_further(self.kernel, id, &mut effort);
+            (places, is_left) = (places + more, some_are_left);
+        }
+        Ok(if is_left { self.again(number::subtree_withdraw, places << 1 | IS_BEGUN) } else { places.into() })
     }
 
     pub(super) fn subtree_publish(
@@ -162,7 +174,8 @@ impl Caller<'_> {
         subtree: Handle,
         address: u64,
         bounds: Rights,
-    ) -> Result<u64> {
+    ) -> Result<Outcome> {
+        let is_begun = self.progress(number::subtree_publish) != 0;
         self.machine(machine, Rights::CONTROL)?;
         let subtree = self.attachable(subtree, bounds)?;
         if bounds.contains(Rights::WRITE) {
@@ -172,9 +185,8 @@ impl Caller<'_> {
         if slot == 0 {
             return Err(Error::BadAddress);
         }
-        public::plan_publish(self.kernel, subtree, slot)?;
-        public::publish(self.kernel, Public { slot, subtree, bounds });
-        Ok(0)
+        let is_done = public::publish_step(self.kernel, subtree, slot, bounds, is_begun)?;
+        Ok(if is_done { Outcome::Done(0) } else { self.again(number::subtree_publish, 1) })
     }
 
     /// The subtree that a handle names, if it may be attached with these bounds.

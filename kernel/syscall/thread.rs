@@ -9,9 +9,11 @@ use tessera_arch::VirtAddr;
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
 use crate::base::cpu_set;
-use crate::object::id::{ObjectRef, ThreadId};
+use crate::object::derivation;
+use crate::object::id::{CapId, ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
-use crate::sched::{ending, preference, running};
+use crate::object::use_pool::{Use, UseKind};
+use crate::sched::{ending, inside, preference, running};
 use crate::state::kernel::Kernel;
 use crate::state::memory::reserve_heap;
 
@@ -26,14 +28,15 @@ impl Caller<'_> {
         space: Handle,
         priority: u64,
     ) -> Result<u64> {
-        let payer = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
+        let payer_number = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
         // Who runs a thread with a table has all that it holds; putting something in is less.
         let table = self.cap_table(table, Rights::CONTROL)?;
+        let by = CapId::new(self.table, space.slot());
         let space = self.space(space, Rights::SWITCH)?;
         let priority = self.allowed_priority(priority)?;
         let Kernel { accounts, tables, threads, frames, .. } = &mut *self.kernel;
         threads.ensure_room()?;
-        let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
+        let mut payer = accounts.open(payer_number).ok_or(Error::BadHandle)?;
         payer.object.ensure_object::<Thread>(CONTEXT_BYTES)?;
         tables.at(self.table.index()).ensure_slot()?;
         reserve_heap(frames, 4)?;
@@ -41,7 +44,9 @@ impl Caller<'_> {
         let mut thread = Box::new(Thread::new(payer.id, table, space, priority));
         thread.set_cpu(self.cpu);
         let id = ending::add_paid_thread(self.kernel, thread);
-        Ok(self.kernel.insert_first(self.table, ObjectRef::Thread(id)).bits())
+        inside::begin(self.kernel, id, (by, space));
+        let paid = (Rights::all(), Some(payer_number));
+        Ok(self.kernel.insert_paid(self.table, ObjectRef::Thread(id), paid).bits())
     }
 
     pub(super) fn thread_start(&mut self, thread: Handle, ip: u64, sp: u64, argument: u64) -> Result<u64> {
@@ -69,7 +74,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn thread_exit(&mut self, code: u64) -> Result<Outcome> {
-        self.kernel.threads[self.thread].exit_code = code;
+        self.kernel.threads[self.thread].set_exit_code(code);
         ending::end_thread(self.kernel, self.thread, ThreadState::Exited);
         Ok(Outcome::Unfinished)
     }
@@ -95,7 +100,7 @@ impl Caller<'_> {
             state: thread.state as u64,
             priority: u64::from(thread.priority),
             space: u64::from(running::space_of(self.kernel, id).index()),
-            exit_code: thread.exit_code,
+            exit_code: thread.exit_code(),
             cpu: thread.cpu() as u64,
             affinity: thread.affinity & cpu_set::first(self.kernel.cpus()),
             instruction_pointer: registers.map_or(0, |registers| registers.instruction_pointer()),
@@ -145,13 +150,26 @@ impl Caller<'_> {
 
     pub(super) fn thread_set_fallback(&mut self, space: Handle, ip: u64, sp: u64) -> Result<u64> {
         if space == Handle::NONE {
-            self.kernel.threads[self.thread].fallback = None;
+            inside::set_fallback(self.kernel, self.thread, None);
             return Ok(0);
         }
+        let through = CapId::new(self.table, space.slot());
         let space = self.space(space, Rights::SWITCH)?;
         ensure_entry(ip, sp)?;
-        let fallback = Fallback { space, instruction_pointer: ip, stack_pointer: sp };
-        self.kernel.threads[self.thread].fallback = Some(fallback);
+        let use_of_space = Use::of_number(UseKind::Fallback, self.thread.index());
+        let is_noted = inside::is_noted(self.kernel, through, space);
+        let before = self.kernel.threads.at(self.thread.index()).fallback.and_then(|before| before.lent);
+        // Mostly it is the same space by the same capability.
+        if let Some(lent) = before.filter(|lent| {
+            is_noted && derivation::is_right_behind(&self.kernel.tables, &self.kernel.uses, *lent, through)
+        }) {
+            let fallback = Fallback { space, instruction_pointer: ip, stack_pointer: sp, lent: Some(lent) };
+            self.kernel.threads.at_mut(self.thread.index()).fallback = Some(fallback);
+            return Ok(0);
+        }
+        let lent = is_noted.then(|| self.kernel.lend(through, use_of_space));
+        let fallback = Fallback { space, instruction_pointer: ip, stack_pointer: sp, lent };
+        inside::set_fallback(self.kernel, self.thread, Some(fallback));
         Ok(0)
     }
 

@@ -9,23 +9,27 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::account::Account;
 use crate::object::address_map::{AddressMap, Cost};
-use crate::object::id::{AttachPoint, MapTarget, Object, SpaceId, SubtreeId};
-use crate::object::reverse_map::{ReverseMap, Sharer};
-use crate::object::space::{SLOT_PAGES, roots_bytes};
+use crate::object::derivation;
+use crate::object::id::{AttachPoint, CapId, MapTarget, Object, SpaceId, SubtreeId, UseId};
+use crate::object::reverse_map::Sharer;
+use crate::object::space::{SLOT_PAGES, Space, roots_bytes};
 use crate::object::store::Opened;
 use crate::object::subtree::Subtree;
+use crate::object::use_pool::Use;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::new_table;
 use crate::paging::range::PageRange;
 use crate::sched::{enter, remote};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
+use crate::tlb::global;
 use crate::vm::target;
 use crate::vm::view;
 
@@ -192,6 +196,12 @@ pub fn is_vacant(kernel: &Kernel, owner: MapTarget, place: AttachPoint, level: u
         MapTarget::Space(id) => &kernel.spaces[id],
     };
     let slot = (place.page / SLOT_PAGES) as usize;
+    !kernel.public.iter().any(|public| public.slot == slot) && is_vacant_in(space, place, level)
+}
+
+/// The same, of what the space itself shows.
+pub(crate) fn is_vacant_in(space: &Space, place: AttachPoint, level: u8) -> bool {
+    let slot = (place.page / SLOT_PAGES) as usize;
     match place.cpu {
         None => space.map.is_free(place.page, level) && !space.has_core_window(slot),
         Some(cpu) => {
@@ -254,10 +264,18 @@ pub fn ensure_level(kernel: &Kernel, owner: MapTarget, subtree: SubtreeId) -> Re
     }
 }
 
-/// Attaches a subtree as planned, at that cost.
-pub fn attach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, attachment: Attachment, cost: Cost) {
+/// Attaches a subtree as planned, at that cost, through a capability to it; through none, if the kernel does it for itself.
+pub fn attach(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    place: AttachPoint,
+    attachment: Attachment,
+    (cost, through): (Cost, Option<CapId>),
+) {
+    let payers = [target::payer_of(kernel, owner), kernel.subtrees[attachment.subtree].account];
+    let lent = through.and_then(|cap| kernel.note_use(cap, payers, Use::attachment(owner, place)));
     let subtree = kernel.subtrees.open(attachment.subtree.index()).expect("only what exists is attached");
-    let entry = hold(subtree, owner, place, &attachment);
+    let entry = hold(subtree, owner, place, &attachment, lent);
     if let (MapTarget::Space(space), Some(cpu)) = (owner, place.cpu) {
         separate_roots(kernel, space);
         kernel.spaces[space].set_core_entry(place.page, cpu, entry);
@@ -268,11 +286,18 @@ pub fn attach(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, attachm
     view::sync_roots(kernel, owner);
 }
 
-/// The subtree's side of attaching: it lists the place, which keeps it from going. Gives the entry that shows it there.
+/// The subtree's side of attaching: it lists the place, which keeps it from going, and as which use. Gives the entry that
+/// shows it there.
 #[inline(always)]
-pub(crate) fn hold(subtree: Opened<'_, Subtree>, owner: MapTarget, place: AttachPoint, attachment: &Attachment) -> u64 {
+pub(crate) fn hold(
+    subtree: Opened<'_, Subtree>,
+    owner: MapTarget,
+    place: AttachPoint,
+    attachment: &Attachment,
+    lent: Option<UseId>,
+) -> u64 {
     *subtree.references += u32::from(!is_seeded(Mutant::SharerNotHeld));
-    subtree.object.sharers.insert(Sharer::new(owner, place));
+    subtree.object.sharers.insert(Sharer::new(owner, place), lent);
     attachment.entry(subtree.object.map.tree.root, place)
 }
 
@@ -345,42 +370,72 @@ pub(crate) fn let_go(
         None => (owner, place.page),
     };
     flush::execute(kernel, Flush { owner: seen_by, range: PageRange { first, count }, freed_tables });
-    kernel.subtrees.released(subtree).sharers.remove(&Sharer::new(owner, place));
+    forget_place(kernel, subtree, owner, place);
 }
 
-/// Takes a subtree out of everything that it is attached to, with one flush; gives how many places there were. What
-/// has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
-pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
+/// A subtree is no longer at a place: it does not list it any more, nor does whoever lent it.
+#[inline(always)]
+pub(crate) fn forget_place(kernel: &mut Kernel, subtree: SubtreeId, owner: MapTarget, place: AttachPoint) {
+    let Kernel { subtrees, tables, uses, .. } = kernel;
+    if let Some(lent) = subtrees.released(subtree).sharers.remove(&Sharer::new(owner, place)) {
+        derivation::take_back(tables, uses, lent);
+    }
+}
+
+/// What taking out an entry takes, and forgetting the place.
+const PLACE_UNITS: u32 = 30;
+
+/// At more places, what they showed is not invalidated there alone but everywhere, which takes the same for any number: a step
+/// must not look at all places of which it takes out a few.
+const FLUSHED_PLACES: usize = 64;
+
+/// Takes a subtree out of what it is attached to, as far as the effort goes, with one flush; gives how many places that were,
+/// and whether some are left. The subtree notes how far it has come, so that what is attached behind its back is not looked at
+/// again. What has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
+pub fn detach_further(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effort) -> (u64, bool) {
     let (mut freed_tables, mut places) = (FrameList::new(), 0);
+    let before = kernel.subtrees[subtree].withdrawn;
     kernel.subtrees[subtree].sharers.forget_common_page();
-    let mut next = kernel.subtrees[subtree].sharers.after(None);
-    while let Some(sharer) = next {
+    let mut next = kernel.subtrees[subtree].sharers.after(before);
+    while let Some(sharer) = next.filter(|_| effort.is_left()) {
         take_entry(kernel, sharer.owner(), sharer.place(), &mut freed_tables);
+        let Kernel { subtrees, tables, uses, .. } = &mut *kernel;
+        if let Some(lent) = subtrees[subtree].sharers.lent(&sharer) {
+            derivation::take_back(tables, uses, lent);
+        }
         places += 1;
+        effort.spend(PLACE_UNITS);
         next = kernel.subtrees[subtree].sharers.after(next);
-        if next.is_none_or(|next| next.owner() != sharer.owner()) {
+        if !effort.is_left() || next.is_none_or(|next| next.owner() != sharer.owner()) {
             view::sync_roots(kernel, sharer.owner());
         }
     }
     if places != 0 {
-        let count = if is_seeded(Mutant::WithdrawUnflushed) { 0 } else { kernel.subtrees[subtree].pages() };
-        let owner = MapTarget::Subtree(subtree);
-        flush::execute(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
+        flush_withdrawn(kernel, subtree, freed_tables);
     }
-    kernel.subtrees[subtree].sharers = ReverseMap::default();
-    (0..places).for_each(|_| kernel.subtrees.release(subtree));
-    places
+    for _ in 0..places {
+        let object = kernel.subtrees.released(subtree);
+        let gone = object.sharers.after(before).expect("it lists the places still");
+        object.sharers.remove(&gone);
+        object.withdrawn = Some(gone);
+    }
+    if next.is_none() {
+        kernel.subtrees[subtree].withdrawn = None;
+    }
+    (places, next.is_some())
 }
 
-/// Takes all attachments out of a space or subtree that goes; the caller sees to copies of the root, and flushes. What
-/// this dooms goes later still.
-pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapTarget, freed_tables: &mut FrameList) {
-    let mut page = 0;
-    while let Some((place, attachment)) = next_attachment(kernel, owner, page, u64::MAX, true) {
-        take_entry(kernel, owner, place, freed_tables);
-        kernel.subtrees.released(attachment.subtree).sharers.remove(&Sharer::new(owner, place));
-        page = place.page;
+/// Invalidates what a subtree showed at places that it lists still.
+fn flush_withdrawn(kernel: &mut Kernel, subtree: SubtreeId, freed_tables: FrameList) {
+    let is_seen = !is_seeded(Mutant::WithdrawUnflushed);
+    if is_seen && kernel.subtrees[subtree].sharers.len() > FLUSHED_PLACES {
+        tessera_arch::publish_tables();
+        global::flush_everywhere(kernel);
+        kernel.frames.free_list(freed_tables);
+        return;
     }
+    let (owner, count) = (MapTarget::Subtree(subtree), if is_seen { kernel.subtrees[subtree].pages() } else { 0 });
+    flush::execute(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
 }
 
 /// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists

@@ -50,7 +50,7 @@ pub(crate) fn attach_fast(
     // Without roots that are copies, a core window shows in this one.
     let is_vacant =
         table(map.tree.root)[slot].load(Relaxed) == 0 && !map.overlaps(PageRange { first, count: SLOT_PAGES });
-    if has_copies || !is_vacant || !crate::mem::has_spare_pages() {
+    if has_copies || !is_vacant || kernel.is_publishing || !crate::mem::has_spare_pages() {
         return None;
     }
     // What is charged for a space keeps its account.

@@ -7,6 +7,7 @@ use tessera_arch::{Access, Frame, Leaf, VirtAddr};
 use crate::object::account::{self, frame_bytes};
 use crate::object::address_map::Cost;
 use crate::object::id::{AccountId, MapTarget, SpaceId};
+use crate::object::segment::Touch;
 use crate::paging::page_table::{Slot, new_table};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
@@ -61,7 +62,7 @@ pub enum AccessError {
 /// Finds whose map covers a page of a space, as the calling CPU sees it.
 #[inline(always)]
 pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
-    if let Some(public) = public::public_at(kernel, page) {
+    if let Some(public) = public::public_at(kernel, space, page) {
         let owner = MapTarget::Subtree(public.subtree);
         return Location { owner, page: page - public.page(), bounds: public.bounds, view: Rights::ACCESS };
     }
@@ -156,10 +157,10 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
     let tables = if slot.is_some() { 0 } else { ensure_showable(kernel, found)? };
     let with_tables = if found.table_payer == payer { frame_bytes(tables) } else { 0 };
     let segment = kernel.segments.at_mut(found.segment);
-    let bytes = segment.touch_bytes(payer);
+    let Touch { bytes, is_new_payer } = segment.touch(found.page, payer);
     kernel.accounts[payer].ensure(bytes + with_tables).map_err(|_| AccessError::AccountExhausted)?;
     let frame = new_table(&mut kernel.frames);
-    if bytes > PAGE_BYTES {
+    if is_new_payer {
         account::open_charge(&mut kernel.accounts, payer, bytes);
     } else {
         kernel.accounts[payer].charge(bytes);

@@ -5,6 +5,7 @@ pub mod fast_attach;
 pub mod fast_map;
 pub mod fault;
 pub mod map;
+pub mod map_steps;
 pub mod public;
 pub mod target;
 pub mod user_copy;

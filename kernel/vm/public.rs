@@ -5,23 +5,34 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_abi::Error;
+use tessera_abi::{Error, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, cut_short, is_seeded};
 use crate::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
 use crate::object::space::SLOT_PAGES;
-use crate::object::subtree::Public;
+use crate::object::subtree::{Public, Stage};
+use crate::paging::chunk::entry_pages;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::global;
 use crate::vm::attach;
 use crate::vm::target::Target;
 
-/// The public subtree that covers a page of every space.
+/// What looking at a space takes, or writing the entry into its roots.
+const SPACE_UNITS: u32 = 10;
+
+/// The public subtree that a space shows at a page.
 #[inline(always)]
-pub fn public_at(kernel: &Kernel, page: u64) -> Option<&Public> {
-    kernel.public.iter().find(|public| page / SLOT_PAGES == public.slot as u64)
+pub fn public_at(kernel: &Kernel, space: SpaceId, page: u64) -> Option<&Public> {
+    let public = kernel.public.iter().find(|public| page / SLOT_PAGES == public.slot as u64)?;
+    (public.is_shown() || is_shown_in(kernel, space, public)).then_some(public)
+}
+
+/// Whether a space shows one that is on the way.
+fn is_shown_in(kernel: &Kernel, space: SpaceId, public: &Public) -> bool {
+    table(kernel.spaces[space].map.tree.root)[public.slot].load(Relaxed) == public_entry(kernel, public)
 }
 
 /// Whether a range of a space meets what its own tables do not show: something public, or a core window.
@@ -45,55 +56,198 @@ fn is_reserved_in(kernel: &Kernel, id: SpaceId, range: PageRange) -> bool {
     space.map.core_windows() != 0 && space.core_windows_in(slots).next().is_some()
 }
 
-/// Checks that a subtree can be made public.
+/// Does a step of making a subtree public; gives whether that was the last. Its slot is reserved in every space from the first
+/// on. `is_begun`: a step was done before. If its thread goes no further, whoever publishes it likewise may go on, and whoever
+/// withdraws it takes it back.
 ///
 /// # Errors
-/// `WrongLevel`, `BadState`, `Overlap`.
-pub fn plan_publish(kernel: &Kernel, subtree: SubtreeId, slot: usize) -> Result<(), Error> {
+/// `WrongLevel`, `Overlap` before anything is to be seen of it; `BadState` if it is public, attached, or was withdrawn meanwhile.
+pub fn publish_step(
+    kernel: &mut Kernel,
+    subtree: SubtreeId,
+    slot: usize,
+    bounds: Rights,
+    is_begun: bool,
+) -> Result<bool, Error> {
+    let mut effort = Effort::of_entry();
+    let at = match position(kernel, subtree) {
+        None if is_begun => return Err(Error::BadState),
+        None => begin(kernel, subtree, slot, bounds)?,
+        Some(at) => at,
+    };
+    let public = kernel.public[at];
+    let is_the_same = (public.slot, public.bounds) == (slot, bounds) && (is_begun || !public.is_shown());
+    if !is_the_same {
+        return Err(Error::BadState);
+    }
+    loop {
+        let is_left = match kernel.public[at].stage {
+            Stage::Reserving(from) => reserve(kernel, at, from, &mut effort)?,
+            Stage::Marking(page) => mark(kernel, at, page, !is_seeded(Mutant::PublicNotGlobal), &mut effort),
+            Stage::Showing(from) => set_in_spaces(kernel, at, from, true, &mut effort),
+            Stage::Shown => {
+                note_stage(kernel);
+                return Ok(true);
+            }
+            Stage::Hiding(_) | Stage::Unmarking(_) => return Err(Error::BadState),
+        };
+        if is_left {
+            return Ok(false);
+        }
+    }
+}
+
+/// Does a step of taking a public subtree, or one on the way, out of every space; gives whether that was the last.
+pub fn unpublish_step(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effort) -> bool {
+    while let Some(at) = position(kernel, subtree) {
+        let is_left = match kernel.public[at].stage {
+            Stage::Reserving(_) => {
+                forget(kernel, at);
+                false
+            }
+            Stage::Marking(_) => set_stage(kernel, at, Stage::Unmarking(0)),
+            Stage::Showing(_) | Stage::Shown => set_stage(kernel, at, Stage::Hiding(0)),
+            Stage::Hiding(from) => set_in_spaces(kernel, at, from, false, effort),
+            Stage::Unmarking(page) => {
+                let is_left = mark(kernel, at, page, is_seeded(Mutant::PublicStaysGlobal), effort);
+                if !is_left {
+                    forget(kernel, at);
+                }
+                is_left
+            }
+        };
+        if is_left {
+            return false;
+        }
+    }
+    true
+}
+
+/// Takes a public subtree out of every space at once.
+pub fn unpublish(kernel: &mut Kernel, subtree: SubtreeId) {
+    let is_done = unpublish_step(kernel, subtree, &mut Effort::of(u32::MAX));
+    assert!(is_done, "nothing takes so long");
+}
+
+fn position(kernel: &Kernel, subtree: SubtreeId) -> Option<usize> {
+    kernel.subtrees[subtree].public?;
+    kernel.public.iter().position(|public| public.subtree == subtree)
+}
+
+/// Reserves the slot; gives where the subtree is noted.
+fn begin(kernel: &mut Kernel, subtree: SubtreeId, slot: usize, bounds: Rights) -> Result<usize, Error> {
     let object = &kernel.subtrees[subtree];
     if object.level() != TOP_LEVEL {
         return Err(Error::WrongLevel);
     }
-    if !object.sharers.is_empty() || object.public.is_some() || object.map.attachments() != 0 {
+    if !object.sharers.is_empty() || object.map.attachments() != 0 {
         return Err(Error::BadState);
     }
-    let place = AttachPoint { page: slot as u64 * SLOT_PAGES, cpu: None };
-    // A view's map is empty, its root is not; its base is asked.
-    let is_vacant =
-        |id| kernel.spaces[id].seen.is_some() || attach::is_vacant(kernel, MapTarget::Space(id), place, TOP_LEVEL);
-    if !kernel.spaces.ids().all(is_vacant) {
+    if kernel.public.iter().any(|public| public.slot == slot) {
         return Err(Error::Overlap);
     }
-    Ok(())
+    kernel.public.push(Public { slot, subtree, bounds, stage: Stage::Reserving(0) });
+    kernel.subtrees[subtree].public = Some(slot);
+    note_stage(kernel);
+    Ok(kernel.public.len() - 1)
 }
 
-/// Makes a subtree public as planned.
-pub fn publish(kernel: &mut Kernel, public: Public) {
-    let subtree = &mut kernel.subtrees[public.subtree];
-    subtree.map.set_global(!is_seeded(Mutant::PublicNotGlobal));
-    subtree.public = Some(public.slot);
-    kernel.public.push(public);
-    let entry = public_entry(kernel, &public);
-    set_everywhere(kernel, public.slot, entry);
-    tessera_arch::publish_tables();
+fn forget(kernel: &mut Kernel, at: usize) {
+    let public = kernel.public.remove(at);
+    kernel.subtrees[public.subtree].public = None;
+    note_stage(kernel);
 }
 
-/// Takes a public subtree out of every space.
-pub fn unpublish(kernel: &mut Kernel, subtree: SubtreeId) {
-    let Some(slot) = kernel.subtrees[subtree].public.take() else { return };
-    kernel.public.retain(|public| public.slot != slot);
-    set_everywhere(kernel, slot, 0);
+fn set_stage(kernel: &mut Kernel, at: usize, stage: Stage) -> bool {
+    kernel.public[at].stage = stage;
+    note_stage(kernel);
+    false
+}
+
+fn note_stage(kernel: &mut Kernel) {
+    kernel.is_publishing = kernel.public.iter().any(|public| !public.is_shown());
+}
+
+/// Looks at spaces whether they have the slot free; gives whether some are left.
+fn reserve(kernel: &mut Kernel, at: usize, mut from: u32, effort: &mut Effort) -> Result<bool, Error> {
+    let place = AttachPoint { page: kernel.public[at].page(), cpu: None };
+    loop {
+        match kernel.spaces.first_from(from, effort) {
+            Err(next) => {
+                set_stage(kernel, at, Stage::Reserving(next));
+                return Ok(true);
+            }
+            Ok(None) => return Ok(set_stage(kernel, at, Stage::Marking(0))),
+            Ok(Some(id)) => {
+                let space = &kernel.spaces[id];
+                // A view's map is empty, its root is not; its base is asked.
+                if space.seen.is_none() && !attach::is_vacant_in(space, place, TOP_LEVEL) {
+                    forget(kernel, at);
+                    return Err(Error::Overlap);
+                }
+                from = id.index() + 1;
+                effort.spend(SPACE_UNITS);
+            }
+        }
+    }
+}
+
+/// Makes leaves of the subtree, which no CPU can reach, global or not, and those to come; gives whether some are left.
+fn mark(kernel: &mut Kernel, at: usize, page: u64, global: bool, effort: &mut Effort) -> bool {
+    let Public { subtree, stage, .. } = kernel.public[at];
+    let map = &mut kernel.subtrees[subtree].map;
+    let reached = map.set_global_from(page, global, effort);
+    let (is_left, marks) = (reached < entry_pages(TOP_LEVEL), matches!(stage, Stage::Marking(_)));
+    kernel.public[at].stage = match (marks, is_left) {
+        (true, true) => Stage::Marking(reached),
+        (true, false) => Stage::Showing(0),
+        (false, _) => Stage::Unmarking(reached),
+    };
+    is_left
+}
+
+/// Writes the entry into spaces, or takes it out; gives whether some are left. When none shows it any more, no CPU holds
+/// anything of it.
+fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, effort: &mut Effort) -> bool {
+    let public = kernel.public[at];
+    let entry = if shows { public_entry(kernel, &public) } else { 0 };
+    loop {
+        match kernel.spaces.first_from(from, effort) {
+            Err(next) => {
+                kernel.public[at].stage = if shows { Stage::Showing(next) } else { Stage::Hiding(next) };
+                tessera_arch::publish_tables();
+                return true;
+            }
+            Ok(Some(id)) => {
+                set_in_space(kernel, id, &public, entry);
+                from = id.index() + 1;
+                effort.spend(SPACE_UNITS);
+            }
+            Ok(None) => break,
+        }
+    }
     tessera_arch::publish_tables();
-    if !is_seeded(Mutant::WithdrawUnflushed) {
+    if !shows && !is_seeded(Mutant::WithdrawUnflushed) {
         global::flush_everywhere(kernel);
     }
-    kernel.subtrees[subtree].map.set_global(is_seeded(Mutant::PublicStaysGlobal));
+    set_stage(kernel, at, if shows { Stage::Shown } else { Stage::Unmarking(0) })
+}
+
+/// A space that was made meanwhile may have the entry.
+fn set_in_space(kernel: &mut Kernel, id: SpaceId, public: &Public, entry: u64) {
+    let root = kernel.spaces[id].map.tree.root;
+    let before = table(root)[public.slot].load(Relaxed);
+    kernel.spaces[id].roots().for_each(|root| table(root)[public.slot].store(entry, Relaxed));
+    kernel.frames.change_table_entries(root, i32::from(entry != 0) - i32::from(before != 0));
 }
 
 /// Writes what is public into the root of a new space, and shows the root to every walker.
 pub fn show_public(kernel: &mut Kernel, root: Frame) {
     for index in 0..cut_short(kernel.public.len(), Mutant::PublicMissing) {
         let public = kernel.public[index];
+        if !matches!(public.stage, Stage::Showing(_) | Stage::Shown) {
+            continue;
+        }
         table(root)[public.slot].store(public_entry(kernel, &public), Relaxed);
         kernel.frames.change_table_entries(root, 1);
     }
@@ -105,12 +259,4 @@ pub fn show_public(kernel: &mut Kernel, root: Frame) {
 fn public_entry(kernel: &Kernel, public: &Public) -> u64 {
     let root = kernel.subtrees[public.subtree].map.tree.root;
     Format::shared_entry(root.start(), public.bounds, Share::Copy)
-}
-
-fn set_everywhere(kernel: &mut Kernel, slot: usize, entry: u64) {
-    let change = if entry == 0 { -1 } else { 1 };
-    for id in kernel.spaces.ids() {
-        kernel.spaces[id].roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
-        kernel.frames.change_table_entries(kernel.spaces[id].map.tree.root, change);
-    }
 }

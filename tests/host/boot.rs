@@ -3,25 +3,27 @@
 use core::sync::atomic::AtomicU8;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::sched::ending;
+use tessera_kernel::sched::{ending, inside};
 
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
 use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
+use tessera_kernel::base::effort::set_entry_units;
 use tessera_kernel::cpu::handshake::Pass;
 use tessera_kernel::cpu::per_cpu::{Shared, Words};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::cap_table::CapTable;
-use tessera_kernel::object::id::ObjectRef;
+use tessera_kernel::object::id::{CapId, ObjectRef};
 use tessera_kernel::object::space::Space;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::paging::page_table::new_table;
 use tessera_kernel::state::charges::RESERVE_FRAMES;
 
+use crate::entry_units;
 use crate::machine::{BUFFER, BUFFER_BYTES, CODE, Machine, STACK_END};
 
 /// What kind of machine to boot.
@@ -73,6 +75,7 @@ impl Machine {
 
     /// Boots as far as the first program's thread is ready, and nothing has run yet.
     pub fn before_first_thread(options: &Options) -> Machine {
+        set_entry_units(entry_units());
         let found = fake::power_on(options.flavour, options.frames, 0);
         let boot_info = Box::leak(Box::new(BootInfo { cpus: options.cpus, ..*found }));
         let mut machine = Machine::first_objects(new_kernel(boot_info, options.tag_bits), options);
@@ -107,18 +110,29 @@ impl Machine {
         thread.context.registers_mut().set_entry(CODE, STACK_END, [0, 0]);
         let thread = ending::add_thread(&mut kernel, Box::new(thread));
         let machine = kernel.insert_with(table, ObjectRef::Machine, options.machine_rights);
+        let [account_handle, table_handle, space_handle, thread_handle] = [
+            ObjectRef::Account(account),
+            ObjectRef::CapTable(table),
+            ObjectRef::Space(space),
+            ObjectRef::Thread(thread),
+        ]
+        .map(|object| kernel.insert_first(table, object));
+        inside::begin(&mut kernel, thread, (CapId::new(table, space_handle.slot()), space));
         Machine {
-            account: kernel.insert_first(table, ObjectRef::Account(account)),
-            table: kernel.insert_first(table, ObjectRef::CapTable(table)),
-            space: kernel.insert_first(table, ObjectRef::Space(space)),
+            account: account_handle,
+            table: table_handle,
+            space: space_handle,
             program: Handle::NONE,
-            thread: kernel.insert_first(table, ObjectRef::Thread(thread)),
+            thread: thread_handle,
             machine,
             kernel,
             thread_id: thread,
             space_id: space,
             account_id: account,
             table_id: table,
+            steps: 0,
+            between_steps: None,
+            between_debts: None,
         }
     }
 

@@ -14,7 +14,8 @@
 //! | [`snapshot`] | the kernel's state as values that can be compared |
 //!
 //! Random tests begin with the same seed each time, so that a run can be repeated. `TESSERA_HOST_SEED=number`
-//! chooses another one, `TESSERA_HOST_CASES=factor` multiplies the number of cases.
+//! chooses another one, `TESSERA_HOST_CASES=factor` multiplies the number of cases. `TESSERA_HOST_UNITS=number` has kernels work
+//! for so many units at each entry: with 1 every long call is cut wherever it can be.
 
 pub mod boot;
 pub mod machine;
@@ -30,15 +31,24 @@ pub use machine::Machine;
 
 use proptest::test_runner::{Config, RngSeed};
 use tessera_arch::fake::Flavour;
+use tessera_kernel::base::effort::ENTRY_UNITS;
 
 /// Both architectures' page-table formats.
 pub const FLAVOURS: [Flavour; 2] = [Flavour::X86, Flavour::Arm];
 
 const SEED: u64 = 0x7e55_e4a0;
 
+/// The units of work that kernels have for each entry.
+pub fn entry_units() -> u32 {
+    number("TESSERA_HOST_UNITS").map_or(ENTRY_UNITS, |units| units as u32)
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
 /// How a random test runs: so many cases (times `TESSERA_HOST_CASES`), from a fixed seed.
 pub fn config(cases: u32) -> Config {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let factor = number("TESSERA_HOST_CASES").unwrap_or(1) as u32;
     Config {
         cases: cases * factor,

@@ -50,7 +50,14 @@ pub struct Machine {
     pub account_id: AccountId,
     /// The table.
     pub table_id: TableId,
+    /// How often a call was made again so far.
+    pub steps: u64,
+    /// What happens between the steps of calls.
+    pub between_steps: Option<BetweenSteps>,
 }
+
+/// What happens between the steps of calls, while it gives true.
+pub type BetweenSteps = Box<dyn FnMut(&mut Machine) -> bool>;
 
 impl Drop for Machine {
     fn drop(&mut self) {
@@ -76,18 +83,52 @@ impl Machine {
         self.call_words(number, words)
     }
 
+    /// Whether a thread has done a step of a call, and is to make it again.
+    pub fn is_under_way(&self, id: ThreadId) -> bool {
+        self.kernel.threads.find(id).is_some_and(|thread| thread.progress.is_any())
+    }
+
+    /// Does this between any two steps of calls from here on, until a step finds that it gives false.
+    pub fn between_steps(&mut self, action: impl FnMut(&mut Machine) -> bool + 'static) {
+        self.between_steps = Some(Box::new(action));
+    }
+
+    fn let_others_act(&mut self) {
+        self.steps += 1;
+        assert!(self.steps < 1_000_000, "every step comes nearer to the end");
+        // Calls that the action makes have steps as well, between which it does nothing.
+        if let Some(mut action) = self.between_steps.take()
+            && action(self)
+        {
+            self.between_steps = Some(action);
+        }
+    }
+
     /// As [`Machine::call`], for any number and words.
     ///
     /// # Errors
     /// As there.
     pub fn call_words(&mut self, number: u64, words: [u64; 6]) -> Result<u64, Error> {
         let id = running::current(&self.kernel, tessera_arch::cpu_index()).expect("some thread runs");
+        self.step_words(number, words);
+        while running::current(&self.kernel, tessera_arch::cpu_index()) == Some(id) && self.is_under_way(id) {
+            self.let_others_act();
+            self.trap(Trap::Call);
+        }
+        let (status, value) = self.kernel.threads.find(id).ok_or(Error::Gone)?.context.registers().result();
+        Error::from_status(status).map(|()| value)
+    }
+
+    /// Makes a call as the current thread, once: it may have to be made again.
+    ///
+    /// # Panics
+    /// If no thread runs.
+    pub fn step_words(&mut self, number: u64, words: [u64; 6]) {
+        let id = running::current(&self.kernel, tessera_arch::cpu_index()).expect("some thread runs");
         let registers = self.kernel.threads[id].context.registers_mut();
         registers.set_call(number, words);
         registers.set_result(0, UNFINISHED);
         self.trap(Trap::Call);
-        let (status, value) = self.kernel.threads.find(id).ok_or(Error::Gone)?.context.registers().result();
-        Error::from_status(status).map(|()| value)
     }
 
     /// Lets the current thread trap, and the CPU that the test plays idle until some thread runs. Gives whether one

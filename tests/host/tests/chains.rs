@@ -6,6 +6,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::layout::SpaceInfo;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{self, Flavour};
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::base::steps;
 use tessera_kernel::lifecycle::check;
 
@@ -46,6 +47,8 @@ impl Chain {
     fn new(flavour: Flavour, broadcasts: bool, size: Size) -> Chain {
         let options = Options::new(flavour).frames(4096).slots(256);
         let mut machine = Machine::boot(&options);
+        // What is counted here is what a change costs, not what being cut does.
+        set_entry_units(ENTRY_UNITS);
         fake::smp::set_broadcasts(broadcasts);
         let account = machine.account;
         let subtree = |machine: &mut Machine, level| machine.make(Call::SubtreeCreate { account, level });

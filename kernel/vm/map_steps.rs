@@ -1,0 +1,289 @@
+//! `map`, `unmap` and `protect` of any length: checks in steps, then changes in steps.
+//!
+//! Nothing has changed while it is checked, so a refused call leaves all as it was. Then the range changes from its front on:
+//! each step changes records and entries together, and invalidates what it has changed, so that between two steps the range
+//! is a changed one and one that is as it was, side by side.
+
+use tessera_abi::{Error, PAGE_BYTES, Rights};
+
+use crate::base::effort::Effort;
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::mem::{FrameAllocator, FrameList};
+use crate::object::account::frame_bytes;
+use crate::object::address_map::{Cost, MAPPING_BYTES, Mapping};
+use crate::object::id::MapTarget;
+use crate::object::map_steps::{self, Reached};
+use crate::object::segment::LENGTH_MAX_BYTES;
+use crate::paging::range::PageRange;
+use crate::state::charges::ensure_frames;
+use crate::state::kernel::Kernel;
+use crate::tlb::flush::{self, Flush};
+use crate::vm::map::split_ends;
+use crate::vm::target;
+use crate::vm::view;
+
+/// A step of `unmap`, told what the one before gave, the first 0. Gives what the next is to be told, if there must be one.
+///
+/// # Errors
+/// `NotMapped`; `AccountExhausted`, `OutOfMemory` if a mapping must be split and cannot be: with nothing changed.
+pub fn unmap_step(kernel: &mut Kernel, owner: MapTarget, range: PageRange, word: u64) -> Result<Option<u64>, Error> {
+    const CHANGING: u64 = 1;
+    let (mut effort, mut page) = (Effort::of_entry(), range.first + (word >> 1));
+    let told = |page: u64, phase: u64| Ok(Some((page - range.first) << 1 | phase));
+    if word & CHANGING == 0 {
+        let (_, left_at) = target::map_of(kernel, owner).covered_from(range, page, &mut effort)?;
+        if let Some(page) = left_at {
+            return told(page, 0);
+        }
+        let cost = target::map_of(kernel, owner).split_cost(range);
+        ensure_change(kernel, owner, cost)?;
+        split_ends(kernel, owner, range, cost);
+        page = range.first;
+    }
+    page = unmap_front(kernel, owner, PageRange { first: page, count: range.end() - page }, &mut effort);
+    if page < range.end() { told(page, CHANGING) } else { Ok(None) }
+}
+
+/// Unmaps the front of a range, and gives the first page that is left. The flush comes before tables are freed, and before
+/// memory that is not mapped any more can be (`lifecycle::reap`).
+fn unmap_front(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mut Effort) -> u64 {
+    let mut freed_tables = FrameList::new();
+    let Kernel { spaces, subtrees, frames, segments, accounts, .. } = &mut *kernel;
+    let (map, payer) = target::open(spaces, subtrees, owner);
+    let before = map.bytes();
+    let end = map.unmap_front(frames, segments, range, effort, &mut freed_tables);
+    accounts[payer].credit(before - map.bytes());
+    if map.tree.is_root_changed() {
+        view::sync_roots(kernel, owner);
+    }
+    let range = PageRange { count: end - range.first, ..range };
+    flush::execute(kernel, Flush { owner, range, freed_tables });
+    end
+}
+
+/// How far `protect` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Checking,
+    Cleaning,
+    Changing,
+}
+
+const PHASES: [Phase; 3] = [Phase::Checking, Phase::Cleaning, Phase::Changing];
+
+/// A step of `protect`, as of `unmap`.
+///
+/// # Errors
+/// `NotMapped`, `MissingRight` if a segment capability did not allow these rights, with nothing changed; likewise
+/// `AccountExhausted` and `OutOfMemory`, unless others have taken meanwhile what the account had for one more mapping.
+pub fn protect_step(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    range: PageRange,
+    rights: Rights,
+    word: u64,
+) -> Result<Option<u64>, Error> {
+    let mut effort = Effort::of_entry();
+    let mut phase = PHASES.get((word & 3) as usize).copied().unwrap_or(Phase::Checking);
+    let (mut lacks, is_rest) = (word & 4 != 0, word & 8 != 0);
+    let mut from = Reached { page: range.first + (word >> 4), is_rest };
+    let told = |page: u64, phase: Phase, lacks: bool, is_rest: bool| {
+        let flags = u64::from(lacks) << 2 | u64::from(is_rest) << 3;
+        Ok(Some((page - range.first) << 4 | flags | phase as u64))
+    };
+    let is_begun = phase == Phase::Changing;
+    if phase == Phase::Checking {
+        let (maximum, left_at) = target::map_of(kernel, owner).covered_from(range, from.page, &mut effort)?;
+        lacks |= !maximum.contains(rights);
+        if let Some(page) = left_at {
+            return told(page, phase, lacks, false);
+        }
+        if lacks {
+            return Err(Error::MissingRight);
+        }
+        (phase, from.page) = (Phase::Cleaning, range.first);
+    }
+    if phase == Phase::Cleaning && rights.contains(Rights::EXECUTE) {
+        let page = target::map_of(kernel, owner).tree.clean_front((from.page, range.end()), &mut effort);
+        if page < range.end() {
+            return told(page, phase, false, false);
+        }
+        tessera_arch::publish_code();
+    }
+    if !is_begun {
+        from.page = range.first;
+        begin_to_protect(kernel, owner, range, &effort)?;
+    } else if !from.is_rest && may_be_cut(range.end() - from.page, &effort) {
+        ensure_change(kernel, owner, Cost { records: 1, ..Cost::default() })?;
+    }
+    let reached = protect_front(kernel, owner, range, from, rights, &mut effort);
+    let is_left = reached.page < range.end();
+    if is_left { told(reached.page, Phase::Changing, false, reached.is_rest) } else { Ok(None) }
+}
+
+fn begin_to_protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &Effort) -> Result<(), Error> {
+    let ends = target::map_of(kernel, owner).split_cost(range);
+    // Where a step ends within a mapping, there is one more until the call is done.
+    let records = ends.records + u64::from(may_be_cut(range.count, effort));
+    ensure_change(kernel, owner, Cost { records, ..ends })?;
+    split_ends(kernel, owner, range, ends);
+    Ok(())
+}
+
+/// Whether a step may end before so many pages have been given new rights.
+fn may_be_cut(pages: u64, effort: &Effort) -> bool {
+    pages.div_ceil(512) * 264 + 264 > u64::from(effort.left())
+}
+
+fn protect_front(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    range: PageRange,
+    from: Reached,
+    rights: Rights,
+    effort: &mut Effort,
+) -> Reached {
+    let Kernel { spaces, subtrees, segments, .. } = &mut *kernel;
+    let (map, payer) = target::open(spaces, subtrees, owner);
+    let before = map.bytes();
+    let reached = map.protect_front(segments, range, from, rights, effort);
+    let after = map.bytes();
+    kernel.adjust_charge(payer, before, after);
+    let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { reached.page - from.page };
+    let range = PageRange { first: from.page, count };
+    flush::execute(kernel, Flush { owner, range, freed_tables: FrameList::new() });
+    reached
+}
+
+/// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
+fn ensure_change(kernel: &mut Kernel, owner: MapTarget, cost: Cost) -> Result<(), Error> {
+    if cost.records == 0 {
+        return Ok(());
+    }
+    target::ensure_cost(kernel, target::payer_of(kernel, owner), cost)?;
+    kernel.reserve_heap(4)
+}
+
+/// How far the making of a mapping is: what is being done, to which page of it that has come, and the tables that were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Making {
+    phase: MakingPhase,
+    done: u64,
+    /// How many, and which levels' of them the next page needs as well, a bit each.
+    tables: (u64, u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MakingPhase {
+    Counting,
+    Cleaning,
+    Showing,
+}
+
+const LEVEL_BITS: u32 = 4;
+const TABLE_BITS: u32 = 20;
+
+const _: () = assert!(
+    LENGTH_MAX_BYTES / PAGE_BYTES / 512 * 3 / 2 < 1 << TABLE_BITS && LENGTH_MAX_BYTES / PAGE_BYTES <= 1 << 28,
+    "how far the longest mapping is fits into 56 bits"
+);
+
+impl Making {
+    fn to_word(self) -> u64 {
+        let (tables, levels) = self.tables;
+        ((self.done << TABLE_BITS | tables) << LEVEL_BITS | levels) << 2 | self.phase as u64
+    }
+
+    fn from_word(word: u64) -> Making {
+        let phases = [MakingPhase::Counting, MakingPhase::Cleaning, MakingPhase::Showing];
+        let phase = phases.get((word & 3) as usize).copied().unwrap_or(MakingPhase::Counting);
+        let (levels, rest) = (word >> 2 & ((1 << LEVEL_BITS) - 1), word >> (2 + LEVEL_BITS));
+        Making { phase, done: rest >> TABLE_BITS, tables: (rest & ((1 << TABLE_BITS) - 1), levels) }
+    }
+}
+
+/// Whether a mapping that is made in steps has been made, and its memory is being shown.
+pub fn is_mapped(word: u64) -> bool {
+    Making::from_word(word).phase == MakingPhase::Showing
+}
+
+/// A step of making a mapping, as of `unmap`; the caller has checked all but what is in the way, and that only until it is
+/// mapped. The mapping is there from the first change on. What tables cannot be had for, because others have taken meanwhile
+/// what was found free, is shown when it is touched.
+///
+/// # Errors
+/// `Overlap`, `AccountExhausted`, `OutOfMemory`, with nothing changed.
+pub fn map_step(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    first: u64,
+    mapping: &Mapping,
+    word: u64,
+) -> Result<Option<u64>, Error> {
+    let (mut effort, mut making) = (Effort::of_entry(), Making::from_word(word));
+    if making.phase == MakingPhase::Showing {
+        if !target::map_of(kernel, owner).shows(first, mapping) {
+            // Others have changed it.
+            return Ok(None);
+        }
+    } else if !is_made(kernel, owner, (first, mapping), &mut making, &mut effort)? {
+        return Ok(Some(making.to_word()));
+    }
+    making.done = show(kernel, owner, first, mapping, making.done, &mut effort);
+    Ok((making.done < mapping.pages).then(|| making.to_word()))
+}
+
+/// Goes on with what comes before a mapping is there, and makes it at the end of that; gives whether it has.
+fn is_made(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    (first, mapping): (u64, &Mapping),
+    making: &mut Making,
+    effort: &mut Effort,
+) -> Result<bool, Error> {
+    let (map, segment) = (target::map_of(kernel, owner), kernel.segments.at(mapping.segment));
+    map.ensure_vacant(PageRange { first, count: mapping.pages })?;
+    if making.phase == MakingPhase::Counting {
+        (making.done, making.tables) =
+            map.count_further((first, mapping), segment, (making.done, making.tables), effort);
+        if making.done < mapping.pages {
+            return Ok(false);
+        }
+        let cost = Cost { tables: making.tables.0, records: 1, attachments: 0 };
+        target::ensure_cost(kernel, target::payer_of(kernel, owner), cost)?;
+        (making.phase, making.done) = (MakingPhase::Cleaning, 0);
+    }
+    if mapping.rights.contains(Rights::EXECUTE) {
+        let segment = kernel.segments.at(mapping.segment);
+        making.done = map_steps::clean_further(segment, mapping, making.done, effort);
+        if making.done < mapping.pages {
+            return Ok(false);
+        }
+        tessera_arch::publish_code();
+    }
+    ensure_change(kernel, owner, Cost { tables: making.tables.0, records: 1, attachments: 0 })?;
+    let Kernel { spaces, subtrees, segments, accounts, .. } = &mut *kernel;
+    let (map, payer) = target::open(spaces, subtrees, owner);
+    map.note(segments, first, mapping);
+    accounts[payer].charge(MAPPING_BYTES);
+    *making = Making { phase: MakingPhase::Showing, done: 0, tables: (0, 0) };
+    Ok(true)
+}
+
+/// Shows more of a mapping's memory, from a page of it on; gives where it came to.
+fn show(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: &Mapping, done: u64, effort: &mut Effort) -> u64 {
+    let Kernel { spaces, subtrees, frames, segments, accounts, .. } = &mut *kernel;
+    let (map, payer) = target::open(spaces, subtrees, owner);
+    let (before, account) = (map.bytes(), &accounts[payer]);
+    let may_take = |frames: &FrameAllocator, tables: u64| {
+        account.ensure(frame_bytes(tables)).is_ok() && ensure_frames(frames, tables).is_ok()
+    };
+    let segment = segments.at(mapping.segment);
+    let done = map.show_further(frames, segment, (first, mapping), done, effort, may_take);
+    accounts[payer].charge(map.bytes() - before);
+    if map.tree.is_root_changed() {
+        view::sync_roots(kernel, owner);
+    }
+    tessera_arch::publish_tables();
+    done
+}

@@ -1,0 +1,134 @@
+//! A thread that ends, or is thrown out of its space, between two steps: what it was making goes, and nothing is lost.
+
+use host_tests::{FLAVOURS, Machine};
+use tessera_abi::layout::ThreadState;
+use tessera_abi::{Call, Rights};
+use tessera_kernel::base::effort::set_entry_units;
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
+use tessera_kernel::sched::{ending, running};
+
+use crate::scene::{BASE, boot, pages};
+
+type Prepare = fn(&mut Machine) -> Call;
+
+const CALLS: [Prepare; 6] = [
+    |machine| Call::SegmentCreate { account: machine.account, length_bytes: pages(12), flags: 0 },
+    |machine| Call::TableCreate { account: machine.account, slots: 24 },
+    |machine| Call::Unmap { target: mapped(machine), address: BASE, length_bytes: pages(1100) },
+    |machine| Call::Protect {
+        target: mapped(machine),
+        address: BASE + pages(9),
+        length_bytes: pages(1090),
+        rights: Rights::READ,
+    },
+    |machine| {
+        let segment = machine.segment(pages(600), 0);
+        let (target, address, rights) = (machine.space, BASE, Rights::READ);
+        Call::Map { target, segment, offset: 0, address, length_bytes: pages(600), rights }
+    },
+    |machine| {
+        let space = mapped(machine);
+        Call::MemoryRead { space, address: BASE, buffer: BASE + pages(8), length_bytes: pages(8) }
+    },
+];
+
+fn mapped(machine: &mut Machine) -> tessera_abi::Handle {
+    let (segment, space) = (machine.segment(pages(1100), 0), machine.space);
+    assert_eq!(machine.map(space, segment, 0, BASE, pages(1100), Rights::READ_WRITE), Ok(0));
+    space
+}
+
+#[test]
+fn a_thread_that_is_stopped_leaves_nothing_half_made() {
+    for flavour in FLAVOURS {
+        for prepare in CALLS {
+            for step in [0, 1, 2, 5, 9, 20, 45, 100, 220, 500, 1100, 2500] {
+                let mut machine = boot(flavour, 1);
+                let call = prepare(&mut machine);
+                set_entry_units(1);
+                machine.steps = 0;
+                let id = machine.thread_id;
+                machine.between_steps(move |machine| {
+                    if machine.steps > step {
+                        ending::end_thread(&mut machine.kernel, id, ThreadState::Stopped);
+                        trap::finish(&mut machine.kernel);
+                        check::check(&machine.kernel);
+                    }
+                    true
+                });
+                machine.call(call).ok();
+                if running::current(&machine.kernel, 0).is_some() {
+                    break;
+                }
+                // Its table is empty, and with it all went that it held.
+                assert!(machine.kernel.segments.is_empty() && machine.kernel.tables.is_empty(), "{call:?}: {step}");
+                assert_eq!(machine.kernel.accounts.len(), 0, "{call:?}: {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_in_the_place_of_another_begins_anew() {
+    for flavour in FLAVOURS {
+        for (number, prepare) in CALLS.iter().enumerate() {
+            for (other, replace) in CALLS.iter().enumerate().filter(|(other, _)| *other != number && *other < 2) {
+                let mut machine = boot(flavour, 1);
+                let call = prepare(&mut machine);
+                set_entry_units(1);
+                // A step of one, then the other from its beginning.
+                let (call, words) = call.encode();
+                machine.step_words(call, words);
+                assert!(machine.is_under_way(machine.thread_id));
+                let call = replace(&mut machine);
+                assert!(machine.call(call).is_ok(), "{number} then {other}");
+                assert!(!machine.is_under_way(machine.thread_id));
+                check::check(&machine.kernel);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_call_with_other_arguments_makes_what_these_say() {
+    for flavour in FLAVOURS {
+        let mut machine = boot(flavour, 1);
+        set_entry_units(1);
+        let account = machine.account;
+        let create = |count| Call::SegmentCreate { account, length_bytes: pages(count), flags: 0 };
+        let (call, words) = create(30).encode();
+        let before = machine.kernel.frames.free_frames();
+        (0..7).for_each(|_| machine.step_words(call, words));
+        let segment = machine.make(create(3));
+        check::check(&machine.kernel);
+        assert_eq!(machine.kernel.frames.free_frames(), before - 3, "what was begun has gone");
+        machine.call(Call::CapabilityDelete { handle: segment }).expect("the segment is there");
+        assert_eq!(machine.kernel.frames.free_frames(), before);
+    }
+}
+
+#[test]
+fn a_thread_that_lands_on_its_fallback_is_in_no_call() {
+    for flavour in FLAVOURS {
+        let mut machine = boot(flavour, 1);
+        let (space, account, id) = (machine.space, machine.account, machine.thread_id);
+        let elsewhere = machine.new_space();
+        machine.attach_program(elsewhere);
+        let fallback = Call::ThreadSetFallback { space, instruction_pointer: 0x40_0000, stack_pointer: 0x60_0000 };
+        machine.call(fallback).expect("the space is there");
+        machine.call(Call::SpaceSwitch { space: elsewhere }).expect("the program is there as well");
+        set_entry_units(1);
+        let (call, words) = Call::SegmentCreate { account, length_bytes: pages(30), flags: 0 }.encode();
+        let segments = machine.kernel.segments.len();
+        machine.step_words(call, words);
+        assert_eq!(machine.kernel.segments.len(), segments + 1);
+        // Nobody keeps the space but its only capability, which somebody else gives up.
+        let slot = elsewhere.slot();
+        machine.kernel.delete_capability(tessera_kernel::object::id::CapId::new(machine.table_id, slot));
+        trap::finish(&mut machine.kernel);
+        assert!(!machine.is_under_way(id), "who has landed is in no call");
+        assert_eq!(machine.kernel.segments.len(), segments);
+        check::check(&machine.kernel);
+    }
+}

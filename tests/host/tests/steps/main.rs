@@ -1,0 +1,6 @@
+//! Long calls, cut wherever they can be: they do what they would do at once, whoever acts in between.
+
+mod alone;
+mod ends;
+mod interrupted;
+mod scene;
