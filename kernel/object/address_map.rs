@@ -9,6 +9,7 @@ use core::num::NonZeroU32;
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf};
 
+use crate::base::effort::Effort;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::id::AttachPoint;
@@ -25,6 +26,9 @@ pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>();
 
 /// What a map of nothing costs besides its root table: the first node of its tree of mappings, bytes.
 pub const MAP_BYTES: u64 = page_map::base_bytes::<Record>();
+
+/// Effort of forgetting a mapping.
+const MAPPING_UNITS: u32 = 20;
 
 /// One mapping: pages of a segment at pages of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +197,8 @@ pub struct AddressMap {
     core_windows: u64,
     mapped_pages: u64,
     global: bool,
+    /// Whether no CPU holds anything of it any more, nor ever will: it is being taken apart.
+    pub is_unseen: bool,
 }
 
 impl AddressMap {
@@ -205,6 +211,7 @@ impl AddressMap {
             core_windows: 0,
             mapped_pages: 0,
             global: false,
+            is_unseen: false,
         }
     }
 
@@ -484,13 +491,26 @@ impl AddressMap {
         }
     }
 
-    /// Forgets all mappings and frees all tables but the root.
-    pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, freed: &mut FrameList) {
-        self.tree.clear(frames, freed);
-        self.mapped_pages = 0;
+    /// Forgets mappings, which no table shows any more; gives whether none is left.
+    pub fn forget_mappings(&mut self, segments: &mut Store<Segment>, effort: &mut Effort) -> bool {
         while let Some((first, record)) = self.mappings.at_or_behind(0) {
+            self.mapped_pages -= record.pages();
             segment::drop_mapping(segments, record.segment);
             self.mappings.remove(first);
+            if !effort.spend(MAPPING_UNITS) {
+                return self.mappings.is_empty();
+            }
+        }
+        true
+    }
+
+    /// An attachment of a map that is being taken apart has gone with its entry, in the root or below.
+    pub fn forget_attachment(&mut self, place: AttachPoint, is_below: bool) {
+        self.attachments -= 1;
+        self.core_windows -= u64::from(place.cpu.is_some());
+        if place.cpu.is_none_or(|cpu| cpu == 0) {
+            self.tree.attached -= 1;
+            self.tree.attached_below -= u64::from(is_below);
         }
     }
 

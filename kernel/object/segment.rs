@@ -10,6 +10,7 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 use tessera_arch::{Frame, PhysRange};
 
+use crate::base::effort::Effort;
 use crate::mem::FrameAllocator;
 use crate::mem::block;
 use crate::object::id::{AccountId, Object, kind};
@@ -20,6 +21,10 @@ pub const REGION_PAGES: u64 = 512;
 
 /// The longest segment, bytes: 1 TiB.
 pub const LENGTH_MAX_BYTES: u64 = 1 << 40;
+
+/// Effort of giving a region back, and a page of one that has its pages one by one.
+const REGION_UNITS: u32 = 20;
+const PAGE_UNITS: u32 = 10;
 
 /// The frames behind one 2 MiB of a segment, or behind what is left at its end.
 #[derive(Debug)]
@@ -51,6 +56,14 @@ impl Regions {
         list.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
         list.resize_with(count, || Region::Empty);
         Ok(Regions::List(list))
+    }
+
+    /// Drops the last one; gives whether there is a list of them.
+    fn drop_last(&mut self) -> bool {
+        match self {
+            Regions::One(_) => false,
+            Regions::List(list) => list.pop().is_some(),
+        }
     }
 }
 
@@ -285,29 +298,39 @@ impl Segment {
         extent
     }
 
-    /// Gives all frames back.
-    pub fn release_frames(&mut self, frames: &mut FrameAllocator) {
-        let (pages, mut left) = (self.pages, self.populated_pages);
-        for (number, region) in self.regions.iter_mut().enumerate() {
-            let count = region_pages(pages, number);
-            match core::mem::replace(region, Region::Empty) {
-                Region::Empty => {}
-                Region::Block(_) if self.origin == Origin::Elsewhere => {}
-                Region::Block(first) => {
-                    frames.free_extent(first, count);
-                    left -= count;
-                }
+    /// Gives frames back, from the end; gives whether none is left, nor a record of any. What it was charged for them, it is
+    /// charged still.
+    pub fn release_frames(&mut self, frames: &mut FrameAllocator, effort: &mut Effort) -> bool {
+        let (pages, is_own) = (self.pages, self.origin != Origin::Elsewhere);
+        loop {
+            let count = self.regions.len();
+            let Some(region) = self.regions.last_mut() else { return true };
+            let units = if matches!(region, Region::Empty) { 1 } else { REGION_UNITS };
+            match region {
+                Region::Block(first) if is_own => frames.free_extent(*first, region_pages(pages, count - 1)),
                 Region::Pages(list) => {
-                    for frame in list.iter().filter(|frame| **frame != 0) {
-                        frames.free(Frame::new(*frame), 0);
-                        left -= 1;
-                        if left == 0 {
-                            break;
-                        }
+                    if !release_pages(list, frames, effort) {
+                        return false;
                     }
                 }
+                Region::Block(_) | Region::Empty => {}
+            }
+            *region = Region::Empty;
+            // The only one lies in the record.
+            if !self.regions.drop_last() {
+                return true;
+            }
+            if !effort.spend(units) {
+                return false;
             }
         }
+    }
+
+    /// Takes out what one of the others is charged for first touches, bytes.
+    pub fn take_other(&mut self) -> Option<(AccountId, u64)> {
+        let (account, pages) = self.others.pop_first()?;
+        self.populated_pages -= pages;
+        Some((account, PAYER_BYTES + pages * PAGE_BYTES))
     }
 
     #[inline(never)]
@@ -349,6 +372,18 @@ impl Segment {
             }
         }
     }
+}
+
+/// Gives the frames of a list back, from the end; gives whether none is left.
+fn release_pages(list: &mut [u64], frames: &mut FrameAllocator, effort: &mut Effort) -> bool {
+    // Those that are gone already are passed by without a step of their own: there are no more than a region has.
+    for number in list.iter_mut().rev().filter(|number| **number != 0) {
+        frames.free(Frame::new(core::mem::take(number)), 0);
+        if !effort.spend(PAGE_UNITS) {
+            return false;
+        }
+    }
+    true
 }
 
 /// How many pages a region of a segment with so many has.

@@ -5,6 +5,7 @@ use tessera_abi::{Handle, ObjectKind};
 use tessera_arch::{Fault, ThreadContext};
 
 use crate::object::account::object_bytes;
+use crate::object::doomed::Debt;
 use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, kind};
 use crate::object::links::{Links, List, Node};
 
@@ -31,6 +32,16 @@ pub enum Wait {
     Here,
     /// With those that may run on this set of CPUs, a bit each.
     Set(u8),
+}
+
+/// What has to be seen to before a thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// The fault that it came into the kernel with and that is not seen to yet: it was taken off its CPU before, or it
+    /// waits for its turn on the console to have it reported.
+    Fault(Fault),
+    /// What it doomed by a call from which it does not come back before that is taken apart.
+    Debt(Debt),
 }
 
 /// A thread.
@@ -71,9 +82,8 @@ pub struct Thread {
     pub links: Links,
     /// Its neighbours in an agenda.
     pub node: Node,
-    /// The fault that it came into the kernel with and that is not seen to yet: it was taken off its CPU before, or it
-    /// waits for its turn on the console to have it reported.
-    pub pending: Option<Fault>,
+    /// What has to be seen to before it goes on.
+    pub pending: Option<Pending>,
     /// The CPU it runs on, ran on last, or waits for.
     pub cpu: usize,
     /// The CPUs it may run on, a bit each.
@@ -126,6 +136,21 @@ impl Thread {
     /// When its turn on the console comes, if it has been told to wait.
     pub fn console_turn(&self) -> Option<u64> {
         (self.console_turn != NO_TURN).then_some(self.console_turn)
+    }
+
+    /// What it owes.
+    pub fn debt(&self) -> Debt {
+        match self.pending {
+            Some(Pending::Debt(debt)) => debt,
+            Some(Pending::Fault(_)) | None => Debt::NONE,
+        }
+    }
+
+    /// What it owes, and owes no more.
+    pub fn take_debt(&mut self) -> Debt {
+        let debt = self.debt();
+        self.pending = self.pending.filter(|_| debt.is_none());
+        debt
     }
 
     /// Whether it has ended, one way or another.

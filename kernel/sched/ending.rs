@@ -5,12 +5,20 @@ use alloc::boxed::Box;
 use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle};
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::id::{SpaceId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
-use crate::object::thread::{Fallback, Thread};
+use crate::object::thread::{Fallback, Pending, Thread};
+use crate::sched::running::WAKE_UNITS;
 use crate::sched::{ready, remote, running};
 use crate::state::kernel::Kernel;
+
+/// Effort of sending a thread out of a space.
+const EVICTION_UNITS: u32 = 50;
+
+/// So many threads of a space are sent out of it in one step.
+const EVICTED_AT_ONCE: u64 = 16;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
@@ -43,7 +51,7 @@ pub fn start_thread(kernel: &mut Kernel, id: ThreadId) {
 /// Ends a thread for good, because it says so, made a mistake, or is told to.
 pub fn end_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
     note_use(kernel, id);
-    remove_thread(kernel, id, state);
+    remove_thread(kernel, id, state, &mut Effort::of_entry());
 }
 
 /// From here on the end of the last thread of this one's table empties the table.
@@ -53,8 +61,9 @@ fn note_use(kernel: &mut Kernel, id: ThreadId) {
     }
 }
 
-/// Takes a thread off CPU and queues, wakes those who join it, gives up its table.
-fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
+/// Takes a thread off CPU and queues, wakes those who join it, gives up its table. What takes longer than the effort goes is
+/// left to be done, as a debt.
+fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) {
     let mut thread = kernel.threads.at_mut(id.index());
     if thread.has_ended() {
         return;
@@ -65,27 +74,38 @@ fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
         thread = kernel.threads.at_mut(id.index());
     }
     thread.state = state;
-    let (joiners, table) = (thread.joiners, thread.table.take());
+    let (joiners, table, debt) = (thread.joiners, thread.table.take(), thread.take_debt());
     let (in_space, in_table) = (thread.links.take(Chain::Space), thread.links.take(Chain::Table));
     let space = kernel.spaces.at_mut(thread.space.index());
     space.threads.close(&mut kernel.threads, Chain::Space, in_space);
     space.thread_count -= 1;
+    if !debt.is_none() {
+        kernel.leave_unowed(debt);
+    }
     if !joiners.is_empty() {
-        wake_joiners(kernel, id);
+        kernel.heir = joiners.first(&kernel.threads);
+        if !wake_joiners(kernel, id, effort) {
+            kernel.threads.list_due(id.index());
+        }
     }
     if let Some(table) = table {
-        leave_table(kernel, table, in_table);
+        leave_table(kernel, table, in_table, effort);
     }
 }
 
-/// Gives those who join an ended thread its result.
-fn wake_joiners(kernel: &mut Kernel, id: ThreadId) {
+/// Gives those who join an ended thread its result, as many as the effort goes; gives whether that was all.
+pub(crate) fn wake_joiners(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) -> bool {
     let result = join_result(kernel, id);
     while let Some(joiner) = kernel.threads[id].joiners.first(&kernel.threads) {
+        if !effort.is_left() {
+            return false;
+        }
+        effort.spend(WAKE_UNITS);
         stop_joining(kernel, joiner);
         finish_call(kernel, joiner, result);
         ready::make_ready(kernel, joiner);
     }
+    true
 }
 
 /// What joining an ended thread gives.
@@ -106,9 +126,38 @@ pub fn finish_call(kernel: &mut Kernel, id: ThreadId, result: Result<u64, Error>
     kernel.threads[id].context.registers_mut().set_result(status, value);
 }
 
-/// Sends every thread in a space that goes to its fallback, or ends it. Nobody can enter it any more: the last
-/// capability went before. Threads that are elsewhere are not looked at, however many there are.
-pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId) {
+/// Sends threads in a space that goes to their fallbacks, or ends them; gives whether nobody is in it any more. Nobody
+/// can enter it but those: the last capability went before. Threads that are elsewhere are not looked at, however many
+/// there are.
+///
+/// While there are many, no way in is closed: between two steps one of them may run, and finds its space as it was.
+pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    while kernel.spaces[space].thread_count > EVICTED_AT_ONCE {
+        if !effort.is_left() {
+            return false;
+        }
+        evict_first(kernel, space, effort);
+    }
+    evict_last(kernel, space, effort);
+    true
+}
+
+/// Sends the first thread of a space's list elsewhere.
+fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    let Some(id) = kernel.spaces[space].threads.first(&kernel.threads) else { return false };
+    effort.spend(EVICTION_UNITS);
+    // Who runs elsewhere may have left long ago.
+    let now_in = running::space_of(kernel, id);
+    if now_in == space {
+        evict(kernel, id, effort);
+    } else {
+        running::note_space(kernel, id, now_in);
+    }
+    true
+}
+
+/// Closes every way into a space, and sends those elsewhere that are in it: few.
+fn evict_last(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) {
     kernel.shared.space_words(space.index()).retire();
     let here = tessera_arch::cpu_index();
     for cpu in (0..kernel.cpus()).filter(|cpu| *cpu != here) {
@@ -119,22 +168,14 @@ pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId) {
     if let Some(id) = running::current(kernel, here) {
         running::note_space(kernel, id, running::space_of(kernel, id));
     }
-    while let Some(id) = kernel.spaces[space].threads.first(&kernel.threads) {
-        // Who runs elsewhere may have left long ago.
-        let now_in = running::space_of(kernel, id);
-        if now_in == space {
-            evict(kernel, id);
-        } else {
-            running::note_space(kernel, id, now_in);
-        }
-    }
+    while evict_first(kernel, space, effort) {}
     let line = &kernel.shared.cpus[here];
     if line.presence.space() == space.index() && !is_seeded(Mutant::DestroyerStays) {
         kernel.shared.leave_space(line);
     }
 }
 
-fn evict(kernel: &mut Kernel, id: ThreadId) {
+fn evict(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) {
     let thread = &kernel.threads[id];
     let usable = |fallback: &Fallback| {
         let enterable = |only: usize| thread.affinity & (1 << only) != 0;
@@ -144,7 +185,7 @@ fn evict(kernel: &mut Kernel, id: ThreadId) {
     };
     match thread.fallback.filter(usable) {
         Some(fallback) => enter_fallback(kernel, id, fallback),
-        None => remove_thread(kernel, id, ThreadState::Stopped),
+        None => remove_thread(kernel, id, ThreadState::Stopped, effort),
     }
 }
 
@@ -152,8 +193,9 @@ fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
     take_off_queues(kernel, id);
     running::note_space(kernel, id, fallback.space);
     let thread = &mut kernel.threads[id];
-    // A fault that was pending happened in the space that goes.
-    (thread.entered_by, thread.pending) = (Handle::NONE, None);
+    thread.entered_by = Handle::NONE;
+    // A fault that was pending happened in the space that goes. What it owes, it owes.
+    thread.pending = thread.pending.filter(|pending| matches!(pending, Pending::Debt(_)));
     let reason = FallbackReason::SpaceDestroyed as u64;
     let registers = thread.context.registers_mut();
     registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason, 0]);
@@ -162,11 +204,16 @@ fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
     ready::make_ready(kernel, id);
 }
 
-/// Takes a thread apart that no capability names any more. One that never ran leaves its table as it is.
-pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId) {
-    remove_thread(kernel, id, ThreadState::Stopped);
+/// Takes a thread apart that no capability names any more; gives whether it has gone. One that never ran leaves its table
+/// as it is.
+pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) -> bool {
+    remove_thread(kernel, id, ThreadState::Stopped, effort);
+    if kernel.threads.is_due(id.index()) || !wake_joiners(kernel, id, effort) {
+        return false;
+    }
     let thread = kernel.threads.remove_at(id.index());
     kernel.credit(&*thread);
+    true
 }
 
 /// Takes a thread out of whatever it is in: a CPU with its registers, a queue, the sleepers, those who join.
@@ -213,11 +260,12 @@ fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
 
 /// One thread less uses a table, in whose list it had this place. The last one's end empties the table, if any ever used
 /// it, so that a program which holds capabilities to itself goes when its threads have gone.
-fn leave_table(kernel: &mut Kernel, table: TableId, place: Link) {
+fn leave_table(kernel: &mut Kernel, table: TableId, place: Link, effort: &mut Effort) {
     // If nothing else refers to the table it goes later, with whatever is in it still.
     let object = kernel.tables.released_at(table.index());
     object.threads.close(&mut kernel.threads, Chain::Table, place);
-    if object.threads.is_empty() && object.is_in_use {
-        kernel.empty_table(table);
+    let is_to_be_emptied = object.threads.is_empty() && object.is_in_use;
+    if is_to_be_emptied && !kernel.empty_table(table, effort) {
+        kernel.tables.list_due(table.index());
     }
 }

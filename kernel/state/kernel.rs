@@ -11,8 +11,8 @@ use crate::cpu::tags::TagAllocator;
 use crate::mem::FrameAllocator;
 use crate::object::account::{Account, frame_bytes, object_bytes};
 use crate::object::cap_table::CapTable;
-use crate::object::doomed::DoomedKinds;
-use crate::object::id::SpaceId;
+use crate::object::doomed::{Debt, Debts};
+use crate::object::id::{SpaceId, ThreadId};
 use crate::object::segment::Segment;
 use crate::object::space::{Space, ViewOf};
 use crate::object::store::Store;
@@ -27,8 +27,12 @@ use crate::state::scheduler::Scheduler;
 pub struct Kernel {
     /// Free memory.
     pub frames: FrameAllocator,
-    /// The kinds of which objects may have to be taken apart.
-    pub doomed_kinds: DoomedKinds,
+    /// What is being taken apart, and whether there is more.
+    pub debts: Debts,
+    /// What is to be taken apart that no thread owes.
+    pub unowed: Debt,
+    /// The thread that owes what this entry dooms, if the one that came in ends: the first of those who waited for its end.
+    pub heir: Option<ThreadId>,
     /// Accounts.
     pub accounts: Store<Account>,
     /// Spaces.
@@ -73,33 +77,35 @@ impl Kernel {
         crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
         // The tags that are taken, and those that a check has seen.
         (0..2).for_each(|_| crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits)));
-        let doomed_kinds = DoomedKinds::default();
+        let debts = Debts::default();
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
             tags: TagAllocator::new(tag_bits),
-            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &doomed_kinds),
-            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &doomed_kinds),
+            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &debts),
+            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &debts),
             subtrees: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Subtree>() + Subtree::NEW_BYTES,
-                &doomed_kinds,
+                &debts,
             ),
             segments: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Segment>() + Segment::region_bytes(1),
-                &doomed_kinds,
+                &debts,
             ),
-            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &doomed_kinds),
+            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &debts),
             tables: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<CapTable>() + CapTable::slot_bytes(1),
-                &doomed_kinds,
+                &debts,
             ),
-            doomed_kinds: doomed_kinds.clone(),
+            debts: debts.clone(),
+            unowed: Debt::NONE,
+            heir: None,
             scheduler: Scheduler::default(),
             frames,
             shared,

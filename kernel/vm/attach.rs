@@ -374,17 +374,6 @@ pub fn detach_all(kernel: &mut Kernel, subtree: SubtreeId) -> u64 {
     places
 }
 
-/// Takes all attachments out of a space or subtree that goes; the caller sees to copies of the root, and flushes. What
-/// this dooms goes later still.
-pub(crate) fn take_all_entries(kernel: &mut Kernel, owner: MapTarget, freed_tables: &mut FrameList) {
-    let mut page = 0;
-    while let Some((place, attachment)) = next_attachment(kernel, owner, page, u64::MAX, true) {
-        take_entry(kernel, owner, place, freed_tables);
-        kernel.subtrees.released(attachment.subtree).sharers.remove(&Sharer::new(owner, place));
-        page = place.page;
-    }
-}
-
 /// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists
 /// the place, for the flush that is due.
 fn take_entry(

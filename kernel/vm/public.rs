@@ -59,8 +59,11 @@ pub fn plan_publish(kernel: &Kernel, subtree: SubtreeId, slot: usize) -> Result<
     }
     let place = AttachPoint { page: slot as u64 * SLOT_PAGES, cpu: None };
     // A view's map is empty, its root is not; its base is asked.
-    let is_vacant =
-        |id| kernel.spaces[id].seen.is_some() || attach::is_vacant(kernel, MapTarget::Space(id), place, TOP_LEVEL);
+    let is_vacant = |id: SpaceId| {
+        kernel.spaces[id].seen.is_some()
+            || kernel.spaces.is_doomed(id.index())
+            || attach::is_vacant(kernel, MapTarget::Space(id), place, TOP_LEVEL)
+    };
     if !kernel.spaces.ids().all(is_vacant) {
         return Err(Error::Overlap);
     }
@@ -108,9 +111,15 @@ fn public_entry(kernel: &Kernel, public: &Public) -> u64 {
 }
 
 fn set_everywhere(kernel: &mut Kernel, slot: usize, entry: u64) {
-    let change = if entry == 0 { -1 } else { 1 };
     for id in kernel.spaces.ids() {
-        kernel.spaces[id].roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
-        kernel.frames.change_table_entries(kernel.spaces[id].map.tree.root, change);
+        // One that is being taken apart gets nothing more, and may have lost what it had.
+        if entry != 0 && kernel.spaces.is_doomed(id.index()) {
+            continue;
+        }
+        let space = &kernel.spaces[id];
+        let before = table(space.map.tree.root)[slot].load(Relaxed);
+        space.roots().for_each(|root| table(root)[slot].store(entry, Relaxed));
+        let change = i32::from(entry != 0) - i32::from(before != 0);
+        kernel.frames.change_table_entries(space.map.tree.root, change);
     }
 }

@@ -10,6 +10,7 @@ use tessera_arch::fake::{self, FIRST_FRAME, Flavour};
 use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
+use tessera_kernel::base::effort::set_entry_units;
 use tessera_kernel::cpu::per_cpu::{Shared, SpaceWords};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
@@ -67,6 +68,9 @@ impl Machine {
     pub fn boot(options: &Options) -> Machine {
         let mut machine = Machine::before_first_thread(options);
         machine.run_first_thread();
+        if let Some(units) = std::env::var("TESSERA_HOST_UNITS").ok().and_then(|text| text.parse().ok()) {
+            set_entry_units(units);
+        }
         machine
     }
 
@@ -117,6 +121,7 @@ impl Machine {
             space_id: space,
             account_id: account,
             table_id: table,
+            between_steps: None,
         }
     }
 

@@ -14,7 +14,8 @@
 //! | [`snapshot`] | the kernel's state as values that can be compared |
 //!
 //! Random tests begin with the same seed each time, so that a run can be repeated. `TESSERA_HOST_SEED=number`
-//! chooses another one, `TESSERA_HOST_CASES=factor` multiplies the number of cases.
+//! chooses another one, `TESSERA_HOST_CASES=factor` multiplies the number of cases. `TESSERA_HOST_UNITS=number` cuts long
+//! work of every machine that is booted into steps of so many units of effort.
 
 pub mod boot;
 pub mod machine;

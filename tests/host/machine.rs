@@ -6,6 +6,7 @@ use tessera_arch::{CallResult, Frame, Interrupt, PhysRange, Trap, fake};
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::switch;
 use tessera_kernel::entry::{quick, trap, yielding};
+use tessera_kernel::lifecycle::reap;
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::id::{AccountId, ObjectRef, SpaceId, TableId, ThreadId};
 use tessera_kernel::object::segment::Segment;
@@ -50,6 +51,8 @@ pub struct Machine {
     pub account_id: AccountId,
     /// The table.
     pub table_id: TableId,
+    /// What is done whenever a step of a long call has ended and the next one has not begun.
+    pub between_steps: Option<fn(&mut Kernel)>,
 }
 
 impl Drop for Machine {
@@ -115,7 +118,18 @@ impl Machine {
 
     fn go_on(&mut self, cpu: usize) -> bool {
         self.feed_line();
-        while !trap::schedule(&mut self.kernel, cpu) {
+        loop {
+            let runs = trap::schedule(&mut self.kernel, cpu);
+            if reap::has_to_go_on(&self.kernel, cpu) {
+                if let Some(between_steps) = self.between_steps {
+                    between_steps(&mut self.kernel);
+                }
+                reap::go_on(&mut self.kernel, cpu);
+                continue;
+            }
+            if runs {
+                return true;
+            }
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
             if !waits || tessera_arch::now_ns() > CENTURY_NS {
                 return false;
@@ -123,7 +137,6 @@ impl Machine {
             trap::interrupt(&mut self.kernel, cpu, Interrupt::Timer);
             self.feed_line();
         }
-        true
     }
 
     /// Makes a quick call as the current thread, and nothing after it; gives whether there is nothing to do after it. `None` if
