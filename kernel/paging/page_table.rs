@@ -330,7 +330,15 @@ impl Tree {
     /// Takes all entries out of the root, none of which leads to a table of the tree.
     pub fn clear_root(&mut self, frames: &mut FrameAllocator) {
         let entries = frames.table_entries(self.root);
-        own_entries(self.root, self.level).iter().for_each(|slot| slot.store(0, Relaxed));
+        let mut left = entries;
+        for slot in own_entries(self.root, self.level) {
+            // Behind the last entry nothing is left to do.
+            if left == 0 {
+                break;
+            }
+            left -= u16::from(Format::is_present(slot.load(Relaxed)));
+            slot.store(0, Relaxed);
+        }
         frames.change_table_entries(self.root, -i32::from(entries));
     }
 
