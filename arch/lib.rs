@@ -14,7 +14,8 @@
 //! | `tlb` | [`prepare_root`], [`strip_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
 //! | `context` | [`ThreadContext`]: all of a thread that lives in registers, and which of them the CPU returns to |
-//! | `cpu` | [`cpu_index`], [`relax`], [`wait_for_interrupt`], `power_off`, `backtrace`, [`open_cycle_counter`], [`mark`] |
+//! | `cpu` | [`cpu_index`], [`relax`], `power_off`, `backtrace`, [`open_cycle_counter`], [`mark`] |
+//! | `cpu` | [`wait_for_interrupt`], [`take_pending_interrupt`]: interrupts while the kernel runs |
 //! | `provoke` | [`provoke`]: breaking the kernel's rules on purpose |
 //! | `plugin` | [`serve_plugin`]: telling a TLB plugin in the emulator what it cannot see |
 //! | `smp` | [`send_interrupt`], [`stop_other_cpus`], [`broadcasts_invalidation`] |
@@ -31,7 +32,7 @@
 //! Up-calls, the only names that the kernel gives to a backend, are in [`upcall`].
 //!
 //! Rules both sides keep: interrupts are off whenever kernel code runs, except inside
-//! [`wait_for_interrupt`]; a trap from kernel mode is a bug of the kernel and never reaches
+//! [`wait_for_interrupt`] and [`take_pending_interrupt`]; a trap from kernel mode is a bug of the kernel and never reaches
 //! [`upcall::kernel_trap`]; kernel stacks are per CPU and hold nothing across a return to user mode.
 
 #![cfg_attr(target_os = "none", no_std)]
@@ -108,7 +109,7 @@ pub use backend::entry::enter_user;
 /// learns where it is; what the codes mean is told where they are used.
 pub use backend::cpu::{
     backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, mark, open_cycle_counter, power_off,
-    relax, take_unexplained_interrupts, wait_for_interrupt,
+    relax, take_pending_interrupt, take_unexplained_interrupts, wait_for_interrupt,
 };
 
 /// Doing what is forbidden, for tests that see each protection stop it.

@@ -55,6 +55,13 @@ pub fn wait_for_interrupt() -> Interrupt {
     }
 }
 
+/// Takes an interrupt that is pending, if one is, and says which it was.
+///
+/// By hand, as [`wait_for_interrupt`] does: nothing is taken that has to be unmasked.
+pub fn take_pending_interrupt() -> Option<Interrupt> {
+    Some(smp::take_interrupt()).filter(|interrupt| *interrupt != Interrupt::Spurious)
+}
+
 /// Lets user programs read the CPU's cycle counter, PMCCNTR_EL0, on every CPU that is on or starts later. The boot CPU calls
 /// this before others start. Returns whether there is one.
 pub fn open_cycle_counter() -> bool {

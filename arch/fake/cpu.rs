@@ -46,6 +46,11 @@ pub fn wait_for_interrupt() -> Interrupt {
     if super::timer::skip_to_deadline() { Interrupt::Timer } else { panic!("idle for ever: no timer is set") }
 }
 
+/// The fake machine's only interrupt that can be pending is its timer's.
+pub fn take_pending_interrupt() -> Option<Interrupt> {
+    super::timer::is_due().then_some(Interrupt::Timer)
+}
+
 /// There is none.
 pub fn open_cycle_counter() -> bool {
     false

@@ -28,6 +28,15 @@ pub fn skip_to_deadline() -> bool {
     deadline.is_some()
 }
 
+/// Whether the timer's interrupt is pending; taking it turns the timer off.
+pub fn is_due() -> bool {
+    let is_due = DEADLINE_NS.get().is_some_and(|deadline| deadline <= NOW_NS.get());
+    if is_due {
+        DEADLINE_NS.set(None);
+    }
+    is_due
+}
+
 /// A moment, as the clock counts: taken by a look, and made nanoseconds of when they are asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stamp(u64);

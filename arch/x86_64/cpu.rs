@@ -56,6 +56,17 @@ pub fn wait_for_interrupt() -> Interrupt {
     arrived
 }
 
+/// Takes an interrupt that is pending, if one is, and says which it was. Interrupts are off before and after.
+pub fn take_pending_interrupt() -> Option<Interrupt> {
+    let cpu = this();
+    cpu.is_waiting.set(true);
+    // `sti` takes effect after the next instruction, behind which what is pending comes.
+    // SAFETY: as in `wait_for_interrupt`.
+    unsafe { asm!("sti", "nop", "cli", options(nostack)) };
+    cpu.is_waiting.set(false);
+    cpu.arrived.take()
+}
+
 /// How many interrupts that cannot be masked and have no known cause this CPU has had since it was last asked.
 pub fn take_unexplained_interrupts() -> u64 {
     // One that comes in between is counted here or is lost; it is only told of.

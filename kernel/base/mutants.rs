@@ -101,6 +101,14 @@ pub enum Mutant {
     NewRootUnpublished,
     /// A CPU enters its copy of a root, which no walker need see.
     CopiedRootUnpublished,
+    /// What is doomed can be found still.
+    DoomedFound,
+    /// Emptying a table goes on behind the slot at which it stopped.
+    EmptyingForgetsSlot,
+    /// A table that was cut loose counts as empty where a step ends in it.
+    LooseTableForgotten,
+    /// A space is taken apart without its translations having been invalidated.
+    DismantledUnflushed,
     /// A CPU enters a space without looking at its pass again.
     NotLookedAgain,
     /// Who changes a space looks where CPUs are without a fence before.
@@ -110,6 +118,10 @@ pub enum Mutant {
     /// What a CPU is asked is acknowledged before it is done.
     AcknowledgedBefore,
 }
+
+/// Those of taking objects apart by steps (`tests/host/tests/debts`).
+pub const DEBT_MUTANTS: [Mutant; 4] =
+    [Mutant::DoomedFound, Mutant::EmptyingForgetsSlot, Mutant::LooseTableForgotten, Mutant::DismantledUnflushed];
 
 /// Those of the handshake, which show only where CPUs run at the same time (`tests/loom`).
 pub const HANDSHAKE_MUTANTS: [Mutant; 4] =

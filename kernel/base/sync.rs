@@ -103,6 +103,8 @@ pub struct BigLock<T> {
     value: Mutex<T>,
     /// The CPU that is next, plus one; zero if the first to come takes the lock.
     next: AtomicU32,
+    /// How many CPUs wait for it.
+    waiting: AtomicU32,
 }
 
 /// Access to what the big lock protects.
@@ -114,7 +116,7 @@ pub struct BigGuard<'a, T> {
 impl<T> BigLock<T> {
     /// A free lock.
     pub const fn new(value: T) -> BigLock<T> {
-        BigLock { value: Mutex::new(value), next: AtomicU32::new(0) }
+        BigLock { value: Mutex::new(value), next: AtomicU32::new(0), waiting: AtomicU32::new(0) }
     }
 
     /// Takes the lock, calling `meanwhile` again and again while it waits.
@@ -124,6 +126,23 @@ impl<T> BigLock<T> {
             Some(guard) => guard,
             None => self.wait(meanwhile),
         }
+    }
+
+    /// Takes the lock once more after it was given up for others: a CPU that waits for it goes first, unless it does not
+    /// run just now.
+    pub fn lock_behind(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
+        let mut looks = 0;
+        while looks < LOOKS && self.is_waited_for() && !self.value.is_locked() {
+            meanwhile();
+            tessera_arch::relax();
+            looks += 1;
+        }
+        self.lock(meanwhile)
+    }
+
+    /// Whether a CPU waits for the lock.
+    pub fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) != 0
     }
 
     /// Takes the lock if it is free and no CPU has waited for it for long.
@@ -142,6 +161,7 @@ impl<T> BigLock<T> {
     fn wait(&self, mut meanwhile: impl FnMut()) -> BigGuard<'_, T> {
         let me = tessera_arch::cpu_index() as u32 + 1;
         let mut patience = Patience::default();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         loop {
             meanwhile();
             if patience.spin("the kernel's lock") > LUCK_NS {
@@ -153,6 +173,7 @@ impl<T> BigLock<T> {
                 if is_next {
                     self.next.store(0, Ordering::Relaxed);
                 }
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
                 return guard;
             }
         }

@@ -67,8 +67,12 @@ impl<'a> Entries<'a> {
 
     /// Gives the tables back.
     pub(crate) fn give_back(mut self) {
+        self.clear();
         let mut freed = FrameList::new();
-        self.tree.clear(self.frames, &mut freed);
+        for index in [0, tessera_arch::TABLE_ENTRIES as u64 + 1] {
+            let address = self.place(index).0;
+            self.tree.unmap(self.frames, address, self.pages, &mut freed);
+        }
         self.frames.free_list(freed);
         self.frames.free_table(self.tree.root);
     }

@@ -3,7 +3,7 @@
 use crate::bench::benchmark::Benchmark;
 use crate::bench::meter::Meter;
 use crate::object::account::Account;
-use crate::object::doomed::DoomedKinds;
+use crate::object::doomed::Debts;
 use crate::object::store::Store;
 use crate::state::kernel::Kernel;
 
@@ -17,7 +17,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
 };
 
 fn create(kernel: &mut Kernel, meter: &mut Meter, _: u64) -> Result<(), &'static str> {
-    let mut store = Store::<Account>::for_memory(&mut kernel.frames, 1, 1, &DoomedKinds::default());
+    let mut store = Store::<Account>::for_memory(&mut kernel.frames, 1, 1, &Debts::default());
     meter.sample(
         1,
         &mut store,

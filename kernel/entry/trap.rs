@@ -8,7 +8,9 @@ use tessera_arch::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::log::{Word, log};
 use crate::lifecycle::reap;
+use crate::object::doomed::Debt;
 use crate::object::id::ThreadId;
+use crate::object::thread::Pending;
 use crate::sched::ending;
 use crate::sched::running::{self, Next};
 use crate::sched::turn;
@@ -24,10 +26,23 @@ const FAULT_LINE_BYTES: u64 = 256;
 pub fn schedule(kernel: &mut Kernel, cpu: usize) -> bool {
     loop {
         match running::schedule(kernel, cpu) {
+            // What it owes, it sees to before it leaves the kernel.
+            Next::Owes(debt) => {
+                owe_still(kernel, cpu, debt);
+                return true;
+            }
             Next::Runs => return true,
             Next::Nothing => return false,
             Next::Faults(fault) => handle(kernel, cpu, Trap::Fault(fault)),
         }
+    }
+}
+
+/// The CPU's thread, which was just chosen to run, owes something still.
+pub(crate) fn owe_still(kernel: &mut Kernel, cpu: usize, debt: Debt) {
+    if let Some(id) = running::current(kernel, cpu) {
+        kernel.threads[id].pending = Some(Pending::Debt(debt));
+        kernel.scheduler.cpus[cpu].need_resched = false;
     }
 }
 
@@ -113,7 +128,7 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
     }
     // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
     if !turn::takes_turn(kernel, cpu, id, FAULT_LINE_BYTES) {
-        kernel.threads[id].pending = Some(fault);
+        kernel.threads[id].pending = Some(Pending::Fault(fault));
         return;
     }
     match denial {

@@ -13,6 +13,7 @@ use crate::bench::standby;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
 use crate::entry::{quick, trap, yielding};
+use crate::lifecycle::reap;
 use crate::sched::running;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Handled};
@@ -101,11 +102,13 @@ fn finish(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
     go_on(guard, line);
 }
 
-/// Leaves the kernel with a thread to run, idling until there is one; without the lock, feeds the serial line.
+/// Leaves the kernel with a thread to run that owes nothing, idling until there is one, or working off what is owed by
+/// nobody; without the lock, feeds the serial line.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
     loop {
         let runs = with(&mut guard, |kernel| trap::schedule(kernel, line.index));
-        if !runs && with(&mut guard, |kernel| running::is_at_end(kernel)) {
+        let goes_on = with(&mut guard, |kernel| reap::has_to_go_on(kernel, line.index));
+        if !runs && !goes_on && with(&mut guard, |kernel| running::is_at_end(kernel)) {
             log!(SHARED.console, "nothing is left to run: every thread has ended, or waits for one that never will");
             end_machine(&SHARED.console, NOTHING_LEFT);
         }
@@ -116,15 +119,24 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
             with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].need_resched = true);
             continue;
         }
-        if runs {
+        if runs && !goes_on {
             return;
         }
-        let interrupt = tessera_arch::wait_for_interrupt();
-        if interrupt == Interrupt::Shootdown {
+        // What is owed is worked off by steps; who waits for the lock gets it in between, and so does an interrupt.
+        let interrupt = match goes_on {
+            true => tessera_arch::take_pending_interrupt(),
+            false => Some(tessera_arch::wait_for_interrupt()),
+        };
+        if interrupt == Some(Interrupt::Shootdown) {
             line.counters.shootdowns_received.add(1);
         }
-        guard = lock(line, None);
-        with(&mut guard, |kernel| trap::interrupt(kernel, line.index, interrupt));
+        guard = if goes_on { lock_behind(line) } else { lock(line, None) };
+        with(&mut guard, |kernel| {
+            interrupt.inspect(|interrupt| trap::interrupt(kernel, line.index, *interrupt));
+            if goes_on {
+                reap::go_on(kernel, line.index);
+            }
+        });
     }
 }
 
@@ -134,6 +146,13 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
 fn lock(line: &'static PerCpu, trap: Option<Trap>) -> BigGuard<'static, Option<Kernel>> {
     KERNEL.lock(|| {
         flush::handle_ipi(&SHARED, line, trap);
+    })
+}
+
+/// The same after the lock was given up between two steps: who waits for it goes first.
+fn lock_behind(line: &'static PerCpu) -> BigGuard<'static, Option<Kernel>> {
+    KERNEL.lock_behind(|| {
+        flush::handle_ipi(&SHARED, line, None);
     })
 }
 

@@ -19,6 +19,7 @@ pub fn yield_now(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> bool {
     match if quick::is_due(kernel, shared, cpu) { None } else { running::rotate(kernel, shared, cpu) } {
         Some(Next::Runs) => return true,
         Some(Next::Faults(fault)) => trap::handle(kernel, cpu, Trap::Fault(fault)),
+        Some(Next::Owes(debt)) => trap::owe_still(kernel, cpu, debt),
         Some(Next::Nothing) | None => running::end_turn(kernel, cpu),
     }
     false

@@ -15,7 +15,8 @@ use crate::state::scheduler::Standing;
 pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
     let tags = kernel.spaces.ids().map(|id| kernel.shared.space_words(id.index()).tag());
     let mut facts = kernel.tags.check(tags);
-    for id in kernel.spaces.ids() {
+    // Into one that is being taken apart no way leads any more.
+    for id in kernel.spaces.ids().filter(|id| !kernel.spaces.is_doomed(id.index())) {
         facts += check_words(kernel, id);
     }
     for line in kernel.shared.lines() {

@@ -1,6 +1,6 @@
 //! What the end of an object takes that nothing refers to any more, for each kind.
 
-use crate::mem::FrameList;
+use crate::base::effort::Effort;
 use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
 use crate::object::id::{MapTarget, Object, ThreadId};
@@ -8,122 +8,136 @@ use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
-use crate::paging::range::EVERYTHING;
 use crate::sched::{ending, running};
 use crate::state::kernel::Kernel;
-use crate::tlb::flush::{self, Flush};
-use crate::vm::attach;
+use crate::vm::dismantle::dismantle;
 use crate::vm::public;
-use crate::vm::target;
 use crate::vm::view;
 
 /// Objects that can be taken apart.
 pub(crate) trait End: Object {
-    /// Takes the next doomed one apart; what it held goes back, and what it referred to may be doomed by that.
-    fn end_doomed(kernel: &mut Kernel);
+    /// Takes the one with this number apart, which is doomed, as far as the effort goes; what it held goes back, and what it
+    /// referred to may be doomed by that. Of one that exists still, does what was left to be done at it. Gives whether that
+    /// was all.
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool;
 
     /// Whether that takes the registers of a CPU's current thread: it is this thread, or the space that it is in, from which
     /// it is sent elsewhere.
     #[inline(always)]
-    fn needs_registers(_kernel: &Kernel, _cpu: usize) -> bool {
+    fn needs_registers(_kernel: &Kernel, _cpu: usize, _index: u32) -> bool {
         false
     }
 }
 
-const NOTED: &str = "a kind that is noted has a doomed object";
+const LISTED: &str = "what is on a list of debts is there";
 
 impl End for Account {
     #[inline(never)]
-    fn end_doomed(kernel: &mut Kernel) {
-        let account = kernel.accounts.remove_doomed().expect(NOTED);
+    fn take_apart(kernel: &mut Kernel, index: u32, _effort: &mut Effort) -> bool {
+        let account = kernel.accounts.remove_at(index);
         kernel.credit(&*account);
+        true
     }
 }
 
 impl End for Space {
     #[inline(never)]
-    fn end_doomed(kernel: &mut Kernel) {
-        let id = kernel.spaces.take_doomed().expect(NOTED);
-        ending::evict_threads(kernel, id);
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        let id = kernel.spaces.id_at(index).expect(LISTED);
+        if !ending::evict_threads(kernel, id, effort) {
+            return false;
+        }
         assert!(kernel.spaces[id].threads.is_empty(), "nobody is in a space that goes");
         if kernel.spaces[id].seen.is_some() {
             view::forget_view(kernel, id);
-        } else {
-            clear_map(kernel, MapTarget::Space(id));
+        } else if !dismantle(kernel, MapTarget::Space(id), effort) {
+            return false;
         }
         let space = kernel.spaces.remove(id);
-        space.free_roots(&mut kernel.frames);
+        space.free_root(&mut kernel.frames);
         kernel.credit(&*space);
+        true
     }
 
     #[inline(always)]
-    fn needs_registers(kernel: &Kernel, cpu: usize) -> bool {
-        let here = kernel.shared.cpus[cpu].presence.space();
-        kernel.spaces.doomed() == Some(here)
+    fn needs_registers(kernel: &Kernel, cpu: usize, index: u32) -> bool {
+        kernel.shared.cpus[cpu].presence.space() == index
     }
 }
 
 impl End for Subtree {
     #[inline(never)]
-    fn end_doomed(kernel: &mut Kernel) {
-        let id = kernel.subtrees.take_doomed().expect(NOTED);
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        let id = kernel.subtrees.id_at(index).expect(LISTED);
         // Nobody can withdraw it any more.
         public::unpublish(kernel, id);
-        clear_map(kernel, MapTarget::Subtree(id));
+        if !dismantle(kernel, MapTarget::Subtree(id), effort) {
+            return false;
+        }
         let subtree = kernel.subtrees.remove(id);
         kernel.frames.free_table(subtree.map.tree.root);
         kernel.credit(&*subtree);
+        true
     }
 }
 
 impl End for Segment {
     #[inline(never)]
-    fn end_doomed(kernel: &mut Kernel) {
-        let mut segment = kernel.segments.remove_doomed().expect(NOTED);
-        segment.release_frames(&mut kernel.frames);
-        kernel.credit(&*segment);
-        for (account, bytes) in segment.charged_to_others() {
-            close_charge(&mut kernel.accounts, account, bytes);
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        let segment = kernel.segments.at_mut(index);
+        if !segment.release_frames(&mut kernel.frames, effort) {
+            return false;
         }
+        while let Some((account, bytes)) = segment.take_other() {
+            close_charge(&mut kernel.accounts, account, bytes);
+            if !effort.spend(OTHER_UNITS) {
+                return false;
+            }
+        }
+        let segment = kernel.segments.remove_at(index);
+        kernel.credit(&*segment);
+        true
     }
 }
 
+/// Effort of crediting one of those who paid for first touches.
+const OTHER_UNITS: u32 = 20;
+
 impl End for Thread {
     #[inline(never)]
-    fn end_doomed(kernel: &mut Kernel) {
-        let id = kernel.threads.take_doomed().expect(NOTED);
-        ending::destroy_thread(kernel, id);
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        let id = kernel.threads.id_at(index).expect(LISTED);
+        if kernel.threads.is_doomed(index) {
+            ending::destroy_thread(kernel, id, effort)
+        } else {
+            ending::wake_joiners(kernel, id, effort)
+        }
     }
 
     #[inline(always)]
-    fn needs_registers(kernel: &Kernel, cpu: usize) -> bool {
-        kernel.threads.doomed() == running::current(kernel, cpu).map(ThreadId::index)
+    fn needs_registers(kernel: &Kernel, cpu: usize, index: u32) -> bool {
+        running::current(kernel, cpu).map(ThreadId::index) == Some(index)
     }
 }
 
 impl End for CapTable {
     #[inline(never)]
-    fn end_doomed(kernel: &mut Kernel) {
-        let id = kernel.tables.take_doomed().expect(NOTED);
-        kernel.empty_table(id);
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        let id = kernel.tables.id_at(index).expect(LISTED);
+        let is_doomed = kernel.tables.is_doomed(index);
+        // One that exists may have been emptied meanwhile, and used anew.
+        if !is_doomed && kernel.tables[id].emptied == 0 {
+            return true;
+        }
+        if !kernel.empty_table(id, effort) {
+            return false;
+        }
+        if !is_doomed {
+            // If it has held itself, it is on the list once more.
+            return true;
+        }
         let table = kernel.tables.remove(id);
         kernel.credit(&*table);
+        true
     }
-}
-
-/// Unmaps everything, if there is anything still; nobody is in the space any more, or has the subtree attached. What there
-/// once was in it was invalidated when it went.
-#[inline(always)]
-fn clear_map(kernel: &mut Kernel, owner: MapTarget) {
-    if !target::map_of(kernel, owner).is_blank() {
-        unmap_everything(kernel, owner);
-    }
-}
-
-#[inline(never)]
-fn unmap_everything(kernel: &mut Kernel, owner: MapTarget) {
-    let mut freed_tables = FrameList::new();
-    attach::take_all_entries(kernel, owner, &mut freed_tables);
-    target::change_map(kernel, owner, |map, frames, segments| map.clear(frames, segments, &mut freed_tables));
-    flush::execute(kernel, Flush { owner, range: EVERYTHING, freed_tables });
 }

@@ -7,11 +7,10 @@ use tessera_abi::ObjectKind;
 use crate::cpu::cap_word::CapWord;
 use crate::object::account::object_bytes;
 use crate::object::address_map::AddressMap;
-use crate::object::id::{MapTarget, Object, ObjectRef, with_kinds};
+use crate::object::id::{Object, ObjectRef, with_kinds};
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 use crate::state::kernel::Kernel;
-use crate::vm::attach;
 
 macro_rules! clear_all {
     ([$kernel:ident] $($kind:ident $store:ident;)*) => { $(clear(&$kernel.$store);)* };
@@ -29,14 +28,13 @@ pub(crate) fn count_all(kernel: &Kernel) {
         count_making(kernel, thread);
         count_charge(kernel, thread);
     }
-    for (id, space) in kernel.spaces.ids().map(|id| (id, &kernel.spaces[id])) {
-        count_places(kernel, MapTarget::Space(id));
+    for space in kernel.spaces.objects() {
         space.seen.iter().for_each(|seen| kernel.spaces.tally(seen.base).refer_with(1));
         count_mappings(kernel, &space.map);
         count_charge(kernel, space);
     }
     for (id, subtree) in kernel.subtrees.ids().map(|id| (id, &kernel.subtrees[id])) {
-        count_places(kernel, MapTarget::Subtree(id));
+        subtree.sharers.iter().for_each(|_| kernel.subtrees.tally(id).refer_with(1));
         count_mappings(kernel, &subtree.map);
         count_charge(kernel, subtree);
     }
@@ -47,11 +45,6 @@ pub(crate) fn count_all(kernel: &Kernel) {
     for account in kernel.accounts.ids().map(|id| &kernel.accounts[id]) {
         count_charge(kernel, account);
     }
-}
-
-fn count_places(kernel: &Kernel, owner: MapTarget) {
-    attach::attachments(kernel, owner)
-        .for_each(|(_, attachment)| kernel.subtrees.tally(attachment.subtree).refer_with(1));
 }
 
 macro_rules! refer {

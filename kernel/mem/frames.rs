@@ -17,10 +17,10 @@ const NONE: u32 = u32::MAX;
 
 /// Single frames that are kept as they are when they come back, so that what takes one and gives it back (a first touch)
 /// neither takes a large block apart nor puts it together.
-const LOOSE_MAX: u64 = 32;
+const LOOSE_MAX: u32 = 32;
 
 /// Frames that are kept which hold zeros: as many as a few spaces have tables.
-const CLEARED_MAX: u64 = 16;
+const CLEARED_MAX: u32 = 16;
 
 /// What a frame is used for, as far as the allocator cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl FrameRecord {
 #[must_use = "frames in a list that is dropped are lost"]
 pub struct FrameList {
     head: u32,
-    count: u64,
+    count: u32,
 }
 
 impl FrameList {
@@ -67,7 +67,7 @@ impl FrameList {
 
     /// How many frames are in it.
     pub fn count(&self) -> u64 {
-        self.count
+        u64::from(self.count)
     }
 }
 
@@ -288,7 +288,35 @@ impl FrameAllocator {
             next = self.records[index as usize].next;
             self.free_table(Frame::new(self.first + u64::from(index)));
         }
-        list.count
+        list.count()
+    }
+
+    /// Puts a frame on a list with a number, which [`FrameAllocator::first_of`] tells.
+    pub fn push_noted(&mut self, list: &mut FrameList, frame: Frame, note: u32) {
+        self.push(list, frame);
+        self.records[list.head as usize].previous = note;
+    }
+
+    /// The first frame of a list, and the number that was put there with it.
+    pub fn first_of(&self, list: &FrameList) -> Option<(Frame, u32)> {
+        (list.count != 0).then(|| (self.frame(list.head), self.records[list.head as usize].previous))
+    }
+
+    /// Calls `each` with all frames of a list, and the numbers that were put there with them.
+    pub fn for_each_of(&self, list: &FrameList, mut each: impl FnMut(Frame, u32)) {
+        let mut next = list.head;
+        for _ in 0..list.count {
+            let FrameRecord { next: behind, previous: note, .. } = self.records[next as usize];
+            each(self.frame(next), note);
+            next = behind;
+        }
+    }
+
+    /// Frees the first frame of a list of tables.
+    pub fn free_first(&mut self, list: &mut FrameList) {
+        let first = self.frame(list.head);
+        (list.head, list.count) = (self.records[list.head as usize].next, list.count - 1);
+        self.free_table(first);
     }
 
     /// Counts the free lists anew and checks their links; gives how many facts held.
@@ -308,7 +336,7 @@ impl FrameAllocator {
                 (found, facts, next) = (found + 1, facts + 2, record.next);
             }
             assert_eq!(found, list.count, "frames that are kept are counted");
-            counted += found;
+            counted += u64::from(found);
         }
         for order in 0..ORDERS {
             let mut next = self.heads[order];

@@ -10,22 +10,29 @@ use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf};
 
 use crate::base::effort::Effort;
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::id::AttachPoint;
+use crate::object::cap_table::CapTable;
+use crate::object::derivation;
+use crate::object::id::{AttachPoint, UseId};
 use crate::object::page_map::{self, PageMap, Place};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, LENGTH_MAX_BYTES, Segment};
 use crate::object::store::Store;
+use crate::object::use_pool::{USE_BYTES, UsePool};
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{Slots, TableCount, Tree};
 use crate::paging::range::{PageRange, page_address};
 
-/// What one mapping costs its account besides tables, bytes.
-pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>();
+/// What one mapping costs its account besides tables, bytes: its record, and that it is noted as a use.
+pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>() + USE_BYTES;
 
 /// What a map of nothing costs besides its root table: the first node of its tree of mappings, bytes.
 pub const MAP_BYTES: u64 = page_map::base_bytes::<Record>();
+
+/// Effort of forgetting a mapping.
+const MAPPING_UNITS: u32 = 20;
 
 /// One mapping: pages of a segment at pages of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,8 @@ pub struct Mapping {
     pub rights: Rights,
     /// What `protect` may make it allow: the rights of the segment capability it was made with.
     pub maximum: Rights,
+    /// The use of that capability that it is; none for what the kernel mapped at boot.
+    pub lent: Option<UseId>,
 }
 
 impl Mapping {
@@ -48,28 +57,29 @@ impl Mapping {
     }
 }
 
-/// A mapping as the map keeps it: in two words, and none more for an `Option`.
+/// A mapping as the map keeps it: in three words, and none more for an `Option`.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(8))]
 pub(super) struct Record {
     pages: NonZeroU32,
     offset: u32,
     segment: u32,
+    lent: Option<UseId>,
     rights: u8,
     maximum: u8,
 }
 
-const _: () = assert!(size_of::<Option<Record>>() == 16, "records are moved word by word");
+const _: () = assert!(size_of::<Option<Record>>() == 24, "records are moved word by word");
 const _: () = assert!(LENGTH_MAX_BYTES / PAGE_BYTES <= u32::MAX as u64, "pages of a segment have numbers of 32 bits");
 const _: () = assert!(Rights::ACCESS.bits() <= u8::MAX as u32, "the rights of a mapping have eight bits");
 
 impl Record {
     #[inline(always)]
     pub(super) fn of(mapping: &Mapping) -> Record {
-        let Mapping { pages, segment, offset, rights, maximum } = *mapping;
+        let Mapping { pages, segment, offset, rights, maximum, lent } = *mapping;
         let pages = NonZeroU32::new(pages as u32).expect("a mapping has pages");
         let (rights, maximum) = (rights.bits() as u8, maximum.bits() as u8);
-        Record { pages, offset: offset as u32, segment, rights, maximum }
+        Record { pages, offset: offset as u32, segment, lent, rights, maximum }
     }
 
     #[inline(always)]
@@ -90,7 +100,48 @@ impl Record {
             offset: u64::from(self.offset),
             rights: Rights::from_bits_retain(u32::from(self.rights)),
             maximum: self.maximum(),
+            lent: self.lent,
         }
+    }
+
+    /// Notes that the mapping is gone, at its segment and at whoever lent it.
+    #[inline(always)]
+    pub(super) fn give_up(&self, lenders: &mut Lenders<'_>) {
+        segment::drop_mapping(lenders.segments, self.segment);
+        if let Some(lent) = self.lent {
+            lenders.take_back(lent);
+        }
+    }
+}
+
+/// What knows of mappings elsewhere: the segments, and the capabilities to them.
+pub struct Lenders<'a> {
+    /// The segments.
+    pub segments: &'a mut Store<Segment>,
+    /// The tables with the capabilities.
+    pub tables: &'a mut Store<CapTable>,
+    /// Their uses.
+    pub uses: &'a mut UsePool,
+}
+
+impl Lenders<'_> {
+    /// Notes that a mapping is over. Out of the way of those that were not noted, so that they have all registers.
+    #[inline(never)]
+    fn take_back(&mut self, lent: UseId) {
+        derivation::take_back(self.tables, self.uses, lent);
+    }
+
+    /// Notes that a mapping begins at another page now.
+    pub(super) fn moved(&mut self, mapping: &Mapping, page: u64) {
+        if let Some(lent) = mapping.lent {
+            self.uses.set_page(lent, page);
+        }
+    }
+
+    /// Notes that a mapping is two now, the second of which begins at a page; gives the use that this is.
+    pub(super) fn split(&mut self, mapping: &Mapping, page: u64) -> Option<UseId> {
+        let lent = mapping.lent.filter(|_| !is_seeded(Mutant::PartNotLent));
+        lent.map(|lent| derivation::lend_beside(self.tables, self.uses, lent, page))
     }
 }
 
@@ -165,13 +216,18 @@ impl Whole<'_> {
         self.place.last().is_some_and(|(_, record)| record.maximum().contains(rights))
     }
 
-    /// Unmaps it; gives the segment's number, which counts it still. Tables that became empty go to `freed`, to be freed after the
-    /// range was invalidated.
+    /// Unmaps it. Tables that became empty go to `freed`, to be freed after the range was invalidated.
     #[inline(always)]
-    pub fn unmap(self, frames: &mut FrameAllocator, range: PageRange, freed: &mut FrameList) -> u32 {
+    pub fn unmap(
+        self,
+        frames: &mut FrameAllocator,
+        lenders: &mut Lenders<'_>,
+        range: PageRange,
+        freed: &mut FrameList,
+    ) {
         self.tree.clear_slots(frames, self.slots, range.start(), freed);
         *self.mapped_pages -= range.count;
-        self.place.remove().segment
+        self.place.remove().give_up(lenders);
     }
 
     /// Gives it new rights, which let nobody execute.
@@ -194,6 +250,8 @@ pub struct AddressMap {
     core_windows: u64,
     pub(super) mapped_pages: u64,
     global: bool,
+    /// Whether no CPU holds anything of it any more, nor ever will: it is being taken apart.
+    pub is_unseen: bool,
 }
 
 impl AddressMap {
@@ -206,6 +264,7 @@ impl AddressMap {
             core_windows: 0,
             mapped_pages: 0,
             global: false,
+            is_unseen: false,
         }
     }
 
@@ -326,7 +385,8 @@ impl AddressMap {
     /// came to.
     pub fn set_global_from(&mut self, page: u64, global: bool, effort: &mut Effort) -> u64 {
         self.global = global;
-        self.tree.set_global_from(page, global, effort)
+        // Of one with nothing in it there is nothing to be looked at.
+        if self.is_blank() { entry_pages(self.tree.level + 1) } else { self.tree.set_global_from(page, global, effort) }
     }
 
     /// What entries say that show a mapping with these rights.
@@ -353,7 +413,8 @@ impl AddressMap {
 
     /// Whether a mapping is at a page, as it was made or, if others have changed it, again.
     pub fn shows(&self, first: u64, mapping: &Mapping) -> bool {
-        self.find(first) == Some((first, *mapping))
+        // As which use, whoever has made it does not know.
+        self.find(first).is_some_and(|(at, found)| (at, found) == (first, Mapping { lent: found.lent, ..*mapping }))
     }
 
     /// Checks that a short mapping can be made, and what it takes.
@@ -422,28 +483,43 @@ impl AddressMap {
         });
     }
 
-    /// Forgets all mappings and frees all tables but the root.
-    pub fn clear(&mut self, frames: &mut FrameAllocator, segments: &mut Store<Segment>, freed: &mut FrameList) {
-        self.tree.clear(frames, freed);
-        self.mapped_pages = 0;
+    /// Forgets mappings, which no table shows any more; gives whether none is left.
+    pub fn forget_mappings(&mut self, lenders: &mut Lenders<'_>, effort: &mut Effort) -> bool {
         while let Some((first, record)) = self.mappings.at_or_behind(0) {
-            segment::drop_mapping(segments, record.segment);
+            self.mapped_pages -= record.pages();
+            record.give_up(lenders);
             self.mappings.remove(first);
+            if !effort.spend(MAPPING_UNITS) {
+                return self.mappings.is_empty();
+            }
+        }
+        true
+    }
+
+    /// An attachment of a map that is being taken apart has gone with its entry, in the root or below.
+    pub fn forget_attachment(&mut self, place: AttachPoint, is_below: bool) {
+        self.attachments -= 1;
+        self.core_windows -= u64::from(place.cpu.is_some());
+        if place.cpu.is_none_or(|cpu| cpu == 0) {
+            self.tree.attached -= 1;
+            self.tree.attached_below -= u64::from(is_below);
         }
     }
 
     /// Splits the mapping that straddles the start of a page, if one does; no large page does.
-    pub fn split_record(&mut self, segments: &mut Store<Segment>, page: u64) {
+    pub fn split_record(&mut self, lenders: &mut Lenders<'_>, page: u64) {
         let Some((first, mapping)) = self.find(page) else { return };
         if first == page {
             return;
         }
-        let (left, right) = (mapping.part(0, page - first), mapping.part(page - first, first + mapping.pages - page));
+        let left = mapping.part(0, page - first);
+        let mut right = mapping.part(page - first, first + mapping.pages - page);
+        right.lent = lenders.split(&mapping, page);
         if let Some(record) = self.mappings.get_mut(first) {
             *record = Record::of(&left);
         }
         self.mappings.insert(page, Record::of(&right));
-        segment::add_mapping(segments, right.segment);
+        segment::add_mapping(lenders.segments, right.segment);
     }
 }
 

@@ -79,6 +79,8 @@ pub struct CapTable {
     /// The first free one among them: there is one unless the table is full.
     first_free: u32,
     used: u32,
+    /// While it is being emptied, the first slot that was not looked at yet, plus one; else zero.
+    pub emptied: u32,
 }
 
 impl Object for CapTable {
@@ -130,6 +132,7 @@ impl CapTable {
             records,
             first_free: 0,
             used: 0,
+            emptied: 0,
         })
     }
 

@@ -3,6 +3,9 @@
 use alloc::boxed::Box;
 use core::num::NonZeroU64;
 
+use tessera_abi::ObjectKind;
+
+use crate::object::doomed::Due;
 use crate::object::tally::Tally;
 
 /// Entries are made in chunks of this many: a bit of a word each.
@@ -18,6 +21,8 @@ pub(super) struct Chunk<T> {
     pub(super) values: [Option<Box<T>>; CHUNK],
     pub(super) generations: [NonZeroU64; CHUNK],
     pub(super) uses: [Uses; CHUNK],
+    /// Of each whether it is on a list of debts, and the kind of the one behind it ([`Listed`]).
+    pub(super) listed: [Listed; CHUNK],
     /// The entries that the next objects get, a bit each.
     pub(super) free: u32,
     /// The next chunk with such entries, if there are any in this one.
@@ -32,8 +37,30 @@ pub(super) struct Chunk<T> {
 #[derive(Clone, Copy)]
 pub(super) struct Uses {
     pub(super) references: u32,
-    /// The next object that waits to be destroyed.
-    pub(super) next_doomed: u32,
+    /// On a list of debts, the number of the next object.
+    pub(super) next_due: u32,
+}
+
+/// Whether an object is on a list of debts; if it is, the kind of the next one there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listed(u8);
+
+impl Listed {
+    /// It is on none.
+    pub(super) const NOT: Listed = Listed(0);
+    const LAST: Listed = Listed(u8::MAX);
+
+    /// It is on one, before this object.
+    #[inline(always)]
+    pub(super) fn before(next: Due) -> Listed {
+        next.kind().map_or(Listed::LAST, |kind| Listed(kind as u8))
+    }
+
+    /// The next object, with this number, if there is one.
+    #[inline(always)]
+    pub(super) fn next(self, index: u32) -> Due {
+        ObjectKind::from_number(u64::from(self.0)).map_or(Due::NONE, |kind| Due::new(kind, index))
+    }
 }
 
 impl<T> Chunk<T> {
@@ -42,7 +69,8 @@ impl<T> Chunk<T> {
         Chunk {
             values: [const { None }; CHUNK],
             generations: [NonZeroU64::MIN; CHUNK],
-            uses: [Uses { references: 0, next_doomed: NONE }; CHUNK],
+            uses: [Uses { references: 0, next_due: NONE }; CHUNK],
+            listed: [Listed::NOT; CHUNK],
             free: u32::MAX,
             next_open: NONE,
             before: NONE,

@@ -3,11 +3,13 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::slice;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 use tessera_arch::{Frame, PhysRange};
 
+use crate::base::effort::Effort;
 use crate::mem::FrameAllocator;
 use crate::mem::block;
 use crate::object::id::{AccountId, Object, kind};
@@ -19,6 +21,10 @@ pub const REGION_PAGES: u64 = 512;
 /// The longest segment, bytes: 1 TiB.
 pub const LENGTH_MAX_BYTES: u64 = 1 << 40;
 
+/// Effort of giving a region back, and a page of one that has its pages one by one.
+const REGION_UNITS: u32 = 20;
+const PAGE_UNITS: u32 = 10;
+
 /// The frames behind one 2 MiB of a segment, or behind what is left at its end.
 #[derive(Debug)]
 enum Region {
@@ -28,6 +34,13 @@ enum Region {
     Block(Frame),
     /// Page by page, as many as there are; 0 for none. (Frame 0 is never handed out: it holds the first physical page.)
     Pages(Box<[u64]>),
+}
+
+impl Region {
+    /// Whether there are frames, or there is a list of them.
+    fn is_taken(&self) -> bool {
+        !matches!(self, Region::Empty)
+    }
 }
 
 /// Regions in one list, at most: what is longer has a list of lists, each of which is made when something in it is.
@@ -96,18 +109,34 @@ impl Regions {
         }
     }
 
-    /// Calls `each` for all regions that are in a list, with their numbers.
-    fn for_each(&mut self, mut each: impl FnMut(usize, &mut Region)) {
-        match self {
-            Regions::One(region) => each(0, region),
-            Regions::List(list) => list.iter_mut().enumerate().for_each(|(number, region)| each(number, region)),
-            Regions::Lists(lists) => {
-                for (high, list) in lists.iter_mut().enumerate() {
-                    let regions = list.iter_mut().flat_map(|list| list.iter_mut()).enumerate();
-                    regions.for_each(|(low, region)| each(high * LIST_REGIONS + low, region));
-                }
+    /// Lets go of lists at the end in which nothing is; gives false if the effort was spent by that.
+    fn shorten(&mut self, effort: &mut Effort) -> bool {
+        let Regions::Lists(lists) = self else { return true };
+        while let Some(last) = lists.last() {
+            if last.as_ref().is_some_and(|list| list.iter().any(Region::is_taken)) {
+                return true;
+            }
+            let units = if last.is_some() { REGION_UNITS } else { 1 };
+            lists.pop();
+            if !effort.spend(units) {
+                return false;
             }
         }
+        true
+    }
+
+    /// The last region that is not empty, with its number, where lists without any were let go of.
+    fn last_taken(&mut self) -> Option<(usize, &mut Region)> {
+        let (before, regions) = match self {
+            Regions::One(region) => (0, slice::from_mut(region)),
+            Regions::List(list) => (0, list.as_mut_slice()),
+            Regions::Lists(lists) => {
+                let before = lists.len().saturating_sub(1) * LIST_REGIONS;
+                (before, lists.last_mut()?.as_mut()?.as_mut_slice())
+            }
+        };
+        let last = regions.iter().rposition(Region::is_taken)?;
+        Some((before + last, &mut regions[last]))
     }
 }
 
@@ -415,27 +444,36 @@ impl Segment {
         extent
     }
 
-    /// Gives all frames back.
-    pub fn release_frames(&mut self, frames: &mut FrameAllocator) {
-        let (pages, mut left, origin) = (self.pages(), self.populated_pages, self.origin);
-        self.regions.for_each(|number, region| match core::mem::replace(region, Region::Empty) {
-            Region::Empty => {}
-            Region::Block(_) if origin == Origin::Elsewhere => {}
-            Region::Block(first) => {
-                let count = region_pages(pages, number);
-                frames.free_extent(first, count);
-                left -= count as u32;
-            }
-            Region::Pages(list) => {
-                for frame in list.iter().filter(|frame| **frame != 0) {
-                    frames.free(Frame::new(*frame), 0);
-                    left -= 1;
-                    if left == 0 {
-                        break;
+    /// Gives frames back, from the end; gives whether none is left. What it was charged for them, it is charged still.
+    pub fn release_frames(&mut self, frames: &mut FrameAllocator, effort: &mut Effort) -> bool {
+        let (pages, is_own) = (self.pages(), self.origin != Origin::Elsewhere);
+        while self.regions.shorten(effort) {
+            let Some((number, region)) = self.regions.last_taken() else { return true };
+            match region {
+                Region::Block(first) if is_own => frames.free_extent(*first, region_pages(pages, number)),
+                Region::Pages(list) => {
+                    if !release_pages(list, frames, effort) {
+                        return false;
                     }
                 }
+                Region::Block(_) | Region::Empty => {}
             }
-        });
+            *region = Region::Empty;
+            if !effort.spend(REGION_UNITS) {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Takes out what one of the others is charged for first touches, bytes.
+    pub fn take_other(&mut self) -> Option<(AccountId, u64)> {
+        let (account, pages) = self.others.pop_first()?;
+        // What the segment's own account is charged stays as it is.
+        let with_frames = pages.min(self.populated_pages());
+        self.populated_pages -= with_frames as u32;
+        self.list_pages -= (pages - with_frames) as u32;
+        Some((account, PAYER_BYTES + pages * PAGE_BYTES))
     }
 
     #[inline(never)]
@@ -488,6 +526,18 @@ impl Segment {
             }
         }
     }
+}
+
+/// Gives the frames of a list back, from the end; gives whether none is left.
+fn release_pages(list: &mut [u64], frames: &mut FrameAllocator, effort: &mut Effort) -> bool {
+    // Those that are gone already are passed by without a step of their own: there are no more than a region has.
+    for number in list.iter_mut().rev().filter(|number| **number != 0) {
+        frames.free(Frame::new(core::mem::take(number)), 0);
+        if !effort.spend(PAGE_UNITS) {
+            return false;
+        }
+    }
+    true
 }
 
 /// How many pages a region of a segment with so many has.

@@ -191,13 +191,22 @@ impl Space {
         !self.other_roots.is_empty() || !self.views.is_empty()
     }
 
-    /// Frees the root tables, which nobody uses any more.
-    pub fn free_roots(&self, frames: &mut FrameAllocator) {
+    /// The last CPU that has a root table besides the first one's, and that root.
+    pub fn last_other_root(&self) -> Option<(usize, Frame)> {
+        self.other_roots.last().map(|root| (self.other_roots.len(), *root))
+    }
+
+    /// Frees that root table, which nobody uses any more.
+    pub fn drop_last_root(&mut self, frames: &mut FrameAllocator) {
+        // What is in copies, nobody counts.
+        self.other_roots.pop().into_iter().for_each(|root| frames.free(root, 0));
+    }
+
+    /// Frees the root table, which nobody uses any more, and which is the only one.
+    pub fn free_root(&self, frames: &mut FrameAllocator) {
         let root = self.map.tree.root;
         tessera_arch::strip_root(root);
         frames.free_table(root);
-        // What is in copies, nobody counts.
-        self.other_roots.iter().for_each(|root| frames.free(*root, 0));
     }
 
     /// The root tables, the first CPU's first.

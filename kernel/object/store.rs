@@ -3,12 +3,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use tessera_abi::Error;
+use tessera_abi::{Error, ObjectKind};
 
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::FrameAllocator;
-use crate::object::chunk::{CHUNK, Chunk, NONE, Uses, place_of};
-use crate::object::doomed::DoomedKinds;
+use crate::object::chunk::{CHUNK, Chunk, Listed, NONE, Uses, place_of};
+use crate::object::doomed::{Debts, Due};
 use crate::object::id::{Id, Object};
 use crate::object::tally::Tally;
 
@@ -38,9 +39,8 @@ pub struct Store<T> {
     first: u32,
     /// A chunk among these that has lost its last object: the next one is likely to be made there.
     idle: u32,
-    doomed: u32,
-    /// The kinds of which objects are doomed, this one among others.
-    doomed_kinds: DoomedKinds,
+    /// Where what is doomed is put, of this kind and of others.
+    debts: Debts,
     count: usize,
 }
 
@@ -48,31 +48,21 @@ impl<T: Object> Store<T> {
     /// An empty store with room for more objects than can ever be paid for, if each costs `least_bytes` and all accounts
     /// together have `memory_bytes`. Takes the room for its directory at once, so that growing never moves anything.
     ///
-    /// `doomed_kinds` is told when an object is doomed.
+    /// What is doomed goes to `debts`.
     ///
     /// Numbers end at 2^32: a machine would need 768 GiB for so many of the smallest objects.
-    pub fn for_memory(
-        frames: &mut FrameAllocator,
-        memory_bytes: u64,
-        least_bytes: u64,
-        doomed_kinds: &DoomedKinds,
-    ) -> Store<T> {
+    pub fn for_memory(frames: &mut FrameAllocator, memory_bytes: u64, least_bytes: u64, debts: &Debts) -> Store<T> {
         let most = (memory_bytes / least_bytes).min(u64::from(NONE) - CHUNK as u64);
         let chunks = most as usize / CHUNK + 1;
         crate::mem::provide_list::<Box<Chunk<T>>>(frames, chunks);
-        let (chunks, doomed_kinds) = (Vec::with_capacity(chunks), doomed_kinds.clone());
-        Store { chunks, open: NONE, first: NONE, idle: NONE, doomed: NONE, doomed_kinds, count: 0 }
+        let (chunks, debts) = (Vec::with_capacity(chunks), debts.clone());
+        Store { chunks, open: NONE, first: NONE, idle: NONE, debts, count: 0 }
     }
 
     /// An empty store for at least so many objects: for tests.
     #[cfg(test)]
     pub(crate) fn of(most: u64) -> Store<T> {
-        Store::for_memory(
-            &mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)),
-            most,
-            1,
-            &DoomedKinds::default(),
-        )
+        Store::for_memory(&mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)), most, 1, &Debts::default())
     }
 
     /// Objects that exist.
@@ -114,7 +104,7 @@ impl<T: Object> Store<T> {
         let offset = free.trailing_zeros() as usize % CHUNK;
         let before = chunk.values[offset].replace(value);
         assert!(before.is_none(), "a free entry holds nothing");
-        chunk.uses[offset] = Uses { references: 1, next_doomed: NONE };
+        chunk.uses[offset] = Uses { references: 1, next_due: NONE };
         let id = Id::new(number * CHUNK as u32 + offset as u32, chunk.generations[offset]);
         chunk.free = free & free.wrapping_sub(1);
         if chunk.free == 0 {
@@ -129,11 +119,19 @@ impl<T: Object> Store<T> {
         id
     }
 
-    /// The object, if it exists still.
+    /// The object, if it exists still. What is doomed is not found any more, though it is there until it is taken apart.
     #[inline(always)]
     pub fn find(&self, id: Id<T::Kind>) -> Option<&T> {
         let (chunk, offset) = self.look_up(id.index())?;
-        if chunk.generations[offset] == id.generation() { chunk.values[offset].as_deref() } else { None }
+        let is_found = chunk.uses[offset].references != 0 || is_seeded(Mutant::DoomedFound);
+        if chunk.generations[offset] == id.generation() && is_found { chunk.values[offset].as_deref() } else { None }
+    }
+
+    /// Whether nothing refers to the object with this number any more, so that it is to be taken apart, or is being.
+    #[inline(always)]
+    pub fn is_doomed(&self, index: u32) -> bool {
+        let (chunk, offset) = self.chunk(index);
+        chunk.uses[offset].references == 0
     }
 
     /// The id of the object that has this index now.
@@ -218,8 +216,9 @@ impl<T: Object> Store<T> {
     /// # Panics
     /// If the object is gone: whoever refers to it keeps it.
     pub fn tally(&self, id: Id<T::Kind>) -> &Tally {
-        assert!(self.find(id).is_some(), "what is referred to exists");
         let (chunk, offset) = self.chunk(id.index());
+        let is_there = chunk.generations[offset] == id.generation() && chunk.values[offset].is_some();
+        assert!(is_there, "what is referred to exists");
         &chunk.tallies[offset]
     }
 
@@ -249,7 +248,7 @@ impl<T: Object> Store<T> {
         chunk.values[offset].as_deref_mut().expect(NAMES_EXIST)
     }
 
-    /// Notes one reference less; the last one dooms the object: it waits for [`Store::take_doomed`].
+    /// Notes one reference less; the last one dooms the object: it is put on the list of debts.
     #[inline(always)]
     pub fn release(&mut self, id: Id<T::Kind>) {
         self.released(id);
@@ -278,55 +277,48 @@ impl<T: Object> Store<T> {
 
     #[inline(always)]
     fn give_up(&mut self, index: u32) -> (&mut Chunk<T>, usize) {
-        let Store { chunks, doomed, doomed_kinds, .. } = self;
+        let Store { chunks, debts, .. } = self;
         steps::count();
         let (number, offset) = place_of(index);
         let chunk = &mut *chunks[number];
         let uses = &mut chunk.uses[offset];
         uses.references = uses.references.checked_sub(1).expect("a reference is released once");
-        if uses.references == 0 {
-            uses.next_doomed = core::mem::replace(doomed, index);
-            doomed_kinds.set(T::KIND, true);
+        // It may be listed for what is left to be done at it; then its turn comes all the same.
+        if uses.references == 0 && chunk.listed[offset] == Listed::NOT {
+            push_due(debts, chunk, offset, index, T::KIND);
         }
         (chunk, offset)
     }
 
-    /// The number of an object that nothing refers to any more; [`Store::take_doomed`] gives the same one.
-    #[inline(always)]
-    pub fn doomed(&self) -> Option<u32> {
-        (self.doomed != NONE).then_some(self.doomed)
-    }
-
-    /// An object that nothing refers to any more, to be taken apart.
-    #[inline(always)]
-    pub fn take_doomed(&mut self) -> Option<Id<T::Kind>> {
-        let id = self.id_at(self.doomed)?;
-        let (chunk, offset) = self.chunk(id.index());
-        let next = chunk.uses[offset].next_doomed;
-        self.set_doomed(next);
-        Some(id)
-    }
-
-    /// The same, taken out for good at once: for what refers to nothing that has to be looked at first.
-    #[inline(always)]
-    pub fn remove_doomed(&mut self) -> Option<Box<T>> {
-        if self.doomed == NONE {
-            return None;
+    /// Puts an object in front of the list of debts, unless it is on one.
+    #[inline(never)]
+    pub fn list_due(&mut self, index: u32) {
+        let Store { chunks, debts, .. } = self;
+        let (number, offset) = place_of(index);
+        let chunk = &mut *chunks[number];
+        if chunk.listed[offset] == Listed::NOT {
+            push_due(debts, chunk, offset, index, T::KIND);
         }
-        let index = self.doomed;
+    }
+
+    /// Whether an object is on a list of debts.
+    pub fn is_due(&self, index: u32) -> bool {
         let (chunk, offset) = self.chunk(index);
-        let next = chunk.uses[offset].next_doomed;
-        let value = self.vacate(index);
-        self.set_doomed(next);
-        Some(value)
+        chunk.listed[offset] != Listed::NOT
     }
 
+    /// Takes an object off the list of debts, whose first it is.
     #[inline(always)]
-    fn set_doomed(&mut self, next: u32) {
-        self.doomed = next;
-        if next == NONE {
-            self.doomed_kinds.set(T::KIND, false);
-        }
+    pub fn take_due(&mut self, index: u32) {
+        let (chunk, offset) = self.chunk_mut(index);
+        let next = core::mem::replace(&mut chunk.listed[offset], Listed::NOT).next(chunk.uses[offset].next_due);
+        self.debts.pop(next);
+    }
+
+    /// Lets a list of debts go on behind its last object, which this one is.
+    pub fn join_due(&mut self, index: u32, next: Due) {
+        let (chunk, offset) = self.chunk_mut(index);
+        (chunk.listed[offset], chunk.uses[offset].next_due) = (Listed::before(next), next.index());
     }
 
     /// Takes an object out for good; its id is stale from here on.
@@ -348,6 +340,7 @@ impl<T: Object> Store<T> {
         let (number, offset) = place_of(index);
         let chunk = &mut *self.chunks[number];
         let value = chunk.values[offset].take().expect("only what exists can be removed");
+        debug_assert!(chunk.listed[offset] == Listed::NOT, "nothing is left to be done at what goes");
         let before = chunk.free;
         if let Some(generation) = chunk.generations[offset].checked_add(1) {
             chunk.generations[offset] = generation;
@@ -442,7 +435,9 @@ impl<T: Object> core::ops::Index<Id<T::Kind>> for Store<T> {
     type Output = T;
     #[inline(always)]
     fn index(&self, id: Id<T::Kind>) -> &T {
-        self.find(id).expect(NAMES_EXIST)
+        let (chunk, offset) = self.chunk(id.index());
+        assert!(chunk.generations[offset] == id.generation(), "{NAMES_EXIST}");
+        chunk.values[offset].as_deref().expect(NAMES_EXIST)
     }
 }
 
@@ -455,11 +450,25 @@ impl<T: Object> core::ops::IndexMut<Id<T::Kind>> for Store<T> {
     }
 }
 
+/// Puts an object in front of a list that it is not on.
+#[inline(always)]
+fn push_due<T>(debts: &Debts, chunk: &mut Chunk<T>, offset: usize, index: u32, kind: ObjectKind) {
+    let next = debts.push(Due::new(kind, index));
+    (chunk.listed[offset], chunk.uses[offset].next_due) = (Listed::before(next), next.index());
+}
+
 #[cfg(test)]
 mod tests {
     use super::{CHUNK, Id, Object, Store};
     use crate::object::id::AccountId;
     use tessera_abi::{Error, ObjectKind};
+
+    fn take_doomed<T: Object>(store: &mut Store<T>) -> Option<Id<T::Kind>> {
+        let due = store.debts.first();
+        let id = store.id_at(due.index()).filter(|_| !due.is_none())?;
+        store.take_due(id.index());
+        Some(id)
+    }
 
     impl Object for () {
         type Kind = ();
@@ -565,7 +574,7 @@ mod tests {
         let mut store = Store::of(10);
         let first = store.insert("first");
         store.release(first);
-        assert_eq!(store.take_doomed(), Some(first));
+        assert_eq!(take_doomed(&mut store), Some(first));
         assert_eq!(*store.remove(first), "first");
         let second = store.insert("second");
         assert_eq!(second.index(), first.index());
@@ -579,11 +588,11 @@ mod tests {
         let ids: Vec<_> = (0..100).map(|number| store.insert(number)).collect();
         store.retain(ids[50]);
         store.release(ids[50]);
-        assert_eq!(store.take_doomed(), None);
+        assert_eq!(take_doomed(&mut store), None);
         store.release(ids[50]);
         store.release(ids[51]);
-        assert_eq!(store.take_doomed(), Some(ids[51]));
-        assert_eq!(store.take_doomed(), Some(ids[50]));
-        assert_eq!((store.take_doomed(), store.len()), (None, 100));
+        assert_eq!(take_doomed(&mut store), Some(ids[51]));
+        assert_eq!(take_doomed(&mut store), Some(ids[50]));
+        assert_eq!((take_doomed(&mut store), store.len()), (None, 100));
     }
 }

@@ -23,8 +23,11 @@ pub struct Tree {
     pub root: Frame,
     /// Level of the root's entries: 3 for a space, less for a subtree.
     pub level: u8,
-    /// Tables in the tree, the root included.
+    /// Tables in the tree, the root included, and those that were cut loose.
     pub tables: u64,
+    /// Tables of a tree that goes to which nothing leads any more: what is in them is taken out table by table. With each
+    /// goes which part of the tree it was ([`loose_note`]).
+    pub(crate) loose: FrameList,
     /// Entries that lead to subtrees attached here.
     pub(crate) attached: u64,
     /// Of these, the ones below the root.
@@ -33,6 +36,19 @@ pub struct Tree {
     /// only.
     changed: (u8, u8),
 }
+
+/// Levels of tables below a root.
+const LEVELS: u32 = TOP_LEVEL as u32;
+
+/// Where a table was, in 32 bits: a lowest table's pages are a multiple of its entries.
+fn loose_note(level: u8, page: u64) -> u32 {
+    (page / TABLE_ENTRIES as u64) as u32 * LEVELS + u32::from(level)
+}
+
+const _: () = assert!(
+    tessera_abi::USER_END / PAGE_BYTES / TABLE_ENTRIES as u64 * (LEVELS as u64) < 1 << u32::BITS,
+    "a table's place and level go into 32 bits"
+);
 
 /// What that says where none changed: the first is behind the last.
 const UNCHANGED: (u8, u8) = (u8::MAX, 0);
@@ -183,7 +199,7 @@ fn prefix(address: VirtAddr, level: usize) -> u64 {
 impl Tree {
     /// A tree of nothing but its root, a cleared table whose entries have this level.
     pub fn new(root: Frame, level: u8) -> Tree {
-        Tree { root, level, tables: 1, attached: 0, attached_below: 0, changed: UNCHANGED }
+        Tree { root, level, tables: 1, attached: 0, attached_below: 0, loose: FrameList::new(), changed: UNCHANGED }
     }
 
     /// Whether the root's entries were written since [`Tree::take_changed`]: known of top-level roots only.
@@ -340,10 +356,37 @@ impl Tree {
         Some((Frame::containing(Format::address(entry)).offset(within), Format::leaf(entry).rights))
     }
 
-    /// Frees all tables but the root, whatever they hold.
-    pub fn clear(&mut self, frames: &mut FrameAllocator, freed: &mut FrameList) {
-        clear_below(frames, self.root, self.level, freed);
-        self.tables = 1;
+    /// Takes all entries out of the root, none of which leads to a table of the tree.
+    pub fn clear_root(&mut self, frames: &mut FrameAllocator) {
+        let entries = frames.table_entries(self.root);
+        let mut left = entries;
+        for slot in own_entries(self.root, self.level) {
+            // Behind the last entry nothing is left to do.
+            if left == 0 {
+                break;
+            }
+            left -= u16::from(Format::is_present(slot.load(Relaxed)));
+            slot.store(0, Relaxed);
+        }
+        frames.change_table_entries(self.root, -i32::from(entries));
+    }
+
+    /// Puts a table, to which nothing leads any more, with those that are cut loose: what is in it begins at a page, and its
+    /// entries are of a level.
+    pub fn cut_loose(&mut self, frames: &mut FrameAllocator, lower: Frame, level: u8, page: u64) {
+        frames.push_noted(&mut self.loose, lower, loose_note(level, page));
+    }
+
+    /// The table that was cut loose last, the level of its entries, and the page that it begins with.
+    pub fn first_loose(&self, frames: &FrameAllocator) -> Option<(Frame, u8, u64)> {
+        let (lower, note) = frames.first_of(&self.loose)?;
+        Some((lower, (note % LEVELS) as u8, u64::from(note / LEVELS) * TABLE_ENTRIES as u64))
+    }
+
+    /// Frees that table, in which nothing is any more.
+    pub fn free_loose(&mut self, frames: &mut FrameAllocator) {
+        frames.free_first(&mut self.loose);
+        self.tables -= 1;
     }
 
     /// Checks the invariants of every table; gives how many facts held.
@@ -353,6 +396,10 @@ impl Tree {
     pub fn check(&self, frames: &FrameAllocator) -> u64 {
         let mut tables = 0;
         let facts = check_below(frames, self.root, self.level, &mut tables);
+        // What is below those that were cut loose is seen to in their turn.
+        frames.for_each_of(&self.loose, |lower, note| {
+            check_below(frames, lower, (note % LEVELS) as u8, &mut tables);
+        });
         assert_eq!(tables, self.tables, "a tree counts its tables");
         facts + 1
     }
@@ -494,26 +541,6 @@ fn own_table_below(holder: Frame, address: VirtAddr, level: u8) -> Option<Frame>
 /// Whether an entry leads to a table of the same tree.
 pub(crate) fn is_own_table(entry: u64, level: u8) -> bool {
     Format::is_present(entry) && Format::is_table(entry, level) && !Format::is_shared(entry)
-}
-
-fn clear_below(frames: &mut FrameAllocator, holder: Frame, level: u8, freed: &mut FrameList) {
-    let entries = frames.table_entries(holder);
-    let mut left = entries;
-    for slot in own_entries(holder, level) {
-        // Behind the last entry nothing is left to do; there may be none at all.
-        if left == 0 {
-            break;
-        }
-        let entry = slot.load(Relaxed);
-        left -= u16::from(Format::is_present(entry));
-        if is_own_table(entry, level) {
-            let lower = Frame::containing(Format::address(entry));
-            clear_below(frames, lower, level - 1, freed);
-            frames.push(freed, lower);
-        }
-        slot.store(0, Relaxed);
-    }
-    frames.change_table_entries(holder, -i32::from(entries));
 }
 
 fn check_below(frames: &FrameAllocator, holder: Frame, level: u8, tables: &mut u64) -> u64 {

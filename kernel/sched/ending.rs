@@ -5,13 +5,27 @@ use alloc::boxed::Box;
 use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::{Error, Handle, ObjectKind};
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::object::derivation;
 use crate::object::id::{SpaceId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
+use crate::object::neighbour::Standing;
 use crate::object::progress::Progress;
 use crate::object::thread::{Fallback, Thread};
-use crate::sched::{ready, remote, running};
+use crate::object::use_pool::{Use, UseKind};
+use crate::sched::running::WAKE_UNITS;
+use crate::sched::{deletion, inside, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
+
+/// Effort of sending a thread out of a space.
+const EVICTION_UNITS: u32 = 50;
+
+/// Effort of forgetting that a thread falls back to a space.
+const USE_UNITS: u32 = 15;
+
+/// So many threads of a space are sent out of it in one step.
+const EVICTED_AT_ONCE: u64 = 16;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
@@ -23,8 +37,9 @@ pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
 pub(crate) fn add_paid_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
     let table = thread.table.expect("a thread that has not ended has a table");
     let space = thread.space.index();
-    let Kernel { threads, spaces, tables, .. } = kernel;
+    let Kernel { threads, spaces, tables, uses, .. } = kernel;
     let id = threads.insert_boxed(thread);
+    uses.promise();
     let in_space = spaces.at_mut(space).add_thread_last(id);
     let in_table = tables.retained(table).threads.append(id);
     let links = &mut threads.at_mut(id.index()).links;
@@ -43,8 +58,13 @@ pub fn start_thread(kernel: &mut Kernel, id: ThreadId) {
 
 /// Ends a thread for good, because it says so, made a mistake, or is told to.
 pub fn end_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
+    end_thread_within(kernel, id, state, &mut Effort::of_entry());
+}
+
+/// The same as a part of a longer call; what takes longer than the effort goes is left to be done, as a debt.
+pub fn end_thread_within(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) {
     note_use(kernel, id);
-    remove_thread(kernel, id, state);
+    remove_thread(kernel, id, state, effort);
 }
 
 /// From here on the end of the last thread of this one's table empties the table.
@@ -54,8 +74,9 @@ fn note_use(kernel: &mut Kernel, id: ThreadId) {
     }
 }
 
-/// Takes a thread off CPU and queues, wakes those who join it, gives up its table.
-fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
+/// Takes a thread off CPU and queues, wakes those who join it, gives up its table. What takes longer than the effort goes is
+/// left to be done, as a debt.
+fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) {
     let mut thread = kernel.threads.at_mut(id.index());
     if thread.has_ended() {
         return;
@@ -70,27 +91,40 @@ fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
         thread = kernel.threads.at_mut(id.index());
     }
     thread.state = state;
-    let (joiners, table) = (thread.joiners, thread.table.take());
+    inside::end(kernel, id);
+    let thread = kernel.threads.at_mut(id.index());
+    let (joiners, table, debt) = (thread.joiners, thread.table.take(), thread.take_debt());
     let (in_space, in_table) = (thread.links.take(Chain::Space), thread.links.take(Chain::Table));
     let space = kernel.spaces.at_mut(thread.space.index());
     space.threads.close(&mut kernel.threads, Chain::Space, in_space);
     space.thread_count -= 1;
+    if !debt.is_none() {
+        kernel.leave_unowed(debt);
+    }
     if !joiners.is_empty() {
-        wake_joiners(kernel, id);
+        kernel.heir = joiners.first(&kernel.threads);
+        if !wake_joiners(kernel, id, effort) {
+            kernel.threads.list_due(id.index());
+        }
     }
     if let Some(table) = table {
-        leave_table(kernel, table, in_table);
+        leave_table(kernel, table, in_table, effort);
     }
 }
 
-/// Gives those who join an ended thread its result.
-fn wake_joiners(kernel: &mut Kernel, id: ThreadId) {
+/// Gives those who join an ended thread its result, as many as the effort goes; gives whether that was all.
+pub(crate) fn wake_joiners(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) -> bool {
     let result = join_result(kernel, id);
     while let Some(joiner) = kernel.threads[id].joiners.first(&kernel.threads) {
+        if !effort.is_left() {
+            return false;
+        }
+        effort.spend(WAKE_UNITS);
         stop_joining(kernel, joiner);
         finish_call(kernel, joiner, result);
         ready::make_ready(kernel, joiner);
     }
+    true
 }
 
 /// What joining an ended thread gives.
@@ -121,35 +155,99 @@ pub fn abandon_call(kernel: &mut Kernel, id: ThreadId) {
     }
 }
 
-/// Sends every thread in a space that goes to its fallback, or ends it. Nobody can enter it any more: the last
-/// capability went before. Threads that are elsewhere are not looked at, however many there are.
-pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId) {
-    kernel.shared.space_words(space.index()).retire();
+/// Notes which of the threads that run now are in a space. Those on other CPUs are taken off them.
+pub fn note_all_in(kernel: &mut Kernel, space: u32) {
     let here = tessera_arch::cpu_index();
     for cpu in (0..kernel.cpus()).filter(|cpu| *cpu != here) {
-        if kernel.shared.cpus[cpu].presence.is_in(space.index()) {
+        if kernel.shared.cpus[cpu].presence.is_in(space) {
             remote::preempt_remote(kernel, cpu);
         }
     }
     if let Some(id) = running::current(kernel, here) {
-        running::note_space(kernel, id, running::space_of(kernel, id));
+        way_in::note_here(kernel, id);
     }
-    while let Some(id) = kernel.spaces[space].threads.first(&kernel.threads) {
-        // Who runs elsewhere may have left long ago.
-        let now_in = running::space_of(kernel, id);
-        if now_in == space {
-            evict(kernel, id);
-        } else {
-            running::note_space(kernel, id, now_in);
+}
+
+/// Sends threads in a space that goes to their fallbacks, or ends them; gives whether nobody is in it any more, nor falls
+/// back to it. Nobody can enter it but those: the last capability went before. Threads that are elsewhere are not looked at,
+/// however many there are.
+///
+/// While there are many, no way in is closed: between two steps one of them may run, and finds its space as it was.
+pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    while kernel.spaces[space].thread_count > EVICTED_AT_ONCE {
+        if !effort.is_left() {
+            return false;
         }
+        evict_first(kernel, space, effort);
     }
-    let line = &kernel.shared.cpus[here];
+    evict_last(kernel, space, effort);
+    forget_uses(kernel, space, effort)
+}
+
+/// Sends the first thread of a space's list elsewhere, or finds out where it is; gives whether there was one.
+fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    let Some(id) = kernel.spaces[space].threads.first(&kernel.threads) else { return false };
+    effort.spend(EVICTION_UNITS);
+    let (cpu, here) = (kernel.threads[id].cpu(), tessera_arch::cpu_index());
+    let runs = running::current(kernel, cpu) == Some(id);
+    if runs && cpu != here {
+        // It may have left long ago. By which capability, its CPU must say.
+        remote::preempt_remote(kernel, cpu);
+    } else if !(runs && way_in::note_here(kernel, id)) {
+        let is_revoked = kernel.spaces[space].is_revoked;
+        let reason = if is_revoked { FallbackReason::SpaceRevoked } else { FallbackReason::SpaceDestroyed };
+        evict(kernel, id, reason, effort);
+    }
+    true
+}
+
+/// Closes every way into a space, and sends those elsewhere that are in it: few.
+fn evict_last(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) {
+    kernel.shared.space_words(space.index()).retire();
+    note_all_in(kernel, space.index());
+    while evict_first(kernel, space, effort) {}
+    let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
     if line.presence.space() == space.index() && !is_seeded(Mutant::DestroyerStays) {
         kernel.shared.leave_space(line);
     }
 }
 
-fn evict(kernel: &mut Kernel, id: ThreadId) {
+/// Nobody falls back to a space any more that goes. Views that were made from one that was a view itself are lent by whoever
+/// lent that. Gives whether that was all.
+fn forget_uses(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    let list = kernel.spaces.capabilities(space.index());
+    let Kernel { spaces, threads, tables, uses, .. } = kernel;
+    while let Some(Standing::Use(lent)) = derivation::first_in_list(uses, list) {
+        if !effort.is_left() {
+            return false;
+        }
+        effort.spend(USE_UNITS);
+        let Use { kind, number, .. } = *uses.get(lent);
+        match spaces[space].lent.filter(|_| kind == UseKind::View) {
+            Some(own) => derivation::lend_like(tables, uses, lent, own),
+            None if kind == UseKind::Marker => {
+                threads.at_mut(number).marker = None;
+                derivation::take_back(tables, uses, lent);
+            }
+            None => {
+                threads.at_mut(number).fallback = None;
+                derivation::take_back(tables, uses, lent);
+            }
+        }
+    }
+    true
+}
+
+/// Sends a thread from the space in whose list it is to its fallback, or ends it.
+pub fn evict(kernel: &mut Kernel, id: ThreadId, reason: FallbackReason, effort: &mut Effort) {
+    match landing(kernel, id) {
+        Some(fallback) => enter_fallback(kernel, id, fallback, reason),
+        None => remove_thread(kernel, id, ThreadState::Stopped, effort),
+    }
+}
+
+/// Where a thread lands that has to leave the space in whose list it is.
+pub fn landing(kernel: &Kernel, id: ThreadId) -> Option<Fallback> {
     let thread = &kernel.threads[id];
     let usable = |fallback: &Fallback| {
         let enterable = |only: usize| thread.affinity & (1 << only) != 0;
@@ -157,32 +255,38 @@ fn evict(kernel: &mut Kernel, id: ThreadId) {
             && kernel.spaces.find(fallback.space).is_some()
             && kernel.shared.space_words(fallback.space.index()).only_cpu().is_none_or(enterable)
     };
-    match thread.fallback.filter(usable) {
-        Some(fallback) => enter_fallback(kernel, id, fallback),
-        None => remove_thread(kernel, id, ThreadState::Stopped),
-    }
+    thread.fallback.filter(usable)
 }
 
-fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback) {
+fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback, reason: FallbackReason) {
     take_off_queues(kernel, id);
     abandon_call(kernel, id);
+    inside::forget_marker(kernel, id);
     running::note_space(kernel, id, fallback.space);
+    inside::note_landing(kernel, id, fallback.lent);
     let thread = &mut kernel.threads[id];
-    // A fault that was pending happened in the space that goes.
-    (thread.entered_by, thread.pending) = (Handle::NONE, None);
-    let reason = FallbackReason::SpaceDestroyed as u64;
+    thread.entered_by = Handle::NONE;
+    // A fault that was pending happened in the space that goes. What it owes, it owes.
+    if thread.debt().is_none() {
+        thread.pending = None;
+    }
     let registers = thread.context.registers_mut();
-    registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason, 0]);
+    registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason as u64, 0]);
     // It lands in the middle of anything: what it had set for its own arithmetic is not what a function expects.
     thread.context.reset_floating_point();
     ready::make_ready(kernel, id);
 }
 
-/// Takes a thread apart that no capability names any more. One that never ran leaves its table as it is.
-pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId) {
-    remove_thread(kernel, id, ThreadState::Stopped);
+/// Takes a thread apart that no capability names any more; gives whether it has gone. One that never ran leaves its table
+/// as it is.
+pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) -> bool {
+    remove_thread(kernel, id, ThreadState::Stopped, effort);
+    if kernel.threads.is_due(id.index()) || !wake_joiners(kernel, id, effort) {
+        return false;
+    }
     let thread = kernel.threads.remove_at(id.index());
     kernel.credit(&*thread);
+    true
 }
 
 /// Takes a thread out of whatever it is in: a CPU with its registers, a queue, the sleepers, those who join.
@@ -229,11 +333,12 @@ fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
 
 /// One thread less uses a table, in whose list it had this place. The last one's end empties the table, if any ever used
 /// it, so that a program which holds capabilities to itself goes when its threads have gone.
-fn leave_table(kernel: &mut Kernel, table: TableId, place: Link) {
+fn leave_table(kernel: &mut Kernel, table: TableId, place: Link, effort: &mut Effort) {
     // If nothing else refers to the table it goes later, with whatever is in it still.
     let object = kernel.tables.released_at(table.index());
     object.threads.close(&mut kernel.threads, Chain::Table, place);
-    if object.threads.is_empty() && object.is_in_use {
-        kernel.empty_table(table);
+    let is_to_be_emptied = object.threads.is_empty() && object.is_in_use;
+    if is_to_be_emptied && !deletion::empty_table(kernel, table, effort) {
+        kernel.tables.list_due(table.index());
     }
 }

@@ -7,6 +7,7 @@ use tessera_abi::Handle;
 use crate::cpu::handshake::Request;
 use crate::cpu::requests;
 use crate::object::id::ThreadId;
+use crate::object::thread::Pending;
 use crate::sched::{ready, running};
 use crate::state::kernel::Kernel;
 
@@ -33,6 +34,8 @@ pub fn stall_remote(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
         running::note_space(kernel, id, space);
     }
     let thread = &mut kernel.threads[id];
-    (thread.entered_by, thread.pending) = (Handle::from_bits(line.entered_by.load(Relaxed)), pending);
+    thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
+    // Who owes something came in with nothing else, and owes it still.
+    thread.pending = pending.map(Pending::Fault).or(thread.pending);
     Some(id)
 }

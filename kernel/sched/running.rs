@@ -5,13 +5,18 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::Handle;
 use tessera_arch::{Fault, Stamp};
 
+use crate::base::effort::Effort;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::switch;
+use crate::object::doomed::Debt;
 use crate::object::id::{SpaceId, TableId, ThreadId};
-use crate::object::thread::Thread;
+use crate::object::thread::{Pending, Thread};
 use crate::sched::{enter, ready};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::{Rotation, Standing, earlier};
+
+/// Effort of waking a thread.
+pub(crate) const WAKE_UNITS: u32 = 25;
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
@@ -115,11 +120,11 @@ pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> Option<Next> 
         set_table(kernel, shared, cpu, entry.table);
     }
     go_on_with(kernel, shared, cpu, id, entry);
-    Some(pending.map_or(Next::Runs, Next::Faults))
+    Some(Next::with(pending))
 }
 
-/// Makes a thread the calling CPU's current one; gives the fault that must be seen to first, if there is one.
-fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Fault> {
+/// Makes a thread the calling CPU's current one; gives what must be seen to first, if there is anything.
+fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Pending> {
     let thread = kernel.threads.at_mut(id.index());
     let (priority, standing) = (thread.priority, Standing::of(thread, cpu, kernel.cpus));
     let pending = thread.pending.take();
@@ -178,8 +183,21 @@ pub enum Next {
     Runs,
     /// The thread that is current now came into the kernel with this fault when it was taken off its CPU.
     Faults(Fault),
+    /// The thread that is current now must work its debt off before it goes on.
+    Owes(Debt),
     /// There is nothing to run.
     Nothing,
+}
+
+impl Next {
+    #[inline(always)]
+    fn with(pending: Option<Pending>) -> Next {
+        match pending {
+            None => Next::Runs,
+            Some(Pending::Fault(fault)) => Next::Faults(fault),
+            Some(Pending::Debt(debt)) => Next::Owes(debt),
+        }
+    }
 }
 
 /// Chooses who goes on when the kernel is left: the current thread unless it cannot, or may not be here any
@@ -204,7 +222,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
         requeue_current(kernel, cpu);
     }
     match next_thread(kernel, cpu) {
-        Some(id) => switch_to(kernel, cpu, id).map_or(Next::Runs, Next::Faults),
+        Some(id) => Next::with(switch_to(kernel, cpu, id)),
         None => {
             tessera_arch::leave_context();
             kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
@@ -244,8 +262,13 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     (run_queue.timer_ns, run_queue.need_resched) = (None, true);
     kernel.shared.console.tick(cpu, now_ns);
-    while let Some(id) = kernel.scheduler.take_woken(&mut kernel.threads, cpu, now_ns) {
+    let mut effort = Effort::of_entry();
+    // The timer comes again at once for those that are left.
+    while effort.is_left()
+        && let Some(id) = kernel.scheduler.take_woken(&mut kernel.threads, cpu, now_ns)
+    {
         ready::make_ready(kernel, id);
+        effort.spend(WAKE_UNITS);
     }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     run_queue.turn_is_over = now_ns >= run_queue.turn_end_ns();

@@ -2,9 +2,14 @@
 
 use tessera_abi::{Handle, Rights};
 
+use crate::base::effort::Effort;
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::derivation;
 use crate::object::id::{CapId, ObjectRef, TableId};
 use crate::state::kernel::Kernel;
+
+/// Effort of giving a capability up.
+const CAPABILITY_UNITS: u32 = 20;
 
 impl Kernel {
     /// Gives a capability up. Its children become its parent's.
@@ -26,13 +31,18 @@ impl Kernel {
         self.release_named(object);
     }
 
-    /// Gives all capabilities of a table up.
-    pub fn empty_table(&mut self, table: TableId) {
+    /// Gives the capabilities of a table up, from the slot on at which that stopped last; gives whether it is through.
+    pub fn empty_table(&mut self, table: TableId, effort: &mut Effort) -> bool {
+        let mut next = core::mem::take(&mut self.tables[table].emptied).saturating_sub(1);
         if self.tables[table].used() == 0 {
-            return;
+            return true;
         }
-        let mut next = 0;
         while let Some(slot) = self.tables[table].next_used(next) {
+            if !effort.is_left() {
+                self.tables[table].emptied = slot + 1 + u32::from(is_seeded(Mutant::EmptyingForgetsSlot));
+                return false;
+            }
+            effort.spend(CAPABILITY_UNITS);
             next = slot + 1;
             let cap = CapId::new(table, slot);
             let parent = derivation::record(&self.tables, cap).parent;
@@ -40,6 +50,7 @@ impl Kernel {
                 self.delete_from_top(cap);
             }
         }
+        true
     }
 
     /// Gives a capability up, and what was derived from it and lies in the same table: parents before children, so

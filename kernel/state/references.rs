@@ -1,8 +1,9 @@
-//! References to objects: an object goes when nothing refers to it any more.
+//! References to objects: an object goes when nothing refers to it any more. And the lists of those that are going.
 
 use tessera_abi::ObjectKind;
 
 use crate::cpu::cap_word::CapWord;
+use crate::object::doomed::Debt;
 use crate::object::id::{ObjectRef, with_kinds};
 use crate::state::kernel::Kernel;
 
@@ -25,6 +26,15 @@ macro_rules! find {
     };
 }
 
+macro_rules! join {
+    ([$kernel:ident $last:ident $next:ident] $($kind:ident $store:ident;)*) => {
+        match $last.kind() {
+            $(Some(ObjectKind::$kind) => $kernel.$store.join_due($last.index(), $next),)*
+            Some(ObjectKind::Machine) | None => {}
+        }
+    };
+}
+
 macro_rules! count {
     ([$kernel:ident $object:ident] $($kind:ident $store:ident;)*) => {
         match $object {
@@ -41,7 +51,7 @@ impl Kernel {
         with_kinds!(in_store self word retain_at);
     }
 
-    /// Notes one reference less. What nothing refers to any more goes with the next `reap` (`kernel/lifecycle`).
+    /// Notes one reference less. What nothing refers to any more is put on the list of debts.
     #[inline(always)]
     pub fn release_named(&mut self, word: CapWord) {
         with_kinds!(in_store self word release_at);
@@ -50,6 +60,22 @@ impl Kernel {
     /// What a capability names, by its word.
     pub fn object_of(&self, word: CapWord) -> Option<ObjectRef> {
         with_kinds!(find self word)
+    }
+
+    /// One list of debts of two.
+    pub fn join_debts(&mut self, front: Debt, behind: Debt) -> Debt {
+        if front.is_none() || behind.is_none() {
+            return if front.is_none() { behind } else { front };
+        }
+        let (last, next) = (front.last(), behind.first());
+        with_kinds!(join self last next);
+        Debt::new(front.first(), behind.last())
+    }
+
+    /// Nobody owes this debt any more.
+    pub fn leave_unowed(&mut self, debt: Debt) {
+        self.unowed = self.join_debts(debt, self.unowed);
+        self.debts.note_unowed(!self.unowed.is_none());
     }
 
     /// How many references an object has.

@@ -1,6 +1,7 @@
 //! What address spaces show: mapping, attaching, views, public subtrees, and memory of user programs.
 
 pub mod attach;
+pub mod dismantle;
 pub mod fast_attach;
 pub mod fast_map;
 pub mod fault;

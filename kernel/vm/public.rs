@@ -123,12 +123,6 @@ pub fn unpublish_step(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effo
     true
 }
 
-/// Takes a public subtree out of every space at once.
-pub fn unpublish(kernel: &mut Kernel, subtree: SubtreeId) {
-    let is_done = unpublish_step(kernel, subtree, &mut Effort::of(u32::MAX));
-    assert!(is_done, "nothing takes so long");
-}
-
 fn position(kernel: &Kernel, subtree: SubtreeId) -> Option<usize> {
     kernel.subtrees[subtree].public?;
     kernel.public.iter().position(|public| public.subtree == subtree)
@@ -180,8 +174,9 @@ fn reserve(kernel: &mut Kernel, at: usize, mut from: u32, effort: &mut Effort) -
             Ok(None) => return Ok(set_stage(kernel, at, Stage::Marking(0))),
             Ok(Some(id)) => {
                 let space = &kernel.spaces[id];
-                // A view's map is empty, its root is not; its base is asked.
-                if space.seen.is_none() && !attach::is_vacant_in(space, place, TOP_LEVEL) {
+                // A view's map is empty, its root is not; its base is asked. Nobody is in one that is being taken apart.
+                let is_asked = space.seen.is_none() && !kernel.spaces.is_doomed(id.index());
+                if is_asked && !attach::is_vacant_in(space, place, TOP_LEVEL) {
                     forget(kernel, at);
                     return Err(Error::Overlap);
                 }
@@ -233,8 +228,12 @@ fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, eff
     set_stage(kernel, at, if shows { Stage::Shown } else { Stage::Unmarking(0) })
 }
 
-/// A space that was made meanwhile may have the entry.
+/// A space that was made meanwhile may have the entry. One that is being taken apart gets nothing more, and may have lost what
+/// it had.
 fn set_in_space(kernel: &mut Kernel, id: SpaceId, public: &Public, entry: u64) {
+    if entry != 0 && kernel.spaces.is_doomed(id.index()) {
+        return;
+    }
     let root = kernel.spaces[id].map.tree.root;
     let before = table(root)[public.slot].load(Relaxed);
     kernel.spaces[id].roots().for_each(|root| table(root)[public.slot].store(entry, Relaxed));

@@ -42,10 +42,9 @@ pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf) -> Space
 /// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
 pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
     let Some(seen) = kernel.spaces[view].seen else { return };
-    let (owner, mut freed_tables) = (MapTarget::Space(view), FrameList::new());
     // Its root has entries and no tables of its own below them.
-    kernel.spaces[view].map.tree.clear(&mut kernel.frames, &mut freed_tables);
-    flush::execute(kernel, Flush { owner, range: EVERYTHING, freed_tables });
+    kernel.spaces[view].map.tree.clear_root(&mut kernel.frames);
+    flush::execute(kernel, Flush { owner: MapTarget::Space(view), range: EVERYTHING, freed_tables: FrameList::new() });
     kernel.spaces.released(seen.base).views.remove(&view);
 }
 

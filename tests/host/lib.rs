@@ -14,7 +14,8 @@
 //! | [`snapshot`] | the kernel's state as values that can be compared |
 //!
 //! Random tests begin with the same seed each time, so that a run can be repeated. `TESSERA_HOST_SEED=number`
-//! chooses another one, `TESSERA_HOST_CASES=factor` multiplies the number of cases. `TESSERA_HOST_UNITS=number` has kernels work
+//! chooses another one, `TESSERA_HOST_CASES=factor` multiplies the number of cases, and
+//! `TESSERA_HOST_SHRINKS=0` leaves a case that fails as it is. `TESSERA_HOST_UNITS=number` has kernels work
 //! for so many units at each entry: with 1 every long call is cut wherever it can be.
 
 pub mod boot;
@@ -54,7 +55,7 @@ pub fn config(cases: u32) -> Config {
         cases: cases * factor,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(number("TESSERA_HOST_SEED").unwrap_or(SEED)),
-        max_shrink_iters: 1000,
+        max_shrink_iters: number("TESSERA_HOST_SHRINKS").map_or(1000, |most| most as u32),
         ..Config::default()
     }
 }

@@ -6,6 +6,7 @@ use tessera_arch::{CallResult, Frame, Interrupt, PhysRange, Trap, fake};
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::switch;
 use tessera_kernel::entry::{quick, trap, yielding};
+use tessera_kernel::lifecycle::reap;
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::id::{AccountId, ObjectRef, SpaceId, TableId, ThreadId};
 use tessera_kernel::object::segment::Segment;
@@ -54,6 +55,8 @@ pub struct Machine {
     pub steps: u64,
     /// What happens between the steps of calls.
     pub between_steps: Option<BetweenSteps>,
+    /// What happens between the steps of taking apart what is owed.
+    pub between_debts: Option<fn(&mut Kernel)>,
 }
 
 /// What happens between the steps of calls, while it gives true.
@@ -156,7 +159,18 @@ impl Machine {
 
     fn go_on(&mut self, cpu: usize) -> bool {
         self.feed_line();
-        while !trap::schedule(&mut self.kernel, cpu) {
+        loop {
+            let runs = trap::schedule(&mut self.kernel, cpu);
+            if reap::has_to_go_on(&self.kernel, cpu) {
+                if let Some(between_debts) = self.between_debts {
+                    between_debts(&mut self.kernel);
+                }
+                reap::go_on(&mut self.kernel, cpu);
+                continue;
+            }
+            if runs {
+                return true;
+            }
             let waits = self.kernel.cpus() == 1 && fake::timer::skip_to_deadline();
             if !waits || tessera_arch::now_ns() > CENTURY_NS {
                 return false;
@@ -164,7 +178,6 @@ impl Machine {
             trap::interrupt(&mut self.kernel, cpu, Interrupt::Timer);
             self.feed_line();
         }
-        true
     }
 
     /// Makes a quick call as the current thread, and nothing after it; gives whether there is nothing to do after it. `None` if

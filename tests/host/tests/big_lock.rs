@@ -110,3 +110,24 @@ fn a_lock_that_never_comes_is_told_of() {
     let told = told.downcast_ref::<String>().expect("a panic with arguments");
     assert_eq!(told, "the kernel's lock did not come for 300 s");
 }
+
+/// Who gives the lock up between two steps of long work gets it back after whoever waited.
+#[test]
+fn a_cpu_that_waits_goes_before_one_that_comes_back() {
+    let lock = Arc::new(BigLock::new(Vec::new()));
+    let guard = lock.lock(|| ());
+    assert!(!lock.is_waited_for());
+    let waiter = Waiter::start(&lock, 1, 0);
+    while !lock.is_waited_for() {
+        thread::yield_now();
+    }
+    drop(guard);
+    let mut waiter = Some(waiter);
+    let guard = lock.lock_behind(|| {
+        // Not before the other has had it.
+        waiter.take().into_iter().for_each(Waiter::end);
+    });
+    assert_eq!(*guard, [1]);
+    drop(guard);
+    waiter.into_iter().for_each(Waiter::end);
+}

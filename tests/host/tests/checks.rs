@@ -134,7 +134,7 @@ found! {
         let owner = MapTarget::Space(scene.space);
         let sharer = Sharer::new(owner, AttachPoint { page: 2 << 27, cpu: None });
         scene.machine.kernel.subtrees[scene.subtree].sharers.insert(sharer);
-    }, "a subtree counts its places";
+    }, "a sharer has the attachment";
     a_table_that_is_kept_with_an_entry_is_found: |scene| {
         let table = new_table(&mut scene.machine.kernel.frames);
         tessera_arch::table(table)[7].store(1, Relaxed);

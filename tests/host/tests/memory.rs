@@ -1,6 +1,7 @@
 //! What segments and the frame allocator are made of, against naive lists.
 
 use std::collections::{BTreeMap, BTreeSet};
+use tessera_kernel::base::effort::Effort;
 use tessera_kernel::lifecycle::check;
 
 use host_tests::{Machine, Options, config};
@@ -80,7 +81,7 @@ proptest! {
             tessera_arch::read_physical(frame.start(), &mut bytes);
             prop_assert_eq!(bytes, [0; 64], "memory is cleared before it is seen");
         }
-        segment.release_frames(&mut machine.kernel.frames);
+        while !segment.release_frames(&mut machine.kernel.frames, &mut Effort::of_entry()) {}
         prop_assert_eq!(machine.kernel.frames.free_frames(), before);
         machine.kernel.frames.check();
     }

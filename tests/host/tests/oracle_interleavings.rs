@@ -4,6 +4,7 @@
 use host_tests::config;
 use host_tests::oracle::run;
 use proptest::prelude::*;
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 
 proptest! {
     #![proptest_config(config(300))]
@@ -12,5 +13,17 @@ proptest! {
     fn no_rule_of_the_oracle_is_broken(run in run(120)) {
         let breach = run.play();
         prop_assert!(breach.is_none(), "{}", breach.unwrap_or_default());
+    }
+}
+
+proptest! {
+    #![proptest_config(config(100))]
+
+    #[test]
+    fn no_rule_is_broken_whatever_the_size_of_a_step(run in run(120), units in 1..80_u32) {
+        set_entry_units(units);
+        let breach = run.play();
+        set_entry_units(ENTRY_UNITS);
+        prop_assert!(breach.is_none(), "{units} units: {}", breach.unwrap_or_default());
     }
 }

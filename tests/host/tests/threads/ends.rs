@@ -48,9 +48,10 @@ fn the_calling_thread_goes_when_its_registers_are_saved() {
     let mut machine = machine();
     let (handle, id) = (machine.thread, machine.thread_id);
     assert!(!give_up(&mut machine, handle), "the thread is left");
-    assert!(machine.kernel.threads.find(id).is_some());
+    assert!(machine.kernel.threads.find(id).is_none(), "what is doomed is not found");
+    assert!(machine.kernel.threads.ids().any(|there| there == id));
     trap::finish(&mut machine.kernel);
-    assert!(machine.kernel.threads.find(id).is_none());
+    assert!(machine.kernel.threads.ids().all(|there| there != id));
 }
 
 #[test]
@@ -58,7 +59,10 @@ fn the_space_that_the_calling_thread_is_in_goes_when_its_registers_are_saved() {
     let mut machine = machine();
     let (handle, id) = (machine.space, machine.space_id);
     assert!(!give_up(&mut machine, handle), "the space is left");
-    assert!(machine.kernel.spaces.find(id).is_some());
+    assert!(machine.kernel.spaces.find(id).is_none(), "what is doomed is not found");
+    assert!(machine.kernel.spaces.ids().any(|there| there == id));
     trap::finish(&mut machine.kernel);
-    assert!(machine.kernel.spaces.find(id).is_none());
+    assert!(reap::has_to_go_on(&machine.kernel, 0), "its thread owes it");
+    reap::go_on(&mut machine.kernel, 0);
+    assert!(machine.kernel.spaces.ids().all(|there| there != id));
 }

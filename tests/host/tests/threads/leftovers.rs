@@ -70,6 +70,10 @@ impl Scene {
         self.cpus.play(0);
         trap::finish(&mut self.machine.kernel);
         trap::schedule(&mut self.machine.kernel, 0);
+        while reap::has_to_go_on(&self.machine.kernel, 0) {
+            reap::go_on(&mut self.machine.kernel, 0);
+            trap::schedule(&mut self.machine.kernel, 0);
+        }
         assert!(!reap::is_any_doomed(&self.machine.kernel));
         check::check(&self.machine.kernel);
     }
