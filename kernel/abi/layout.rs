@@ -167,6 +167,25 @@ word_structures! {
         pub object: u64,
     }
 
+    /// One thing that was lent, from `lent_list`.
+    pub struct LentInfo {
+        /// A number of `LentKind`.
+        pub kind: u64,
+        /// The badge: of the capability, or of the one that was used.
+        pub badge: u64,
+        /// What it allows, bits of `Rights`; 0 where nothing is said.
+        pub rights: u64,
+        /// The kind of who holds it, a number of `ObjectKind`: the table of a capability, the space or subtree of a mapping or
+        /// attachment, the view, the thread.
+        pub holder_kind: u64,
+        /// The holder's number among those of its kind.
+        pub holder: u64,
+        /// Where in the holder it begins, bytes; of a mapping or attachment.
+        pub address: u64,
+        /// How long it is, bytes; of a mapping.
+        pub length_bytes: u64,
+    }
+
     /// What `thread_info` tells.
     pub struct ThreadInfo {
         /// A number of `ThreadState`.
@@ -338,6 +357,32 @@ pub enum FallbackReason {
     SpaceDestroyed = 1,
     /// The space was revoked.
     SpaceRevoked = 2,
+}
+
+/// What is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum LentKind {
+    /// A capability.
+    Capability = 1,
+    /// Pages of a segment, mapped.
+    Mapping = 2,
+    /// A subtree, attached.
+    Attachment = 3,
+    /// A space, shown by a view.
+    View = 4,
+    /// A space, with a thread in it.
+    Thread = 5,
+    /// A space, to which a thread falls back.
+    Fallback = 6,
+}
+
+impl LentKind {
+    /// The kind with this number.
+    pub fn from_number(number: u64) -> Option<LentKind> {
+        use LentKind::{Attachment, Capability, Fallback, Mapping, Thread, View};
+        [Capability, Mapping, Attachment, View, Thread, Fallback].into_iter().find(|kind| *kind as u64 == number)
+    }
 }
 
 /// What `machine_provoke` can make the kernel do.

@@ -503,6 +503,41 @@ macro_rules! with_system_calls {
             /// Returns a handle. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds),
             /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
             51 view_create ViewCreate(account: Handle, space: Handle, bounds: Rights);
+
+            /// Takes back all that was lent through a capability: every capability derived from it goes, in all tables, and
+            /// what was done with these is undone. Mappings of a segment are unmapped, attachments of a subtree detached,
+            /// views die; threads in a space land at their fallback with `SpaceRevoked`, or are stopped, with a line on the
+            /// console; fallbacks are forgotten. The capability itself stays, and what was done with it.
+            ///
+            /// When it returns no CPU uses a translation, a capability or a presence that came from what is gone. It works
+            /// in steps: between them others go on, and one who derives meanwhile loses that too. A caller that is itself
+            /// in a space by what is revoked lands at its fallback when all else is done.
+            ///
+            /// Returns 0. Errors: `BadHandle`, also if the capability goes meanwhile: what is left was its parent's then.
+            52 capability_revoke CapabilityRevoke(handle: Handle);
+
+            /// The same for what was derived from the capability with this badge, and what is below that, and for uses of
+            /// capabilities with this badge that were handed on to it. What was derived with other badges stays, whatever
+            /// is below it.
+            ///
+            /// Returns 0. Errors: `BadHandle`.
+            53 capability_revoke_badge CapabilityRevokeBadge(handle: Handle, badge: u64);
+
+            /// Lists what `capability_revoke` would take back, from the top down: what was derived before what came of it.
+            /// The buffer holds `capacity` `LentInfo`; at most 64 are filled in. If `goes_on` is 1, the list goes on where the
+            /// thread's last such call on this capability ended; if it is 0, it begins.
+            ///
+            /// Returns how many it filled in; 0 at the end. Errors: `BadHandle`, `BadPointer`, `BadArgument`.
+            54 lent_list LentList(handle: Handle, buffer: u64, capacity: u64, goes_on: u64);
+
+            /// Ends an account: all that is charged to it, and to accounts split off from it, goes, whoever holds or uses it.
+            /// Capabilities to that go in all tables, and what was done with them is undone as by `capability_revoke`; the
+            /// threads of a table that goes are stopped. Then all capabilities to the account go. Needs `CONTROL`.
+            ///
+            /// What it paid of others' segments at first touch stays with these; its budget returns when the last of that
+            /// goes. It works in steps. Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadState` if it pays for
+            /// the calling thread, its table or the space that it is in.
+            55 account_end AccountEnd(account: Handle);
         }
     };
 }

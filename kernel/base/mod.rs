@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod console;
 pub mod counters;
 pub mod cpu_set;
+pub mod effort;
 pub mod log;
 pub mod mutants;
 pub mod plain_text;

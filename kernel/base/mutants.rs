@@ -19,6 +19,28 @@ pub enum Mutant {
     MissingInterrupt,
     /// The last CPU is left out.
     LastCpuForgotten,
+    /// A capability to a space goes, and who was about to switch by it is not seen.
+    WayInStaysOpen,
+    /// Who runs in a space by a capability that goes is not noted.
+    RunnerNotNoted,
+    /// A thread is noted by the capability by which it came before.
+    NotedByOldCapability,
+    /// What is behind the place where a mapping was split is lent by nobody.
+    PartNotLent,
+    /// A use is put below its capability, not beside it.
+    UseBelowItself,
+    /// What is taken back by badge has any badge.
+    BadgeIgnored,
+    /// How far a call came in a list stays noted in another capability's.
+    MarkerMistaken,
+    /// What there is of a view that is taken back stays.
+    ViewListForgotten,
+    /// A thread that falls back to what is taken back still does.
+    FallbackSurvives,
+    /// A thread that was thrown out counts as inside by what it came by.
+    LandingNotNoted,
+    /// A caller that is itself inside by what it takes back goes first.
+    CallerGoesFirst,
     /// A CPU that may hold translations is not marked.
     StaleMarkForgotten,
     /// Tables are freed before the invalidation.
@@ -138,6 +160,21 @@ pub const MODEL_MUTANTS: [Mutant; 6] = [
     Mutant::SealIgnored,
     Mutant::WindowsMistaken,
     Mutant::PublicNotGlobal,
+];
+
+/// Those of taking back, which a naive model of the derivation list shows (`tests/host/tests/lending`).
+pub const LENDING_MUTANTS: [Mutant; 11] = [
+    Mutant::WayInStaysOpen,
+    Mutant::RunnerNotNoted,
+    Mutant::NotedByOldCapability,
+    Mutant::PartNotLent,
+    Mutant::UseBelowItself,
+    Mutant::BadgeIgnored,
+    Mutant::MarkerMistaken,
+    Mutant::ViewListForgotten,
+    Mutant::FallbackSurvives,
+    Mutant::LandingNotNoted,
+    Mutant::CallerGoesFirst,
 ];
 
 /// All others, which the oracle of the fake machine catches (`tests/host`).

@@ -8,8 +8,11 @@ const KIND_SHIFT: u32 = 56;
 const KIND_MASK: u64 = 0xff << KIND_SHIFT;
 const RIGHTS_MASK: u64 = 0xff_ffff << 32;
 
-/// What a use of a capability needs, in one word: kind in bits 56 to 63, rights in 32 to 55, object number in
-/// 0 to 31. Zero is a free slot.
+/// Where no right is: the capability was derived from another one.
+const DERIVED: u64 = 1 << 55;
+
+/// What a use of a capability needs, in one word: kind in bits 56 to 63, whether it was derived in 55, rights in 32 to 54,
+/// object number in 0 to 31. Zero is a free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapWord(pub(crate) u64);
 
@@ -38,6 +41,18 @@ impl CapWord {
     #[inline(always)]
     pub(crate) fn with(self, rights: Rights) -> CapWord {
         CapWord(self.0 & !RIGHTS_MASK | u64::from(rights.bits()) << 32)
+    }
+
+    /// The same of a capability that was derived from another one.
+    #[inline(always)]
+    pub(crate) fn derived(self) -> CapWord {
+        CapWord(self.0 | DERIVED)
+    }
+
+    /// Whether the capability was derived from another one, so that what is done with it may be taken back.
+    #[inline(always)]
+    pub fn is_derived(self) -> bool {
+        self.0 & DERIVED != 0
     }
 
     /// The object's number, if the capability is for this kind and carries the rights.
@@ -95,6 +110,11 @@ impl CapSlot {
         self.word.store(word.0, Ordering::Release);
         self.door.store(door | space, Ordering::Release);
         Handle::from_bits(door | u64::from(slot))
+    }
+
+    /// Lets nobody switch by the capability any more, which is about to go.
+    pub(crate) fn close_door(&self) {
+        self.door.store(u64::from(self.generation()) << 32, Ordering::Release);
     }
 
     /// Empties the slot; what is put in next has the next generation. Gives whether there is one.

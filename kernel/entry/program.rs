@@ -5,7 +5,7 @@ use elf::abi::{EM_AARCH64, EM_X86_64, ET_EXEC, PF_W, PF_X, PT_LOAD};
 use elf::endian::LittleEndian;
 use elf::segment::ProgramHeader;
 use tessera_abi::layout::{Name, PROGRAM_INFO_VERSION, ProgramInfo, Words, program};
-use tessera_abi::{PAGE_BYTES, PRIORITY_MAX, Rights};
+use tessera_abi::{Handle, PAGE_BYTES, PRIORITY_MAX, Rights};
 use tessera_arch::{TOP_LEVEL, VirtAddr};
 
 use crate::entry::options;
@@ -13,14 +13,14 @@ use crate::object::account::Account;
 use crate::object::address_map::Mapping;
 use crate::object::cap_table::CapTable;
 use crate::object::id::{
-    AccountId, AttachPoint, MapTarget, ObjectRef, SegmentId, SpaceId, SubtreeId, TableId, ThreadId,
+    AccountId, AttachPoint, CapId, MapTarget, ObjectRef, SegmentId, SpaceId, SubtreeId, TableId, ThreadId,
 };
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::paging::page_table::new_table;
-use crate::sched::ending;
+use crate::sched::{ending, inside};
 use crate::state::charges::RESERVE_FRAMES;
 use crate::state::kernel::Kernel;
 use crate::vm::attach::{self, Attachment};
@@ -96,7 +96,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let attachment = Attachment { subtree, level: TOP_LEVEL, bounds: Rights::ACCESS, is_window: true };
     let (owner, place) = (MapTarget::Space(space), AttachPoint { page: 0, cpu: None });
     let cost = attach::plan_attach(kernel, owner, place, subtree).map_err(|_| "there is no memory to attach it")?;
-    attach::attach(kernel, owner, place, attachment, cost);
+    attach::attach(kernel, owner, place, attachment, (cost, None));
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.set_cpu(tessera_arch::cpu_index());
     let thread = ending::add_thread(kernel, alloc::boxed::Box::new(thread));
@@ -155,12 +155,12 @@ fn map_new(
     }
     kernel.charge(&segment);
     let id = kernel.segments.insert(segment);
-    let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights };
+    let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights, lent: None };
     let owner = MapTarget::Subtree(first.subtree);
     let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
     let plan = plan.map_err(|_| "it has segments that overlap")?;
     target::ensure_cost(kernel, first.account, plan.cost).map_err(|_| NO_MEMORY)?;
-    map::map(kernel, owner, range.first, mapping, plan);
+    map::map(kernel, owner, range.first, mapping, (plan, None));
     // The mapping keeps the segment; no capability to it is handed out.
     kernel.segments.release(id);
     Ok(id)
@@ -193,6 +193,9 @@ fn write_info(kernel: &mut Kernel, first: &First) -> Result<(), Reason> {
         image_start: program::IMAGE,
         image_end: program::INFO,
     };
+    // The thread is in the space by the capability that it is given.
+    let by = CapId::new(first.table, Handle::from_bits(info.space).slot());
+    inside::begin(kernel, first.thread, (by, first.space));
     let mut words = [0; ProgramInfo::COUNT];
     info.write(&mut words);
     let mut bytes = [0; ProgramInfo::BYTES];

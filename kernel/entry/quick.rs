@@ -12,7 +12,7 @@ use tessera_arch::CallResult;
 use crate::cpu::per_cpu::Shared;
 use crate::lifecycle::reap;
 use crate::state::kernel::Kernel;
-use crate::syscall::{HANDLERS, Handler};
+use crate::syscall::{HANDLERS, Handler, REVOKE_QUICKLY};
 
 /// The functions of the quick calls, by number. Up to 64 entries, the compiler would test a bit for each before it loads one,
 /// which takes longer than to look at what was loaded.
@@ -25,6 +25,7 @@ static QUICK: [Option<Handler>; 65] = {
         }
         number += 1;
     }
+    quick[number::capability_revoke as usize] = Some(REVOKE_QUICKLY);
     quick
 };
 

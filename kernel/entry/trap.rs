@@ -1,5 +1,6 @@
 //! What happens when a thread comes into the kernel.
 
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use tessera_abi::layout::{Name, ThreadState};
@@ -41,7 +42,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> bool {
 /// The CPU's thread, which was just chosen to run, owes something still.
 pub(crate) fn owe_still(kernel: &mut Kernel, cpu: usize, debt: Debt) {
     if let Some(id) = running::current(kernel, cpu) {
-        kernel.threads[id].pending = Some(Pending::Debt(debt));
+        kernel.threads[id].pending = Some(Box::new(Pending::Debt(debt)));
         kernel.scheduler.cpus[cpu].need_resched = false;
     }
 }
@@ -128,7 +129,7 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
     }
     // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
     if !turn::takes_turn(kernel, cpu, id, FAULT_LINE_BYTES) {
-        kernel.threads[id].pending = Some(Pending::Fault(fault));
+        kernel.threads[id].pending = Some(Box::new(Pending::Fault(fault)));
         return;
     }
     match denial {

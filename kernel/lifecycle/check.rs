@@ -6,9 +6,9 @@ use tessera_abi::TOP_SLOTS;
 use tessera_arch::{Format, Frame, PageFormat, table};
 
 use crate::lifecycle::check_cpus;
+use crate::lifecycle::check_lists;
 use crate::lifecycle::tally::{self, check_references};
-use crate::object::derivation;
-use crate::object::id::{CapId, MapTarget, SpaceId, with_kinds};
+use crate::object::id::{MapTarget, SpaceId, with_kinds};
 use crate::object::links::Chain;
 use crate::object::reverse_map::Sharer;
 use crate::state::kernel::Kernel;
@@ -35,17 +35,13 @@ pub fn check(kernel: &Kernel) -> u64 {
         + check_segments(kernel)
         + check_accounts(kernel)
         + with_kinds!(check_all_references kernel)
+        + check_lists::check_lists(kernel)
 }
 
-/// Capability links run both ways.
+/// Tables hold what they count, and know their threads.
 fn check_tables(kernel: &Kernel) -> u64 {
     let mut facts = 0;
     for table in kernel.tables.ids() {
-        let mut next = 0;
-        while let Some(slot) = kernel.tables[table].next_used(next) {
-            facts += check_capability(kernel, CapId::new(table, slot));
-            next = slot + 1;
-        }
         let threads = kernel.tables[table].threads;
         let users = threads.check(&kernel.threads, Chain::Table, |id| {
             assert_eq!(kernel.threads[id].table, Some(table), "a thread knows its table");
@@ -73,25 +69,6 @@ fn check_threads(kernel: &Kernel) -> u64 {
     let alive = kernel.threads.ids().filter(|id| !kernel.threads[*id].has_ended()).count() as u64;
     assert_eq!((in_spaces, in_tables), (alive, alive), "threads are in one space and use one table");
     in_spaces + in_tables
-}
-
-fn check_capability(kernel: &Kernel, cap: CapId) -> u64 {
-    let record = derivation::record(&kernel.tables, cap);
-    if let Some(next) = record.next_sibling {
-        assert_eq!(derivation::record(&kernel.tables, next).previous_sibling, Some(cap), "siblings know each other");
-    }
-    if let Some(child) = record.first_child {
-        let child = derivation::record(&kernel.tables, child);
-        assert_eq!(child.parent, Some(cap), "a child knows its parent");
-        assert_eq!(child.previous_sibling, None, "the first child has no elder sibling");
-    }
-    if let Some(parent) = record.parent {
-        let (theirs, ours) =
-            (kernel.tables.at(parent.table()).rights(parent.slot()), kernel.tables.at(cap.table()).rights(cap.slot()));
-        assert!(theirs.contains(ours), "rights only shrink");
-        assert_eq!(derivation::record(&kernel.tables, parent).object, record.object, "a child names the same object");
-    }
-    3
 }
 
 /// An entry leads to a subtree by the frame of its root.

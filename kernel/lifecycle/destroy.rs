@@ -8,7 +8,7 @@ use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
-use crate::sched::{ending, running};
+use crate::sched::{deletion, ending, running};
 use crate::state::kernel::Kernel;
 use crate::vm::dismantle::dismantle;
 use crate::vm::public;
@@ -70,8 +70,7 @@ impl End for Subtree {
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
         let id = kernel.subtrees.id_at(index).expect(LISTED);
         // Nobody can withdraw it any more.
-        public::unpublish(kernel, id);
-        if !dismantle(kernel, MapTarget::Subtree(id), effort) {
+        if !public::unpublish_step(kernel, id, effort) || !dismantle(kernel, MapTarget::Subtree(id), effort) {
             return false;
         }
         let subtree = kernel.subtrees.remove(id);
@@ -129,12 +128,16 @@ impl End for CapTable {
         if !is_doomed && kernel.tables[id].emptied == 0 {
             return true;
         }
-        if !kernel.empty_table(id, effort) {
+        if !deletion::empty_table(kernel, id, effort) {
             return false;
         }
         if !is_doomed {
             // If it has held itself, it is on the list once more.
             return true;
+        }
+        // Before it was doomed, something may have been put into a slot that had been looked at.
+        if kernel.tables[id].used() != 0 {
+            return false;
         }
         let table = kernel.tables.remove(id);
         kernel.credit(&*table);

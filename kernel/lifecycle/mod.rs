@@ -2,6 +2,10 @@
 
 pub mod check;
 pub mod check_cpus;
+pub mod check_lists;
 mod destroy;
+pub mod end_account;
 pub mod reap;
+pub mod relatives;
+pub mod revoke;
 pub mod tally;

@@ -9,19 +9,24 @@
 //! What is doomed last goes first, and what taking an object apart dooms goes after it: lists in front of which objects are
 //! put, so that the kernel stack stays flat however long the chain.
 
+use alloc::boxed::Box;
+
 use tessera_abi::ObjectKind;
 
 use crate::base::effort::Effort;
 use crate::lifecycle::destroy::End;
 use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
+use crate::object::charge_chain;
+use crate::object::derivation;
 use crate::object::doomed::Debt;
 use crate::object::id::{ThreadId, with_kinds};
+use crate::object::neighbour::Neighbour;
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::{Pending, Thread};
-use crate::sched::running;
+use crate::sched::{inside, running};
 use crate::state::kernel::Kernel;
 
 /// Effort of taking an object apart, besides what depends on what it holds.
@@ -101,9 +106,9 @@ fn settle(kernel: &mut Kernel, owner: Option<ThreadId>) {
     let earlier = kernel.threads[id].take_debt();
     let debt = kernel.join_debts(debt, earlier);
     let thread = &mut kernel.threads[id];
-    thread.pending = Some(Pending::Debt(debt));
+    thread.pending = Some(Box::new(Pending::Debt(debt)));
     // The CPU that has it looks again before it leaves the kernel.
-    kernel.scheduler.cpus[thread.cpu].need_resched = true;
+    kernel.scheduler.cpus[thread.cpu()].need_resched = true;
 }
 
 /// A step of what nobody owes, if any effort is left for it.
@@ -128,8 +133,17 @@ macro_rules! work_on_first {
                 let needs_registers = $around_cpu.is_some_and(|cpu| $type::needs_registers($kernel, cpu, index));
                 if !needs_registers {
                     $kernel.$store.take_due(index);
-                    if !$type::take_apart($kernel, index, $effort) {
+                    // Of one that exists still, the list stays.
+                    let is_doomed = $kernel.$store.is_doomed(index);
+                    let list = if is_doomed { $kernel.$store.capabilities(index) } else { Neighbour::NOBODY };
+                    if is_doomed {
+                        charge_chain::unlink(&mut $kernel.$store, index).settle(&mut $kernel.accounts, ObjectKind::$type);
+                    }
+                    let is_known = !inside::forget_markers($kernel, list, $effort);
+                    if is_known || !$type::take_apart($kernel, index, $effort) {
                         $kernel.$store.list_due(index);
+                    } else {
+                        derivation::remove_list(&mut $kernel.uses, list);
                     }
                 }
                 !needs_registers

@@ -3,8 +3,10 @@
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 
+use crate::object::charged::{Ends, KINDS};
 use crate::object::id::{AccountId, Object, kind};
 use crate::object::store::{ENTRY_BYTES, Opened, Store};
+use crate::object::use_pool::USE_BYTES;
 
 /// A budget. Budgets split off count as used until they return.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub struct Account {
     pub name: Name,
     /// Where the budget came from, and returns to; only the first account has none.
     pub parent: Option<AccountId>,
+    /// The chains of the objects that it pays for, of each kind.
+    charges: [Ends; KINDS],
     limit_bytes: u64,
     used_bytes: u64,
 }
@@ -37,7 +41,19 @@ impl Object for Account {
 impl Account {
     /// A budget of so many bytes, of which nothing is used.
     pub fn new(limit_bytes: u64, parent: Option<AccountId>) -> Account {
-        Account { name: Name::EMPTY, parent, limit_bytes, used_bytes: 0 }
+        Account { name: Name::EMPTY, parent, charges: [Ends::EMPTY; KINDS], limit_bytes, used_bytes: 0 }
+    }
+
+    /// The ends of the chain of the objects of a kind that it pays for.
+    #[inline(always)]
+    pub fn charges_mut(&mut self, kind: ObjectKind) -> &mut Ends {
+        &mut self.charges[kind as usize - 1]
+    }
+
+    /// The same for all kinds, with their numbers.
+    pub fn charges(&self) -> impl Iterator<Item = (ObjectKind, Ends)> {
+        let kinds = (1..).map_while(ObjectKind::from_number);
+        kinds.zip(self.charges.iter().copied())
     }
 
     /// The whole budget, bytes.
@@ -98,9 +114,10 @@ impl Account {
     }
 }
 
-/// What an object of type `T` costs its account: the block of its record, and its share of the store.
+/// What an object of type `T` costs its account: the block of its record, its share of the store, its place in the list of
+/// its capabilities.
 pub const fn object_bytes<T>() -> u64 {
-    crate::mem::block::box_bytes::<T>() + ENTRY_BYTES
+    crate::mem::block::box_bytes::<T>() + ENTRY_BYTES + USE_BYTES
 }
 
 /// Bytes in so many frames.

@@ -12,8 +12,9 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 use crate::base::steps;
 use crate::cpu::cap_word::{CapSlot, CapWord};
 use crate::mem::block;
-use crate::object::id::{AccountId, CapId, Object, ObjectRef, kind};
+use crate::object::id::{AccountId, Object, kind};
 use crate::object::links::List;
+use crate::object::neighbour::Neighbours;
 
 /// The most slots of one table.
 pub const SLOTS_MAX: u64 = 65_536;
@@ -32,29 +33,16 @@ pub struct CapRecord {
     pub object: CapWord,
     /// The badge given when it was derived.
     pub badge: u64,
-    /// What it was derived from.
-    pub parent: Option<CapId>,
-    /// The first capability derived from it.
-    pub first_child: Option<CapId>,
-    /// Its siblings: derived from the same parent.
-    pub next_sibling: Option<CapId>,
-    /// The sibling whose `next_sibling` this is.
-    pub previous_sibling: Option<CapId>,
-    /// Of a free slot, the next one that is free; of one in use, see [`CapTable::chain`].
+    /// Where it stands in the derivation list.
+    pub neighbours: Neighbours,
+    /// Of a free slot, the next one that is free.
     next_free: u32,
 }
 
 impl CapRecord {
     /// A free slot's, behind which there is no other.
-    const FREE: CapRecord = CapRecord {
-        object: CapWord::FREE,
-        badge: 0,
-        parent: None,
-        first_child: None,
-        next_sibling: None,
-        previous_sibling: None,
-        next_free: NO_SLOT,
-    };
+    const FREE: CapRecord =
+        CapRecord { object: CapWord::FREE, badge: 0, neighbours: Neighbours::NOBODY, next_free: NO_SLOT };
 }
 
 // Each slot costs its table's account one. Found by a shift.
@@ -208,6 +196,12 @@ impl CapTable {
         Handle::new(slot, self.hot[slot as usize].generation())
     }
 
+    /// Whether the capability in a slot was derived from another one.
+    #[inline(always)]
+    pub fn is_derived(&self, slot: u32) -> bool {
+        self.hot[slot as usize].word().is_derived()
+    }
+
     /// The rights of the capability in a slot.
     pub fn rights(&self, slot: u32) -> Rights {
         self.hot[slot as usize].word().rights()
@@ -224,29 +218,14 @@ impl CapTable {
         &mut self.records[slot as usize]
     }
 
-    /// Puts a capability without relatives into a free slot; `ensure_slot` has been asked before. Gives its handle.
-    ///
-    /// Inlined, so that what a kind of object does not need is not asked.
+    /// Puts a capability into the next free slot, of which there is one; its neighbours are seen to by the caller. Gives its
+    /// handle.
     #[inline(always)]
-    pub fn insert(&mut self, object: ObjectRef, rights: Rights, badge: u64) -> Handle {
-        self.insert_between(CapWord::new(object.kind(), rights, object.index()), badge, None, None)
-    }
-
-    /// The same for the first child of a parent, and its next sibling, whose links lead here already.
-    #[inline(always)]
-    pub(super) fn insert_between(
-        &mut self,
-        word: CapWord,
-        badge: u64,
-        parent: Option<CapId>,
-        next_sibling: Option<CapId>,
-    ) -> Handle {
+    pub(super) fn insert(&mut self, word: CapWord, badge: u64, neighbours: Neighbours) -> Handle {
         let (records, hot, slot) = (&mut self.records[..], &self.hot[..], self.first_free);
         let record = &mut records[slot as usize];
         let next_free = record.next_free;
-        // No slot has a child when it is freed.
-        (record.object, record.badge) = (word.with(Rights::empty()), badge);
-        (record.parent, record.next_sibling, record.previous_sibling) = (parent, next_sibling, None);
+        (record.object, record.badge, record.neighbours) = (word.with(Rights::empty()), badge, neighbours);
         let handle = hot[slot as usize].fill(slot, word);
         self.used += 1;
         self.first_free = next_free;
@@ -271,14 +250,13 @@ impl CapTable {
         }
     }
 
-    /// Empties a slot without children; the handle is stale from here on. Gives the record, so that those who lead to it
-    /// can be seen to.
+    /// Empties a slot; the handle is stale from here on. Gives the record, so that its neighbours can be seen to.
     #[inline(always)]
     pub fn remove(&mut self, slot: u32) -> CapRecord {
         let record = &mut self.records[slot as usize];
         let gone = *record;
         self.used -= 1;
-        // What else a free slot's record says means nothing, but that it has no child.
+        // What else a free slot's record says means nothing.
         record.object = CapWord::FREE;
         // A slot whose generations have run out stays empty for ever: a handle kept since its first would name what
         // comes next.
@@ -294,18 +272,6 @@ impl CapTable {
         if let Some(hot) = self.hot.get(self.first_free as usize) {
             hot.clear(hot.generation().saturating_add(count));
         }
-    }
-
-    /// Chains a slot in use before another, through a link that slots in use have no need of; gives the slot.
-    pub fn chain(&mut self, slot: u32, behind: Option<u32>) -> u32 {
-        self.records[slot as usize].next_free = behind.unwrap_or(NO_SLOT);
-        slot
-    }
-
-    /// Takes a slot off its chain; gives the one behind it.
-    pub fn unchain(&mut self, slot: u32) -> Option<u32> {
-        let behind = core::mem::replace(&mut self.records[slot as usize].next_free, NO_SLOT);
-        (behind != NO_SLOT).then_some(behind)
     }
 
     /// What the capabilities in it name, as words without rights.
@@ -329,6 +295,7 @@ impl CapTable {
             let object = self.records.get(slot).map_or(CapWord::FREE, |record| record.object);
             let word = hot.word();
             let due = object.kind().map(|kind| CapWord::new(kind, word.rights(), object.index()));
+            let due = due.map(|due| if word.is_derived() { due.derived() } else { due });
             assert_eq!(word, due.unwrap_or(CapWord::FREE), "a slot's word says what its record says");
             assert!(hot.is_coherent(), "the switch reads what a slot's word says");
             let generation = hot.generation();
@@ -341,8 +308,10 @@ impl CapTable {
         let (mut listed, mut next) = (0, self.first_free);
         while next != NO_SLOT {
             let record = self.records.get(next as usize).expect("the list of free slots stays in the table");
-            let is_free = record.object == CapWord::FREE && record.first_child.is_none();
-            assert!(is_free && listed < free, "the list of free slots holds each once, and no other");
+            assert!(
+                record.object == CapWord::FREE && listed < free,
+                "the list of free slots holds each once, and no other"
+            );
             (listed, next) = (listed + 1, record.next_free);
         }
         assert!(listed + worn_out >= free, "every free slot is in the list, but for those that are worn out");
@@ -351,15 +320,19 @@ impl CapTable {
 
     /// The first slot in use at or behind `from`.
     pub fn next_used(&self, from: u32) -> Option<u32> {
-        (from..self.records.len() as u32).find(|slot| self.records[*slot as usize].object != CapWord::FREE)
+        self.next_used_before(from, self.records.len() as u32)
+    }
+
+    /// The same, of those before another one.
+    pub fn next_used_before(&self, from: u32, end: u32) -> Option<u32> {
+        (from..end.min(self.records.len() as u32)).find(|slot| self.records[*slot as usize].object != CapWord::FREE)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CapTable, CapWord, NO_SLOT};
+    use super::{CapTable, CapWord, NO_SLOT, Neighbours};
     use crate::object::account::Account;
-    use crate::object::id::ObjectRef;
     use crate::object::store::Store;
     use tessera_abi::{ObjectKind, Rights};
 
@@ -368,7 +341,7 @@ mod tests {
         let account = Store::of(1).insert(Account::new(0, None));
         let mut table = CapTable::new(account, 8).expect("a host has memory");
         for _ in 0..3 {
-            table.insert(ObjectRef::Account(account), Rights::CHARGE, 0);
+            table.insert(CapWord::new(ObjectKind::Account, Rights::CHARGE, account.index()), 0, Neighbours::NOBODY);
         }
         table.remove(1);
         table
@@ -406,7 +379,7 @@ mod tests {
         a_word_for_another_kind_is_found:
             |table| set_word(table, 2, CapWord::new(ObjectKind::Space, Rights::CHARGE, 0)), "a slot's word says";
         rights_that_do_not_exist_are_found:
-            |table| set_word(table, 2, CapWord(1 << 55 | table.hot[2].word().0)), "a slot's word says";
+            |table| set_word(table, 2, CapWord(1 << 54 | table.hot[2].word().0)), "a slot's word says";
         a_generation_of_zero_is_found:
             |table| table.hot[7].clear(0), "no handle has generation 0";
         a_miscount_is_found: |table| table.used += 1, "a table counts its capabilities";

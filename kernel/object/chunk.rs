@@ -5,7 +5,9 @@ use core::num::NonZeroU64;
 
 use tessera_abi::ObjectKind;
 
+use crate::object::charged::Charged;
 use crate::object::doomed::Due;
+use crate::object::neighbour::Neighbour;
 use crate::object::tally::Tally;
 
 /// Entries are made in chunks of this many: a bit of a word each.
@@ -21,6 +23,10 @@ pub(super) struct Chunk<T> {
     pub(super) values: [Option<Box<T>>; CHUNK],
     pub(super) generations: [NonZeroU64; CHUNK],
     pub(super) uses: [Uses; CHUNK],
+    /// Where each object's capabilities are listed.
+    pub(super) lists: [Neighbour; CHUNK],
+    /// Its neighbours among what its account pays for.
+    pub(super) charged: [Charged; CHUNK],
     /// Of each whether it is on a list of debts, and the kind of the one behind it ([`Listed`]).
     pub(super) listed: [Listed; CHUNK],
     /// The entries that the next objects get, a bit each.
@@ -70,6 +76,8 @@ impl<T> Chunk<T> {
             values: [const { None }; CHUNK],
             generations: [NonZeroU64::MIN; CHUNK],
             uses: [Uses { references: 0, next_due: NONE }; CHUNK],
+            lists: [Neighbour::NOBODY; CHUNK],
+            charged: [Charged::NOWHERE; CHUNK],
             listed: [Listed::NOT; CHUNK],
             free: u32::MAX,
             next_open: NONE,

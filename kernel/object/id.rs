@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 use core::marker::PhantomData;
-use core::num::NonZeroU64;
+use core::num::{NonZeroU32, NonZeroU64};
 
 use tessera_abi::ObjectKind;
 
@@ -179,6 +179,9 @@ pub trait Object {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapId(NonZeroU64);
 
+/// Bits of a slot's number, and more.
+const SLOT_BITS: u32 = 20;
+
 /// Set beside every slot: there are fewer than 2^31.
 const IS_SLOT: NonZeroU64 = NonZeroU64::new(1 << 31).expect("a bit is not zero");
 
@@ -193,6 +196,18 @@ impl CapId {
     #[inline(always)]
     pub fn at(table: u32, slot: u32) -> CapId {
         CapId(IS_SLOT | u64::from(table) << 32 | u64::from(slot))
+    }
+
+    /// The capability that [`CapId::bits`] said.
+    #[inline(always)]
+    pub(super) fn from_bits(bits: u64) -> CapId {
+        CapId::at((bits >> SLOT_BITS) as u32, (bits % (1 << SLOT_BITS)) as u32)
+    }
+
+    /// Both numbers as one, of few enough bits that a few more can stand beside them.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u64 {
+        u64::from(self.table()) << SLOT_BITS | u64::from(self.slot())
     }
 
     /// The table's number.
@@ -211,6 +226,24 @@ impl CapId {
     #[inline(always)]
     pub fn beside(self, slot: u32) -> CapId {
         CapId::at(self.table(), slot)
+    }
+}
+
+/// Names a use of a capability (`use_pool`), while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UseId(NonZeroU32);
+
+impl UseId {
+    /// The use with this number.
+    #[inline(always)]
+    pub(super) fn new(number: u32) -> UseId {
+        UseId(NonZeroU32::MIN.saturating_add(number))
+    }
+
+    /// Its number.
+    #[inline(always)]
+    pub(super) fn number(self) -> u32 {
+        self.0.get() - 1
     }
 }
 
@@ -235,15 +268,20 @@ pub struct AttachPoint {
 impl AttachPoint {
     /// The place as one number, which orders places by page, then by CPU.
     #[inline(always)]
-    fn key(&self) -> u64 {
+    pub(super) fn key(&self) -> u64 {
         self.page << CPU_BITS | self.cpu.map_or(0, |cpu| cpu as u64 + 1)
+    }
+
+    /// The place that a number says.
+    pub(super) fn of_key(key: u64) -> AttachPoint {
+        AttachPoint { page: key >> CPU_BITS, cpu: (key as usize % (1 << CPU_BITS)).checked_sub(1) }
     }
 }
 
-/// Bits for a CPU's number and one.
+/// Of a CPU's number plus one.
 const CPU_BITS: u32 = 7;
 
-const _: () = assert!(tessera_arch::CPUS_MAX < 1 << CPU_BITS);
+const _: () = assert!(tessera_arch::CPUS_MAX + 1 < 1 << CPU_BITS);
 
 impl Ord for AttachPoint {
     #[inline(always)]

@@ -9,9 +9,10 @@ use tessera_arch::Frame;
 use crate::base::effort::{CLEAN_UNITS, Effort};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::address_map::{AddressMap, Cost, Mapping, Record};
+use crate::object::address_map::{AddressMap, Cost, Lenders, Mapping, Record};
 use crate::object::segment::{self, Extent, Segment};
 use crate::object::store::Store;
+use crate::object::use_pool::UsePool;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::TableCount;
 use crate::paging::range::{PageRange, page_address};
@@ -75,7 +76,7 @@ impl AddressMap {
     pub fn unmap_front(
         &mut self,
         frames: &mut FrameAllocator,
-        segments: &mut Store<Segment>,
+        lenders: &mut Lenders<'_>,
         range: PageRange,
         effort: &mut Effort,
         freed: &mut FrameList,
@@ -88,9 +89,10 @@ impl AddressMap {
             self.mappings.remove(first);
             if page < end {
                 self.mappings.insert(page, Record::of(&mapping.part(page - first, end - page)));
+                lenders.moved(&mapping, page);
                 return page;
             }
-            segment::drop_mapping(segments, mapping.segment);
+            Record::of(&mapping).give_up(lenders);
             if !effort.spend(RECORD_UNITS) {
                 return page;
             }
@@ -102,7 +104,7 @@ impl AddressMap {
     /// them is two meanwhile, for one more of which the account was found good.
     pub fn protect_front(
         &mut self,
-        segments: &mut Store<Segment>,
+        lenders: &mut Lenders<'_>,
         range: PageRange,
         from: Reached,
         rights: Rights,
@@ -116,7 +118,7 @@ impl AddressMap {
                 (page, is_rest) = (end, false);
             } else {
                 page = self.tree.protect_front((first, end), leaf, effort);
-                self.note_rights(segments, (first, mapping), page - first, rights, is_rest);
+                self.note_rights(lenders, (first, mapping), page - first, rights, is_rest);
                 is_rest = page < end;
             }
             if !effort.spend(RECORD_UNITS) || is_rest {
@@ -130,7 +132,7 @@ impl AddressMap {
     /// already.
     fn note_rights(
         &mut self,
-        segments: &mut Store<Segment>,
+        lenders: &mut Lenders<'_>,
         (first, mapping): (u64, Mapping),
         pages: u64,
         rights: Rights,
@@ -138,25 +140,41 @@ impl AddressMap {
     ) {
         let changed = Mapping { rights, ..mapping.part(0, pages) };
         let rest = (pages < mapping.pages).then(|| mapping.part(pages, mapping.pages - pages));
-        let before = if is_rest { self.find(first - 1) } else { None };
-        let before = before.filter(|(start, before)| {
-            let follows = Mapping { pages, offset: before.offset + before.pages, ..*before };
-            start + before.pages == first && follows == changed
-        });
-        if let Some((start, before)) = before {
+        let front = if is_rest { self.front_of(lenders.uses, first, rights) } else { None };
+        if let Some((start, before)) = front {
             self.mappings.remove(first);
             self.set_record(start, &Mapping { pages: before.pages + pages, ..before });
             match rest {
-                Some(rest) => self.mappings.insert(first + pages, Record::of(&rest)),
-                None => segment::drop_mapping(segments, mapping.segment),
+                Some(rest) => {
+                    self.mappings.insert(first + pages, Record::of(&rest));
+                    lenders.moved(&mapping, first + pages);
+                }
+                None => Record::of(&mapping).give_up(lenders),
             }
             return;
         }
+        let rest = rest.map(|rest| Mapping { lent: lenders.split(&mapping, first + pages), ..rest });
         self.set_record(first, &changed);
         if let Some(rest) = rest {
             self.mappings.insert(first + pages, Record::of(&rest));
-            segment::add_mapping(segments, rest.segment);
+            segment::add_mapping(lenders.segments, rest.segment);
         }
+    }
+
+    /// The mapping with these rights that ends where another one begins and was one with it before, if there is such a one: it
+    /// shows what comes before it in the same segment, and is lent by the same.
+    pub fn front_of(&self, uses: &UsePool, first: u64, rights: Rights) -> Option<(u64, Mapping)> {
+        let (at, mapping) = self.find(first).filter(|(at, _)| *at == first)?;
+        // A subtree has a page 0, before which nothing is.
+        let (start, before) = self.find(at.checked_sub(1)?)?;
+        let (pages, offset) = (mapping.pages, before.offset + before.pages);
+        let follows = Mapping { pages, offset, lent: mapping.lent, ..before };
+        let is_alike = start + before.pages == first && follows == Mapping { rights, ..mapping };
+        let is_lent_alike = match (before.lent, mapping.lent) {
+            (Some(one), Some(other)) => uses.are_alike(one, other),
+            (one, other) => one == other,
+        };
+        (is_alike && is_lent_alike).then_some((start, before))
     }
 
     /// Counts the tables that showing a mapping takes, from a page of it on, which was come to with this count. Gives the

@@ -13,19 +13,28 @@ use tessera_arch::CPUS_MAX;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
-use crate::object::id::{AttachPoint, Id, MapTarget, SpaceId};
+use crate::object::id::{AttachPoint, Id, MapTarget, SpaceId, UseId};
 use crate::object::page_map::{self, PageMap, Values};
+use crate::object::use_pool::USE_BYTES;
 use crate::paging::chunk::entry_pages;
 use crate::paging::range::PageRange;
 
 /// What a subtree's list of places costs at worst besides the places, bytes.
-pub const LIST_BYTES: u64 = page_map::base_bytes::<Generation>();
+pub const LIST_BYTES: u64 = page_map::base_bytes::<Listed>();
 
-/// What an attachment costs whoever has the space or subtree that shows it, bytes: a place in the list.
-pub const ATTACHMENT_BYTES: u64 = page_map::entry_bytes::<Generation>();
+/// What an attachment costs whoever has the space or subtree that shows it, bytes: a place in the list, and that it is noted
+/// as a use.
+pub const ATTACHMENT_BYTES: u64 = page_map::entry_bytes::<Listed>() + USE_BYTES;
 
 /// Of a sharer's owner, what its number does not tell.
 type Generation = NonZeroU64;
+
+/// What is known of a sharer besides its number.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    generation: Generation,
+    lent: Option<UseId>,
+}
 
 /// A place where a subtree is attached: to what and where in it, as one number, which orders places.
 ///
@@ -73,8 +82,8 @@ impl Sharer {
     }
 
     #[inline(always)]
-    fn of((key, generation): (u64, &Generation)) -> Sharer {
-        Sharer { key, generation: *generation }
+    fn of((key, listed): (u64, &Listed)) -> Sharer {
+        Sharer { key, generation: listed.generation }
     }
 
     /// To what.
@@ -176,7 +185,7 @@ impl Group {
 /// Goes from group to group, past the places between the first and the last without a look at them.
 struct Groups<'a> {
     sharers: &'a ReverseMap,
-    rest: Values<'a, Generation>,
+    rest: Values<'a, Listed>,
     ahead: Option<Sharer>,
 }
 
@@ -210,7 +219,9 @@ impl Iterator for Groups<'_> {
 pub struct ReverseMap {
     /// The first of all.
     first: Option<Sharer>,
-    others: PageMap<Generation>,
+    /// The use that the first one is.
+    first_lent: Option<UseId>,
+    others: PageMap<Listed>,
     nested: usize,
     /// Where every space has it, as [`Sharer::in_owner`] says, while they all have it at the same place.
     common: u64,
@@ -221,18 +232,18 @@ const NOWHERE: u64 = u64::MAX;
 
 impl Default for ReverseMap {
     fn default() -> ReverseMap {
-        ReverseMap { first: None, others: PageMap::default(), nested: 0, common: NOWHERE }
+        ReverseMap { first: None, first_lent: None, others: PageMap::default(), nested: 0, common: NOWHERE }
     }
 }
 
 impl ReverseMap {
-    /// Notes one more place.
+    /// Notes one more place, and as which use.
     #[inline(always)]
-    pub fn insert(&mut self, sharer: Sharer) {
+    pub fn insert(&mut self, sharer: Sharer, lent: Option<UseId>) {
         if !self.is_empty() {
-            return self.insert_among(sharer);
+            return self.insert_among(sharer, lent);
         }
-        self.first = Some(sharer);
+        (self.first, self.first_lent) = (Some(sharer), lent);
         if sharer.is_in_space() {
             self.common = sharer.in_owner();
         } else {
@@ -242,34 +253,51 @@ impl ReverseMap {
 
     /// Notes one more place besides others.
     #[inline(never)]
-    fn insert_among(&mut self, sharer: Sharer) {
+    fn insert_among(&mut self, sharer: Sharer, mut lent: Option<UseId>) {
         if !sharer.is_in_space() {
             self.nested += 1;
         } else if self.common != sharer.in_owner() {
             self.common = if self.is_in_spaces() { NOWHERE } else { sharer.in_owner() };
         }
         let other = match &mut self.first {
-            Some(first) if sharer.key < first.key => core::mem::replace(first, sharer),
+            Some(first) if sharer.key < first.key => {
+                core::mem::swap(&mut lent, &mut self.first_lent);
+                core::mem::replace(first, sharer)
+            }
             _ => sharer,
         };
-        self.others.insert(other.key, other.generation);
+        self.others.insert(other.key, Listed { generation: other.generation, lent });
     }
 
-    /// Forgets a place.
+    /// Forgets a place; gives as which use it was noted.
     #[inline(always)]
-    pub fn remove(&mut self, sharer: &Sharer) {
-        if self.first == Some(*sharer) {
+    pub fn remove(&mut self, sharer: &Sharer) -> Option<UseId> {
+        let lent = if self.first == Some(*sharer) {
+            let lent = self.first_lent;
             self.first = if self.others.is_empty() { None } else { self.take_second() };
-        } else if self.others.remove(sharer.key).is_none() {
-            return;
-        }
+            lent
+        } else {
+            self.others.remove(sharer.key)?.lent
+        };
         self.nested -= usize::from(!sharer.is_in_space());
+        lent
     }
 
     #[inline(never)]
     fn take_second(&mut self) -> Option<Sharer> {
         let (key, _) = self.others.at_or_behind(0)?;
-        Some(Sharer { key, generation: self.others.remove(key)? })
+        let listed = self.others.remove(key)?;
+        self.first_lent = listed.lent;
+        Some(Sharer { key, generation: listed.generation })
+    }
+
+    /// The use as which a place is noted.
+    pub fn lent(&self, sharer: &Sharer) -> Option<UseId> {
+        if self.first == Some(*sharer) {
+            return self.first_lent;
+        }
+        let (key, listed) = self.others.at_or_before(sharer.key)?;
+        if key == sharer.key { listed.lent } else { None }
     }
 
     /// How many places there are.
@@ -480,7 +508,7 @@ mod tests {
             let (mut map, mut listed) = (ReverseMap::default(), BTreeSet::new());
             for turn in 0..all.len() {
                 let sharer = all[turn * coming % all.len()];
-                map.insert(sharer);
+                map.insert(sharer, None);
                 listed.insert(sharer);
                 ensure_alike(&map, &listed, &all);
             }

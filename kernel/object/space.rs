@@ -13,15 +13,16 @@ use crate::mem::FrameAllocator;
 use crate::mem::block;
 use crate::object::account::{frame_bytes, object_bytes};
 use crate::object::address_map::{AddressMap, MAP_BYTES};
-use crate::object::id::{AccountId, Object, SpaceId, ThreadId, kind};
+use crate::object::id::{AccountId, Object, SpaceId, ThreadId, UseId, kind};
 use crate::object::links::{Chain, Link, List};
 use crate::object::store::Store;
 use crate::object::thread::Thread;
+use crate::object::use_pool::USE_BYTES;
 use crate::paging::page_table::Tree;
 use crate::paging::range::PageRange;
 
-/// What a view costs its base's list at worst, bytes.
-pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<SpaceId, ()>();
+/// What a view costs its base's list at worst, bytes, and as a use of a capability to it.
+pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<SpaceId, ()>() + USE_BYTES;
 
 /// What a space's list of its views costs at worst besides what is in it, bytes.
 const VIEWS_BYTES: u64 = block::tree_base_bytes::<SpaceId, ()>();
@@ -58,6 +59,10 @@ pub struct Space {
     pub map: AddressMap,
     /// For a view, what it shows.
     pub seen: Option<ViewOf>,
+    /// The use of a capability to that which it is.
+    pub lent: Option<UseId>,
+    /// Whether it goes because it was taken back, so that those in it are told so.
+    pub is_revoked: bool,
     /// Views of this space.
     pub views: BTreeSet<SpaceId>,
     /// Root tables of CPUs 1, 2, ...; CPU 0 uses the map's own. Empty while all CPUs use that one.
@@ -103,6 +108,8 @@ impl Space {
             threads: List::default(),
             thread_count: 0,
             seen: None,
+            lent: None,
+            is_revoked: false,
             views: BTreeSet::new(),
             other_roots: Vec::new(),
         }

@@ -11,6 +11,7 @@ use crate::mem::FrameAllocator;
 use crate::object::chunk::{CHUNK, Chunk, Listed, NONE, Uses, place_of};
 use crate::object::doomed::{Debts, Due};
 use crate::object::id::{Id, Object};
+use crate::object::neighbour::Neighbour;
 use crate::object::tally::Tally;
 
 /// An object's share of its store besides the object itself, bytes.
@@ -268,6 +269,13 @@ impl<T: Object> Store<T> {
         self.give_up(index);
     }
 
+    /// The same, with the only capability that there was.
+    #[inline(always)]
+    pub fn release_last_at(&mut self, index: u32) {
+        let (chunk, offset) = self.give_up(index);
+        chunk.lists[offset] = Neighbour::NONE_LEFT;
+    }
+
     /// The same; gives the object, which exists still.
     #[inline(always)]
     pub fn released_at(&mut self, index: u32) -> &mut T {
@@ -340,6 +348,7 @@ impl<T: Object> Store<T> {
         let (number, offset) = place_of(index);
         let chunk = &mut *self.chunks[number];
         let value = chunk.values[offset].take().expect("only what exists can be removed");
+        chunk.lists[offset] = Neighbour::NOBODY;
         debug_assert!(chunk.listed[offset] == Listed::NOT, "nothing is left to be done at what goes");
         let before = chunk.free;
         if let Some(generation) = chunk.generations[offset].checked_add(1) {
@@ -379,14 +388,14 @@ impl<T: Object> Store<T> {
     }
 
     #[inline(always)]
-    fn chunk(&self, index: u32) -> (&Chunk<T>, usize) {
+    pub(super) fn chunk(&self, index: u32) -> (&Chunk<T>, usize) {
         steps::count();
         let (number, offset) = place_of(index);
         (&*self.chunks[number], offset)
     }
 
     #[inline(always)]
-    fn chunk_mut(&mut self, index: u32) -> (&mut Chunk<T>, usize) {
+    pub(super) fn chunk_mut(&mut self, index: u32) -> (&mut Chunk<T>, usize) {
         steps::count();
         let (number, offset) = place_of(index);
         (&mut *self.chunks[number], offset)
@@ -470,46 +479,28 @@ mod tests {
         Some(id)
     }
 
-    impl Object for () {
-        type Kind = ();
-        const KIND: ObjectKind = ObjectKind::Account;
-        const WHAT: &'static str = "value";
+    macro_rules! values {
+        ($($value:ty, $kind:ty;)*) => {$(
+            impl Object for $value {
+                type Kind = $kind;
+                const KIND: ObjectKind = ObjectKind::Account;
+                const WHAT: &'static str = "value";
 
-        fn payer(&self) -> Option<AccountId> {
-            None
-        }
+                fn payer(&self) -> Option<AccountId> {
+                    None
+                }
 
-        fn extra_bytes(&self) -> u64 {
-            0
-        }
+                fn extra_bytes(&self) -> u64 {
+                    0
+                }
+            }
+        )*};
     }
 
-    impl Object for i32 {
-        type Kind = i32;
-        const KIND: ObjectKind = ObjectKind::Account;
-        const WHAT: &'static str = "value";
-
-        fn payer(&self) -> Option<AccountId> {
-            None
-        }
-
-        fn extra_bytes(&self) -> u64 {
-            0
-        }
-    }
-
-    impl Object for &str {
-        type Kind = str;
-        const KIND: ObjectKind = ObjectKind::Account;
-        const WHAT: &'static str = "value";
-
-        fn payer(&self) -> Option<AccountId> {
-            None
-        }
-
-        fn extra_bytes(&self) -> u64 {
-            0
-        }
+    values! {
+        (), ();
+        i32, i32;
+        &str, str;
     }
 
     #[test]

@@ -55,12 +55,18 @@ impl Tree {
 
     /// Makes leaves global or not, from a page on; gives the page that it came to. No CPU can reach them.
     pub fn set_global_from(&mut self, mut page: u64, global: bool, effort: &mut Effort) -> u64 {
-        let end = entry_pages(self.level + 1);
+        let (end, size, root) = (entry_pages(self.level + 1), entry_pages(self.level), table(self.root));
         while page < end && effort.is_left() {
+            let entry = || root[page_address(page).table_index(self.level)].load(Relaxed);
+            if page.is_multiple_of(size) && !Format::is_present(entry()) {
+                effort.spend(1);
+                page += size;
+                continue;
+            }
             let (slots, advance) = self.chunk_at(page_address(page), end - page);
             slots.set_global(global);
             page = (page + advance).min(end);
-            effort.spend(if slots.len() == 1 { 3 } else { 2 * entry_units(slots.len()) });
+            effort.spend(if slots.len() == 1 { 12 } else { 2 * entry_units(slots.len()) });
         }
         page
     }

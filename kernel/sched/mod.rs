@@ -1,9 +1,12 @@
 //! Who runs: entering a space, making ready, changing threads, taking one off another CPU; how threads come and go.
 
+pub mod deletion;
 pub mod ending;
 pub mod enter;
+pub mod inside;
 pub mod preference;
 pub mod ready;
 pub mod remote;
 pub mod running;
 pub mod turn;
+pub mod way_in;

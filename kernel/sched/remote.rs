@@ -1,5 +1,6 @@
 //! Taking a thread off another CPU.
 
+use alloc::boxed::Box;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::Handle;
@@ -8,7 +9,7 @@ use crate::cpu::handshake::Request;
 use crate::cpu::requests;
 use crate::object::id::ThreadId;
 use crate::object::thread::Pending;
-use crate::sched::{ready, running};
+use crate::sched::{inside, ready, running};
 use crate::state::kernel::Kernel;
 
 /// Makes another CPU let go of its thread and its space, and makes the thread ready again: its call, if it was
@@ -30,12 +31,16 @@ pub fn stall_remote(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     run_queue.need_resched = true;
     let pending = line.pending.lock().take();
     let id = run_queue.current.take()?;
-    if let Some(space) = kernel.spaces.id_at(line.parked_space.load(Relaxed)) {
-        running::note_space(kernel, id, space);
-    }
+    let space = kernel.spaces.id_at(line.parked_space.load(Relaxed));
     let thread = &mut kernel.threads[id];
     thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
     // Who owes something came in with nothing else, and owes it still.
-    thread.pending = pending.map(Pending::Fault).or(thread.pending);
+    if let Some(fault) = pending {
+        thread.pending = Some(Box::new(Pending::Fault(fault)));
+    }
+    if let Some(space) = space {
+        running::note_space(kernel, id, space);
+        inside::note(kernel, id);
+    }
     Some(id)
 }

@@ -11,7 +11,7 @@ use crate::cpu::switch;
 use crate::object::doomed::Debt;
 use crate::object::id::{SpaceId, TableId, ThreadId};
 use crate::object::thread::{Pending, Thread};
-use crate::sched::{enter, ready};
+use crate::sched::{enter, inside, ready};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::{Rotation, Standing, earlier};
 
@@ -68,12 +68,13 @@ pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
 }
 
 /// Notes in a CPU's thread, which is taken off it, what it did with its space. Gives whether the thread is in that space's
-/// list.
+/// list, by the capability that it is noted to have entered by.
 #[inline(always)]
 fn note_where(line: &PerCpu, thread: &mut Thread) -> bool {
-    thread.entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
+    let entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
+    let before = core::mem::replace(&mut thread.entered_by, entered_by);
     // The same number is the same space: a thread does not stay noted in one that goes.
-    line.presence.space() == thread.space.index()
+    line.presence.space() == thread.space.index() && before == entered_by
 }
 
 #[cold]
@@ -81,6 +82,7 @@ fn note_where(line: &PerCpu, thread: &mut Thread) -> bool {
 fn note_space_at(kernel: &mut Kernel, id: ThreadId, space: u32) {
     if let Some(space) = kernel.spaces.id_at(space) {
         note_space(kernel, id, space);
+        inside::note(kernel, id);
     }
 }
 
@@ -120,14 +122,14 @@ pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> Option<Next> 
         set_table(kernel, shared, cpu, entry.table);
     }
     go_on_with(kernel, shared, cpu, id, entry);
-    Some(Next::with(pending))
+    Some(Next::with(pending.map(|pending| *pending)))
 }
 
 /// Makes a thread the calling CPU's current one; gives what must be seen to first, if there is anything.
 fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Pending> {
     let thread = kernel.threads.at_mut(id.index());
     let (priority, standing) = (thread.priority, Standing::of(thread, cpu, kernel.cpus));
-    let pending = thread.pending.take();
+    let pending = thread.pending.take().map(|pending| *pending);
     let entry = take_up(thread, cpu);
     set_table(kernel, kernel.shared, cpu, entry.table);
     go_on_with(kernel, kernel.shared, cpu, id, entry);

@@ -19,7 +19,7 @@ pub(crate) fn takes_turn(kernel: &mut Kernel, cpu: usize, id: ThreadId, bytes: u
 
 /// Puts the calling CPU's thread to sleep for a turn on the console.
 pub(crate) fn wait_for_console(kernel: &mut Kernel, cpu: usize, id: ThreadId, wait: Wait) {
-    kernel.threads[id].console_turn = wait.turn;
+    kernel.threads[id].set_console_turn(Some(wait.turn));
     running::stop_current(kernel, cpu);
     let wake_ns = tessera_arch::now_ns().saturating_add(wait.wait_ns);
     kernel.scheduler.add_sleeper(&mut kernel.threads, id, wake_ns);

@@ -1,78 +1,74 @@
-//! Capabilities: putting one into a table, and deleting one or all of a table.
+//! An object and its capabilities: the first one, the list of all, and the chain of what an account pays for.
 
-use tessera_abi::{Handle, Rights};
+use tessera_abi::{Handle, ObjectKind, Rights};
 
-use crate::base::effort::Effort;
-use crate::base::mutants::{Mutant, is_seeded};
+use crate::cpu::cap_word::CapWord;
+use crate::object::charge_chain;
+use crate::object::charged;
 use crate::object::derivation;
-use crate::object::id::{CapId, ObjectRef, TableId};
+use crate::object::id::{AccountId, CapId, Object, ObjectRef, TableId, UseId, with_kinds};
+use crate::object::neighbour::Neighbour;
+use crate::object::use_pool::Use;
 use crate::state::kernel::Kernel;
 
-/// Effort of giving a capability up.
-const CAPABILITY_UNITS: u32 = 20;
+macro_rules! set_list {
+    ([$kernel:ident $object:ident $list:ident] $($kind:ident $store:ident;)*) => {
+        match $object {
+            $(ObjectRef::$kind(id) => $kernel.$store.set_capabilities(id.index(), $list),)*
+            ObjectRef::Machine => $kernel.machine_list = $list,
+        }
+    };
+}
+
+macro_rules! payer {
+    ([$kernel:ident $object:ident] $($kind:ident $store:ident;)*) => {
+        match $object {
+            $(ObjectRef::$kind(id) => $kernel.$store.at(id.index()).payer(),)*
+            ObjectRef::Machine => None,
+        }
+    };
+}
+
+macro_rules! list {
+    ([$kernel:ident $object:ident] $($kind:ident $store:ident;)*) => {
+        match $object {
+            $(ObjectRef::$kind(id) => $kernel.$store.capabilities(id.index()),)*
+            ObjectRef::Machine => $kernel.machine_list,
+        }
+    };
+}
+
+macro_rules! link {
+    ([$kernel:ident $object:ident $payer:ident $behind:ident] $($kind:ident $store:ident;)*) => {
+        match $object {
+            $(ObjectRef::$kind(id) => charge_chain::link(&mut $kernel.$store, $payer, id.index(), $behind),)*
+            ObjectRef::Machine => {}
+        }
+    };
+}
+
+macro_rules! splice {
+    ([$kernel:ident $kind_of:ident $into:ident $from_ends:ident $into_ends:ident] $($kind:ident $store:ident;)*) => {
+        match $kind_of {
+            $(ObjectKind::$kind => charge_chain::splice(&mut $kernel.$store, $into, $from_ends, $into_ends),)*
+            ObjectKind::Machine => $into_ends,
+        }
+    };
+}
+
+macro_rules! unlink {
+    ([$kernel:ident $object:ident] $($kind:ident $store:ident;)*) => {
+        match $object.kind() {
+            $(Some(ObjectKind::$kind) => {
+                let left = charge_chain::unlink(&mut $kernel.$store, $object.index());
+                left.settle(&mut $kernel.accounts, ObjectKind::$kind);
+            })*
+            Some(ObjectKind::Machine) | None => {}
+        }
+    };
+}
 
 impl Kernel {
-    /// Gives a capability up. Its children become its parent's.
-    #[inline(always)]
-    pub fn delete_capability(&mut self, cap: CapId) {
-        if derivation::has_children(&self.tables, cap) {
-            return self.delete_parent(cap);
-        }
-        let object = derivation::remove(&mut self.tables, cap);
-        self.release_named(object);
-    }
-
-    /// The same for one with children. Out of the way of the others, all of it, so that they have all registers.
-    #[cold]
-    #[inline(never)]
-    fn delete_parent(&mut self, cap: CapId) {
-        derivation::hand_on_children(&mut self.tables, cap);
-        let object = derivation::remove(&mut self.tables, cap);
-        self.release_named(object);
-    }
-
-    /// Gives the capabilities of a table up, from the slot on at which that stopped last; gives whether it is through.
-    pub fn empty_table(&mut self, table: TableId, effort: &mut Effort) -> bool {
-        let mut next = core::mem::take(&mut self.tables[table].emptied).saturating_sub(1);
-        if self.tables[table].used() == 0 {
-            return true;
-        }
-        while let Some(slot) = self.tables[table].next_used(next) {
-            if !effort.is_left() {
-                self.tables[table].emptied = slot + 1 + u32::from(is_seeded(Mutant::EmptyingForgetsSlot));
-                return false;
-            }
-            effort.spend(CAPABILITY_UNITS);
-            next = slot + 1;
-            let cap = CapId::new(table, slot);
-            let parent = derivation::record(&self.tables, cap).parent;
-            if parent.is_none_or(|parent| parent.table() != cap.table()) {
-                self.delete_from_top(cap);
-            }
-        }
-        true
-    }
-
-    /// Gives a capability up, and what was derived from it and lies in the same table: parents before children, so
-    /// that a child is handed on once and not by each of its ancestors.
-    fn delete_from_top(&mut self, top: CapId) {
-        let mut waiting = None;
-        let mut at = Some(top.slot());
-        while let Some(slot) = at {
-            let cap = top.beside(slot);
-            let mut child = derivation::record(&self.tables, cap).first_child;
-            while let Some(below) = child {
-                if below.table() == top.table() {
-                    waiting = Some(self.tables.at_mut(top.table()).chain(below.slot(), waiting));
-                }
-                child = derivation::record(&self.tables, below).next_sibling;
-            }
-            self.delete_capability(cap);
-            at = waiting;
-            waiting = at.and_then(|slot| self.tables.at_mut(top.table()).unchain(slot));
-        }
-    }
-
     /// Puts the first capability to a new object, which has one reference, into a table.
     #[inline(always)]
     pub fn insert_first(&mut self, table: TableId, object: ObjectRef) -> Handle {
@@ -82,6 +78,86 @@ impl Kernel {
     /// The same, with certain rights only.
     #[inline(always)]
     pub fn insert_with(&mut self, table: TableId, object: ObjectRef, rights: Rights) -> Handle {
-        self.tables.at_mut(table.index()).insert(object, rights, 0)
+        let payer = self.payer_of(object);
+        self.insert_paid(table, object, (rights, payer.map(AccountId::index)))
+    }
+
+    /// The same, of an object whose payer's number is at hand.
+    #[inline(always)]
+    pub fn insert_paid(&mut self, table: TableId, object: ObjectRef, (rights, payer): (Rights, Option<u32>)) -> Handle {
+        let word = CapWord::new(object.kind(), rights, object.index());
+        let (handle, list) = derivation::insert_first(&mut self.tables, &mut self.uses, table.index(), word);
+        with_kinds!(set_list self object list);
+        if let Some(payer) = payer {
+            let behind = self.accounts.at_mut(payer).charges_mut(object.kind()).put_first(object.index());
+            with_kinds!(link self object payer behind);
+        }
+        handle
+    }
+
+    /// Notes what an object's list is.
+    pub fn set_list(&mut self, word: CapWord, list: Neighbour) {
+        if let Some(object) = self.object_of(word) {
+            with_kinds!(set_list self object list);
+        }
+    }
+
+    /// Sees that the object of a capability has a list, so that something can stand beside that.
+    #[inline(always)]
+    pub fn ensure_list(&mut self, cap: CapId) {
+        if derivation::is_alone(&self.tables, cap) {
+            self.make_list(cap);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_list(&mut self, cap: CapId) {
+        let object =
+            self.object_of(derivation::record(&self.tables, cap).object).expect("a capability keeps its object");
+        let list = derivation::make_list(&mut self.tables, &mut self.uses, cap);
+        with_kinds!(set_list self object list);
+    }
+
+    /// Notes a use of a capability. The heap has a page.
+    #[inline(always)]
+    pub fn lend(&mut self, cap: CapId, value: Use) -> UseId {
+        self.ensure_list(cap);
+        derivation::lend(&mut self.tables, &mut self.uses, cap, value)
+    }
+
+    /// Notes what an account uses of an object of another one's, by its capability; or of its own, if the capability was
+    /// derived. Else it cannot be taken back by itself: it ends with the object, or when who uses it wants. The heap has a
+    /// page.
+    #[inline(always)]
+    pub fn note_use(&mut self, cap: CapId, [user, owner]: [AccountId; 2], value: Use) -> Option<UseId> {
+        let is_noted = user != owner || self.tables.at(cap.table()).is_derived(cap.slot());
+        is_noted.then(|| self.lend(cap, value))
+    }
+
+    /// Takes an object out of the chain of what its account pays for, if it is in it still.
+    #[inline(always)]
+    pub fn leave_charges(&mut self, object: CapWord) {
+        with_kinds!(unlink self object);
+    }
+
+    /// Puts all that one account pays for among what another one does.
+    pub fn splice_charges(&mut self, from: u32, into: u32) {
+        for kind in (1..).map_while(ObjectKind::from_number).take(charged::KINDS) {
+            let from_ends = core::mem::replace(self.accounts.at_mut(from).charges_mut(kind), charged::Ends::EMPTY);
+            let into_ends = *self.accounts.at_mut(into).charges_mut(kind);
+            *self.accounts.at_mut(into).charges_mut(kind) = with_kinds!(splice self kind into from_ends into_ends);
+        }
+    }
+
+    /// Who pays for an object.
+    #[inline(always)]
+    pub fn payer_of(&self, object: ObjectRef) -> Option<AccountId> {
+        with_kinds!(payer self object)
+    }
+
+    /// Where the capabilities to an object are listed.
+    pub fn list_of(&self, object: ObjectRef) -> Neighbour {
+        with_kinds!(list self object)
     }
 }

@@ -5,6 +5,7 @@ use tessera_abi::ObjectKind;
 use crate::cpu::cap_word::CapWord;
 use crate::object::doomed::Debt;
 use crate::object::id::{ObjectRef, with_kinds};
+use crate::object::neighbour::Neighbour;
 use crate::state::kernel::Kernel;
 
 /// Works on the store of what a word names. The machine is in none; free slots name nothing.
@@ -55,6 +56,23 @@ impl Kernel {
     #[inline(always)]
     pub fn release_named(&mut self, word: CapWord) {
         with_kinds!(in_store self word release_at);
+    }
+
+    /// The same, with the object's only capability.
+    #[inline(always)]
+    pub fn release_last_named(&mut self, word: CapWord) {
+        with_kinds!(in_store self word release_last_at);
+        if word.kind() == Some(ObjectKind::Machine) {
+            self.machine_list = Neighbour::NOBODY;
+        }
+    }
+
+    /// The same, with an object's only capability, below which others stood: they are in this list now.
+    #[cold]
+    #[inline(never)]
+    pub fn release_listed(&mut self, word: CapWord, list: Neighbour) {
+        self.set_list(word, list);
+        self.release_named(word);
     }
 
     /// What a capability names, by its word.

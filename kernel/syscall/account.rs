@@ -16,13 +16,14 @@ impl Caller<'_> {
         accounts.ensure_room()?;
         let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
         payer.object.ensure_object::<Account>(bytes)?;
-        let table = tables.at_mut(self.table.index());
-        table.ensure_slot()?;
+        tables.at(self.table.index()).ensure_slot()?;
         reserve_heap(frames, 0)?;
         payer.charge_object::<Account>(bytes);
         let parent = payer.id;
         let id = accounts.insert(Account::new(bytes, Some(parent)));
-        Ok(table.insert(ObjectRef::Account(id), Rights::all(), 0).bits())
+        let payer = (Rights::all(), Some(parent.index()));
+        let handle = self.kernel.insert_paid(self.table, ObjectRef::Account(id), payer);
+        Ok(handle.bits())
     }
 
     pub(super) fn account_info(&mut self, account: Handle, buffer: u64) -> Result<u64> {

@@ -1,11 +1,14 @@
 //! Calls on capabilities themselves.
 
 use tessera_abi::layout::{CapabilityInfo, Name};
+use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, NAME_BYTES, Rights};
 
-use super::{Caller, Result};
+use super::{Caller, Outcome, Result};
+use crate::lifecycle::relatives::{self, Relatives};
 use crate::object::derivation;
 use crate::object::id::{CapId, ObjectRef, with_kinds};
+use crate::sched::deletion;
 
 macro_rules! name_in {
     ([$kernel:expr, $object:ident] $($kind:ident $store:ident;)*) => {
@@ -35,25 +38,30 @@ impl Caller<'_> {
     }
 
     pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<u64> {
-        self.word_of(handle)?;
-        self.kernel.delete_capability(CapId::new(self.table, handle.slot()));
+        let word = self.word_of(handle)?;
+        deletion::delete_word(self.kernel, CapId::new(self.table, handle.slot()), word);
         Ok(0)
     }
 
-    pub(super) fn capability_info(&mut self, handle: Handle, buffer: u64) -> Result<u64> {
+    pub(super) fn capability_info(&mut self, handle: Handle, buffer: u64) -> Result<Outcome> {
+        let progress = self.progress(number::capability_info);
         let (cap, object, rights) = self.capability(handle)?;
+        let (children, ancestor) = match relatives::relatives(self.kernel, self.thread, cap, progress) {
+            Relatives::Known(children, parent) => (children, parent),
+            Relatives::Counted(word) => return Ok(self.again(number::capability_info, word)),
+        };
         let record = *derivation::record(&self.kernel.tables, cap);
-        let parent = record.parent.filter(|parent| parent.table() == self.table.index());
+        let parent = ancestor.filter(|parent| parent.table() == self.table.index());
         let [name0, name1, name2, name3] = self.name_of(object).words();
         let info = CapabilityInfo {
             kind: object.kind() as u64,
             rights: u64::from(rights.bits()),
             badge: record.badge,
-            has_parent: u64::from(record.parent.is_some()),
+            has_parent: u64::from(ancestor.is_some()),
             parent: parent
                 .map_or(Handle::NONE, |parent| self.kernel.tables[self.table].handle_of(parent.slot()))
                 .bits(),
-            children: derivation::children(&self.kernel.tables, cap),
+            children,
             object: u64::from(object.index()),
             references: u64::from(self.kernel.references(object)),
             name0,
@@ -61,7 +69,7 @@ impl Caller<'_> {
             name2,
             name3,
         };
-        self.write(buffer, &info).map(|()| 0)
+        self.write(buffer, &info).map(|()| Outcome::Done(0))
     }
 
     pub(super) fn object_set_name(&mut self, handle: Handle, text: u64, length_bytes: u64) -> Result<u64> {

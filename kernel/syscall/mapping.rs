@@ -3,12 +3,12 @@
 use tessera_abi::layout::{MappingInfo, Words};
 use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
-use tessera_arch::Access;
+use tessera_arch::{Access, Frame};
 
 use super::{Caller, Outcome, Result};
 use crate::cpu::cap_word::CapWord;
 use crate::object::address_map::Mapping;
-use crate::object::id::{MapTarget, SegmentId, SubtreeId};
+use crate::object::id::{CapId, MapTarget, SegmentId, SubtreeId};
 use crate::object::segment::Segment;
 use crate::object::space::SLOT_PAGES;
 use crate::vm::attach;
@@ -21,6 +21,14 @@ use crate::vm::user_memory::{UserSlice, write_structure};
 
 /// Mappings of so many pages are made at once, however their memory lies.
 const SHORT_PAGES: u64 = 16;
+
+/// So many pages are shown at once, or so many large ones, if they lie in one piece: fewer entries than an entry's effort
+/// suffices for.
+const SMALL_PAGES: u64 = 2048;
+const LARGE_PAGES: u64 = 64;
+
+/// Small pages in a large one.
+const LARGE: u64 = tessera_arch::TABLE_ENTRIES as u64;
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;
@@ -54,6 +62,7 @@ impl Caller<'_> {
     ) -> Result<Outcome> {
         let progress = self.progress(number::map);
         let target = self.map_target(target)?;
+        let through = CapId::new(self.table, segment.slot());
         let (id, segment, held) = self.segment_to_map(segment)?;
         ensure_access(rights)?;
         if !held.contains(rights) {
@@ -68,23 +77,29 @@ impl Caller<'_> {
         if offset.saturating_add(range.count) > segment.pages() {
             return Err(Error::BadArgument);
         }
-        let mapping =
-            Mapping { pages: range.count, segment: id.index(), offset, rights, maximum: held & Rights::ACCESS };
+        let (maximum, lent) = (held & Rights::ACCESS, None);
+        let mapping = Mapping { pages: range.count, segment: id.index(), offset, rights, maximum, lent };
         if !map_steps::is_mapped(progress) && public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
         }
-        if !is_short(segment, &mapping) {
-            return self.map_by_steps(target.owner, range.first, &mapping, progress);
+        if !is_short(segment, range.first, &mapping) {
+            return self.map_by_steps(target.owner, range.first, (&mapping, through), progress);
         }
         let (owner, plan) = (target.owner, target.map.plan_map(range.first, &mapping, segment)?);
         target::ensure_cost(self.kernel, target.payer, plan.cost)?;
         self.kernel.reserve_heap(4)?;
-        map::map(self.kernel, owner, range.first, mapping, plan);
+        map::map(self.kernel, owner, range.first, mapping, (plan, Some(through)));
         Ok(Outcome::Done(0))
     }
 
     #[inline(never)]
-    fn map_by_steps(&mut self, owner: MapTarget, first: u64, mapping: &Mapping, progress: u64) -> Result<Outcome> {
+    fn map_by_steps(
+        &mut self,
+        owner: MapTarget,
+        first: u64,
+        mapping: (&Mapping, CapId),
+        progress: u64,
+    ) -> Result<Outcome> {
         let next = map_steps::map_step(self.kernel, owner, first, mapping, progress)?;
         Ok(next.map_or(Outcome::Done(0), |word| self.again(number::map, word)))
     }
@@ -233,11 +248,22 @@ pub(super) fn refusal_to_map(word: CapWord) -> Error {
     if is_owner { Error::MissingRight } else { Error::WrongObject }
 }
 
-/// Whether a mapping is made at once: its memory is found and shown with a few looks, and little of it is code.
+/// Whether a mapping is made at once: its memory is found with a few looks, and shown by few entries, and little of it is code.
 #[inline(always)]
-fn is_short(segment: &Segment, mapping: &Mapping) -> bool {
-    let is_one_piece = || segment.memory_at_once(mapping.offset, mapping.pages).is_some();
-    mapping.pages <= SHORT_PAGES || !mapping.rights.contains(Rights::EXECUTE) && is_one_piece()
+fn is_short(segment: &Segment, first: u64, mapping: &Mapping) -> bool {
+    mapping.pages <= SHORT_PAGES
+        || !mapping.rights.contains(Rights::EXECUTE) && is_shown_by_few(segment, first, mapping)
+}
+
+/// Whether all of a mapping's memory lies in one piece, or there is none yet, and entries for it are not too many.
+#[inline(never)]
+fn is_shown_by_few(segment: &Segment, first: u64, &Mapping { offset, pages, .. }: &Mapping) -> bool {
+    if pages > LARGE_PAGES * LARGE && segment.populated_pages() != 0 {
+        return false;
+    }
+    let extent = segment.extent(offset, pages);
+    let is_large = |frame: Frame| frame.number().is_multiple_of(LARGE) && first.is_multiple_of(LARGE);
+    extent.pages == pages && (pages <= SMALL_PAGES || extent.frame.is_none_or(is_large))
 }
 
 /// Checks rights asked for a mapping.

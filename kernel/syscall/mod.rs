@@ -4,6 +4,7 @@
 
 mod account;
 mod capability;
+mod lending;
 mod machine;
 mod mapping;
 mod segment;
@@ -107,6 +108,9 @@ macro_rules! handlers {
 }
 
 tessera_abi::with_system_calls!(handlers);
+
+/// What there is of `capability_revoke` for who has not saved the caller's registers; the rest is on the common path.
+pub const REVOKE_QUICKLY: Handler = lending::revoke_quickly;
 
 impl Caller<'_> {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as every call")]
@@ -255,7 +259,7 @@ impl Caller<'_> {
                 let mut buffer = [0; CONSOLE_BYTES];
                 let text = self.text(address, length_bytes, &mut buffer)?;
                 if console.program_text(text) {
-                    self.kernel.threads[self.thread].console_turn = crate::object::thread::NO_TURN;
+                    self.kernel.threads[self.thread].set_console_turn(None);
                     return Ok(Outcome::Done(0));
                 }
                 Wait::FOR_ROOM
@@ -271,7 +275,8 @@ impl Caller<'_> {
     #[inline(always)]
     fn derive_into(&mut self, parent: Handle, table: TableId, word: CapWord, badge: u64) -> Result<u64> {
         let parent = CapId::new(self.table, parent.slot());
-        let handle = derivation::insert_child(&mut self.kernel.tables, parent, table.index(), word, badge)?;
+        let Kernel { tables, uses, .. } = &mut *self.kernel;
+        let handle = derivation::insert_child(tables, uses, parent, table.index(), (word, badge))?;
         self.kernel.retain_named(word);
         Ok(handle.bits())
     }

@@ -7,7 +7,7 @@ use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Outcome, Result};
 use crate::base::effort::Effort;
-use crate::object::id::{AttachPoint, MapTarget, ObjectRef, SubtreeId};
+use crate::object::id::{AttachPoint, CapId, MapTarget, ObjectRef, SubtreeId};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::object::subtree::Subtree;
 use crate::paging::chunk;
@@ -83,13 +83,14 @@ impl Caller<'_> {
         flags: u64,
     ) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
+        let through = CapId::new(self.table, subtree.slot());
         let subtree = self.attachable(subtree, bounds)?;
         let is_window = match (flags, owner, self.kernel.subtrees[subtree].level()) {
             (0, ..) => false,
             (WINDOW, MapTarget::Space(_), TOP_LEVEL) => true,
             _ => return Err(Error::BadArgument),
         };
-        self.attach(owner, address, None, subtree, bounds, is_window)
+        self.attach(owner, address, None, (subtree, through), bounds, is_window)
     }
 
     /// Attaches on one CPU only.
@@ -102,12 +103,13 @@ impl Caller<'_> {
         cpu: u64,
     ) -> Result<u64> {
         let space = self.space(space, Rights::MAP)?;
+        let through = CapId::new(self.table, subtree.slot());
         let subtree = self.attachable(subtree, bounds)?;
         let cpu = self.running_cpu(cpu)?;
         if self.kernel.subtrees[subtree].level() != TOP_LEVEL {
             return Err(Error::WrongLevel);
         }
-        self.attach(MapTarget::Space(space), address, Some(cpu), subtree, bounds, false)
+        self.attach(MapTarget::Space(space), address, Some(cpu), (subtree, through), bounds, false)
     }
 
     fn attach(
@@ -115,7 +117,7 @@ impl Caller<'_> {
         owner: MapTarget,
         address: u64,
         cpu: Option<usize>,
-        subtree: SubtreeId,
+        (subtree, through): (SubtreeId, CapId),
         bounds: Rights,
         is_window: bool,
     ) -> Result<u64> {
@@ -124,7 +126,8 @@ impl Caller<'_> {
         let level = self.kernel.subtrees[subtree].level();
         let place = AttachPoint { page: self.page_to_attach(owner, address, level)?, cpu };
         let cost = attach::plan_attach(self.kernel, owner, place, subtree)?;
-        attach::attach(self.kernel, owner, place, Attachment { subtree, level, bounds, is_window }, cost);
+        let attachment = Attachment { subtree, level, bounds, is_window };
+        attach::attach(self.kernel, owner, place, attachment, (cost, Some(through)));
         Ok(0)
     }
 

@@ -40,8 +40,10 @@ impl Caller<'_> {
         blocks.into_iter().try_for_each(|bytes| reserve_block(frames, bytes))?;
         let table = Box::new(CapTable::new(payer.id, slots as u32)?);
         payer.charge_object::<CapTable>(slot_bytes);
+        let paid = (Rights::all(), Some(payer.id.index()));
         let id = tables.insert_boxed(table);
-        Ok(tables.at_mut(self.table.index()).insert(ObjectRef::CapTable(id), Rights::all(), 0).bits().into())
+        let handle = self.kernel.insert_paid(self.table, ObjectRef::CapTable(id), paid);
+        Ok(handle.bits().into())
     }
 
     /// Makes a table step by step. Until it is done nobody can name it, and its thread keeps it.
@@ -60,7 +62,7 @@ impl Caller<'_> {
             tables.release_at(index);
             return Err(error);
         }
-        Ok(tables.at_mut(self.table.index()).insert(ObjectRef::CapTable(id), Rights::all(), 0).bits().into())
+        Ok(self.kernel.insert_first(self.table, ObjectRef::CapTable(id)).bits().into())
     }
 
     /// Makes the record of a table that gets its slots step by step, all of which are paid for now. Gives its number.

@@ -10,7 +10,7 @@ use crate::vm::view;
 impl Caller<'_> {
     pub(super) fn view_create(&mut self, account: Handle, space: Handle, bounds: Rights) -> Result<u64> {
         let account = self.account(account, Rights::CHARGE)?;
-        let (_, object, held) = self.capability(space)?;
+        let (through, object, held) = self.capability(space)?;
         let ObjectRef::Space(space) = object else { return Err(Error::WrongObject) };
         if !held.contains(Rights::INSPECT) {
             return Err(Error::MissingRight);
@@ -23,7 +23,7 @@ impl Caller<'_> {
         self.kernel.spaces.ensure_room()?;
         self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES + VIEW_BYTES, 1)?;
         self.ensure_can_create(2)?;
-        let view = view::make_view(self.kernel, account, seen);
+        let view = view::make_view(self.kernel, account, seen, through);
         Ok(self.kernel.insert_with(self.table, ObjectRef::Space(view), held - Rights::MAP).bits())
     }
 }

@@ -15,6 +15,7 @@ use tessera_arch::{Format, Frame, PageFormat, Share};
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::object::address_map::Lenders;
 use crate::object::id::{AttachPoint, MapTarget, Object};
 use crate::object::reverse_map::Sharer;
 use crate::object::space::SLOT_PAGES;
@@ -23,6 +24,7 @@ use crate::paging::page_table::{is_own_table, own_entries};
 use crate::paging::range::EVERYTHING;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush;
+use crate::vm::attach;
 use crate::vm::target;
 
 /// Effort of forgetting where a subtree is attached.
@@ -54,12 +56,15 @@ fn dismantle_some(kernel: &mut Kernel, owner: MapTarget, effort: &mut Effort) ->
     let is_done = take_other_roots(kernel, owner, effort)
         && empty_root(kernel, owner, effort)
         && free_loose_tables(kernel, owner, effort)
-        && target::open(&mut kernel.spaces, &mut kernel.subtrees, owner)
-            .0
-            .forget_mappings(&mut kernel.segments, effort);
+        && forget_mappings(kernel, owner, effort);
     let after = charged_bytes(kernel, owner);
     kernel.adjust_charge(payer, before, after);
     is_done
+}
+
+fn forget_mappings(kernel: &mut Kernel, owner: MapTarget, effort: &mut Effort) -> bool {
+    let Kernel { spaces, subtrees, segments, tables, uses, .. } = kernel;
+    target::open(spaces, subtrees, owner).0.forget_mappings(&mut Lenders { segments, tables, uses }, effort)
 }
 
 fn charged_bytes(kernel: &Kernel, owner: MapTarget) -> u64 {
@@ -175,6 +180,6 @@ fn forget_place(kernel: &mut Kernel, owner: MapTarget, place: AttachPoint, entry
     let number = kernel.frames.table_owner(root);
     let Some((subtree, object)) = kernel.subtrees.look(number) else { return };
     if object.map.tree.root == root && object.sharers.contains(&sharer) {
-        kernel.subtrees.released(subtree).sharers.remove(&sharer);
+        attach::forget_place(kernel, subtree, owner, place);
     }
 }

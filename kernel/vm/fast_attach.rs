@@ -12,10 +12,13 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
+use crate::cpu::cap_word::CapWord;
 use crate::mem::FrameList;
 use crate::object::address_map::Cost;
-use crate::object::id::{AttachPoint, MapTarget};
+use crate::object::derivation;
+use crate::object::id::{AttachPoint, CapId, MapTarget};
 use crate::object::space::{SLOT_PAGES, top_slot};
+use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::vm::attach::{self, Attachment, Side};
@@ -28,7 +31,36 @@ const COST: Cost = Cost { tables: 0, records: 0, attachments: 1 };
 pub(crate) fn attach_fast(
     kernel: &mut Kernel,
     cpu: usize,
-    [target, subtree]: [Handle; 2],
+    handles: [Handle; 2],
+    address: u64,
+    bounds: Rights,
+    flags: u64,
+) -> Option<()> {
+    let word = kernel.shared.cpus[cpu].word_of(handles[1])?;
+    match word.is_derived() {
+        false => attach_as::<false>(kernel, cpu, (handles, word), address, bounds, flags),
+        true => attach_noted(kernel, cpu, (handles, word), address, bounds, flags),
+    }
+}
+
+/// The same for attachments that are noted. Out of the way of those that are not, so that they have all registers.
+#[inline(never)]
+fn attach_noted(
+    kernel: &mut Kernel,
+    cpu: usize,
+    handles: ([Handle; 2], CapWord),
+    address: u64,
+    bounds: Rights,
+    flags: u64,
+) -> Option<()> {
+    attach_as::<true>(kernel, cpu, handles, address, bounds, flags)
+}
+
+#[inline(always)]
+fn attach_as<const NOTED: bool>(
+    kernel: &mut Kernel,
+    cpu: usize,
+    ([target, subtree], word): ([Handle; 2], CapWord),
     address: u64,
     bounds: Rights,
     flags: u64,
@@ -37,10 +69,11 @@ pub(crate) fn attach_fast(
         return None;
     }
     let slot = top_slot(address).ok()?;
-    let line = &kernel.shared.cpus[cpu];
+    let (line, subtree_slot) = (&kernel.shared.cpus[cpu], subtree.slot());
     let target = line.word_of(target)?.object(ObjectKind::Space, Rights::MAP)?;
-    let subtree = line.word_of(subtree)?.object(ObjectKind::Subtree, bounds)?;
-    let (space, subtree) = (kernel.spaces.open(target)?, kernel.subtrees.open(subtree)?);
+    let subtree = word.object(ObjectKind::Subtree, bounds)?;
+    let Kernel { spaces, subtrees, accounts, frames, tables, uses, scheduler, .. } = kernel;
+    let (space, subtree) = (spaces.open(target)?, subtrees.open(subtree)?);
     let inner = &*subtree.object;
     if inner.level() != TOP_LEVEL || inner.public.is_some() || inner.sharers.core_window().is_some() {
         return None;
@@ -53,14 +86,22 @@ pub(crate) fn attach_fast(
     if has_copies || !is_vacant || kernel.is_publishing || !crate::mem::has_spare_pages() {
         return None;
     }
+    // What another account pays for can be taken back by itself: that is noted on the common path.
+    if space.object.account.index() != inner.account.index() {
+        return None;
+    }
     // What is charged for a space keeps its account.
-    let payer = kernel.accounts.at_mut(space.object.account.index());
+    let payer = accounts.at_mut(space.object.account.index());
     // The last check, and the first change.
     payer.try_charge(COST.bytes()).ok()?;
     let (owner, place) = (MapTarget::Space(space.id), AttachPoint { page: first, cpu: None });
     let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
-    let entry = attach::hold(subtree, owner, place, &attachment);
-    Side { map, payer, frames: &mut kernel.frames }.show(place, TOP_LEVEL, entry);
+    let lent = NOTED.then(|| {
+        let through = CapId::new(scheduler.cpus[cpu].table, subtree_slot);
+        derivation::lend(tables, uses, through, Use::attachment(owner, place))
+    });
+    let entry = attach::hold(subtree, owner, place, &attachment, lent);
+    Side { map, payer, frames }.show(place, TOP_LEVEL, entry);
     Some(())
 }
 

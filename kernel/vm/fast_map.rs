@@ -10,12 +10,13 @@ use tessera_abi::{Handle, ObjectKind, PAGE_BYTES, Rights, USER_END, USER_START};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::cap_word::CapWord;
 use crate::mem::FrameList;
-use crate::object::address_map::{AddressMap, Cost, MAPPING_BYTES, Mapping};
-use crate::object::id::MapTarget;
-use crate::object::segment;
+use crate::object::address_map::{AddressMap, Cost, Lenders, MAPPING_BYTES, Mapping};
+use crate::object::derivation;
+use crate::object::id::{CapId, MapTarget};
 use crate::object::space::Space;
 use crate::object::store::Store;
 use crate::object::subtree::Subtree;
+use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
@@ -45,22 +46,55 @@ impl Opened<'_> {
 pub(crate) fn map_fast(
     kernel: &mut Kernel,
     cpu: usize,
-    [target, segment]: [Handle; 2],
+    handles: [Handle; 2],
+    offset: u64,
+    place: (u64, u64),
+    rights: Rights,
+) -> Option<()> {
+    let word = kernel.shared.cpus[cpu].word_of(handles[1])?;
+    match word.is_derived() {
+        false => map_as::<false>(kernel, cpu, (handles, word), offset, place, rights),
+        true => map_noted(kernel, cpu, (handles, word), offset, place, rights),
+    }
+}
+
+/// The same for mappings that are noted. Out of the way of those that are not, so that they have all registers.
+#[inline(never)]
+fn map_noted(
+    kernel: &mut Kernel,
+    cpu: usize,
+    handles: ([Handle; 2], CapWord),
+    offset: u64,
+    place: (u64, u64),
+    rights: Rights,
+) -> Option<()> {
+    map_as::<true>(kernel, cpu, handles, offset, place, rights)
+}
+
+#[inline(always)]
+fn map_as<const NOTED: bool>(
+    kernel: &mut Kernel,
+    cpu: usize,
+    ([target, segment], word): ([Handle; 2], CapWord),
     offset: u64,
     (address, length_bytes): (u64, u64),
     rights: Rights,
 ) -> Option<()> {
     let line = &kernel.shared.cpus[cpu];
-    let (target, word) = (line.word_of(target)?, line.word_of(segment)?);
+    let (target, slot) = (line.word_of(target)?, segment.slot());
     if !is_for_data(rights) {
         return None;
     }
-    let Kernel { spaces, subtrees, segments, accounts, frames, .. } = kernel;
+    let Kernel { spaces, subtrees, segments, accounts, frames, tables, uses, scheduler, .. } = kernel;
     let target = open(spaces, subtrees, target)?;
     let range = target.range(address, length_bytes)?;
     let segment = segments.open(word.object(ObjectKind::Segment, rights)?)?;
     let (offset, rest) = (offset / PAGE_BYTES, offset % PAGE_BYTES);
     if rest != 0 || offset + range.count > segment.object.pages() {
+        return None;
+    }
+    // What another account pays for can be taken back by itself: that is noted on the common path.
+    if segment.object.account.index() != target.payer {
         return None;
     }
     let memory = segment.object.memory_at_once(offset, range.count)?;
@@ -70,7 +104,11 @@ pub(crate) fn map_fast(
     *segment.references += 1;
     segment.object.mappings += 1;
     let maximum = word.rights() & Rights::ACCESS;
-    let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum };
+    let lent = NOTED.then(|| {
+        let through = CapId::new(scheduler.cpus[cpu].table, slot);
+        derivation::lend(tables, uses, through, Use::mapping(target.owner, range.first))
+    });
+    let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum, lent };
     vacancy.map(frames, range.first, &mapping, memory);
     Some(())
 }
@@ -85,13 +123,12 @@ pub(crate) fn unmap_fast(
     length_bytes: u64,
 ) -> Option<()> {
     let target = kernel.shared.cpus[cpu].word_of(target)?;
-    let Kernel { spaces, subtrees, segments, accounts, frames, .. } = &mut *kernel;
+    let Kernel { spaces, subtrees, segments, accounts, frames, tables, uses, .. } = &mut *kernel;
     let target = open(spaces, subtrees, target)?;
     let range = target.range(address, length_bytes)?;
     let whole = target.map.whole(range)?;
     let (owner, is_alone, mut freed_tables) = (target.owner, target.is_alone, FrameList::new());
-    let segment = whole.unmap(frames, range, &mut freed_tables);
-    segment::drop_mapping(segments, segment);
+    whole.unmap(frames, &mut Lenders { segments, tables, uses }, range, &mut freed_tables);
     let cost = Cost { tables: freed_tables.count(), records: 1, attachments: 0 };
     accounts.at_mut(target.payer).credit(cost.bytes());
     if cost.tables != 0 {

@@ -5,16 +5,27 @@ use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::address_map::{Cost, MapPlan, Mapping};
-use crate::object::id::MapTarget;
+use crate::object::id::{CapId, MapTarget};
+use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush;
 use crate::vm::target;
 use crate::vm::view;
 
-/// Makes a planned mapping.
+/// Makes a planned mapping, through a capability to the segment; through none, if the kernel makes it for itself.
 #[inline(always)]
-pub fn map(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: Mapping, plan: MapPlan) {
+pub fn map(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    first: u64,
+    mut mapping: Mapping,
+    (plan, through): (MapPlan, Option<CapId>),
+) {
+    if let Some(through) = through {
+        let payers = [target::payer_of(kernel, owner), kernel.segments.at(mapping.segment).account];
+        mapping.lent = kernel.note_use(through, payers, Use::mapping(owner, first));
+    }
     if plan.slots.is_none() {
         return map_adding_tables(kernel, owner, first, &mapping);
     }
@@ -26,7 +37,7 @@ pub fn map(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: Mapping, 
 
 #[inline(never)]
 fn map_adding_tables(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: &Mapping) {
-    target::change_map(kernel, owner, |map, frames, segments| map.map(frames, segments, first, *mapping, None));
+    target::change_map(kernel, owner, |map, frames, lenders| map.map(frames, lenders.segments, first, *mapping, None));
 }
 
 /// Splits the large pages that straddle the ends of a range, then the mappings, if the plan found any that do.
@@ -47,5 +58,5 @@ fn split_at(kernel: &mut Kernel, owner: MapTarget, page: u64) {
         flush::invalidate(kernel, owner, PageRange { first, count }, false);
         target::change_map(kernel, owner, |map, frames, _| map.tree.put_split(frames, large));
     }
-    target::change_map(kernel, owner, |map, _, segments| map.split_record(segments, page));
+    target::change_map(kernel, owner, |map, _, lenders| map.split_record(lenders, page));
 }

@@ -10,10 +10,11 @@ use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
 use crate::object::account::frame_bytes;
-use crate::object::address_map::{Cost, MAPPING_BYTES, Mapping};
-use crate::object::id::MapTarget;
+use crate::object::address_map::{Cost, Lenders, MAPPING_BYTES, Mapping};
+use crate::object::id::{CapId, MapTarget};
 use crate::object::map_steps::{self, Reached};
 use crate::object::segment::LENGTH_MAX_BYTES;
+use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
 use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
@@ -46,12 +47,13 @@ pub fn unmap_step(kernel: &mut Kernel, owner: MapTarget, range: PageRange, word:
 
 /// Unmaps the front of a range, and gives the first page that is left. The flush comes before tables are freed, and before
 /// memory that is not mapped any more can be (`lifecycle::reap`).
-fn unmap_front(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mut Effort) -> u64 {
+pub(crate) fn unmap_front(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mut Effort) -> u64 {
     let mut freed_tables = FrameList::new();
-    let Kernel { spaces, subtrees, frames, segments, accounts, .. } = &mut *kernel;
+    let Kernel { spaces, subtrees, frames, segments, accounts, tables, uses, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
     let before = map.bytes();
-    let end = map.unmap_front(frames, segments, range, effort, &mut freed_tables);
+    let lenders = &mut Lenders { segments, tables, uses };
+    let end = map.unmap_front(frames, lenders, range, effort, &mut freed_tables);
     accounts[payer].credit(before - map.bytes());
     if map.tree.is_root_changed() {
         view::sync_roots(kernel, owner);
@@ -113,12 +115,18 @@ pub fn protect_step(
     if !is_begun {
         from.page = range.first;
         begin_to_protect(kernel, owner, range, &effort)?;
-    } else if !from.is_rest && may_be_cut(range.end() - from.page, &effort) {
+    } else if !goes_on(kernel, owner, from, rights) && may_be_cut(range.end() - from.page, &effort) {
         ensure_change(kernel, owner, Cost { records: 1, ..Cost::default() })?;
     }
     let reached = protect_front(kernel, owner, range, from, rights, &mut effort);
     let is_left = reached.page < range.end();
     if is_left { told(reached.page, Phase::Changing, false, reached.is_rest) } else { Ok(None) }
+}
+
+/// Whether what is left begins with the rest of a mapping whose front has its rights, and will be joined to it: others may
+/// have changed either.
+fn goes_on(kernel: &Kernel, owner: MapTarget, from: Reached, rights: Rights) -> bool {
+    from.is_rest && target::map_of(kernel, owner).front_of(&kernel.uses, from.page, rights).is_some()
 }
 
 fn begin_to_protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &Effort) -> Result<(), Error> {
@@ -143,10 +151,10 @@ fn protect_front(
     rights: Rights,
     effort: &mut Effort,
 ) -> Reached {
-    let Kernel { spaces, subtrees, segments, .. } = &mut *kernel;
+    let Kernel { spaces, subtrees, segments, tables, uses, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
     let before = map.bytes();
-    let reached = map.protect_front(segments, range, from, rights, effort);
+    let reached = map.protect_front(&mut Lenders { segments, tables, uses }, range, from, rights, effort);
     let after = map.bytes();
     kernel.adjust_charge(payer, before, after);
     let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { reached.page - from.page };
@@ -217,7 +225,7 @@ pub fn map_step(
     kernel: &mut Kernel,
     owner: MapTarget,
     first: u64,
-    mapping: &Mapping,
+    (mapping, through): (&Mapping, CapId),
     word: u64,
 ) -> Result<Option<u64>, Error> {
     let (mut effort, mut making) = (Effort::of_entry(), Making::from_word(word));
@@ -226,7 +234,7 @@ pub fn map_step(
             // Others have changed it.
             return Ok(None);
         }
-    } else if !is_made(kernel, owner, (first, mapping), &mut making, &mut effort)? {
+    } else if !is_made(kernel, owner, (first, mapping, through), &mut making, &mut effort)? {
         return Ok(Some(making.to_word()));
     }
     making.done = show(kernel, owner, first, mapping, making.done, &mut effort);
@@ -237,7 +245,7 @@ pub fn map_step(
 fn is_made(
     kernel: &mut Kernel,
     owner: MapTarget,
-    (first, mapping): (u64, &Mapping),
+    (first, mapping, through): (u64, &Mapping, CapId),
     making: &mut Making,
     effort: &mut Effort,
 ) -> Result<bool, Error> {
@@ -262,9 +270,11 @@ fn is_made(
         tessera_arch::publish_code();
     }
     ensure_change(kernel, owner, Cost { tables: making.tables.0, records: 1, attachments: 0 })?;
+    let payers = [target::payer_of(kernel, owner), kernel.segments.at(mapping.segment).account];
+    let lent = kernel.note_use(through, payers, Use::mapping(owner, first));
     let Kernel { spaces, subtrees, segments, accounts, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
-    map.note(segments, first, mapping);
+    map.note(segments, first, &Mapping { lent, ..*mapping });
     accounts[payer].charge(MAPPING_BYTES);
     *making = Making { phase: MakingPhase::Showing, done: 0, tables: (0, 0) };
     Ok(true)

@@ -4,12 +4,12 @@ use tessera_abi::{Error, USER_END, USER_START};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
-use crate::object::address_map::{AddressMap, Cost};
+use crate::object::address_map::{AddressMap, Cost, Lenders};
 use crate::object::id::{AccountId, MapTarget, SpaceId, SubtreeId};
-use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::store::Store;
 use crate::object::subtree::Subtree;
+use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::vm::view;
@@ -78,6 +78,15 @@ pub fn map_of(kernel: &Kernel, owner: MapTarget) -> &AddressMap {
     look(kernel, owner).map
 }
 
+/// The space or subtree that shows what a use is of.
+pub fn owner_of(kernel: &Kernel, lent: &Use) -> Option<MapTarget> {
+    if lent.is_in_space() {
+        kernel.spaces.id_at(lent.number).map(MapTarget::Space)
+    } else {
+        kernel.subtrees.id_at(lent.number).map(MapTarget::Subtree)
+    }
+}
+
 /// Who pays for an owner's tables and mappings.
 pub fn payer_of(kernel: &Kernel, owner: MapTarget) -> AccountId {
     look(kernel, owner).payer
@@ -114,11 +123,12 @@ pub fn ensure_cost(kernel: &Kernel, payer: AccountId, cost: Cost) -> Result<(), 
 pub(crate) fn change_map(
     kernel: &mut Kernel,
     owner: MapTarget,
-    change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Store<Segment>),
+    change: impl FnOnce(&mut AddressMap, &mut FrameAllocator, &mut Lenders<'_>),
 ) {
-    let (map, payer) = open(&mut kernel.spaces, &mut kernel.subtrees, owner);
+    let Kernel { spaces, subtrees, frames, segments, tables, uses, .. } = &mut *kernel;
+    let (map, payer) = open(spaces, subtrees, owner);
     let before = map.bytes();
-    change(map, &mut kernel.frames, &mut kernel.segments);
+    change(map, frames, &mut Lenders { segments, tables, uses });
     let (after, is_root_changed) = (map.bytes(), map.tree.is_root_changed());
     // Most changes are below a root that stays as it is.
     if is_root_changed {

@@ -12,20 +12,24 @@ use tessera_arch::{Format, PageFormat, Share, table};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::id::{AccountId, MapTarget, SpaceId};
+use crate::object::derivation;
+use crate::object::id::{AccountId, CapId, MapTarget, SpaceId};
 use crate::object::space::{Space, ViewOf};
+use crate::object::use_pool::{Use, UseKind};
 use crate::paging::page_table::new_table;
 use crate::paging::range::EVERYTHING;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 
-/// Makes a view. Account, memory and stores were found to have room.
-pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf) -> SpaceId {
+/// Makes a view, through a capability to what it shows. Account, memory and stores were found to have room.
+pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, through: CapId) -> SpaceId {
     let mut view = Space::new(account, new_table(&mut kernel.frames));
     view.seen = Some(seen);
     let root = view.map.tree.root;
     kernel.charge(&view);
     let id = kernel.spaces.insert(view);
+    let lent = kernel.lend(through, Use::of_number(UseKind::View, id.index()));
+    kernel.spaces[id].lent = Some(lent);
     let only_cpu = kernel.shared.space_words(seen.base.index()).only_cpu();
     kernel.shared.space_words(id.index()).initialise(root, only_cpu);
     kernel.spaces.retained(seen.base).views.insert(id);
@@ -46,6 +50,10 @@ pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
     kernel.spaces[view].map.tree.clear_root(&mut kernel.frames);
     flush::execute(kernel, Flush { owner: MapTarget::Space(view), range: EVERYTHING, freed_tables: FrameList::new() });
     kernel.spaces.released(seen.base).views.remove(&view);
+    let Kernel { spaces, tables, uses, .. } = kernel;
+    if let Some(lent) = spaces[view].lent.take() {
+        derivation::take_back(tables, uses, lent);
+    }
 }
 
 /// After a change to a space's root: other CPUs' roots, if there are any, and views get it too.

@@ -1,0 +1,90 @@
+//! What an account pays for, kind by kind, in chains of objects: so whoever ends the account finds them, and no other has to
+//! be looked at.
+
+use tessera_abi::ObjectKind;
+
+use crate::object::account::Account;
+use crate::object::charged::{ACCOUNT, Charged, Ends, NONE};
+use crate::object::id::Object;
+use crate::object::store::Store;
+
+/// Puts an object before the one that was first in the chain of an account, as `Ends::put_first` said.
+#[inline(always)]
+pub fn link<T: Object>(store: &mut Store<T>, account: u32, index: u32, behind: u32) {
+    let account = ACCOUNT | account;
+    let next = if behind == NONE { account } else { behind };
+    *store.charged_mut(index) = Charged { before: account, behind: next };
+    if behind != NONE {
+        store.charged_mut(behind).before = index;
+    }
+}
+
+/// An object that has left its chain: what of it is to be noted at accounts.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "the account has it still"]
+pub struct Left(Charged);
+
+/// Takes an object out of the chain that it is in, if it is in one.
+#[inline(always)]
+pub fn unlink<T: Object>(store: &mut Store<T>, index: u32) -> Left {
+    let Charged { before, behind } = core::mem::replace(store.charged_mut(index), Charged::NOWHERE);
+    if before & ACCOUNT == 0 {
+        store.charged_mut(before).behind = behind;
+    }
+    if behind & ACCOUNT == 0 {
+        store.charged_mut(behind).before = before;
+    }
+    Left(Charged { before, behind })
+}
+
+impl Left {
+    /// Notes at accounts that it has gone, if it was at the end of a chain of this kind.
+    #[inline(always)]
+    pub fn settle(self, accounts: &mut Store<Account>, kind: ObjectKind) {
+        let Left(Charged { before, behind }) = self;
+        if before == NONE {
+            return;
+        }
+        let object = |number: u32| if number & ACCOUNT == 0 { number } else { NONE };
+        if before & ACCOUNT != 0 {
+            accounts.at_mut(before & !ACCOUNT).charges_mut(kind).first = object(behind);
+        }
+        if behind & ACCOUNT != 0 {
+            accounts.at_mut(behind & !ACCOUNT).charges_mut(kind).last = object(before);
+        }
+    }
+}
+
+/// Puts all objects of a kind that one account pays for, by the ends of its chain, before those of another; gives the ends
+/// of that.
+pub fn splice<T: Object>(store: &mut Store<T>, account: u32, from: Ends, into: Ends) -> Ends {
+    if from.first == NONE {
+        return into;
+    }
+    let account = ACCOUNT | account;
+    store.charged_mut(from.first).before = account;
+    if into.first == NONE {
+        store.charged_mut(from.last).behind = account;
+        return from;
+    }
+    store.charged_mut(from.last).behind = into.first;
+    store.charged_mut(into.first).before = from.last;
+    Ends { first: from.first, last: into.last }
+}
+
+/// Checks a chain, and calls `each` for what is in it.
+///
+/// # Panics
+/// If neighbours do not know each other.
+pub fn check<T: Object>(store: &Store<T>, account: u32, ends: Ends, each: &mut dyn FnMut(u32)) {
+    let account = ACCOUNT | account;
+    let (mut before, mut at) = (account, ends.first);
+    while at & ACCOUNT == 0 {
+        let charged = store.charged(at);
+        assert_eq!(charged.before, before, "neighbours in a chain know each other");
+        each(at);
+        (before, at) = (at, charged.behind);
+    }
+    let is_empty = ends == Ends::EMPTY;
+    assert!(is_empty || (at == account && before == ends.last), "a chain ends at its account");
+}

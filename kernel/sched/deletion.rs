@@ -1,0 +1,72 @@
+//! Deleting capabilities: one, or all of a table. What was derived from one, and what was lent through it, becomes its
+//! parent's.
+
+use tessera_abi::ObjectKind;
+
+use crate::base::effort::Effort;
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::cpu::cap_word::CapWord;
+use crate::object::derivation::{self, ListChange};
+use crate::object::id::{CapId, TableId};
+use crate::sched::way_in;
+use crate::state::kernel::Kernel;
+
+/// Effort of giving a capability up; if it leads into a space, of looking at a CPU besides.
+const CAPABILITY_UNITS: u32 = 20;
+const CPU_UNITS: u32 = 2;
+
+/// So many slots are looked at in one go, and the effort of that.
+const LOOKED_AT_ONCE: u32 = 64;
+const LOOK_UNITS: u32 = 20;
+
+/// Gives a capability up. It costs the same whatever was derived from it.
+#[inline(always)]
+pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
+    if way_in::is_way_in(kernel, cap) {
+        way_in::close_way_in(kernel, cap);
+    }
+    delete_closed(kernel, cap);
+}
+
+/// The same of one by which nobody enters a space, because it leads into none, or was closed.
+#[inline(always)]
+fn delete_closed(kernel: &mut Kernel, cap: CapId) {
+    let (object, change) = derivation::remove(&mut kernel.tables, &mut kernel.uses, cap);
+    match change {
+        ListChange::None => kernel.release_named(object),
+        ListChange::Emptied => kernel.release_last_named(object),
+        ListChange::To(list) => kernel.release_listed(object, list),
+    }
+}
+
+/// The same of the capability with this word.
+#[inline(always)]
+pub fn delete_word(kernel: &mut Kernel, cap: CapId, word: CapWord) {
+    if word.kind() == Some(ObjectKind::Space) {
+        way_in::close_way_in(kernel, cap);
+    }
+    delete_closed(kernel, cap);
+}
+
+/// Gives the capabilities of a table up, from the slot on at which that stopped last; gives whether it is through.
+pub fn empty_table(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> bool {
+    let mut next = core::mem::take(&mut kernel.tables[table].emptied).saturating_sub(1);
+    while kernel.tables[table].used() != 0 && (next as usize) < kernel.tables[table].cap_slots().len() {
+        if !effort.is_left() {
+            kernel.tables[table].emptied = next + 1 + u32::from(is_seeded(Mutant::EmptyingForgetsSlot));
+            return false;
+        }
+        let end = next + LOOKED_AT_ONCE;
+        let Some(slot) = kernel.tables[table].next_used_before(next, end) else {
+            effort.spend(LOOK_UNITS);
+            next = end;
+            continue;
+        };
+        let cap = CapId::new(table, slot);
+        let cpus = if way_in::is_way_in(kernel, cap) { kernel.cpus() as u32 } else { 0 };
+        effort.spend(CAPABILITY_UNITS + CPU_UNITS * cpus);
+        next = slot + 1;
+        delete_capability(kernel, cap);
+    }
+    true
+}

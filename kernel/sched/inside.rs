@@ -1,0 +1,159 @@
+//! Who is in a space by which capability: threads as uses of capabilities to spaces.
+//!
+//! A thread changes spaces without the lock, and leaves no more than a handle in its CPU's line. So its use is noted when it is
+//! taken off its CPU; and of threads that run, when the capability that may have let them in is about to go (`way_in`).
+
+use tessera_abi::{ObjectKind, Rights};
+
+use crate::base::effort::Effort;
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::object::derivation;
+use crate::object::id::{CapId, SpaceId, ThreadId, UseId};
+use crate::object::neighbour::{Neighbour, Standing};
+use crate::object::thread::Fallback;
+use crate::object::use_pool::{Use, UseKind};
+use crate::state::kernel::Kernel;
+
+/// Effort of forgetting how far a thread has come.
+const MARKER_UNITS: u32 = 15;
+
+const KNOWN: &str = "a thread that ends gives up its uses";
+
+/// Whether it is to be noted who is in a space, or falls back to it, by a capability: it was derived, so that it may be
+/// revoked; or the space is a view, which goes when what it shows is taken back. From any other space threads are sent when it
+/// goes itself, by its list.
+#[inline(always)]
+pub fn is_noted(kernel: &Kernel, cap: CapId, space: SpaceId) -> bool {
+    kernel.tables.at(cap.table()).is_derived(cap.slot()) || kernel.spaces.at(space.index()).seen.is_some()
+}
+
+/// Notes that a new thread is in its space, by this capability.
+#[inline(always)]
+pub fn begin(kernel: &mut Kernel, id: ThreadId, (cap, space): (CapId, SpaceId)) {
+    if is_noted(kernel, cap, space) {
+        kernel.uses.unpromise();
+        let inside = kernel.lend(cap, Use::of_number(UseKind::Inside, id.index()));
+        kernel.threads.at_mut(id.index()).inside = Some(inside);
+    }
+}
+
+/// Notes a thread as being where it is by this capability.
+#[inline(never)]
+fn move_to(kernel: &mut Kernel, id: ThreadId, cap: CapId) {
+    kernel.ensure_list(cap);
+    let inside = held(kernel, id);
+    derivation::lend_anew(&mut kernel.tables, &mut kernel.uses, inside, cap);
+}
+
+/// The use as which a thread is noted: a new one, if it is none so far.
+fn held(kernel: &mut Kernel, id: ThreadId) -> UseId {
+    let Kernel { threads, uses, .. } = kernel;
+    let begin = || uses.insert_promised(Use::of_number(UseKind::Inside, id.index()));
+    *threads.at_mut(id.index()).inside.get_or_insert_with(begin)
+}
+
+/// Notes that a thread is where it cannot be sent from but with all others.
+fn forget(kernel: &mut Kernel, id: ThreadId) {
+    if let Some(inside) = kernel.threads.at_mut(id.index()).inside.take() {
+        derivation::take_back_promised(&mut kernel.tables, &mut kernel.uses, inside);
+    }
+}
+
+/// Notes by which capability a thread is in the space in whose list it is: the one that its handle names. If that names
+/// none any more, it was noted when the capability went.
+#[cold]
+#[inline(never)]
+pub(crate) fn note(kernel: &mut Kernel, id: ThreadId) {
+    if is_seeded(Mutant::NotedByOldCapability) {
+        return;
+    }
+    let thread = &kernel.threads[id];
+    let Some(table) = thread.table else { return };
+    let (handle, id_of_space) = (thread.entered_by, thread.space);
+    let space = id_of_space.index();
+    let word =
+        kernel.tables[table].cap_slots().get(handle.slot() as usize).and_then(|slot| slot.read(handle.generation()));
+    if word.and_then(|word| word.object(ObjectKind::Space, Rights::empty())) == Some(space) {
+        let cap = CapId::new(table, handle.slot());
+        if is_noted(kernel, cap, id_of_space) { move_to(kernel, id, cap) } else { forget(kernel, id) }
+    }
+}
+
+/// Notes that a thread lands where it falls back to.
+pub(crate) fn note_landing(kernel: &mut Kernel, id: ThreadId, landing: Option<UseId>) {
+    if is_seeded(Mutant::LandingNotNoted) {
+        return;
+    }
+    let Some(landing) = landing else { return forget(kernel, id) };
+    let inside = held(kernel, id);
+    derivation::lend_like(&mut kernel.tables, &mut kernel.uses, inside, landing);
+}
+
+/// Gives a thread another fallback, or none.
+pub fn set_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Option<Fallback>) {
+    let Kernel { threads, tables, uses, .. } = kernel;
+    let before = core::mem::replace(&mut threads.at_mut(id.index()).fallback, fallback);
+    if let Some(lent) = before.and_then(|before| before.lent) {
+        derivation::take_back(tables, uses, lent);
+    }
+}
+
+/// The marker of a thread that goes through what stands below a capability; in front of all that, if it begins. One that
+/// was left below another capability is none: that may be gone, and the marker anywhere.
+pub fn marker_below(kernel: &mut Kernel, id: ThreadId, cap: CapId) -> UseId {
+    let handle = kernel.tables.at(cap.table()).handle_of(cap.slot());
+    let is_elsewhere = |marker| !kernel.uses.get(marker).is_left_below(handle) && !is_seeded(Mutant::MarkerMistaken);
+    if kernel.threads[id].marker.is_some_and(is_elsewhere) {
+        forget_marker(kernel, id);
+    }
+    let Kernel { threads, tables, uses, .. } = kernel;
+    let begin = || derivation::insert_marker(tables, uses, cap, Use::marker(id.index(), handle));
+    *threads.at_mut(id.index()).marker.get_or_insert_with(begin)
+}
+
+/// The marker of a thread that goes back along the siblings of a capability; right before that, if it begins.
+pub fn marker_before(kernel: &mut Kernel, id: ThreadId, cap: CapId) -> UseId {
+    kernel.ensure_list(cap);
+    let Kernel { threads, tables, uses, .. } = kernel;
+    *threads.at_mut(id.index()).marker.get_or_insert_with(|| {
+        derivation::insert_marker_before(tables, uses, cap, Use::of_number(UseKind::Marker, id.index()))
+    })
+}
+
+/// Forgets how far a thread has come in a list.
+#[inline(always)]
+pub fn forget_marker(kernel: &mut Kernel, id: ThreadId) {
+    let Kernel { threads, tables, uses, .. } = kernel;
+    if let Some(marker) = threads.at_mut(id.index()).marker.take() {
+        derivation::take_back(tables, uses, marker);
+    }
+}
+
+/// Whoever is in the middle of a list of which no capability is left has nothing to go on with: forgets how far they have
+/// come, of those who stand first. Gives whether there are no more of them.
+#[inline(always)]
+pub fn forget_markers(kernel: &mut Kernel, list: Neighbour, effort: &mut Effort) -> bool {
+    while let Some(Standing::Use(id)) = derivation::first_in_list(&kernel.uses, list)
+        && kernel.uses.get(id).kind == UseKind::Marker
+    {
+        if !effort.is_left() {
+            return false;
+        }
+        effort.spend(MARKER_UNITS);
+        let number = kernel.uses.get(id).number;
+        forget_marker(kernel, kernel.threads.id_at(number).expect(KNOWN));
+    }
+    true
+}
+
+/// Forgets a thread's uses: it has ended.
+#[inline(always)]
+pub(crate) fn end(kernel: &mut Kernel, id: ThreadId) {
+    set_fallback(kernel, id, None);
+    forget_marker(kernel, id);
+    let Kernel { threads, tables, uses, .. } = kernel;
+    match threads.at_mut(id.index()).inside.take() {
+        Some(inside) => derivation::take_back(tables, uses, inside),
+        None => uses.unpromise(),
+    }
+}

@@ -1,0 +1,168 @@
+//! Calls on what was lent through a capability.
+
+use tessera_abi::layout::{LentInfo, LentKind, Words};
+use tessera_abi::syscall::number;
+use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
+use tessera_arch::{Access, CallResult};
+
+use super::{Caller, Outcome, Result};
+use crate::base::effort::Effort;
+use crate::lifecycle::end_account;
+use crate::lifecycle::revoke::{self, Progress};
+use crate::object::derivation;
+use crate::object::id::{CapId, UseId};
+use crate::object::neighbour::Standing;
+use crate::object::use_pool::UseKind;
+use crate::sched::{inside, turn};
+use crate::state::kernel::Kernel;
+use crate::vm::target;
+use crate::vm::user_memory::{UserSlice, write_structure};
+
+/// The most that one `lent_list` tells.
+const LIST_MAX: u64 = 64;
+/// Units of effort that going past one thing in a list costs at most.
+const ENTRY_UNITS: u32 = 12;
+
+/// Serves `capability_revoke` without the caller's registers: takes back what nobody is moved or stopped by. Where there is
+/// more, the common path goes on.
+pub(super) fn revoke_quickly(kernel: &mut Kernel, cpu: usize, words: &[u64; 6]) -> CallResult {
+    let (handle, caller) = (Handle::from_bits(words[0]), super::caller(kernel, cpu));
+    // A call that is under way may have to be forgotten.
+    if caller.kernel.threads.at(caller.thread.index()).progress.is_any() {
+        return CallResult::COMMON;
+    }
+    if let Err(error) = caller.word_of(handle) {
+        return CallResult { status: error.status(), value: 0 };
+    }
+    let cap = CapId::new(caller.table, handle.slot());
+    if revoke::revoke_unmoved(kernel, cap) { CallResult { status: 0, value: 0 } } else { CallResult::COMMON }
+}
+
+impl Caller<'_> {
+    pub(super) fn capability_revoke(&mut self, handle: Handle) -> Result<Outcome> {
+        self.revoke(number::capability_revoke, handle, None)
+    }
+
+    pub(super) fn capability_revoke_badge(&mut self, handle: Handle, badge: u64) -> Result<Outcome> {
+        self.revoke(number::capability_revoke_badge, handle, Some(badge))
+    }
+
+    fn revoke(&mut self, call: u64, handle: Handle, badge: Option<u64>) -> Result<Outcome> {
+        if self.progress(call) == 0 {
+            // One that is left stands in another list, for another call.
+            inside::forget_marker(self.kernel, self.thread);
+        }
+        self.word_of(handle)?;
+        let from = CapId::new(self.table, handle.slot());
+        let progress = revoke::go_on(self.kernel, (self.cpu, self.thread), from, badge);
+        Ok(self.outcome_of(call, progress))
+    }
+
+    /// Ends an account, with all that is charged to it and to those that were split off from it.
+    pub(super) fn account_end(&mut self, account: Handle) -> Result<Outcome> {
+        let id = self.account(account, Rights::CONTROL)?;
+        if end_account::pays_for(self.kernel, id, self.thread) {
+            return Err(Error::BadState);
+        }
+        let _ = self.progress(number::account_end);
+        let handle = CapId::new(self.table, account.slot());
+        let progress = end_account::end_account(self.kernel, (self.cpu, self.thread), id, handle);
+        Ok(self.outcome_of(number::account_end, progress))
+    }
+
+    /// How a call goes on that takes back.
+    fn outcome_of(&mut self, call: u64, progress: Progress) -> Outcome {
+        match progress {
+            Progress::Done => Outcome::Done(0),
+            Progress::Again => self.again(call, 1),
+            Progress::Waits(wait) => {
+                tessera_arch::restart_call();
+                turn::wait_for_console(self.kernel, self.cpu, self.thread, wait);
+                Outcome::Unfinished
+            }
+            Progress::Gone => Outcome::Unfinished,
+        }
+    }
+
+    pub(super) fn lent_list(&mut self, handle: Handle, buffer: u64, capacity: u64, goes_on: u64) -> Result<Outcome> {
+        self.word_of(handle)?;
+        if goes_on > 1 {
+            return Err(Error::BadArgument);
+        }
+        let from = CapId::new(self.table, handle.slot());
+        let capacity = capacity.min(LIST_MAX);
+        let list = UserSlice::new(self.here(), buffer, capacity * LentInfo::BYTES as u64)?;
+        list.fault_in(self.kernel, Access::Write)?;
+        if self.progress(number::lent_list) == 0 && goes_on == 0 {
+            inside::forget_marker(self.kernel, self.thread);
+        }
+        let marker = inside::marker_below(self.kernel, self.thread, from);
+        let (mut count, mut effort) = (0, Effort::of_entry());
+        while count < capacity {
+            if !effort.is_left() {
+                // Ends alone may be so many that there is nothing to tell of them.
+                return Ok(if count == 0 { self.again(number::lent_list, 1) } else { Outcome::Done(count) });
+            }
+            effort.spend(ENTRY_UNITS);
+            let standing = derivation::behind(&self.kernel.tables, &self.kernel.uses, marker);
+            if standing == Standing::End(from) {
+                // Only who is told so knows that this is the end.
+                if count == 0 {
+                    inside::forget_marker(self.kernel, self.thread);
+                }
+                break;
+            }
+            derivation::pass(&mut self.kernel.tables, &mut self.kernel.uses, marker, standing);
+            let Some(info) = describe(self.kernel, standing) else { continue };
+            let here = self.here();
+            write_structure(self.kernel, here, buffer + count * LentInfo::BYTES as u64, &info)?;
+            count += 1;
+        }
+        Ok(Outcome::Done(count))
+    }
+}
+
+/// What stands in a list, as a program is told; nothing of ends, and of what is none of its business.
+fn describe(kernel: &Kernel, standing: Standing) -> Option<LentInfo> {
+    match standing {
+        Standing::Beginning(cap) => {
+            let rights = kernel.tables.at(cap.table()).rights(cap.slot());
+            Some(LentInfo {
+                kind: LentKind::Capability as u64,
+                badge: derivation::record(&kernel.tables, cap).badge,
+                rights: u64::from(rights.bits()),
+                holder_kind: ObjectKind::CapTable as u64,
+                holder: u64::from(cap.table()),
+                address: 0,
+                length_bytes: 0,
+            })
+        }
+        Standing::Use(id) => describe_use(kernel, id),
+        Standing::End(_) => None,
+    }
+}
+
+fn describe_use(kernel: &Kernel, id: UseId) -> Option<LentInfo> {
+    let lent = kernel.uses.get(id);
+    let owner = || target::owner_of(kernel, lent);
+    let (kind, holder_kind) = match lent.kind {
+        UseKind::Mapping | UseKind::Attachment => {
+            let kind = if lent.kind == UseKind::Mapping { LentKind::Mapping } else { LentKind::Attachment };
+            (kind, if lent.is_in_space() { ObjectKind::Space } else { ObjectKind::Subtree })
+        }
+        UseKind::View => (LentKind::View, ObjectKind::Space),
+        UseKind::Inside => (LentKind::Thread, ObjectKind::Thread),
+        UseKind::Fallback => (LentKind::Fallback, ObjectKind::Thread),
+        UseKind::Marker | UseKind::Object | UseKind::Free => return None,
+    };
+    let (address, length_bytes, rights) = match lent.kind {
+        UseKind::Mapping => {
+            let (first, mapping) = target::map_of(kernel, owner()?).find(lent.page())?;
+            (first * PAGE_BYTES, mapping.pages * PAGE_BYTES, u64::from(mapping.rights.bits()))
+        }
+        UseKind::Attachment => (lent.attach_point().page * PAGE_BYTES, 0, 0),
+        _ => (0, 0, 0),
+    };
+    let (badge, holder, holder_kind) = (lent.badge, u64::from(lent.number), holder_kind as u64);
+    Some(LentInfo { kind: kind as u64, badge, rights, holder_kind, holder, address, length_bytes })
+}
