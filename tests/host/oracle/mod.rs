@@ -14,3 +14,12 @@ mod truth;
 
 pub use exhaustive::play_all_sequences;
 pub use operation::{Run, run};
+use tessera_arch::fake::oracle;
+use tessera_kernel::Kernel;
+
+/// The first breach of a rule since the last call, in words: of the fake machine's, or a translation that a CPU may use and no
+/// record bears out.
+pub fn find_breach(kernel: &Kernel, cpus: usize) -> Option<String> {
+    oracle::check();
+    oracle::take_breach().or_else(|| (0..cpus).find_map(|cpu| truth::find_lie(kernel, cpu)))
+}

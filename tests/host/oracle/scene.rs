@@ -14,7 +14,6 @@ use tessera_kernel::cpu::switch;
 use tessera_kernel::tlb::flush;
 
 use super::operation::{Kind, Operation, Run, SEGMENTS, SPACES, SUBTREES, THREADS, VIEWS};
-use super::truth;
 use crate::machine::{CODE, STACK_END};
 use crate::{Machine, Options};
 
@@ -95,8 +94,7 @@ impl Scene {
 
     /// The first breach of a rule since the last call, in words.
     pub(super) fn find_breach(&self) -> Option<String> {
-        oracle::check();
-        oracle::take_breach().or_else(|| (0..self.cpus).find_map(|cpu| truth::find_lie(&self.machine.kernel, cpu)))
+        super::find_breach(&self.machine.kernel, self.cpus)
     }
 
     /// The kernel's own checks.

@@ -6,6 +6,7 @@ use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
 use tessera_abi::{Call, Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::sched::running;
 
@@ -254,6 +255,8 @@ fn a_program_that_holds_itself_goes_when_its_thread_ends() {
         assert_ne!(before, Snapshot::of(&machine.kernel), "the program runs on without anybody outside");
         machine.call(Call::YieldNow {}).expect("yielding is never refused");
         assert_ne!(running::current(&machine.kernel, 0), Some(machine.thread_id));
+        // It says what one entry does.
+        set_entry_units(ENTRY_UNITS);
         machine.call(Call::ThreadExit { code: 0 }).expect_err("a thread that went has no result");
         check::check(&machine.kernel);
         assert_eq!(before, Snapshot::of(&machine.kernel));

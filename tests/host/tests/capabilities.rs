@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use tessera_abi::layout::CapabilityInfo;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::{ObjectRef, TableId, ThreadId};
+use tessera_kernel::object::derivation;
+use tessera_kernel::object::id::{CapId, ObjectRef, TableId, ThreadId};
+use tessera_kernel::state::kernel::Kernel;
 
 const TABLES: usize = 3;
 /// Slots of each table but the first: few, so that they fill up.
@@ -222,7 +224,9 @@ impl Scene {
                 (table.rights(slot), record.badge, self.machine.kernel.object_of(record.object)),
                 (node.rights, node.badge, Some(node.object))
             );
-            let parent = record.parent.map(|parent| (parent.table(), parent.slot()));
+            let Kernel { tables, uses, .. } = &self.machine.kernel;
+            let parent = derivation::parent(tables, uses, CapId::new(self.tables[node.table], slot));
+            let parent = parent.map(|parent| (parent.table(), parent.slot()));
             let expected = node.parent.map(|parent| &self.nodes[parent]);
             prop_assert_eq!(parent, expected.map(|parent| (self.tables[parent.table].index(), parent.handle.slot())));
         }

@@ -15,6 +15,7 @@ use tessera_arch::VirtAddr;
 use tessera_arch::fake::{Flavour, tlb};
 use tessera_kernel::mem::block::block_bytes;
 use tessera_kernel::object::store::ENTRY_BYTES;
+use tessera_kernel::object::use_pool::USE_BYTES;
 
 thread_local! {
     static TAKEN_BYTES: Cell<i64> = const { Cell::new(0) };
@@ -77,7 +78,10 @@ impl Scale {
         drop(tlb::take_events());
         let used_bytes = self.machine.kernel.accounts[self.machine.account_id].used_bytes();
         let frames = self.machine.kernel.frames.managed_frames() - self.machine.kernel.frames.free_frames();
-        (TAKEN_BYTES.get(), used_bytes as i64 - (frames * PAGE_BYTES) as i64)
+        // Pages of uses stay while one in them does, as chunks of stores do; how many there are, `use_pool` sees to.
+        let uses = &self.machine.kernel.uses;
+        let charged = used_bytes as i64 - ((frames * PAGE_BYTES) + uses.len() * USE_BYTES) as i64;
+        (TAKEN_BYTES.get() - uses.held_bytes() as i64, charged)
     }
 
     #[track_caller]

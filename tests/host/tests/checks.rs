@@ -133,7 +133,7 @@ found! {
     a_place_that_is_none_is_found: |scene| {
         let owner = MapTarget::Space(scene.space);
         let sharer = Sharer::new(owner, AttachPoint { page: 2 << 27, cpu: None });
-        scene.machine.kernel.subtrees[scene.subtree].sharers.insert(sharer);
+        scene.machine.kernel.subtrees[scene.subtree].sharers.insert(sharer, None);
     }, "a sharer has the attachment";
     a_table_that_is_kept_with_an_entry_is_found: |scene| {
         let table = new_table(&mut scene.machine.kernel.frames);
@@ -161,6 +161,14 @@ found! {
         let ObjectRef::Segment(id) = scene.machine.object(scene.segment) else { panic!("a segment") };
         scene.machine.kernel.segments[id].mappings += 1;
     }, "a segment counts its mappings";
+    a_view_that_nobody_lent_is_found: |scene| scene.machine.kernel.spaces[scene.view].lent = None, "knows the use";
+    a_thread_in_a_space_by_nothing_is_found: |scene| {
+        let (account, table, handle) = (scene.machine.account, scene.machine.table, scene.machine.space);
+        let derive = Call::CapabilityDerive { handle, rights: Rights::SWITCH, badge: 0 };
+        let space = scene.machine.make(derive);
+        let (_, thread) = scene.machine.new_thread(Call::ThreadCreate { account, table, space, priority: 1 });
+        scene.machine.kernel.threads[thread].inside = None;
+    }, "knows the use";
     a_charge_too_many_is_found:
         |scene| scene.machine.kernel.accounts[scene.machine.account_id].charge(1), "what its objects cost";
     a_capability_to_what_is_gone_is_found: |scene| {

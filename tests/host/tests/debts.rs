@@ -18,9 +18,10 @@ use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::base::mutants::{DEBT_MUTANTS, seed};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::{check, reap};
-use tessera_kernel::object::id::{SpaceId, ThreadId};
+use tessera_kernel::object::id::{CapId, SpaceId, ThreadId};
 use tessera_kernel::object::thread::Fallback;
-use tessera_kernel::sched::{ending, running};
+use tessera_kernel::object::use_pool::{Use, UseKind};
+use tessera_kernel::sched::{ending, inside, running};
 
 /// Efforts of an entry: 1 cuts work wherever it can be cut.
 const UNITS: [u32; 4] = [1, 30, 333, ENTRY_UNITS];
@@ -45,7 +46,12 @@ fn between_steps(kernel: &mut Kernel) {
     // Nobody may land in what goes.
     let lost = LOST.get().filter(|lost| kernel.spaces.id_at(lost.index()) == Some(*lost));
     lost.inspect(|lost| assert_eq!(kernel.spaces[*lost].thread_count, 0, "what is doomed is not found"));
-    let Some((call, id)) = call.zip(running::current(kernel, 1)) else { return };
+    call.into_iter().for_each(|call| call_elsewhere(kernel, call));
+}
+
+/// The other CPU makes a call, or a step of it.
+fn call_elsewhere(kernel: &mut Kernel, call: Call) {
+    let Some(id) = running::current(kernel, 1) else { return };
     let here = tessera_arch::cpu_index();
     fake::cpu::set_cpu_index(1);
     let (number, words) = call.encode();
@@ -72,7 +78,7 @@ impl Scene {
     fn new(flavour: Flavour) -> Scene {
         let options = Options { cpus: 2, ..Options::new(flavour).frames(16384).slots(512) };
         let mut machine = Machine::boot(&options);
-        machine.between_steps = Some(between_steps);
+        machine.between_debts = Some(between_steps);
         STEPS.set(0);
         OTHERS.set(Vec::new());
         LOST.set(None);
@@ -200,6 +206,52 @@ fn a_space_goes_by_steps() {
     play(a_space);
 }
 
+/// The same while what is mapped and attached there is taken back.
+#[test]
+fn what_a_space_shows_is_taken_back_while_it_goes() {
+    play(|scene| {
+        let (space, subtree) = (scene.new_space(), scene.subtree(2));
+        let segment = scene.segment(4 * PAGE_BYTES, 0);
+        let [lent_subtree, lent_segment] = [subtree, segment].map(|handle| {
+            let rights = Rights::all();
+            scene.machine.make(Call::CapabilityDerive { handle, rights, badge: 0 })
+        });
+        for number in 0..16 {
+            scene.map(space, lent_segment, TOP_SLOT_BYTES + number * GIB / 2);
+            scene.attach(space, lent_subtree, 2 * TOP_SLOT_BYTES + number * GIB);
+        }
+        let revoke = |handle| Call::CapabilityRevoke { handle };
+        OTHERS.set([vec![Call::Clock {}; 5], vec![revoke(subtree); 12], vec![revoke(segment); 12]].concat());
+        scene.delete(&[space]);
+        for handle in [subtree, segment] {
+            scene.machine.call(revoke(handle)).expect("it is ours");
+        }
+        scene.delete(&[subtree, segment]);
+    });
+}
+
+/// Whoever is in the middle of a list of capabilities does not keep what goes, nor is found in it.
+#[test]
+fn who_goes_along_a_list_of_what_goes_is_taken_out_of_it() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour);
+        let objects = [scene.segment(PAGE_BYTES, 1), scene.new_space(), scene.subtree(1)];
+        for object in objects {
+            let derive = Call::CapabilityDerive { handle: object, rights: Rights::all(), badge: 1 };
+            let children: Vec<Handle> = (0..4).map(|_| scene.machine.make(derive)).collect();
+            set_entry_units(1);
+            call_elsewhere(&mut scene.machine.kernel, Call::CapabilityRevokeBadge { handle: object, badge: 2 });
+            set_entry_units(ENTRY_UNITS);
+            let marked = running::current(&scene.machine.kernel, 1).expect("it runs");
+            assert!(scene.machine.kernel.threads[marked].marker.is_some(), "it is in the middle");
+            scene.delete(&[object]);
+            scene.delete(&children);
+            assert!(scene.machine.kernel.threads[marked].marker.is_none(), "there is nothing left to go along");
+        }
+        assert_eq!(scene.used_bytes(), 0);
+    }
+}
+
 /// The same with places in the other's way: a subtree goes in which others are attached.
 #[test]
 fn a_subtree_goes_by_steps() {
@@ -258,6 +310,29 @@ fn a_table_goes_by_steps() {
     play(a_table);
 }
 
+/// A table that its last thread leaves, while others hold it: all that is in it goes, and it stays.
+fn a_left_table(scene: &mut Scene) {
+    let (account, space) = (scene.account, scene.space);
+    let table = scene.machine.make(Call::TableCreate { account, slots: 128 });
+    let id = scene.machine.kernel.tables.ids().find(|id| scene.machine.kernel.tables[*id].used() == 0);
+    let id = id.expect("nothing is in it yet");
+    for _ in 0..30 {
+        let handle = scene.segment(PAGE_BYTES, 1);
+        let copy = Call::CapabilityCopy { handle, table, rights: Rights::empty(), badge: 0 };
+        scene.machine.call(copy).expect("it has room");
+        scene.machine.call(Call::CapabilityDelete { handle }).expect("it is ours");
+    }
+    let (thread, _) = thread_in(&mut scene.machine, account, table, space, 1);
+    scene.machine.call(Call::ThreadStop { thread }).expect("it is ours");
+    assert_eq!(scene.machine.kernel.tables[id].used(), 0, "the last thread's end empties the table");
+    scene.delete(&[thread, table]);
+}
+
+#[test]
+fn a_table_that_its_last_thread_leaves_is_emptied_by_steps() {
+    play(a_left_table);
+}
+
 /// Threads in a space that goes stop, or land in another one; but not in one that goes as well.
 fn threads_in_a_space(scene: &mut Scene) {
     let (space, lost) = (scene.new_space(), scene.new_space());
@@ -268,8 +343,10 @@ fn threads_in_a_space(scene: &mut Scene) {
     for number in 0..40 {
         let (thread, id) = thread_in(&mut scene.machine, account, table, space, 1);
         let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
-        let fallback = Fallback { space: refuges[number % 2], instruction_pointer, stack_pointer };
-        scene.machine.kernel.threads[id].fallback = Some(fallback);
+        let through = CapId::new(scene.machine.table_id, [lost, scene.machine.space][number % 2].slot());
+        let lent = Some(scene.machine.kernel.lend(through, Use::of_number(UseKind::Fallback, id.index())));
+        let fallback = Fallback { space: refuges[number % 2], instruction_pointer, stack_pointer, lent };
+        inside::set_fallback(&mut scene.machine.kernel, id, Some(fallback));
         threads.push((thread, id));
     }
     LOST.set(Some(refuges[0]));
@@ -297,7 +374,7 @@ fn threads_are_sent_out_of_a_space_by_steps() {
 /// Whatever the other CPU does, what is doomed is no fallback, and nothing that was cut is forgotten.
 #[test]
 fn mutants_are_caught() {
-    let stories: [fn(&mut Scene); 4] = [a_space, a_table, threads_in_a_space, a_used_space];
+    let stories: [fn(&mut Scene); 4] = [a_space, a_left_table, threads_in_a_space, a_used_space];
     for mutant in DEBT_MUTANTS {
         let is_caught = stories.iter().any(|story| {
             seed(Some(mutant));

@@ -12,7 +12,7 @@ use tessera_abi::syscall::DESCRIPTIONS;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights, USER_END};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
-use tessera_kernel::lifecycle::check;
+use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::sched::running;
 
 /// One word of a call.
@@ -132,6 +132,13 @@ impl Scene {
             Word::Handle(which) => self.handles[which % self.handles.len()],
             Word::Number(number) => number,
         });
+        // What nobody owes goes on by a step at each entry, whatever for.
+        while !self.machine.kernel.unowed.is_none() {
+            reap::reap(&mut self.machine.kernel);
+        }
+        if running::current(&self.machine.kernel, 0).is_none() {
+            return Ok(false);
+        }
         let before = Snapshot::of(&self.machine.kernel);
         let result = self.machine.call_words(number, words);
         let call = Call::decode(number, words);

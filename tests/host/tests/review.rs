@@ -6,6 +6,7 @@ use tessera_kernel::base::effort::Effort;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::lifecycle::reap;
+use tessera_kernel::sched::deletion;
 use tessera_kernel::sched::running;
 
 use host_tests::machine::{CODE, STACK_END};
@@ -85,7 +86,7 @@ fn a_table_full_of_chains_is_emptied_from_the_top() {
     }
     let table = machine.kernel.tables.ids().next().expect("the machine has a table");
     assert!(machine.kernel.tables[table].used() > 6000);
-    while !machine.kernel.empty_table(table, &mut Effort::of_entry()) {}
+    while !deletion::empty_table(&mut machine.kernel, table, &mut Effort::of_entry()) {}
     while machine.kernel.tables.find(table).is_some() || reap::is_any_doomed(&machine.kernel) {
         reap::reap(&mut machine.kernel);
     }

@@ -12,6 +12,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle};
 use tessera_arch::fake::{self, Flavour};
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::ThreadId;
@@ -44,6 +45,8 @@ impl Scene {
     /// The first thread, and one more for each priority.
     fn new(priorities: &[u64]) -> Scene {
         let mut machine = Machine::boot(&Options::new(Flavour::X86));
+        // All that are due wake at once: there are few.
+        set_entry_units(ENTRY_UNITS);
         let (mut handles, mut ids) = (vec![machine.thread], vec![machine.thread_id]);
         let (account, table, space) = (machine.account, machine.table, machine.space);
         // There were more threads once.

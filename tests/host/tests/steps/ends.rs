@@ -5,7 +5,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Rights};
 use tessera_kernel::base::effort::set_entry_units;
 use tessera_kernel::entry::trap;
-use tessera_kernel::lifecycle::check;
+use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::sched::{ending, running};
 
 use crate::scene::{BASE, boot, pages};
@@ -125,10 +125,35 @@ fn a_thread_that_lands_on_its_fallback_is_in_no_call() {
         assert_eq!(machine.kernel.segments.len(), segments + 1);
         // Nobody keeps the space but its only capability, which somebody else gives up.
         let slot = elsewhere.slot();
-        machine.kernel.delete_capability(tessera_kernel::object::id::CapId::new(machine.table_id, slot));
+        tessera_kernel::sched::deletion::delete_capability(
+            &mut machine.kernel,
+            tessera_kernel::object::id::CapId::new(machine.table_id, slot),
+        );
         trap::finish(&mut machine.kernel);
+        trap::schedule(&mut machine.kernel, 0);
+        while reap::has_to_go_on(&machine.kernel, 0) {
+            reap::go_on(&mut machine.kernel, 0);
+            trap::schedule(&mut machine.kernel, 0);
+        }
         assert!(!machine.is_under_way(id), "who has landed is in no call");
         assert_eq!(machine.kernel.segments.len(), segments);
         check::check(&machine.kernel);
+    }
+}
+
+/// A subtree begins at page 0: nothing is before what is mapped there, of which it could be the rest.
+#[test]
+fn a_part_of_what_is_mapped_at_the_first_page_is_protected() {
+    for flavour in FLAVOURS {
+        let mut machine = boot(flavour, 1);
+        let subtree = machine.make(Call::SubtreeCreate { account: machine.account, level: 1 });
+        let segment = machine.segment(pages(4), 0);
+        machine.map(subtree, segment, 0, 0, pages(4), Rights::READ_WRITE).expect("nothing is there");
+        for (address, length_bytes) in [(0, pages(2)), (0, pages(4))] {
+            machine
+                .call(Call::Protect { target: subtree, address, length_bytes, rights: Rights::READ })
+                .expect("all is mapped");
+            check::check(&machine.kernel);
+        }
     }
 }

@@ -4,11 +4,15 @@ use host_tests::{Machine, Options};
 use tessera_abi::{Call, Handle, PAGE_BYTES};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::Kernel;
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::{check, reap};
 
 fn machine() -> Machine {
-    Machine::boot(&Options::new(Flavour::Arm))
+    let machine = Machine::boot(&Options::new(Flavour::Arm));
+    // They say what one entry does.
+    set_entry_units(ENTRY_UNITS);
+    machine
 }
 
 fn objects(kernel: &Kernel) -> usize {

@@ -8,6 +8,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Handle, Rights};
 use tessera_arch::Trap;
 use tessera_arch::fake::Flavour;
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::object::id::ThreadId;
@@ -52,6 +53,8 @@ impl Scene {
             move_over(thread);
         }
         move_over(own);
+        // It says what one entry does.
+        set_entry_units(ENTRY_UNITS);
         assert_eq!(machine.call_without_registers(Call::CapabilityDelete { handle: table }), Some(false));
         assert!(reap::is_any_doomed(&machine.kernel));
         Scene { machine, cpus, other }

@@ -184,7 +184,7 @@ fn a_fault_in_hand_is_seen_to_when_another_gives_way() {
     let (_, other) = started(&mut machine, space, 31, 1);
     let (_, last) = started(&mut machine, space, 31, 1);
     let fault = Fault { kind: FaultKind::Arithmetic, address: VirtAddr::new(CODE), access: Access::Execute };
-    machine.kernel.threads[other].pending = Some(Pending::Fault(fault));
+    machine.kernel.threads[other].pending = Some(Box::new(Pending::Fault(fault)));
     assert_eq!(machine.call(Call::YieldNow {}), Ok(0));
     assert_eq!(machine.kernel.threads[other].state, ThreadState::Faulted);
     assert_eq!(running::current(&machine.kernel, 0), Some(last), "it came before the one that gave way");
