@@ -36,6 +36,14 @@ impl Cap<Account> {
         fill_in(|buffer| Call::AccountInfo { account, buffer }).map(|(info, _)| info)
     }
 
+    /// Ends the account: all that is charged to it and to what was split off from it goes, whoever holds or uses it.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`), `BadState` if it pays for this thread, its table or the space that it is in.
+    pub fn end(self) -> Result<(), Error> {
+        perform(Call::AccountEnd { account: self.handle() }).map(|_| ())
+    }
+
     /// What can still be charged, bytes.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use crate::{Account, CapTable, Machine, Segment, Space, Subtree, Thread, View};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
-use tessera_abi::layout::{CapabilityInfo, Name};
+use tessera_abi::layout::{CapabilityInfo, LentInfo, Name};
 use tessera_abi::{Call, Error, Handle, ObjectKind, Rights};
 
 /// A kind of kernel object; implemented by the marker types such as [`Space`].
@@ -93,6 +93,37 @@ impl<T: Object> Cap<T> {
         Ok(Handle::from_bits(perform(call)?))
     }
 
+    /// Takes back all that was lent through this capability: what was derived from it goes, in all tables, and what was done
+    /// with that is undone. The capability stays, and what was done with itself.
+    ///
+    /// ```no_run
+    /// # use libvas::{Rights, Segment};
+    /// let segment = Segment::new(libvas::program().account(), 4096)?;
+    /// let lent = segment.derive(Rights::READ, 7)?;
+    /// segment.revoke()?;
+    /// assert!(lent.capability_info().is_err());
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `BadHandle`, also if the capability goes meanwhile.
+    pub fn revoke(&self) -> Result<(), Error> {
+        perform(Call::CapabilityRevoke { handle: self.handle }).map(|_| ())
+    }
+
+    /// The same for what was derived from this one with a badge, and all that came of it: from one borrower only.
+    ///
+    /// # Errors
+    /// As [`Cap::revoke`].
+    pub fn revoke_badge(&self, badge: u64) -> Result<(), Error> {
+        perform(Call::CapabilityRevokeBadge { handle: self.handle, badge }).map(|_| ())
+    }
+
+    /// What [`Cap::revoke`] would take back. What comes or goes while it is listed may be listed or not.
+    pub fn lent(&self) -> Lent<'_> {
+        Lent { handle: self.handle, goes_on: false, found: Default::default(), next: 0, count: 0, of: PhantomData }
+    }
+
     /// Gives the capability up and says whether that worked, which dropping it does not.
     ///
     /// # Errors
@@ -135,6 +166,44 @@ impl<T: Object> Cap<T> {
     pub fn name(&self) -> Result<Name, Error> {
         let info = self.capability_info()?;
         Ok(Name::from_words([info.name0, info.name1, info.name2, info.name3]))
+    }
+}
+
+/// How many entries one call lists.
+const LENT_AT_ONCE: usize = 16;
+
+/// Iterator over what is lent; each item is one thing or the error that ended the listing. A thread lists one capability at
+/// a time: another listing, or taking back by badge, ends it.
+#[derive(Debug)]
+pub struct Lent<'a> {
+    handle: Handle,
+    goes_on: bool,
+    found: [LentInfo; LENT_AT_ONCE],
+    next: usize,
+    count: usize,
+    of: PhantomData<&'a ()>,
+}
+
+impl Iterator for Lent<'_> {
+    type Item = Result<LentInfo, Error>;
+
+    fn next(&mut self) -> Option<Result<LentInfo, Error>> {
+        if self.next == self.count {
+            let buffer = self.found.as_mut_ptr().expose_provenance() as u64;
+            let (handle, capacity, goes_on) = (self.handle, LENT_AT_ONCE as u64, u64::from(self.goes_on));
+            let count = match perform(Call::LentList { handle, buffer, capacity, goes_on }) {
+                Ok(count) => count as usize,
+                Err(error) => {
+                    (self.goes_on, self.next, self.count) = (true, 0, 0);
+                    return Some(Err(error));
+                }
+            };
+            (self.goes_on, self.next, self.count) = (true, 0, count);
+        }
+        // A call that finds nothing has come to the end.
+        let found = *self.found[..self.count].get(self.next)?;
+        self.next += 1;
+        Some(Ok(found))
     }
 }
 

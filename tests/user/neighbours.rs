@@ -112,7 +112,7 @@ fn deny(budget_bytes: u64, least: u64, make: Maker) -> Verdict {
 
 /// More accounts than any fixed number of 16 bits.
 fn accounts_deny_nobody_anything() -> Verdict {
-    deny(14 * MIB, 70_000, |account| account.split(0).map(Cap::into_handle))
+    deny(18 * MIB, 70_000, |account| account.split(0).map(Cap::into_handle))
 }
 
 /// As many spaces as once were all that there were numbers for.

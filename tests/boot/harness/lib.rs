@@ -37,7 +37,8 @@ pub fn comes_back(what: &str, work: impl Fn() -> Result<u64, Error>) -> Result<u
     let before = state()?;
     let (first, second, after) = (work()?, work()?, state()?);
     println!("{what}: {first}, and again {second}");
-    if (first, before) == (second, after) {
+    // It may come further: what the kernel keeps for reuse need not be taken anew.
+    if second >= first && before == after {
         return Ok(first);
     }
     println!("before: {before:?}\nafter: {after:?}");
