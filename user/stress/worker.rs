@@ -1,8 +1,11 @@
 //! A worker: does random things until its time is up, and checks what it sees.
 
+use crate::guest::Guest;
+use crate::loans::{Lender, lend_and_take_back};
 use crate::memory::Memory;
 use crate::territory::{Fact, PAGES, Territory, count_wrong};
 use crate::world::{Attached, SHARED, WINDOW, World, change};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
@@ -23,14 +26,15 @@ const WRONG_MAX: u64 = 10;
 pub(crate) struct Commons {
     space: Cap<Space>,
     subtree: Cap<Subtree>,
+    pub(crate) lender: Arc<Lender>,
 }
 
 impl Commons {
-    /// A space and a subtree that is attached to it.
+    /// A space and a subtree that is attached to it, and a lender.
     pub(crate) fn new() -> Result<Commons, Error> {
         let (space, subtree) = (program().new_space()?, Subtree::new(program().account())?);
         space.attach(SHARED, &subtree, Rights::READ_WRITE)?;
-        Ok(Commons { space, subtree })
+        Ok(Commons { space, subtree, lender: Arc::new(Lender::new()?) })
     }
 }
 
@@ -50,6 +54,8 @@ pub(crate) struct Worker {
     shared_land: Territory<Subtree>,
     window: Cap<Subtree>,
     window_land: Territory<Subtree>,
+    lender: Arc<Lender>,
+    guest: Guest,
     doing: &'static str,
 }
 
@@ -76,6 +82,8 @@ impl Worker {
             shared_land,
             window,
             window_land,
+            lender: Arc::clone(&commons.lender),
+            guest: Guest::new(cpu),
             doing: "at the beginning",
         })
     }
@@ -116,14 +124,16 @@ impl Worker {
         }
         let index = self.random.below(self.worlds.len() as u64) as usize;
         match self.random.below(100) {
-            0..=29 => self.change_something(index),
-            30..=59 => self.look_at(index),
-            60..=79 => self.look_at_commons(),
-            80..=84 => self.move_window(index),
-            85..=88 => self.look_from_a_thread(index),
-            89..=91 => self.forget_memory(),
-            92..=93 => self.destroy_world(index),
-            94 => self.destroy_under_a_thread(index),
+            0..=24 => self.change_something(index),
+            25..=49 => self.look_at(index),
+            50..=63 => self.look_at_commons(),
+            64..=67 => self.move_window(index),
+            68..=70 => self.look_from_a_thread(index),
+            71..=73 => self.forget_memory(),
+            74..=75 => self.destroy_world(index),
+            76 => self.destroy_under_a_thread(index),
+            77..=86 => self.lend(index),
+            87..=96 => self.borrow(index),
             _ => self.rest(),
         }
     }
@@ -233,6 +243,17 @@ impl Worker {
             thread::yield_now();
             wrong + count_wrong(&facts, stamp + 1)
         })
+    }
+
+    fn lend(&mut self, index: usize) -> Result<u64, Error> {
+        self.doing = "lending and taking back";
+        let memory = &self.memories[self.random.below(self.memories.len() as u64) as usize];
+        lend_and_take_back(memory, &self.worlds[index], &mut self.guest, &mut self.random)
+    }
+
+    fn borrow(&mut self, index: usize) -> Result<u64, Error> {
+        self.doing = "borrowing from the lender that all know";
+        self.lender.borrow_and_take_back(self.number, &self.worlds[index].space, &mut self.random)
     }
 
     fn rest(&mut self) -> Result<u64, Error> {

@@ -40,7 +40,7 @@ impl World {
         let space = match local_to {
             Some(cpu) => {
                 let space = Space::new_local(program().account(), cpu)?;
-                space.attach(0, program().subtree(), Rights::ACCESS)?;
+                space.attach_window(0, program().subtree(), Rights::ACCESS)?;
                 space
             }
             None => program().new_space()?,
