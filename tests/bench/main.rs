@@ -104,6 +104,7 @@ suite! {
         mod set_affinity;
         mod set_pointer;
         mod set_fallback;
+        mod evict_revoked;
         mod destroy;
         mod spawn;
     }
@@ -113,6 +114,7 @@ suite! {
         mod create_destroy;
         mod info;
         mod destroy;
+        mod end;
     }
 
     mod capability {
@@ -122,6 +124,7 @@ suite! {
         mod copy;
         mod info;
         mod set_name;
+        mod revoke;
     }
 
     mod table {
