@@ -19,8 +19,8 @@ use crate::object::neighbour::Standing;
 use crate::sched::{deletion, ending, running};
 use crate::state::kernel::Kernel;
 
-/// Units of effort that taking one thing back costs at least.
-const STEP_UNITS: u32 = 10;
+/// Units of effort of letting an object go.
+const OBJECT_UNITS: u32 = 10;
 /// What ending a thread costs.
 const THREAD_UNITS: u32 = 100;
 /// Accounts that are looked at, at most, to find out whether one comes from another.
@@ -53,12 +53,11 @@ pub fn end_account(kernel: &mut Kernel, (cpu, thread): (usize, ThreadId), accoun
         if !effort.is_left() {
             return Progress::Again;
         }
-        effort.spend(STEP_UNITS);
         if let ObjectRef::Space(space) = object {
             kernel.spaces[space].is_revoked = true;
         }
         match derivation::first_in_list(&kernel.uses, kernel.list_of(object)) {
-            Some(Standing::Beginning(cap)) => deletion::delete_capability(kernel, cap),
+            Some(Standing::Beginning(cap)) => deletion::delete_within(kernel, cap, &mut effort),
             Some(Standing::Use(id)) => {
                 let by = Revoker { object: object.index(), ..by };
                 if let Some(progress) = revoke::revoke_use(kernel, by, id, &mut effort) {
@@ -79,6 +78,7 @@ fn first_charged(kernel: &Kernel, account: AccountId) -> Option<ObjectRef> {
 
 /// Nothing is lent any more of what stands first in the chain: it goes when nothing else keeps it.
 fn let_go(kernel: &mut Kernel, account: AccountId, object: ObjectRef, effort: &mut Effort) {
+    effort.spend(OBJECT_UNITS);
     match object {
         ObjectRef::CapTable(table) => {
             let user = kernel.tables[table].threads.first(&kernel.threads);
@@ -99,14 +99,13 @@ fn take_capabilities(kernel: &mut Kernel, account: AccountId, held: CapId, effor
         if !effort.is_left() {
             return Progress::Again;
         }
-        effort.spend(STEP_UNITS);
         let (tables, uses) = (&kernel.tables, &kernel.uses);
         let other = match derivation::first_in_list(uses, kernel.accounts.capabilities(account.index())) {
             Some(Standing::Beginning(cap)) if cap == held => derivation::beside(tables, uses, cap),
             Some(Standing::Beginning(cap)) => Some(cap),
             _ => None,
         };
-        deletion::delete_capability(kernel, other.unwrap_or(held));
+        deletion::delete_within(kernel, other.unwrap_or(held), effort);
         if other.is_none() {
             return Progress::Done;
         }

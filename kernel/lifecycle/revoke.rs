@@ -21,7 +21,7 @@ use crate::vm::attach;
 use crate::vm::map_steps;
 use crate::vm::target;
 
-/// Units of effort that taking one thing back costs at least: deleting a capability.
+/// Units of effort of going past one thing that stays.
 const STEP_UNITS: u32 = 10;
 /// What undoing a use costs besides what it shows: a flush, or a thread's way to its fallback.
 const USE_UNITS: u32 = 100;
@@ -83,8 +83,7 @@ fn revoke_some_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
         match standing {
             _ if !effort.is_left() => return false,
             Standing::Beginning(child) if !way_in::is_way_in(kernel, child) => {
-                effort.spend(STEP_UNITS);
-                deletion::delete_capability(kernel, child);
+                deletion::delete_within(kernel, child, &mut effort);
             }
             Standing::Use(id) if kernel.uses.get(id).kind == UseKind::Mapping => {
                 effort.spend(USE_UNITS);
@@ -102,7 +101,6 @@ fn revoke_some_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
 fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), effort: &mut Effort) -> Progress {
     let marker = inside::marker_below(kernel, by.thread, from);
     while effort.is_left() {
-        effort.spend(STEP_UNITS);
         let standing = derivation::behind(&kernel.tables, &kernel.uses, marker);
         let is_meant = match standing {
             Standing::End(_) => {
@@ -116,6 +114,7 @@ fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), effort: 
         };
         let progress = match standing {
             _ if !is_meant => {
+                effort.spend(STEP_UNITS);
                 derivation::move_behind(&mut kernel.tables, &mut kernel.uses, marker, standing);
                 continue;
             }
@@ -136,14 +135,13 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
         if !effort.is_left() {
             return Progress::Again;
         }
-        effort.spend(STEP_UNITS);
-        if let Standing::Use(id) = standing
-            && let Some(progress) = revoke_use(kernel, by, id, effort)
-        {
+        let progress = match standing {
+            Standing::Use(id) => revoke_use(kernel, by, id, effort),
+            Standing::Beginning(child) => delete(kernel, child, effort),
+            Standing::End(_) => unreachable!("nothing ends below a capability but what begins there"),
+        };
+        if let Some(progress) = progress {
             return progress;
-        }
-        if let Standing::Beginning(child) = standing {
-            deletion::delete_capability(kernel, child);
         }
     }
     Progress::Done
@@ -153,22 +151,28 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
 /// each time: a thread that is stopped may be its table's last one, and take it along.
 fn revoke_some(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> Option<Progress> {
     match derivation::first_below(&kernel.tables, cap) {
-        Some(Standing::Use(id)) => return revoke_use(kernel, by, id, effort),
-        Some(Standing::Beginning(below)) => deletion::delete_capability(kernel, below),
-        _ => deletion::delete_capability(kernel, cap),
+        Some(Standing::Use(id)) => revoke_use(kernel, by, id, effort),
+        Some(Standing::Beginning(below)) => delete(kernel, below, effort),
+        _ => delete(kernel, cap, effort),
     }
+}
+
+fn delete(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> Option<Progress> {
+    deletion::delete_within(kernel, cap, effort);
     None
 }
 
 /// Undoes a use that stands below a capability, or a part of it. Gives how the call goes on, if it does not go on here.
+///
+/// Effort is spent when something has been taken back, never for a look: a thread that was taken off its CPU to find out where
+/// it is must be sent out in the same step, or it would run again before the next.
 pub(super) fn revoke_use(kernel: &mut Kernel, by: Revoker, id: UseId, effort: &mut Effort) -> Option<Progress> {
-    effort.spend(USE_UNITS);
     let lent = *kernel.uses.get(id);
     match lent.kind {
-        UseKind::Mapping => unmap_some(kernel, &lent, effort),
-        UseKind::Attachment => detach(kernel, &lent, by.object),
         UseKind::View => return revoke_view(kernel, by, id, effort),
         UseKind::Inside => return evict(kernel, by, (id, id), effort),
+        UseKind::Mapping => unmap_some(kernel, &lent, effort),
+        UseKind::Attachment => detach(kernel, &lent, by.object),
         UseKind::Fallback if is_seeded(Mutant::FallbackSurvives) => {
             derivation::take_back(&mut kernel.tables, &mut kernel.uses, id);
         }
@@ -176,6 +180,7 @@ pub(super) fn revoke_use(kernel: &mut Kernel, by: Revoker, id: UseId, effort: &m
         UseKind::Marker => inside::forget_marker(kernel, thread_of(kernel, &lent)),
         UseKind::Object | UseKind::Free => unreachable!("what stands below a capability is lent"),
     }
+    effort.spend(USE_UNITS);
     None
 }
 
@@ -219,7 +224,7 @@ fn revoke_view(kernel: &mut Kernel, by: Revoker, lent: UseId, effort: &mut Effor
         first = first_of_view(kernel, view, own);
     }
     match first {
-        Some(Standing::Beginning(held)) => deletion::delete_capability(kernel, held),
+        Some(Standing::Beginning(held)) => return delete(kernel, held, effort),
         Some(Standing::Use(id)) => {
             let of_view = *kernel.uses.get(id);
             match of_view.kind {
@@ -236,9 +241,11 @@ fn revoke_view(kernel: &mut Kernel, by: Revoker, lent: UseId, effort: &mut Effor
                 return progress;
             }
             end_view(kernel, view, lent);
+            effort.spend(USE_UNITS);
             return progress.flatten();
         }
     }
+    effort.spend(USE_UNITS);
     None
 }
 
@@ -288,6 +295,7 @@ fn evict(
             derivation::is_last_below(&kernel.tables, *from, standing) || is_seeded(Mutant::CallerGoesFirst)
         };
         if let Some(from) = by.from.filter(|from| !is_last(from)) {
+            // No effort is spent on that: two that revoke each other would step behind one another for ever.
             derivation::stand_last(&mut kernel.tables, &mut kernel.uses, from, standing, by.badge);
             return None;
         }
@@ -303,6 +311,7 @@ fn evict(
         }
         tell(kernel, id);
     }
+    effort.spend(USE_UNITS);
     ending::evict(kernel, id, FallbackReason::SpaceRevoked, effort);
     is_caller.then_some(Progress::Gone)
 }

@@ -28,6 +28,13 @@ pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
     delete_closed(kernel, cap);
 }
 
+/// The same as a part of a longer call.
+pub fn delete_within(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) {
+    let cpus = if way_in::is_way_in(kernel, cap) { kernel.cpus() as u32 } else { 0 };
+    effort.spend(CAPABILITY_UNITS + CPU_UNITS * cpus);
+    delete_capability(kernel, cap);
+}
+
 /// The same of one by which nobody enters a space, because it leads into none, or was closed.
 #[inline(always)]
 fn delete_closed(kernel: &mut Kernel, cap: CapId) {
@@ -62,11 +69,8 @@ pub fn empty_table(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> 
             next = end;
             continue;
         };
-        let cap = CapId::new(table, slot);
-        let cpus = if way_in::is_way_in(kernel, cap) { kernel.cpus() as u32 } else { 0 };
-        effort.spend(CAPABILITY_UNITS + CPU_UNITS * cpus);
         next = slot + 1;
-        delete_capability(kernel, cap);
+        delete_within(kernel, CapId::new(table, slot), effort);
     }
     true
 }

@@ -187,7 +187,6 @@ pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId, effort: &mut Ef
 /// Sends the first thread of a space's list elsewhere, or finds out where it is; gives whether there was one.
 fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
     let Some(id) = kernel.spaces[space].threads.first(&kernel.threads) else { return false };
-    effort.spend(EVICTION_UNITS);
     let (cpu, here) = (kernel.threads[id].cpu(), tessera_arch::cpu_index());
     let runs = running::current(kernel, cpu) == Some(id);
     if runs && cpu != here {
@@ -196,6 +195,8 @@ fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool
     } else if !(runs && way_in::note_here(kernel, id)) {
         let is_revoked = kernel.spaces[space].is_revoked;
         let reason = if is_revoked { FallbackReason::SpaceRevoked } else { FallbackReason::SpaceDestroyed };
+        // For a look none is spent: whoever was taken off its CPU would run again before the next step.
+        effort.spend(EVICTION_UNITS);
         evict(kernel, id, reason, effort);
     }
     true

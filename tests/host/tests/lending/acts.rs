@@ -261,7 +261,7 @@ impl Scene {
         };
         self.follow_wanderers(runs);
         if has_entered {
-            self.model.enter(self.actors[actor].id, through);
+            self.enter_by(self.actors[actor].id, through);
         }
     }
 

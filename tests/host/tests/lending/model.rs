@@ -87,10 +87,11 @@ impl Model {
         (node.object, node.parent, node.badge) = (object, parent, badge);
     }
 
-    /// A thread is in a space by a capability.
-    pub(crate) fn enter(&mut self, thread: ThreadId, through: usize) {
-        let inside = self.inside(thread).expect("a thread that acts is somewhere");
-        self.stand_beside(inside, through);
+    /// A thread is in a space by a capability: another use than that by which it was in one before.
+    pub(crate) fn enter(&mut self, thread: ThreadId, through: usize) -> usize {
+        let before = self.inside(thread).expect("a thread that acts is somewhere");
+        self.remove(before);
+        self.lend(through, What::Inside { thread })
     }
 
     /// A thread has ended.

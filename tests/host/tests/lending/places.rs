@@ -1,10 +1,17 @@
 //! Threads that are inside by what is revoked, wherever they are and whatever they do.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use host_tests::machine::STACK_END;
 use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Error, Handle, Rights, TOP_SLOT_BYTES};
+use tessera_arch::fake::cpu;
+use tessera_kernel::entry::trap;
 use tessera_kernel::object::id::SpaceId;
 use tessera_kernel::sched::remote;
 
+use crate::scene::LANDING;
 use crate::world::{Borrower, World};
 
 /// What a borrower's thread does when its space is revoked.
@@ -216,5 +223,72 @@ fn a_revoker_in_a_view_lands_when_all_else_is_done() {
 fn a_revoker_inside_without_a_fallback_ends_with_a_line() {
     for (units, is_view) in [(1, false), (1000, false), (1, true), (1000, true)] {
         revoker_inside(units, is_view, false, None);
+    }
+}
+
+/// A thread that is taken off its CPU, to find out where it is, would run again before the next step: it is sent out in the same.
+#[test]
+fn a_thread_that_runs_again_before_each_step_is_sent_out() {
+    for (lent, badge) in LENT.into_iter().flat_map(|lent| [(lent, None), (lent, Some(1))]) {
+        let mut world = World::new(2, 1, 2);
+        let (space, borrower) = send_in(&mut world, lent, Doing::Running, true);
+        let steps = Rc::new(Cell::new(0));
+        let count = steps.clone();
+        world.machine.between_steps(move |machine| {
+            cpu::set_cpu_index(1);
+            trap::schedule(&mut machine.kernel, 1);
+            cpu::set_cpu_index(0);
+            count.set(count.get() + 1);
+            count.get() < 20
+        });
+        let _ = world.machine.call(match badge {
+            None => Call::CapabilityRevoke { handle: space },
+            Some(badge) => Call::CapabilityRevokeBadge { handle: space, badge },
+        });
+        world.machine.between_steps = None;
+        assert!(steps.get() < 20, "{lent:?} {badge:?}: it goes on for ever");
+        world.assert_landed(borrower.thread, home(&world));
+        assert_eq!(world.count(space), 0);
+        world.check();
+    }
+}
+
+/// Two threads of a program are inside by what both revoke: neither steps behind the other for ever.
+#[test]
+fn two_revokers_inside_come_to_an_end() {
+    // With a badge each goes past the other's marker besides.
+    for (badge, units) in [(None, 1), (Some(1), 30)] {
+        let mut world = World::new(2, units, 8);
+        let root = world.space();
+        let (door, home) = (world.derive(root, 1), world.machine.space);
+        let (account, table) = (world.machine.account, world.machine.table);
+        let thread = world.machine.make(Call::ThreadCreate { account, table, space: home, priority: 31 });
+        let (instruction_pointer, stack_pointer) = (LANDING, STACK_END);
+        world.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 });
+        world.call(Call::ThreadSetAffinity { thread, cpus: 2 });
+        let other = world.run_on(1);
+        for cpu in [1, 0] {
+            world.cpus.play(cpu);
+            world.fall_back_to(home);
+            world.machine.switch_fast(door).expect("it was derived");
+        }
+        let (number, words) = match badge {
+            None => Call::CapabilityRevoke { handle: root },
+            Some(badge) => Call::CapabilityRevokeBadge { handle: root, badge },
+        }
+        .encode();
+        let (main, home) = (world.machine.thread_id, world.machine.space_id);
+        let is_home = |world: &World| [main, other].map(|id| world.space_of(id) == home);
+        for step in 0..40 {
+            let playing = step % 2;
+            world.cpus.play(playing);
+            if !is_home(&world)[playing] && trap::schedule(&mut world.machine.kernel, playing) {
+                world.machine.step_words(number, words);
+            }
+        }
+        assert_eq!(is_home(&world), [true; 2], "{badge:?}");
+        assert_eq!(world.run_on(0), main);
+        assert_eq!(world.count(root), 0);
+        world.check();
     }
 }

@@ -1,5 +1,7 @@
 //! The steps of a revocation: whatever one took back was to be taken back, and in the end all of it is gone.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use host_tests::machine::{CODE, UNFINISHED};
 use proptest::prelude::*;
 use tessera_abi::layout::ThreadState;
@@ -21,7 +23,7 @@ impl Scene {
         let (id, from) = (self.actors[actor].id, under_way.from);
         let result = self.make_step(id, under_way.call);
         self.follow_wanderers(runs);
-        self.absorb(id, &under_way)?;
+        self.absorb(&under_way)?;
         if self.has_landed(id) {
             self.actors[actor].under_way = None;
         }
@@ -75,7 +77,7 @@ impl Scene {
     }
 
     /// Takes into the model what a step took back.
-    fn absorb(&mut self, caller: ThreadId, under_way: &UnderWay) -> Result<(), TestCaseError> {
+    fn absorb(&mut self, under_way: &UnderWay) -> Result<(), TestCaseError> {
         if self.model.nodes[under_way.from].is_gone {
             return Ok(());
         }
@@ -96,7 +98,7 @@ impl Scene {
             let left = self.model.find(|node| node.object == ObjectRef::Space(view));
             prop_assert!(left.is_none(), "{:?} is left of {:?}", left.map(|left| self.model.nodes[left]), victim);
         }
-        self.absorb_moves((caller, under_way.from), &victims);
+        self.absorb_moves(&victims);
         Ok(())
     }
 
@@ -154,7 +156,7 @@ impl Scene {
     }
 
     /// What is to be taken back may be moved meanwhile: the caller's own way in, and views of views.
-    fn absorb_moves(&mut self, (caller, from): (ThreadId, usize), victims: &[usize]) {
+    fn absorb_moves(&mut self, victims: &[usize]) {
         let listed = self.listed();
         for victim in victims.iter().copied() {
             let described = self.described(victim);
@@ -163,14 +165,22 @@ impl Scene {
             }
             let Some(&Listed { object, parent, badge }) = listed.get(&described) else { continue };
             let parent = parent.and_then(|(table, slot)| self.at_slot(table, slot));
-            // Where a thread is that runs the list need not know, but for the caller's, if it was moved.
-            let is_followed = |thread| self.runs(thread) && (thread != caller || parent != Some(from));
+            // Of a thread that runs the list may say where it was earlier.
+            let is_followed = |thread| self.runs(thread) && !self.is_noted(thread);
             if matches!(self.model.nodes[victim].what, What::Inside { thread } if is_followed(thread)) {
                 continue;
             }
             let node = &mut self.model.nodes[victim];
             (node.object, node.parent, node.badge) = (object, parent, badge);
         }
+    }
+
+    /// Whether the kernel has noted where a thread that runs is, and by which capability.
+    fn is_noted(&self, id: ThreadId) -> bool {
+        let kernel = &self.machine.kernel;
+        let thread = &kernel.threads[id];
+        let entered_by = kernel.shared.cpus[thread.cpu()].entered_by.load(Relaxed);
+        thread.space == running::space_of(kernel, id) && thread.entered_by.bits() == entered_by
     }
 
     /// The model's node of a capability in a slot.

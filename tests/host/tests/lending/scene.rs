@@ -242,7 +242,17 @@ impl Scene {
             let thread = runs[cpu].expect("a CPU that switches runs a thread");
             let table = self.actors.iter().find(|actor| actor.id == thread).expect("threads are known").table;
             let through = self.model.named(table, handle).expect("a switch takes a capability");
-            self.model.enter(thread, through);
+            self.enter_by(thread, through);
+        }
+    }
+
+    /// A thread is in a space by a capability. If that is to be taken back, so is this.
+    pub(crate) fn enter_by(&mut self, thread: ThreadId, through: usize) {
+        let inside = self.model.enter(thread, through);
+        for under_way in self.actors.iter_mut().filter_map(|actor| actor.under_way.as_mut()) {
+            if under_way.victims.contains(&through) {
+                under_way.victims.push(inside);
+            }
         }
     }
 
