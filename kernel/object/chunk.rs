@@ -33,9 +33,6 @@ pub(super) struct Chunk<T> {
     pub(super) free: u32,
     /// The next chunk with such entries, if there are any in this one.
     pub(super) next_open: u32,
-    /// The chunks with objects before and behind this one, if it has any, or is idle.
-    pub(super) before: u32,
-    pub(super) behind: u32,
     /// What the checks count of each, out of the way of all else.
     pub(super) tallies: [Tally; CHUNK],
 }
@@ -81,8 +78,6 @@ impl<T> Chunk<T> {
             listed: [Listed::NOT; CHUNK],
             free: u32::MAX,
             next_open: NONE,
-            before: NONE,
-            behind: NONE,
             tallies: core::array::from_fn(|_| Tally::default()),
         }
     }

@@ -8,6 +8,9 @@ use crate::object::id::{Id, Object};
 use crate::object::neighbour::Neighbour;
 use crate::object::store::Store;
 
+/// Effort of looking through what is left of a chunk.
+const CHUNK_UNITS: u32 = 2;
+
 impl<T: Object> Store<T> {
     /// Where the capabilities of the object with this number are listed: in its list, or if it has none yet, the first one.
     #[inline(always)]
@@ -42,18 +45,23 @@ impl<T: Object> Store<T> {
     /// # Errors
     /// As said.
     pub fn first_from(&self, index: u32, effort: &mut Effort) -> Result<Option<Id<T::Kind>>, u32> {
-        let (mut number, mut offset) = place_of(index);
+        let (mut number, offset) = place_of(index);
+        let mut passed = !(u32::MAX << offset);
         while let Some(chunk) = self.chunks.get(number) {
-            let found = (offset..CHUNK).find(|offset| chunk.values[*offset].is_some());
-            if let Some(found) = found {
-                let index = (number * CHUNK + found) as u32;
-                return if effort.is_left() { Ok(Some(Id::new(index, chunk.generations[found]))) } else { Err(index) };
+            // Those that are not free, a bit each; what is worn out is not free, and holds nothing.
+            let mut left = !chunk.free & !passed;
+            while left != 0 && chunk.values[left.trailing_zeros() as usize % CHUNK].is_none() {
+                left &= left - 1;
             }
-            effort.spend(2);
-            (number, offset) = (number + 1, 0);
             if !effort.is_left() {
-                return Err((number * CHUNK) as u32);
+                return Err((number * CHUNK) as u32 + left.trailing_zeros());
             }
+            if left != 0 {
+                let offset = left.trailing_zeros() as usize % CHUNK;
+                return Ok(Some(Id::new((number * CHUNK + offset) as u32, chunk.generations[offset])));
+            }
+            effort.spend(CHUNK_UNITS);
+            (number, passed) = (self.occupied_from(number + 1), 0);
         }
         Ok(None)
     }
