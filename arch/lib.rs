@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `format` | [`Format`]: page-table entries as pure data; compiled and tested on every host |
 //! | `memory` | [`table`], [`clear_frames`], [`read_physical`], [`move_physical`] and their like, [`direct_map`]: the direct map |
-//! | `memory` | [`clean_code`], and [`publish_code`] once: what was written becomes fit to be fetched |
+//! | `memory` | [`clean_code`] if [`must_clean_code`], and [`publish_code`] once: what was written becomes fit to be fetched |
 //! | `root` | [`root_word`], [`load_root`]: what a CPU's root register takes |
 //! | `tlb` | [`prepare_root`], [`strip_root`], [`publish_tables`], [`activate`], [`tag_bits`], `invalidate_*` |
 //! | `registers` | [`Registers`]: those of a thread that traps save, in memory |
@@ -71,8 +71,8 @@ pub use backend::format::Format;
 
 /// Direct access to physical memory.
 pub use backend::memory::{
-    clean_code, clear_frames, clear_physical, direct_map, move_physical, publish_code, read_physical, table,
-    write_physical,
+    clean_code, clear_frames, clear_physical, direct_map, move_physical, must_clean_code, publish_code, read_physical,
+    table, write_physical,
 };
 
 /// The value of a CPU's root register: [`root_word`] puts root table and tag together so that nothing that the CPU holds

@@ -192,6 +192,11 @@ fn cache_type() -> u64 {
     description
 }
 
+/// Whether what was written must be cleaned before it can be fetched as code.
+pub fn must_clean_code() -> bool {
+    cache_type() & NEEDS_NO_CLEANING == 0
+}
+
 /// Writes instructions that were written to frames, through whatever mapping, back as far as instruction fetches look
 /// for them. Takes effect with [`publish_code`].
 pub fn clean_code(first: Frame, count: u64) {

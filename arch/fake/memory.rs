@@ -163,6 +163,11 @@ pub fn direct_map(address: PhysAddr) -> *mut u8 {
     table.as_ptr().cast::<u8>().wrapping_add(offset).cast_mut()
 }
 
+/// Whether what was written must be cleaned before it can be fetched as code.
+pub fn must_clean_code() -> bool {
+    true
+}
+
 /// Notes that code in frames is to become visible to instruction fetches.
 pub fn clean_code(_first: Frame, count: u64) {
     CLEANED.set(CLEANED.get() + count);

@@ -80,6 +80,12 @@ pub fn clear_physical(at: PhysAddr, bytes: usize) {
     unsafe { ptr::write_bytes(direct_map(at), 0, bytes) }
 }
 
+/// Whether what was written must be cleaned before it can be fetched as code: never.
+#[inline(always)]
+pub const fn must_clean_code() -> bool {
+    false
+}
+
 /// Makes code that was written visible to instruction fetches: x86 sees to that itself (SDM volume 3, 12.6).
 #[inline(always)]
 pub fn clean_code(_first: Frame, _count: u64) {}

@@ -157,7 +157,8 @@ fn map_new(
     let id = kernel.segments.insert(segment);
     let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights, lent: None };
     let owner = MapTarget::Subtree(first.subtree);
-    let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, &kernel.segments[id]);
+    let segment = &kernel.segments[id];
+    let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, (segment, segment.extent(0, pages)));
     let plan = plan.map_err(|_| "it has segments that overlap")?;
     target::ensure_cost(kernel, first.account, plan.cost).map_err(|_| NO_MEMORY)?;
     map::map(kernel, owner, range.first, mapping, (plan, None));

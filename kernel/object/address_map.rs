@@ -18,12 +18,13 @@ use crate::object::derivation;
 use crate::object::id::{AttachPoint, UseId};
 use crate::object::page_map::{self, PageMap, Place};
 use crate::object::reverse_map::ATTACHMENT_BYTES;
-use crate::object::segment::{self, LENGTH_MAX_BYTES, Segment};
+use crate::object::segment::{self, Extent, LENGTH_MAX_BYTES, Segment};
 use crate::object::store::Store;
 use crate::object::use_pool::{USE_BYTES, UsePool};
 use crate::paging::chunk::entry_pages;
-use crate::paging::page_table::{Slots, TableCount, Tree};
+use crate::paging::page_table::{TableCount, Tree};
 use crate::paging::range::{PageRange, page_address};
+use crate::paging::slots::Slots;
 
 /// What one mapping costs its account besides tables, bytes: its record, and that it is noted as a use.
 pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>() + USE_BYTES;
@@ -336,10 +337,10 @@ impl AddressMap {
         is_vacant.then_some(Vacancy { place, slots, mapped_pages: &mut self.mapped_pages, global: self.global })
     }
 
-    /// The mapping that a range is, if it is one of those that a [`Whole`] is.
+    /// The mapping that a range is, if it is one of those that a [`Whole`] is, shown by small pages or by `LARGE` ones.
     #[inline(always)]
-    pub fn whole(&mut self, range: PageRange) -> Option<Whole<'_>> {
-        let slots = self.tree.lowest_slots(range)?;
+    pub fn whole<const LARGE: bool>(&mut self, range: PageRange) -> Option<Whole<'_>> {
+        let slots = if LARGE { self.tree.large_slots(range) } else { self.tree.lowest_slots(range) }?;
         let place = self.mappings.place(range.first)?;
         let (first, record) = place.last()?;
         if first != range.first || record.pages() != range.count || !place.can_spare() {
@@ -422,12 +423,16 @@ impl AddressMap {
     /// # Errors
     /// `Overlap`.
     #[inline(always)]
-    pub fn plan_map(&self, first: u64, mapping: &Mapping, segment: &Segment) -> Result<MapPlan, Error> {
+    pub fn plan_map(
+        &self,
+        first: u64,
+        mapping: &Mapping,
+        (segment, extent): (&Segment, Extent),
+    ) -> Result<MapPlan, Error> {
         let range = PageRange { first, count: mapping.pages };
         if self.overlaps(range) {
             return Err(Error::Overlap);
         }
-        let extent = segment.extent(mapping.offset, mapping.pages);
         let whole = extent.frame.filter(|_| extent.pages == mapping.pages);
         let slots = whole.and_then(|frame| Some((self.tree.slots(range.start(), frame, extent.pages)?, frame)));
         // The lowest tables have no attachments, and none is on the way to one of the map's own.

@@ -430,6 +430,18 @@ impl Segment {
     #[inline(never)]
     fn extended(&self, mut extent: Extent, page: u64, limit: u64) -> Extent {
         while extent.pages < limit {
+            // Most regions are as the one before: nothing, or a block that goes on where that ends.
+            let at = page + extent.pages;
+            let goes_on = match self.regions.get((at / REGION_PAGES) as usize) {
+                _ if !at.is_multiple_of(REGION_PAGES) => false,
+                Some(Region::Block(next)) => extent.frame.is_some_and(|first| first.offset(extent.pages) == *next),
+                Some(Region::Empty) => extent.frame.is_none(),
+                _ => false,
+            };
+            if goes_on {
+                extent.pages += REGION_PAGES.min(limit - extent.pages);
+                continue;
+            }
             let next = self.extent_in_region(page + extent.pages, limit - extent.pages);
             let joins = match (extent.frame, next.frame) {
                 (Some(first), Some(next)) => first.number() + extent.pages == next.number(),

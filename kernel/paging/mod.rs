@@ -5,5 +5,6 @@ pub mod large_page;
 pub mod page_table;
 pub mod range;
 pub mod shared_entry;
+pub mod slots;
 mod steps;
 pub mod walk;

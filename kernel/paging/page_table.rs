@@ -8,13 +8,14 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{PAGE_BYTES, Rights, TOP_SLOTS};
-use tessera_arch::{Format, Frame, Leaf, PageFormat, PhysAddr, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::paging::chunk::{Chunk, chunk, entry_pages};
 use crate::paging::range::PageRange;
+use crate::paging::slots::{Slots, for_each, is_own_table};
 
 /// A tree of tables.
 #[derive(Debug)]
@@ -37,6 +38,9 @@ pub struct Tree {
     changed: (u8, u8),
 }
 
+/// So many large pages are few.
+const LARGE_MOST: u64 = 64;
+
 /// Levels of tables below a root.
 const LEVELS: u32 = TOP_LEVEL as u32;
 
@@ -52,84 +56,6 @@ const _: () = assert!(
 
 /// What that says where none changed: the first is behind the last.
 const UNCHANGED: (u8, u8) = (u8::MAX, 0);
-
-/// Entries of one table that is there.
-#[derive(Clone, Copy, Debug)]
-pub struct Slots {
-    holder: Frame,
-    level: u8,
-    /// The first one's index, and how many they are.
-    start: usize,
-    count: usize,
-}
-
-impl Slots {
-    #[inline(always)]
-    fn new(holder: Frame, address: VirtAddr, chunk: Chunk) -> Slots {
-        let Chunk { level, entries } = chunk;
-        Slots { holder, level, start: address.table_index(level), count: entries as usize }
-    }
-
-    #[inline(always)]
-    fn entries(&self) -> &'static [AtomicU64] {
-        &table(self.holder)[self.start..self.start + self.count]
-    }
-
-    /// How many they are.
-    #[inline(always)]
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether the entries are for small pages, so that nothing but pages was ever there.
-    #[inline(always)]
-    pub fn are_lowest(&self) -> bool {
-        self.level == 0
-    }
-
-    /// Writes the entries where there are none: they lead to frames one behind the other. No table has come or gone since
-    /// they were looked up.
-    #[inline(always)]
-    pub fn fill(self, frames: &mut FrameAllocator, first: Frame, leaf: Leaf) {
-        let Slots { holder, level, start, count } = self;
-        // Entries for consecutive frames differ by the page size, in both formats.
-        let mut entry = Format::leaf_entry(first.start(), level, leaf);
-        if count == 1 {
-            table(holder)[start].store(entry, Relaxed);
-        } else {
-            let step = entry_pages(level) * PAGE_BYTES;
-            for slot in self.entries() {
-                slot.store(entry, Relaxed);
-                entry += step;
-            }
-        }
-        frames.change_table_entries(holder, count as i32);
-    }
-
-    /// Makes the leaves among them global or not.
-    pub(super) fn set_global(self, global: bool) {
-        for slot in self.entries() {
-            let entry = slot.load(Relaxed);
-            if Format::is_present(entry) && !Format::is_table(entry, self.level) {
-                let leaf = Leaf { global, ..Format::leaf(entry) };
-                slot.store(Format::leaf_entry(Format::address(entry), self.level, leaf), Relaxed);
-            }
-        }
-    }
-
-    /// Gives what these entries show new rights. No large page is among them that is not changed whole.
-    #[inline(always)]
-    pub fn protect(self, leaf: Leaf) {
-        // All but the address, which entries say as it is, in both formats. Above level 2 nothing is a leaf.
-        let bits = Format::leaf_entry(PhysAddr::new(0), self.level.min(2), leaf);
-        for_each(self.entries(), |slot| {
-            let entry = slot.load(Relaxed);
-            if Format::is_present(entry) {
-                slot.store(bits | Format::address(entry).value(), Relaxed);
-            }
-        });
-    }
-}
 
 /// An entry for one page, of a table that is there.
 #[derive(Clone, Copy, Debug)]
@@ -266,6 +192,19 @@ impl Tree {
             holder = own_table_below(holder, address, 1)?;
         }
         Some(Slots { holder, level: 0, start, count })
+    }
+
+    /// The entries for pages that are shown by large ones, if these are few and one table has them all.
+    #[inline(never)]
+    pub fn large_slots(&self, range: PageRange) -> Option<Slots> {
+        let (size, address) = (entry_pages(1), range.start());
+        let entries = range.count / size;
+        if !range.first.is_multiple_of(size) || !range.count.is_multiple_of(size) || entries > LARGE_MOST {
+            return None;
+        }
+        let (holder, level) = self.walk(address, 1);
+        let is_all = level == 1 && leaves(holder, level, address, entries) == entries;
+        is_all.then_some(Slots::new(holder, address, Chunk { level, entries }))
     }
 
     /// Maps a run of contiguous frames with the largest pages possible. The range holds nothing yet, and as
@@ -418,8 +357,9 @@ impl Tree {
             let entries = ((TABLE_ENTRIES - address.table_index(0)) as u64).min(pages);
             return (Slots::new(holder, address, Chunk { level, entries }), entries);
         }
-        let within = (address.value() / PAGE_BYTES) % entry_pages(level);
-        (Slots::new(holder, address, Chunk { level, entries: 1 }), entry_pages(level) - within)
+        let (size, within) = (entry_pages(level), (address.value() / PAGE_BYTES) % entry_pages(level));
+        let entries = if within != 0 { 1 } else { leaves(holder, level, address, pages / size).max(1) };
+        (Slots::new(holder, address, Chunk { level, entries }), entries * size - within)
     }
 
     pub(crate) fn grow_to(&mut self, frames: &mut FrameAllocator, address: VirtAddr, level: u8) -> Frame {
@@ -494,21 +434,6 @@ fn clear_frame(frames: &mut FrameAllocator) -> Frame {
     frame
 }
 
-/// Calls `each` for all of some entries, eight in each round of the loop.
-#[inline(always)]
-fn for_each(entries: &[AtomicU64], mut each: impl FnMut(&AtomicU64)) {
-    if let [entry] = entries {
-        return each(entry);
-    }
-    let (rounds, rest) = entries.as_chunks::<8>();
-    for round in rounds {
-        for entry in round {
-            each(entry);
-        }
-    }
-    rest.iter().for_each(each);
-}
-
 /// The entries of a table that are for user memory: a top-level table may hold the kernel's behind them.
 pub(crate) fn own_entries(holder: Frame, level: u8) -> &'static [AtomicU64] {
     let entries = if level == TOP_LEVEL { TOP_SLOTS } else { TABLE_ENTRIES };
@@ -538,9 +463,11 @@ fn own_table_below(holder: Frame, address: VirtAddr, level: u8) -> Option<Frame>
     is_own_table(entry, level).then(|| Frame::containing(Format::address(entry)))
 }
 
-/// Whether an entry leads to a table of the same tree.
-pub(crate) fn is_own_table(entry: u64, level: u8) -> bool {
-    Format::is_present(entry) && Format::is_table(entry, level) && !Format::is_shared(entry)
+/// How many entries at a level, from the one for an address on and at most so many, are in one table and lead to none.
+fn leaves(holder: Frame, level: u8, address: VirtAddr, most: u64) -> u64 {
+    let entries = table(holder)[address.table_index(level)..].iter().take(most as usize);
+    let leads_to_none = |entry: &u64| !Format::is_present(*entry) || !Format::is_table(*entry, level);
+    entries.map(|entry| entry.load(Relaxed)).take_while(leads_to_none).count() as u64
 }
 
 fn check_below(frames: &FrameAllocator, holder: Frame, level: u8, tables: &mut u64) -> u64 {

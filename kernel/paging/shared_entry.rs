@@ -10,7 +10,8 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::paging::chunk::entry_pages;
-use crate::paging::page_table::{Tree, is_own_table, own_entries, walk_from};
+use crate::paging::page_table::{Tree, own_entries, walk_from};
+use crate::paging::slots::is_own_table;
 
 impl Tree {
     /// Tables that must be added before an entry at `level` for `address` can be written.

@@ -5,12 +5,16 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Format, Frame, Leaf, PageFormat, VirtAddr, table};
 
-use crate::base::effort::{CLEAN_UNITS, Effort};
+use crate::base::effort::Effort;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::paging::chunk::{chunk, entry_pages};
-use crate::paging::page_table::{Tree, is_own_table};
+use crate::paging::chunk::{Chunk, chunk, entry_pages};
+use crate::paging::page_table::Tree;
 use crate::paging::range::page_address;
+use crate::paging::slots::{Slots, is_own_table};
+
+/// What finding the entries for a page takes.
+const LOOK_UNITS: u32 = 6;
 
 /// What changing so many entries of a table takes, and finding them.
 fn entry_units(entries: usize) -> u32 {
@@ -74,21 +78,14 @@ impl Tree {
     /// Makes what is at the front of a range fit to be fetched as code, but for `publish_code`, which the caller has done
     /// when all is; it may stop within a large page.
     pub fn clean_front(&self, (first, end): (u64, u64), effort: &mut Effort) -> u64 {
+        if !tessera_arch::must_clean_code() {
+            return end;
+        }
         let mut page = first;
         while page < end && effort.is_left() {
-            let (holder, level) = self.walk(page_address(page), 0);
-            let entry = table(holder)[page_address(page).table_index(level)].load(Relaxed);
-            let within = page % entry_pages(level);
-            let rest = (entry_pages(level) - within).min(end - page);
-            if !Format::is_present(entry) || Format::is_table(entry, level) {
-                effort.spend(2);
-                page += rest;
-                continue;
-            }
-            let count = rest.min(u64::from(effort.left().div_ceil(CLEAN_UNITS)));
-            tessera_arch::clean_code(Frame::containing(Format::address(entry)).offset(within), count);
-            effort.spend(count as u32 * CLEAN_UNITS);
-            page += count;
+            let (slots, _) = self.chunk_at(page_address(page), end - page);
+            page = slots.clean_front((page, end), effort);
+            effort.spend(LOOK_UNITS);
         }
         page
     }
@@ -120,22 +117,15 @@ impl Tree {
             return self.show_small(frames, address, first, entry_pages(chunk.level), leaf, effort);
         }
         let holder = self.grow_to(frames, address, chunk.level);
-        let (start, size) = (address.table_index(chunk.level), entry_pages(chunk.level));
-        let (mut shown, mut filled) = (0, 0);
-        for slot in &table(holder)[start..start + chunk.entries as usize] {
-            let entry = slot.load(Relaxed);
-            if is_own_table(entry, chunk.level) {
-                break;
-            }
-            if entry == 0 {
-                slot.store(Format::leaf_entry(first.offset(shown * size).start(), chunk.level, leaf), Relaxed);
-                filled += 1;
-            }
-            shown += 1;
+        let slots = Slots::new(holder, address, chunk);
+        if frames.table_entries(holder) == 0 {
+            effort.spend(entry_units(slots.len()));
+            slots.fill(frames, first, leaf);
+            return chunk.entries * entry_pages(chunk.level);
         }
-        frames.change_table_entries(holder, filled);
+        let shown = slots.fill_vacant(frames, first, leaf);
         effort.spend(entry_units(shown as usize));
-        shown * size
+        shown * entry_pages(chunk.level)
     }
 
     /// The same for the pages of what might have been a large page, in small pages or smaller large ones.
@@ -154,16 +144,8 @@ impl Tree {
             effort.spend(entry_units(1));
             return entry_pages(level).min(pages);
         }
-        let start = address.table_index(0);
-        let mut filled = 0;
-        let count = pages.min((tessera_arch::TABLE_ENTRIES - start) as u64);
-        for (number, slot) in table(holder)[start..start + count as usize].iter().enumerate() {
-            if slot.load(Relaxed) == 0 {
-                slot.store(Format::leaf_entry(first.offset(number as u64).start(), 0, leaf), Relaxed);
-                filled += 1;
-            }
-        }
-        frames.change_table_entries(holder, filled);
+        let entries = pages.min((tessera_arch::TABLE_ENTRIES - address.table_index(0)) as u64);
+        let count = Slots::new(holder, address, Chunk { level, entries }).fill_vacant(frames, first, leaf);
         effort.spend(entry_units(count as usize));
         count
     }

@@ -9,7 +9,7 @@ use super::{Caller, Outcome, Result};
 use crate::cpu::cap_word::CapWord;
 use crate::object::address_map::Mapping;
 use crate::object::id::{CapId, MapTarget, SegmentId, SubtreeId};
-use crate::object::segment::Segment;
+use crate::object::segment::{Extent, Segment};
 use crate::object::space::SLOT_PAGES;
 use crate::vm::attach;
 use crate::vm::fast_map;
@@ -82,10 +82,10 @@ impl Caller<'_> {
         if !map_steps::is_mapped(progress) && public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
         }
-        if !is_short(segment, range.first, &mapping) {
+        let Some(extent) = extent_at_once(segment, range.first, &mapping) else {
             return self.map_by_steps(target.owner, range.first, (&mapping, through), progress);
-        }
-        let (owner, plan) = (target.owner, target.map.plan_map(range.first, &mapping, segment)?);
+        };
+        let (owner, plan) = (target.owner, target.map.plan_map(range.first, &mapping, (segment, extent))?);
         target::ensure_cost(self.kernel, target.payer, plan.cost)?;
         self.kernel.reserve_heap(4)?;
         map::map(self.kernel, owner, range.first, mapping, (plan, Some(through)));
@@ -248,22 +248,25 @@ pub(super) fn refusal_to_map(word: CapWord) -> Error {
     if is_owner { Error::MissingRight } else { Error::WrongObject }
 }
 
-/// Whether a mapping is made at once: its memory is found with a few looks, and shown by few entries, and little of it is code.
+/// What a mapping's memory begins with, if the mapping is made at once: it is short, or all of it lies in one piece, or is not
+/// there yet, and is shown by few entries, and little of it is code.
 #[inline(always)]
-fn is_short(segment: &Segment, first: u64, mapping: &Mapping) -> bool {
-    mapping.pages <= SHORT_PAGES
-        || !mapping.rights.contains(Rights::EXECUTE) && is_shown_by_few(segment, first, mapping)
+fn extent_at_once(segment: &Segment, first: u64, mapping: &Mapping) -> Option<Extent> {
+    if mapping.pages <= SHORT_PAGES {
+        return Some(segment.extent(mapping.offset, mapping.pages));
+    }
+    if mapping.rights.contains(Rights::EXECUTE) { None } else { extent_shown_by_few(segment, first, mapping) }
 }
 
-/// Whether all of a mapping's memory lies in one piece, or there is none yet, and entries for it are not too many.
 #[inline(never)]
-fn is_shown_by_few(segment: &Segment, first: u64, &Mapping { offset, pages, .. }: &Mapping) -> bool {
+fn extent_shown_by_few(segment: &Segment, first: u64, &Mapping { offset, pages, .. }: &Mapping) -> Option<Extent> {
     if pages > LARGE_PAGES * LARGE && segment.populated_pages() != 0 {
-        return false;
+        return None;
     }
     let extent = segment.extent(offset, pages);
     let is_large = |frame: Frame| frame.number().is_multiple_of(LARGE) && first.is_multiple_of(LARGE);
-    extent.pages == pages && (pages <= SMALL_PAGES || extent.frame.is_none_or(is_large))
+    let is_few = extent.pages == pages && (pages <= SMALL_PAGES || extent.frame.is_none_or(is_large));
+    is_few.then_some(extent)
 }
 
 /// Checks rights asked for a mapping.

@@ -1,5 +1,5 @@
 //! Deciding fast about `map`, `unmap` and `protect` in the usual case: one mapping, whole, whose entries are in one table that
-//! is there.
+//! is there, for small pages or for a few large ones.
 //!
 //! As in `fast_attach`, each object is looked up once and held until the change is made, and whatever is out of the ordinary
 //! (a table or a leaf to be made, a mapping to be split, code to be published, any refusal) changes nothing and goes the common
@@ -21,6 +21,9 @@ use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::view;
+
+/// What is shorter is shown by small pages only.
+const LARGE_BYTES: u64 = PAGE_BYTES * tessera_arch::TABLE_ENTRIES as u64;
 
 /// What is to be changed, a space or a subtree: all that a call needs of it, from one look.
 struct Opened<'a> {
@@ -122,11 +125,31 @@ pub(crate) fn unmap_fast(
     address: u64,
     length_bytes: u64,
 ) -> Option<()> {
+    match length_bytes {
+        0..LARGE_BYTES => unmap_as::<false>(kernel, cpu, target, (address, length_bytes)),
+        _ => unmap_large(kernel, cpu, target, (address, length_bytes)),
+    }
+}
+
+/// The same for large pages, out of the way of small ones.
+#[inline(never)]
+fn unmap_large(kernel: &mut Kernel, cpu: usize, target: Handle, place: (u64, u64)) -> Option<()> {
+    // A whole table of small pages is as long.
+    unmap_as::<true>(kernel, cpu, target, place).or_else(|| unmap_as::<false>(kernel, cpu, target, place))
+}
+
+#[inline(always)]
+fn unmap_as<const LARGE: bool>(
+    kernel: &mut Kernel,
+    cpu: usize,
+    target: Handle,
+    (address, length_bytes): (u64, u64),
+) -> Option<()> {
     let target = kernel.shared.cpus[cpu].word_of(target)?;
     let Kernel { spaces, subtrees, segments, accounts, frames, tables, uses, .. } = &mut *kernel;
     let target = open(spaces, subtrees, target)?;
     let range = target.range(address, length_bytes)?;
-    let whole = target.map.whole(range)?;
+    let whole = target.map.whole::<LARGE>(range)?;
     let (owner, is_alone, mut freed_tables) = (target.owner, target.is_alone, FrameList::new());
     whole.unmap(frames, &mut Lenders { segments, tables, uses }, range, &mut freed_tables);
     let cost = Cost { tables: freed_tables.count(), records: 1, attachments: 0 };
@@ -144,6 +167,27 @@ pub(crate) fn protect_fast(
     kernel: &mut Kernel,
     cpu: usize,
     target: Handle,
+    place: (u64, u64),
+    rights: Rights,
+) -> Option<()> {
+    match place.1 {
+        0..LARGE_BYTES => protect_as::<false>(kernel, cpu, target, place, rights),
+        _ => protect_large(kernel, cpu, target, place, rights),
+    }
+}
+
+/// The same for large pages, out of the way of small ones.
+#[inline(never)]
+fn protect_large(kernel: &mut Kernel, cpu: usize, target: Handle, place: (u64, u64), rights: Rights) -> Option<()> {
+    let large = protect_as::<true>(kernel, cpu, target, place, rights);
+    large.or_else(|| protect_as::<false>(kernel, cpu, target, place, rights))
+}
+
+#[inline(always)]
+fn protect_as<const LARGE: bool>(
+    kernel: &mut Kernel,
+    cpu: usize,
+    target: Handle,
     (address, length_bytes): (u64, u64),
     rights: Rights,
 ) -> Option<()> {
@@ -153,7 +197,7 @@ pub(crate) fn protect_fast(
     }
     let target = open(&mut kernel.spaces, &mut kernel.subtrees, target)?;
     let range = target.range(address, length_bytes)?;
-    let whole = target.map.whole(range).filter(|whole| whole.may_allow(rights))?;
+    let whole = target.map.whole::<LARGE>(range).filter(|whole| whole.may_allow(rights))?;
     let (owner, is_alone) = (target.owner, target.is_alone);
     whole.protect(rights);
     let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { range.count };
