@@ -166,6 +166,18 @@ unsafe fn copy_forwards(source: *const u8, target: *mut u8, bytes: usize) {
     }
 }
 
+/// What the compiler copies objects with, in place of its own routine: that takes what is not aligned to words byte by byte.
+///
+/// # Safety
+/// As for C's function. All memory is ordinary memory with translation on, by the loader's tables at first; firmware leaves
+/// unaligned accesses allowed (UEFI, 2.3.6.1), and so does the kernel (`features::system_control`).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(target: *mut u8, source: *const u8, bytes: usize) -> *mut u8 {
+    // SAFETY: the caller promises that the source may be read and the target written, and that they do not overlap.
+    unsafe { copy_forwards(source, target, bytes) };
+    target
+}
+
 /// Fills physical memory within a page, which the caller owns, with zeros.
 pub fn clear_physical(at: PhysAddr, bytes: usize) {
     // SAFETY: as in `write_physical`.
