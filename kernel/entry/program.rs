@@ -82,7 +82,8 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let account = kernel.accounts.insert(Account::new(free_frames * PAGE_BYTES, None));
     let blocks = CapTable::blocks(u64::from(SLOTS));
     blocks.into_iter().try_for_each(|bytes| kernel.reserve_block(bytes)).map_err(|_| NO_MEMORY)?;
-    let table = CapTable::new(account, SLOTS).map_err(|_| "there is no memory for its capability table")?;
+    let mut table = CapTable::begin(account, SLOTS);
+    table.add_slots(SLOTS);
     kernel.charge(&table);
     let table = kernel.tables.insert(table);
     let space = Space::new(account, new_table(&mut kernel.frames));

@@ -88,29 +88,13 @@ impl Object for CapTable {
 }
 
 impl CapTable {
-    /// A table of so many free slots, one at least.
-    ///
-    /// # Errors
-    /// `OutOfMemory` if the kernel heap was not provided with [`CapTable::blocks`].
+    /// A table of so many slots, one at least, of which none is there before [`CapTable::add_slots`]. The kernel heap has room
+    /// for [`CapTable::blocks`].
     #[inline(always)]
-    pub fn new(account: AccountId, slots: u32) -> Result<CapTable, Error> {
-        let mut table = CapTable::begin(account, slots)?;
-        table.add_slots(slots);
-        Ok(table)
-    }
-
-    /// A table of so many slots, one at least, of which none is there before [`CapTable::add_slots`].
-    ///
-    /// # Errors
-    /// As [`CapTable::new`].
-    #[inline(always)]
-    pub fn begin(account: AccountId, slots: u32) -> Result<CapTable, Error> {
-        let mut hot = Vec::new();
-        let mut records = Vec::new();
-        hot.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
-        records.try_reserve_exact(slots as usize).map_err(|_| Error::OutOfMemory)?;
+    pub fn begin(account: AccountId, slots: u32) -> CapTable {
+        let (hot, mut records) = (Vec::with_capacity(slots as usize), Vec::with_capacity(slots as usize));
         records.push(CapRecord::FREE);
-        Ok(CapTable {
+        CapTable {
             name: Name::EMPTY,
             account,
             threads: List::default(),
@@ -121,14 +105,15 @@ impl CapTable {
             first_free: 0,
             used: 0,
             emptied: 0,
-        })
+        }
     }
 
     /// Makes so many more of its slots, or as many as are missing; gives whether all are there. Nobody uses the table yet.
     #[inline(always)]
     pub fn add_slots(&mut self, most: u32) -> bool {
         let count = (self.hot.len() + most as usize).min(self.slots as usize);
-        self.hot.resize_with(count, CapSlot::new);
+        let missing = count - self.hot.len();
+        self.hot.extend((0..missing).map(|_| CapSlot::new()));
         count == self.slots as usize
     }
 
@@ -339,7 +324,8 @@ mod tests {
     /// A table with capabilities in slots 0 and 2; 1 is free again.
     fn table() -> CapTable {
         let account = Store::of(1).insert(Account::new(0, None));
-        let mut table = CapTable::new(account, 8).expect("a host has memory");
+        let mut table = CapTable::begin(account, 8);
+        table.add_slots(8);
         for _ in 0..3 {
             table.insert(CapWord::new(ObjectKind::Account, Rights::CHARGE, account.index()), 0, Neighbours::NOBODY);
         }

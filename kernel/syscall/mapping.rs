@@ -2,10 +2,11 @@
 
 use tessera_abi::layout::{MappingInfo, Words};
 use tessera_abi::syscall::number;
-use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
-use tessera_arch::{Access, Frame};
+use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights, USER_END};
+use tessera_arch::Frame;
 
 use super::{Caller, Outcome, Result};
+use crate::base::effort::Effort;
 use crate::cpu::cap_word::CapWord;
 use crate::object::address_map::Mapping;
 use crate::object::id::{CapId, MapTarget, SegmentId, SubtreeId};
@@ -17,7 +18,7 @@ use crate::vm::map;
 use crate::vm::map_steps;
 use crate::vm::public;
 use crate::vm::target::{self, Target};
-use crate::vm::user_memory::{UserSlice, write_structure};
+use crate::vm::user_memory;
 
 /// Mappings of so many pages are made at once, however their memory lies.
 const SHORT_PAGES: u64 = 16;
@@ -32,6 +33,9 @@ const LARGE: u64 = tessera_arch::TABLE_ENTRIES as u64;
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;
+
+/// Effort of listing one.
+const LISTING_UNITS: u32 = 60;
 
 impl Caller<'_> {
     pub(super) fn map(
@@ -145,21 +149,31 @@ impl Caller<'_> {
         Ok(next.map_or(Outcome::Done(0), |word| self.again(number::protect, word)))
     }
 
-    pub(super) fn mappings_list(&mut self, target: Handle, from: u64, buffer: u64, capacity: u64) -> Result<u64> {
+    pub(super) fn mappings_list(&mut self, target: Handle, from: u64, buffer: u64, capacity: u64) -> Result<Outcome> {
+        /// Bits of progress that say how many are listed; the others say behind which page it goes on.
+        const LISTED_BITS: u32 = (LIST_MAX + 1).next_power_of_two().trailing_zeros();
+        const _: () = assert!(USER_END / PAGE_BYTES < 1 << (56 - LISTED_BITS), "progress goes into a word");
+        let progress = self.progress(number::mappings_list);
         let owner = self.map_owner(target, Rights::INSPECT)?;
-        let capacity = capacity.min(LIST_MAX) as usize;
-        let count = self.mappings_from(owner, from).take(capacity).count() as u64;
-        // All or nothing: a list that does not fit is not begun.
-        let list = UserSlice::new(self.here(), buffer, count * MappingInfo::BYTES as u64)?;
-        list.fault_in(self.kernel, Access::Write)?;
-        let (mut from, mut address) = (from, buffer);
-        for _ in 0..count {
-            let Some(info) = self.mappings_from(owner, from).next() else { break };
-            let here = self.here();
-            write_structure(self.kernel, here, address, &info)?;
-            (from, address) = (end_of(&info), address + MappingInfo::BYTES as u64);
+        let (capacity, mut listed) = (capacity.min(LIST_MAX), progress % (1 << LISTED_BITS));
+        let mut page = if progress == 0 { from / PAGE_BYTES } else { progress >> LISTED_BITS };
+        let mut effort = Effort::of_entry();
+        while listed < capacity {
+            let mut part = [MappingInfo::default(); user_memory::at_once::<MappingInfo>()];
+            let most = part.len().min((capacity - listed) as usize);
+            let found = self.mappings_from(owner, page, &mut part[..most]);
+            let (here, address) = (self.here(), buffer.saturating_add(listed * MappingInfo::BYTES as u64));
+            user_memory::write_structures(self.kernel, here, address, &part[..found])?;
+            listed += found as u64;
+            if found < most {
+                break;
+            }
+            page = end_of(&part[found - 1]) / PAGE_BYTES;
+            if !effort.spend(LISTING_UNITS * found as u32) && listed < capacity {
+                return Ok(self.again(number::mappings_list, page << LISTED_BITS | listed));
+            }
         }
-        Ok(count)
+        Ok(Outcome::Done(listed))
     }
 
     /// The space or subtree that a handle names, if it carries the right to map.
@@ -184,10 +198,16 @@ impl Caller<'_> {
         Ok((id, segment, word.rights()))
     }
 
-    /// Mappings and attachments that end after an address, in order.
-    fn mappings_from(&self, owner: MapTarget, from: u64) -> impl Iterator<Item = MappingInfo> + '_ {
-        let first = self.next_mapping(owner, from / PAGE_BYTES);
-        core::iter::successors(first, move |info| self.next_mapping(owner, end_of(info) / PAGE_BYTES))
+    /// Fills in mappings and attachments that end after a page, in order; gives how many there are.
+    fn mappings_from(&self, owner: MapTarget, mut page: u64, part: &mut [MappingInfo]) -> usize {
+        let mut found = 0;
+        while found < part.len()
+            && let Some(info) = self.next_mapping(owner, page)
+        {
+            part[found] = info;
+            (page, found) = (end_of(&info) / PAGE_BYTES, found + 1);
+        }
+        found
     }
 
     /// The first mapping or attachment that ends after a page. What a view lists is its base's, as the view allows it.

@@ -9,7 +9,7 @@ use tessera_abi::{Error, Handle, ObjectKind, Rights};
 use super::{Caller, Outcome, Result};
 use crate::base::effort::Effort;
 use crate::object::cap_table::{CapTable, SLOTS_MAX};
-use crate::object::id::ObjectRef;
+use crate::object::id::{ObjectRef, TableId, ThreadId};
 use crate::object::links::{Chain, List};
 use crate::sched::ending;
 use crate::state::kernel::Kernel;
@@ -17,6 +17,9 @@ use crate::state::memory::{reserve_block, reserve_heap};
 
 /// What a thread remembers that makes a table, besides the table's number.
 const IS_BEGUN: u64 = 1 << 32;
+
+/// Effort of ending a thread.
+const ENDING_UNITS: u32 = 80;
 
 /// Slots that are made for a unit of work.
 const SLOTS_A_UNIT: u32 = 2;
@@ -38,7 +41,8 @@ impl Caller<'_> {
         tables.at(self.table.index()).ensure_slot()?;
         reserve_heap(frames, 2)?;
         blocks.into_iter().try_for_each(|bytes| reserve_block(frames, bytes))?;
-        let table = Box::new(CapTable::new(payer.id, slots as u32)?);
+        let mut table = Box::new(CapTable::begin(payer.id, slots as u32));
+        table.add_slots(slots as u32);
         payer.charge_object::<CapTable>(slot_bytes);
         let paid = (Rights::all(), Some(payer.id.index()));
         let id = tables.insert_boxed(table);
@@ -75,7 +79,7 @@ impl Caller<'_> {
         tables.at(self.table.index()).ensure_slot()?;
         reserve_heap(frames, 2)?;
         blocks.into_iter().try_for_each(|bytes| reserve_block(frames, bytes))?;
-        let table = Box::new(CapTable::begin(payer.id, slots)?);
+        let table = Box::new(CapTable::begin(payer.id, slots));
         payer.charge_object::<CapTable>(blocks[0] + blocks[1]);
         Ok(tables.insert_boxed(table).index())
     }
@@ -91,17 +95,25 @@ impl Caller<'_> {
         self.begin_table(payer, slots)
     }
 
-    pub(super) fn table_stop_threads(&mut self, table: Handle) -> Result<u64> {
+    pub(super) fn table_stop_threads(&mut self, table: Handle) -> Result<Outcome> {
+        let mut ended = self.progress(number::table_stop_threads);
         let table = self.cap_table(table, Rights::CONTROL)?;
-        let mut ended = 0;
-        let mut next = self.kernel.tables[table].threads.first(&self.kernel.threads);
-        while let Some(id) = next {
-            next = List::after(&self.kernel.threads, Chain::Table, id);
-            if id != self.thread {
-                ending::end_thread(self.kernel, id, ThreadState::Stopped);
-                ended += 1;
+        let mut effort = Effort::of_entry();
+        while let Some(id) = self.first_but_caller(table) {
+            if !effort.is_left() {
+                return Ok(self.again(number::table_stop_threads, ended));
             }
+            effort.spend(ENDING_UNITS);
+            ending::end_thread_within(self.kernel, id, ThreadState::Stopped, &mut effort);
+            ended += 1;
         }
-        Ok(ended)
+        Ok(ended.into())
+    }
+
+    /// The first thread that uses a table and is not the caller.
+    fn first_but_caller(&self, table: TableId) -> Option<ThreadId> {
+        let threads = &self.kernel.threads;
+        let first = self.kernel.tables.find(table)?.threads.first(threads)?;
+        if first == self.thread { List::after(threads, Chain::Table, first) } else { Some(first) }
     }
 }

@@ -170,18 +170,39 @@ pub(crate) fn byte_of(frame: Frame, within: u64) -> PhysAddr {
 /// # Errors
 /// `BadPointer`, with nothing written.
 pub fn write_structure(kernel: &mut Kernel, space: SpaceId, address: u64, value: &impl Words) -> Result<(), Error> {
-    let mut words = [0; 32];
-    value.write(&mut words);
-    let count = bytes_of(value);
-    let mut bytes = [0; 32 * 8];
-    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-        chunk.copy_from_slice(&word.to_le_bytes());
-    }
-    let slice = UserSlice::new(space, address, count as u64)?;
-    slice.fault_in(kernel, Access::Write)?;
-    slice.write(kernel, &bytes[..count])
+    write_structures(kernel, space, address, core::slice::from_ref(value))
 }
 
-fn bytes_of<T: Words>(_: &T) -> usize {
-    T::BYTES
+/// The same for several, one behind the other: as many as [`at_once`] says, at most.
+///
+/// # Errors
+/// `BadPointer`, with nothing written.
+pub fn write_structures<T: Words>(
+    kernel: &mut Kernel,
+    space: SpaceId,
+    address: u64,
+    values: &[T],
+) -> Result<(), Error> {
+    let (mut bytes, mut words) = ([0; WORDS_MOST * 8], [0; WORDS_MOST]);
+    let count = values.len() * T::COUNT;
+    for (value, words) in values.iter().zip(words.chunks_exact_mut(T::COUNT)) {
+        value.write(words);
+    }
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(&words[..count]) {
+        chunk.copy_from_slice(&word.to_le_bytes());
+    }
+    let slice = UserSlice::new(space, address, count as u64 * 8)?;
+    if slice.pages().nth(1).is_some() {
+        // All or nothing.
+        slice.fault_in(kernel, Access::Write)?;
+    }
+    slice.write(kernel, &bytes[..count * 8])
 }
+
+/// How many structures [`write_structures`] takes.
+pub const fn at_once<T: Words>() -> usize {
+    WORDS_MOST / T::COUNT
+}
+
+/// The most words of any structure.
+const WORDS_MOST: usize = 32;

@@ -98,7 +98,8 @@ impl Machine {
     fn first_objects(mut kernel: Kernel, options: &Options) -> Machine {
         let budget = kernel.frames.free_frames() - 2 * RESERVE_FRAMES;
         let account = kernel.accounts.insert(Account::new(budget * PAGE_BYTES, None));
-        let table = CapTable::new(account, options.slots).expect("a host has memory");
+        let mut table = CapTable::begin(account, options.slots);
+        table.add_slots(options.slots);
         kernel.charge(&table);
         let table = kernel.tables.insert(table);
         let root = new_table(&mut kernel.frames);
