@@ -29,14 +29,14 @@ impl Tags {
     #[inline(always)]
     pub(crate) fn roll_over(&mut self) -> TagWord {
         let generation = self.allocator.generation();
-        self.allocator.roll_over((1..=self.live).map(|tag| TagWord::new(generation, tag)), TagWord::default())
+        self.allocator.roll_over((1..=self.live).map(|tag| TagWord::new(generation, tag)), (TagWord::default(), false))
     }
 
     /// Sees that another tag can be given out.
     pub(crate) fn ensure_free(&mut self) {
         self.given += 1;
         if self.given >= 1 << self.allocator.bits() {
-            self.allocator.roll_over(core::iter::empty(), TagWord::default());
+            self.allocator.roll_over(core::iter::empty(), (TagWord::default(), false));
             // The one that it gave, and the next.
             self.given = 2;
         }

@@ -240,12 +240,16 @@ impl Presence {
     /// On the CPU itself, asked to invalidate pages: does so if it is in the space, which makes its pass good again;
     /// gives whether it is. If not, the pass is stale and stays so. One change must not ask twice for one space: the
     /// first answer would make the pass good while the second is due.
-    pub fn invalidate(&self, space: u32, way: &Pass, flush: impl FnOnce()) -> bool {
+    ///
+    /// While no pass may become good (`is_closing`), it stays stale as well.
+    pub fn invalidate(&self, space: u32, way: &Pass, is_closing: bool, flush: impl FnOnce()) -> bool {
         if self.space() != space {
             return false;
         }
         flush();
-        way.refresh();
+        if !is_closing {
+            way.refresh();
+        }
         true
     }
 
@@ -293,5 +297,25 @@ impl Presence {
 impl Default for Presence {
     fn default() -> Presence {
         Presence::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pass, Presence};
+
+    /// A CPU that is in a space may leave it before the new generation begins: its pass must not be good then.
+    #[test]
+    fn a_flush_makes_no_pass_good_while_tags_are_taken_back() {
+        for is_closing in [false, true] {
+            let (presence, pass, mut flushes) = (Presence::new(), Pass::new(), 0);
+            presence.stay(7);
+            pass.make_good(0x5000);
+            assert!(pass.make_stale());
+            assert!(presence.invalidate(7, &pass, is_closing, || flushes += 1));
+            assert_eq!((flushes, pass.read().is_good()), (1, !is_closing));
+            assert!(!presence.invalidate(8, &pass, is_closing, || flushes += 1));
+            assert_eq!(flushes, 1);
+        }
     }
 }

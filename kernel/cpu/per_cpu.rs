@@ -5,7 +5,7 @@
 //! never freed, so the fast path can hold plain references.
 
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
 use spin::Mutex;
 use tessera_abi::Handle;
@@ -107,6 +107,13 @@ impl<'a> SpaceWords<'a> {
         self.passes().for_each(Pass::forget);
     }
 
+    /// The same, of passes by which CPUs may hold translations that are good still.
+    pub fn make_passes_stale(self) {
+        self.passes().for_each(|pass| {
+            pass.make_stale();
+        });
+    }
+
     /// The CPUs that may hold translations under the tag.
     pub fn holders(self) -> CpuSet {
         let bit = |(cpu, pass): (usize, &Pass)| u64::from(!pass.read().is_never()) << cpu;
@@ -198,6 +205,8 @@ pub struct Shared {
     count: AtomicUsize,
     /// A root table without user mappings, for CPUs that are in no space.
     pub empty_root: AtomicU64,
+    /// Whether no pass may become good, as tags are taken back. Changed by the holder of the kernel's lock only.
+    pub is_closing_tags: AtomicBool,
     /// Where text waits for the serial line.
     pub console: Console,
     spaces: SlicePointer<Words>,
@@ -216,6 +225,7 @@ impl Shared {
             cpus,
             count: AtomicUsize::new(0),
             empty_root: AtomicU64::new(0),
+            is_closing_tags: AtomicBool::new(false),
             console: Console::new(ring),
             spaces: SlicePointer::none(),
         }

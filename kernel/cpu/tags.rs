@@ -5,11 +5,14 @@
 //! space. Running out therefore never fails, it costs. A space whose tag is of an old generation gets a new one
 //! when it is next entered the long way. (The scheme of Linux' arm64 ASID allocator.)
 //!
+//! Before that the old generation is *closed*: no pass may be good any more. With many spaces this takes several steps, one
+//! at each entry by the long way, which each entry is meanwhile.
+//!
 //! Tag 0 means *untagged*: its translations are flushed at each entry. It serves machines without tags, and the
 //! case that every tag is live on some CPU.
 //!
 //! All of this happens under the kernel's lock. The fast path asks no allocator: it needs a good pass
-//! (`handshake::Pass`), and a new generation takes all passes away.
+//! (`handshake::Pass`), and a new generation begins when there is none.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -54,6 +57,8 @@ pub struct TagAllocator {
     reserved: Vec<TagWord>,
     /// CPUs that have yet to flush for this generation.
     flush_pending: CpuSet,
+    /// While this generation is being closed, the number of the first space whose passes are not stale yet.
+    closing: Option<u32>,
     /// A bit for each tag that the checks have seen.
     seen: Vec<Cell<u64>>,
 }
@@ -66,7 +71,7 @@ impl TagAllocator {
         let seen = vec![Cell::new(0); used.len()];
         // A CPU may be in two spaces: the one it is in, and the one it may enter.
         let reserved = Vec::with_capacity(2 * cpus);
-        TagAllocator { bits, generation: 1, used, next: 1, reserved, flush_pending: 0, seen }
+        TagAllocator { bits, generation: 1, used, next: 1, reserved, flush_pending: 0, closing: None, seen }
     }
 
     /// Words of a map with a bit for each tag.
@@ -99,10 +104,31 @@ impl TagAllocator {
         self.take().map(|tag| TagWord::new(now, tag))
     }
 
+    /// Whether this generation is being closed: passes are turned stale, space by space, and none is made good. Who would need
+    /// a new tag meanwhile is untagged.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// The number of the first space whose passes are to be turned stale next.
+    pub fn closed_to(&self) -> u32 {
+        self.closing.unwrap_or(0)
+    }
+
+    /// Notes how far closing has come.
+    pub fn note_closed(&mut self, next_space: u32) {
+        self.closing = Some(next_space);
+    }
+
     /// Begins a new generation in which these tags stay with their owners; then finds a tag as `renew` does, or
     /// none (0) if every one is live.
-    pub fn roll_over(&mut self, live: impl Iterator<Item = TagWord>, old: TagWord) -> TagWord {
+    pub fn roll_over(
+        &mut self,
+        live: impl Iterator<Item = TagWord>,
+        (old, live_elsewhere): (TagWord, bool),
+    ) -> TagWord {
         self.generation += 1;
+        self.closing = None;
         self.used.fill(0);
         self.used[0] = 1;
         self.next = 1;
@@ -112,7 +138,7 @@ impl TagAllocator {
             self.reserved.push(tag);
         }
         self.flush_pending = if is_seeded(Mutant::NoFlushAtRollOver) { 0 } else { cpu_set::ALL };
-        self.renew(old, false).unwrap_or(TagWord::new(self.generation, 0))
+        self.renew(old, live_elsewhere).unwrap_or(TagWord::new(self.generation, 0))
     }
 
     /// Whether a CPU has to flush everything before it enters another space; it does so now.

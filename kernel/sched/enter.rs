@@ -6,6 +6,7 @@ use core::sync::atomic::fence;
 use tessera_abi::{Error, Handle};
 use tessera_arch::Frame;
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::PerCpu;
@@ -34,13 +35,20 @@ pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: SpaceId, entered_by: 
     line.presence.enter(space.index(), words.pass(cpu), pass);
     let root = Frame::from_word(pass.root());
     words.pass(cpu).make_good(tessera_arch::root_word(root, tag.tag()));
+    if kernel.tags.is_closing() {
+        words.pass(cpu).make_stale();
+    }
     tessera_arch::activate(root, tag.tag(), keep);
     line.root.store(root.to_word(), Relaxed);
     line.entered_by.store(entered_by.bits(), Relaxed);
     line.counters.count_switch(keep);
 }
 
-/// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left.
+/// Effort that an entry spends on closing a generation of tags.
+const CLOSING_UNITS: u32 = 300;
+
+/// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left, and the old one is
+/// closed.
 fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
     let (shared, words) = (kernel.shared, kernel.shared.space_words(space.index()));
     if kernel.tags.bits() != 0 && words.tag().tag() == 0 {
@@ -48,20 +56,60 @@ fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
         words.forget_passes();
         fence(SeqCst);
     }
-    let elsewhere = |line: &PerCpu| line.index != cpu && line.presence.is_in(space.index());
-    if let Some(tag) = kernel.tags.renew(words.tag(), shared.lines().iter().any(elsewhere)) {
-        return tag;
+    let is_elsewhere = |line: &PerCpu| line.index != cpu && line.presence.is_in(space.index());
+    let old = (words.tag(), shared.lines().iter().any(is_elsewhere));
+    let is_closing = kernel.tags.is_closing();
+    if !(is_closing && close_generation(kernel)) {
+        if let Some(tag) = kernel.tags.renew(old.0, old.1) {
+            return tag;
+        }
+        if is_closing || !close_generation(kernel) {
+            return TagWord::new(kernel.tags.generation(), 0);
+        }
     }
     shared.cpus[cpu].counters.tag_rollovers.add(1);
     // Nobody enters by a pass from here on. Who was entering meanwhile is either seen to, or goes back to the
     // space that it had loaded: both count as live.
-    if !is_seeded(Mutant::PassesSurviveRollOver) {
-        kernel.spaces.ids().for_each(|id| shared.space_words(id.index()).forget_passes());
-    }
     fence(SeqCst);
     let spaces = shared.lines().iter().flat_map(|line| line.presence.places());
     let live = spaces.filter(|space| *space != NO_SPACE).map(|space| shared.space_words(space).tag());
-    kernel.tags.roll_over(live, words.tag())
+    kernel.tags.roll_over(live, old)
+}
+
+/// Turns passes stale, as far as an entry's share of effort goes; gives whether none is good any more, nor will be before the
+/// next generation.
+#[cold]
+#[inline(never)]
+fn close_generation(kernel: &mut Kernel) -> bool {
+    if is_seeded(Mutant::PassesSurviveRollOver) {
+        return true;
+    }
+    let (mut effort, mut next) = (Effort::of(closing_units()), kernel.tags.closed_to());
+    kernel.shared.is_closing_tags.store(true, Relaxed);
+    loop {
+        match kernel.spaces.first_from(next, &mut effort) {
+            Err(reached) => {
+                kernel.tags.note_closed(reached);
+                return false;
+            }
+            Ok(Some(id)) => {
+                kernel.shared.space_words(id.index()).make_passes_stale();
+                effort.spend(1 + kernel.cpus() as u32 / 2);
+                next = id.index() + 1;
+            }
+            Ok(None) => {
+                kernel.shared.is_closing_tags.store(false, Relaxed);
+                return true;
+            }
+        }
+    }
+}
+
+/// Where entries have less to spend than usual, closing has.
+fn closing_units() -> u32 {
+    let mut effort = Effort::of_entry();
+    effort.spend(effort.left().saturating_sub(CLOSING_UNITS));
+    effort.left()
 }
 
 /// Checks that a CPU may enter a space.

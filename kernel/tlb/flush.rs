@@ -8,6 +8,8 @@
 //! it under its present tag (the tag is marked stale there: no interrupt). Where the hardware broadcasts
 //! invalidation, nobody is interrupted or marked (`broadcast`); what all spaces see is in `global`.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use tessera_abi::PAGE_BYTES;
 use tessera_arch::{Trap, VirtAddr};
 
@@ -248,7 +250,8 @@ fn act(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>, request: Request) 
         Request::Pages { space, tag, first, count } => {
             let way = line.pass_to(space);
             let flush = || flush_here(line, tag, PageRange { first, count });
-            if !line.presence.invalidate(space, way, flush) {
+            let is_closing = shared.is_closing_tags.load(Relaxed);
+            if !line.presence.invalidate(space, way, is_closing, flush) {
                 line.counters.shootdowns_spurious.add(1);
             }
         }
@@ -257,7 +260,7 @@ fn act(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>, request: Request) 
             global::flush_global(tag, line, PageRange { first, count });
         }
         Request::Park => {
-            line.parked_space.store(line.presence.space(), core::sync::atomic::Ordering::Relaxed);
+            line.parked_space.store(line.presence.space(), Relaxed);
             line.slots.set_slots(&[]);
             put_away(line, in_hand);
             tessera_arch::leave_context();

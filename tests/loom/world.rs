@@ -271,7 +271,7 @@ impl Cpu {
             match request {
                 Request::Pages { space, first, count, .. } => {
                     let held = &mut self.held[space as usize][first as usize..(first + count) as usize];
-                    line.invalidate(space, &world.passes[self.index][space as usize], || held.fill(None));
+                    line.invalidate(space, &world.passes[self.index][space as usize], false, || held.fill(None));
                 }
                 // Nothing here is public.
                 Request::Global { .. } => {}

@@ -2,6 +2,7 @@
 
 use tessera_abi::Rights;
 use tessera_arch::fake::Flavour;
+use tessera_kernel::base::effort::set_entry_units;
 
 use super::operation::{Kind, Operation, Part, Run, SPACES, Spot, Way};
 use super::scene::Scene;
@@ -10,13 +11,14 @@ const CPUS: usize = 2;
 /// On each CPU: enter a space, or change what all of them see.
 const KINDS: usize = SPACES + 1;
 
-/// Plays every sequence of so many switches and changes by two CPUs in five spaces with 2-bit tags, one after the
-/// other; gives how many steps that took.
+/// Plays every sequence of so many switches and changes by two CPUs in five spaces with 2-bit tags, at so many units an
+/// entry, one after the other; gives how many steps that took.
 ///
 /// # Errors
 /// The first breach of a rule.
-pub fn play_all_sequences(length: usize, flavour: Flavour, broadcasts: bool) -> Result<usize, String> {
+pub fn play_all_sequences(length: usize, units: u32, flavour: Flavour, broadcasts: bool) -> Result<usize, String> {
     let mut scene = Scene::new(&Run { flavour, broadcasts, tag_bits: 2, cpus: CPUS, seed: 1, operations: Vec::new() });
+    set_entry_units(units);
     scene.step(&Operation { cpu: 0, kind: map() });
     (0..SPACES).for_each(|space| scene.step(&Operation { cpu: 0, kind: attach(space) }));
     let symbols = all_sequences(CPUS * KINDS, length);
@@ -31,8 +33,8 @@ pub fn play_all_sequences(length: usize, flavour: Flavour, broadcasts: bool) -> 
         };
         scene.step(&Operation { cpu: symbol % CPUS, kind });
         scene.find_breach().map_or(Ok(()), |breach| Err(format!("step {number}: {breach}")))?;
+        scene.check();
     }
-    scene.check();
     Ok(symbols.len())
 }
 

@@ -221,7 +221,7 @@ fn a_space_local_to_the_last_cpu_is_entered_there_alone() {
 fn every_cpu_flushes_once_after_tags_ran_out() {
     let mut tags = TagAllocator::new(2, CPUS_MAX);
     assert!((0..CPUS_MAX).all(|cpu| !tags.take_flush_pending(cpu)));
-    tags.roll_over(core::iter::empty(), TagWord::default());
+    tags.roll_over(core::iter::empty(), (TagWord::default(), false));
     for cpu in 0..CPUS_MAX {
         assert_eq!([tags.take_flush_pending(cpu), tags.take_flush_pending(cpu)], [true, false]);
     }

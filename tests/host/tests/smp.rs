@@ -10,6 +10,7 @@ use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::cpu::tags::TagWord;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
@@ -288,8 +289,11 @@ proptest! {
         operations in prop::collection::vec((0..CPUS, operation()), 1..80),
         flavour in prop::sample::select(FLAVOURS.to_vec()),
         tag_bits in 0_u32..5,
+        units in prop::sample::select(vec![1, 4, ENTRY_UNITS]),
     ) {
         let mut scene = Scene::new(flavour, tag_bits);
+        // Few units close a generation of tags space by space, while others switch and change.
+        set_entry_units(units);
         for (cpu, operation) in &operations {
             scene.step(*cpu, operation)?;
         }
