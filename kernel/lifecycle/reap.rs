@@ -36,9 +36,11 @@ const OBJECT_UNITS: u32 = 20;
 /// on with it then, owes it.
 #[inline(always)]
 pub fn reap(kernel: &mut Kernel) {
+    let is_spent = core::mem::take(&mut kernel.is_spent);
     if is_any_doomed(kernel) {
         let owner = kernel.scheduler.cpus[tessera_arch::cpu_index()].caller;
-        reap_as(kernel, Some(owner));
+        // After a step of a long call it is left to the next entry.
+        reap_as(kernel, Some(owner), if is_spent { Effort::spent() } else { Effort::of_entry() });
     }
 }
 
@@ -46,7 +48,7 @@ pub fn reap(kernel: &mut Kernel) {
 /// go without them is left, with all behind it. Gives whether anything is.
 #[inline(always)]
 pub fn reap_without_registers(kernel: &mut Kernel, cpu: usize) -> bool {
-    let mut effort = Effort::of_entry();
+    let mut effort = if kernel.is_spent { Effort::spent() } else { Effort::of_entry() };
     work(kernel, Some(cpu), &mut effort);
     let is_left = kernel.debts.is_owed();
     if is_left || kernel.heir.is_some() {
@@ -79,13 +81,12 @@ pub fn go_on(kernel: &mut Kernel, cpu: usize) {
         let debt = kernel.threads[id].take_debt();
         kernel.debts.put(debt);
     }
-    reap_as(kernel, owner);
+    reap_as(kernel, owner, Effort::of_entry());
     kernel.top_up_heap();
 }
 
 #[inline(never)]
-fn reap_as(kernel: &mut Kernel, owner: Option<ThreadId>) {
-    let mut effort = Effort::of_entry();
+fn reap_as(kernel: &mut Kernel, owner: Option<ThreadId>, mut effort: Effort) {
     work(kernel, None, &mut effort);
     settle(kernel, owner);
     work_unowed(kernel, None, &mut effort);

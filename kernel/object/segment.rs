@@ -22,7 +22,7 @@ pub const REGION_PAGES: u64 = 512;
 pub const LENGTH_MAX_BYTES: u64 = 1 << 40;
 
 /// Effort of giving a region back, and a page of one that has its pages one by one.
-const REGION_UNITS: u32 = 20;
+const REGION_UNITS: u32 = 40;
 const PAGE_UNITS: u32 = 10;
 
 /// The frames behind one 2 MiB of a segment, or behind what is left at its end.
@@ -549,6 +549,7 @@ fn release_pages(list: &mut [u64], frames: &mut FrameAllocator, effort: &mut Eff
             return false;
         }
     }
+    effort.spend(list.len() as u32 / 2);
     true
 }
 

@@ -12,7 +12,7 @@ use crate::sched::way_in;
 use crate::state::kernel::Kernel;
 
 /// Effort of giving a capability up; if it leads into a space, of looking at a CPU besides.
-const CAPABILITY_UNITS: u32 = 20;
+const CAPABILITY_UNITS: u32 = 25;
 const CPU_UNITS: u32 = 2;
 
 /// So many slots are looked at in one go, and the effort of that.

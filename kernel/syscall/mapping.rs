@@ -35,7 +35,7 @@ const LARGE: u64 = tessera_arch::TABLE_ENTRIES as u64;
 const LIST_MAX: u64 = 1024;
 
 /// Effort of listing one.
-const LISTING_UNITS: u32 = 60;
+const LISTING_UNITS: u32 = 80;
 
 impl Caller<'_> {
     pub(super) fn map(

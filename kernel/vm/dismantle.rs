@@ -29,10 +29,13 @@ use crate::vm::attach;
 use crate::vm::target;
 
 /// Effort of forgetting where a subtree is attached.
-const PLACE_UNITS: u32 = 25;
+const PLACE_UNITS: u32 = 80;
 
 /// Effort of cutting a table loose, and of freeing it.
-const TABLE_UNITS: u32 = 6;
+const TABLE_UNITS: u32 = 25;
+
+/// Entries without anything that a unit of effort goes past.
+const PASSED_A_UNIT: u32 = 2;
 
 /// Effort of a look along a root.
 const LOOK_UNITS: u32 = 60;
@@ -135,7 +138,11 @@ fn empty_table(
     page: u64,
     effort: &mut Effort,
 ) -> bool {
-    let mut left = kernel.frames.table_entries(holder);
+    if level == 0 {
+        effort.spend(empty_lowest(kernel, holder));
+        return effort.is_left();
+    }
+    let (mut left, mut passed) = (kernel.frames.table_entries(holder), 0);
     for (index, slot) in own_entries(holder, level).iter().enumerate() {
         // Behind the last entry nothing is left to do; there may be none at all.
         if left == 0 {
@@ -143,16 +150,33 @@ fn empty_table(
         }
         let entry = slot.load(Relaxed);
         if !Format::is_present(entry) {
+            passed += 1;
             continue;
         }
         slot.store(0, Relaxed);
         left = kernel.frames.change_table_entries(holder, -1);
         let units = see_to(kernel, owner, entry, level, page + index as u64 * entry_pages(level));
-        if !effort.spend(units) {
+        if !effort.spend(units + passed / PASSED_A_UNIT) {
             return false;
         }
+        passed = 0;
     }
     true
+}
+
+/// Takes all entries out of a lowest table, which has nothing but pages; gives the effort.
+fn empty_lowest(kernel: &mut Kernel, holder: Frame) -> u32 {
+    let (entries, mut found, mut looked) = (kernel.frames.table_entries(holder), 0, 0);
+    for slot in own_entries(holder, 0) {
+        if found == entries {
+            break;
+        }
+        found += u16::from(Format::is_present(slot.load(Relaxed)));
+        slot.store(0, Relaxed);
+        looked += 1;
+    }
+    kernel.frames.change_table_entries(holder, -i32::from(entries));
+    looked / PASSED_A_UNIT
 }
 
 /// Sees to what an entry led to that was taken out, and began at this page; gives the effort.
