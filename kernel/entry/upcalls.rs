@@ -133,7 +133,9 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
         guard = if goes_on { lock_behind(line) } else { lock(line, None) };
         with(&mut guard, |kernel| {
             interrupt.inspect(|interrupt| trap::interrupt(kernel, line.index, *interrupt));
-            if goes_on {
+            // Who has become ready by that runs before the next step, if it is more urgent.
+            let is_due = matches!(interrupt, Some(Interrupt::Timer | Interrupt::Reschedule));
+            if goes_on && !is_due {
                 reap::go_on(kernel, line.index);
             }
         });

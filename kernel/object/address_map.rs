@@ -33,7 +33,7 @@ pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>() + USE_BYTES;
 pub const MAP_BYTES: u64 = page_map::base_bytes::<Record>();
 
 /// Effort of forgetting a mapping.
-const MAPPING_UNITS: u32 = 60;
+const MAPPING_UNITS: u32 = 80;
 
 /// One mapping: pages of a segment at pages of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
