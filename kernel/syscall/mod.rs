@@ -205,6 +205,11 @@ impl Caller<'_> {
         user_memory::write_structure(self.kernel, here, address, value)
     }
 
+    fn read<T: tessera_abi::layout::Words>(&mut self, address: u64) -> Result<T> {
+        let here = self.here();
+        user_memory::read_structure(self.kernel, here, address)
+    }
+
     /// Reads a text argument into `buffer`.
     fn text<'b>(&mut self, address: u64, length_bytes: u64, buffer: &'b mut [u8]) -> Result<&'b str> {
         if length_bytes > buffer.len() as u64 {

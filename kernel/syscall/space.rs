@@ -7,12 +7,12 @@ use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
 use crate::cpu::switch;
-use crate::object::id::{MapTarget, ObjectRef, SpaceId};
+use crate::object::id::{ObjectRef, SpaceId};
 use crate::object::space::Space;
 use crate::paging::page_table;
 use crate::sched::{enter, running};
-use crate::vm::attach;
 use crate::vm::public;
+use crate::vm::shown_tables::{self, Count};
 use crate::vm::user_copy::{self, Side};
 use crate::vm::user_memory::{COPY_MAX_BYTES, UserSlice};
 
@@ -68,18 +68,36 @@ impl Caller<'_> {
         Ok(Outcome::Unfinished)
     }
 
-    pub(super) fn space_info(&mut self, space: Handle, buffer: u64) -> Result<u64> {
+    pub(super) fn space_info(&mut self, space: Handle, buffer: u64) -> Result<Outcome> {
+        let progress = self.progress(number::space_info);
         let id = self.space(space, Rights::INSPECT)?;
+        // What has been counted so far lies in the buffer, where its end will be; nothing depends on it but the answer.
+        let mut count = Count::default();
+        if progress != 0 {
+            let so_far: SpaceInfo = self.read(buffer)?;
+            count = Count { tables: so_far.shared_table_bytes, within: so_far.mapped_bytes, subtree: so_far.mappings };
+        }
         let kernel = &*self.kernel;
+        let base = kernel.seen_in(id).base;
+        if let Some(word) = shown_tables::count_further(kernel, base, base == id, progress, &mut count) {
+            let Count { tables, within, subtree } = count;
+            let so_far = SpaceInfo {
+                shared_table_bytes: tables,
+                mapped_bytes: within,
+                mappings: subtree,
+                ..SpaceInfo::default()
+            };
+            self.write(buffer, &so_far)?;
+            return Ok(self.again(number::space_info, word));
+        }
         let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
         let (seen, public) = (kernel.seen_in(id), kernel.public.iter().filter(|public| public.is_shown()));
         let public_tables = public.map(|public| kernel.subtrees[public.subtree].map.tree.tables).sum::<u64>();
         let base_tables = if seen.base == id { 0 } else { kernel.spaces[seen.base].map.tree.tables - 1 };
-        let shared_tables = attach::attached_tables(kernel, MapTarget::Space(seen.base), seen.base == id);
-        let shared_tables = shared_tables + public_tables + base_tables;
+        let shared_tables = count.tables.wrapping_add(public_tables + base_tables);
         let info = SpaceInfo {
             table_bytes: space.table_bytes(),
-            shared_table_bytes: shared_tables * PAGE_BYTES,
+            shared_table_bytes: shared_tables.wrapping_mul(PAGE_BYTES),
             mapped_bytes: space.map.mapped_pages() * PAGE_BYTES,
             mappings: space.map.len() as u64,
             attachments: space.map.attachments(),
@@ -93,7 +111,7 @@ impl Caller<'_> {
             view_of: space.seen.map_or(0, |seen| u64::from(seen.base.index()) + 1),
             bounds: u64::from(seen.bounds.bits()),
         };
-        self.write(buffer, &info).map(|()| 0)
+        self.write(buffer, &info).map(|()| Outcome::Done(0))
     }
 
     pub(super) fn memory_read(

@@ -11,7 +11,6 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, VirtAddr, table}
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::account::Account;
@@ -112,22 +111,6 @@ pub fn attachment_over(kernel: &Kernel, owner: MapTarget, page: u64, cpu: Option
     Some((page - page % entry_pages(level), attachment_of(kernel, entry, level)?))
 }
 
-/// Tables of the subtrees attached to an owner, and of those attached to them, with or without core windows. Each is
-/// counted as often as it shows, and looked at once: where it shows first.
-pub fn attached_tables(kernel: &Kernel, owner: MapTarget, with_windows: bool) -> u64 {
-    let tables = |(place, attachment): (AttachPoint, Attachment)| {
-        steps::count();
-        let subtree = &kernel.subtrees[attachment.subtree];
-        let mut places = subtree.sharers.within(owner).map(|sharer| sharer.place());
-        if !(with_windows || place.cpu.is_none()) || places.next() != Some(place) {
-            return 0;
-        }
-        let within = attached_tables(kernel, MapTarget::Subtree(attachment.subtree), true);
-        (1 + places.inspect(|_| steps::count()).count() as u64) * (subtree.map.tree.tables + within)
-    };
-    attachments(kernel, owner).map(tables).sum()
-}
-
 /// The attachment at a place.
 pub fn attachment_at(kernel: &Kernel, owner: MapTarget, place: AttachPoint) -> Option<Attachment> {
     let (first, attachment) = attachment_over(kernel, owner, place.page, place.cpu)?;
@@ -156,7 +139,8 @@ pub fn next_attachment(
     window.or(attached)
 }
 
-fn attachments_between(
+/// Those that are attached on every CPU, and end after a page and begin before `end`, in order.
+pub(crate) fn attachments_between(
     kernel: &Kernel,
     owner: MapTarget,
     page: u64,
@@ -172,8 +156,8 @@ fn attachments_between(
     })
 }
 
-/// Those that end after a page and begin before `end`, in order.
-fn core_windows(
+/// Core windows that end after a page and begin before `end`, in order.
+pub(crate) fn core_windows(
     kernel: &Kernel,
     owner: MapTarget,
     page: u64,

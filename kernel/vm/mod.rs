@@ -8,6 +8,7 @@ pub mod fault;
 pub mod map;
 pub mod map_steps;
 pub mod public;
+pub mod shown_tables;
 pub mod target;
 pub mod user_copy;
 pub mod user_memory;

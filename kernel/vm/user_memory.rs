@@ -199,6 +199,19 @@ pub fn write_structures<T: Words>(
     slice.write(kernel, &bytes[..count * 8])
 }
 
+/// Reads a structure at an address in the caller's space.
+///
+/// # Errors
+/// `BadPointer`.
+pub fn read_structure<T: Words>(kernel: &mut Kernel, space: SpaceId, address: u64) -> Result<T, Error> {
+    let (mut bytes, mut words) = ([0; WORDS_MOST * 8], [0; WORDS_MOST]);
+    UserSlice::new(space, address, T::BYTES as u64)?.read(kernel, &mut bytes[..T::BYTES])?;
+    for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+    }
+    Ok(T::read(&words))
+}
+
 /// How many structures [`write_structures`] takes.
 pub const fn at_once<T: Words>() -> usize {
     WORDS_MOST / T::COUNT

@@ -146,7 +146,13 @@ fn withdrawing_and_telling_cost_the_sum_of_places() {
         assert_eq!(before.shared_table_bytes / PAGE_BYTES, tables + PROGRAM_TABLES);
         let info = Call::SpaceInfo { space: chain.space, buffer: BUFFER };
         let cost = chain.cost(info);
-        assert!(cost <= 4 * size.records(), "info: {cost} steps for {} records", size.records());
+        assert!(cost <= 8 * size.records(), "info: {cost} steps for {} records", size.records());
+        // However it is cut.
+        set_entry_units(1);
+        let cut: SpaceInfo =
+            chain.machine.info(|buffer| Call::SpaceInfo { space: chain.space, buffer }).expect("as well");
+        set_entry_units(ENTRY_UNITS);
+        assert_eq!(cut, before);
         let (inner, outer) = (chain.inner, chain.outers[0]);
         for subtree in [outer, inner] {
             let cost = chain.cost(Call::SubtreeWithdraw { subtree });
