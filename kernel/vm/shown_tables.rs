@@ -13,7 +13,7 @@ use crate::state::kernel::Kernel;
 use crate::vm::attach;
 
 /// Effort of looking at a place.
-const PLACE_UNITS: u32 = 25;
+const PLACE_UNITS: u32 = 45;
 
 /// Pages of the smallest thing that can be attached: places are multiples of it.
 const LEAST_PAGES: u64 = entry_pages(1);
@@ -56,35 +56,44 @@ pub struct Count {
 /// the end.
 pub fn count_further(kernel: &Kernel, space: SpaceId, with_windows: bool, word: u64, count: &mut Count) -> Option<u64> {
     let (mut cursor, mut effort) = (Cursor::of_word(word), Effort::of_entry());
-    while let Some(subtree) = subtree_at(kernel, space, with_windows, &mut cursor) {
+    let map = &kernel.spaces[space].map;
+    // Behind the last one there is nothing to be looked for, if all were seen in this step.
+    let mut left = if word == 0 { map.attachments() - map.core_windows() } else { u64::MAX };
+    loop {
+        let has_more = left != 0 && !cursor.in_windows;
+        let Some((subtree, behind)) = subtree_at(kernel, space, (has_more, with_windows), &mut cursor) else {
+            return None;
+        };
         if !count_within(kernel, subtree, &mut cursor, count, &mut effort) {
             return Some(cursor.to_word());
         }
         let tables = kernel.subtrees[subtree].map.tree.tables;
         count.tables = count.tables.wrapping_add(tables).wrapping_add(count.within);
-        (cursor.place, cursor.inner) = (cursor.place + 1, 0);
+        (cursor.place, cursor.inner, left) = (behind, 0, left.saturating_sub(1));
         if !effort.spend(PLACE_UNITS) {
             return Some(cursor.to_word());
         }
     }
-    None
 }
 
-/// The subtree at the first place from the cursor on, which moves there.
-fn subtree_at(kernel: &Kernel, space: SpaceId, with_windows: bool, cursor: &mut Cursor) -> Option<SubtreeId> {
+/// The subtree at the first place from the cursor on, which moves there, and the place behind it. `has_more` says whether it may
+/// be attached on every CPU, `with_windows` whether it may be in a core window.
+fn subtree_at(
+    kernel: &Kernel,
+    space: SpaceId,
+    (has_more, with_windows): (bool, bool),
+    cursor: &mut Cursor,
+) -> Option<(SubtreeId, u64)> {
     steps::count();
     let owner = MapTarget::Space(space);
-    if !cursor.in_windows {
+    if has_more {
         let page = cursor.place * LEAST_PAGES;
         if let Some((place, found)) = attach::attachments_between(kernel, owner, page, u64::MAX).next() {
-            // One that covers the page began before it, and was counted.
-            cursor.place = place.page.max(page) / LEAST_PAGES;
-            if place.page >= page {
-                return Some(found.subtree);
-            }
-            cursor.place = (place.page + found.pages()) / LEAST_PAGES;
-            return subtree_at(kernel, space, with_windows, cursor);
+            cursor.place = place.page / LEAST_PAGES;
+            return Some((found.subtree, (place.page + found.pages()) / LEAST_PAGES));
         }
+    }
+    if !cursor.in_windows {
         *cursor = Cursor { place: 0, in_windows: true, inner: 0 };
     }
     let cpus = kernel.cpus() as u64;
@@ -93,7 +102,7 @@ fn subtree_at(kernel: &Kernel, space: SpaceId, with_windows: bool, cursor: &mut 
     let mut windows = attach::core_windows(kernel, owner, first, if with_windows { u64::MAX } else { 0 });
     let (place, found) = windows.find(|(place, _)| number(place.page, place.cpu) >= cursor.place)?;
     cursor.place = number(place.page, place.cpu);
-    Some(found.subtree)
+    Some((found.subtree, cursor.place + 1))
 }
 
 /// Counts the tables of what is attached to a subtree, if that is not the one at hand; gives whether it came to the end.
