@@ -147,8 +147,13 @@ pub(crate) fn attachments_between(
     end: u64,
 ) -> impl Iterator<Item = (AttachPoint, Attachment)> {
     let tree = &target::map_of(kernel, owner).tree;
-    let next = move |(page, level, _): &(u64, u8, u64)| tree.next_attached(page + entry_pages(*level), end);
-    let entries = core::iter::successors(tree.next_attached(page, end), next);
+    let mut behind = page;
+    // Nothing is looked for before it is asked for: behind the last one, that is a long way.
+    let entries = core::iter::from_fn(move || {
+        let (page, level, entry) = tree.next_attached(behind, end)?;
+        behind = page + entry_pages(level);
+        Some((page, level, entry))
+    });
     entries.filter_map(|(page, level, entry)| {
         let is_core = Format::share(entry) == Some(Share::CoreWindow);
         let attachment = attachment_of(kernel, entry, level).filter(|_| !is_core)?;
