@@ -86,6 +86,27 @@ pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapTarget, range: PageRange,
     }
 }
 
+/// When more spaces than these see a change, it is not told to each: all CPUs drop everything, which takes the same for any
+/// number.
+const TOLD_MOST: usize = 128;
+
+/// Whether so many spaces see an owner's pages, views included, that they are not told one by one. One that sees them through
+/// several subtrees counts as often.
+pub(crate) fn is_seen_by_many(kernel: &Kernel, owner: MapTarget) -> bool {
+    fn count(kernel: &Kernel, owner: MapTarget, left: &mut usize) -> bool {
+        match owner {
+            MapTarget::Space(id) => *left = left.saturating_sub(1 + kernel.spaces[id].views.len()),
+            MapTarget::Subtree(id) if kernel.subtrees[id].sharers.are_spaces_over(TOLD_MOST) => *left = 0,
+            MapTarget::Subtree(id) => {
+                return kernel.subtrees[id].sharers.groups().all(|group| count(kernel, group.owner, left));
+            }
+        }
+        steps::count();
+        *left != 0
+    }
+    !count(kernel, owner, &mut { TOLD_MOST + 1 })
+}
+
 /// Notes at each space what it sees of a subtree, through others or not, and chains those that had nothing noted.
 fn gather(kernel: &Kernel, subtree: SubtreeId, range: PageRange, chain: &mut u32) {
     for group in told(&kernel.subtrees[subtree].sharers) {

@@ -14,6 +14,7 @@ use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::PAGES_MAX;
 use crate::tlb::audience::{self, AffectedRange};
+use crate::tlb::global;
 
 /// In more spaces than this, a page is invalidated under all tags at once.
 ///
@@ -30,15 +31,19 @@ pub(crate) fn broadcast_in_space(kernel: &Kernel, space: SpaceId, range: PageRan
 
 /// Invalidates pages of an owner on all CPUs.
 pub(crate) fn broadcast(kernel: &Kernel, owner: MapTarget, range: PageRange) {
-    if range.count <= PAGES_MAX && count_seen(kernel, owner, BY_TAG_MAX) > BY_TAG_MAX {
+    if count_seen(kernel, owner, BY_TAG_MAX) > BY_TAG_MAX {
         let mut pages = 0;
-        let is_told = for_each_address(kernel, owner, range, &mut |range| {
-            pages += range.count.max(1);
-            pages <= PAGES_MAX
-        });
+        let is_told = range.count <= PAGES_MAX
+            && for_each_address(kernel, owner, range, &mut |range| {
+                pages += range.count.max(1);
+                pages <= PAGES_MAX
+            });
         if is_told {
             for_each_address(kernel, owner, range, &mut |range| broadcast_by_address(kernel, range));
             return;
+        }
+        if audience::is_seen_by_many(kernel, owner) {
+            return global::flush_everywhere(kernel);
         }
     }
     audience::for_each_seen(kernel, owner, range, &mut |seen| broadcast_by_tag(kernel, &seen));

@@ -125,11 +125,14 @@ fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_
 /// Where the hardware reaches its own CPU only: marks and interrupts the others.
 ///
 /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
-/// thousands of spaces see interrupts each CPU once (for each of the two).
+/// many spaces see interrupts each CPU once (for each of the two). If they are too many to turn each one's passes, all goes.
 fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
     let here = tessera_arch::cpu_index();
     // Without tags nothing is held for longer than a stay, and the change costs the same for any number of sharers.
     if kernel.tags.bits() != 0 {
+        if audience::is_seen_by_many(kernel, owner) {
+            return global::flush_everywhere(kernel);
+        }
         audience::for_each_seen(kernel, owner, range, &mut |seen| mark_stale(kernel, here, &seen));
     }
     let mut interrupted: CpuSet = 0;

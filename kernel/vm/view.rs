@@ -32,7 +32,10 @@ pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, through:
     kernel.spaces[id].lent = Some(lent);
     let only_cpu = kernel.shared.space_words(seen.base.index()).only_cpu();
     kernel.shared.space_words(id.index()).initialise(root, only_cpu);
-    kernel.spaces.retained(seen.base).views.insert(id);
+    let base = kernel.spaces.retained(seen.base);
+    base.views.insert(id);
+    // What has changed so far, it shows from the beginning.
+    base.map.tree.take_changed();
     let (base, view) = (&kernel.spaces[seen.base], &kernel.spaces[id]);
     // Behind the last entry that the base has, nothing is to be seen.
     let entries = kernel.frames.table_entries(base.map.tree.root);

@@ -45,7 +45,7 @@ impl Size {
 
 impl Chain {
     fn new(flavour: Flavour, broadcasts: bool, size: Size) -> Chain {
-        let options = Options::new(flavour).frames(4096).slots(256);
+        let options = Options::new(flavour).frames(4096).slots(512);
         let mut machine = Machine::boot(&options);
         // What is counted here is what a change costs, not what being cut does.
         set_entry_units(ENTRY_UNITS);
@@ -110,7 +110,7 @@ fn a_change_inside_costs_the_sum_of_places() {
             let inner = chain.inner;
             for (pages, rights) in [(1, Rights::READ), (4, Rights::READ_WRITE)] {
                 let cost = chain.protect(inner, pages, rights);
-                let few = 64 + 4 * (size.outers + chain.views);
+                let few = 96 + 4 * (size.outers + chain.views);
                 assert!(cost <= few, "{size:?}, {pages} pages: {cost} steps, {broadcasts}");
             }
             check::check(&chain.machine.kernel);
@@ -163,5 +163,21 @@ fn withdrawing_and_telling_cost_the_sum_of_places() {
             chain.machine.info(|buffer| Call::SpaceInfo { space: chain.space, buffer }).expect("it may be asked");
         assert!(info.shared_table_bytes < before.shared_table_bytes / 100, "the inner one is gone");
         check::check(&chain.machine.kernel);
+    });
+}
+
+/// More spaces than a change is told to one by one: it costs the same for any number of them, and reaches all.
+#[test]
+fn what_very_many_see_is_dropped_everywhere() {
+    for_each_machine(|flavour, broadcasts| {
+        let costs = [200, 400].map(|views| {
+            let mut chain = Chain::new(flavour, broadcasts, Size { outers: 1, inside: 1, shown: 1, views });
+            let inner = chain.inner;
+            // More pages than are dropped one by one.
+            let cost = chain.protect(inner, 4, Rights::READ);
+            check::check(&chain.machine.kernel);
+            cost
+        });
+        assert!(costs[1] <= costs[0] + 8, "{flavour:?} {broadcasts}: {costs:?}");
     });
 }
