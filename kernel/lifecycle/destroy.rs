@@ -17,9 +17,13 @@ use crate::vm::view;
 /// Objects that can be taken apart.
 pub(crate) trait End: Object {
     /// Takes the one with this number apart, which is doomed, as far as the effort goes; what it held goes back, and what it
-    /// referred to may be doomed by that. Of one that exists still, does what was left to be done at it. Gives whether that
-    /// was all.
+    /// referred to may be doomed by that. Gives whether that was all.
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool;
+
+    /// Does more of what was left to be done at one that exists still; gives whether that was all. At most kinds nothing is.
+    fn go_on(_kernel: &mut Kernel, _index: u32, _effort: &mut Effort) -> bool {
+        true
+    }
 
     /// Whether that takes the registers of a CPU's current thread: it is this thread, or the space that it is in, from which
     /// it is sent elsewhere.
@@ -106,11 +110,12 @@ impl End for Thread {
     #[inline(never)]
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
         let id = kernel.threads.id_at(index).expect(LISTED);
-        if kernel.threads.is_doomed(index) {
-            ending::destroy_thread(kernel, id, effort)
-        } else {
-            ending::wake_joiners(kernel, id, effort)
-        }
+        ending::destroy_thread(kernel, id, effort)
+    }
+
+    fn go_on(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        let id = kernel.threads.id_at(index).expect(LISTED);
+        ending::wake_joiners(kernel, id, effort)
     }
 
     #[inline(always)]
@@ -123,24 +128,18 @@ impl End for CapTable {
     #[inline(never)]
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
         let id = kernel.tables.id_at(index).expect(LISTED);
-        let is_doomed = kernel.tables.is_doomed(index);
-        // One that exists may have been emptied meanwhile, and used anew.
-        if !is_doomed && kernel.tables[id].emptied == 0 {
-            return true;
-        }
-        if !deletion::empty_table(kernel, id, effort) {
-            return false;
-        }
-        if !is_doomed {
-            // If it has held itself, it is on the list once more.
-            return true;
-        }
         // Before it was doomed, something may have been put into a slot that had been looked at.
-        if kernel.tables[id].used() != 0 {
+        if !deletion::empty_table(kernel, id, effort) || kernel.tables[id].used() != 0 {
             return false;
         }
-        let table = kernel.tables.remove(id);
+        let table = kernel.tables.remove_at(index);
         kernel.credit(&*table);
         true
+    }
+
+    fn go_on(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        let id = kernel.tables.id_at(index).expect(LISTED);
+        // It may have been emptied meanwhile, and used anew. If it has held itself, it is on the list once more.
+        kernel.tables[id].emptied == 0 || deletion::empty_table(kernel, id, effort)
     }
 }

@@ -21,7 +21,6 @@ use crate::object::charge_chain;
 use crate::object::derivation;
 use crate::object::doomed::Debt;
 use crate::object::id::{ThreadId, with_kinds};
-use crate::object::neighbour::Neighbour;
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
@@ -133,18 +132,23 @@ macro_rules! work_on_first {
                 let index = $first.index();
                 let needs_registers = $around_cpu.is_some_and(|cpu| $type::needs_registers($kernel, cpu, index));
                 if !needs_registers {
-                    $kernel.$store.take_due(index);
-                    // Of one that exists still, the list stays.
-                    let is_doomed = $kernel.$store.is_doomed(index);
-                    let list = if is_doomed { $kernel.$store.capabilities(index) } else { Neighbour::NOBODY };
-                    if is_doomed {
-                        charge_chain::unlink(&mut $kernel.$store, index).settle(&mut $kernel.accounts, ObjectKind::$type);
-                    }
-                    let is_known = !inside::forget_markers($kernel, list, $effort);
-                    if is_known || !$type::take_apart($kernel, index, $effort) {
-                        $kernel.$store.list_due(index);
-                    } else {
-                        derivation::remove_list(&mut $kernel.uses, list);
+                    match $kernel.$store.take_due(index) {
+                        // At one that exists something was left to be done.
+                        None => {
+                            if !$type::go_on($kernel, index, $effort) {
+                                $kernel.$store.list_due(index);
+                            }
+                        }
+                        Some((list, charged)) => {
+                            let left = charge_chain::left(&mut $kernel.$store, charged);
+                            left.settle(&mut $kernel.accounts, ObjectKind::$type);
+                            let is_known = !inside::forget_markers($kernel, list, $effort);
+                            if is_known || !$type::take_apart($kernel, index, $effort) {
+                                $kernel.$store.list_due(index);
+                            } else {
+                                derivation::remove_list(&mut $kernel.uses, list);
+                            }
+                        }
                     }
                 }
                 !needs_registers

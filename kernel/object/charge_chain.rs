@@ -27,7 +27,13 @@ pub struct Left(Charged);
 /// Takes an object out of the chain that it is in, if it is in one.
 #[inline(always)]
 pub fn unlink<T: Object>(store: &mut Store<T>, index: u32) -> Left {
-    let Charged { before, behind } = core::mem::replace(store.charged_mut(index), Charged::NOWHERE);
+    let charged = core::mem::replace(store.charged_mut(index), Charged::NOWHERE);
+    left(store, charged)
+}
+
+/// The same of one that was at this place, and does not know it any more.
+#[inline(always)]
+pub fn left<T: Object>(store: &mut Store<T>, Charged { before, behind }: Charged) -> Left {
     if before & ACCOUNT == 0 {
         store.charged_mut(before).behind = behind;
     }

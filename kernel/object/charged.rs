@@ -10,7 +10,7 @@ pub(super) const ACCOUNT: u32 = 1 << 31;
 
 /// An object's neighbours in the chain: the numbers of objects of its kind, or of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Charged {
+pub struct Charged {
     pub(super) before: u32,
     pub(super) behind: u32,
 }

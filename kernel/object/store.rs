@@ -8,6 +8,7 @@ use tessera_abi::{Error, ObjectKind};
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::mem::FrameAllocator;
+use crate::object::charged::Charged;
 use crate::object::chunk::{CHUNK, Chunk, Listed, NONE, Uses, place_of};
 use crate::object::doomed::{Debts, Due};
 use crate::object::id::{Id, Object};
@@ -329,12 +330,18 @@ impl<T: Object> Store<T> {
         chunk.listed[offset] != Listed::NOT
     }
 
-    /// Takes an object off the list of debts, whose first it is.
+    /// Takes an object off the list of debts, whose first it is. If it is doomed, gives what is known of it besides: where its
+    /// capabilities were listed, and its place in its chain, which it leaves ([`charge_chain::left`]).
     #[inline(always)]
-    pub fn take_due(&mut self, index: u32) {
-        let (chunk, offset) = self.chunk_mut(index);
+    pub fn take_due(&mut self, index: u32) -> Option<(Neighbour, Charged)> {
+        let Store { chunks, debts, .. } = self;
+        steps::count();
+        let (number, offset) = place_of(index);
+        let chunk = &mut *chunks[number];
         let next = core::mem::replace(&mut chunk.listed[offset], Listed::NOT).next(chunk.uses[offset].next_due);
-        self.debts.pop(next);
+        debts.pop(next);
+        let is_doomed = chunk.uses[offset].references == 0;
+        is_doomed.then(|| (chunk.lists[offset], core::mem::replace(&mut chunk.charged[offset], Charged::NOWHERE)))
     }
 
     /// Lets a list of debts go on behind its last object, which this one is.

@@ -282,7 +282,8 @@ fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback, reason:
 /// as it is.
 pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) -> bool {
     remove_thread(kernel, id, ThreadState::Stopped, effort);
-    if kernel.threads.is_due(id.index()) || !wake_joiners(kernel, id, effort) {
+    let is_waited_for = !kernel.threads.at(id.index()).joiners.is_empty();
+    if is_waited_for && (kernel.threads.is_due(id.index()) || !wake_joiners(kernel, id, effort)) {
         return false;
     }
     let thread = kernel.threads.remove_at(id.index());

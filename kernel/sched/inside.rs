@@ -149,10 +149,12 @@ pub fn forget_markers(kernel: &mut Kernel, list: Neighbour, effort: &mut Effort)
 /// Forgets a thread's uses: it has ended.
 #[inline(always)]
 pub(crate) fn end(kernel: &mut Kernel, id: ThreadId) {
-    set_fallback(kernel, id, None);
-    forget_marker(kernel, id);
     let Kernel { threads, tables, uses, .. } = kernel;
-    match threads.at_mut(id.index()).inside.take() {
+    let thread = threads.at_mut(id.index());
+    let (fallback, marker, inside) = (thread.fallback.take(), thread.marker.take(), thread.inside.take());
+    let noted = [fallback.and_then(|fallback| fallback.lent), marker];
+    noted.into_iter().flatten().for_each(|lent| derivation::take_back(tables, uses, lent));
+    match inside {
         Some(inside) => derivation::take_back(tables, uses, inside),
         None => uses.unpromise(),
     }
