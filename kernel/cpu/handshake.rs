@@ -299,23 +299,3 @@ impl Default for Presence {
         Presence::new()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{Pass, Presence};
-
-    /// A CPU that is in a space may leave it before the new generation begins: its pass must not be good then.
-    #[test]
-    fn a_flush_makes_no_pass_good_while_tags_are_taken_back() {
-        for is_closing in [false, true] {
-            let (presence, pass, mut flushes) = (Presence::new(), Pass::new(), 0);
-            presence.stay(7);
-            pass.make_good(0x5000);
-            assert!(pass.make_stale());
-            assert!(presence.invalidate(7, &pass, is_closing, || flushes += 1));
-            assert_eq!((flushes, pass.read().is_good()), (1, !is_closing));
-            assert!(!presence.invalidate(8, &pass, is_closing, || flushes += 1));
-            assert_eq!(flushes, 1);
-        }
-    }
-}

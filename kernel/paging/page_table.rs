@@ -358,7 +358,8 @@ impl Tree {
             return (Slots::new(holder, address, Chunk { level, entries }), entries);
         }
         let (size, within) = (entry_pages(level), (address.value() / PAGE_BYTES) % entry_pages(level));
-        let entries = if within != 0 { 1 } else { leaves(holder, level, address, pages / size).max(1) };
+        let entries =
+            if within != 0 || pages < 2 * size { 1 } else { leaves(holder, level, address, pages / size).max(1) };
         (Slots::new(holder, address, Chunk { level, entries }), entries * size - within)
     }
 

@@ -29,10 +29,14 @@ pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
 }
 
 /// The same as a part of a longer call.
+#[inline(always)]
 pub fn delete_within(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) {
-    let cpus = if way_in::is_way_in(kernel, cap) { kernel.cpus() as u32 } else { 0 };
-    effort.spend(CAPABILITY_UNITS + CPU_UNITS * cpus);
-    delete_capability(kernel, cap);
+    effort.spend(CAPABILITY_UNITS);
+    if way_in::is_way_in(kernel, cap) {
+        effort.spend(CPU_UNITS * kernel.cpus() as u32);
+        way_in::close_way_in(kernel, cap);
+    }
+    delete_closed(kernel, cap);
 }
 
 /// The same of one by which nobody enters a space, because it leads into none, or was closed.

@@ -61,9 +61,7 @@ pub fn count_further(kernel: &Kernel, space: SpaceId, with_windows: bool, word: 
     let mut left = if word == 0 { map.attachments() - map.core_windows() } else { u64::MAX };
     loop {
         let has_more = left != 0 && !cursor.in_windows;
-        let Some((subtree, behind)) = subtree_at(kernel, space, (has_more, with_windows), &mut cursor) else {
-            return None;
-        };
+        let (subtree, behind) = subtree_at(kernel, space, (has_more, with_windows), &mut cursor)?;
         if !count_within(kernel, subtree, &mut cursor, count, &mut effort) {
             return Some(cursor.to_word());
         }

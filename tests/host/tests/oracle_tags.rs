@@ -6,6 +6,7 @@
 
 use host_tests::FLAVOURS;
 use host_tests::oracle::play_all_sequences;
+use tessera_kernel::cpu::handshake::{Pass, Presence};
 use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
 
 const SPACES: usize = 5;
@@ -112,4 +113,20 @@ fn every_sequence_of_questions_gets_tags_that_are_safe() {
     let mut steps = 0;
     state.explore(DEPTH, 0, &mut steps);
     assert!(steps > 100_000, "{steps} steps");
+}
+
+/// A CPU that is in a space when it is asked to flush may leave it before the new generation begins: its pass must not be good
+/// then.
+#[test]
+fn a_flush_makes_no_pass_good_while_tags_are_taken_back() {
+    for is_closing in [false, true] {
+        let (presence, pass, mut flushes) = (Presence::new(), Pass::new(), 0);
+        presence.stay(7);
+        pass.make_good(0x5000);
+        assert!(pass.make_stale());
+        assert!(presence.invalidate(7, &pass, is_closing, || flushes += 1));
+        assert_eq!(pass.read().is_good(), !is_closing);
+        assert!(!presence.invalidate(8, &pass, is_closing, || flushes += 1));
+        assert_eq!(flushes, 1);
+    }
 }
