@@ -12,7 +12,7 @@ use tessera_abi::layout::ThreadState;
 
 use crate::base::effort::Effort;
 use crate::cpu::cap_word::CapWord;
-use crate::lifecycle::revoke::{self, Progress, Revoker};
+use crate::lifecycle::revoke::{self, CAPABILITY_UNITS, Progress, Revoker};
 use crate::object::derivation;
 use crate::object::id::{AccountId, CapId, ObjectRef, ThreadId};
 use crate::object::neighbour::Standing;
@@ -57,7 +57,7 @@ pub fn end_account(kernel: &mut Kernel, (cpu, thread): (usize, ThreadId), accoun
             kernel.spaces[space].is_revoked = true;
         }
         match derivation::first_in_list(&kernel.uses, kernel.list_of(object)) {
-            Some(Standing::Beginning(cap)) => deletion::delete_within(kernel, cap, &mut effort),
+            Some(Standing::Beginning(cap)) => deletion::delete_within(kernel, cap, CAPABILITY_UNITS, &mut effort),
             Some(Standing::Use(id)) => {
                 let by = Revoker { object: object.index(), ..by };
                 if let Some(progress) = revoke::revoke_use(kernel, by, id, &mut effort) {
@@ -105,7 +105,7 @@ fn take_capabilities(kernel: &mut Kernel, account: AccountId, held: CapId, effor
             Some(Standing::Beginning(cap)) => Some(cap),
             _ => None,
         };
-        deletion::delete_within(kernel, other.unwrap_or(held), effort);
+        deletion::delete_within(kernel, other.unwrap_or(held), CAPABILITY_UNITS, effort);
         if other.is_none() {
             return Progress::Done;
         }

@@ -21,7 +21,9 @@ use crate::vm::attach;
 use crate::vm::map_steps;
 use crate::vm::target;
 
-/// Units of effort of going past one thing that stays.
+/// Units of effort of deleting a capability: nothing of what that dooms is taken apart in the same entry.
+pub(super) const CAPABILITY_UNITS: u32 = 12;
+/// Of going past one thing that stays.
 const STEP_UNITS: u32 = 10;
 /// What undoing a use costs besides what it shows: a flush, or a thread's way to its fallback.
 const USE_UNITS: u32 = 100;
@@ -68,7 +70,7 @@ pub fn go_on(kernel: &mut Kernel, (cpu, thread): (usize, ThreadId), from: CapId,
 }
 
 /// Takes back what stands below a capability while that is capabilities by which nobody is anywhere, and mappings, as far as
-/// half an entry's effort goes; gives whether nothing is left.
+/// a quarter of an entry's effort goes; gives whether nothing is left.
 #[inline(always)]
 pub fn revoke_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
     derivation::first_below(&kernel.tables, from).is_none() || revoke_some_unmoved(kernel, from)
@@ -77,13 +79,13 @@ pub fn revoke_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
 #[inline(never)]
 fn revoke_some_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
     let mut effort = Effort::of_entry();
-    // As much again may be left to the common path in the same entry.
-    effort.spend(effort.left() / 2);
+    // The common path has as much as any entry behind it.
+    effort.spend(effort.left() / 4 * 3);
     while let Some(standing) = derivation::first_below(&kernel.tables, from) {
         match standing {
             _ if !effort.is_left() => return false,
             Standing::Beginning(child) if !way_in::is_way_in(kernel, child) => {
-                deletion::delete_within(kernel, child, &mut effort);
+                deletion::delete_within(kernel, child, CAPABILITY_UNITS, &mut effort);
             }
             Standing::Use(id) if kernel.uses.get(id).kind == UseKind::Mapping => {
                 effort.spend(USE_UNITS);
@@ -135,12 +137,11 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
         if !effort.is_left() {
             return Progress::Again;
         }
-        let progress = match standing {
-            Standing::Use(id) => revoke_use(kernel, by, id, effort),
-            Standing::Beginning(child) => delete(kernel, child, effort),
-            Standing::End(_) => unreachable!("nothing ends below a capability but what begins there"),
-        };
-        if let Some(progress) = progress {
+        if let Standing::Beginning(child) = standing {
+            deletion::delete_within(kernel, child, CAPABILITY_UNITS, effort);
+        } else if let Standing::Use(id) = standing
+            && let Some(progress) = revoke_use(kernel, by, id, effort)
+        {
             return progress;
         }
     }
@@ -158,7 +159,7 @@ fn revoke_some(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort
 }
 
 fn delete(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> Option<Progress> {
-    deletion::delete_within(kernel, cap, effort);
+    deletion::delete_within(kernel, cap, CAPABILITY_UNITS, effort);
     None
 }
 

@@ -28,10 +28,10 @@ pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
     delete_closed(kernel, cap);
 }
 
-/// The same as a part of a longer call.
+/// The same as a part of a longer call, for at least so many units of effort.
 #[inline(always)]
-pub fn delete_within(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) {
-    effort.spend(CAPABILITY_UNITS);
+pub fn delete_within(kernel: &mut Kernel, cap: CapId, units: u32, effort: &mut Effort) {
+    effort.spend(units);
     if way_in::is_way_in(kernel, cap) {
         effort.spend(CPU_UNITS * kernel.cpus() as u32);
         way_in::close_way_in(kernel, cap);
@@ -74,7 +74,7 @@ pub fn empty_table(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> 
             continue;
         };
         next = slot + 1;
-        delete_within(kernel, CapId::new(table, slot), effort);
+        delete_within(kernel, CapId::new(table, slot), CAPABILITY_UNITS, effort);
     }
     true
 }
