@@ -4,9 +4,9 @@
 //! entry's units are spent, what is left is left: the call is made again, or the debt stays. A step may overdraw by what
 //! it cannot be cut into.
 
-/// Units of one entry: a third of the 20,000 instructions for which an entry may work. As much again may go for what a call
+/// Units of one entry: under a third of the 20,000 instructions for which an entry may work. As much again may go for what a call
 /// dooms at its end; entering, deciding and leaving, and the last piece that was begun, come on top.
-pub const ENTRY_UNITS: u32 = 700;
+pub const ENTRY_UNITS: u32 = 600;
 
 /// What clearing a page takes, or copying one.
 pub const PAGE_UNITS: u32 = 55;

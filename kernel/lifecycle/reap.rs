@@ -29,7 +29,7 @@ use crate::sched::{inside, running};
 use crate::state::kernel::Kernel;
 
 /// Effort of taking an object apart, besides what depends on what it holds.
-const OBJECT_UNITS: u32 = 20;
+const OBJECT_UNITS: u32 = 60;
 
 /// Takes apart what the calling CPU's last thread has doomed, and what nobody owes, as far as one entry goes. Who has to go
 /// on with it then, owes it.

@@ -18,9 +18,9 @@ use crate::paging::page_table::TableCount;
 use crate::paging::range::{PageRange, page_address};
 
 /// What looking at a mapping takes, counting the tables for a part of one, and changing its record.
-const LOOK_UNITS: u32 = 8;
+const LOOK_UNITS: u32 = 16;
 const COUNT_UNITS: u32 = 14;
-const RECORD_UNITS: u32 = 45;
+const RECORD_UNITS: u32 = 60;
 
 /// How far the change of a range has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

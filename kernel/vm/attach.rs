@@ -372,7 +372,7 @@ pub(crate) fn forget_place(kernel: &mut Kernel, subtree: SubtreeId, owner: MapTa
 }
 
 /// What taking out an entry takes, and forgetting the place.
-const PLACE_UNITS: u32 = 90;
+const PLACE_UNITS: u32 = 120;
 
 /// At more places, what they showed is not invalidated there alone but everywhere, which takes the same for any number: a step
 /// must not look at all places of which it takes out a few.

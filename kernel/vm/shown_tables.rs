@@ -13,7 +13,7 @@ use crate::state::kernel::Kernel;
 use crate::vm::attach;
 
 /// Effort of looking at a place.
-const PLACE_UNITS: u32 = 45;
+const PLACE_UNITS: u32 = 60;
 
 /// Pages of the smallest thing that can be attached: places are multiples of it.
 const LEAST_PAGES: u64 = entry_pages(1);
