@@ -325,7 +325,8 @@ macro_rules! with_system_calls {
             /// after `from`: public subtrees too, for a view what its base has within the view's bounds, and of a slot's core
             /// windows the lowest CPU's. Needs `INSPECT`. The buffer holds `capacity` `MappingInfo`.
             ///
-            /// Returns how many it filled in. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
+            /// Returns how many it filled in. Errors: `BadHandle`, `WrongObject`, `MissingRight`; `BadPointer` where what comes next
+            /// does not fit, with what was before it filled in.
             28 mappings_list MappingsList(target: Handle, from: u64, buffer: u64, capacity: u64);
 
             /// Makes an empty subtree. Needs `CHARGE`. `level` is that of the entry it will hang from: 3 for a top-level
@@ -461,7 +462,8 @@ macro_rules! with_system_calls {
             /// Ends every thread that uses a capability table, which is what makes up a program, but for the caller
             /// itself. Needs `CONTROL`.
             ///
-            /// Returns how many it ended. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+            /// They end one after the other, and others may run in between. Returns how many it ended. Errors: `BadHandle`,
+            /// `WrongObject`, `MissingRight`.
             47 table_stop_threads TableStopThreads(table: Handle);
 
             /// Freezes a subtree for good: from here on nothing is mapped, unmapped, protected, attached or detached in it.
