@@ -170,7 +170,7 @@ unsafe fn copy_forwards(source: *const u8, target: *mut u8, bytes: usize) {
 ///
 /// # Safety
 /// As for C's function. All memory is ordinary memory with translation on, by the loader's tables at first; firmware leaves
-/// unaligned accesses allowed (UEFI, 2.3.6.1), and so does the kernel (`features::system_control`).
+/// unaligned accesses allowed (UEFI, 2.3.6), and so does the kernel (`features::system_control`).
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(target: *mut u8, source: *const u8, bytes: usize) -> *mut u8 {
     // SAFETY: the caller promises that the source may be read and the target written, and that they do not overlap.

@@ -105,6 +105,7 @@ fn finish(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
 /// Leaves the kernel with a thread to run that owes nothing, idling until there is one, or working off what is owed by
 /// nobody; without the lock, feeds the serial line.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
+    let mut was_due = false;
     loop {
         let runs = with(&mut guard, |kernel| trap::schedule(kernel, line.index));
         let goes_on = with(&mut guard, |kernel| reap::has_to_go_on(kernel, line.index));
@@ -133,9 +134,10 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
         guard = if goes_on { lock_behind(line) } else { lock(line, None) };
         with(&mut guard, |kernel| {
             interrupt.inspect(|interrupt| trap::interrupt(kernel, line.index, *interrupt));
-            // Who has become ready by that runs before the next step, if it is more urgent.
-            let is_due = matches!(interrupt, Some(Interrupt::Timer | Interrupt::Reschedule));
-            if goes_on && !is_due {
+            // Who has become ready by that runs before the next step, if it is more urgent. But however many interrupts
+            // others send, a step comes after the second.
+            was_due = !was_due && matches!(interrupt, Some(Interrupt::Timer | Interrupt::Reschedule));
+            if goes_on && !was_due {
                 reap::go_on(kernel, line.index);
             }
         });
