@@ -494,9 +494,9 @@ macro_rules! with_system_calls {
             /// attached or public already or holds subtrees, `Overlap` if any space has something there.
             50 subtree_publish SubtreePublish(machine: Handle, subtree: Handle, address: u64, bounds: Rights);
 
-            /// Makes a *view* of a space: a space with a root table and a tag of its own that shows what the base space
-            /// holds, now and later, but allows at most `bounds`. Windows among the base's attachments keep theirs, and
-            /// so do public subtrees.
+            /// Makes a *view* of a space: a space with a tag of its own that shows what the base space holds, now and
+            /// later, but allows at most `bounds`. Windows among the base's attachments keep theirs, and so do public
+            /// subtrees. Views of a space with the same bounds have one root table; each is charged for it.
             ///
             /// Needs `CHARGE` on the account and `INSPECT` on the space. The capability carries the rights of the one to
             /// the space, without `MAP`. A view keeps its base; a view of a view is one of the same base. A view of a

@@ -138,6 +138,10 @@ fn check_roots(kernel: &Kernel, id: SpaceId) -> u64 {
     if kernel.spaces.is_doomed(id.index()) {
         return 0;
     }
+    if let Some(seen) = space.seen {
+        let root = kernel.spaces[seen.base].view_roots.root(seen.bounds);
+        assert_eq!(root, Some(space.map.tree.root), "views that allow the same have one root");
+    }
     let entry_of = |root: Frame, slot: usize| table(root)[slot].load(Relaxed);
     for public in kernel.public.iter().filter(|public| public.is_shown()) {
         let root = kernel.subtrees[public.subtree].map.tree.root;
@@ -154,9 +158,18 @@ fn check_roots(kernel: &Kernel, id: SpaceId) -> u64 {
     }
     let is_view = |view: &SpaceId| kernel.spaces[*view].seen.is_some_and(|seen| seen.base == id);
     assert!(space.views.iter().all(is_view), "what a base lists are its views");
-    let is_listed = space.seen.is_none_or(|seen| kernel.spaces[seen.base].views.contains(&id));
-    assert!(is_listed, "a base knows its views");
-    kernel.public.len() as u64 + 3
+    if let Some(seen) = space.seen {
+        let base = &kernel.spaces[seen.base];
+        assert!(base.views.contains(&id), "a base knows its views");
+        assert_eq!(
+            base.view_roots.root(seen.bounds),
+            Some(space.map.tree.root),
+            "views that allow the same have one root"
+        );
+    }
+    let rooted = space.view_roots.iter().map(|(_, root)| kernel.frames.table_owner(root) as usize).sum::<usize>();
+    assert_eq!(rooted, space.views.len(), "a base counts the views that have a root");
+    kernel.public.len() as u64 + 5
 }
 
 /// What the tables say is what the records say, for the first page of each mapping.

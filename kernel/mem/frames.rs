@@ -225,13 +225,14 @@ impl FrameAllocator {
         record.entries
     }
 
-    /// Notes the number of the subtree whose root is in this frame. A frame in use needs no link.
+    /// Notes a number with a root table: that of the subtree whose root it is, or how many views have it. A frame in use needs
+    /// no link.
     pub fn set_table_owner(&mut self, table: Frame, owner: u32) {
         let index = self.index(table) as usize;
         self.records[index].next = owner;
     }
 
-    /// The number of the subtree whose root is in this frame.
+    /// The number that was noted with a root table.
     #[inline(always)]
     pub fn table_owner(&self, table: Frame) -> u32 {
         self.records[self.index(table) as usize].next

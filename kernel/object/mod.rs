@@ -27,3 +27,4 @@ pub mod subtree;
 pub mod tally;
 pub mod thread;
 pub mod use_pool;
+pub mod view_roots;

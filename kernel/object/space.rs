@@ -18,10 +18,12 @@ use crate::object::links::{Chain, Link, List};
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 use crate::object::use_pool::USE_BYTES;
+use crate::object::view_roots::ViewRoots;
 use crate::paging::page_table::Tree;
 use crate::paging::range::PageRange;
 
-/// What a view costs its base's list at worst, bytes, and as a use of a capability to it.
+/// What a view costs its base's list at worst, bytes, and as a use of a capability to it. Each pays for a root besides, as though
+/// no other had the same: what a view costs does not depend on what others make and end.
 pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<SpaceId, ()>() + USE_BYTES;
 
 /// What a space's list of its views costs at worst besides what is in it, bytes.
@@ -65,6 +67,8 @@ pub struct Space {
     pub is_revoked: bool,
     /// Views of this space.
     pub views: BTreeSet<SpaceId>,
+    /// The root tables that these have.
+    pub view_roots: ViewRoots,
     /// Root tables of CPUs 1, 2, ...; CPU 0 uses the map's own. Empty while all CPUs use that one.
     other_roots: Vec<Frame>,
 }
@@ -101,6 +105,11 @@ impl Space {
     /// An empty space on a cleared root table.
     pub fn new(account: AccountId, root: Frame) -> Space {
         tessera_arch::prepare_root(root);
+        Space::on_root(account, root)
+    }
+
+    /// The same on a root table that is prepared.
+    pub fn on_root(account: AccountId, root: Frame) -> Space {
         Space {
             name: Name::EMPTY,
             account,
@@ -111,6 +120,7 @@ impl Space {
             lent: None,
             is_revoked: false,
             views: BTreeSet::new(),
+            view_roots: ViewRoots::default(),
             other_roots: Vec::new(),
         }
     }
@@ -209,11 +219,12 @@ impl Space {
         self.other_roots.pop().into_iter().for_each(|root| frames.free(root, 0));
     }
 
-    /// Frees the root table, which nobody uses any more, and which is the only one.
+    /// Frees the root table, which nobody uses any more, and which is the only one. That of a view goes with the last that
+    /// has it ([`ViewRoots`]).
     pub fn free_root(&self, frames: &mut FrameAllocator) {
-        let root = self.map.tree.root;
-        tessera_arch::strip_root(root);
-        frames.free_table(root);
+        if self.seen.is_none() {
+            free_root(frames, self.map.tree.root);
+        }
     }
 
     /// The root tables, the first CPU's first.
@@ -225,6 +236,12 @@ impl Space {
     pub fn table_bytes(&self) -> u64 {
         frame_bytes(self.map.tree.tables + self.other_roots.len() as u64)
     }
+}
+
+/// Frees a root table without entries, which nobody uses any more.
+pub fn free_root(frames: &mut FrameAllocator, root: Frame) {
+    tessera_arch::strip_root(root);
+    frames.free_table(root);
 }
 
 /// The top-level slot that begins at an address, if a subtree can be attached there.

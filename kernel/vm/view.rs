@@ -1,20 +1,22 @@
 //! Views: spaces that show what another one holds, within bounds.
 //!
-//! A view is a space with a root table and a tag of its own and without mappings of its own. Its root's entries lead
-//! to the tables that the base's entries lead to, attenuated. Only the root is a copy, so what happens below needs no
-//! care; what happens in the base's root is brought over entry by entry (`sync_roots`).
+//! A view is a space with a tag of its own and without mappings of its own. Its root's entries lead to the tables that the
+//! base's entries lead to, attenuated; views of a base with the same bounds have one root (`object/view_roots.rs`). Only
+//! roots are copies, so what happens below needs no care; what happens in the base's root is brought over entry by entry
+//! (`sync_roots`), in a time that does not grow with the views.
 
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{Rights, TOP_SLOTS};
-use tessera_arch::{Format, PageFormat, Share, table};
+use tessera_arch::{Format, Frame, PageFormat, Share, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::derivation;
 use crate::object::id::{AccountId, CapId, MapTarget, SpaceId};
-use crate::object::space::{Space, ViewOf};
+use crate::object::space::{Space, ViewOf, free_root};
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::page_table::new_table;
 use crate::paging::range::EVERYTHING;
@@ -23,62 +25,78 @@ use crate::tlb::flush::{self, Flush};
 
 /// Makes a view, through a capability to what it shows. Account, memory and stores were found to have room.
 pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, through: CapId) -> SpaceId {
-    let mut view = Space::new(account, new_table(&mut kernel.frames));
+    let Kernel { spaces, frames, .. } = &mut *kernel;
+    let base = spaces.retained(seen.base);
+    let root = base.view_roots.root(seen.bounds).unwrap_or_else(|| make_root(frames, base, seen.bounds));
+    base.view_roots.add(frames, seen.bounds, root);
+    let mut view = Space::on_root(account, root);
     view.seen = Some(seen);
-    let root = view.map.tree.root;
     kernel.charge(&view);
     let id = kernel.spaces.insert(view);
     let lent = kernel.lend(through, Use::of_number(UseKind::View, id.index()));
-    kernel.spaces[id].lent = Some(lent);
+    kernel.spaces.at_mut(id.index()).lent = Some(lent);
     let only_cpu = kernel.shared.space_words(seen.base.index()).only_cpu();
     kernel.shared.space_words(id.index()).initialise(root, only_cpu);
-    let base = kernel.spaces.retained(seen.base);
-    base.views.insert(id);
-    // What has changed so far, it shows from the beginning.
+    kernel.spaces.at_mut(seen.base.index()).views.insert(id);
+    id
+}
+
+/// Makes the root of the first view of a space with certain bounds.
+fn make_root(frames: &mut FrameAllocator, base: &mut Space, bounds: Rights) -> Frame {
+    let root = new_table(frames);
+    tessera_arch::prepare_root(root);
+    // What has changed so far, it shows from the beginning; other views have it.
     base.map.tree.take_changed();
-    let (base, view) = (&kernel.spaces[seen.base], &kernel.spaces[id]);
     // Behind the last entry that the base has, nothing is to be seen.
-    let entries = kernel.frames.table_entries(base.map.tree.root);
+    let entries = frames.table_entries(base.map.tree.root);
     let base_root = table(base.map.tree.root);
     let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0).take(usize::from(entries));
-    shown.for_each(|slot| sync_view(&mut kernel.frames, base, view, slot));
+    shown.for_each(|slot| sync_entry(frames, base, (bounds, root), slot));
     tessera_arch::publish_tables();
-    id
+    root
 }
 
 /// Takes a view, which nobody is in any more, off its base's list; what is held under its tag goes.
 pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
     let Some(seen) = kernel.spaces[view].seen else { return };
-    // Its root has entries and no tables of its own below them.
-    kernel.spaces[view].map.tree.clear_root(&mut kernel.frames);
+    let Kernel { spaces, frames, .. } = &mut *kernel;
+    let base = spaces.released(seen.base);
+    base.views.remove(&view);
+    let gone = base.view_roots.remove(frames, seen.bounds);
+    if gone.is_some() {
+        // It has entries and no tables of its own below them.
+        spaces[view].map.tree.clear_root(frames);
+    }
     flush::execute(kernel, Flush { owner: MapTarget::Space(view), range: EVERYTHING, freed_tables: FrameList::new() });
-    kernel.spaces.released(seen.base).views.remove(&view);
+    if let Some(root) = gone {
+        free_root(&mut kernel.frames, root);
+    }
     let Kernel { spaces, tables, uses, .. } = kernel;
     if let Some(lent) = spaces[view].lent.take() {
         derivation::take_back(tables, uses, lent);
     }
 }
 
-/// After a change to a space's root: other CPUs' roots, if there are any, and views get it too.
+/// After a change to a space's root: other CPUs' roots, if there are any, and those of views get it too.
 pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapTarget) {
     let MapTarget::Space(id) = owner else { return };
     let Some((first, last)) = kernel.spaces[id].map.tree.take_changed() else { return };
-    let space = &kernel.spaces[id];
+    let Kernel { spaces, frames, .. } = kernel;
+    let space = &spaces[id];
     if !space.has_copies() {
         return;
     }
     for slot in first..=last {
         space.sync_other_roots(slot);
-        space.views.iter().for_each(|view| sync_view(&mut kernel.frames, space, &kernel.spaces[*view], slot));
+        space.view_roots.iter().for_each(|shown| sync_entry(frames, space, shown, slot));
     }
     tessera_arch::publish_tables();
 }
 
-/// Brings one entry of the root of a base's view up to date.
-fn sync_view(frames: &mut FrameAllocator, base: &Space, view: &Space, slot: usize) {
-    let Some(seen) = view.seen else { return };
-    let root = view.map.tree.root;
-    let entry = entry_in_view(base, slot, seen.bounds);
+/// Brings one entry of the root of a base's views up to date.
+fn sync_entry(frames: &mut FrameAllocator, base: &Space, (bounds, root): (Rights, Frame), slot: usize) {
+    steps::count();
+    let entry = entry_in_view(base, slot, bounds);
     if is_seeded(if entry == 0 { Mutant::ViewMissesLoss } else { Mutant::ViewMissesGain }) {
         return;
     }

@@ -144,7 +144,14 @@ found! {
         let (space, local) = (scene.space, scene.local);
         scene.machine.kernel.spaces[space].views.insert(local);
     }, "what a base lists are its views";
-    a_view_that_is_not_listed_is_found: |scene| scene.machine.kernel.spaces[scene.space].views.clear(), "knows its views";
+    a_view_that_is_not_listed_is_found: |scene| scene.machine.kernel.spaces[scene.space].views.clear(), "that have a root";
+    a_view_whose_root_counts_another_is_found: |scene| {
+        let root = scene.machine.kernel.spaces[scene.view].map.tree.root;
+        scene.machine.kernel.frames.set_table_owner(root, 2);
+    }, "that have a root";
+    a_view_on_a_root_of_its_own_is_found: |scene| {
+        scene.machine.kernel.spaces[scene.view].seen.as_mut().expect("it is a view").bounds = Rights::READ_WRITE;
+    }, "views that allow the same have one root";
     a_reference_too_many_to_a_space_is_found: |scene| scene.machine.kernel.spaces.retain(scene.space), "space #";
     a_reference_too_many_to_a_subtree_is_found: |scene| scene.machine.kernel.subtrees.retain(scene.subtree), "subtree #";
     a_reference_too_many_to_an_account_is_found:

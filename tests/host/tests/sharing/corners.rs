@@ -1,9 +1,12 @@
 //! Corners that random operations come by too rarely.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use host_tests::walker::{survey, translate};
 use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights, USER_END};
-use tessera_arch::{Access, Frame, VirtAddr};
+use tessera_arch::{Access, Frame, VirtAddr, table};
+use tessera_kernel::base::steps;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::vm::fault;
 
@@ -65,6 +68,40 @@ fn a_small_subtree_at_the_start_of_a_slot_narrows_nothing_else_in_views() {
         let id = machine.space_id(view);
         assert!(fault::handle_fault(&mut machine.kernel, id, VirtAddr::new(SLOT + GIG), Access::Write).is_ok());
         assert!(fault::handle_fault(&mut machine.kernel, id, VirtAddr::new(SLOT), Access::Write).is_err());
+    }
+}
+
+#[test]
+fn views_with_the_same_bounds_have_one_root_however_many_they_are() {
+    for flavour in FLAVOURS {
+        let mut machine = Machine::boot(&Options::new(flavour).frames(4096).slots(512));
+        let (space, top) = (machine.new_space(), subtree(&mut machine, 3));
+        let first = view(&mut machine, space, Rights::READ);
+        let mut costs = [0_u64; 2];
+        let mut views = vec![first];
+        for cost in &mut costs {
+            steps::take();
+            assert_eq!(attach(&mut machine, space, top, SLOT, Rights::READ_WRITE), Ok(0));
+            *cost = steps::take();
+            let shows = |view| table(root(&machine, view))[2].load(Relaxed) != 0;
+            assert!(views.iter().copied().all(shows), "views show what is attached");
+            assert_eq!(machine.call(Call::SubtreeDetach { target: space, address: SLOT }), Ok(0));
+            let shows = |view| table(root(&machine, view))[2].load(Relaxed) != 0;
+            assert!(!views.iter().copied().any(shows), "and no longer what is detached");
+            views.extend((0..100).map(|_| view(&mut machine, space, Rights::READ)));
+        }
+        assert_eq!(costs[0], costs[1], "attaching takes the same for one view and for a hundred");
+        assert!(views.iter().all(|view| root(&machine, *view) == root(&machine, first)));
+        let writing = view(&mut machine, space, Rights::READ_WRITE);
+        assert_ne!(root(&machine, writing), root(&machine, first), "other bounds, another root");
+        // The one that was there first goes first, and what it shows stays for the others.
+        for (index, view) in views.iter().enumerate() {
+            assert_eq!(machine.call(Call::CapabilityDelete { handle: *view }), Ok(0));
+            check::check(&machine.kernel);
+            let left = views.len() - 1 - index;
+            let roots = machine.kernel.spaces[machine.space_id(space)].view_roots.iter().count();
+            assert_eq!(roots, 1 + usize::from(left != 0), "the root goes with the last view");
+        }
     }
 }
 
