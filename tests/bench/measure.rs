@@ -143,16 +143,24 @@ impl Meter {
         Ok(())
     }
 
-    /// Takes what somebody else measured: the ticks from one reading to another of `parts` times the subject, round by
-    /// round. The operation is told whether the round counts; then it marks where the measured region begins and ends.
-    pub(crate) fn sample_from(
-        &mut self,
-        parts: u64,
-        mut operation: impl FnMut(bool) -> Result<u64, Error>,
-    ) -> Measured {
+    /// Takes what somebody else measures: the ticks from one reading to another, round by round. The operation is told
+    /// whether the round counts; then it marks where the measured region begins and ends.
+    pub(crate) fn sample_from(&mut self, mut operation: impl FnMut(bool) -> Result<u64, Error>) -> Measured {
         for round in 0..self.rounds {
+            if round + 1 == self.rounds {
+                last_measurement();
+            }
             let ticks = operation(round >= self.warm_ups)?;
-            self.take(round, ticks, parts);
+            self.take(round, ticks, 1);
+        }
+        Ok(())
+    }
+
+    /// Takes what somebody else has measured: the ticks of each round, of `parts` times the subject. Who measured has marked
+    /// where the regions begin and end, and which measurement was the last.
+    pub(crate) fn take_all(&mut self, parts: u64, mut all: impl Iterator<Item = u64>) -> Measured {
+        for round in 0..self.rounds {
+            self.take(round, all.next().ok_or(Error::BadState)?, parts);
         }
         Ok(())
     }
@@ -209,9 +217,9 @@ fn ticks_of(operation: impl FnOnce()) -> u64 {
     raw::cycles().wrapping_sub(before)
 }
 
-/// Where `./x.py bench --profile` waits for a benchmark: what is measured next has been done often.
+/// Where `./x.py bench --profile` waits for a benchmark: what is measured next has been done often, and is done a last time.
 #[inline(never)]
-fn last_measurement() {
+pub(crate) fn last_measurement() {
     // Says to the compiler that something happens here.
     core::hint::black_box(());
 }

@@ -3,7 +3,6 @@
 
 use crate::measure::{Benchmark, Measured, Meter};
 use crate::support::circuit::Circuit;
-use libvas::Error;
 use libvas::layout::Counters;
 
 pub(crate) const BENCHMARKS: &[Benchmark] = &[
@@ -16,8 +15,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         measure: |meter, spaces| {
             meter.at_cost(SWITCH_TICKS * spaces);
             let circuit = Circuit::go(spaces, meter.rounds(), meter.warm_ups())?;
-            let mut all = circuit.ticks()?.iter();
-            meter.sample_from(spaces, |_| all.next().copied().ok_or(Error::BadState))
+            meter.take_all(spaces, circuit.ticks()?.iter().copied())
         },
     },
     Benchmark {

@@ -11,6 +11,6 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[Benchmark {
     leaves_out: "giving up its record and its stack",
     measure: |meter, _| {
         let runner = Runner::new();
-        meter.sample_from(1, |counts| runner.ended_thread(counts).map(|(_, ticks)| ticks))
+        meter.sample_from(|counts| runner.ended_thread(counts).map(|(_, ticks)| ticks))
     },
 }];
