@@ -15,7 +15,7 @@ use crate::object::id::{CapId, ThreadId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::range::PageRange;
-use crate::sched::{deletion, ending, inside, remote, running, way_in};
+use crate::sched::{deletion, ending, inside, landing, remote, running, way_in};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::map_steps;
@@ -78,14 +78,19 @@ pub fn revoke_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
 
 #[inline(never)]
 fn revoke_some_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
+    // What was derived from a capability names the same object, and threads may be in a space by each of them.
+    if way_in::is_way_in(kernel, from) {
+        return false;
+    }
     let mut effort = Effort::of_entry();
     // The common path has as much as any entry behind it.
     effort.spend(effort.left() / 4 * 3);
     while let Some(standing) = derivation::first_below(&kernel.tables, from) {
         match standing {
             _ if !effort.is_left() => return false,
-            Standing::Beginning(child) if !way_in::is_way_in(kernel, child) => {
-                deletion::delete_within(kernel, child, CAPABILITY_UNITS, &mut effort);
+            Standing::Beginning(child) => {
+                effort.spend(CAPABILITY_UNITS);
+                deletion::delete_closed(kernel, child);
             }
             Standing::Use(id) if kernel.uses.get(id).kind == UseKind::Mapping => {
                 effort.spend(USE_UNITS);
@@ -138,7 +143,13 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
             return Progress::Again;
         }
         if let Standing::Beginning(child) = standing {
-            deletion::delete_within(kernel, child, CAPABILITY_UNITS, effort);
+            if way_in::is_way_in(kernel, child) {
+                if revoke_way_in(kernel, by, (cap, child), effort) {
+                    return Progress::Gone;
+                }
+            } else {
+                deletion::delete_within(kernel, child, CAPABILITY_UNITS, effort);
+            }
         } else if let Standing::Use(id) = standing
             && let Some(progress) = revoke_use(kernel, by, id, effort)
         {
@@ -146,6 +157,27 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
         }
     }
     Progress::Done
+}
+
+/// Takes a capability to a space back that stands first below another one; gives whether the caller went with it, and nothing
+/// is left. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
+/// was need not be noted for that.
+fn revoke_way_in(kernel: &mut Kernel, by: Revoker, (from, child): (CapId, CapId), effort: &mut Effort) -> bool {
+    deletion::spend_on_way_in(kernel, CAPABILITY_UNITS, effort);
+    let is_caller = way_in::close_to_others(kernel, child).inspect(|id| debug_assert!(*id == by.thread)).is_some();
+    let is_gone = is_caller && derivation::is_only_below(&kernel.tables, from, child) && land(kernel, by);
+    if is_caller && !is_gone {
+        way_in::note_here(kernel, by.thread);
+    }
+    deletion::delete_closed(kernel, child);
+    is_gone
+}
+
+/// Has the caller land, if it has a place for that.
+fn land(kernel: &mut Kernel, by: Revoker) -> bool {
+    let space = kernel.shared.cpus[by.cpu].presence.space();
+    landing::landing_from(kernel, by.thread, space)
+        .is_some_and(|fallback| landing::land_here(kernel, (by.cpu, by.thread), fallback, FallbackReason::SpaceRevoked))
 }
 
 /// Takes back what stands first below a capability that is to go itself, or else the capability. That is to be looked up anew
@@ -305,7 +337,8 @@ fn evict(
         remote::preempt_remote(kernel, cpu);
         return None;
     }
-    if ending::landing(kernel, id).is_none() {
+    let landing = landing::landing(kernel, id);
+    if landing.is_none() {
         let turn = kernel.threads[by.thread].console_turn();
         if let Err(wait) = kernel.shared.console.ensure_turn(turn, LINE_BYTES) {
             return Some(Progress::Waits(wait));
@@ -313,7 +346,11 @@ fn evict(
         tell(kernel, id);
     }
     effort.spend(USE_UNITS);
-    ending::evict(kernel, id, FallbackReason::SpaceRevoked, effort);
+    let reason = FallbackReason::SpaceRevoked;
+    let has_landed = is_caller && landing.is_some_and(|there| landing::land_here(kernel, (by.cpu, id), there, reason));
+    if !has_landed {
+        ending::evict(kernel, id, landing, reason, effort);
+    }
     is_caller.then_some(Progress::Gone)
 }
 

@@ -329,6 +329,12 @@ pub fn is_last_below(tables: &Store<CapTable>, cap: CapId, id: UseId) -> bool {
     record(tables, cap).neighbours.last == Neighbour::of_use(id)
 }
 
+/// Whether a capability, and nothing else, stands below another one.
+pub fn is_only_below(tables: &Store<CapTable>, from: CapId, cap: CapId) -> bool {
+    let (outer, inner) = (record(tables, from).neighbours, record(tables, cap).neighbours.first);
+    (outer.first, outer.last, inner) == (Neighbour::beginning(cap), Neighbour::end(cap), Neighbour::end(cap))
+}
+
 /// Puts a use that stands below a capability behind all else there, directly below it, with another badge if one is given.
 pub fn stand_last(tables: &mut Store<CapTable>, uses: &mut UsePool, cap: CapId, id: UseId, badge: Option<u64>) {
     leave(tables, uses, id);

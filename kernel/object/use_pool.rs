@@ -254,7 +254,7 @@ impl UsePool {
     }
 
     /// Whether two uses stand side by side and have the same badge, so that whatever takes one back takes the other back.
-    pub(super) fn are_alike(&self, one: UseId, other: UseId) -> bool {
+    pub fn are_alike(&self, one: UseId, other: UseId) -> bool {
         let (left, right) = (self.get(one), self.get(other));
         left.badge == right.badge && [left.previous, left.next].contains(&Neighbour::of_use(other))
     }

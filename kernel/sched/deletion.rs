@@ -31,17 +31,23 @@ pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
 /// The same as a part of a longer call, for at least so many units of effort.
 #[inline(always)]
 pub fn delete_within(kernel: &mut Kernel, cap: CapId, units: u32, effort: &mut Effort) {
-    effort.spend(units);
     if way_in::is_way_in(kernel, cap) {
-        effort.spend(CPU_UNITS * kernel.cpus() as u32);
+        spend_on_way_in(kernel, units, effort);
         way_in::close_way_in(kernel, cap);
+    } else {
+        effort.spend(units);
     }
     delete_closed(kernel, cap);
 }
 
+/// Spends the effort of deleting one that leads into a space, besides so many units.
+pub fn spend_on_way_in(kernel: &Kernel, units: u32, effort: &mut Effort) {
+    effort.spend(units + CPU_UNITS * kernel.cpus() as u32);
+}
+
 /// The same of one by which nobody enters a space, because it leads into none, or was closed.
 #[inline(always)]
-fn delete_closed(kernel: &mut Kernel, cap: CapId) {
+pub fn delete_closed(kernel: &mut Kernel, cap: CapId) {
     let (object, change) = derivation::remove(&mut kernel.tables, &mut kernel.uses, cap);
     match change {
         ListChange::None => kernel.release_named(object),

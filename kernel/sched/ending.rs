@@ -2,8 +2,8 @@
 
 use alloc::boxed::Box;
 
+use tessera_abi::Error;
 use tessera_abi::layout::{FallbackReason, ThreadState};
-use tessera_abi::{Error, Handle, ObjectKind};
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
@@ -11,11 +11,10 @@ use crate::object::derivation;
 use crate::object::id::{SpaceId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
 use crate::object::neighbour::Standing;
-use crate::object::progress::Progress;
 use crate::object::thread::{Fallback, Thread};
 use crate::object::use_pool::{Use, UseKind};
 use crate::sched::running::WAKE_UNITS;
-use crate::sched::{deletion, inside, ready, remote, running, way_in};
+use crate::sched::{deletion, inside, landing, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// Effort of sending a thread out of a space.
@@ -87,7 +86,7 @@ fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: 
         thread = kernel.threads.at_mut(id.index());
     }
     if thread.progress.is_any() {
-        abandon_call(kernel, id);
+        kernel.abandon_call(id);
         thread = kernel.threads.at_mut(id.index());
     }
     thread.state = state;
@@ -145,16 +144,6 @@ pub fn finish_call(kernel: &mut Kernel, id: ThreadId, result: Result<u64, Error>
     kernel.threads[id].context.registers_mut().set_result(status, value);
 }
 
-/// Forgets the call that a thread was making step by step. What it has done stays done; an object that it was making goes.
-pub fn abandon_call(kernel: &mut Kernel, id: ThreadId) {
-    let progress = core::mem::replace(&mut kernel.threads[id].progress, Progress::NONE);
-    match progress.making() {
-        Some((ObjectKind::Segment, index)) => kernel.segments.release_at(index),
-        Some((ObjectKind::CapTable, index)) => kernel.tables.release_at(index),
-        _ => {}
-    }
-}
-
 /// Notes which of the threads that run now are in a space. Those on other CPUs are taken off them.
 pub fn note_all_in(kernel: &mut Kernel, space: u32) {
     let here = tessera_arch::cpu_index();
@@ -197,7 +186,7 @@ fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool
         let reason = if is_revoked { FallbackReason::SpaceRevoked } else { FallbackReason::SpaceDestroyed };
         // For a look none is spent: whoever was taken off its CPU would run again before the next step.
         effort.spend(EVICTION_UNITS);
-        evict(kernel, id, reason, effort);
+        evict(kernel, id, landing::landing(kernel, id), reason, effort);
     }
     true
 }
@@ -239,42 +228,17 @@ fn forget_uses(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool
     true
 }
 
-/// Sends a thread from the space in whose list it is to its fallback, or ends it.
-pub fn evict(kernel: &mut Kernel, id: ThreadId, reason: FallbackReason, effort: &mut Effort) {
-    match landing(kernel, id) {
-        Some(fallback) => enter_fallback(kernel, id, fallback, reason),
-        None => remove_thread(kernel, id, ThreadState::Stopped, effort),
-    }
-}
-
-/// Where a thread lands that has to leave the space in whose list it is.
-pub fn landing(kernel: &Kernel, id: ThreadId) -> Option<Fallback> {
-    let thread = &kernel.threads[id];
-    let usable = |fallback: &Fallback| {
-        let enterable = |only: usize| thread.affinity & (1 << only) != 0;
-        fallback.space != thread.space
-            && kernel.spaces.find(fallback.space).is_some()
-            && kernel.shared.space_words(fallback.space.index()).only_cpu().is_none_or(enterable)
-    };
-    thread.fallback.filter(usable)
-}
-
-fn enter_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Fallback, reason: FallbackReason) {
+/// Sends a thread from the space in whose list it is to where it lands, or ends it if that is nowhere.
+pub fn evict(
+    kernel: &mut Kernel,
+    id: ThreadId,
+    landing: Option<Fallback>,
+    reason: FallbackReason,
+    effort: &mut Effort,
+) {
+    let Some(fallback) = landing else { return remove_thread(kernel, id, ThreadState::Stopped, effort) };
     take_off_queues(kernel, id);
-    abandon_call(kernel, id);
-    inside::forget_marker(kernel, id);
-    running::note_space(kernel, id, fallback.space);
-    inside::note_landing(kernel, id, fallback.lent);
-    let thread = &mut kernel.threads[id];
-    thread.entered_by = Handle::NONE;
-    // A fault that was pending happened in the space that goes. What it owes, it owes.
-    if thread.debt().is_none() {
-        thread.pending = None;
-    }
-    let registers = thread.context.registers_mut();
-    registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason as u64, 0]);
-    // It lands in the middle of anything: what it had set for its own arithmetic is not what a function expects.
-    thread.context.reset_floating_point();
+    landing::land(kernel, id, fallback, reason);
     ready::make_ready(kernel, id);
 }
 

@@ -86,7 +86,10 @@ pub(crate) fn note_landing(kernel: &mut Kernel, id: ThreadId, landing: Option<Us
     }
     let Some(landing) = landing else { return forget(kernel, id) };
     let inside = held(kernel, id);
-    derivation::lend_like(&mut kernel.tables, &mut kernel.uses, inside, landing);
+    // Who lands where it landed last stands there mostly: what moved is its fallback.
+    if !kernel.uses.are_alike(inside, landing) {
+        derivation::lend_like(&mut kernel.tables, &mut kernel.uses, inside, landing);
+    }
 }
 
 /// Gives a thread another fallback, or none.

@@ -4,6 +4,7 @@ pub mod deletion;
 pub mod ending;
 pub mod enter;
 pub mod inside;
+pub mod landing;
 pub mod preference;
 pub mod ready;
 pub mod remote;

@@ -20,23 +20,38 @@ pub fn is_way_in(kernel: &Kernel, cap: CapId) -> bool {
 /// Sees that nobody enters a space by a capability any more, and notes who runs in it by that: it is about to go.
 #[inline(never)]
 pub fn close_way_in(kernel: &mut Kernel, cap: CapId) {
-    if is_seeded(Mutant::WayInStaysOpen) {
-        return;
+    if let Some(id) = close_to_others(kernel, cap) {
+        note_here(kernel, id);
     }
-    kernel.tables.at(cap.table()).cap_slots()[cap.slot() as usize].close_door();
-    let space = derivation::record(&kernel.tables, cap).object.index();
-    let here = tessera_arch::cpu_index();
-    let cpus = if is_seeded(Mutant::RunnerNotNoted) { 0 } else { kernel.cpus() };
-    for cpu in 0..cpus {
+}
+
+/// The same, but for the calling CPU's thread, which is given if it is in the space by the capability.
+pub fn close_to_others(kernel: &mut Kernel, cap: CapId) -> Option<ThreadId> {
+    if is_seeded(Mutant::WayInStaysOpen) {
+        return None;
+    }
+    let table = kernel.tables.at(cap.table());
+    table.cap_slots()[cap.slot() as usize].close_door();
+    let (space, handle) = (table.record(cap.slot()).object.index(), table.handle_of(cap.slot()));
+    if is_seeded(Mutant::RunnerNotNoted) {
+        return None;
+    }
+    let (here, mut inside) = (tessera_arch::cpu_index(), None);
+    for cpu in 0..kernel.cpus() {
         let run_queue = &kernel.scheduler.cpus[cpu];
-        let Some(id) = run_queue.current.filter(|_| run_queue.table.index() == cap.table()) else { continue };
+        if run_queue.table.index() != cap.table() || run_queue.current.is_none() {
+            continue;
+        }
         if cpu == here {
-            note_here(kernel, id);
+            // What its handle was when it came in, it is still: nobody else's can be it before the capability is gone.
+            let entered_by = kernel.shared.cpus[cpu].entered_by.load(Relaxed);
+            inside = run_queue.current.filter(|_| entered_by == handle.bits());
         } else if may_be_in(kernel, cpu, space) {
             // It may be in the middle of a switch: it cannot be asked but by an interrupt.
             remote::preempt_remote(kernel, cpu);
         }
     }
+    inside
 }
 
 /// Whether another CPU is in a space, or may yet turn out to be. If it is not, it comes in by the common path only.

@@ -4,8 +4,9 @@ use tessera_abi::ObjectKind;
 
 use crate::cpu::cap_word::CapWord;
 use crate::object::doomed::Debt;
-use crate::object::id::{ObjectRef, with_kinds};
+use crate::object::id::{ObjectRef, ThreadId, with_kinds};
 use crate::object::neighbour::Neighbour;
+use crate::object::progress::Progress;
 use crate::state::kernel::Kernel;
 
 /// Works on the store of what a word names. The machine is in none; free slots name nothing.
@@ -99,5 +100,15 @@ impl Kernel {
     /// How many references an object has.
     pub fn references(&self, object: ObjectRef) -> u32 {
         with_kinds!(count self object)
+    }
+
+    /// Forgets the call that a thread was making step by step. What it has done stays done; an object that it was making goes.
+    pub fn abandon_call(&mut self, id: ThreadId) {
+        let progress = core::mem::replace(&mut self.threads[id].progress, Progress::NONE);
+        match progress.making() {
+            Some((ObjectKind::Segment, index)) => self.segments.release_at(index),
+            Some((ObjectKind::CapTable, index)) => self.tables.release_at(index),
+            _ => {}
+        }
     }
 }

@@ -28,7 +28,6 @@ use crate::object::progress::Progress;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
-use crate::sched::ending;
 use crate::sched::running;
 use crate::sched::turn;
 use crate::state::kernel::Kernel;
@@ -237,7 +236,7 @@ impl Caller<'_> {
             self.kernel.threads[self.thread].progress = Progress::NONE;
         } else {
             // The program has put another call in the place of the one that was under way.
-            ending::abandon_call(self.kernel, self.thread);
+            self.kernel.abandon_call(self.thread);
         }
         word
     }

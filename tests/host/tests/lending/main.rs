@@ -5,6 +5,7 @@ mod acts;
 mod compare;
 mod corners;
 mod costs;
+mod leaving;
 mod model;
 mod mutants;
 mod operations;
