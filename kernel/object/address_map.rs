@@ -33,7 +33,7 @@ pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>() + USE_BYTES;
 pub const MAP_BYTES: u64 = page_map::base_bytes::<Record>();
 
 /// Effort of forgetting a mapping.
-const MAPPING_UNITS: u32 = 80;
+const MAPPING_UNITS: u32 = 20;
 
 /// One mapping: pages of a segment at pages of the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -490,12 +490,15 @@ impl AddressMap {
 
     /// Forgets mappings, which no table shows any more; gives whether none is left.
     pub fn forget_mappings(&mut self, lenders: &mut Lenders<'_>, effort: &mut Effort) -> bool {
-        while let Some((first, record)) = self.mappings.at_or_behind(0) {
-            self.mapped_pages -= record.pages();
+        let AddressMap { mappings, mapped_pages, .. } = self;
+        let mut units = 0;
+        while mappings.take_last_leaf(|record| {
+            *mapped_pages -= record.pages();
             record.give_up(lenders);
-            self.mappings.remove(first);
-            if !effort.spend(MAPPING_UNITS) {
-                return self.mappings.is_empty();
+            units += MAPPING_UNITS;
+        }) {
+            if !effort.spend(core::mem::take(&mut units)) {
+                return mappings.is_empty();
             }
         }
         true

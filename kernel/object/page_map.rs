@@ -235,6 +235,22 @@ impl<V> PageMap<V> {
         if place.can_spare() { Some(place.remove()) } else { self.remove_shrinking(page) }
     }
 
+    /// Takes the values of the last leaf out, in order: who takes all out so moves none. Gives whether there was a leaf.
+    pub fn take_last_leaf(&mut self, mut each: impl FnMut(V)) -> bool {
+        let mut leaf = match self.root.take() {
+            Some(Node::Inner(mut row)) => {
+                let leaf = row.remove_last_leaf();
+                self.root = Some(if row.count == 1 { row.remove(0) } else { Node::Inner(row) });
+                leaf
+            }
+            Some(Node::Leaf(row)) => row,
+            None => return false,
+        };
+        self.count -= leaf.count;
+        leaf.items.iter_mut().map_while(Option::take).for_each(&mut each);
+        true
+    }
+
     #[inline(never)]
     fn insert_growing(&mut self, page: u64, value: V) {
         self.count += 1;
@@ -358,6 +374,20 @@ impl<V> Inner<V> {
             }
         }
         at
+    }
+
+    /// Takes the last leaf below out, of which there is more than one. The children that are left have enough.
+    fn remove_last_leaf(&mut self) -> Box<Leaf<V>> {
+        let last = self.count - 1;
+        if let Some(Node::Inner(child)) = &mut self.items[last] {
+            let leaf = child.remove_last_leaf();
+            if child.count < Self::LEAST {
+                self.refill(last);
+            }
+            return leaf;
+        }
+        let Node::Leaf(leaf) = self.remove(last) else { unreachable!("all leaves are equally deep") };
+        leaf
     }
 
     /// Sees that a child which became too empty has enough, with a neighbour's help: there is one.
@@ -529,6 +559,22 @@ mod tests {
             for inserts in [7, 4, 1, 6, 0] {
                 vary(&mut map, &mut model, &mut state, inserts, pages);
             }
+        }
+    }
+
+    #[test]
+    fn it_is_emptied_leaf_by_leaf() {
+        for count in [0, 7, 8, 30, 200, 5 * (LEAF_MOST * INNER_MOST) as u64] {
+            let (mut map, mut model, mut taken) = (PageMap::default(), BTreeMap::new(), Vec::new());
+            for page in (0..count).map(|number| number * 7919 % count) {
+                map.insert(page, page);
+                model.insert(page, page);
+            }
+            while map.take_last_leaf(|value| taken.push(value)) {
+                taken.drain(..).rev().for_each(|page| assert_eq!(model.pop_last(), Some((page, page))));
+                compare(&map, &model, count);
+            }
+            assert!(model.is_empty());
         }
     }
 

@@ -416,7 +416,7 @@ fn a_used_space(scene: &mut Scene) {
     let (space, own) = (scene.new_space(), scene.machine.space);
     scene.machine.attach_program(space);
     let segment = scene.segment(PAGE_BYTES, 1);
-    (0..24).for_each(|number| scene.map(space, segment, TOP_SLOT_BYTES + number * GIB));
+    (0..120).for_each(|number| scene.map(space, segment, TOP_SLOT_BYTES + number * GIB));
     scene.machine.switch_fast(space).expect("both have the program");
     scene.machine.switch_fast(own).expect("both have the program");
     scene.cpus.take_events(0);
