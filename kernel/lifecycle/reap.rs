@@ -50,11 +50,14 @@ pub fn reap_without_registers(kernel: &mut Kernel, cpu: usize) -> bool {
     let mut effort = if kernel.is_spent { Effort::spent() } else { Effort::of_entry() };
     work(kernel, Some(cpu), &mut effort);
     let is_left = kernel.debts.is_owed();
-    if is_left || kernel.heir.is_some() {
+    if is_left {
         let owner = kernel.scheduler.cpus[cpu].caller;
         settle(kernel, Some(owner));
     }
-    work_unowed(kernel, Some(cpu), &mut effort);
+    kernel.heir = None;
+    if !kernel.unowed.is_none() {
+        work_unowed(kernel, Some(cpu), &mut effort);
+    }
     is_left
 }
 

@@ -78,17 +78,13 @@ pub fn revoke_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
 
 #[inline(never)]
 fn revoke_some_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
-    // What was derived from a capability names the same object, and threads may be in a space by each of them.
-    if way_in::is_way_in(kernel, from) {
-        return false;
-    }
     let mut effort = Effort::of_entry();
     // The common path has as much as any entry behind it.
     effort.spend(effort.left() / 4 * 3);
     while let Some(standing) = derivation::first_below(&kernel.tables, from) {
         match standing {
             _ if !effort.is_left() => return false,
-            Standing::Beginning(child) => {
+            Standing::Beginning(child) if !way_in::is_way_in(kernel, child) => {
                 effort.spend(CAPABILITY_UNITS);
                 deletion::delete_closed(kernel, child);
             }
@@ -162,8 +158,10 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
 /// Takes a capability to a space back that stands first below another one; gives whether the caller went with it, and nothing
 /// is left. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
 /// was need not be noted for that.
+#[inline(never)]
 fn revoke_way_in(kernel: &mut Kernel, by: Revoker, (from, child): (CapId, CapId), effort: &mut Effort) -> bool {
-    deletion::spend_on_way_in(kernel, CAPABILITY_UNITS, effort);
+    effort.spend(CAPABILITY_UNITS);
+    deletion::spend_on_way_in(kernel, effort);
     let is_caller = way_in::close_to_others(kernel, child).inspect(|id| debug_assert!(*id == by.thread)).is_some();
     let is_gone = is_caller && derivation::is_only_below(&kernel.tables, from, child) && land(kernel, by);
     if is_caller && !is_gone {

@@ -6,14 +6,16 @@ use tessera_abi::ObjectKind;
 use crate::object::account::Account;
 use crate::object::charged::{ACCOUNT, Charged, Ends, NONE};
 use crate::object::id::Object;
+use crate::object::neighbour::Neighbour;
 use crate::object::store::Store;
 
-/// Puts an object before the one that was first in the chain of an account, as `Ends::put_first` said.
+/// Notes where a new object's capabilities are listed, and puts it before the one that was first in the chain of an account,
+/// as `Ends::put_first` said.
 #[inline(always)]
-pub fn link<T: Object>(store: &mut Store<T>, account: u32, index: u32, behind: u32) {
+pub fn link<T: Object>(store: &mut Store<T>, (index, list): (u32, Neighbour), account: u32, behind: u32) {
     let account = ACCOUNT | account;
     let next = if behind == NONE { account } else { behind };
-    *store.charged_mut(index) = Charged { before: account, behind: next };
+    store.set_facts(index, list, Charged { before: account, behind: next });
     if behind != NONE {
         store.charged_mut(behind).before = index;
     }
@@ -49,6 +51,11 @@ impl Left {
     pub fn settle(self, accounts: &mut Store<Account>, kind: ObjectKind) {
         let Left(Charged { before, behind }) = self;
         if before == NONE {
+            return;
+        }
+        if before == behind {
+            // It was alone between the two ends.
+            *accounts.at_mut(before & !ACCOUNT).charges_mut(kind) = Ends::EMPTY;
             return;
         }
         let object = |number: u32| if number & ACCOUNT == 0 { number } else { NONE };

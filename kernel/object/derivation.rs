@@ -96,6 +96,7 @@ pub fn is_empty_list(uses: &UsePool, listed: Neighbour) -> bool {
 }
 
 /// What stands first in an object's list, if anything does.
+#[inline(always)]
 pub fn first_in_list(uses: &UsePool, listed: Neighbour) -> Option<Standing> {
     if !listed.exists() {
         return None;

@@ -26,6 +26,13 @@ impl<T: Object> Store<T> {
         chunk.lists[offset] = list;
     }
 
+    /// Notes both, of a new object: where its capabilities are listed, and its place among what its account pays for.
+    #[inline(always)]
+    pub(super) fn set_facts(&mut self, index: u32, list: Neighbour, place: Charged) {
+        let (chunk, offset) = self.chunk_mut(index);
+        (chunk.lists[offset], chunk.charged[offset]) = (list, place);
+    }
+
     /// An object's place among what its account pays for.
     #[inline(always)]
     pub(super) fn charged(&self, index: u32) -> Charged {

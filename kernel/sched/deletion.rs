@@ -31,18 +31,25 @@ pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
 /// The same as a part of a longer call, for at least so many units of effort.
 #[inline(always)]
 pub fn delete_within(kernel: &mut Kernel, cap: CapId, units: u32, effort: &mut Effort) {
+    effort.spend(units);
     if way_in::is_way_in(kernel, cap) {
-        spend_on_way_in(kernel, units, effort);
-        way_in::close_way_in(kernel, cap);
+        delete_way_in(kernel, cap, effort);
     } else {
-        effort.spend(units);
+        delete_closed(kernel, cap);
     }
+}
+
+#[inline(never)]
+fn delete_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) {
+    spend_on_way_in(kernel, effort);
+    way_in::close_way_in(kernel, cap);
     delete_closed(kernel, cap);
 }
 
-/// Spends the effort of deleting one that leads into a space, besides so many units.
-pub fn spend_on_way_in(kernel: &Kernel, units: u32, effort: &mut Effort) {
-    effort.spend(units + CPU_UNITS * kernel.cpus() as u32);
+/// Spends the effort of closing a way into a space.
+#[inline(always)]
+pub fn spend_on_way_in(kernel: &Kernel, effort: &mut Effort) {
+    effort.spend(CPU_UNITS * kernel.cpus() as u32);
 }
 
 /// The same of one by which nobody enters a space, because it leads into none, or was closed.

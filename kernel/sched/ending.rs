@@ -8,7 +8,7 @@ use tessera_abi::layout::{FallbackReason, ThreadState};
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::derivation;
-use crate::object::id::{SpaceId, TableId, ThreadId};
+use crate::object::id::{CapId, SpaceId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
 use crate::object::neighbour::Standing;
 use crate::object::thread::{Fallback, Thread};
@@ -29,21 +29,25 @@ const EVICTED_AT_ONCE: u64 = 16;
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
     kernel.charge(&*thread);
-    add_paid_thread(kernel, thread)
+    add_paid_thread(kernel, thread, None)
 }
 
-/// The same for one that its account has been charged for.
-pub(crate) fn add_paid_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
+/// The same for one that its account has been charged for; it is in its space by this capability, if one is known.
+pub(crate) fn add_paid_thread(kernel: &mut Kernel, thread: Box<Thread>, by: Option<CapId>) -> ThreadId {
     let table = thread.table.expect("a thread that has not ended has a table");
-    let space = thread.space.index();
+    let space = thread.space;
+    let id = kernel.threads.insert_boxed(thread);
+    let inside = by.and_then(|by| inside::first_use(kernel, id, (by, space)));
     let Kernel { threads, spaces, tables, uses, .. } = kernel;
-    let id = threads.insert_boxed(thread);
-    uses.promise();
-    let in_space = spaces.at_mut(space).add_thread_last(id);
+    if inside.is_none() {
+        uses.promise();
+    }
+    let in_space = spaces.at_mut(space.index()).add_thread_last(id);
     let in_table = tables.retained(table).threads.append(id);
-    let links = &mut threads.at_mut(id.index()).links;
-    links.put(Chain::Space, in_space);
-    links.put(Chain::Table, in_table);
+    let thread = threads.at_mut(id.index());
+    thread.inside = inside;
+    thread.links.put(Chain::Space, in_space);
+    thread.links.put(Chain::Table, in_table);
     in_space.join(threads, Chain::Space, id);
     in_table.join(threads, Chain::Table, id);
     id
@@ -90,13 +94,13 @@ fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: 
         thread = kernel.threads.at_mut(id.index());
     }
     thread.state = state;
-    inside::end(kernel, id);
-    let thread = kernel.threads.at_mut(id.index());
+    let uses = inside::take_uses(thread);
     let (joiners, table, debt) = (thread.joiners, thread.table.take(), thread.take_debt());
     let (in_space, in_table) = (thread.links.take(Chain::Space), thread.links.take(Chain::Table));
     let space = kernel.spaces.at_mut(thread.space.index());
     space.threads.close(&mut kernel.threads, Chain::Space, in_space);
     space.thread_count -= 1;
+    inside::end(kernel, uses);
     if !debt.is_none() {
         kernel.leave_unowed(debt);
     }
@@ -152,7 +156,8 @@ pub fn note_all_in(kernel: &mut Kernel, space: u32) {
             remote::preempt_remote(kernel, cpu);
         }
     }
-    if let Some(id) = running::current(kernel, here) {
+    let is_here = kernel.shared.cpus[here].presence.is_in(space);
+    if let Some(id) = running::current(kernel, here).filter(|_| is_here) {
         way_in::note_here(kernel, id);
     }
 }

@@ -7,11 +7,13 @@ use tessera_abi::{ObjectKind, Rights};
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::object::cap_table::CapTable;
 use crate::object::derivation;
 use crate::object::id::{CapId, SpaceId, ThreadId, UseId};
 use crate::object::neighbour::{Neighbour, Standing};
-use crate::object::thread::Fallback;
-use crate::object::use_pool::{Use, UseKind};
+use crate::object::store::Store;
+use crate::object::thread::{Fallback, Thread};
+use crate::object::use_pool::{Use, UseKind, UsePool};
 use crate::state::kernel::Kernel;
 
 /// Effort of forgetting how far a thread has come.
@@ -27,14 +29,19 @@ pub fn is_noted(kernel: &Kernel, cap: CapId, space: SpaceId) -> bool {
     kernel.tables.at(cap.table()).is_derived(cap.slot()) || kernel.spaces.at(space.index()).seen.is_some()
 }
 
-/// Notes that a new thread is in its space, by this capability.
-#[inline(always)]
+/// Notes that a new thread, which did not know yet by which capability, is in its space by this one.
 pub fn begin(kernel: &mut Kernel, id: ThreadId, (cap, space): (CapId, SpaceId)) {
-    if is_noted(kernel, cap, space) {
+    if let Some(inside) = first_use(kernel, id, (cap, space)) {
         kernel.uses.unpromise();
-        let inside = kernel.lend(cap, Use::of_number(UseKind::Inside, id.index()));
         kernel.threads.at_mut(id.index()).inside = Some(inside);
     }
+}
+
+/// The use as which a new thread is in its space by a capability, if that is to be noted.
+#[inline(always)]
+pub(super) fn first_use(kernel: &mut Kernel, id: ThreadId, (cap, space): (CapId, SpaceId)) -> Option<UseId> {
+    let value = Use::of_number(UseKind::Inside, id.index());
+    kernel.lend_derived_or(cap, value, |kernel| kernel.spaces.at(space.index()).seen.is_some())
 }
 
 /// Notes a thread as being where it is by this capability.
@@ -149,16 +156,34 @@ pub fn forget_markers(kernel: &mut Kernel, list: Neighbour, effort: &mut Effort)
     true
 }
 
-/// Forgets a thread's uses: it has ended.
+/// A thread's uses, which has ended.
+#[must_use = "they are to be forgotten"]
+pub(super) struct Uses {
+    inside: Option<UseId>,
+    others: [Option<UseId>; 2],
+}
+
+/// Takes a thread's uses.
 #[inline(always)]
-pub(crate) fn end(kernel: &mut Kernel, id: ThreadId) {
-    let Kernel { threads, tables, uses, .. } = kernel;
-    let thread = threads.at_mut(id.index());
-    let (fallback, marker, inside) = (thread.fallback.take(), thread.marker.take(), thread.inside.take());
-    let noted = [fallback.and_then(|fallback| fallback.lent), marker];
-    noted.into_iter().flatten().for_each(|lent| derivation::take_back(tables, uses, lent));
-    match inside {
+pub(super) fn take_uses(thread: &mut Thread) -> Uses {
+    let fallback = thread.fallback.take().and_then(|fallback| fallback.lent);
+    Uses { inside: thread.inside.take(), others: [fallback, thread.marker.take()] }
+}
+
+/// Forgets them.
+#[inline(always)]
+pub(super) fn end(kernel: &mut Kernel, ended: Uses) {
+    let Kernel { tables, uses, .. } = kernel;
+    if ended.others != [None; 2] {
+        ended.others.into_iter().flatten().for_each(|lent| forget_other(tables, uses, lent));
+    }
+    match ended.inside {
         Some(inside) => derivation::take_back(tables, uses, inside),
         None => uses.unpromise(),
     }
+}
+
+#[inline(never)]
+fn forget_other(tables: &mut Store<CapTable>, uses: &mut UsePool, lent: UseId) {
+    derivation::take_back(tables, uses, lent);
 }

@@ -39,9 +39,11 @@ macro_rules! list {
 }
 
 macro_rules! link {
-    ([$kernel:ident $object:ident $payer:ident $behind:ident] $($kind:ident $store:ident;)*) => {
+    ([$kernel:ident $object:ident $list:ident $payer:ident $behind:ident] $($kind:ident $store:ident;)*) => {
         match $object {
-            $(ObjectRef::$kind(id) => charge_chain::link(&mut $kernel.$store, $payer, id.index(), $behind),)*
+            $(ObjectRef::$kind(id) => {
+                charge_chain::link(&mut $kernel.$store, (id.index(), $list), $payer, $behind);
+            })*
             ObjectRef::Machine => {}
         }
     };
@@ -87,10 +89,12 @@ impl Kernel {
     pub fn insert_paid(&mut self, table: TableId, object: ObjectRef, (rights, payer): (Rights, Option<u32>)) -> Handle {
         let word = CapWord::new(object.kind(), rights, object.index());
         let (handle, list) = derivation::insert_first(&mut self.tables, &mut self.uses, table.index(), word);
-        with_kinds!(set_list self object list);
-        if let Some(payer) = payer {
-            let behind = self.accounts.at_mut(payer).charges_mut(object.kind()).put_first(object.index());
-            with_kinds!(link self object payer behind);
+        match payer {
+            Some(payer) => {
+                let behind = self.accounts.at_mut(payer).charges_mut(object.kind()).put_first(object.index());
+                with_kinds!(link self object list payer behind);
+            }
+            None => with_kinds!(set_list self object list),
         }
         handle
     }
@@ -131,8 +135,22 @@ impl Kernel {
     /// page.
     #[inline(always)]
     pub fn note_use(&mut self, cap: CapId, [user, owner]: [AccountId; 2], value: Use) -> Option<UseId> {
-        let is_noted = user != owner || self.tables.at(cap.table()).is_derived(cap.slot());
-        is_noted.then(|| self.lend(cap, value))
+        self.lend_derived_or(cap, value, |_| user != owner)
+    }
+
+    /// Notes a use of a capability that was derived, or for which else there is a reason.
+    #[inline(always)]
+    pub fn lend_derived_or(&mut self, cap: CapId, value: Use, is_lent: impl FnOnce(&Kernel) -> bool) -> Option<UseId> {
+        if self.tables.at(cap.table()).is_derived(cap.slot()) {
+            // It stands below another one, or in a list that was made when that went: it is never alone.
+            return Some(derivation::lend(&mut self.tables, &mut self.uses, cap, value));
+        }
+        is_lent(self).then(|| self.lend_first(cap, value))
+    }
+
+    #[inline(never)]
+    fn lend_first(&mut self, cap: CapId, value: Use) -> UseId {
+        self.lend(cap, value)
     }
 
     /// Takes an object out of the chain of what its account pays for, if it is in it still.

@@ -49,7 +49,8 @@ impl Caller<'_> {
         // What `charge` would find, and is at hand.
         open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
         let id = self.kernel.segments.insert_boxed(segment);
-        Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits().into())
+        let paid = (Rights::all(), Some(account.index()));
+        Ok(self.kernel.insert_paid(self.table, ObjectRef::Segment(id), paid).bits().into())
     }
 
     /// Makes a segment with all its memory, step by step. Until it is done nobody can name it, and its thread keeps it.

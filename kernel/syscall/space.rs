@@ -37,7 +37,8 @@ impl Caller<'_> {
         let root = space.map.tree.root;
         let id = self.kernel.spaces.insert(space);
         self.kernel.shared.space_words(id.index()).initialise(root, only_cpu);
-        Ok(self.kernel.insert_first(self.table, ObjectRef::Space(id)).bits())
+        let paid = (Rights::all(), Some(account.index()));
+        Ok(self.kernel.insert_paid(self.table, ObjectRef::Space(id), paid).bits())
     }
 
     /// The common path of `space_switch`, taken when the space's tag must be renewed or flushed first.

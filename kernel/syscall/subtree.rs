@@ -31,7 +31,8 @@ impl Caller<'_> {
         let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
         self.kernel.charge(&subtree);
         let id = attach::add_subtree(self.kernel, subtree);
-        Ok(self.kernel.insert_first(self.table, ObjectRef::Subtree(id)).bits())
+        let paid = (Rights::all(), Some(account.index()));
+        Ok(self.kernel.insert_paid(self.table, ObjectRef::Subtree(id), paid).bits())
     }
 
     pub(super) fn subtree_info(&mut self, subtree: Handle, buffer: u64) -> Result<u64> {

@@ -43,8 +43,7 @@ impl Caller<'_> {
         payer.charge_object::<Thread>(CONTEXT_BYTES);
         let mut thread = Box::new(Thread::new(payer.id, table, space, priority));
         thread.set_cpu(self.cpu);
-        let id = ending::add_paid_thread(self.kernel, thread);
-        inside::begin(self.kernel, id, (by, space));
+        let id = ending::add_paid_thread(self.kernel, thread, Some(by));
         let paid = (Rights::all(), Some(payer_number));
         Ok(self.kernel.insert_paid(self.table, ObjectRef::Thread(id), paid).bits())
     }

@@ -24,6 +24,7 @@ impl Caller<'_> {
         self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES + VIEW_BYTES, 1)?;
         self.ensure_can_create(2)?;
         let view = view::make_view(self.kernel, account, seen, through);
-        Ok(self.kernel.insert_with(self.table, ObjectRef::Space(view), held - Rights::MAP).bits())
+        let paid = (held - Rights::MAP, Some(account.index()));
+        Ok(self.kernel.insert_paid(self.table, ObjectRef::Space(view), paid).bits())
     }
 }
