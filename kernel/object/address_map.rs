@@ -24,6 +24,7 @@ use crate::object::use_pool::{USE_BYTES, UsePool};
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{TableCount, Tree};
 use crate::paging::range::{PageRange, page_address};
+use crate::paging::shared_entry::Search;
 use crate::paging::slots::Slots;
 
 /// What one mapping costs its account besides tables, bytes: its record, and that it is noted as a use.
@@ -403,12 +404,16 @@ impl AddressMap {
         last.is_some_and(|(first, record)| range.first < first + record.pages())
     }
 
-    /// Checks that nothing is in the way of a mapping.
+    /// Checks that nothing is in the way of a mapping. If something is attached below the root, that takes a look along the tables
+    /// on the ways to both ends, up to five. Some effort is left for whoever comes to this at each step.
     ///
     /// # Errors
     /// `Overlap`.
-    pub fn ensure_vacant(&self, range: PageRange) -> Result<(), Error> {
-        let is_free = !self.overlaps(range) && self.tree.next_attached(range.first, range.end()).is_none();
+    pub fn ensure_vacant(&self, range: PageRange, effort: &mut Effort) -> Result<(), Error> {
+        let mut looked = Effort::of(u32::MAX);
+        let is_free = !self.overlaps(range)
+            && self.tree.search_attached(range.first, range.end(), &mut looked) == Search::Nothing;
+        effort.spend((u32::MAX - looked.left()).min(effort.left().saturating_sub(1)));
         if is_free { Ok(()) } else { Err(Error::Overlap) }
     }
 

@@ -1,16 +1,18 @@
 //! Entries that attach subtrees: writing them into a tree, taking them out, finding them. What they mean is
 //! `attachment`'s business.
 
-use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_arch::{Format, Frame, PageFormat, Share, VirtAddr, table};
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{Tree, own_entries, walk_from};
+use crate::paging::range::page_address;
 use crate::paging::slots::is_own_table;
 
 impl Tree {
@@ -58,48 +60,82 @@ impl Tree {
         is_attached(entry).then_some((entry, level))
     }
 
-    /// The first attached subtree's entry that covers a page behind `page`, or `page` itself, and begins before `end`:
-    /// its first page, level and entry.
+    /// The first attached subtree's entry that ends behind a page and begins before `end`: its first page, level and entry. Where
+    /// no mapping meets the range, that looks along the tables on the ways to its ends; elsewhere it goes as far as it must.
     #[inline(always)]
     pub fn next_attached(&self, page: u64, end: u64) -> Option<(u64, u8, u64)> {
         if self.attached == 0 {
             return None;
         }
-        next_attached_below(self.root, self.level, 0, page..end, self.attached_below != 0)
+        match self.search_attached(page, end, &mut Effort::of(u32::MAX)) {
+            Search::Found(page, level, entry) => Some((page, level, entry)),
+            Search::Nothing | Search::Left(_) => None,
+        }
     }
+
+    /// The same, as far as the effort goes.
+    #[inline(never)]
+    pub fn search_attached(&self, mut page: u64, end: u64, effort: &mut Effort) -> Search {
+        let end = end.min(entry_pages(self.level) * own_entries(self.root, self.level).len() as u64);
+        if self.attached == 0 {
+            return Search::Nothing;
+        }
+        // The lowest level holds pages only.
+        let lowest = if self.attached_below == 0 { self.level } else { 1 };
+        while page < end {
+            let (holder, level) = self.walk(page_address(page), lowest);
+            let (passed, entry) = pass_unattached(holder, (level, lowest), page, effort);
+            effort.spend(WAY_UNITS + passed as u32 / PASSED_A_UNIT);
+            let size = entry_pages(level);
+            page = page - page % size + passed * size;
+            if page < end && is_attached(entry) {
+                return Search::Found(page, level, entry);
+            }
+            if page < end && !effort.is_left() {
+                return Search::Left(page);
+            }
+        }
+        Search::Nothing
+    }
+}
+
+/// What a search for attached subtrees has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// The first page, level and entry of one.
+    Found(u64, u8, u64),
+    /// There is none.
+    Nothing,
+    /// There is none before this page, behind that where the search began; from there on it has to go on.
+    Left(u64),
+}
+
+/// What finding the table takes that is to be looked along.
+const WAY_UNITS: u32 = 6;
+
+/// Entries without an attached subtree that a unit of effort goes past.
+const PASSED_A_UNIT: u32 = 2;
+
+/// Goes past a table's entries, from the one for a page on, that neither attach a subtree nor lead to a table that may; as far as
+/// the effort goes, but past one. Gives how many these are, and the entry behind them, if there is one.
+fn pass_unattached(holder: Frame, (level, lowest): (u8, u8), page: u64, effort: &Effort) -> (u64, u64) {
+    let most = (effort.left() as usize).saturating_mul(PASSED_A_UNIT as usize).max(1);
+    let entries = &own_entries(holder, level)[page_address(page).table_index(level)..];
+    let mut passed = 0;
+    for slot in entries {
+        steps::count();
+        let entry = slot.load(Relaxed);
+        let is_way = is_attached(entry) || level > lowest && is_own_table(entry, level);
+        if passed == most || entry != 0 && is_way {
+            return (passed as u64, entry);
+        }
+        passed += 1;
+    }
+    (passed as u64, 0)
 }
 
 /// Whether an entry attaches a subtree.
 #[inline(always)]
 fn is_attached(entry: u64) -> bool {
     Format::is_shared(entry) && Format::share(entry) != Some(Share::Copy)
-}
-
-fn next_attached_below(
-    holder: Frame,
-    level: u8,
-    base: u64,
-    pages: Range<u64>,
-    is_deep: bool,
-) -> Option<(u64, u8, u64)> {
-    let first = (pages.start.saturating_sub(base) / entry_pages(level)) as usize;
-    for (index, slot) in own_entries(holder, level).iter().enumerate().skip(first) {
-        let page = base + index as u64 * entry_pages(level);
-        if page >= pages.end {
-            break;
-        }
-        let entry = slot.load(Relaxed);
-        if is_attached(entry) {
-            return Some((page, level, entry));
-        }
-        // The lowest level holds pages only.
-        if is_deep && level > 1 && is_own_table(entry, level) {
-            let lower = Frame::containing(Format::address(entry));
-            let found = next_attached_below(lower, level - 1, page, pages.clone(), true);
-            if found.is_some() {
-                return found;
-            }
-        }
-    }
-    None
 }

@@ -9,13 +9,13 @@ use super::{Caller, Outcome, Result};
 use crate::base::effort::Effort;
 use crate::cpu::cap_word::CapWord;
 use crate::object::address_map::Mapping;
-use crate::object::id::{CapId, MapTarget, SegmentId, SubtreeId};
+use crate::object::id::{AttachPoint, CapId, MapTarget, SegmentId, SubtreeId};
 use crate::object::segment::{Extent, Segment};
 use crate::object::space::SLOT_PAGES;
-use crate::vm::attach;
 use crate::vm::fast_map;
 use crate::vm::map;
 use crate::vm::map_steps;
+use crate::vm::next_attachment::{Next, next_attachment, next_core_window};
 use crate::vm::public;
 use crate::vm::target::{self, Target};
 use crate::vm::user_memory;
@@ -161,14 +161,12 @@ impl Caller<'_> {
         while listed < capacity {
             let mut part = [MappingInfo::default(); user_memory::at_once::<MappingInfo>()];
             let most = part.len().min((capacity - listed) as usize);
-            let found = self.mappings_from(owner, page, &mut part[..most]);
+            let (found, behind) = self.mappings_from(owner, page, &mut part[..most], &mut effort);
             let (here, address) = (self.here(), buffer.saturating_add(listed * MappingInfo::BYTES as u64));
             user_memory::write_structures(self.kernel, here, address, &part[..found])?;
             listed += found as u64;
-            if found < most {
-                break;
-            }
-            page = end_of(&part[found - 1]) / PAGE_BYTES;
+            let Some(behind) = behind else { break };
+            page = behind;
             if !effort.spend(LISTING_UNITS * found as u32) && listed < capacity {
                 return Ok(self.again(number::mappings_list, page << LISTED_BITS | listed));
             }
@@ -198,20 +196,31 @@ impl Caller<'_> {
         Ok((id, segment, word.rights()))
     }
 
-    /// Fills in mappings and attachments that end after a page, in order; gives how many there are.
-    fn mappings_from(&self, owner: MapTarget, mut page: u64, part: &mut [MappingInfo]) -> usize {
+    /// Fills in mappings and attachments that end after a page, in order; gives how many there are, and where to go on, if there
+    /// may be more.
+    fn mappings_from(
+        &self,
+        owner: MapTarget,
+        mut page: u64,
+        part: &mut [MappingInfo],
+        effort: &mut Effort,
+    ) -> (usize, Option<u64>) {
         let mut found = 0;
-        while found < part.len()
-            && let Some(info) = self.next_mapping(owner, page)
-        {
-            part[found] = info;
-            (page, found) = (end_of(&info) / PAGE_BYTES, found + 1);
+        while found < part.len() {
+            match self.next_mapping(owner, page, effort) {
+                Listed::Item(info) => {
+                    part[found] = info;
+                    (page, found) = (end_of(&info) / PAGE_BYTES, found + 1);
+                }
+                Listed::Nothing => return (found, None),
+                Listed::Left(page) => return (found, Some(page)),
+            }
         }
-        found
+        (found, Some(page))
     }
 
     /// The first mapping or attachment that ends after a page. What a view lists is its base's, as the view allows it.
-    fn next_mapping(&self, owner: MapTarget, page: u64) -> Option<MappingInfo> {
+    fn next_mapping(&self, owner: MapTarget, page: u64, effort: &mut Effort) -> Listed {
         let (owner, view, is_view, public) = match owner {
             MapTarget::Space(space) => {
                 let seen = self.kernel.seen_in(space);
@@ -228,12 +237,39 @@ impl Caller<'_> {
             kind: ObjectKind::Segment as u64,
             object: u64::from(mapping.segment),
         });
-        let (end, with_windows) = (own.map_or(u64::MAX, |own| own.address / PAGE_BYTES), !is_view);
-        let attached =
-            attach::next_attachment(self.kernel, owner, page, end, with_windows).map(|(place, attachment)| {
-                attachment_info(place.page, attachment.pages(), attachment.bounds_in(view), attachment.subtree)
-            });
-        [own, attached, public].into_iter().flatten().min_by_key(|info| info.address)
+        let first = [own, public].into_iter().flatten().min_by_key(|info| info.address);
+        if map.attachments() == 0 {
+            return first.map_or(Listed::Nothing, Listed::Item);
+        }
+        let end = first.map_or(u64::MAX, |first| first.address / PAGE_BYTES);
+        match self.next_attached(owner, (page, end), !is_view, effort) {
+            Next::Found(place, found) => {
+                Listed::Item(attachment_info(place.page, found.pages(), found.bounds_in(view), found.subtree))
+            }
+            Next::Left(page) => Listed::Left(page),
+            Next::Nothing => first.map_or(Listed::Nothing, Listed::Item),
+        }
+    }
+
+    /// The first attachment that ends after a page and begins before another one, with or without core windows.
+    #[inline(never)]
+    fn next_attached(
+        &self,
+        owner: MapTarget,
+        (page, mut end): (u64, u64),
+        with_windows: bool,
+        effort: &mut Effort,
+    ) -> Next {
+        let none = Next::Nothing;
+        let window = if with_windows { next_core_window(self.kernel, owner, (page, 0), end, effort) } else { none };
+        // What lies before that, or before where it is still to be looked for.
+        if let Next::Found(AttachPoint { page, .. }, _) | Next::Left(page) = window {
+            end = end.min(page);
+        }
+        match next_attachment(self.kernel, owner, page, end, effort) {
+            Next::Nothing => window,
+            found => found,
+        }
     }
 
     /// The first public subtree that ends after a page.
@@ -242,6 +278,15 @@ impl Caller<'_> {
         let first = behind.min_by_key(|public| public.slot)?;
         Some(attachment_info(first.page(), SLOT_PAGES, first.bounds, first.subtree))
     }
+}
+
+/// What a look for the next item of a list has come to.
+enum Listed {
+    Item(MappingInfo),
+    /// There is none.
+    Nothing,
+    /// There is none before this page, from which on it has to go on.
+    Left(u64),
 }
 
 fn attachment_info(page: u64, pages: u64, bounds: Rights, subtree: SubtreeId) -> MappingInfo {

@@ -82,7 +82,7 @@ pub fn add_subtree(kernel: &mut Kernel, subtree: Subtree) -> SubtreeId {
 }
 
 /// The attachment that an entry at a level stands for.
-fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
+pub(crate) fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
     let subtree = kernel.subtrees.id_at(kernel.frames.table_owner(Frame::containing(Format::address(entry))))?;
     let is_window = Format::share(entry) == Some(Share::Window);
     Some(Attachment { subtree, level, bounds: Format::bounds(entry), is_window })
@@ -122,21 +122,6 @@ pub fn attachment_at(kernel: &Kernel, owner: MapTarget, place: AttachPoint) -> O
 /// All attachments of an owner, core windows last.
 pub fn attachments(kernel: &Kernel, owner: MapTarget) -> impl Iterator<Item = (AttachPoint, Attachment)> {
     attachments_between(kernel, owner, 0, u64::MAX).chain(core_windows(kernel, owner, 0, u64::MAX))
-}
-
-/// The first attachment of an owner that ends after a page and begins before `end`, in order of address; with or
-/// without core windows.
-pub fn next_attachment(
-    kernel: &Kernel,
-    owner: MapTarget,
-    page: u64,
-    end: u64,
-    with_windows: bool,
-) -> Option<(AttachPoint, Attachment)> {
-    let attached = attachments_between(kernel, owner, page, end).next();
-    let end = attached.map_or(end, |(place, _)| place.page);
-    let window = with_windows.then(|| core_windows(kernel, owner, page, end).next()).flatten();
-    window.or(attached)
 }
 
 /// Those that are attached on every CPU, and end after a page and begin before `end`, in order.

@@ -250,7 +250,7 @@ fn is_made(
     effort: &mut Effort,
 ) -> Result<bool, Error> {
     let (map, segment) = (target::map_of(kernel, owner), kernel.segments.at(mapping.segment));
-    map.ensure_vacant(PageRange { first, count: mapping.pages })?;
+    map.ensure_vacant(PageRange { first, count: mapping.pages }, effort)?;
     if making.phase == MakingPhase::Counting {
         (making.done, making.tables) =
             map.count_further((first, mapping), segment, (making.done, making.tables), effort);

@@ -7,6 +7,7 @@ pub mod fast_map;
 pub mod fault;
 pub mod map;
 pub mod map_steps;
+pub mod next_attachment;
 pub mod public;
 pub mod shown_tables;
 pub mod target;

@@ -5,12 +5,11 @@
 //! What is attached to a subtree is counted once for all places side by side.
 
 use crate::base::effort::Effort;
-use crate::base::steps;
 use crate::object::id::{MapTarget, SpaceId, SubtreeId};
 use crate::object::space::SLOT_PAGES;
 use crate::paging::chunk::entry_pages;
 use crate::state::kernel::Kernel;
-use crate::vm::attach;
+use crate::vm::next_attachment::{Next, next_attachment, next_core_window};
 
 /// Effort of looking at a place.
 const PLACE_UNITS: u32 = 60;
@@ -61,7 +60,11 @@ pub fn count_further(kernel: &Kernel, space: SpaceId, with_windows: bool, word: 
     let mut left = if word == 0 { map.attachments() - map.core_windows() } else { u64::MAX };
     loop {
         let has_more = left != 0 && !cursor.in_windows;
-        let (subtree, behind) = subtree_at(kernel, space, (has_more, with_windows), &mut cursor)?;
+        let (subtree, behind) = match subtree_at(kernel, space, (has_more, with_windows), &mut cursor, &mut effort) {
+            Place::Shows(subtree, behind) => (subtree, behind),
+            Place::Nothing => return None,
+            Place::Left => return Some(cursor.to_word()),
+        };
         if !count_within(kernel, subtree, &mut cursor, count, &mut effort) {
             return Some(cursor.to_word());
         }
@@ -74,33 +77,61 @@ pub fn count_further(kernel: &Kernel, space: SpaceId, with_windows: bool, word: 
     }
 }
 
-/// The subtree at the first place from the cursor on, which moves there, and the place behind it. `has_more` says whether it may
+/// What is at the first place from a cursor on that shows a subtree.
+enum Place {
+    /// This subtree; and the place behind it.
+    Shows(SubtreeId, u64),
+    /// There is no such place.
+    Nothing,
+    /// It is still to be looked for.
+    Left,
+}
+
+/// Looks for the first place from the cursor on, which moves there, or to where it has to go on. `has_more` says whether it may
 /// be attached on every CPU, `with_windows` whether it may be in a core window.
 fn subtree_at(
     kernel: &Kernel,
     space: SpaceId,
     (has_more, with_windows): (bool, bool),
     cursor: &mut Cursor,
-) -> Option<(SubtreeId, u64)> {
-    steps::count();
+    effort: &mut Effort,
+) -> Place {
     let owner = MapTarget::Space(space);
     if has_more {
-        let page = cursor.place * LEAST_PAGES;
-        if let Some((place, found)) = attach::attachments_between(kernel, owner, page, u64::MAX).next() {
-            cursor.place = place.page / LEAST_PAGES;
-            return Some((found.subtree, (place.page + found.pages()) / LEAST_PAGES));
+        match next_attachment(kernel, owner, cursor.place * LEAST_PAGES, u64::MAX, effort) {
+            Next::Found(place, found) => {
+                cursor.place = place.page / LEAST_PAGES;
+                return Place::Shows(found.subtree, (place.page + found.pages()) / LEAST_PAGES);
+            }
+            Next::Left(page) => {
+                cursor.place = page / LEAST_PAGES;
+                return Place::Left;
+            }
+            Next::Nothing => {}
         }
     }
     if !cursor.in_windows {
         *cursor = Cursor { place: 0, in_windows: true, inner: 0 };
     }
+    if with_windows { window_at(kernel, owner, cursor, effort) } else { Place::Nothing }
+}
+
+/// The same among core windows.
+fn window_at(kernel: &Kernel, owner: MapTarget, cursor: &mut Cursor, effort: &mut Effort) -> Place {
     let cpus = kernel.cpus() as u64;
-    let first = cursor.place / cpus * SLOT_PAGES;
+    let from = (cursor.place / cpus * SLOT_PAGES, (cursor.place % cpus) as usize);
     let number = |page: u64, cpu: Option<usize>| page / SLOT_PAGES * cpus + cpu.unwrap_or(0) as u64;
-    let mut windows = attach::core_windows(kernel, owner, first, if with_windows { u64::MAX } else { 0 });
-    let (place, found) = windows.find(|(place, _)| number(place.page, place.cpu) >= cursor.place)?;
-    cursor.place = number(place.page, place.cpu);
-    Some((found.subtree, cursor.place + 1))
+    match next_core_window(kernel, owner, from, u64::MAX, effort) {
+        Next::Found(place, found) => {
+            cursor.place = number(place.page, place.cpu);
+            Place::Shows(found.subtree, cursor.place + 1)
+        }
+        Next::Left(page) => {
+            cursor.place = number(page, None);
+            Place::Left
+        }
+        Next::Nothing => Place::Nothing,
+    }
 }
 
 /// Counts the tables of what is attached to a subtree, if that is not the one at hand; gives whether it came to the end.
@@ -119,14 +150,20 @@ fn count_within(
         (count.subtree, count.within) = (0, 0);
     }
     let owner = MapTarget::Subtree(subtree);
-    while let Some((place, found)) =
-        attach::attachments_between(kernel, owner, cursor.inner * LEAST_PAGES, u64::MAX).next()
-    {
-        steps::count();
-        count.within = count.within.wrapping_add(kernel.subtrees[found.subtree].map.tree.tables);
-        cursor.inner = (place.page + found.pages()) / LEAST_PAGES;
-        if !effort.spend(PLACE_UNITS) {
-            return false;
+    loop {
+        match next_attachment(kernel, owner, cursor.inner * LEAST_PAGES, u64::MAX, effort) {
+            Next::Found(place, found) => {
+                count.within = count.within.wrapping_add(kernel.subtrees[found.subtree].map.tree.tables);
+                cursor.inner = (place.page + found.pages()) / LEAST_PAGES;
+                if !effort.spend(PLACE_UNITS) {
+                    return false;
+                }
+            }
+            Next::Left(page) => {
+                cursor.inner = page / LEAST_PAGES;
+                return false;
+            }
+            Next::Nothing => break,
         }
     }
     (count.subtree, cursor.inner) = (number, 0);

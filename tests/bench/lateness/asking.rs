@@ -1,7 +1,7 @@
 //! How late a sleeper wakes while the kernel tells of something large.
 
 use crate::measure::Benchmark;
-use crate::support::crowd::{CAPABILITIES, children, space_with_mappings, subtree_at_many_places};
+use crate::support::crowd::{CAPABILITIES, attachment_behind_many_tables, children, space_with_mappings, subtree_at_many_places};
 use crate::support::lateness::lateness;
 use crate::support::machine::machine;
 use alloc::vec::Vec;
@@ -26,6 +26,28 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         leaves_out: "making what the call deals with",
         measure: |meter, _| {
             lateness(meter, subtree_at_many_places, |(subtree, space)| space.info().map(|_| (subtree, space)))
+        },
+    },
+    Benchmark {
+        name: "lateness_mappings_list_tables",
+        points: &[],
+        axis: "",
+        what: "how late a sleeper wakes while another thread lists 1,024 of 2,000 mappings that have tables of their own, \
+            behind which a subtree is attached",
+        leaves_out: "making what the call deals with",
+        measure: |meter, _| {
+            lateness(meter, attachment_behind_many_tables, |(subtree, space)| list(&space).map(|()| (subtree, space)))
+        },
+    },
+    Benchmark {
+        name: "lateness_space_info_tables",
+        points: &[],
+        axis: "",
+        what: "how late a sleeper wakes while another thread asks about a space with the tables of 2,000 mappings, behind which \
+            a subtree is attached",
+        leaves_out: "making what the call deals with",
+        measure: |meter, _| {
+            lateness(meter, attachment_behind_many_tables, |(subtree, space)| space.info().map(|_| (subtree, space)))
         },
     },
     Benchmark {

@@ -13,6 +13,8 @@ use libvas::{
 pub(crate) const MAPPINGS: u64 = 20_000;
 /// Attachments of a subtree to one space.
 pub(crate) const ATTACHMENTS: u64 = 4_000;
+/// Mappings that have tables of their own.
+const TABLED: u64 = 2_000;
 /// Spaces, or views of one.
 pub(crate) const SPACES: u64 = 3_000;
 /// Threads.
@@ -57,6 +59,17 @@ pub(crate) fn subtree_at_many_places() -> Result<(Cap<Subtree>, Cap<Space>), Err
     subtree.map(PAGE.start, &page()?, 0..PAGE_BYTES, Rights::READ_WRITE)?;
     let step = Level::TwoMib.size_bytes();
     (0..ATTACHMENTS).try_for_each(|index| space.attach(START + index * step, &subtree, Rights::READ_WRITE))?;
+    Ok((subtree, space))
+}
+
+/// A space with [`TABLED`] mappings of a page each, so far apart that each has tables of its own, and behind them, in a table of
+/// those below the root as well, a subtree.
+pub(crate) fn attachment_behind_many_tables() -> Result<(Cap<Subtree>, Cap<Space>), Error> {
+    let (subtree, space) = (Subtree::with_level(program().account(), Level::TwoMib)?, Space::new(program().account())?);
+    let (step, segment) = (Level::OneGib.size_bytes(), page()?);
+    let map = |index| space.map(START + index * step, &segment, 0..PAGE_BYTES, Rights::READ_WRITE);
+    (0..TABLED).try_for_each(map)?;
+    space.attach(START + TABLED * step, &subtree, Rights::READ_WRITE)?;
     Ok((subtree, space))
 }
 

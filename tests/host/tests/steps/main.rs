@@ -2,5 +2,6 @@
 
 mod alone;
 mod ends;
+mod far_attachments;
 mod interrupted;
 mod scene;
