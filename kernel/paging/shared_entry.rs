@@ -1,6 +1,7 @@
 //! Entries that attach subtrees: writing them into a tree, taking them out, finding them. What they mean is
 //! `attachment`'s business.
 
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_arch::{Format, Frame, PageFormat, Share, VirtAddr, table};
@@ -84,15 +85,18 @@ impl Tree {
         let lowest = if self.attached_below == 0 { self.level } else { 1 };
         while page < end {
             let (holder, level) = self.walk(page_address(page), lowest);
-            let (passed, entry) = pass_unattached(holder, (level, lowest), page, effort);
-            effort.spend(WAY_UNITS + passed as u32 / PASSED_A_UNIT);
             let size = entry_pages(level);
-            page = page - page % size + passed * size;
-            if page < end && is_attached(entry) {
-                return Search::Found(page, level, entry);
-            }
-            if page < end && !effort.is_left() {
-                return Search::Left(page);
+            let (first, index) = (page - page % size, page_address(page).table_index(level));
+            let behind = &own_entries(holder, level)[index..];
+            let most = behind.len().min((end - first).div_ceil(size) as usize).min(most_passed(effort));
+            let (passed, entry) = pass_unattached(&behind[..most], level > lowest, level);
+            effort.spend(WAY_UNITS + passed as u32 / PASSED_A_UNIT);
+            page = first + passed * size;
+            match entry {
+                _ if page >= end => break,
+                Some(entry) if is_attached(entry) => return Search::Found(page, level, entry),
+                _ if !effort.is_left() => return Search::Left(page),
+                _ => {}
             }
         }
         Search::Nothing
@@ -116,22 +120,22 @@ const WAY_UNITS: u32 = 6;
 /// Entries without an attached subtree that a unit of effort goes past.
 const PASSED_A_UNIT: u32 = 2;
 
-/// Goes past a table's entries, from the one for a page on, that neither attach a subtree nor lead to a table that may; as far as
-/// the effort goes, but past one. Gives how many these are, and the entry behind them, if there is one.
-fn pass_unattached(holder: Frame, (level, lowest): (u8, u8), page: u64, effort: &Effort) -> (u64, u64) {
-    let most = (effort.left() as usize).saturating_mul(PASSED_A_UNIT as usize).max(1);
-    let entries = &own_entries(holder, level)[page_address(page).table_index(level)..];
-    let mut passed = 0;
-    for slot in entries {
+/// How many entries may be gone past with so much effort: one at least.
+fn most_passed(effort: &Effort) -> usize {
+    (effort.left() as usize).saturating_mul(PASSED_A_UNIT as usize).max(1)
+}
+
+/// Goes past entries of a level that neither attach a subtree nor lead, if that `may_lead` on, to a table below. Gives how many
+/// these are, and the entry behind them, if there is one.
+fn pass_unattached(entries: &[AtomicU64], may_lead: bool, level: u8) -> (u64, Option<u64>) {
+    for (passed, slot) in entries.iter().enumerate() {
         steps::count();
         let entry = slot.load(Relaxed);
-        let is_way = is_attached(entry) || level > lowest && is_own_table(entry, level);
-        if passed == most || entry != 0 && is_way {
-            return (passed as u64, entry);
+        if entry != 0 && (is_attached(entry) || may_lead && is_own_table(entry, level)) {
+            return (passed as u64, Some(entry));
         }
-        passed += 1;
     }
-    (passed as u64, 0)
+    (entries.len() as u64, None)
 }
 
 /// Whether an entry attaches a subtree.
