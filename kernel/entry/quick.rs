@@ -102,6 +102,10 @@ pub fn is_due(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
 /// Takes apart what can go without the thread's registers; says of a call's result whether more is left.
 #[inline(never)]
 fn clean_up(kernel: &mut Kernel, shared: &Shared, cpu: usize, CallResult { status, value }: CallResult) -> CallResult {
+    if status == CallResult::COMMON.status {
+        // The common path sees to it, once.
+        return CallResult::COMMON;
+    }
     let is_left = reap::reap_without_registers(kernel, cpu);
     let is_finished = !is_left && !is_due(kernel, shared, cpu) && kernel.has_heap();
     let unfinished = if is_finished { 0 } else { CallResult::UNFINISHED };

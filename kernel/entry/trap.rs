@@ -50,7 +50,11 @@ pub(crate) fn owe_still(kernel: &mut Kernel, cpu: usize, debt: Debt) {
 /// Sees to a trap of the CPU's current thread.
 pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
     match trap {
-        Trap::Call => call(kernel, cpu),
+        Trap::Call => {
+            if call(kernel, cpu) {
+                return finish_step(kernel, cpu);
+            }
+        }
         Trap::Fault(what) => fault(kernel, cpu, what),
         // Without the thread's turn, no interrupt need ever come: waiting is yielding.
         Trap::Wait => running::requeue_current(kernel, cpu),
@@ -64,6 +68,15 @@ pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
 pub fn finish(kernel: &mut Kernel) {
     reap::reap(kernel);
     kernel.top_up_heap();
+}
+
+/// The same after a step of a long call, which has had the entry's effort: what is doomed is left to the next entry.
+#[cold]
+#[inline(never)]
+fn finish_step(kernel: &mut Kernel, cpu: usize) {
+    kernel.scheduler.cpus[cpu].effort_left = Some(0);
+    finish(kernel);
+    kernel.scheduler.cpus[cpu].effort_left = None;
 }
 
 /// Sees to an interrupt, of a running thread or of an idle CPU.
@@ -91,18 +104,21 @@ fn note_unexplained(kernel: &Kernel, cpu: usize, count: u64) {
     }
 }
 
-fn call(kernel: &mut Kernel, cpu: usize) {
+/// Serves a call; gives whether that was a step of it, which is to be made again.
+fn call(kernel: &mut Kernel, cpu: usize) -> bool {
     // A step that was done before the registers were saved is not followed by a second one.
     let is_again = core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again);
     // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
-    let Some(id) = running::current(kernel, cpu) else { return };
+    let Some(id) = running::current(kernel, cpu) else { return is_again };
     if !is_again {
         serve(kernel, cpu, id);
     }
-    if is_again || core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again) {
+    let is_step = is_again || core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again);
+    if is_step {
         // What is pending is served in user mode, before the instruction that makes the call again.
         tessera_arch::restart_call();
     }
+    is_step
 }
 
 fn serve(kernel: &mut Kernel, cpu: usize, id: ThreadId) {

@@ -35,11 +35,10 @@ const OBJECT_UNITS: u32 = 60;
 /// on with it then, owes it.
 #[inline(always)]
 pub fn reap(kernel: &mut Kernel) {
-    let is_spent = core::mem::take(&mut kernel.is_spent);
     if is_any_doomed(kernel) {
-        let owner = kernel.scheduler.cpus[tessera_arch::cpu_index()].caller;
-        // After a step of a long call it is left to the next entry.
-        reap_as(kernel, Some(owner), if is_spent { Effort::spent() } else { Effort::of_entry() });
+        let run_queue = &mut kernel.scheduler.cpus[tessera_arch::cpu_index()];
+        let (owner, left) = (run_queue.caller, run_queue.effort_left.take());
+        reap_as(kernel, Some(owner), left.map_or_else(Effort::of_entry, Effort::of));
     }
 }
 
@@ -47,7 +46,7 @@ pub fn reap(kernel: &mut Kernel) {
 /// go without them is left, with all behind it. Gives whether anything is.
 #[inline(always)]
 pub fn reap_without_registers(kernel: &mut Kernel, cpu: usize) -> bool {
-    let mut effort = if kernel.is_spent { Effort::spent() } else { Effort::of_entry() };
+    let mut effort = Effort::of_entry();
     work(kernel, Some(cpu), &mut effort);
     let is_left = kernel.debts.is_owed();
     if is_left {
@@ -57,6 +56,9 @@ pub fn reap_without_registers(kernel: &mut Kernel, cpu: usize) -> bool {
     kernel.heir = None;
     if !kernel.unowed.is_none() {
         work_unowed(kernel, Some(cpu), &mut effort);
+    }
+    if is_any_doomed(kernel) {
+        kernel.scheduler.cpus[cpu].effort_left = Some(effort.left());
     }
     is_left
 }

@@ -35,8 +35,6 @@ pub struct Kernel {
     pub unowed: Debt,
     /// The thread that owes what this entry dooms, if the one that came in ends: the first of those who waited for its end.
     pub heir: Option<ThreadId>,
-    /// Whether a step of a long call has had this entry's effort.
-    pub is_spent: bool,
     /// Accounts.
     pub accounts: Store<Account>,
     /// Spaces.
@@ -120,7 +118,6 @@ impl Kernel {
             debts: debts.clone(),
             unowed: Debt::NONE,
             heir: None,
-            is_spent: false,
             frames,
             shared,
             cpus: 1,

@@ -247,7 +247,6 @@ impl Caller<'_> {
     fn again(&mut self, call: u64, word: u64) -> Outcome {
         self.kernel.threads[self.thread].progress = Progress::of(call, word);
         self.kernel.scheduler.cpus[self.cpu].is_again = true;
-        self.kernel.is_spent = true;
         Outcome::Unfinished
     }
 

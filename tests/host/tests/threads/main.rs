@@ -1,6 +1,7 @@
 //! Threads beside many others, taken away with something in hand, and names that outlive what they named.
 
 mod costs;
+mod efforts;
 mod ends;
 mod leftovers;
 mod names;
