@@ -121,7 +121,15 @@ impl<T: Object> Cap<T> {
 
     /// What [`Cap::revoke`] would take back. What comes or goes while it is listed may be listed or not.
     pub fn lent(&self) -> Lent<'_> {
-        Lent { handle: self.handle, goes_on: false, found: Default::default(), next: 0, count: 0, of: PhantomData }
+        Lent {
+            handle: self.handle,
+            goes_on: false,
+            is_over: false,
+            found: Default::default(),
+            next: 0,
+            count: 0,
+            of: PhantomData,
+        }
     }
 
     /// Gives the capability up and says whether that worked, which dropping it does not.
@@ -172,12 +180,13 @@ impl<T: Object> Cap<T> {
 /// How many entries one call lists.
 const LENT_AT_ONCE: usize = 16;
 
-/// Iterator over what is lent; each item is one thing or the error that ended the listing. A thread lists one capability at
+/// Iterator over what is lent; each item is one thing or the error that ends the listing. A thread lists one capability at
 /// a time: another listing, or taking back by badge, ends it.
 #[derive(Debug)]
 pub struct Lent<'a> {
     handle: Handle,
     goes_on: bool,
+    is_over: bool,
     found: [LentInfo; LENT_AT_ONCE],
     next: usize,
     count: usize,
@@ -188,24 +197,29 @@ impl Iterator for Lent<'_> {
     type Item = Result<LentInfo, Error>;
 
     fn next(&mut self) -> Option<Result<LentInfo, Error>> {
+        if self.is_over {
+            return None;
+        }
         if self.next == self.count {
             let buffer = self.found.as_mut_ptr().expose_provenance() as u64;
             let (handle, capacity, goes_on) = (self.handle, LENT_AT_ONCE as u64, u64::from(self.goes_on));
             let count = match perform(Call::LentList { handle, buffer, capacity, goes_on }) {
                 Ok(count) => count as usize,
                 Err(error) => {
-                    (self.goes_on, self.next, self.count) = (true, 0, 0);
+                    self.is_over = true;
                     return Some(Err(error));
                 }
             };
-            (self.goes_on, self.next, self.count) = (true, 0, count);
+            // A call that finds nothing has come to the end; another would begin anew.
+            (self.goes_on, self.next, self.count, self.is_over) = (true, 0, count, count == 0);
         }
-        // A call that finds nothing has come to the end.
         let found = *self.found[..self.count].get(self.next)?;
         self.next += 1;
         Some(Ok(found))
     }
 }
+
+impl core::iter::FusedIterator for Lent<'_> {}
 
 impl<T: Object> Drop for Cap<T> {
     /// Gives the capability up. A handle that is stale already is no error here: the capability is gone, as wanted.

@@ -23,6 +23,7 @@ fn main() -> u8 {
         claim!(the_list_names_what_is_lent_with_badges),
         claim!(a_list_longer_than_a_call_is_whole),
         claim!(a_list_that_goes_on_elsewhere_begins_anew),
+        claim!(an_error_ends_a_list_and_so_does_its_end),
         claim!(bad_lists_are_refused),
         claim!(an_object_can_go_while_what_is_lent_of_it_is_listed),
         claim!(the_kernel_passes_its_own_checks),
@@ -155,6 +156,27 @@ fn a_list_that_goes_on_elsewhere_begins_anew() -> Verdict {
     ensure!(half.next().is_some(), "nothing is listed");
     one.revoke_badge(39)?;
     ensure_eq!((listed(&one)?.len(), children(&one)?), (39, 39));
+    Ok(())
+}
+
+/// A list of a capability that has gone is one error, and then nothing; nor does one that has come to its end begin anew.
+fn an_error_ends_a_list_and_so_does_its_end() -> Verdict {
+    let segment = memory(1)?;
+    let mut of_none = segment.lent();
+    ensure!(of_none.next().is_none(), "nothing was lent");
+    let lent = segment.derive(Rights::READ, 1)?;
+    ensure!(of_none.next().is_none(), "a list that was over has begun anew");
+    let mut half = (0..20).map(|badge| lent.derive(Rights::READ, badge)).collect::<Result<Vec<_>, _>>()?;
+    let mut list = lent.lent();
+    ensure!(list.next().is_some_and(|info| info.is_ok()), "nothing is listed");
+    segment.revoke()?;
+    // What was told with the first is told still.
+    let rest: Vec<_> = list.by_ref().take(100).collect();
+    let refusals = rest.iter().filter(|info| info.is_err()).count();
+    ensure!(rest.len() < 20 && refusals == 1, "{} more, {refusals} of them errors", rest.len());
+    ensure_eq!(rest.last().copied(), Some(Err(Error::BadHandle)));
+    ensure!(list.next().is_none(), "it goes on behind the error");
+    half.clear();
     Ok(())
 }
 
