@@ -513,7 +513,8 @@ macro_rules! with_system_calls {
             ///
             /// When it returns no CPU uses a translation, a capability or a presence that came from what is gone. It works
             /// in steps: between them others go on, and one who derives meanwhile loses that too. A caller that is itself
-            /// in a space by what is revoked lands at its fallback when all else is done.
+            /// in a space by what is revoked lands at its fallback when all else is done. A fallback into the
+            /// very space that a thread is sent from does not save it, whatever capability it was set by: it is stopped.
             ///
             /// Returns 0. Errors: `BadHandle`, also if the capability goes meanwhile: what is left was its parent's then.
             52 capability_revoke CapabilityRevoke(handle: Handle);
