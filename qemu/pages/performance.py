@@ -67,8 +67,8 @@ STRETCHES = """
 How long the kernel works in one go, interrupts off: from its entry to leaving, to waiting for an interrupt, or to where it takes
 those that are pending. Of each call the longest stretch, and of all calls the ten with the longest, while the benchmarks of a
 baseline run and make ready what they measure. A plugin of QEMU counts (`./x.py bench --stretches`). **Waiting** is for another
-CPU; `fault` is a page fault, `interrupt` whatever else brings a CPU into the kernel. `worst_lateness` above is how late that makes
-a thread of top priority; its budget is {goal}.
+CPU, with what that one asks for meanwhile, and counts apart; `fault` is a page fault, `interrupt` whatever else brings a CPU into the
+kernel. `worst_lateness` above is how late that makes a thread of top priority; its budget is {goal}.
 """
 
 
@@ -137,8 +137,8 @@ def longest_stretches(longest: dict) -> str:
     columns = [
         Column("", lambda row: row[0]),
         Column("for", lambda row: f"`{row[1].cause}`", is_text=True),
-        Column("instructions", lambda row: number(row[1].instructions)),
-        Column("of them waiting", lambda row: number(row[1].waiting or None)),
+        Column("instructions", lambda row: number(row[1].worked)),
+        Column("waiting besides", lambda row: number(row[1].waiting or None)),
         Column("longest of", lambda row: number(row[1].count)),
     ]
     parts = [STRETCHES.format(goal=number(budgets.budgets()["worst_lateness"]))]

@@ -2,6 +2,10 @@
 //!
 //! A stretch begins where a CPU comes into the kernel. It ends where the CPU goes back to a program or waits for an interrupt; and
 //! where it takes those that are pending, for what comes then is the next stretch, of the same cause.
+//!
+//! A CPU that waits for another one goes round a loop that gives the hint for that. A short round is all waiting, from one hint to
+//! the next; what takes longer is work, which was done in between. Waiting ends when the other CPU has done what it does, in a
+//! stretch of its own, so stretches are compared without it.
 
 mod decode;
 
@@ -27,6 +31,38 @@ pub struct Stretch {
     pub instructions: u64,
     /// Those of them in loops that wait for another CPU.
     pub waiting: u64,
+    /// Those since the last hint of such a loop, or since the stretch began.
+    since_hint: u64,
+}
+
+/// Instructions of a round of waiting, at most: looking for the lock, at the clock, and doing what another CPU asks meanwhile, which
+/// that one waits for. So less work than this between two waits is taken for waiting.
+const ROUND_MOST: u64 = 200;
+
+impl Stretch {
+    /// Of so many instructions, of which so many waited.
+    #[must_use]
+    pub fn new(instructions: u64, waiting: u64) -> Stretch {
+        Stretch { instructions, waiting, since_hint: 0 }
+    }
+
+    /// Instructions that did not wait.
+    #[must_use]
+    pub fn worked(&self) -> u64 {
+        self.instructions - self.waiting
+    }
+
+    fn execute(&mut self, block: Block) {
+        let count = u64::from(block.instructions);
+        self.instructions += count;
+        self.since_hint += count;
+        if block.waits {
+            // The first hint has none before it.
+            let is_round = self.waiting != 0 && self.since_hint <= ROUND_MOST;
+            self.waiting += if is_round { self.since_hint } else { count };
+            self.since_hint = 0;
+        }
+    }
 }
 
 /// What is known of all stretches of one cause.
@@ -80,8 +116,7 @@ impl Stretches {
         let cpu = self.cpu(identity);
         let cause = cpu.called.take().map_or(Cause::Interrupt, Cause::Call);
         let (_, stretch) = cpu.current.get_or_insert((cause, Stretch::default()));
-        stretch.instructions += u64::from(block.instructions);
-        stretch.waiting += if block.waits { u64::from(block.instructions) } else { 0 };
+        stretch.execute(block);
     }
 
     /// A CPU's program makes a call.
@@ -112,8 +147,8 @@ impl Stretches {
         let Some((cause, stretch)) = self.cpu(identity).current.take() else { return };
         let summary = self.found.entry(cause).or_default();
         summary.count += 1;
-        if stretch.instructions > summary.longest.instructions {
-            summary.longest = stretch;
+        if stretch.worked() > summary.longest.worked() {
+            summary.longest = Stretch::new(stretch.instructions, stretch.waiting);
         }
     }
 
@@ -122,15 +157,15 @@ impl Stretches {
     pub fn longest(&self) -> Vec<(Cause, Summary)> {
         let mut found: Vec<(Cause, Summary)> = self.found.iter().map(|(cause, summary)| (*cause, *summary)).collect();
         // Sorting is stable: of equal ones the first by cause comes first.
-        found.sort_by_key(|(_, summary)| core::cmp::Reverse(summary.longest.instructions));
+        found.sort_by_key(|(_, summary)| core::cmp::Reverse(summary.longest.worked()));
         found
     }
 
     fn split(&mut self, identity: u64, behind: u32, next: impl FnOnce(Cause) -> Cause) {
         let Some((cause, stretch)) = &mut self.cpu(identity).current else { return };
-        let behind = u64::from(behind).min(stretch.instructions);
+        let behind = u64::from(behind).min(stretch.worked());
         stretch.instructions -= behind;
-        let rest = (next(*cause), Stretch { instructions: behind, waiting: 0 });
+        let rest = (next(*cause), Stretch::new(behind, 0));
         self.leave(identity);
         self.cpu(identity).current = Some(rest);
     }

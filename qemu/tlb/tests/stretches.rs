@@ -7,7 +7,7 @@ const PROGRAM: Block = Block { is_kernel: false, ..KERNEL };
 const SPIN: Block = Block { waits: true, instructions: 3, ..KERNEL };
 
 fn summary(instructions: u64, waiting: u64, count: u64) -> Summary {
-    Summary { longest: Stretch { instructions, waiting }, count }
+    Summary { longest: Stretch::new(instructions, waiting), count }
 }
 
 /// A CPU, after the first call of a program on another one, which goes on.
@@ -113,5 +113,38 @@ fn cpus_are_apart_and_waiting_for_another_is_told() {
     found.execute(2, SPIN);
     found.execute(1, PROGRAM);
     found.execute(2, PROGRAM);
-    assert_eq!(found.longest(), [(Cause::Call(1), summary(16, 6, 1)), (Cause::Call(0), summary(10, 0, 1))]);
+    assert_eq!(found.longest(), [(Cause::Call(0), summary(10, 0, 1)), (Cause::Call(1), summary(16, 6, 1))]);
+}
+
+#[test]
+fn a_short_round_of_waiting_is_all_waiting_and_a_long_one_is_not() {
+    let mut found = begun();
+    found.call(1, 6);
+    found.execute(1, KERNEL);
+    // What a round does between its hints, and before the first one, which ends no round.
+    for others in [1, 3, 19, 20] {
+        (0..others).for_each(|_| found.execute(1, KERNEL));
+        found.execute(1, SPIN);
+    }
+    // What the other CPU has let it come to.
+    found.execute(1, KERNEL);
+    found.execute(1, PROGRAM);
+    let rounds = [3, 33, 193, 3];
+    assert_eq!(found.longest(), [(Cause::Call(6), summary(462, rounds.iter().sum(), 1))]);
+}
+
+#[test]
+fn waiting_makes_no_stretch_the_longest() {
+    let mut found = begun();
+    for (spins, blocks) in [(1000, 1), (0, 3), (5, 2)] {
+        found.call(1, 8);
+        (0..blocks).for_each(|_| found.execute(1, KERNEL));
+        (0..spins).for_each(|_| found.execute(1, SPIN));
+        found.execute(1, PROGRAM);
+    }
+    found.call(1, 2);
+    (0..2).for_each(|_| found.execute(1, KERNEL));
+    (0..100).for_each(|_| found.execute(1, SPIN));
+    found.execute(1, PROGRAM);
+    assert_eq!(found.longest(), [(Cause::Call(8), summary(30, 0, 3)), (Cause::Call(2), summary(320, 300, 1))]);
 }

@@ -82,7 +82,7 @@ impl Output {
                 Cause::Fault => "fault".into(),
                 Cause::Interrupt => "interrupt".into(),
             };
-            let Stretch { instructions, waiting } = longest;
+            let Stretch { instructions, waiting, .. } = longest;
             self.line(&format!("stretch cause={cause} instructions={instructions} waiting={waiting} count={count}"));
         }
         self.line(&format!("stretches causes={}", found.len()));
