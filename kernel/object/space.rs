@@ -182,8 +182,13 @@ impl Space {
     /// Gives the next CPU, of so many, a prepared root table of its own, like the first CPU's; gives which CPU that is.
     pub fn add_root(&mut self, root: Frame, cpus: usize) -> usize {
         self.other_roots.reserve_exact(cpus - 1 - self.other_roots.len());
+        for slot in 0..TOP_SLOTS {
+            let entry = table(self.map.tree.root)[slot].load(Relaxed);
+            if entry != 0 && !self.has_core_window(slot) {
+                table(root)[slot].store(entry, Relaxed);
+            }
+        }
         self.other_roots.push(root);
-        (0..TOP_SLOTS).for_each(|slot| self.sync_other_roots(slot));
         self.other_roots.len()
     }
 

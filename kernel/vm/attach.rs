@@ -361,7 +361,7 @@ const PLACE_UNITS: u32 = 120;
 
 /// At more places, what they showed is not invalidated there alone but everywhere, which takes the same for any number: a step
 /// must not look at all places of which it takes out a few.
-const FLUSHED_PLACES: usize = 64;
+const FLUSHED_PLACES: usize = 40;
 
 /// Takes a subtree out of what it is attached to, as far as the effort goes, with one flush; gives how many places that were,
 /// and whether some are left. The subtree notes how far it has come, so that what is attached behind its back is not looked at

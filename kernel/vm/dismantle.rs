@@ -34,6 +34,9 @@ const PLACE_UNITS: u32 = 80;
 /// Effort of cutting a table loose, and of freeing it.
 const TABLE_UNITS: u32 = 25;
 
+/// Effort of taking an entry out that shows a large page.
+const LEAF_UNITS: u32 = 4;
+
 /// Entries without anything that a unit of effort goes past.
 const PASSED_A_UNIT: u32 = 2;
 
@@ -166,13 +169,17 @@ fn empty_table(
 
 /// Takes all entries out of a lowest table, which has nothing but pages; gives the effort.
 fn empty_lowest(kernel: &mut Kernel, holder: Frame) -> u32 {
-    let (entries, mut found, mut looked) = (kernel.frames.table_entries(holder), 0, 0);
+    let entries = kernel.frames.table_entries(holder);
+    let (mut left, mut looked) = (entries, 0);
     for slot in own_entries(holder, 0) {
-        if found == entries {
+        // Behind the last entry nothing is left to do; there may be none at all.
+        if left == 0 {
             break;
         }
-        found += u16::from(Format::is_present(slot.load(Relaxed)));
-        slot.store(0, Relaxed);
+        if slot.load(Relaxed) != 0 {
+            slot.store(0, Relaxed);
+            left -= 1;
+        }
         looked += 1;
     }
     kernel.frames.change_table_entries(holder, -i32::from(entries));
@@ -189,7 +196,7 @@ fn see_to(kernel: &mut Kernel, owner: MapTarget, entry: u64, level: u8, page: u6
     let cpu = match Format::share(entry) {
         Some(Share::CoreWindow) => Some(0),
         Some(Share::Attached | Share::Window) => None,
-        Some(Share::Copy) | None => return 1,
+        Some(Share::Copy) | None => return LEAF_UNITS,
     };
     let is_below = level < target::map_of(kernel, owner).tree.level;
     forget_place(kernel, owner, AttachPoint { page, cpu }, entry, is_below);
