@@ -16,6 +16,7 @@ use crate::lifecycle::revoke::{self, CAPABILITY_UNITS, Progress, Revoker};
 use crate::object::derivation;
 use crate::object::id::{AccountId, CapId, ObjectRef, ThreadId};
 use crate::object::neighbour::Standing;
+use crate::sched::looking::BEGUN;
 use crate::sched::{deletion, ending, running};
 use crate::state::kernel::Kernel;
 
@@ -51,7 +52,7 @@ pub fn end_account(kernel: &mut Kernel, (cpu, thread): (usize, ThreadId), accoun
     let (mut effort, by) = (Effort::of_entry(), Revoker { cpu, thread, from: None, badge: None, object: 0 });
     while let Some(object) = first_charged(kernel, account) {
         if !effort.is_left() {
-            return Progress::Again;
+            return Progress::Again(BEGUN);
         }
         if let ObjectRef::Space(space) = object {
             kernel.spaces[space].is_revoked = true;
@@ -97,7 +98,7 @@ fn let_go(kernel: &mut Kernel, account: AccountId, object: ObjectRef, effort: &m
 fn take_capabilities(kernel: &mut Kernel, account: AccountId, held: CapId, effort: &mut Effort) -> Progress {
     loop {
         if !effort.is_left() {
-            return Progress::Again;
+            return Progress::Again(BEGUN);
         }
         let (tables, uses) = (&kernel.tables, &kernel.uses);
         let other = match derivation::first_in_list(uses, kernel.accounts.capabilities(account.index())) {

@@ -41,6 +41,7 @@ pub fn relatives(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64) -
     let (phase, mut count) = (word & 3, word >> 2);
     if phase == CHILDREN {
         let marker = inside::marker_below(kernel, thread, cap);
+        kernel.uses.note_moved(marker);
         if !count_children(kernel, marker, &mut count, &mut effort) {
             return Relatives::Counted(count << 2 | CHILDREN);
         }
@@ -49,6 +50,7 @@ pub fn relatives(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64) -
     }
     // A marker that somebody took away begins anew at the capability.
     let marker = inside::marker_before(kernel, thread, cap);
+    kernel.uses.note_moved(marker);
     match find_parent(kernel, marker, &mut effort) {
         Some(parent) => {
             inside::forget_marker(kernel, thread);

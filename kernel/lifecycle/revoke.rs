@@ -15,6 +15,7 @@ use crate::object::id::{CapId, ThreadId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::range::PageRange;
+use crate::sched::looking::{self, Looking};
 use crate::sched::{deletion, ending, inside, landing, remote, running, way_in};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
@@ -25,6 +26,8 @@ use crate::vm::target;
 pub(super) const CAPABILITY_UNITS: u32 = 12;
 /// Of going past one thing that stays.
 const STEP_UNITS: u32 = 10;
+/// Of looking past a marker.
+const MARKER_UNITS: u32 = 4;
 /// What undoing a use costs besides what it shows: a flush, or a thread's way to its fallback.
 const USE_UNITS: u32 = 100;
 /// About how long a line about a thread that has nowhere to land is.
@@ -36,8 +39,8 @@ const LINE_BYTES: u64 = 160;
 pub enum Progress {
     /// Nothing is left.
     Done,
-    /// Something is left; the call is to be made again.
-    Again,
+    /// Something is left; the call is to be made again, and to remember this.
+    Again(u64),
     /// Likewise, but the caller waits for its turn on the console first.
     Waits(Wait),
     /// Nothing is left, and the caller went with it: it lands elsewhere, or has ended.
@@ -59,13 +62,20 @@ pub struct Revoker {
     pub object: u32,
 }
 
-/// Takes back what stands below a capability, all or what has a badge, as far as an entry's effort goes.
-pub fn go_on(kernel: &mut Kernel, (cpu, thread): (usize, ThreadId), from: CapId, badge: Option<u64>) -> Progress {
+/// Takes back what stands below a capability, all or what has a badge, as far as an entry's effort goes; told what the step before
+/// remembers.
+pub fn go_on(
+    kernel: &mut Kernel,
+    (cpu, thread): (usize, ThreadId),
+    from: CapId,
+    badge: Option<u64>,
+    word: u64,
+) -> Progress {
     let object = derivation::record(&kernel.tables, from).object.index();
     let (mut effort, by) = (Effort::of_entry(), Revoker { cpu, thread, from: Some(from), badge, object });
     match badge {
         None => revoke(kernel, by, from, &mut effort),
-        Some(badge) => sweep(kernel, by, (from, badge), &mut effort),
+        Some(badge) => sweep(kernel, by, (from, badge), word, &mut effort),
     }
 }
 
@@ -101,14 +111,19 @@ fn revoke_some_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
 
 /// Takes back what stands directly below a capability and has a badge, with all that is below that. A marker says how far
 /// it came: in front of it is what has other badges.
-fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), effort: &mut Effort) -> Progress {
-    let marker = inside::marker_below(kernel, by.thread, from);
+fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), word: u64, effort: &mut Effort) -> Progress {
+    let mut looking = Looking::below(kernel, by.thread, from, word);
     while effort.is_left() {
-        let standing = derivation::behind(&kernel.tables, &kernel.uses, marker);
+        let standing = derivation::behind(&kernel.tables, &kernel.uses, looking.behind);
         let is_meant = match standing {
             Standing::End(_) => {
                 inside::forget_marker(kernel, by.thread);
                 return Progress::Done;
+            }
+            Standing::Use(id) if kernel.uses.get(id).kind == UseKind::Marker => {
+                effort.spend(MARKER_UNITS);
+                looking.look_past(id);
+                continue;
             }
             Standing::Beginning(child) => {
                 derivation::record(&kernel.tables, child).badge == badge || is_seeded(Mutant::BadgeIgnored)
@@ -118,7 +133,8 @@ fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), effort: 
         let progress = match standing {
             _ if !is_meant => {
                 effort.spend(STEP_UNITS);
-                derivation::move_behind(&mut kernel.tables, &mut kernel.uses, marker, standing);
+                derivation::move_behind(&mut kernel.tables, &mut kernel.uses, looking.marker, standing);
+                looking.move_on(kernel);
                 continue;
             }
             Standing::Use(id) => revoke_use(kernel, by, id, effort),
@@ -128,15 +144,17 @@ fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), effort: 
         if let Some(progress) = progress {
             return progress;
         }
+        // With what was taken back, others' markers may have gone.
+        looking.look_anew();
     }
-    Progress::Again
+    Progress::Again(looking.word(kernel))
 }
 
 /// Takes back all that stands below a capability, as far as the effort goes.
 fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> Progress {
     while let Some(standing) = derivation::first_below(&kernel.tables, cap) {
         if !effort.is_left() {
-            return Progress::Again;
+            return Progress::Again(looking::BEGUN);
         }
         if let Standing::Beginning(child) = standing {
             if way_in::is_way_in(kernel, child) {

@@ -236,13 +236,13 @@ pub struct UseId(NonZeroU32);
 impl UseId {
     /// The use with this number.
     #[inline(always)]
-    pub(super) fn new(number: u32) -> UseId {
+    pub(crate) fn new(number: u32) -> UseId {
         UseId(NonZeroU32::MIN.saturating_add(number))
     }
 
     /// Its number.
     #[inline(always)]
-    pub(super) fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         self.0.get() - 1
     }
 }

@@ -66,7 +66,7 @@ pub struct Use {
     pub number: u32,
     /// Where in it: a mapping's first page, an attachment's place; the object's kind; a marker's handle.
     at: u64,
-    /// The badge of the capability that was used.
+    /// The badge of the capability that was used; of a marker, when it moved last.
     pub badge: u64,
 }
 
@@ -124,8 +124,8 @@ impl Use {
     }
 
     /// How far a thread has come in what stands below the capability that one of its handles names.
-    pub fn marker(thread: u32, handle: Handle) -> Use {
-        Use { at: handle.bits(), ..Use::new(UseKind::Marker, thread) }
+    pub fn marker(thread: u32, handle: Handle, moved: u64) -> Use {
+        Use { at: handle.bits(), badge: moved, ..Use::new(UseKind::Marker, thread) }
     }
 
     /// Whether a marker was put below the capability that this handle names.
@@ -197,6 +197,8 @@ pub struct UsePool {
     /// Free uses in all pages, and how many of them are promised.
     free: u64,
     promised: u64,
+    /// How often markers have moved.
+    moves: u64,
 }
 
 impl UsePool {
@@ -216,6 +218,7 @@ impl UsePool {
             count: 0,
             free: 0,
             promised: 0,
+            moves: 0,
         }
     }
 
@@ -232,6 +235,27 @@ impl UsePool {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Counts that a marker moves, or is put in.
+    #[inline(always)]
+    pub fn count_move(&mut self) -> u64 {
+        self.moves += 1;
+        self.moves
+    }
+
+    /// Notes that a marker has moved: who has seen where it stood does not know it any more.
+    #[inline(always)]
+    pub fn note_moved(&mut self, marker: UseId) {
+        let moved = self.count_move();
+        self.get_mut(marker).badge = moved;
+    }
+
+    /// When a marker has moved last, if this is one.
+    pub fn moved(&self, marker: UseId) -> Option<u64> {
+        let (page, at) = place_of(marker);
+        let lent = &self.pages.get(page)?.as_deref()?[at];
+        (lent.kind == UseKind::Marker).then_some(lent.badge)
     }
 
     /// A use that exists.
@@ -446,6 +470,7 @@ mod tests {
             count: 0,
             free: 0,
             promised: 0,
+            moves: 0,
         }
     }
 

@@ -117,7 +117,10 @@ pub fn marker_below(kernel: &mut Kernel, id: ThreadId, cap: CapId) -> UseId {
         forget_marker(kernel, id);
     }
     let Kernel { threads, tables, uses, .. } = kernel;
-    let begin = || derivation::insert_marker(tables, uses, cap, Use::marker(id.index(), handle));
+    let begin = || {
+        let marker = Use::marker(id.index(), handle, uses.count_move());
+        derivation::insert_marker(tables, uses, cap, marker)
+    };
     *threads.at_mut(id.index()).marker.get_or_insert_with(begin)
 }
 

@@ -5,6 +5,7 @@ pub mod ending;
 pub mod enter;
 pub mod inside;
 pub mod landing;
+pub mod looking;
 pub mod preference;
 pub mod ready;
 pub mod remote;

@@ -13,6 +13,7 @@ use crate::object::derivation;
 use crate::object::id::{CapId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::UseKind;
+use crate::sched::looking::Looking;
 use crate::sched::{inside, turn};
 use crate::state::kernel::Kernel;
 use crate::vm::target;
@@ -48,13 +49,14 @@ impl Caller<'_> {
     }
 
     fn revoke(&mut self, call: u64, handle: Handle, badge: Option<u64>) -> Result<Outcome> {
-        if self.progress(call) == 0 {
+        let word = self.progress(call);
+        if word == 0 {
             // One that is left stands in another list, for another call.
             inside::forget_marker(self.kernel, self.thread);
         }
         self.word_of(handle)?;
         let from = CapId::new(self.table, handle.slot());
-        let progress = revoke::go_on(self.kernel, (self.cpu, self.thread), from, badge);
+        let progress = revoke::go_on(self.kernel, (self.cpu, self.thread), from, badge, word);
         Ok(self.outcome_of(call, progress))
     }
 
@@ -74,7 +76,7 @@ impl Caller<'_> {
     fn outcome_of(&mut self, call: u64, progress: Progress) -> Outcome {
         match progress {
             Progress::Done => Outcome::Done(0),
-            Progress::Again => self.again(call, 1),
+            Progress::Again(word) => self.again(call, word),
             Progress::Waits(wait) => {
                 tessera_arch::restart_call();
                 turn::wait_for_console(self.kernel, self.cpu, self.thread, wait);
@@ -93,32 +95,44 @@ impl Caller<'_> {
         let capacity = capacity.min(LIST_MAX);
         let list = UserSlice::new(self.here(), buffer, capacity * LentInfo::BYTES as u64)?;
         list.fault_in(self.kernel, Access::Write)?;
-        if self.progress(number::lent_list) == 0 && goes_on == 0 {
+        let word = self.progress(number::lent_list);
+        if word == 0 && goes_on == 0 {
             inside::forget_marker(self.kernel, self.thread);
         }
-        let marker = inside::marker_below(self.kernel, self.thread, from);
+        let mut looking = Looking::below(self.kernel, self.thread, from, word);
         let (mut count, mut effort) = (0, Effort::of_entry());
-        while count < capacity {
-            if !effort.is_left() {
-                // Ends alone may be so many that there is nothing to tell of them.
-                return Ok(if count == 0 { self.again(number::lent_list, 1) } else { Outcome::Done(count) });
-            }
+        while count < capacity && effort.is_left() {
             effort.spend(ENTRY_UNITS);
-            let standing = derivation::behind(&self.kernel.tables, &self.kernel.uses, marker);
+            let standing = derivation::behind(&self.kernel.tables, &self.kernel.uses, looking.behind);
             if standing == Standing::End(from) {
                 // Only who is told so knows that this is the end.
                 if count == 0 {
                     inside::forget_marker(self.kernel, self.thread);
+                    return Ok(Outcome::Done(0));
                 }
                 break;
             }
-            derivation::pass(&mut self.kernel.tables, &mut self.kernel.uses, marker, standing);
-            let Some(info) = describe(self.kernel, standing) else { continue };
+            let info = describe(self.kernel, standing);
+            if info.is_none()
+                && let Standing::Use(id) = standing
+                && self.kernel.uses.get(id).kind == UseKind::Marker
+            {
+                looking.look_past(id);
+                continue;
+            }
+            derivation::pass(&mut self.kernel.tables, &mut self.kernel.uses, looking.marker, standing);
+            looking.move_on(self.kernel);
+            let Some(info) = info else { continue };
             let here = self.here();
             write_structure(self.kernel, here, buffer + count * LentInfo::BYTES as u64, &info)?;
             count += 1;
         }
-        Ok(Outcome::Done(count))
+        if count != 0 || capacity == 0 {
+            return Ok(Outcome::Done(count));
+        }
+        // Ends alone, and others' markers, may be so many that there is nothing to tell of them.
+        let word = looking.word(self.kernel);
+        Ok(self.again(number::lent_list, word))
     }
 }
 

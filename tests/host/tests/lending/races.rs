@@ -195,3 +195,51 @@ fn a_revoker_that_is_stopped_leaves_the_rest() {
     assert_eq!(world.count(segment), 0, "the end of its last thread empties the table");
     world.check();
 }
+
+/// Two threads of a program that goes through what was lent of one capability, by turns, a step each: with a unit an entry, one
+/// such step is to see one thing, which may be the other's marker.
+#[test]
+fn two_that_sweep_the_same_side_by_side_come_to_the_end() {
+    for (units, count, lists) in [(1, 12, false), (1, 12, true), (4, 40, false), (60, 40, false)] {
+        let mut world = World::new(2, units, 8);
+        let handle = world.machine.segment(0x4000, 0);
+        (0..count).for_each(|number| {
+            world.derive(handle, number % 4);
+        });
+        let (table, main) = (world.machine.table, world.machine.thread_id);
+        let (account, space) = (world.machine.account, world.machine.space);
+        let thread = world.machine.make(Call::ThreadCreate { account, table, space, priority: 31 });
+        let (instruction_pointer, stack_pointer) = (crate::scene::LANDING, host_tests::machine::STACK_END);
+        world.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 });
+        world.call(Call::ThreadSetAffinity { thread, cpus: 2 });
+        let other = world.run_on(1);
+        assert_ne!(other, main);
+        world.cpus.play(0);
+        let buffer = host_tests::machine::BUFFER;
+        let beside = if lists {
+            Call::LentList { handle, buffer, capacity: 1, goes_on: 1 }
+        } else {
+            Call::CapabilityRevokeBadge { handle, badge: 2 }
+        };
+        let passed = Rc::new(Cell::new(0));
+        let count_of = passed.clone();
+        world.machine.between_steps(move |machine| {
+            cpu::set_cpu_index(1);
+            let (number, words) = beside.encode();
+            machine.step_words(number, words);
+            cpu::set_cpu_index(0);
+            count_of.set(count_of.get() + 1);
+            true
+        });
+        world.call(Call::CapabilityRevokeBadge { handle, badge: 1 });
+        world.machine.between_steps = None;
+        assert!(passed.get() > 0, "they took turns");
+        assert!(passed.get() < 40 * count, "{} steps for {count} things", passed.get());
+        // The other one goes on where it was.
+        cpu::set_cpu_index(1);
+        world.machine.call(Call::CapabilityRevokeBadge { handle, badge: 2 }).expect("it is there");
+        cpu::set_cpu_index(0);
+        assert_eq!(world.count(handle) as u64, count / 2, "what has other badges stays");
+        world.check();
+    }
+}
