@@ -413,7 +413,9 @@ macro_rules! with_system_calls {
             /// Runs every consistency check the kernel has over its own state. Needs `INSPECT` on the machine.
             ///
             /// Returns the number of facts checked; the first one found false panics the kernel, which is what the
-            /// call is for. Errors: `BadHandle`, `WrongObject`, `MissingRight`.
+            /// call is for. All of them are checked if nobody else does anything meanwhile. If others do, facts are left out
+            /// that take many looks, when something was done between these again and again.
+            /// Errors: `BadHandle`, `WrongObject`, `MissingRight`.
             40 machine_check MachineCheck(machine: Handle);
 
             /// Makes the kernel itself do something forbidden, for tests of its last defences; `what` is a number of

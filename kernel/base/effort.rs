@@ -38,6 +38,11 @@ impl Effort {
         Effort { left: 0 }
     }
 
+    /// More than anything takes: of work that is done in one go.
+    pub fn unlimited() -> Effort {
+        Effort { left: u32::MAX }
+    }
+
     /// As much as is asked for: of work of which little is known to be there.
     #[inline(always)]
     pub fn of(units: u32) -> Effort {

@@ -133,6 +133,8 @@ pub enum Mutant {
     DismantledUnflushed,
     /// A CPU enters a space without looking at its pass again.
     NotLookedAgain,
+    /// A check does not see that others have done something between its steps.
+    ActivityUnseen,
     /// Who changes a space looks where CPUs are without a fence before.
     ChangerWithoutFence,
     /// A CPU that tries to switch counts as in the space it may enter only.
@@ -144,6 +146,9 @@ pub enum Mutant {
 /// Those of taking objects apart by steps (`tests/host/tests/debts`).
 pub const DEBT_MUTANTS: [Mutant; 4] =
     [Mutant::DoomedFound, Mutant::EmptyingForgetsSlot, Mutant::LooseTableForgotten, Mutant::DismantledUnflushed];
+
+/// Those of checks that are made in steps (`tests/host/tests/steps`).
+pub const CHECK_MUTANTS: [Mutant; 1] = [Mutant::ActivityUnseen];
 
 /// Those of the handshake, which show only where CPUs run at the same time (`tests/loom`).
 pub const HANDSHAKE_MUTANTS: [Mutant; 4] =

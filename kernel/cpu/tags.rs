@@ -165,26 +165,26 @@ impl TagAllocator {
         self.used[usize::from(tag.tag()) / 64] & (1 << (tag.tag() % 64)) != 0
     }
 
-    /// Checks the tags of all spaces; gives how many facts held.
+    /// Begins a check of the tags of all spaces: none was seen yet.
+    pub fn begin_check(&self) {
+        self.seen.iter().for_each(|word| word.set(0));
+    }
+
+    /// Checks the tag of a space; `is_whole` says whether those of all others before have stayed what they were since. Gives
+    /// how many facts held.
     ///
     /// # Panics
     /// If two spaces have one tag in this generation, or a tag was never given out.
-    pub fn check(&self, tags: impl Iterator<Item = TagWord>) -> u64 {
-        self.seen.iter().for_each(|word| word.set(0));
-        let mut facts = 0;
-        for tag in tags {
-            assert!(tag.generation() <= self.generation, "no tag is of a generation to come");
-            facts += 1;
-            if tag.tag() == 0 || tag.generation() != self.generation {
-                continue;
-            }
-            let (word, bit) = (&self.seen[usize::from(tag.tag()) / 64], 1 << (tag.tag() % 64));
-            assert!(self.is_taken(tag), "a space's tag was given out");
-            assert_eq!(word.get() & bit, 0, "no two spaces have one tag");
-            word.set(word.get() | bit);
-            facts += 2;
+    pub fn check(&self, tag: TagWord, is_whole: bool) -> u64 {
+        assert!(tag.generation() <= self.generation, "no tag is of a generation to come");
+        if tag.tag() == 0 || tag.generation() != self.generation {
+            return 1;
         }
-        facts
+        let (word, bit) = (&self.seen[usize::from(tag.tag()) / 64], 1 << (tag.tag() % 64));
+        assert!(self.is_taken(tag), "a space's tag was given out");
+        assert!(!is_whole || word.get() & bit == 0, "no two spaces have one tag");
+        word.set(word.get() | bit);
+        2 + u64::from(is_whole)
     }
 
     fn take(&mut self) -> Option<u16> {

@@ -91,6 +91,7 @@ pub fn go_on(kernel: &mut Kernel, cpu: usize) {
 
 #[inline(never)]
 fn reap_as(kernel: &mut Kernel, owner: Option<ThreadId>, mut effort: Effort) {
+    kernel.note_activity();
     work(kernel, None, &mut effort);
     settle(kernel, owner);
     work_unowed(kernel, None, &mut effort);

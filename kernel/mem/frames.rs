@@ -5,15 +5,13 @@
 //! back with none left holds zeros: a few of these are kept apart, and the next tables need not be cleared.
 //! (Knuth, The Art of Computer Programming 1, section 2.5, "buddy system".)
 
-use core::sync::atomic::Ordering::Relaxed;
-
-use tessera_arch::{Frame, PhysRange, table};
+use tessera_arch::{Frame, PhysRange};
 
 /// Blocks have 2^0 to 2^18 frames: 4 KiB to 1 GiB, the largest page.
 pub const ORDER_MAX: u8 = 18;
 
-const ORDERS: usize = ORDER_MAX as usize + 1;
-const NONE: u32 = u32::MAX;
+pub(super) const ORDERS: usize = ORDER_MAX as usize + 1;
+pub(super) const NONE: u32 = u32::MAX;
 
 /// Single frames that are kept as they are when they come back, so that what takes one and gives it back (a first touch)
 /// neither takes a large block apart nor puts it together.
@@ -24,7 +22,7 @@ const CLEARED_MAX: u32 = 16;
 
 /// What a frame is used for, as far as the allocator cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+pub(super) enum Use {
     /// No memory the allocator manages.
     Outside,
     /// First frame of a free block of this order.
@@ -40,9 +38,9 @@ enum Use {
 /// The record of one frame.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameRecord {
-    next: u32,
-    previous: u32,
-    usage: Use,
+    pub(super) next: u32,
+    pub(super) previous: u32,
+    pub(super) usage: Use,
     entries: u16,
 }
 
@@ -55,8 +53,8 @@ impl FrameRecord {
 #[derive(Debug)]
 #[must_use = "frames in a list that is dropped are lost"]
 pub struct FrameList {
-    head: u32,
-    count: u32,
+    pub(super) head: u32,
+    pub(super) count: u32,
 }
 
 impl FrameList {
@@ -79,12 +77,12 @@ impl Default for FrameList {
 
 /// Allocates and frees blocks of frames.
 pub struct FrameAllocator {
-    records: &'static mut [FrameRecord],
+    pub(super) records: &'static mut [FrameRecord],
     first: u64,
-    heads: [u32; ORDERS],
-    loose: FrameList,
-    cleared: FrameList,
-    free_frames: u64,
+    pub(super) heads: [u32; ORDERS],
+    pub(super) loose: FrameList,
+    pub(super) cleared: FrameList,
+    pub(super) free_frames: u64,
     managed_frames: u64,
 }
 
@@ -303,14 +301,11 @@ impl FrameAllocator {
         (list.count != 0).then(|| (self.frame(list.head), self.records[list.head as usize].previous))
     }
 
-    /// Calls `each` with all frames of a list, and the numbers that were put there with them.
-    pub fn for_each_of(&self, list: &FrameList, mut each: impl FnMut(Frame, u32)) {
-        let mut next = list.head;
-        for _ in 0..list.count {
-            let FrameRecord { next: behind, previous: note, .. } = self.records[next as usize];
-            each(self.frame(next), note);
-            next = behind;
-        }
+    /// The frame behind one that is in a list, or the first of all, and the number that was put there with it.
+    pub fn next_of(&self, list: &FrameList, before: Option<Frame>) -> Option<(Frame, u32)> {
+        let Some(before) = before else { return self.first_of(list) };
+        let next = self.records[self.index(before) as usize].next;
+        (next != NONE).then(|| (self.frame(next), self.records[next as usize].previous))
     }
 
     /// Frees the first frame of a list of tables.
@@ -318,42 +313,6 @@ impl FrameAllocator {
         let first = self.frame(list.head);
         (list.head, list.count) = (self.records[list.head as usize].next, list.count - 1);
         self.free_table(first);
-    }
-
-    /// Counts the free lists anew and checks their links; gives how many facts held.
-    ///
-    /// # Panics
-    /// If the lists and the count disagree.
-    pub fn check(&self) -> u64 {
-        let mut facts = 0;
-        let mut counted = 0;
-        for (list, usage) in [(&self.loose, Use::Loose), (&self.cleared, Use::Cleared)] {
-            let (mut found, mut next) = (0, list.head);
-            while next != NONE {
-                let record = &self.records[next as usize];
-                assert_eq!(record.usage, usage, "a frame that is kept knows how");
-                let holds_zeros = || table(self.frame(next)).iter().all(|word| word.load(Relaxed) == 0);
-                assert!(usage != Use::Cleared || holds_zeros(), "a frame that is kept as cleared holds zeros");
-                (found, facts, next) = (found + 1, facts + 2, record.next);
-            }
-            assert_eq!(found, list.count, "frames that are kept are counted");
-            counted += u64::from(found);
-        }
-        for order in 0..ORDERS {
-            let mut next = self.heads[order];
-            let mut previous = NONE;
-            while next != NONE {
-                let record = &self.records[next as usize];
-                assert_eq!(record.usage, Use::Free(order as u8), "a free block knows its order");
-                assert_eq!(record.previous, previous, "free lists are linked both ways");
-                counted += 1 << order;
-                facts += 2;
-                previous = next;
-                next = record.next;
-            }
-        }
-        assert_eq!(counted, self.free_frames, "the free lists hold what is counted as free");
-        facts + 1
     }
 
     fn order_with_block(&self, order: u8) -> Option<u8> {
@@ -381,7 +340,7 @@ impl FrameAllocator {
         (frame.number() - self.first) as u32
     }
 
-    fn frame(&self, index: u32) -> Frame {
+    pub(super) fn frame(&self, index: u32) -> Frame {
         Frame::new(self.first + u64::from(index))
     }
 

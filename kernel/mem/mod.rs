@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod frames;
+pub mod free_lists;
 #[cfg(target_os = "none")]
 pub mod heap;
 

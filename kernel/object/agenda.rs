@@ -5,6 +5,7 @@
 //! down from it to where no child is; the right child never has the greater one. So ways to the right are no longer than
 //! the logarithm of the number of threads, and putting in and taking out walk only those.
 
+use crate::base::effort::Effort;
 use crate::object::id::ThreadId;
 use crate::object::links::{NONE, Node};
 use crate::object::store::Store;
@@ -67,24 +68,58 @@ impl Agenda {
     ///
     /// # Panics
     /// If somebody is, or a rank is wrong.
-    pub fn check(&self, threads: &Store<Thread>, mut each: impl FnMut(ThreadId)) -> u64 {
-        let mut facts = 0;
-        // In order of left links down and parents up: what comes after a thread is found without a stack.
-        let mut at = self.root;
-        while let Some(id) = threads.id_at(at).filter(|_| at != NONE) {
-            let Node { left, right, rank, .. } = threads[id].node;
-            for child in [left, right].into_iter().filter_map(|child| threads.id_at(child)) {
-                assert_eq!(threads[child].node.parent, at, "a child knows its parent");
-                assert!(threads[id].order <= threads[child].order, "nobody is due before who is above");
-            }
-            assert!(rank_of(threads, left) >= rank_of(threads, right), "the left child has the greater rank");
-            assert_eq!(rank, rank_of(threads, right) + 1, "a rank is one more than the right child's");
-            each(id);
-            facts += 1;
-            at = next_in_check(threads, at);
-        }
-        facts
+    pub fn check(&self, threads: &Store<Thread>, each: impl FnMut(ThreadId)) -> u64 {
+        let (mut at, mut effort) = (AgendaPlace::default(), Effort::unlimited());
+        self.check_further(threads, &mut at, &mut effort, each);
+        at.count
     }
+
+    /// Checks as much further as the effort goes for; gives whether that was to the end.
+    ///
+    /// # Panics
+    /// Likewise.
+    pub fn check_further(
+        &self,
+        threads: &Store<Thread>,
+        at: &mut AgendaPlace,
+        effort: &mut Effort,
+        mut each: impl FnMut(ThreadId),
+    ) -> bool {
+        // In order of left links down and parents up: what comes after a thread is found without a stack.
+        let mut next = at.last.map_or(self.root, |last| next_in_check(threads, last));
+        while let Some(id) = threads.id_at(next).filter(|_| next != NONE) {
+            if !effort.is_left() {
+                return false;
+            }
+            check_thread(threads, id);
+            each(id);
+            (at.last, at.count) = (Some(next), at.count + 1);
+            effort.spend(THREAD_UNITS);
+            next = next_in_check(threads, next);
+        }
+        true
+    }
+}
+
+/// Effort of checking a thread.
+const THREAD_UNITS: u32 = 15;
+
+/// How far a check of an agenda has come. It holds while the agenda stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AgendaPlace {
+    /// The last thread that was seen.
+    last: Option<u32>,
+    count: u64,
+}
+
+fn check_thread(threads: &Store<Thread>, id: ThreadId) {
+    let Node { left, right, rank, .. } = threads[id].node;
+    for child in [left, right].into_iter().filter_map(|child| threads.id_at(child)) {
+        assert_eq!(threads[child].node.parent, id.index(), "a child knows its parent");
+        assert!(threads[id].order <= threads[child].order, "nobody is due before who is above");
+    }
+    assert!(rank_of(threads, left) >= rank_of(threads, right), "the left child has the greater rank");
+    assert_eq!(rank, rank_of(threads, right) + 1, "a rank is one more than the right child's");
 }
 
 /// Joins two heaps, each given by its root; gives the root, which has no parent.

@@ -19,7 +19,7 @@ use crate::object::neighbour::Neighbours;
 /// The most slots of one table.
 pub const SLOTS_MAX: u64 = 65_536;
 
-const NO_SLOT: u32 = u32::MAX;
+pub(super) const NO_SLOT: u32 = u32::MAX;
 
 /// Slots that were never in use get their records so many at once, when there is no other free one.
 const SLOTS_AT_ONCE: usize = 8;
@@ -36,7 +36,7 @@ pub struct CapRecord {
     /// Where it stands in the derivation list.
     pub neighbours: Neighbours,
     /// Of a free slot, the next one that is free.
-    next_free: u32,
+    pub(super) next_free: u32,
 }
 
 impl CapRecord {
@@ -60,12 +60,12 @@ pub struct CapTable {
     /// Whether one of them was ever started, or was stopped before. Then their end empties the table.
     pub is_in_use: bool,
     /// There is room for all from the start, so that they stay where they are.
-    hot: Vec<CapSlot>,
+    pub(super) hot: Vec<CapSlot>,
     slots: u32,
     /// Of the slots that were ever in use, and of a few more; there is room for all.
-    records: Vec<CapRecord>,
+    pub(super) records: Vec<CapRecord>,
     /// The first free one among them: there is one unless the table is full.
-    first_free: u32,
+    pub(super) first_free: u32,
     used: u32,
     /// While it is being emptied, the first slot that was not looked at yet, plus one; else zero.
     pub emptied: u32,
@@ -259,48 +259,16 @@ impl CapTable {
         }
     }
 
-    /// What the capabilities in it name, as words without rights.
-    pub fn objects(&self) -> impl Iterator<Item = CapWord> {
-        self.records
-            .iter()
-            .inspect(|_| steps::count())
-            .map(|record| record.object)
-            .filter(|word| *word != CapWord::FREE)
+    /// How many of its slots were ever in use, and a few more.
+    pub fn known_slots(&self) -> u32 {
+        self.records.len() as u32
     }
 
-    /// Checks that both halves of each slot tell the same, and that the list of free slots holds exactly these; gives how
-    /// many facts held.
-    ///
-    /// # Panics
-    /// If not.
-    pub fn check(&self) -> u64 {
-        let (mut free, mut worn_out) = (0, 0);
-        for (slot, hot) in self.hot.iter().enumerate() {
-            let is_fresh = slot >= self.records.len();
-            let object = self.records.get(slot).map_or(CapWord::FREE, |record| record.object);
-            let word = hot.word();
-            let due = object.kind().map(|kind| CapWord::new(kind, word.rights(), object.index()));
-            let due = due.map(|due| if word.is_derived() { due.derived() } else { due });
-            assert_eq!(word, due.unwrap_or(CapWord::FREE), "a slot's word says what its record says");
-            assert!(hot.is_coherent(), "the switch reads what a slot's word says");
-            let generation = hot.generation();
-            assert_ne!(generation, 0, "no handle has generation 0");
-            let is_free = object == CapWord::FREE && !is_fresh;
-            free += u32::from(is_free);
-            worn_out += u32::from(is_free && generation == u32::MAX);
-        }
-        assert_eq!(self.records.len() as u32 - free, self.used, "a table counts its capabilities");
-        let (mut listed, mut next) = (0, self.first_free);
-        while next != NO_SLOT {
-            let record = self.records.get(next as usize).expect("the list of free slots stays in the table");
-            assert!(
-                record.object == CapWord::FREE && listed < free,
-                "the list of free slots holds each once, and no other"
-            );
-            (listed, next) = (listed + 1, record.next_free);
-        }
-        assert!(listed + worn_out >= free, "every free slot is in the list, but for those that are worn out");
-        3 * u64::from(self.slots()) + u64::from(free) + 2
+    /// What the capabilities in its slots from one on name, as words without rights; free for free slots. So many at most;
+    /// none behind the last that was ever in use.
+    pub fn objects_from(&self, slot: u32, most: u32) -> impl Iterator<Item = CapWord> {
+        let records = self.records.get(slot as usize..).unwrap_or(&[]);
+        records.iter().take(most as usize).inspect(|_| steps::count()).map(|record| record.object)
     }
 
     /// The first slot in use at or behind `from`.

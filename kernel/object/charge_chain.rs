@@ -3,6 +3,7 @@
 
 use tessera_abi::ObjectKind;
 
+use crate::base::effort::Effort;
 use crate::object::account::Account;
 use crate::object::charged::{ACCOUNT, Charged, Ends, NONE};
 use crate::object::id::Object;
@@ -85,19 +86,42 @@ pub fn splice<T: Object>(store: &mut Store<T>, account: u32, from: Ends, into: E
     Ends { first: from.first, last: into.last }
 }
 
-/// Checks a chain, and calls `each` for what is in it.
+/// How far a check of a chain has come. It holds while the chain stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChainPlace {
+    /// The last object that was seen, and what is behind it.
+    last: Option<[u32; 2]>,
+}
+
+/// Effort of checking an object's place.
+const PLACE_UNITS: u32 = 6;
+
+/// Checks a chain as much further as the effort goes for, and calls `each` for what is in it; gives whether that was to the
+/// end.
 ///
 /// # Panics
 /// If neighbours do not know each other.
-pub fn check<T: Object>(store: &Store<T>, account: u32, ends: Ends, each: &mut dyn FnMut(u32)) {
+pub fn check_further<T: Object>(
+    store: &Store<T>,
+    account: u32,
+    ends: Ends,
+    (at, effort): (&mut ChainPlace, &mut Effort),
+    each: &mut dyn FnMut(&T),
+) -> bool {
     let account = ACCOUNT | account;
-    let (mut before, mut at) = (account, ends.first);
-    while at & ACCOUNT == 0 {
-        let charged = store.charged(at);
+    let [mut before, mut next] = at.last.unwrap_or([account, ends.first]);
+    while next & ACCOUNT == 0 {
+        if !effort.is_left() {
+            at.last = Some([before, next]);
+            return false;
+        }
+        let charged = store.charged(next);
         assert_eq!(charged.before, before, "neighbours in a chain know each other");
-        each(at);
-        (before, at) = (at, charged.behind);
+        each(store.at(next));
+        (before, next) = (next, charged.behind);
+        effort.spend(PLACE_UNITS);
     }
     let is_empty = ends == Ends::EMPTY;
-    assert!(is_empty || (at == account && before == ends.last), "a chain ends at its account");
+    assert!(is_empty || (next == account && before == ends.last), "a chain ends at its account");
+    true
 }

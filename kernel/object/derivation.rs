@@ -437,24 +437,3 @@ pub fn parent(tables: &Store<CapTable>, uses: &UsePool, cap: CapId) -> Option<Ca
         };
     }
 }
-
-/// Goes through an object's list and checks that neighbours know each other; calls `each` for all that stands in it, ends
-/// aside. Gives how many facts held.
-///
-/// # Panics
-/// If they do not.
-pub fn check(tables: &Store<CapTable>, uses: &UsePool, listed: Neighbour, each: &mut dyn FnMut(Standing)) -> u64 {
-    let Some(first) = first_in_list(uses, listed).map(Standing::neighbour) else { return 1 };
-    let begin = if first == listed { Neighbour::NOBODY } else { listed };
-    let (mut before, mut at, mut facts) = (begin, first, 0);
-    while at != begin {
-        assert_eq!(previous(tables, uses, at), before, "neighbours know each other");
-        if !matches!(at.standing(), Standing::End(_)) {
-            each(at.standing());
-        }
-        (before, at, facts) = (at, next(tables, uses, at), facts + 1);
-    }
-    let is_closed = begin == Neighbour::NOBODY || previous(tables, uses, begin) == before;
-    assert!(is_closed, "neighbours know each other");
-    facts + 1
-}

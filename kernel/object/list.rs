@@ -1,6 +1,7 @@
 //! Lists of threads that run through the threads themselves: nothing is allocated, and a thread leaves a list in a few
 //! steps, wherever in it it stands.
 
+use crate::base::effort::Effort;
 use crate::object::id::ThreadId;
 use crate::object::store::{Opened, Store};
 use crate::object::thread::Thread;
@@ -108,20 +109,44 @@ impl List {
         taken
     }
 
-    /// Checks that the links agree with each other, and calls `each` for every thread; gives how many there are.
+    /// Checks as much further as the effort goes for that the links agree with each other, and calls `each` for every
+    /// thread; gives how many there are once all were seen.
     ///
     /// # Panics
     /// If they do not.
-    pub fn check(&self, threads: &Store<Thread>, chain: Chain, mut each: impl FnMut(ThreadId)) -> u64 {
-        let (mut count, mut previous) = (0, NONE);
-        for id in self.iter(threads, chain) {
-            assert_eq!(threads[id].links.0[chain as usize].previous, previous, "links run both ways");
-            each(id);
-            (count, previous) = (count + 1, id.index());
+    pub fn check_further(
+        &self,
+        threads: &Store<Thread>,
+        chain: Chain,
+        (at, effort): (&mut ListPlace, &mut Effort),
+        mut each: impl FnMut(ThreadId, &Thread),
+    ) -> Option<u64> {
+        let next_of = |at: &ListPlace| at.last.map_or(self.first, |(_, next)| next);
+        while next_of(at) != NONE {
+            if !effort.is_left() {
+                return None;
+            }
+            let (id, thread) = threads.look(next_of(at)).expect("a list holds threads that exist");
+            let Link { previous, next } = thread.links.0[chain as usize];
+            assert_eq!(previous, at.last.map_or(NONE, |(last, _)| last), "links run both ways");
+            each(id, thread);
+            (at.last, at.count) = (Some((id.index(), next)), at.count + 1);
+            effort.spend(THREAD_UNITS);
         }
-        assert_eq!(self.last, previous, "a list knows its last thread");
-        count
+        assert_eq!(self.last, at.last.map_or(NONE, |(last, _)| last), "a list knows its last thread");
+        Some(at.count)
     }
+}
+
+/// Effort of checking a thread in a list.
+const THREAD_UNITS: u32 = 6;
+
+/// How far a check of a list has come. It holds while the list stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListPlace {
+    /// The last thread that was seen, and the next one's number.
+    last: Option<(u32, u32)>,
+    count: u64,
 }
 
 impl Link {

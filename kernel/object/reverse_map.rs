@@ -11,6 +11,7 @@ use core::num::NonZeroU64;
 use tessera_abi::{PAGE_BYTES, TOP_SLOT_BYTES, USER_END};
 use tessera_arch::CPUS_MAX;
 
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::object::id::{AttachPoint, Id, MapTarget, SpaceId, UseId};
@@ -420,20 +421,46 @@ impl ReverseMap {
         self.first?.cpu()
     }
 
-    /// Checks what is kept of the places against the places; gives how many facts held.
+    /// Checks what is kept of the places against the places, as much further as the effort goes for, and calls `each` for
+    /// every place; gives whether that was to the end.
     ///
     /// # Panics
     /// If they disagree.
-    pub fn check(&self) -> u64 {
-        let is_nested = |sharer: &Sharer| !sharer.is_in_space();
-        assert!(self.iter().is_sorted_by(|one, other| one < other), "places are in order");
-        assert_eq!(self.iter().filter(is_nested).count(), self.nested, "a subtree counts its places in subtrees");
-        let is_common = |page: u64| self.iter().skip(self.nested).all(|sharer| sharer.page() == page);
-        assert!(self.common_page().is_none_or(is_common), "a common page is that of all spaces");
-        let is_in_window = self.iter().any(|sharer| sharer.cpu().is_some());
-        assert!(!is_in_window || self.len() == 1, "a subtree in a core window is nowhere else");
-        4
+    pub fn check_further(
+        &self,
+        at: &mut SharerPlace,
+        effort: &mut Effort,
+        mut each: impl FnMut(&Sharer, &mut Effort),
+    ) -> bool {
+        while let Some(sharer) = self.after(at.last) {
+            if !effort.is_left() {
+                return false;
+            }
+            assert!(at.last.is_none_or(|last| last < sharer), "places are in order");
+            let is_elsewhere = sharer.is_in_space() && self.common_page().is_some_and(|page| sharer.page() != page);
+            assert!(!is_elsewhere, "a common page is that of all spaces");
+            assert!(sharer.cpu().is_none() || self.len() == 1, "a subtree in a core window is nowhere else");
+            each(&sharer, effort);
+            at.nested += usize::from(!sharer.is_in_space());
+            (at.last, at.count) = (Some(sharer), at.count + 1);
+            effort.spend(SHARER_UNITS);
+        }
+        assert_eq!(at.nested, self.nested, "a subtree counts its places in subtrees");
+        assert_eq!(at.count, self.len(), "a subtree counts its places");
+        true
     }
+}
+
+/// Effort of checking a place.
+const SHARER_UNITS: u32 = 25;
+
+/// How far a check of the places has come. It holds while they stay as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SharerPlace {
+    /// The last place that was seen.
+    last: Option<Sharer>,
+    count: usize,
+    nested: usize,
 }
 
 #[cfg(test)]
@@ -442,7 +469,10 @@ mod tests {
     use core::num::NonZeroU64;
     use core::ops::Bound::{Excluded, Unbounded};
 
-    use super::{AttachPoint, CPUS_MAX, MapTarget, PAGE_BYTES, ReverseMap, Sharer, TOP_SLOT_BYTES, entry_pages};
+    use super::{
+        AttachPoint, CPUS_MAX, Effort, MapTarget, PAGE_BYTES, ReverseMap, Sharer, SharerPlace, TOP_SLOT_BYTES,
+        entry_pages,
+    };
     use crate::object::id::Id;
 
     fn id<T: ?Sized>(index: u32) -> Id<T> {
@@ -475,7 +505,7 @@ mod tests {
             assert_eq!(next.map(|group| (group.owner, group.first, group.last)), told);
         }
         assert_eq!(groups.next(), None);
-        map.check();
+        map.check_further(&mut SharerPlace::default(), &mut Effort::unlimited(), |_, _| {});
     }
 
     #[test]

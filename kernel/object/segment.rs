@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Bound;
 use core::slice;
 
 use tessera_abi::layout::Name;
@@ -306,9 +307,10 @@ impl Segment {
         u64::from(self.populated_pages)
     }
 
-    /// What other accounts are charged, bytes each.
-    pub fn charged_to_others(&self) -> impl Iterator<Item = (AccountId, u64)> {
-        self.others.iter().map(|(account, pages)| (*account, PAYER_BYTES + pages * PAGE_BYTES))
+    /// What other accounts are charged, bytes each: of those behind one, or of all.
+    pub fn charged_to_others(&self, behind: Option<AccountId>) -> impl Iterator<Item = (AccountId, u64)> {
+        let others = self.others.range((behind.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        others.map(|(account, pages)| (*account, PAYER_BYTES + pages * PAGE_BYTES))
     }
 
     /// What a page that has no frame costs an account if that pays for it.

@@ -8,6 +8,7 @@
 //! rank is its height; its reach lies where its place would be if it waited in a list.
 
 use crate::base::cpu_set::CpuSet;
+use crate::base::effort::Effort;
 use crate::object::id::ThreadId;
 use crate::object::links::{Chain, NONE, Node};
 use crate::object::store::Store;
@@ -145,28 +146,63 @@ impl SetQueue {
     ///
     /// # Panics
     /// If anything is wrong.
-    pub fn check(&self, threads: &Store<Thread>, mut each: impl FnMut(ThreadId)) -> u64 {
-        let (mut facts, mut before, mut at) = (0, None, lowest(threads, self.root));
-        while let Some((id, thread)) = threads.look(at).filter(|_| at != NONE) {
-            let Node { left, right, parent, rank } = thread.node;
-            assert!(before < Some(thread.order), "who is due sooner stands before");
-            for child in [left, right].into_iter().filter(|child| *child != NONE) {
-                assert_eq!(threads.at(child).node.parent, at, "a child knows its parent");
-            }
-            assert!(parent != NONE || self.root == at, "who has no parent is the first of all");
-            assert!(rank_of(threads, left).abs_diff(rank_of(threads, right)) <= 1, "no side is much higher");
-            assert_eq!(
-                (rank, thread.links.cpus(Chain::Queue)),
-                sum_of(threads, thread),
-                "a thread knows its height and its reach"
-            );
-            each(id);
-            facts += 1;
-            before = Some(thread.order);
-            at = behind(threads, at);
-        }
-        facts
+    pub fn check(&self, threads: &Store<Thread>, each: impl FnMut(ThreadId)) -> u64 {
+        let (mut at, mut effort) = (SetQueuePlace::default(), Effort::unlimited());
+        self.check_further(threads, &mut at, &mut effort, each);
+        at.count
     }
+
+    /// Checks as much further as the effort goes for; gives whether that was to the end.
+    ///
+    /// # Panics
+    /// Likewise.
+    pub fn check_further(
+        &self,
+        threads: &Store<Thread>,
+        at: &mut SetQueuePlace,
+        effort: &mut Effort,
+        mut each: impl FnMut(ThreadId),
+    ) -> bool {
+        let mut next = at.last.map_or_else(|| lowest(threads, self.root), |last| behind(threads, last));
+        while let Some((id, thread)) = threads.look(next).filter(|_| next != NONE) {
+            if !effort.is_left() {
+                return false;
+            }
+            let before = at.last.map(|last| threads.at(last).order);
+            assert!(before < Some(thread.order), "who is due sooner stands before");
+            self.check_thread(threads, next, thread);
+            each(id);
+            (at.last, at.count) = (Some(next), at.count + 1);
+            effort.spend(THREAD_UNITS);
+            next = behind(threads, next);
+        }
+        true
+    }
+
+    fn check_thread(&self, threads: &Store<Thread>, at: u32, thread: &Thread) {
+        let Node { left, right, parent, rank } = thread.node;
+        for child in [left, right].into_iter().filter(|child| *child != NONE) {
+            assert_eq!(threads.at(child).node.parent, at, "a child knows its parent");
+        }
+        assert!(parent != NONE || self.root == at, "who has no parent is the first of all");
+        assert!(rank_of(threads, left).abs_diff(rank_of(threads, right)) <= 1, "no side is much higher");
+        assert_eq!(
+            (rank, thread.links.cpus(Chain::Queue)),
+            sum_of(threads, thread),
+            "a thread knows its height and its reach"
+        );
+    }
+}
+
+/// Effort of checking a thread.
+const THREAD_UNITS: u32 = 20;
+
+/// How far a check of a set queue has come. It holds while the queue stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetQueuePlace {
+    /// The last thread that was seen.
+    last: Option<u32>,
+    count: u64,
 }
 
 /// Takes the first thread of the right side of one that goes, and hangs both its sides below it. Gives that thread, and

@@ -30,6 +30,12 @@ impl Tally {
         self.amount.set(self.amount.get() + amount);
     }
 
+    /// As if it had been referred to so many times.
+    pub(crate) fn refer_times(&self, count: u32) {
+        self.references.set(self.references.get() + count);
+        self.amount.set(self.amount.get() + u64::from(count));
+    }
+
     pub(crate) fn clear(&self) {
         self.references.set(0);
         self.amount.set(0);

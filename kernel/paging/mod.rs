@@ -7,4 +7,5 @@ pub mod range;
 pub mod shared_entry;
 pub mod slots;
 mod steps;
+pub mod table_check;
 pub mod walk;

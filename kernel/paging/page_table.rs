@@ -42,7 +42,7 @@ pub struct Tree {
 const LARGE_MOST: u64 = 64;
 
 /// Levels of tables below a root.
-const LEVELS: u32 = TOP_LEVEL as u32;
+pub(super) const LEVELS: u32 = TOP_LEVEL as u32;
 
 /// Where a table was, in 32 bits: a lowest table's pages are a multiple of its entries.
 fn loose_note(level: u8, page: u64) -> u32 {
@@ -328,21 +328,6 @@ impl Tree {
         self.tables -= 1;
     }
 
-    /// Checks the invariants of every table; gives how many facts held.
-    ///
-    /// # Panics
-    /// If a table miscounts its entries or the tree its tables.
-    pub fn check(&self, frames: &FrameAllocator) -> u64 {
-        let mut tables = 0;
-        let facts = check_below(frames, self.root, self.level, &mut tables);
-        // What is below those that were cut loose is seen to in their turn.
-        frames.for_each_of(&self.loose, |lower, note| {
-            check_below(frames, lower, (note % LEVELS) as u8, &mut tables);
-        });
-        assert_eq!(tables, self.tables, "a tree counts its tables");
-        facts + 1
-    }
-
     /// The table at the lowest level not below `level` that the walk for `address` reaches, and its level.
     #[inline(always)]
     pub(crate) fn walk(&self, address: VirtAddr, level: u8) -> (Frame, u8) {
@@ -469,20 +454,4 @@ fn leaves(holder: Frame, level: u8, address: VirtAddr, most: u64) -> u64 {
     let entries = table(holder)[address.table_index(level)..].iter().take(most as usize);
     let leads_to_none = |entry: &u64| !Format::is_present(*entry) || !Format::is_table(*entry, level);
     entries.map(|entry| entry.load(Relaxed)).take_while(leads_to_none).count() as u64
-}
-
-fn check_below(frames: &FrameAllocator, holder: Frame, level: u8, tables: &mut u64) -> u64 {
-    *tables += 1;
-    let (mut present, mut facts) = (0, 1);
-    for (index, slot) in own_entries(holder, level).iter().enumerate() {
-        let entry = slot.load(Relaxed);
-        present += u16::from(Format::is_present(entry));
-        if is_own_table(entry, level) {
-            let lower = Frame::containing(Format::address(entry));
-            assert_ne!(frames.table_entries(lower), 0, "no table is empty (entry {index} at level {level})");
-            facts += 1 + check_below(frames, lower, level - 1, tables);
-        }
-    }
-    assert_eq!(present, frames.table_entries(holder), "a table counts its entries");
-    facts
 }

@@ -140,6 +140,6 @@ fn pass_unattached(entries: &[AtomicU64], may_lead: bool, level: u8) -> (u64, Op
 
 /// Whether an entry attaches a subtree.
 #[inline(always)]
-fn is_attached(entry: u64) -> bool {
+pub(super) fn is_attached(entry: u64) -> bool {
     Format::is_shared(entry) && Format::share(entry) != Some(Share::Copy)
 }

@@ -226,6 +226,8 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
     match next_thread(kernel, cpu) {
         Some(id) => Next::with(switch_to(kernel, cpu, id)),
         None => {
+            // The thread that it had may wait for another CPU now.
+            kernel.note_activity();
             tessera_arch::leave_context();
             kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
             set_timer(kernel, cpu, None);

@@ -21,6 +21,7 @@ use crate::object::subtree::{Public, Subtree};
 use crate::object::thread::{THREAD_BYTES, Thread};
 use crate::object::use_pool::UsePool;
 use crate::state::scheduler::Scheduler;
+use crate::state::self_check::SelfCheck;
 
 /// Everything the kernel knows, behind one lock.
 ///
@@ -63,6 +64,8 @@ pub struct Kernel {
     pub shared: &'static Shared,
     /// CPUs that run.
     pub cpus: usize,
+    /// How far the check of everything against everything has come.
+    pub self_check: SelfCheck,
     /// The machine.
     pub boot_info: &'static BootInfo,
 }
@@ -121,6 +124,7 @@ impl Kernel {
             frames,
             shared,
             cpus: 1,
+            self_check: SelfCheck::default(),
             boot_info,
         }
     }

@@ -101,6 +101,7 @@ impl Kernel {
     #[inline(always)]
     pub fn top_up_heap(&mut self) {
         if !self.has_heap() {
+            self.note_activity();
             mem::top_up(&mut self.frames);
         }
     }

@@ -13,6 +13,7 @@
 //! CPU, and at as many threads as the logarithm of how many wait for some CPUs only.
 
 use alloc::boxed::Box;
+use core::cell::Cell;
 
 use tessera_abi::PRIORITY_MAX;
 use tessera_abi::layout::ThreadState;
@@ -33,31 +34,33 @@ pub const SLICE_NS: u64 = 10_000_000;
 /// Why a thread's CPU has lists.
 const HAS_CPU: &str = "threads wait for CPUs that there are";
 
-const LEVELS: usize = PRIORITY_MAX as usize + 1;
+pub(super) const LEVELS: usize = PRIORITY_MAX as usize + 1;
 
 /// A list for each priority.
-type Levels = [List; LEVELS];
+pub(super) type Levels = [List; LEVELS];
 
 /// The threads that wait on one CPU.
 #[derive(Debug, Default)]
-struct Waiting {
-    anywhere: Levels,
-    here: Levels,
+pub(super) struct Waiting {
+    pub(super) anywhere: Levels,
+    pub(super) here: Levels,
     /// Of the threads that may run on some CPUs, how many of each priority were placed on this one, which sees that they run.
-    placed: [u32; LEVELS],
+    pub(super) placed: [u32; LEVELS],
+    /// How many of these a check has found.
+    pub(super) found: [Cell<u32>; LEVELS],
 }
 
 /// What runs on one CPU, and which threads wait there, by priorities.
 #[derive(Debug, Default)]
 pub struct RunQueue {
     /// A bit for each priority of which threads wait that may run anywhere.
-    anywhere: u32,
+    pub(super) anywhere: u32,
     /// The same for those that may run only here, and those that may run on some CPUs and were placed on this one.
-    here: u32,
-    placed: u32,
+    pub(super) here: u32,
+    pub(super) placed: u32,
     /// The threads that wait, if the machine has this CPU.
-    waiting: Option<Box<Waiting>>,
-    ready_count: usize,
+    pub(super) waiting: Option<Box<Waiting>>,
+    pub(super) ready_count: usize,
     /// The thread that runs.
     pub current: Option<ThreadId>,
     /// The thread that runs, or ran last: whose calls come from this CPU.
@@ -79,7 +82,7 @@ pub struct RunQueue {
     /// Whether anything has changed here since it was found that the current thread goes on, and the timer set.
     pub need_resched: bool,
     /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.
-    sleepers: Agenda,
+    pub(super) sleepers: Agenda,
 }
 
 /// A duty: a CPU must look again who goes on there (`sched::ready::reschedule`), for a thread became ready, or what decides
@@ -135,7 +138,7 @@ pub struct Scheduler {
     /// A queue for each CPU that a machine can have.
     pub cpus: [RunQueue; CPUS_MAX],
     /// The threads that may run on several CPUs but not on all.
-    somewhere: SetQueue,
+    pub(super) somewhere: SetQueue,
     /// How many threads became ready or went to sleep so far: in 64 bits more than there will be.
     arrivals: u64,
 }
@@ -339,31 +342,6 @@ impl Scheduler {
         let first_sleeper = self.cpus[cpu].sleepers.first(threads).map(|id| threads[id].order.0);
         earlier(slice_end, first_sleeper)
     }
-
-    /// Checks queues against thread states; gives how many facts held.
-    ///
-    /// # Panics
-    /// If a queued thread is not ready, a ready one in no queue, or a level's bit is wrong.
-    pub fn check(&self, threads: &Store<Thread>) -> u64 {
-        let mut facts = 0;
-        let mut placed = [[0_u32; LEVELS]; CPUS_MAX];
-        facts += self.somewhere.check(threads, |id| {
-            let thread = &threads[id];
-            assert_eq!((thread.state, thread.waits), (ThreadState::Ready, Some(Wait::Somewhere)));
-            assert!(thread.affinity & (1 << thread.cpu()) != 0, "a thread is placed on a CPU that it may run on");
-            placed[thread.cpu()][usize::from(thread.priority)] += 1;
-        });
-        let mut queued = facts;
-        for (cpu, run_queue) in self.cpus.iter().enumerate() {
-            let count = run_queue.check(threads, cpu, &placed[cpu]);
-            queued += count;
-            let is_asleep = |id: ThreadId| (threads[id].state, threads[id].cpu()) == (ThreadState::Sleeping, cpu);
-            facts += count + run_queue.sleepers.check(threads, |id| assert!(is_asleep(id), "sleepers sleep"));
-        }
-        let waiting = threads.ids().filter(|id| threads[*id].waits.is_some()).count() as u64;
-        assert_eq!(waiting, queued, "who waits for a CPU is in a queue");
-        facts
-    }
 }
 
 /// Gives a thread that waits in no queue another priority; gives the one it had.
@@ -448,35 +426,5 @@ impl RunQueue {
     #[inline(always)]
     fn ready_levels(&self) -> u32 {
         self.anywhere | self.here | self.placed
-    }
-
-    /// Checks the queue of a CPU; gives how many threads are in its lists. `placed` are those that may run on some CPUs.
-    fn check(&self, threads: &Store<Thread>, cpu: usize, placed: &[u32; LEVELS]) -> u64 {
-        let Some(waiting) = &self.waiting else {
-            assert!(!self.has_ready() && placed.iter().all(|count| *count == 0), "nobody waits where no CPU is");
-            return 0;
-        };
-        let mut count = 0;
-        let both = [(self.anywhere, &waiting.anywhere, Wait::Anywhere), (self.here, &waiting.here, Wait::Here)];
-        for (used, levels, wait) in both {
-            for (level, list) in levels.iter().enumerate() {
-                assert_eq!(used & (1 << level) != 0, !list.is_empty(), "a level's bit says whether it has threads");
-                count += list.check(threads, Chain::Queue, |id| {
-                    let thread = &threads[id];
-                    assert_eq!(
-                        (thread.state, thread.waits),
-                        (ThreadState::Ready, Some(wait)),
-                        "queued threads are ready"
-                    );
-                    assert_eq!((thread.cpu(), usize::from(thread.priority)), (cpu, level), "in their own queue");
-                });
-            }
-        }
-        assert_eq!(&waiting.placed, placed, "a CPU counts the threads that were placed on it");
-        let used = (0..LEVELS).filter(|level| placed[*level] != 0).map(|level| 1 << level).sum::<u32>();
-        assert_eq!(self.placed, used, "a level's bit says whether threads were placed");
-        let in_sets = placed.iter().map(|count| u64::from(*count)).sum::<u64>();
-        assert_eq!(self.ready_count as u64, count + in_sets, "a CPU counts its threads");
-        count
     }
 }

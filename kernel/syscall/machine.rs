@@ -1,11 +1,12 @@
 //! Calls on the machine as a whole.
 
 use tessera_abi::layout::{MachineInfo, Provocation};
+use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
 
-use super::{Caller, Result};
+use super::{Caller, Outcome, Result};
 use crate::base::log::end_machine;
-use crate::lifecycle::check;
+use crate::lifecycle::check::{self, Step};
 
 impl Caller<'_> {
     pub(super) fn counters(&mut self, cpu: u64, buffer: u64) -> Result<u64> {
@@ -23,9 +24,13 @@ impl Caller<'_> {
         end_machine(&self.kernel.shared.console, code)
     }
 
-    pub(super) fn machine_check(&mut self, machine: Handle) -> Result<u64> {
+    pub(super) fn machine_check(&mut self, machine: Handle) -> Result<Outcome> {
+        let needed = self.progress(number::machine_check);
         self.machine(machine, Rights::INSPECT)?;
-        Ok(check::check(self.kernel))
+        match check::check_further(self.kernel, (needed != 0).then_some(needed)) {
+            Step::Held(facts) => Ok(facts.into()),
+            Step::Until(pass) => Ok(self.again(number::machine_check, pass)),
+        }
     }
 
     pub(super) fn machine_provoke(&mut self, machine: Handle, what: u64) -> Result<u64> {

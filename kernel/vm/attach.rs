@@ -88,6 +88,11 @@ pub(crate) fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<At
     Some(Attachment { subtree, level, bounds: Format::bounds(entry), is_window })
 }
 
+/// The attachment that an entry at a level stands for, unless it is a core window.
+pub(crate) fn attached_on_all(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
+    if Format::share(entry) == Some(Share::CoreWindow) { None } else { attachment_of(kernel, entry, level) }
+}
+
 /// The attachment that covers a page of an owner on a CPU, and its first page. Without a CPU, core windows do not
 /// count.
 pub fn attachment_over(kernel: &Kernel, owner: MapTarget, page: u64, cpu: Option<usize>) -> Option<(u64, Attachment)> {
@@ -140,9 +145,7 @@ pub(crate) fn attachments_between(
         Some((page, level, entry))
     });
     entries.filter_map(|(page, level, entry)| {
-        let is_core = Format::share(entry) == Some(Share::CoreWindow);
-        let attachment = attachment_of(kernel, entry, level).filter(|_| !is_core)?;
-        Some((AttachPoint { page, cpu: None }, attachment))
+        Some((AttachPoint { page, cpu: None }, attached_on_all(kernel, entry, level)?))
     })
 }
 

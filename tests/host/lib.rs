@@ -6,6 +6,7 @@
 //! | module | what it is about |
 //! |---|---|
 //! | [`boot`], [`machine`] | a booted machine with one program, whose system calls the test makes |
+//! | [`checking`] | the kernel's checks, made in steps |
 //! | [`walker`] | what the hardware would read from the page tables, found without the kernel's help |
 //! | [`model`] | what should be mapped where, kept naively |
 //! | [`tlb`] | what a CPU's TLB could hold at worst |
@@ -19,6 +20,7 @@
 //! for so many units at each entry: with 1 every long call is cut wherever it can be.
 
 pub mod boot;
+pub mod checking;
 pub mod machine;
 pub mod model;
 pub mod oracle;

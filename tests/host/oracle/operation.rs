@@ -138,6 +138,24 @@ impl Run {
         found
     }
 
+    /// The same while the kernel checks everything, by so many steps after each operation, and then to the end, which must
+    /// find as much as a check in one go.
+    ///
+    /// # Panics
+    /// If a check takes for wrong what is only new, or does not come to its end.
+    pub fn play_under_checks(&self, steps: u32) -> Option<String> {
+        let mut scene = Scene::new(self);
+        let found = self.operations.iter().find_map(|operation| {
+            scene.step(operation);
+            scene.step_checks(steps);
+            scene.find_breach()
+        });
+        if found.is_none() {
+            scene.end_checks();
+        }
+        found
+    }
+
     /// The same in a kernel with a bug, which it gets once it is booted, and without the kernel's own checks.
     pub fn find_breach(&self, mutant: Mutant) -> Option<String> {
         let mut scene = Scene::new(self);

@@ -15,7 +15,7 @@ use tessera_kernel::tlb::flush;
 
 use super::operation::{Kind, Operation, Run, SEGMENTS, SPACES, SUBTREES, THREADS, VIEWS};
 use crate::machine::{CODE, STACK_END};
-use crate::{Machine, Options};
+use crate::{Machine, Options, checking};
 
 /// Pages of the segments that have memory of their own.
 pub(super) const SEGMENT_PAGES: u64 = 48;
@@ -95,6 +95,17 @@ impl Scene {
     /// The first breach of a rule since the last call, in words.
     pub(super) fn find_breach(&self) -> Option<String> {
         super::find_breach(&self.machine.kernel, self.cpus)
+    }
+
+    /// So many steps of a check.
+    pub(super) fn step_checks(&mut self, steps: u32) {
+        checking::go_on(&mut self.machine.kernel, steps);
+    }
+
+    /// A check in steps while nobody does anything: it finds what one in one go does.
+    pub(super) fn end_checks(&mut self) {
+        let facts = checking::check_in_steps(&mut self.machine.kernel);
+        assert_eq!(facts, check::check(&self.machine.kernel));
     }
 
     /// The kernel's own checks.

@@ -3,9 +3,11 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use tessera_kernel::Kernel;
+use tessera_kernel::base::effort::set_entry_units;
 use tessera_kernel::lifecycle::check;
 
-use host_tests::{Machine, Options};
+use host_tests::{Machine, Options, checking};
 use tessera_abi::{Call, Handle, PAGE_BYTES, Rights};
 use tessera_arch::Frame;
 use tessera_arch::fake::Flavour;
@@ -51,11 +53,17 @@ impl Scene {
     }
 }
 
-/// What the checks say after something was harmed.
-fn complaint(harm: fn(&mut Scene)) -> String {
+/// Checks in steps of a unit each.
+fn check_in_steps(kernel: &mut Kernel) -> u64 {
+    set_entry_units(1);
+    checking::check_in_steps(kernel)
+}
+
+/// What a check says after something was harmed.
+fn complaint(harm: fn(&mut Scene), check: fn(&mut Kernel) -> u64) -> String {
     let mut scene = Scene::new();
     harm(&mut scene);
-    let Err(panic) = catch_unwind(AssertUnwindSafe(|| check::check(&scene.machine.kernel))) else {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| check(&mut scene.machine.kernel))) else {
         return String::new();
     };
     let text = panic.downcast_ref::<String>().cloned();
@@ -66,8 +74,10 @@ macro_rules! found {
     ($($test:ident: $harm:expr, $reason:literal;)*) => {$(
         #[test]
         fn $test() {
-            let complaint = complaint($harm);
-            assert!(complaint.contains($reason), "the checks say {complaint:?}");
+            for check in [|kernel: &mut Kernel| check::check(kernel), check_in_steps] {
+                let complaint = complaint($harm, check);
+                assert!(complaint.contains($reason), "the checks say {complaint:?}");
+            }
         }
     )*};
 }
@@ -181,7 +191,7 @@ found! {
     a_capability_to_what_is_gone_is_found: |scene| {
         let ObjectRef::Segment(id) = scene.machine.object(scene.segment) else { panic!("a segment") };
         drop(scene.machine.kernel.segments.remove(id));
-    }, "what is referred to exists";
+    }, "name objects that exist";
 }
 
 /// With twice as many of everything, the checks look at twice as much.

@@ -27,3 +27,15 @@ proptest! {
         prop_assert!(breach.is_none(), "{units} units: {}", breach.unwrap_or_default());
     }
 }
+
+proptest! {
+    #![proptest_config(config(30))]
+
+    #[test]
+    fn no_check_takes_for_wrong_what_is_only_new(run in run(120), units in 1..120_u32, steps in 1..60_u32) {
+        set_entry_units(units);
+        let breach = run.play_under_checks(steps);
+        set_entry_units(ENTRY_UNITS);
+        prop_assert!(breach.is_none(), "{units} units: {}", breach.unwrap_or_default());
+    }
+}

@@ -126,6 +126,8 @@ impl Scene {
         for cpu in 0..self.means.cpus {
             cpu::set_cpu_index(cpu);
             if let Some(id) = running::current(&self.machine.kernel, cpu) {
+                // Not by a call, which would be counted.
+                self.machine.kernel.note_activity();
                 way_in::note_here(&mut self.machine.kernel, id);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use host_tests::machine::BUFFER;
-use host_tests::oracle;
+use host_tests::{checking, oracle};
 use proptest::prelude::*;
 use tessera_abi::layout::{LentInfo, LentKind, Words};
 use tessera_abi::{Call, Handle, PAGE_BYTES};
@@ -43,7 +43,10 @@ pub(crate) struct Listed {
 impl Scene {
     /// The kernel's records say what the model says.
     pub(crate) fn compare(&mut self) -> Result<(), TestCaseError> {
-        check::check(&self.machine.kernel);
+        match self.check_steps {
+            0 => _ = check::check(&self.machine.kernel),
+            steps => checking::go_on(&mut self.machine.kernel, steps),
+        }
         if let Some(breach) = oracle::find_breach(&self.machine.kernel, self.means.cpus) {
             return Err(TestCaseError::fail(breach));
         }
@@ -86,19 +89,19 @@ impl Scene {
             }
             let list = kernel.list_of(object);
             let mut parents = BTreeMap::new();
-            derivation::check(&kernel.tables, &kernel.uses, list, &mut |standing| {
+            for standing in derivation::listed(&kernel.tables, &kernel.uses, list) {
                 if let Standing::Beginning(cap) = standing {
                     for below in derivation::directly_below(&kernel.tables, &kernel.uses, cap) {
                         describe(kernel, below).map(|(below, _)| parents.insert(below, (cap.table(), cap.slot())));
                     }
                 }
-            });
-            derivation::check(&kernel.tables, &kernel.uses, list, &mut |standing| {
+            }
+            for standing in derivation::listed(&kernel.tables, &kernel.uses, list) {
                 if let Some((described, badge)) = describe(kernel, standing) {
                     let parent = parents.get(&described).copied();
                     listed.insert(described, Listed { object, parent, badge });
                 }
-            });
+            }
         }
         listed
     }

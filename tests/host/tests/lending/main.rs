@@ -44,8 +44,19 @@ fn means() -> impl Strategy<Value = Means> {
 
 /// Plays operations; the kernel gets a bug once the scene is set.
 fn play(means: &Means, operations: &[Operation], mutant: Option<Mutant>) -> Result<(), TestCaseError> {
+    play_under_checks(means, operations, mutant, 0)
+}
+
+/// The same with so many steps of a check between any two operations.
+fn play_under_checks(
+    means: &Means,
+    operations: &[Operation],
+    mutant: Option<Mutant>,
+    check_steps: u32,
+) -> Result<(), TestCaseError> {
     seed(None);
     let mut scene = Scene::new(means.clone());
+    scene.check_steps = check_steps;
     effort::set_entry_units(means.units);
     seed(mutant);
     scene.compare()?;
@@ -64,5 +75,18 @@ proptest! {
         means in means(),
     ) {
         play(&means, &operations, None)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(config(24))]
+
+    #[test]
+    fn no_check_takes_for_wrong_what_is_only_new(
+        operations in prop::collection::vec(operation(), 20..200),
+        means in means(),
+        steps in 1..100_u32,
+    ) {
+        play_under_checks(&means, &operations, None, steps)?;
     }
 }

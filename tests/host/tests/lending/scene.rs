@@ -66,6 +66,8 @@ type Wandered = (usize, Handle);
 /// The machine and the model.
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
+    /// How many steps of a check come between operations; 0 for a check in one go.
+    pub(crate) check_steps: u32,
     pub(crate) means: Means,
     pub(crate) model: Model,
     pub(crate) tables: Vec<TableId>,
@@ -102,6 +104,7 @@ impl Scene {
         let ids: Vec<TableId> = ids.collect();
         let mut scene = Scene {
             machine,
+            check_steps: 0,
             means,
             model: Model::default(),
             tables: ids,

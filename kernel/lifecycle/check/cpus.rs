@@ -1,33 +1,75 @@
-//! Checks of what CPUs read without the lock: it must say what the records behind the lock say.
+//! Free memory, the scheduler's queues, and what CPUs read without the lock: it must say what the records behind the lock say.
 //!
 //! Other CPUs run meanwhile. What is compared is what they change with the lock held, or when its holder asks them to:
 //! which space they enter from which root, they may change at any moment, so that only spaces that exist are looked for.
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::base::effort::Effort;
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::PerCpu;
 use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::Standing;
+use crate::state::self_check::Walk;
 
-/// The words of spaces, and the lines of CPUs; gives how many facts held.
-pub(crate) fn check_shared(kernel: &Kernel) -> u64 {
-    let tags = kernel.spaces.ids().map(|id| kernel.shared.space_words(id.index()).tag());
-    let mut facts = kernel.tags.check(tags);
+/// Effort of looking at what one CPU knows of a space, and at what a CPU's line says.
+const PASS_UNITS: u32 = 9;
+const LINE_UNITS: u32 = 20;
+
+/// Free memory.
+pub(super) fn check_frames(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    kernel.frames.check_further(walk.place.free_lists(), effort, &mut walk.facts)
+}
+
+/// The threads that may run on some CPUs only.
+pub(super) fn check_somewhere(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    kernel.scheduler.check_somewhere(&kernel.threads, walk.place.somewhere(), effort, &mut walk.facts)
+}
+
+/// A CPU's queue.
+pub(super) fn check_queue(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    let (cpu, at) = (walk.number as usize, (walk.place.run_queue(), effort));
+    kernel.scheduler.cpus[cpu].check_queue(&kernel.threads, cpu, at, &mut walk.facts)
+}
+
+/// Those that sleep on a CPU.
+pub(super) fn check_sleepers(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    let (cpu, at) = (walk.number as usize, (walk.place.sleepers(), effort));
+    kernel.scheduler.cpus[cpu].check_sleepers(&kernel.threads, cpu, at, &mut walk.facts)
+}
+
+/// No tag was seen yet.
+pub(super) fn begin_tags(kernel: &Kernel) {
+    kernel.tags.begin_check();
+}
+
+/// The tag of a space.
+pub(super) fn check_tag(kernel: &Kernel, walk: &mut Walk, _effort: &mut Effort) -> bool {
+    walk.facts += kernel.tags.check(kernel.shared.space_words(walk.number).tag(), walk.is_whole);
+    true
+}
+
+/// The words of a space.
+pub(super) fn check_words(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
     // Into one that is being taken apart no way leads any more.
-    for id in kernel.spaces.ids().filter(|id| !kernel.spaces.is_doomed(id.index())) {
-        facts += check_words(kernel, id);
+    if let Some(id) = kernel.spaces.id_at(walk.number).filter(|id| !kernel.spaces.is_doomed(id.index())) {
+        walk.facts += check_words_of(kernel, id);
+        effort.spend(PASS_UNITS * kernel.cpus() as u32);
     }
-    for line in kernel.shared.lines() {
-        facts += check_line(kernel, line);
-    }
-    facts
+    true
+}
+
+/// The line of a CPU.
+pub(super) fn check_line(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    walk.facts += check_line_of(kernel, &kernel.shared.lines()[walk.number as usize]);
+    effort.spend(LINE_UNITS);
+    true
 }
 
 /// Each CPU's pass leads to its root, says one thing of what the CPU holds, and is what the root register takes if that is
 /// good; and in a space local to a CPU only that one has been.
-fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
+fn check_words_of(kernel: &Kernel, id: SpaceId) -> u64 {
     let (space, words) = (&kernel.spaces[id], kernel.shared.space_words(id.index()));
     for cpu in 0..kernel.shared.lines().len() {
         let pass = words.pass(cpu).read();
@@ -48,7 +90,7 @@ fn check_words(kernel: &Kernel, id: SpaceId) -> u64 {
 }
 
 /// A CPU's line tells what runs there, and nothing is asked of it.
-fn check_line(kernel: &Kernel, line: &PerCpu) -> u64 {
+fn check_line_of(kernel: &Kernel, line: &PerCpu) -> u64 {
     let current = kernel.scheduler.cpus[line.index].current;
     let table = current.and_then(|id| kernel.threads[id].table);
     let slots = table.map_or(&[][..], |table| kernel.tables[table].cap_slots());

@@ -1,0 +1,53 @@
+//! Mappings: what the tables say is what the records say, for the first page of each.
+
+use tessera_abi::PAGE_BYTES;
+use tessera_arch::VirtAddr;
+
+use crate::base::effort::Effort;
+use crate::object::address_map::{AddressMap, Mapping};
+use crate::state::kernel::Kernel;
+use crate::state::self_check::Walk;
+
+/// Effort of checking a mapping.
+const MAPPING_UNITS: u32 = 45;
+
+/// The mappings of a space.
+pub(super) fn check_space(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    check_map(kernel, &kernel.spaces.at(walk.number).map, walk, effort)
+}
+
+/// The mappings of a subtree.
+pub(super) fn check_subtree(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    check_map(kernel, &kernel.subtrees.at(walk.number).map, walk, effort)
+}
+
+fn check_map(kernel: &Kernel, map: &AddressMap, walk: &mut Walk, effort: &mut Effort) -> bool {
+    let at = walk.place.mappings();
+    // What was made anew meanwhile may reach over the place.
+    let mut has_changed = !walk.is_still;
+    for (first, mapping) in map.from(at.end) {
+        if !effort.is_left() {
+            return false;
+        }
+        assert!(first >= at.end || has_changed, "mappings do not overlap");
+        check_mapping(kernel, map, first, &mapping);
+        (at.end, at.pages) = (first + mapping.pages, at.pages + mapping.pages);
+        has_changed = false;
+        walk.facts += 4;
+        effort.spend(MAPPING_UNITS);
+    }
+    if walk.is_still {
+        assert_eq!(at.pages, map.mapped_pages(), "a map counts its pages");
+        walk.facts += 1;
+    }
+    true
+}
+
+fn check_mapping(kernel: &Kernel, map: &AddressMap, first: u64, mapping: &Mapping) {
+    let translated = map.tree.translate(VirtAddr::new(first * PAGE_BYTES));
+    if let Some((frame, rights)) = translated {
+        assert_eq!(Some(frame), kernel.segments.at(mapping.segment).frame(mapping.offset), "tables tell the truth");
+        assert_eq!(rights, mapping.rights, "tables allow what the mapping allows");
+        assert!(!rights.is_write_execute(), "nothing is writable and executable");
+    }
+}
