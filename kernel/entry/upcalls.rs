@@ -123,31 +123,44 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
         if runs && !goes_on {
             return;
         }
-        guard = step_or_wait(line, goes_on, &mut was_due);
+        guard = if goes_on { step(line, &mut was_due) } else { wait(line) };
     }
 }
 
-/// A step of what is owed, with a pending interrupt before it, or the wait for the next interrupt. Who waits for the lock
-/// gets it first. An interrupt by which somebody more urgent may have become ready takes the step's place, unless one
-/// has taken that of the step before (`was_due`): however many others send, a step comes after the second.
+/// Waits for an interrupt and handles it.
+#[inline(always)]
+fn wait(line: &'static PerCpu) -> BigGuard<'static, Option<Kernel>> {
+    let interrupt = tessera_arch::wait_for_interrupt();
+    count_shootdown(line, interrupt);
+    let mut guard = lock(line, None);
+    with(&mut guard, |kernel| trap::interrupt(kernel, line.index, interrupt));
+    guard
+}
+
+/// A step of what is owed, with a pending interrupt before it. Who waits for the lock gets it first. An interrupt by which
+/// somebody more urgent may have become ready takes the step's place, unless one has taken that of the step before
+/// (`was_due`): however many others send, a step comes after the second.
 #[inline(never)]
-fn step_or_wait(line: &'static PerCpu, goes_on: bool, was_due: &mut bool) -> BigGuard<'static, Option<Kernel>> {
-    let interrupt = match goes_on {
-        true => tessera_arch::take_pending_interrupt(),
-        false => Some(tessera_arch::wait_for_interrupt()),
-    };
-    if interrupt == Some(Interrupt::Shootdown) {
-        line.counters.shootdowns_received.add(1);
-    }
-    let mut guard = if goes_on { lock_behind(line) } else { lock(line, None) };
+fn step(line: &'static PerCpu, was_due: &mut bool) -> BigGuard<'static, Option<Kernel>> {
+    let interrupt = tessera_arch::take_pending_interrupt();
+    interrupt.inspect(|interrupt| count_shootdown(line, *interrupt));
+    let mut guard = lock_behind(line);
     with(&mut guard, |kernel| {
         interrupt.inspect(|interrupt| trap::interrupt(kernel, line.index, *interrupt));
         *was_due = !*was_due && matches!(interrupt, Some(Interrupt::Timer | Interrupt::Reschedule));
-        if goes_on && !*was_due {
+        if !*was_due {
             reap::go_on(kernel, line.index);
         }
     });
     guard
+}
+
+/// Counts an interrupt that was taken in the kernel, if it is a shootdown.
+#[inline(always)]
+fn count_shootdown(line: &PerCpu, interrupt: Interrupt) {
+    if interrupt == Interrupt::Shootdown {
+        line.counters.shootdowns_received.add(1);
+    }
 }
 
 /// Takes the big lock; serves what other CPUs ask meanwhile. If this CPU is made to let its thread go while that

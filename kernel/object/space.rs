@@ -47,30 +47,33 @@ pub struct ViewOf {
 }
 
 /// An address space: root table, mappings, attachments. Its tag lives in `shared::SpaceWords`.
+///
+/// Laid out as written: map and payer are where a subtree has them, so that who deals with either need not ask which it is.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Space {
-    /// For people.
-    pub name: Name,
-    /// Who pays for record, tables and mappings.
-    pub account: AccountId,
-    /// The threads in it that do not run, and some that do (`sched::note_space`).
-    pub threads: List,
-    /// How many are in that list.
-    pub thread_count: u64,
     /// The space's own mappings, and what is attached to it. A view has none.
     pub map: AddressMap,
-    /// For a view, what it shows.
-    pub seen: Option<ViewOf>,
+    /// Who pays for record, tables and mappings.
+    pub account: AccountId,
     /// The use of a capability to that which it is.
     pub lent: Option<UseId>,
-    /// Whether it goes because it was taken back, so that those in it are told so.
-    pub is_revoked: bool,
     /// Views of this space.
     pub views: BTreeSet<SpaceId>,
-    /// The root tables that these have.
-    pub view_roots: ViewRoots,
     /// Root tables of CPUs 1, 2, ...; CPU 0 uses the map's own. Empty while all CPUs use that one.
     other_roots: Vec<Frame>,
+    /// How many threads are in the list of those that are in it.
+    pub thread_count: u64,
+    /// The threads in it that do not run, and some that do (`sched::note_space`).
+    pub threads: List,
+    /// The root tables that its views have.
+    pub view_roots: ViewRoots,
+    /// For a view, what it shows.
+    pub seen: Option<ViewOf>,
+    /// For people.
+    pub name: Name,
+    /// Whether it goes because it was taken back, so that those in it are told so.
+    pub is_revoked: bool,
 }
 
 impl Object for Space {

@@ -55,23 +55,24 @@ impl Public {
     }
 }
 
-/// The tables below one entry, and the mappings in them.
+/// The tables below one entry, and the mappings in them. Laid out as written, as a space is.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Subtree {
-    /// For people.
-    pub name: Name,
-    /// Who pays for record, tables and mappings, however many spaces share them.
-    pub account: AccountId,
     /// The mappings, and the subtrees within.
     pub map: AddressMap,
+    /// Who pays for record, tables and mappings, however many spaces share them.
+    pub account: AccountId,
+    /// Whether what is mapped stays as it is, for good.
+    pub is_sealed: bool,
     /// Every place it is attached at.
     pub sharers: ReverseMap,
     /// How far the places have been withdrawn, if that goes on step by step: behind this one.
     pub withdrawn: Option<Sharer>,
     /// The top-level slot at which it is public, is about to be, or was until just now.
     pub public: Option<usize>,
-    /// Whether what is mapped stays as it is, for good.
-    pub is_sealed: bool,
+    /// For people.
+    pub name: Name,
 }
 
 impl Object for Subtree {

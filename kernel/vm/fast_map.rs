@@ -5,6 +5,8 @@
 //! (a table or a leaf to be made, a mapping to be split, code to be published, any refusal) changes nothing and goes the common
 //! path, which does it or refuses with the right error. Nothing here takes memory, so none has to be asked for.
 
+use core::mem::offset_of;
+
 use tessera_abi::{Handle, ObjectKind, PAGE_BYTES, Rights, USER_END, USER_START};
 
 use crate::base::mutants::{Mutant, is_seeded};
@@ -205,6 +207,11 @@ fn protect_as<const LARGE: bool>(
     flush::execute_seen(kernel, flush, is_alone);
     Some(())
 }
+
+const _: () = {
+    let (map, account) = (offset_of!(Space, map), offset_of!(Space, account));
+    assert!(map == offset_of!(Subtree, map) && account == offset_of!(Subtree, account), "both are found alike");
+};
 
 /// What a word names, if it is a space or subtree in which its holder may map, and that may change.
 #[inline(always)]

@@ -80,12 +80,19 @@ pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
 /// After a change to a space's root: other CPUs' roots, if there are any, and those of views get it too.
 pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapTarget) {
     let MapTarget::Space(id) = owner else { return };
-    let Some((first, last)) = kernel.spaces[id].map.tree.take_changed() else { return };
+    let space = &mut kernel.spaces[id];
+    if let Some(changed) = space.map.tree.take_changed()
+        && space.has_copies()
+    {
+        sync_slots(kernel, id, changed);
+    }
+}
+
+/// Brings some entries over.
+#[inline(never)]
+fn sync_slots(kernel: &mut Kernel, id: SpaceId, (first, last): (usize, usize)) {
     let Kernel { spaces, frames, .. } = kernel;
     let space = &spaces[id];
-    if !space.has_copies() {
-        return;
-    }
     for slot in first..=last {
         space.sync_other_roots(slot);
         space.view_roots.iter().for_each(|shown| sync_entry(frames, space, shown, slot));
