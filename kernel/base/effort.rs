@@ -33,11 +33,6 @@ impl Effort {
         Effort { left: entry_units() }
     }
 
-    /// Nothing: what there was is spent.
-    pub fn spent() -> Effort {
-        Effort { left: 0 }
-    }
-
     /// More than anything takes: of work that is done in one go.
     pub fn unlimited() -> Effort {
         Effort { left: u32::MAX }
@@ -54,6 +49,11 @@ impl Effort {
     pub fn spend(&mut self, units: u32) -> bool {
         self.left = self.left.saturating_sub(units);
         self.left != 0
+    }
+
+    /// How many of an entry's are spent.
+    pub fn spent(&self) -> u32 {
+        entry_units().saturating_sub(self.left)
     }
 
     /// How many are left.

@@ -74,9 +74,9 @@ pub fn finish(kernel: &mut Kernel) {
 #[cold]
 #[inline(never)]
 fn finish_step(kernel: &mut Kernel, cpu: usize) {
-    kernel.scheduler.cpus[cpu].effort_left = Some(0);
+    kernel.scheduler.cpus[cpu].spent_units = u32::MAX;
     finish(kernel);
-    kernel.scheduler.cpus[cpu].effort_left = None;
+    kernel.scheduler.cpus[cpu].spent_units = 0;
 }
 
 /// Sees to an interrupt, of a running thread or of an idle CPU.

@@ -37,8 +37,9 @@ const OBJECT_UNITS: u32 = 60;
 pub fn reap(kernel: &mut Kernel) {
     if is_any_doomed(kernel) {
         let run_queue = &mut kernel.scheduler.cpus[tessera_arch::cpu_index()];
-        let (owner, left) = (run_queue.caller, run_queue.effort_left.take());
-        reap_as(kernel, Some(owner), left.map_or_else(Effort::of_entry, Effort::of));
+        let (owner, mut effort) = (run_queue.caller, Effort::of_entry());
+        effort.spend(core::mem::take(&mut run_queue.spent_units));
+        reap_as(kernel, Some(owner), effort);
     }
 }
 
@@ -48,6 +49,10 @@ pub fn reap(kernel: &mut Kernel) {
 pub fn reap_without_registers(kernel: &mut Kernel, cpu: usize) -> bool {
     let mut effort = Effort::of_entry();
     work(kernel, Some(cpu), &mut effort);
+    if !is_any_doomed(kernel) {
+        kernel.heir = None;
+        return false;
+    }
     let is_left = kernel.debts.is_owed();
     if is_left {
         let owner = kernel.scheduler.cpus[cpu].caller;
@@ -57,9 +62,8 @@ pub fn reap_without_registers(kernel: &mut Kernel, cpu: usize) -> bool {
     if !kernel.unowed.is_none() {
         work_unowed(kernel, Some(cpu), &mut effort);
     }
-    if is_any_doomed(kernel) {
-        kernel.scheduler.cpus[cpu].effort_left = Some(effort.left());
-    }
+    // What is left then has what is left of the effort when the registers are saved.
+    kernel.scheduler.cpus[cpu].spent_units = if is_any_doomed(kernel) { effort.spent() } else { 0 };
     is_left
 }
 

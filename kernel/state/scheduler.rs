@@ -77,8 +77,8 @@ pub struct RunQueue {
     pub timer_ns: Option<u64>,
     /// Whether the call that the CPU is in the kernel for has done a step and is to be made again.
     pub is_again: bool,
-    /// What is left of the effort that the entry on this CPU has for taking apart, if some of it is spent.
-    pub effort_left: Option<u32>,
+    /// What the entry on this CPU has spent of its effort for taking apart.
+    pub spent_units: u32,
     /// Whether anything has changed here since it was found that the current thread goes on, and the timer set.
     pub need_resched: bool,
     /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.
