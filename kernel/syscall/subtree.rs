@@ -164,7 +164,9 @@ impl Caller<'_> {
             let object = &mut self.kernel.subtrees[id];
             (object.withdrawn, places) = (None, u64::from(object.public.is_some()));
         }
-        let mut is_left = !public::unpublish_step(self.kernel, id, &mut effort);
+        // One that is not public when the call begins has none of that.
+        let may_be_public = progress != 0 || places != 0;
+        let mut is_left = may_be_public && !public::unpublish_step(self.kernel, id, &mut effort);
         if !is_left {
             let (more, some_are_left) = attach::detach_further(self.kernel, id, &mut effort);
             (places, is_left) = (places + more, some_are_left);

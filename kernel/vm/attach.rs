@@ -82,6 +82,7 @@ pub fn add_subtree(kernel: &mut Kernel, subtree: Subtree) -> SubtreeId {
 }
 
 /// The attachment that an entry at a level stands for.
+#[inline(always)]
 pub(crate) fn attachment_of(kernel: &Kernel, entry: u64, level: u8) -> Option<Attachment> {
     let subtree = kernel.subtrees.id_at(kernel.frames.table_owner(Frame::containing(Format::address(entry))))?;
     let is_window = Format::share(entry) == Some(Share::Window);

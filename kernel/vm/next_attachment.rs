@@ -7,6 +7,7 @@ use crate::base::effort::Effort;
 use crate::object::id::{AttachPoint, MapTarget};
 use crate::object::space::SLOT_PAGES;
 use crate::paging::chunk::entry_pages;
+use crate::paging::page_table::Tree;
 use crate::paging::shared_entry::Search;
 use crate::state::kernel::Kernel;
 use crate::vm::attach::{self, Attachment};
@@ -24,8 +25,15 @@ pub(crate) enum Next {
 }
 
 /// The first of an owner's attachments that ends after a page and begins before `end`, but for core windows.
+#[inline(always)]
 pub(crate) fn next_attachment(kernel: &Kernel, owner: MapTarget, page: u64, end: u64, effort: &mut Effort) -> Next {
-    let (tree, mut behind) = (&target::map_of(kernel, owner).tree, page);
+    let tree = &target::map_of(kernel, owner).tree;
+    if tree.attached == 0 { Next::Nothing } else { search(kernel, tree, page, end, effort) }
+}
+
+#[inline(always)]
+fn search(kernel: &Kernel, tree: &Tree, page: u64, end: u64, effort: &mut Effort) -> Next {
+    let mut behind = page;
     loop {
         match tree.search_attached(behind, end, effort) {
             Search::Nothing => return Next::Nothing,
@@ -43,6 +51,7 @@ pub(crate) fn next_attachment(kernel: &Kernel, owner: MapTarget, page: u64, end:
 
 /// The first of an owner's core windows that ends after a page and begins before `end`; in the first slot, of those of a CPU and
 /// the ones behind it.
+#[inline(always)]
 pub(crate) fn next_core_window(
     kernel: &Kernel,
     owner: MapTarget,
@@ -53,6 +62,11 @@ pub(crate) fn next_core_window(
     if target::map_of(kernel, owner).core_windows() == 0 {
         return Next::Nothing;
     }
+    search_slots(kernel, owner, (page, cpu), end, effort)
+}
+
+#[inline(never)]
+fn search_slots(kernel: &Kernel, owner: MapTarget, (page, cpu): (u64, usize), end: u64, effort: &mut Effort) -> Next {
     let (first, end) = (page / SLOT_PAGES, end.div_ceil(SLOT_PAGES).min(TOP_SLOTS as u64));
     for slot in first..end {
         let is_behind = |place: &AttachPoint| slot != first || place.cpu >= Some(cpu);

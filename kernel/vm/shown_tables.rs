@@ -89,6 +89,7 @@ enum Place {
 
 /// Looks for the first place from the cursor on, which moves there, or to where it has to go on. `has_more` says whether it may
 /// be attached on every CPU, `with_windows` whether it may be in a core window.
+#[inline(always)]
 fn subtree_at(
     kernel: &Kernel,
     space: SpaceId,
@@ -117,6 +118,7 @@ fn subtree_at(
 }
 
 /// The same among core windows.
+#[inline(always)]
 fn window_at(kernel: &Kernel, owner: MapTarget, cursor: &mut Cursor, effort: &mut Effort) -> Place {
     let cpus = kernel.cpus() as u64;
     let from = (cursor.place / cpus * SLOT_PAGES, (cursor.place % cpus) as usize);
