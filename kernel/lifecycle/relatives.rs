@@ -38,6 +38,12 @@ pub fn relatives(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64) -
         }
         return Relatives::Counted(CHILDREN);
     }
+    go_on(kernel, thread, cap, word, effort)
+}
+
+#[cold]
+#[inline(never)]
+fn go_on(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64, mut effort: Effort) -> Relatives {
     let (phase, mut count) = (word & 3, word >> 2);
     if phase == CHILDREN {
         let marker = inside::marker_below(kernel, thread, cap);

@@ -15,8 +15,7 @@ use crate::object::id::{CapId, ThreadId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::range::PageRange;
-use crate::sched::looking::{self, Looking};
-use crate::sched::{deletion, ending, inside, landing, remote, running, way_in};
+use crate::sched::{deletion, ending, inside, landing, looking, remote, running, way_in};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::map_steps;
@@ -26,8 +25,6 @@ use crate::vm::target;
 pub(super) const CAPABILITY_UNITS: u32 = 12;
 /// Of going past one thing that stays.
 const STEP_UNITS: u32 = 10;
-/// Of looking past a marker.
-const MARKER_UNITS: u32 = 4;
 /// What undoing a use costs besides what it shows: a flush, or a thread's way to its fallback.
 const USE_UNITS: u32 = 100;
 /// About how long a line about a thread that has nowhere to land is.
@@ -112,29 +109,34 @@ fn revoke_some_unmoved(kernel: &mut Kernel, from: CapId) -> bool {
 /// Takes back what stands directly below a capability and has a badge, with all that is below that. A marker says how far
 /// it came: in front of it is what has other badges.
 fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), word: u64, effort: &mut Effort) -> Progress {
-    let mut looking = Looking::below(kernel, by.thread, from, word);
+    let (marker, left) = match looking::begin(kernel, by.thread, from, word, effort.left()) {
+        Ok(begun) => begun,
+        Err(word) => return Progress::Again(word),
+    };
+    *effort = Effort::of(left);
     while effort.is_left() {
-        let standing = derivation::behind(&kernel.tables, &kernel.uses, looking.behind);
+        let standing = derivation::behind(&kernel.tables, &kernel.uses, marker);
         let is_meant = match standing {
             Standing::End(_) => {
                 inside::forget_marker(kernel, by.thread);
                 return Progress::Done;
             }
-            Standing::Use(id) if kernel.uses.get(id).kind == UseKind::Marker => {
-                effort.spend(MARKER_UNITS);
-                looking.look_past(id);
-                continue;
-            }
             Standing::Beginning(child) => {
                 derivation::record(&kernel.tables, child).badge == badge || is_seeded(Mutant::BadgeIgnored)
             }
-            Standing::Use(id) => kernel.uses.get(id).badge == badge && kernel.uses.get(id).kind != UseKind::Marker,
+            Standing::Use(other) if kernel.uses.get(other).kind == UseKind::Marker => {
+                match looking::past(kernel, by.thread, marker, other, effort.left()) {
+                    Ok(left) => *effort = Effort::of(left),
+                    Err(word) => return Progress::Again(word),
+                }
+                continue;
+            }
+            Standing::Use(id) => kernel.uses.get(id).badge == badge,
         };
         let progress = match standing {
             _ if !is_meant => {
                 effort.spend(STEP_UNITS);
-                derivation::move_behind(&mut kernel.tables, &mut kernel.uses, looking.marker, standing);
-                looking.move_on(kernel);
+                derivation::move_behind(&mut kernel.tables, &mut kernel.uses, marker, standing);
                 continue;
             }
             Standing::Use(id) => revoke_use(kernel, by, id, effort),
@@ -142,12 +144,12 @@ fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), word: u6
             Standing::End(_) => None,
         };
         if let Some(progress) = progress {
+            looking::end(kernel, by.thread, marker, effort.left());
             return progress;
         }
-        // With what was taken back, others' markers may have gone.
-        looking.look_anew();
     }
-    Progress::Again(looking.word(kernel))
+    looking::end(kernel, by.thread, marker, effort.left());
+    Progress::Again(looking::BEGUN)
 }
 
 /// Takes back all that stands below a capability, as far as the effort goes.

@@ -353,6 +353,14 @@ pub fn insert_marker(tables: &mut Store<CapTable>, uses: &mut UsePool, cap: CapI
     id
 }
 
+/// The same of a marker that is somewhere else, or was of another capability.
+pub fn renew_marker(tables: &mut Store<CapTable>, uses: &mut UsePool, cap: CapId, id: UseId, marker: Use) {
+    leave(tables, uses, id);
+    *uses.get_mut(id) = marker;
+    let first = record(tables, cap).neighbours.first;
+    stand_between(tables, uses, id, Neighbour::beginning(cap), first);
+}
+
 /// What stands behind a marker.
 pub fn behind(tables: &Store<CapTable>, uses: &UsePool, marker: UseId) -> Standing {
     next(tables, uses, Neighbour::of_use(marker)).standing()

@@ -245,7 +245,7 @@ impl UsePool {
     }
 
     /// Notes that a marker has moved: who has seen where it stood does not know it any more.
-    #[inline(always)]
+    #[inline(never)]
     pub fn note_moved(&mut self, marker: UseId) {
         let moved = self.count_move();
         self.get_mut(marker).badge = moved;

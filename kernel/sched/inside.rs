@@ -108,6 +108,21 @@ pub fn set_fallback(kernel: &mut Kernel, id: ThreadId, fallback: Option<Fallback
     }
 }
 
+/// The marker of a thread that begins to go through what stands below a capability, in front of all that.
+#[inline(always)]
+pub fn new_marker_below(kernel: &mut Kernel, id: ThreadId, cap: CapId) -> UseId {
+    let handle = kernel.tables.at(cap.table()).handle_of(cap.slot());
+    let Kernel { threads, tables, uses, .. } = kernel;
+    let (place, marker) = (&mut threads.at_mut(id.index()).marker, Use::marker(id.index(), handle, uses.count_move()));
+    match *place {
+        Some(left) => {
+            derivation::renew_marker(tables, uses, cap, left, marker);
+            left
+        }
+        None => *place.insert(derivation::insert_marker(tables, uses, cap, marker)),
+    }
+}
+
 /// The marker of a thread that goes through what stands below a capability; in front of all that, if it begins. One that
 /// was left below another capability is none: that may be gone, and the marker anywhere.
 pub fn marker_below(kernel: &mut Kernel, id: ThreadId, cap: CapId) -> UseId {

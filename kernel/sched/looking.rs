@@ -1,74 +1,92 @@
 //! Looking along a list in which others' markers stand.
 //!
 //! Of threads that go through the same list each has a marker in it, and an entry may be over when all it has done is to go past
-//! those of others. If it moved its own behind them, they would do so in their turn, and all would step behind one another for
-//! ever. So nobody moves past a marker: it is looked past, and the entry that goes on remembers behind which one it was. Only past
-//! something else does a marker move, and that is a step nearer to the end for good.
+//! those of others. If it left its own behind them, they would do so in their turn, and all would step behind one another for
+//! ever. So an entry that comes to nothing but markers moves none: it looks past them, and the next one remembers behind which it
+//! was. One that comes to something else sees to that, and is a step nearer to the end for good.
 
+use crate::base::effort::Effort;
+use crate::object::derivation;
 use crate::object::id::{CapId, ThreadId, UseId};
+use crate::object::neighbour::Standing;
+use crate::object::use_pool::UseKind;
 use crate::sched::inside;
 use crate::state::kernel::Kernel;
 
-/// What a call remembers between two entries that has seen nothing but its own marker.
+/// What a call remembers between two entries that has looked past no marker.
 pub const BEGUN: u64 = 1;
+
+/// Units of effort of looking past a marker.
+const MARKER_UNITS: u32 = 4;
 
 /// Bits of what a call remembers for the other's marker, plus one, and above these for when it had moved last.
 const MARKER_BITS: u32 = 28;
 const MOVED_BITS: u32 = 28;
 
-/// A thread's marker, and behind what it looks on: that, or the marker of another that it has looked past.
-#[derive(Clone, Copy, Debug)]
-pub struct Looking {
-    /// Its own.
-    pub marker: UseId,
-    /// Behind this one it looks on.
-    pub behind: UseId,
-    has_moved: bool,
+/// The marker of a thread that goes through what stands below a capability, and what is left then of so many units of effort, which
+/// are given as a number so that the usual entry need not keep them in memory.
+///
+/// # Errors
+/// What is to be remembered, if an earlier entry had come to others' markers, and this one comes to nothing else.
+#[inline(always)]
+pub fn begin(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64, left: u32) -> Result<(UseId, u32), u64> {
+    if word > BEGUN {
+        return go_on(kernel, thread, cap, word, left);
+    }
+    Ok((inside::marker_below(kernel, thread, cap), left))
 }
 
-impl Looking {
-    /// Goes on, or begins, looking along what stands below a capability, as an earlier entry remembers.
-    #[inline(always)]
-    pub fn below(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64) -> Looking {
-        let before = kernel.threads[thread].marker;
-        let is_new = before.is_none();
-        let seen_as = before.filter(|_| word > BEGUN).and_then(|marker| kernel.uses.moved(marker));
-        let marker = inside::marker_below(kernel, thread, cap);
-        let behind = if word > BEGUN { place_seen(kernel, marker, seen_as, word) } else { marker };
-        Looking { marker, behind, has_moved: is_new }
+#[cold]
+#[inline(never)]
+fn go_on(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64, left: u32) -> Result<(UseId, u32), u64> {
+    let before = kernel.threads[thread].marker.and_then(|marker| kernel.uses.moved(marker));
+    let marker = inside::marker_below(kernel, thread, cap);
+    // One that was put in anew stands in front of what was seen.
+    let is_same = before.is_some() && before == kernel.uses.moved(marker);
+    match seen(kernel, word).filter(|_| is_same) {
+        Some(other) => past(kernel, thread, marker, other, left).map(|left| (marker, left)),
+        None => Ok((marker, left)),
     }
+}
 
-    /// Looks past another's marker.
-    pub fn look_past(&mut self, other: UseId) {
-        self.behind = other;
-    }
-
-    /// Looks on from its own marker: what stood behind it may have gone.
-    pub fn look_anew(&mut self) {
-        self.behind = self.marker;
-    }
-
-    /// The marker was moved behind something. Whoever has looked past it before this entry knows its place no more.
-    #[inline(always)]
-    pub fn move_on(&mut self, kernel: &mut Kernel) {
-        self.behind = self.marker;
-        if !core::mem::replace(&mut self.has_moved, true) {
-            kernel.uses.note_moved(self.marker);
+/// Looks past others' markers, of which one is known, as far as the effort goes. If that is to something else, the thread's own
+/// marker stands before it then, and it is to be seen to in the same entry. Gives what is left of the effort for that: something is.
+///
+/// # Errors
+/// What is to be remembered, if it came to nothing else.
+#[cold]
+#[inline(never)]
+pub fn past(kernel: &mut Kernel, thread: ThreadId, marker: UseId, mut other: UseId, left: u32) -> Result<u32, u64> {
+    let mut effort = Effort::of(left);
+    loop {
+        effort.spend(MARKER_UNITS);
+        match derivation::behind(&kernel.tables, &kernel.uses, other) {
+            Standing::Use(next) if kernel.uses.get(next).kind == UseKind::Marker => {
+                other = next;
+                if !effort.is_left() {
+                    end(kernel, thread, marker, left);
+                    return Err(word_of(kernel, other));
+                }
+            }
+            _ => break,
         }
     }
-
-    /// What is to be remembered at the end of an entry that is to be gone on with.
-    pub fn word(self, kernel: &Kernel) -> u64 {
-        if self.behind == self.marker { BEGUN } else { word_of(kernel, self.behind) }
-    }
+    derivation::pass(&mut kernel.tables, &mut kernel.uses, marker, Standing::Use(other));
+    Ok(effort.left().max(1))
 }
 
-/// Behind what an entry goes on to look: a marker that was looked past, if both stand where they stood.
+/// Ends an entry that is to be gone on with, and has so much effort left; if it has seen to something, some is spent. Whoever has
+/// looked past the marker before does not know its place any more then.
 #[inline(never)]
-fn place_seen(kernel: &Kernel, marker: UseId, seen_as: Option<u64>, word: u64) -> UseId {
-    // One that was put in anew stands in front of what was seen.
-    let is_same = seen_as.is_some() && seen_as == kernel.uses.moved(marker);
-    seen(kernel, word).filter(|_| is_same).unwrap_or(marker)
+pub fn end(kernel: &mut Kernel, thread: ThreadId, marker: UseId, left: u32) {
+    note_moved(kernel, thread, marker, left != Effort::of_entry().left());
+}
+
+/// The marker may have gone with what was seen to.
+fn note_moved(kernel: &mut Kernel, thread: ThreadId, marker: UseId, has_moved: bool) {
+    if has_moved && kernel.threads.find(thread).is_some_and(|thread| thread.marker == Some(marker)) {
+        kernel.uses.note_moved(marker);
+    }
 }
 
 /// What is remembered of a marker that was looked past: nothing, if there is no room for that.

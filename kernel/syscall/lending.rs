@@ -13,8 +13,7 @@ use crate::object::derivation;
 use crate::object::id::{CapId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::UseKind;
-use crate::sched::looking::Looking;
-use crate::sched::{inside, turn};
+use crate::sched::{inside, looking, turn};
 use crate::state::kernel::Kernel;
 use crate::vm::target;
 use crate::vm::user_memory::{UserSlice, write_structure};
@@ -96,14 +95,30 @@ impl Caller<'_> {
         let list = UserSlice::new(self.here(), buffer, capacity * LentInfo::BYTES as u64)?;
         list.fault_in(self.kernel, Access::Write)?;
         let word = self.progress(number::lent_list);
-        if word == 0 && goes_on == 0 {
-            inside::forget_marker(self.kernel, self.thread);
-        }
-        let mut looking = Looking::below(self.kernel, self.thread, from, word);
-        let (mut count, mut effort) = (0, Effort::of_entry());
+        let (is_new, left) = (word == 0 && goes_on == 0, Effort::of_entry().left());
+        let begun = match is_new {
+            true => Ok((inside::new_marker_below(self.kernel, self.thread, from), left)),
+            false => looking::begin(self.kernel, self.thread, from, word, left),
+        };
+        let (marker, left) = match begun {
+            Ok(begun) => begun,
+            Err(word) => return Ok(self.again(number::lent_list, word)),
+        };
+        let (mut count, mut effort) = (0, Effort::of(left));
         while count < capacity && effort.is_left() {
+            let standing = derivation::behind(&self.kernel.tables, &self.kernel.uses, marker);
+            if let Standing::Use(other) = standing
+                && self.kernel.uses.get(other).kind == UseKind::Marker
+            {
+                match looking::past(self.kernel, self.thread, marker, other, effort.left()) {
+                    Ok(left) => effort = Effort::of(left),
+                    // What was told is told; the next call looks past them anew.
+                    Err(_) if count != 0 => break,
+                    Err(word) => return Ok(self.again(number::lent_list, word)),
+                }
+                continue;
+            }
             effort.spend(ENTRY_UNITS);
-            let standing = derivation::behind(&self.kernel.tables, &self.kernel.uses, looking.behind);
             if standing == Standing::End(from) {
                 // Only who is told so knows that this is the end.
                 if count == 0 {
@@ -112,27 +127,23 @@ impl Caller<'_> {
                 }
                 break;
             }
-            let info = describe(self.kernel, standing);
-            if info.is_none()
-                && let Standing::Use(id) = standing
-                && self.kernel.uses.get(id).kind == UseKind::Marker
-            {
-                looking.look_past(id);
-                continue;
-            }
-            derivation::pass(&mut self.kernel.tables, &mut self.kernel.uses, looking.marker, standing);
-            looking.move_on(self.kernel);
-            let Some(info) = info else { continue };
+            derivation::pass(&mut self.kernel.tables, &mut self.kernel.uses, marker, standing);
+            let Some(info) = describe(self.kernel, standing) else { continue };
             let here = self.here();
-            write_structure(self.kernel, here, buffer + count * LentInfo::BYTES as u64, &info)?;
+            let written = write_structure(self.kernel, here, buffer + count * LentInfo::BYTES as u64, &info);
+            if written.is_err() {
+                looking::end(self.kernel, self.thread, marker, effort.left());
+                return written.map(|()| Outcome::Done(count));
+            }
             count += 1;
         }
-        if count != 0 || capacity == 0 {
-            return Ok(Outcome::Done(count));
+        // One that has just begun nobody has looked past.
+        if !is_new {
+            looking::end(self.kernel, self.thread, marker, effort.left());
         }
-        // Ends alone, and others' markers, may be so many that there is nothing to tell of them.
-        let word = looking.word(self.kernel);
-        Ok(self.again(number::lent_list, word))
+        // Ends alone may be so many that there is nothing to tell of them.
+        let is_cut = count == 0 && capacity != 0;
+        Ok(if is_cut { self.again(number::lent_list, looking::BEGUN) } else { Outcome::Done(count) })
     }
 }
 

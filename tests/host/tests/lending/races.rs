@@ -196,10 +196,11 @@ fn a_revoker_that_is_stopped_leaves_the_rest() {
     world.check();
 }
 
-/// Two threads of a program that goes through what was lent of one capability, by turns, a step each: with a unit an entry, one
-/// such step is to see one thing, which may be the other's marker.
+/// Two threads of a program go through what was lent of one capability, by turns, a step each, and others have left off: with a
+/// unit an entry, such a step sees one thing, which may be another's marker.
 #[test]
 fn two_that_sweep_the_same_side_by_side_come_to_the_end() {
+    const THREADS: u64 = 6;
     for (units, count, lists) in [(1, 12, false), (1, 12, true), (4, 40, false), (60, 40, false)] {
         let mut world = World::new(2, units, 8);
         let handle = world.machine.segment(0x4000, 0);
@@ -208,14 +209,20 @@ fn two_that_sweep_the_same_side_by_side_come_to_the_end() {
         });
         let (table, main) = (world.machine.table, world.machine.thread_id);
         let (account, space) = (world.machine.account, world.machine.space);
-        let thread = world.machine.make(Call::ThreadCreate { account, table, space, priority: 31 });
         let (instruction_pointer, stack_pointer) = (crate::scene::LANDING, host_tests::machine::STACK_END);
-        world.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 });
-        world.call(Call::ThreadSetAffinity { thread, cpus: 2 });
-        let other = world.run_on(1);
-        assert_ne!(other, main);
-        world.cpus.play(0);
+        for _ in 0..THREADS {
+            let thread = world.machine.make(Call::ThreadCreate { account, table, space, priority: 31 });
+            world.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 });
+            world.call(Call::ThreadSetAffinity { thread, cpus: 2 });
+        }
+        assert_ne!(world.run_on(1), main);
         let buffer = host_tests::machine::BUFFER;
+        // All but one have begun a list, and never go on with it.
+        for _ in 1..THREADS {
+            assert_eq!(world.call(Call::LentList { handle, buffer, capacity: 0, goes_on: 0 }), 0);
+            world.machine.call(Call::YieldNow {}).expect("it has yielded");
+        }
+        world.cpus.play(0);
         let beside = if lists {
             Call::LentList { handle, buffer, capacity: 1, goes_on: 1 }
         } else {
