@@ -13,9 +13,9 @@ const ATTEMPTS: u32 = 8;
 /// Effort of coming from one thing to the next.
 const THING_UNITS: u32 = 4;
 
-/// What a step has to spend: as much as an entry that may doom something at its end, which a check does not.
+/// What a step has to spend: nearly as much as an entry that dooms something at its end, which a check does not.
 pub(super) fn effort() -> Effort {
-    Effort::of(2 * Effort::of_entry().left())
+    Effort::of((Effort::of_entry().left() * 7).div_ceil(4))
 }
 
 /// The pass as it goes on, where `before` says what was done so far by others.

@@ -1,7 +1,9 @@
 //! How late a sleeper wakes while the kernel tells of something large.
 
 use crate::measure::Benchmark;
-use crate::support::crowd::{CAPABILITIES, attachment_behind_many_tables, children, space_with_mappings, subtree_at_many_places};
+use crate::support::crowd::{
+    CAPABILITIES, attachment_behind_many_tables, children, space_with_mappings, subtree_at_many_places,
+};
 use crate::support::lateness::lateness;
 use crate::support::machine::machine;
 use alloc::vec::Vec;
