@@ -319,6 +319,12 @@ impl AddressMap {
         (page < first + record.pages()).then(|| (first, record.mapping()))
     }
 
+    /// The first mapping that ends after `page`, with its first page.
+    pub fn first_from(&self, page: u64) -> Option<(u64, Mapping)> {
+        let behind = || self.mappings.at_or_behind(page).map(|(first, record)| (first, record.mapping()));
+        self.find(page).or_else(behind)
+    }
+
     /// Mappings that end after `page`, in order, with their first pages.
     pub fn from(&self, page: u64) -> impl Iterator<Item = (u64, Mapping)> {
         let start = self.find(page).map_or(page, |(first, _)| first);

@@ -68,10 +68,30 @@ impl Tree {
         if self.attached == 0 {
             return None;
         }
+        if self.attached_below == 0 {
+            return self.next_in_root(page, end);
+        }
         match self.search_attached(page, end, &mut Effort::of(u32::MAX)) {
             Search::Found(page, level, entry) => Some((page, level, entry)),
             Search::Nothing | Search::Left(_) => None,
         }
+    }
+
+    /// The same where subtrees are attached to the root only.
+    #[inline(always)]
+    fn next_in_root(&self, page: u64, end: u64) -> Option<(u64, u8, u64)> {
+        let size = entry_pages(self.level);
+        for (index, slot) in own_entries(self.root, self.level).iter().enumerate().skip((page / size) as usize) {
+            let first = index as u64 * size;
+            if first >= end {
+                break;
+            }
+            let entry = slot.load(Relaxed);
+            if is_attached(entry) {
+                return Some((first, self.level, entry));
+            }
+        }
+        None
     }
 
     /// The same, as far as the effort goes.

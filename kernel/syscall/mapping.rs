@@ -229,7 +229,7 @@ impl Caller<'_> {
             MapTarget::Subtree(_) => (owner, Rights::ACCESS, false, None),
         };
         let map = target::map_of(self.kernel, owner);
-        let own = map.from(page).next().map(|(first, mapping)| MappingInfo {
+        let own = map.first_from(page).map(|(first, mapping)| MappingInfo {
             address: first * PAGE_BYTES,
             length_bytes: mapping.pages * PAGE_BYTES,
             offset: mapping.offset * PAGE_BYTES,
