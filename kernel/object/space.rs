@@ -106,12 +106,14 @@ impl Space {
     pub const LEAST_BYTES: u64 = object_bytes::<Space>() + Space::NEW_BYTES;
 
     /// An empty space on a cleared root table.
+    #[inline(always)]
     pub fn new(account: AccountId, root: Frame) -> Space {
         tessera_arch::prepare_root(root);
         Space::on_root(account, root)
     }
 
-    /// The same on a root table that is prepared.
+    /// The same on a root table that is prepared. Inlined, so that it is made where it stays.
+    #[inline(always)]
     pub fn on_root(account: AccountId, root: Frame) -> Space {
         Space {
             name: Name::EMPTY,

@@ -32,16 +32,21 @@ impl ViewRoots {
         frame_of(self.0[place_of(bounds)])
     }
 
-    /// Notes one view more, whose root this is: that of the others which allow as much, if there are any.
-    ///
-    /// # Panics
-    /// If they have another.
-    pub fn add(&mut self, frames: &mut FrameAllocator, bounds: Rights, root: Frame) {
-        let earlier = self.root(bounds);
-        assert!(earlier.is_none_or(|earlier| earlier == root), "views that allow the same have one root");
-        let views = if earlier.is_some() { frames.table_owner(root) } else { 0 };
+    /// Notes one view more, which has the root of the others that allow as much; gives that, if there are any.
+    #[inline(always)]
+    pub fn share(&self, frames: &mut FrameAllocator, bounds: Rights) -> Option<Frame> {
+        let root = self.root(bounds)?;
+        let views = frames.table_owner(root);
         frames.set_table_owner(root, views + 1);
-        self.0[place_of(bounds)] = u32::try_from(root.number()).expect("memory ends before 16 TiB");
+        Some(root)
+    }
+
+    /// Notes the root of the first view that allows this much.
+    #[inline(always)]
+    pub fn begin(&mut self, frames: &mut FrameAllocator, bounds: Rights, root: Frame) {
+        frames.set_table_owner(root, 1);
+        debug_assert!(root.number() < u64::from(NONE), "memory ends before 16 TiB");
+        self.0[place_of(bounds)] = root.number() as u32;
     }
 
     /// Notes one view less; gives its root if no other uses it.

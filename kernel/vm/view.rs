@@ -27,8 +27,8 @@ use crate::tlb::flush::{self, Flush};
 pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, through: CapId) -> SpaceId {
     let Kernel { spaces, frames, .. } = &mut *kernel;
     let base = spaces.retained(seen.base);
-    let root = base.view_roots.root(seen.bounds).unwrap_or_else(|| make_root(frames, base, seen.bounds));
-    base.view_roots.add(frames, seen.bounds, root);
+    let shared = base.view_roots.share(frames, seen.bounds);
+    let root = shared.unwrap_or_else(|| make_root(frames, base, seen.bounds));
     let mut view = Space::on_root(account, root);
     view.seen = Some(seen);
     kernel.charge(&view);
@@ -45,14 +45,13 @@ pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, through:
 fn make_root(frames: &mut FrameAllocator, base: &mut Space, bounds: Rights) -> Frame {
     let root = new_table(frames);
     tessera_arch::prepare_root(root);
-    // What has changed so far, it shows from the beginning; other views have it.
-    base.map.tree.take_changed();
     // Behind the last entry that the base has, nothing is to be seen.
     let entries = frames.table_entries(base.map.tree.root);
     let base_root = table(base.map.tree.root);
     let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0).take(usize::from(entries));
     shown.for_each(|slot| sync_entry(frames, base, (bounds, root), slot));
     tessera_arch::publish_tables();
+    base.view_roots.begin(frames, bounds, root);
     root
 }
 
@@ -95,6 +94,9 @@ fn sync_slots(kernel: &mut Kernel, id: SpaceId, (first, last): (usize, usize)) {
     let space = &spaces[id];
     for slot in first..=last {
         space.sync_other_roots(slot);
+        if space.views.is_empty() {
+            continue;
+        }
         space.view_roots.iter().for_each(|shown| sync_entry(frames, space, shown, slot));
     }
     tessera_arch::publish_tables();
