@@ -169,8 +169,12 @@ pub(crate) fn byte_of(frame: Frame, within: u64) -> PhysAddr {
 ///
 /// # Errors
 /// `BadPointer`, with nothing written.
-pub fn write_structure(kernel: &mut Kernel, space: SpaceId, address: u64, value: &impl Words) -> Result<(), Error> {
-    write_structures(kernel, space, address, core::slice::from_ref(value))
+pub fn write_structure<T: Words>(kernel: &mut Kernel, space: SpaceId, address: u64, value: &T) -> Result<(), Error> {
+    let values = core::slice::from_ref(value);
+    match T::COUNT {
+        0..=WORDS_MOSTLY => write_by::<T, WORDS_MOSTLY>(kernel, space, address, values),
+        _ => write_by::<T, WORDS_MOST>(kernel, space, address, values),
+    }
 }
 
 /// The same for several, one behind the other: as many as [`at_once`] says, at most.
@@ -183,20 +187,30 @@ pub fn write_structures<T: Words>(
     address: u64,
     values: &[T],
 ) -> Result<(), Error> {
-    let (mut bytes, mut words) = ([0; WORDS_MOST * 8], [0; WORDS_MOST]);
+    write_by::<T, WORDS_MOST>(kernel, space, address, values)
+}
+
+/// The same by a buffer of so many words.
+fn write_by<T: Words, const WORDS: usize>(
+    kernel: &mut Kernel,
+    space: SpaceId,
+    address: u64,
+    values: &[T],
+) -> Result<(), Error> {
+    let (mut bytes, mut words) = ([[0; 8]; WORDS], [0; WORDS]);
     let count = values.len() * T::COUNT;
     for (value, words) in values.iter().zip(words.chunks_exact_mut(T::COUNT)) {
         value.write(words);
     }
-    for (chunk, word) in bytes.chunks_exact_mut(8).zip(&words[..count]) {
-        chunk.copy_from_slice(&word.to_le_bytes());
+    for (bytes, word) in bytes.iter_mut().zip(&words[..count]) {
+        *bytes = word.to_le_bytes();
     }
     let slice = UserSlice::new(space, address, count as u64 * 8)?;
     if slice.pages().nth(1).is_some() {
         // All or nothing.
         slice.fault_in(kernel, Access::Write)?;
     }
-    slice.write(kernel, &bytes[..count * 8])
+    slice.write(kernel, bytes[..count].as_flattened())
 }
 
 /// Reads a structure at an address in the caller's space.
@@ -217,5 +231,6 @@ pub const fn at_once<T: Words>() -> usize {
     WORDS_MOST / T::COUNT
 }
 
-/// The most words of any structure.
+/// The most words of any structure, and of most.
 const WORDS_MOST: usize = 32;
+const WORDS_MOSTLY: usize = 16;
