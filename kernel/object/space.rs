@@ -29,11 +29,6 @@ pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<SpaceId, ()>() + USE_BYTES
 /// What a space's list of its views costs at worst besides what is in it, bytes.
 const VIEWS_BYTES: u64 = block::tree_base_bytes::<SpaceId, ()>();
 
-/// What so many root tables of other CPUs cost, with their list, bytes. They all come at once.
-pub const fn roots_bytes(count: u64) -> u64 {
-    frame_bytes(count) + block::list_bytes::<Frame>(count)
-}
-
 /// Pages that one top-level entry stands for.
 pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
 
@@ -89,7 +84,7 @@ impl Object for Space {
     /// What the space's tables, mappings, attachments and lists cost now, bytes. A view costs its base's list an entry.
     fn extra_bytes(&self) -> u64 {
         let listed = if self.seen.is_some() { VIEW_BYTES } else { 0 };
-        self.map.charged_bytes() + VIEWS_BYTES + roots_bytes(self.other_roots.len() as u64) + listed
+        self.map.charged_bytes() + VIEWS_BYTES + self.other_roots_bytes() + listed
     }
 }
 
@@ -179,9 +174,20 @@ impl Space {
         self.map.core_windows() != 0 && self.roots().any(is_window)
     }
 
-    /// How many root tables a core window would add.
+    /// How many root tables are missing before a core window can be.
     pub fn missing_roots(&self, cpus: usize) -> u64 {
         (cpus - 1 - self.other_roots.len()) as u64
+    }
+
+    /// What these will cost, with their list if that is missing too, bytes.
+    pub fn missing_roots_bytes(&self, cpus: usize) -> u64 {
+        let listed = if self.other_roots.capacity() == 0 { self.missing_roots(cpus) } else { 0 };
+        frame_bytes(self.missing_roots(cpus)) + block::list_bytes::<Frame>(listed)
+    }
+
+    /// What other CPUs' root tables cost, with their list, which is made for all of them, bytes.
+    fn other_roots_bytes(&self) -> u64 {
+        frame_bytes(self.other_roots.len() as u64) + block::list_bytes::<Frame>(self.other_roots.capacity() as u64)
     }
 
     /// Gives the next CPU, of so many, a prepared root table of its own, like the first CPU's; gives which CPU that is.

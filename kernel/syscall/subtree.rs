@@ -7,6 +7,7 @@ use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Outcome, Result};
 use crate::base::effort::Effort;
+use crate::object::address_map::Cost;
 use crate::object::id::{AttachPoint, CapId, MapTarget, ObjectRef, SubtreeId};
 use crate::object::space::{SLOT_PAGES, top_slot};
 use crate::object::subtree::Subtree;
@@ -91,7 +92,8 @@ impl Caller<'_> {
             (WINDOW, MapTarget::Space(_), TOP_LEVEL) => true,
             _ => return Err(Error::BadArgument),
         };
-        self.attach(owner, address, None, (subtree, through), bounds, is_window)
+        let planned = self.plan_attach(owner, address, None, subtree)?;
+        Ok(self.attach(owner, planned, (subtree, through), bounds, is_window))
     }
 
     /// Attaches on one CPU only.
@@ -102,7 +104,9 @@ impl Caller<'_> {
         address: u64,
         bounds: Rights,
         cpu: u64,
-    ) -> Result<u64> {
+    ) -> Result<Outcome> {
+        // What was done before stands in the space.
+        self.progress(number::subtree_attach_core);
         let space = self.space(space, Rights::MAP)?;
         let through = CapId::new(self.table, subtree.slot());
         let subtree = self.attachable(subtree, bounds)?;
@@ -110,26 +114,42 @@ impl Caller<'_> {
         if self.kernel.subtrees[subtree].level() != TOP_LEVEL {
             return Err(Error::WrongLevel);
         }
-        self.attach(MapTarget::Space(space), address, Some(cpu), (subtree, through), bounds, false)
+        let owner = MapTarget::Space(space);
+        let planned = self.plan_attach(owner, address, Some(cpu), subtree)?;
+        if !attach::separate_roots(self.kernel, space, &mut Effort::of_entry()) {
+            return Ok(self.again(number::subtree_attach_core, 1));
+        }
+        Ok(self.attach(owner, planned, (subtree, through), bounds, false).into())
     }
 
-    fn attach(
+    /// Where a subtree is to be attached, and what that takes.
+    #[inline(always)]
+    fn plan_attach(
         &mut self,
         owner: MapTarget,
         address: u64,
         cpu: Option<usize>,
-        (subtree, through): (SubtreeId, CapId),
-        bounds: Rights,
-        is_window: bool,
-    ) -> Result<u64> {
+        subtree: SubtreeId,
+    ) -> Result<(AttachPoint, Cost)> {
         target::ensure_changeable(self.kernel, owner)?;
         attach::ensure_level(self.kernel, owner, subtree)?;
         let level = self.kernel.subtrees[subtree].level();
         let place = AttachPoint { page: self.page_to_attach(owner, address, level)?, cpu };
-        let cost = attach::plan_attach(self.kernel, owner, place, subtree)?;
-        let attachment = Attachment { subtree, level, bounds, is_window };
+        Ok((place, attach::plan_attach(self.kernel, owner, place, subtree)?))
+    }
+
+    #[inline(always)]
+    fn attach(
+        &mut self,
+        owner: MapTarget,
+        (place, cost): (AttachPoint, Cost),
+        (subtree, through): (SubtreeId, CapId),
+        bounds: Rights,
+        is_window: bool,
+    ) -> u64 {
+        let attachment = Attachment { subtree, level: self.kernel.subtrees[subtree].level(), bounds, is_window };
         attach::attach(self.kernel, owner, place, attachment, (cost, Some(through)));
-        Ok(0)
+        0
     }
 
     pub(super) fn subtree_detach(&mut self, target: Handle, address: u64) -> Result<u64> {

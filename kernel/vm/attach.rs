@@ -18,7 +18,7 @@ use crate::object::address_map::{AddressMap, Cost};
 use crate::object::derivation;
 use crate::object::id::{AttachPoint, CapId, MapTarget, Object, SpaceId, SubtreeId, UseId};
 use crate::object::reverse_map::Sharer;
-use crate::object::space::{SLOT_PAGES, Space, roots_bytes};
+use crate::object::space::{SLOT_PAGES, Space};
 use crate::object::store::Opened;
 use crate::object::subtree::Subtree;
 use crate::object::use_pool::Use;
@@ -212,12 +212,15 @@ pub fn plan_attach(
     let map = target::map_of(kernel, owner);
     let is_root = level == map.tree.level;
     let tables = if is_root { 0 } else { map.tree.missing_tables(VirtAddr::new(place.page * PAGE_BYTES), level) };
-    let roots = match (owner, place.cpu) {
-        (MapTarget::Space(space), Some(_)) => kernel.spaces[space].missing_roots(kernel.cpus()),
-        _ => 0,
+    let (roots, roots_bytes) = match (owner, place.cpu) {
+        (MapTarget::Space(space), Some(_)) => {
+            let (space, cpus) = (&kernel.spaces[space], kernel.cpus());
+            (space.missing_roots(cpus), space.missing_roots_bytes(cpus))
+        }
+        _ => (0, 0),
     };
     let cost = Cost { tables, records: 0, attachments: 1 };
-    kernel.accounts[target::payer_of(kernel, owner)].ensure(cost.bytes() + roots_bytes(roots))?;
+    kernel.accounts[target::payer_of(kernel, owner)].ensure(cost.bytes() + roots_bytes)?;
     kernel.ensure_frames(tables + roots)?;
     kernel.reserve_heap(HEAP_PAGES)?;
     Ok(cost)
@@ -242,7 +245,8 @@ pub fn ensure_level(kernel: &Kernel, owner: MapTarget, subtree: SubtreeId) -> Re
     }
 }
 
-/// Attaches a subtree as planned, at that cost, through a capability to it; through none, if the kernel does it for itself.
+/// Attaches a subtree as planned, at that cost, through a capability to it; through none, if the kernel does it for itself. For one
+/// CPU's sake, each has its own root table ([`separate_roots`]).
 pub fn attach(
     kernel: &mut Kernel,
     owner: MapTarget,
@@ -255,7 +259,6 @@ pub fn attach(
     let subtree = kernel.subtrees.open(attachment.subtree.index()).expect("only what exists is attached");
     let entry = hold(subtree, owner, place, &attachment, lent);
     if let (MapTarget::Space(space), Some(cpu)) = (owner, place.cpu) {
-        separate_roots(kernel, space);
         kernel.spaces[space].set_core_entry(place.page, cpu, entry);
     }
     let side = open_side(kernel, owner);
@@ -432,11 +435,18 @@ fn take_entry(
     Some(attachment)
 }
 
-/// Gives each CPU a root table of its own for the space, all alike.
-fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
+/// What clearing a root table takes, filling it, and having its CPU use it.
+const ROOT_UNITS: u32 = 160;
+
+/// Gives each CPU a root table of its own for the space, all alike, as far as the effort goes; gives whether each has one. Those
+/// who have none yet use the first CPU's. Account and memory were found to have room.
+pub fn separate_roots(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    if kernel.spaces[space].missing_roots(kernel.cpus()) == 0 {
+        return true;
+    }
     let before = kernel.spaces[space].extra_bytes();
-    let missing = kernel.spaces[space].missing_roots(kernel.cpus());
-    for _ in 0..missing {
+    while kernel.spaces[space].missing_roots(kernel.cpus()) != 0 && effort.is_left() {
+        effort.spend(ROOT_UNITS);
         let root: Frame = new_table(&mut kernel.frames);
         tessera_arch::prepare_root(root);
         let cpu = kernel.spaces[space].add_root(root, kernel.cpus);
@@ -464,4 +474,5 @@ fn separate_roots(kernel: &mut Kernel, space: SpaceId) {
     }
     let after = kernel.spaces[space].extra_bytes();
     kernel.adjust_charge(kernel.spaces[space].account, before, after);
+    kernel.spaces[space].missing_roots(kernel.cpus()) == 0
 }

@@ -1,5 +1,8 @@
 //! A machine with as many CPUs as the kernel knows: what it keeps of CPUs holds at every place of a word.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use host_tests::machine::{CODE, STACK_END};
 use host_tests::smp::Cpus;
 use host_tests::{FLAVOURS, Machine, Options};
@@ -7,6 +10,7 @@ use tessera_abi::layout::{Counters, SpaceInfo, ThreadInfo};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::CPUS_MAX;
 use tessera_arch::fake::Flavour;
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
@@ -90,6 +94,70 @@ impl Scene {
 
 fn cpus_with(counted: &[Counters], what: fn(&Counters) -> u64) -> Vec<usize> {
     (0..counted.len()).filter(|cpu| what(&counted[*cpu]) != 0).collect()
+}
+
+#[test]
+fn roots_for_all_cpus_are_made_by_steps() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour);
+        set_entry_units(ENTRY_UNITS);
+        let account = scene.machine.account;
+        let (space, subtree) =
+            (scene.machine.new_space(), scene.machine.make(Call::SubtreeCreate { account, level: 3 }));
+        let id = scene.machine.space_id(space);
+        let used = |scene: &Scene| scene.machine.kernel.accounts[scene.machine.account_id].used_bytes();
+        let (before, steps) = (used(&scene), Rc::new(Cell::new(0)));
+        let (counted, roots) = (Rc::clone(&steps), Cell::new(1));
+        scene.machine.between_steps(move |machine| {
+            let now = machine.kernel.spaces[id].roots().count();
+            assert!((1..=8).contains(&(now - roots.replace(now))), "a step makes some roots, and no more than some");
+            counted.set(counted.get() + 1);
+            check::check(&machine.kernel);
+            true
+        });
+        let attach = Call::SubtreeAttachCore { space, subtree, address: SLOT, bounds: Rights::READ, cpu: 63 };
+        assert_eq!(scene.machine.call(attach), Ok(0));
+        assert_eq!(scene.machine.kernel.spaces[id].roots().count(), CPUS_MAX, "each CPU has its own");
+        assert!(steps.get() >= 7, "{} steps", steps.get());
+        assert!(used(&scene) >= before + 63 * PAGE_BYTES, "each root is charged");
+        check::check(&scene.machine.kernel);
+        // Who has all of its roots is not made to wait for them once more.
+        steps.set(0);
+        let second = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+        let attach = Call::SubtreeAttachCore { space, subtree: second, address: SLOT, bounds: Rights::READ, cpu: 1 };
+        assert_eq!((scene.machine.call(attach), steps.get()), (Ok(0), 0));
+    }
+}
+
+#[test]
+fn an_account_that_can_just_pay_for_all_roots_gets_them_and_a_lesser_one_changes_nothing() {
+    for flavour in FLAVOURS {
+        let mut costs = 0;
+        for short in [None, Some(0), Some(1)] {
+            let mut scene = Scene::new(flavour);
+            set_entry_units(ENTRY_UNITS);
+            let own = scene.machine.account;
+            let subtree = scene.machine.make(Call::SubtreeCreate { account: own, level: 3 });
+            let account = scene.machine.make(Call::AccountCreate { account: own, bytes: 4 << 20 });
+            let space = scene.machine.make(Call::SpaceCreate { account });
+            let (id, ObjectRef::Account(payer)) = (scene.machine.space_id(space), scene.machine.object(account)) else {
+                panic!("an account")
+            };
+            let used = |scene: &Scene| scene.machine.kernel.accounts[payer].used_bytes();
+            let before = used(&scene);
+            if let Some(short) = short {
+                // All but what the call takes, or a byte more, is spent.
+                let spare = (4 << 20) - before - costs + short;
+                scene.machine.kernel.accounts[payer].charge(spare);
+            }
+            let attach = Call::SubtreeAttachCore { space, subtree, address: SLOT, bounds: Rights::READ, cpu: 63 };
+            let expected = if short == Some(1) { Err(Error::AccountExhausted) } else { Ok(0) };
+            assert_eq!(scene.machine.call(attach), expected);
+            let roots = scene.machine.kernel.spaces[id].roots().count();
+            assert_eq!(roots, if expected.is_ok() { CPUS_MAX } else { 1 });
+            costs = if short.is_none() { used(&scene) - before } else { costs };
+        }
+    }
 }
 
 #[test]
