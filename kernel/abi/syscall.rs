@@ -424,7 +424,8 @@ macro_rules! with_system_calls {
             /// Returns 0 if the kernel survived. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
             41 machine_provoke MachineProvoke(machine: Handle, what: u64);
 
-            /// Fills in a `MachineInfo`: memory, CPUs, objects by kind. Needs `INSPECT` on the machine.
+            /// Fills in a `MachineInfo`: memory, CPUs, objects by kind. What comes and goes meanwhile may be counted or not.
+            /// Needs `INSPECT` on the machine.
             ///
             /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`.
             42 machine_info MachineInfo(machine: Handle, buffer: u64);

@@ -2,6 +2,7 @@
 
 mod alone;
 mod check;
+mod counting;
 mod ends;
 mod far_attachments;
 mod interrupted;
