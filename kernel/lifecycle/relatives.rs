@@ -1,7 +1,8 @@
 //! A capability's relatives: how many were derived from it, and what it was derived from.
 //!
 //! Neither is kept anywhere, so that deleting costs the same whatever was derived. Who asks goes along the derivation list, with
-//! a marker if that takes more than an entry's effort. What comes and goes meanwhile may be counted or not.
+//! a marker if that takes more than an entry's effort, which looks past others' (`sched::looking`). What comes and goes meanwhile
+//! may be counted or not.
 
 use crate::base::effort::Effort;
 use crate::object::derivation;
@@ -9,6 +10,7 @@ use crate::object::id::{CapId, ThreadId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::UseKind;
 use crate::sched::inside;
+use crate::sched::looking::{self, BEGUN, Way};
 use crate::state::kernel::Kernel;
 
 /// Units of effort that going past one relative takes.
@@ -25,8 +27,8 @@ pub enum Relatives {
     Counted(u64),
 }
 
-const CHILDREN: u64 = 1;
-const PARENT: u64 = 2;
+/// Told from the step on in which all children have been counted; below it is what is told of others' markers.
+const PARENT: u64 = 1 << looking::WORD_BITS;
 
 /// Goes along a capability's relatives, told what the step before gave, the first 0.
 pub fn relatives(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64) -> Relatives {
@@ -36,34 +38,37 @@ pub fn relatives(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64) -
         if let Some(known) = known_at_once(kernel, cap, &mut effort) {
             return known;
         }
-        return Relatives::Counted(CHILDREN);
+        return Relatives::Counted(BEGUN);
     }
-    go_on(kernel, thread, cap, word, effort)
+    match go_on(kernel, thread, cap, word, effort.left()) {
+        Ok((children, parent)) => Relatives::Known(children, parent),
+        Err(word) => Relatives::Counted(word),
+    }
 }
 
+/// How many children there are, and the parent; else what the next step is to be told. What was counted is noted with the marker,
+/// and begins anew with it.
 #[cold]
 #[inline(never)]
-fn go_on(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64, mut effort: Effort) -> Relatives {
-    let (phase, mut count) = (word & 3, word >> 2);
-    if phase == CHILDREN {
-        let marker = inside::marker_below(kernel, thread, cap);
-        kernel.uses.note_moved(marker);
-        if !count_children(kernel, marker, &mut count, &mut effort) {
-            return Relatives::Counted(count << 2 | CHILDREN);
+fn go_on(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64, left: u32) -> Result<(u64, Option<CapId>), u64> {
+    // A marker that somebody took away begins anew.
+    let (marker, left) = match inside::marker_of(kernel, thread, cap).filter(|_| word >= PARENT) {
+        Some(marker) => {
+            let resumed = looking::resume(kernel, thread, marker, word % PARENT, left, Way::Back);
+            (marker, resumed.map_err(|word| word | PARENT)?)
         }
-        kernel.ensure_list(cap);
-        derivation::move_before(&mut kernel.tables, &mut kernel.uses, marker, Standing::Beginning(cap));
-    }
-    // A marker that somebody took away begins anew at the capability.
-    let marker = inside::marker_before(kernel, thread, cap);
-    kernel.uses.note_moved(marker);
-    match find_parent(kernel, marker, &mut effort) {
-        Some(parent) => {
-            inside::forget_marker(kernel, thread);
-            Relatives::Known(count, parent)
+        None => {
+            let (marker, left) = looking::begin(kernel, thread, cap, (word % PARENT).max(BEGUN), left)?;
+            let left = count_children(kernel, thread, marker, left)?;
+            kernel.ensure_list(cap);
+            derivation::move_before(&mut kernel.tables, &mut kernel.uses, marker, Standing::Beginning(cap));
+            (marker, left)
         }
-        None => Relatives::Counted(count << 2 | PARENT),
-    }
+    };
+    let parent = find_parent(kernel, thread, marker, left).map_err(|word| word | PARENT)?;
+    let children = kernel.uses.counted(marker);
+    inside::forget_marker(kernel, thread);
+    Ok((children, parent))
 }
 
 /// What can be found out in one entry, as mostly all can.
@@ -86,31 +91,61 @@ fn known_at_once(kernel: &Kernel, cap: CapId, effort: &mut Effort) -> Option<Rel
     None
 }
 
-/// Moves a marker along what stands below a capability; gives whether it came to the end.
-fn count_children(kernel: &mut Kernel, marker: UseId, count: &mut u64, effort: &mut Effort) -> bool {
+/// Moves a marker along what stands below a capability, to the end; gives what is left of the effort.
+///
+/// # Errors
+/// What is to be remembered, if it did not come to the end.
+fn count_children(kernel: &mut Kernel, thread: ThreadId, marker: UseId, left: u32) -> Result<u32, u64> {
+    let mut effort = Effort::of(left);
     while effort.is_left() {
-        effort.spend(MARKER_UNITS);
         let standing = derivation::behind(&kernel.tables, &kernel.uses, marker);
+        if let Some(other) = other_marker(kernel, standing) {
+            effort = Effort::of(looking::past(kernel, thread, marker, other, effort.left())?);
+            continue;
+        }
+        effort.spend(MARKER_UNITS);
         match standing {
-            Standing::End(_) => return true,
-            Standing::Beginning(_) => *count += 1,
+            Standing::End(_) => return Ok(effort.left()),
+            Standing::Beginning(_) => {
+                let counted = kernel.uses.counted(marker) + 1;
+                kernel.uses.note_counted(marker, counted);
+            }
             Standing::Use(_) => {}
         }
         derivation::move_behind(&mut kernel.tables, &mut kernel.uses, marker, standing);
     }
-    false
+    looking::end(kernel, thread, marker, effort.left());
+    Err(BEGUN)
 }
 
-/// Moves a marker back along a capability's siblings; gives the parent, if it came to it, or to the object itself.
-fn find_parent(kernel: &mut Kernel, marker: UseId, effort: &mut Effort) -> Option<Option<CapId>> {
+/// Moves a marker back along a capability's siblings, to the parent, or to the object itself.
+///
+/// # Errors
+/// What is to be remembered, if it did not come there.
+fn find_parent(kernel: &mut Kernel, thread: ThreadId, marker: UseId, left: u32) -> Result<Option<CapId>, u64> {
+    let mut effort = Effort::of(left);
     while effort.is_left() {
-        effort.spend(MARKER_UNITS);
-        match parent_before(kernel, Standing::Use(marker)) {
-            Ok(parent) => return Some(parent),
-            Err(sibling) => derivation::move_before(&mut kernel.tables, &mut kernel.uses, marker, sibling),
+        let sibling = match parent_before(kernel, Standing::Use(marker)) {
+            Ok(parent) => return Ok(parent),
+            Err(sibling) => sibling,
+        };
+        if let Some(other) = other_marker(kernel, sibling) {
+            effort = Effort::of(looking::past_on(kernel, thread, marker, other, effort.left(), Way::Back)?);
+            continue;
         }
+        effort.spend(MARKER_UNITS);
+        derivation::move_before(&mut kernel.tables, &mut kernel.uses, marker, sibling);
     }
-    None
+    looking::end(kernel, thread, marker, effort.left());
+    Err(BEGUN)
+}
+
+/// What stands somewhere, if it is a marker.
+fn other_marker(kernel: &Kernel, standing: Standing) -> Option<UseId> {
+    match standing {
+        Standing::Use(id) if kernel.uses.get(id).kind == UseKind::Marker => Some(id),
+        _ => None,
+    }
 }
 
 /// The parent, or that there is none, if that is what stands before something; else the beginning of what does.

@@ -371,13 +371,6 @@ pub fn before(tables: &Store<CapTable>, uses: &UsePool, at: Standing) -> Option<
     Some(previous(tables, uses, at.neighbour())).filter(|before| before.exists()).map(Neighbour::standing)
 }
 
-/// Puts a marker before a capability that is not alone.
-pub fn insert_marker_before(tables: &mut Store<CapTable>, uses: &mut UsePool, cap: CapId, marker: Use) -> UseId {
-    let (before, id) = (record(tables, cap).neighbours.before, uses.insert(marker));
-    stand_between(tables, uses, id, before, Neighbour::beginning(cap));
-    id
-}
-
 /// Moves a marker before something.
 pub fn move_before(tables: &mut Store<CapTable>, uses: &mut UsePool, marker: UseId, standing: Standing) {
     leave(tables, uses, marker);

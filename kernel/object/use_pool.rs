@@ -30,6 +30,10 @@ const SPARE_USES: u64 = 2 * PAGE_USES as u64;
 /// What a use costs, bytes.
 pub const USE_BYTES: u64 = PAGE_BYTES.div_ceil(PAGE_USES as u64);
 
+/// Bits of a marker's badge for what its thread has counted; above them is when it moved last.
+const COUNTED_BITS: u32 = 30;
+const COUNTED_MAX: u64 = (1 << COUNTED_BITS) - 1;
+
 /// What is used, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -66,7 +70,7 @@ pub struct Use {
     pub number: u32,
     /// Where in it: a mapping's first page, an attachment's place; the object's kind; a marker's handle.
     at: u64,
-    /// The badge of the capability that was used; of a marker, when it moved last.
+    /// The badge of the capability that was used; of a marker, when it moved last, and what its thread has counted.
     pub badge: u64,
 }
 
@@ -123,9 +127,9 @@ impl Use {
         Use::new(kind, number)
     }
 
-    /// How far a thread has come in what stands below the capability that one of its handles names.
+    /// How far a thread has come in what stands below the capability that one of its handles names. It has counted nothing yet.
     pub fn marker(thread: u32, handle: Handle, moved: u64) -> Use {
-        Use { at: handle.bits(), badge: moved, ..Use::new(UseKind::Marker, thread) }
+        Use { at: handle.bits(), badge: moved << COUNTED_BITS, ..Use::new(UseKind::Marker, thread) }
     }
 
     /// Whether a marker was put below the capability that this handle names.
@@ -248,14 +252,26 @@ impl UsePool {
     #[inline(never)]
     pub fn note_moved(&mut self, marker: UseId) {
         let moved = self.count_move();
-        self.get_mut(marker).badge = moved;
+        let marker = self.get_mut(marker);
+        marker.badge = moved << COUNTED_BITS | marker.badge & COUNTED_MAX;
     }
 
     /// When a marker has moved last, if this is one.
     pub fn moved(&self, marker: UseId) -> Option<u64> {
         let (page, at) = place_of(marker);
         let lent = &self.pages.get(page)?.as_deref()?[at];
-        (lent.kind == UseKind::Marker).then_some(lent.badge)
+        (lent.kind == UseKind::Marker).then_some(lent.badge >> COUNTED_BITS)
+    }
+
+    /// What a marker's thread has counted.
+    pub fn counted(&self, marker: UseId) -> u64 {
+        self.get(marker).badge & COUNTED_MAX
+    }
+
+    /// Notes what a marker's thread has counted.
+    pub fn note_counted(&mut self, marker: UseId, counted: u64) {
+        let marker = self.get_mut(marker);
+        marker.badge = marker.badge & !COUNTED_MAX | counted.min(COUNTED_MAX);
     }
 
     /// A use that exists.

@@ -139,13 +139,10 @@ pub fn marker_below(kernel: &mut Kernel, id: ThreadId, cap: CapId) -> UseId {
     *threads.at_mut(id.index()).marker.get_or_insert_with(begin)
 }
 
-/// The marker of a thread that goes back along the siblings of a capability; right before that, if it begins.
-pub fn marker_before(kernel: &mut Kernel, id: ThreadId, cap: CapId) -> UseId {
-    kernel.ensure_list(cap);
-    let Kernel { threads, tables, uses, .. } = kernel;
-    *threads.at_mut(id.index()).marker.get_or_insert_with(|| {
-        derivation::insert_marker_before(tables, uses, cap, Use::of_number(UseKind::Marker, id.index()))
-    })
+/// The marker of a thread below a capability, if it has one there, or right before it.
+pub fn marker_of(kernel: &Kernel, id: ThreadId, cap: CapId) -> Option<UseId> {
+    let handle = kernel.tables.at(cap.table()).handle_of(cap.slot());
+    kernel.threads[id].marker.filter(|marker| kernel.uses.get(*marker).is_left_below(handle))
 }
 
 /// Forgets how far a thread has come in a list.

@@ -21,7 +21,19 @@ const MARKER_UNITS: u32 = 4;
 
 /// Bits of what a call remembers for the other's marker, plus one, and above these for when it had moved last.
 const MARKER_BITS: u32 = 28;
-const MOVED_BITS: u32 = 28;
+const MOVED_BITS: u32 = 27;
+
+/// Bits of all that.
+pub const WORD_BITS: u32 = MARKER_BITS + MOVED_BITS;
+
+/// Which way a call goes along a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// As it stands.
+    On,
+    /// From behind.
+    Back,
+}
 
 /// The marker of a thread that goes through what stands below a capability, and what is left then of so many units of effort, which
 /// are given as a number so that the usual entry need not keep them in memory.
@@ -43,9 +55,25 @@ fn go_on(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64, left: u32
     let marker = inside::marker_below(kernel, thread, cap);
     // One that was put in anew stands in front of what was seen.
     let is_same = before.is_some() && before == kernel.uses.moved(marker);
-    match seen(kernel, word).filter(|_| is_same) {
-        Some(other) => past(kernel, thread, marker, other, left).map(|left| (marker, left)),
-        None => Ok((marker, left)),
+    let word = if is_same { word } else { BEGUN };
+    resume(kernel, thread, marker, word, left, Way::On).map(|left| (marker, left))
+}
+
+/// Goes on with a marker that stands where it was left; gives what is left of the effort.
+///
+/// # Errors
+/// As [`begin`].
+pub fn resume(
+    kernel: &mut Kernel,
+    thread: ThreadId,
+    marker: UseId,
+    word: u64,
+    left: u32,
+    way: Way,
+) -> Result<u32, u64> {
+    match seen(kernel, word) {
+        Some(other) => past_on(kernel, thread, marker, other, left, way),
+        None => Ok(left),
     }
 }
 
@@ -56,12 +84,33 @@ fn go_on(kernel: &mut Kernel, thread: ThreadId, cap: CapId, word: u64, left: u32
 /// What is to be remembered, if it came to nothing else.
 #[cold]
 #[inline(never)]
-pub fn past(kernel: &mut Kernel, thread: ThreadId, marker: UseId, mut other: UseId, left: u32) -> Result<u32, u64> {
+pub fn past(kernel: &mut Kernel, thread: ThreadId, marker: UseId, other: UseId, left: u32) -> Result<u32, u64> {
+    past_on(kernel, thread, marker, other, left, Way::On)
+}
+
+/// The same either way.
+///
+/// # Errors
+/// As [`past`].
+#[cold]
+#[inline(never)]
+pub fn past_on(
+    kernel: &mut Kernel,
+    thread: ThreadId,
+    marker: UseId,
+    mut other: UseId,
+    left: u32,
+    way: Way,
+) -> Result<u32, u64> {
     let mut effort = Effort::of(left);
     loop {
         effort.spend(MARKER_UNITS);
-        match derivation::behind(&kernel.tables, &kernel.uses, other) {
-            Standing::Use(next) if kernel.uses.get(next).kind == UseKind::Marker => {
+        let next = match way {
+            Way::On => Some(derivation::behind(&kernel.tables, &kernel.uses, other)),
+            Way::Back => derivation::before(&kernel.tables, &kernel.uses, Standing::Use(other)),
+        };
+        match next {
+            Some(Standing::Use(next)) if kernel.uses.get(next).kind == UseKind::Marker => {
                 other = next;
                 if !effort.is_left() {
                     end(kernel, thread, marker, left);
@@ -71,7 +120,11 @@ pub fn past(kernel: &mut Kernel, thread: ThreadId, marker: UseId, mut other: Use
             _ => break,
         }
     }
-    derivation::pass(&mut kernel.tables, &mut kernel.uses, marker, Standing::Use(other));
+    let other = Standing::Use(other);
+    match way {
+        Way::On => derivation::pass(&mut kernel.tables, &mut kernel.uses, marker, other),
+        Way::Back => derivation::move_before(&mut kernel.tables, &mut kernel.uses, marker, other),
+    }
     Ok(effort.left().max(1))
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use host_tests::Machine;
+use tessera_abi::layout::CapabilityInfo;
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::cpu;
 use tessera_kernel::sched::running;
@@ -196,6 +197,19 @@ fn a_revoker_that_is_stopped_leaves_the_rest() {
     world.check();
 }
 
+/// Starts so many threads of the first program on CPU 1, one of which runs there.
+fn threads_on_other_cpu(world: &mut World, count: u64) {
+    let (table, main) = (world.machine.table, world.machine.thread_id);
+    let (account, space) = (world.machine.account, world.machine.space);
+    let (instruction_pointer, stack_pointer) = (crate::scene::LANDING, host_tests::machine::STACK_END);
+    for _ in 0..count {
+        let thread = world.machine.make(Call::ThreadCreate { account, table, space, priority: 31 });
+        world.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 });
+        world.call(Call::ThreadSetAffinity { thread, cpus: 2 });
+    }
+    assert_ne!(world.run_on(1), main);
+}
+
 /// Two threads of a program go through what was lent of one capability, by turns, a step each, and others have left off: with a
 /// unit an entry, such a step sees one thing, which may be another's marker.
 #[test]
@@ -207,15 +221,7 @@ fn two_that_sweep_the_same_side_by_side_come_to_the_end() {
         (0..count).for_each(|number| {
             world.derive(handle, number % 4);
         });
-        let (table, main) = (world.machine.table, world.machine.thread_id);
-        let (account, space) = (world.machine.account, world.machine.space);
-        let (instruction_pointer, stack_pointer) = (crate::scene::LANDING, host_tests::machine::STACK_END);
-        for _ in 0..THREADS {
-            let thread = world.machine.make(Call::ThreadCreate { account, table, space, priority: 31 });
-            world.call(Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 });
-            world.call(Call::ThreadSetAffinity { thread, cpus: 2 });
-        }
-        assert_ne!(world.run_on(1), main);
+        threads_on_other_cpu(&mut world, THREADS);
         let buffer = host_tests::machine::BUFFER;
         // All but one have begun a list, and never go on with it.
         for _ in 1..THREADS {
@@ -247,6 +253,60 @@ fn two_that_sweep_the_same_side_by_side_come_to_the_end() {
         world.machine.call(Call::CapabilityRevokeBadge { handle, badge: 2 }).expect("it is there");
         cpu::set_cpu_index(0);
         assert_eq!(world.count(handle) as u64, count / 2, "what has other badges stays");
+        world.check();
+    }
+}
+
+/// Two threads ask for the relatives of one capability, by turns, a step each, while others have left off in the same list: along
+/// what was derived from it, and back along what its parent lent besides.
+#[test]
+fn two_that_count_the_same_side_by_side_come_to_the_end() {
+    const THREADS: u64 = 6;
+    let ways = [(1, 12, true), (1, 12, false), (20, 40, true), (20, 40, false)];
+    // One begins earlier, and is come up with, so that each stands right behind the other when its turn comes.
+    for ((units, count, is_parent), ahead) in ways.into_iter().flat_map(|way| (0..6).map(move |ahead| (way, ahead))) {
+        let mut world = World::new(2, units, 8);
+        let parent = world.machine.segment(0x4000, 0);
+        let first = world.derive(parent, 0);
+        (1..count).for_each(|_| {
+            world.derive(parent, 0);
+        });
+        threads_on_other_cpu(&mut world, THREADS);
+        let (buffer, handle) = (host_tests::machine::BUFFER, if is_parent { parent } else { first });
+        for _ in 1..THREADS {
+            assert_eq!(world.call(Call::LentList { handle: parent, buffer, capacity: 0, goes_on: 0 }), 0);
+            world.machine.call(Call::YieldNow {}).expect("it has yielded");
+        }
+        world.cpus.play(0);
+        let beside = move |machine: &mut Machine| {
+            cpu::set_cpu_index(1);
+            let (number, words) = Call::CapabilityInfo { handle, buffer }.encode();
+            machine.step_words(number, words);
+            cpu::set_cpu_index(0);
+        };
+        (0..ahead).for_each(|_| beside(&mut world.machine));
+        let passed = Rc::new(Cell::new(0));
+        let count_of = passed.clone();
+        world.machine.between_steps(move |machine| {
+            if count_of.get() >= ahead {
+                beside(machine);
+            }
+            count_of.set(count_of.get() + 1);
+            assert!(count_of.get() < 40 * count, "{} steps for {count} things", count_of.get());
+            true
+        });
+        let ask = |machine: &mut Machine| {
+            let info = machine.info::<CapabilityInfo>(|buffer| Call::CapabilityInfo { handle, buffer });
+            info.map(|info| (info.children, info.has_parent, info.parent)).expect("it is there")
+        };
+        let expected = if is_parent { (count, 0, 0) } else { (0, 1, parent.bits()) };
+        assert_eq!(ask(&mut world.machine), expected);
+        assert!(passed.get() > 0, "they took turns");
+        // The other one goes on where it was.
+        world.machine.between_steps = None;
+        cpu::set_cpu_index(1);
+        assert_eq!(ask(&mut world.machine), expected);
+        cpu::set_cpu_index(0);
         world.check();
     }
 }
