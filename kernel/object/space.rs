@@ -179,6 +179,11 @@ impl Space {
         (cpus - 1 - self.other_roots.len()) as u64
     }
 
+    /// How many root tables other CPUs have.
+    pub fn other_root_count(&self) -> usize {
+        self.other_roots.len()
+    }
+
     /// What these will cost, with their list if that is missing too, bytes.
     pub fn missing_roots_bytes(&self, cpus: usize) -> u64 {
         let listed = if self.other_roots.capacity() == 0 { self.missing_roots(cpus) } else { 0 };
@@ -200,16 +205,19 @@ impl Space {
             }
         }
         self.other_roots.push(root);
+        self.map.tree.forget_changed();
         self.other_roots.len()
     }
 
-    /// Copies an entry of the first CPU to the other roots, unless the slot has core windows.
+    /// Copies an entry of the first CPU to the other roots, if they have another, and the slot no core windows. Where these
+    /// are, the first two CPUs have one each, or nothing.
     pub fn sync_other_roots(&self, slot: usize) {
-        if self.other_roots.is_empty() || self.has_core_window(slot) {
-            return;
+        let Some(second) = self.other_roots.first() else { return };
+        let [entry, before] = [self.map.tree.root, *second].map(|root| table(root)[slot].load(Relaxed));
+        let is_window = |entry| Format::share(entry) == Some(Share::CoreWindow);
+        if entry != before && !is_window(entry) && !is_window(before) {
+            self.other_roots.iter().for_each(|root| table(*root)[slot].store(entry, Relaxed));
         }
-        let entry = table(self.map.tree.root)[slot].load(Relaxed);
-        self.other_roots.iter().for_each(|root| table(*root)[slot].store(entry, Relaxed));
     }
 
     /// Writes the entry of a core window that is not the first CPU's.

@@ -139,6 +139,11 @@ impl Tree {
         (first <= last).then_some((usize::from(first), usize::from(last)))
     }
 
+    /// Forgets that entries of the root were written: nobody had copies of them before, and who has some now has made them since.
+    pub fn forget_changed(&mut self) {
+        self.changed = UNCHANGED;
+    }
+
     /// Whether no entry at a level for an address is present, nor one above it that would cover it.
     #[inline(always)]
     pub fn is_free(&self, address: VirtAddr, level: u8) -> bool {

@@ -372,7 +372,7 @@ const FLUSHED_PLACES: usize = 40;
 
 /// Takes a subtree out of what it is attached to, as far as the effort goes, with one flush; gives how many places that were,
 /// and whether some are left. The subtree notes how far it has come, so that what is attached behind its back is not looked at
-/// again. What has copies of an owner's root gets them anew once for each owner, whose places lie side by side.
+/// again. What has copies of an owner's root gets them anew once for places that lie side by side.
 pub fn detach_further(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effort) -> (u64, bool) {
     let (mut freed_tables, mut places) = (FrameList::new(), 0);
     let before = kernel.subtrees[subtree].withdrawn;
@@ -387,7 +387,9 @@ pub fn detach_further(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effo
         places += 1;
         effort.spend(PLACE_UNITS);
         next = kernel.subtrees[subtree].sharers.after(next);
-        if !effort.is_left() || next.is_none_or(|next| next.owner() != sharer.owner()) {
+        let is_beside =
+            |next: Sharer| next.owner() == sharer.owner() && next.place().page <= sharer.place().page + SLOT_PAGES;
+        if !effort.is_left() || !next.is_some_and(is_beside) {
             view::sync_roots(kernel, sharer.owner());
         }
     }

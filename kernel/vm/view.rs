@@ -50,6 +50,7 @@ fn make_root(frames: &mut FrameAllocator, base: &mut Space, bounds: Rights) -> F
     let base_root = table(base.map.tree.root);
     let shown = (0..TOP_SLOTS).filter(|slot| base_root[*slot].load(Relaxed) != 0).take(usize::from(entries));
     shown.for_each(|slot| sync_entry(frames, base, (bounds, root), slot));
+    base.map.tree.forget_changed();
     tessera_arch::publish_tables();
     base.view_roots.begin(frames, bounds, root);
     root
@@ -116,13 +117,15 @@ fn sync_entry(frames: &mut FrameAllocator, base: &Space, (bounds, root): (Rights
 /// What a view's root has to say about a slot. What differs by CPU, it does not show.
 pub fn entry_in_view(base: &Space, slot: usize, bounds: Rights) -> u64 {
     let entry = table(base.map.tree.root)[slot].load(Relaxed);
-    if !Format::is_present(entry) || base.has_core_window(slot) {
+    if !Format::is_present(entry) {
         return 0;
     }
     let windows = if is_seeded(Mutant::WindowsMistaken) { Share::Attached } else { Share::Window };
     let (share, own_bounds) = match Format::share(entry) {
         // A public subtree: one translation serves all spaces, so none can have it otherwise.
         Some(Share::Copy) => return entry,
+        // Beside core windows of other CPUs the first one has one itself, or nothing.
+        Some(Share::CoreWindow) => return 0,
         Some(share) if share == windows => return entry,
         Some(share) => (share, Format::bounds(entry)),
         None => (Share::Copy, Rights::ACCESS),

@@ -4,7 +4,7 @@ use core::ops::Bound::{Excluded, Unbounded};
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::TOP_SLOTS;
-use tessera_arch::{Format, Frame, PageFormat, table};
+use tessera_arch::{Format, Frame, PageFormat, Share, table};
 
 use crate::base::effort::Effort;
 use crate::object::id::SpaceId;
@@ -74,10 +74,12 @@ fn check_public(space: &Space, slot: usize, shown: Frame) {
 }
 
 fn check_slot(kernel: &Kernel, space: &Space, slot: usize) {
+    let entry = entry_of(space.map.tree.root, slot);
     if space.has_core_window(slot) {
+        let is_one = entry == 0 || Format::share(entry) == Some(Share::CoreWindow);
+        assert!(is_one, "beside a core window the first CPU has one as well, or nothing");
         return;
     }
-    let entry = entry_of(space.map.tree.root, slot);
     assert!(space.roots().all(|root| entry_of(root, slot) == entry), "all CPUs' roots are alike");
     if let Some(seen) = space.seen {
         let due = view::entry_in_view(&kernel.spaces[seen.base], slot, seen.bounds);

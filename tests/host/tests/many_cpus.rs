@@ -11,6 +11,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::CPUS_MAX;
 use tessera_arch::fake::Flavour;
 use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
+use tessera_kernel::base::steps;
 use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
@@ -86,6 +87,7 @@ impl Scene {
             shootdowns_sent: after.shootdowns_sent - before.shootdowns_sent,
             stale_marks: after.stale_marks - before.stale_marks,
             page_flushes: after.page_flushes - before.page_flushes,
+            global_flushes: after.global_flushes - before.global_flushes,
             ..after
         };
         after.into_iter().zip(before).map(change).collect()
@@ -158,6 +160,28 @@ fn an_account_that_can_just_pay_for_all_roots_gets_them_and_a_lesser_one_changes
             costs = if short.is_none() { used(&scene) - before } else { costs };
         }
     }
+}
+
+/// A subtree is at two places of a space that has a view. What lies between is not brought over to the view.
+#[test]
+fn what_is_withdrawn_from_far_places_is_brought_over_alone() {
+    let looks = [3, 250].map(|far| {
+        let mut scene = Scene::new(Flavour::X86);
+        set_entry_units(ENTRY_UNITS);
+        let (account, space, bounds) = (scene.machine.account, scene.new_space(), Rights::READ);
+        let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+        for slot in [2, far] {
+            let attach = Call::SubtreeAttach { target: space, subtree, address: slot * SLOT, bounds, flags: 0 };
+            scene.machine.call(attach).expect("vacant");
+        }
+        scene.machine.make(Call::ViewCreate { account, space, bounds });
+        steps::take();
+        scene.machine.call(Call::SubtreeWithdraw { subtree }).expect("it is its owner's");
+        let looks = steps::take();
+        check::check(&scene.machine.kernel);
+        looks
+    });
+    assert!(looks[1] < looks[0] + 10, "{looks:?}: it is as if they were beside each other");
 }
 
 #[test]
