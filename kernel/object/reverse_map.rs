@@ -345,6 +345,12 @@ impl ReverseMap {
         self.nested != 0
     }
 
+    /// At how many places in subtrees it is.
+    #[inline(always)]
+    pub fn nested_count(&self) -> usize {
+        self.nested
+    }
+
     /// Whether it is attached to spaces, not only to other subtrees.
     pub fn is_in_spaces(&self) -> bool {
         self.nested != self.len()

@@ -90,21 +90,40 @@ pub(crate) fn for_each_seen(kernel: &Kernel, owner: MapTarget, range: PageRange,
 /// number.
 const TOLD_MOST: usize = 128;
 
+/// Where each CPU's pass is to be turned, for each space, they are no more than make so many passes.
+const PASSES_MOST: usize = 512;
+
+/// Where each CPU is asked what it shows of a subtree, by each subtree in which that is, they are no more than make so many looks.
+const LOOKS_MOST: usize = 128;
+
+/// So many of what is looked at for each CPU; where the hardware reaches every CPU, none is looked at.
+fn for_each_cpu(kernel: &Kernel, most: usize) -> usize {
+    let cpus = if tessera_arch::broadcasts_invalidation() { 1 } else { kernel.cpus() };
+    (most / cpus).min(TOLD_MOST)
+}
+
+/// Whether a subtree is in so many others that what changes in it is not told to those who see these.
+#[inline(always)]
+pub(crate) fn is_in_many(kernel: &Kernel, sharers: &ReverseMap) -> bool {
+    sharers.is_nested() && sharers.nested_count() > for_each_cpu(kernel, LOOKS_MOST)
+}
+
 /// Whether so many spaces see an owner's pages, views included, that they are not told one by one. One that sees them through
 /// several subtrees counts as often.
 pub(crate) fn is_seen_by_many(kernel: &Kernel, owner: MapTarget) -> bool {
-    fn count(kernel: &Kernel, owner: MapTarget, left: &mut usize) -> bool {
+    fn count(kernel: &Kernel, owner: MapTarget, most: usize, left: &mut usize) -> bool {
         match owner {
             MapTarget::Space(id) => *left = left.saturating_sub(1 + kernel.spaces[id].views.len()),
-            MapTarget::Subtree(id) if kernel.subtrees[id].sharers.are_spaces_over(TOLD_MOST) => *left = 0,
+            MapTarget::Subtree(id) if kernel.subtrees[id].sharers.are_spaces_over(most) => *left = 0,
             MapTarget::Subtree(id) => {
-                return kernel.subtrees[id].sharers.groups().all(|group| count(kernel, group.owner, left));
+                return kernel.subtrees[id].sharers.groups().all(|group| count(kernel, group.owner, most, left));
             }
         }
         steps::count();
         *left != 0
     }
-    !count(kernel, owner, &mut { TOLD_MOST + 1 })
+    let most = for_each_cpu(kernel, PASSES_MOST);
+    !count(kernel, owner, most, &mut { most + 1 })
 }
 
 /// Notes at each space what it sees of a subtree, through others or not, and chains those that had nothing noted.

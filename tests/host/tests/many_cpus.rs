@@ -162,6 +162,31 @@ fn an_account_that_can_just_pay_for_all_roots_gets_them_and_a_lesser_one_changes
     }
 }
 
+/// What has to be done for each CPU and each space is bounded by the product.
+#[test]
+fn many_spaces_are_told_of_a_change_by_dropping_everything_the_sooner_the_more_cpus_there_are() {
+    for (spaces, nested, is_told) in [(8, 0, true), (9, 0, false), (1, 2, true), (1, 3, false)] {
+        let mut scene = Scene::new(Flavour::X86);
+        let account = scene.machine.account;
+        let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 2 });
+        let segment = scene.machine.segment(PAGE_BYTES, 0);
+        scene.machine.map(subtree, segment, 0, 0, PAGE_BYTES, Rights::READ).expect("nothing is there");
+        let owners = (0..spaces).map(|_| scene.new_space()).collect::<Vec<_>>().into_iter();
+        let outer = (0..nested).map(|_| scene.machine.make(Call::SubtreeCreate { account, level: 3 }));
+        for target in owners.chain(outer.collect::<Vec<_>>()) {
+            let address = if matches!(scene.machine.object(target), ObjectRef::Space(_)) { SLOT } else { 1 << 30 };
+            scene
+                .machine
+                .call(Call::SubtreeAttach { target, subtree, address, bounds: Rights::READ, flags: 0 })
+                .expect("it fits");
+        }
+        let counted = scene.counted(Call::Unmap { target: subtree, address: 0, length_bytes: PAGE_BYTES });
+        let flushed = cpus_with(&counted, |counters| counters.global_flushes).len();
+        assert_eq!(flushed, if is_told { 0 } else { CPUS_MAX }, "{spaces} spaces, {nested} subtrees");
+        check::check(&scene.machine.kernel);
+    }
+}
+
 /// A subtree is at two places of a space that has a view. What lies between is not brought over to the view.
 #[test]
 fn what_is_withdrawn_from_far_places_is_brought_over_alone() {
