@@ -13,7 +13,6 @@ use crate::object::links::{Chain, Link};
 use crate::object::neighbour::Standing;
 use crate::object::thread::{Fallback, Thread};
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::running::WAKE_UNITS;
 use crate::sched::{deletion, inside, landing, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
 
@@ -23,8 +22,9 @@ const EVICTION_UNITS: u32 = 50;
 /// Effort of forgetting that a thread falls back to a space.
 const USE_UNITS: u32 = 15;
 
-/// So many threads of a space are sent out of it in one step.
+/// So many threads of a space are sent out of it in one step; fewer if that means more looks at CPUs than these.
 const EVICTED_AT_ONCE: u64 = 16;
+const LOOKS_AT_ONCE: u64 = 128;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
@@ -122,7 +122,7 @@ pub(crate) fn wake_joiners(kernel: &mut Kernel, id: ThreadId, effort: &mut Effor
         if !effort.is_left() {
             return false;
         }
-        effort.spend(WAKE_UNITS);
+        effort.spend(running::wake_units(kernel));
         stop_joining(kernel, joiner);
         finish_call(kernel, joiner, result);
         ready::make_ready(kernel, joiner);
@@ -168,7 +168,8 @@ pub fn note_all_in(kernel: &mut Kernel, space: u32) {
 ///
 /// While there are many, no way in is closed: between two steps one of them may run, and finds its space as it was.
 pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
-    while kernel.spaces[space].thread_count > EVICTED_AT_ONCE {
+    let at_once = EVICTED_AT_ONCE.min(LOOKS_AT_ONCE / kernel.cpus() as u64);
+    while kernel.spaces[space].thread_count > at_once {
         if !effort.is_left() {
             return false;
         }
@@ -190,7 +191,7 @@ fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool
         let is_revoked = kernel.spaces[space].is_revoked;
         let reason = if is_revoked { FallbackReason::SpaceRevoked } else { FallbackReason::SpaceDestroyed };
         // For a look none is spent: whoever was taken off its CPU would run again before the next step.
-        effort.spend(EVICTION_UNITS);
+        effort.spend(EVICTION_UNITS + running::place_units(kernel));
         evict(kernel, id, landing::landing(kernel, id), reason, effort);
     }
     true

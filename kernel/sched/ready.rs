@@ -27,6 +27,18 @@ pub fn make_ready(kernel: &mut Kernel, id: ThreadId) {
     reschedule(kernel, due);
 }
 
+/// Makes a thread ready that was taken off its CPU for a moment: it goes on there, if it may. No other CPU is looked at: one may
+/// take many off theirs at once.
+pub fn make_ready_again(kernel: &mut Kernel, id: ThreadId) {
+    let thread = kernel.threads.at(id.index());
+    let (allowed, running, cpu) = (allowed_cpus(kernel, thread), running_cpus(kernel), thread.cpu());
+    if allowed & (1 << cpu) == 0 {
+        return make_ready(kernel, id);
+    }
+    let due = kernel.scheduler.make_ready(&mut kernel.threads, id, cpu, [allowed, running]);
+    reschedule(kernel, due);
+}
+
 /// Has a CPU look again who goes on there: when the kernel is left, if it is the calling one, else at once.
 pub fn reschedule(kernel: &mut Kernel, due: Reschedule) {
     let cpu = due.cpu();

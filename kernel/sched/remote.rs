@@ -16,7 +16,7 @@ use crate::state::kernel::Kernel;
 /// in one that had not begun, is made anew, and a fault that it came in with is seen to when it next runs.
 pub fn preempt_remote(kernel: &mut Kernel, cpu: usize) {
     if let Some(id) = stall_remote(kernel, cpu) {
-        ready::make_ready(kernel, id);
+        ready::make_ready_again(kernel, id);
     }
 }
 

@@ -15,8 +15,11 @@ use crate::sched::{enter, inside, ready};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::{Rotation, Standing, earlier};
 
-/// Effort of waking a thread.
-pub(crate) const WAKE_UNITS: u32 = 25;
+/// Effort of waking a thread, with one CPU.
+const WAKE_UNITS: u32 = 25;
+
+/// Effort of a look at another CPU, whether a thread is to go on there.
+const CPU_UNITS: u32 = 2;
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
@@ -259,6 +262,18 @@ pub fn requeue_current(kernel: &mut Kernel, cpu: usize) {
     }
 }
 
+/// Effort of waking a thread.
+#[inline(always)]
+pub(super) fn wake_units(kernel: &Kernel) -> u32 {
+    WAKE_UNITS + place_units(kernel)
+}
+
+/// Effort of finding the CPU on which a thread is to go on.
+#[inline(always)]
+pub(super) fn place_units(kernel: &Kernel) -> u32 {
+    CPU_UNITS * (kernel.cpus() as u32 - 1)
+}
+
 /// Notes a timer interrupt: wakes sleepers, ends a turn that is over.
 pub fn tick(kernel: &mut Kernel, cpu: usize) {
     kernel.shared.cpus[cpu].counters.timer_interrupts.add(1);
@@ -272,7 +287,7 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
         && let Some(id) = kernel.scheduler.take_woken(&mut kernel.threads, cpu, now_ns)
     {
         ready::make_ready(kernel, id);
-        effort.spend(WAKE_UNITS);
+        effort.spend(wake_units(kernel));
     }
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     run_queue.turn_is_over = now_ns >= run_queue.turn_end_ns();

@@ -20,6 +20,7 @@ use tessera_abi::layout::ThreadState;
 use tessera_arch::{CPUS_MAX, Stamp};
 
 use crate::base::cpu_set::{self, CpuSet};
+use crate::base::steps;
 use crate::mem::FrameAllocator;
 use crate::object::agenda::Agenda;
 use crate::object::id::{TableId, ThreadId};
@@ -260,6 +261,7 @@ impl Scheduler {
 
     /// How urgent what a CPU runs is: the current thread's priority plus one, 0 if it idles.
     pub fn urgency(&self, threads: &Store<Thread>, cpu: usize) -> u8 {
+        steps::count();
         let queued = self.cpus[cpu].ready_levels().checked_ilog2().map_or(0, |level| level as u8 + 1);
         let running = self.cpus[cpu].current.map_or(0, |id| threads[id].priority + 1);
         queued.max(running)

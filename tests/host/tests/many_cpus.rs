@@ -187,6 +187,62 @@ fn many_spaces_are_told_of_a_change_by_dropping_everything_the_sooner_the_more_c
     }
 }
 
+/// Each has another thread beside it that is as urgent, so that all CPUs would be looked at for a better place.
+#[test]
+fn who_is_taken_off_a_cpu_for_a_moment_goes_on_there() {
+    let mut scene = Scene::new(Flavour::X86);
+    for (thread, cpu) in scene.threads.clone().into_iter().zip(OTHERS) {
+        scene.new_thread(1 << cpu);
+        scene.machine.call(Call::ThreadSetAffinity { thread, cpus: u64::MAX }).expect("the CPUs run");
+    }
+    let space = scene.new_space();
+    let lent = scene.machine.make(Call::CapabilityDerive { handle: space, rights: Rights::all(), badge: 1 });
+    for cpu in OTHERS {
+        scene.play(cpu);
+        scene.machine.switch_fast(lent).expect("the space shows the program");
+    }
+    scene.cpus.play(0);
+    let runners = OTHERS.map(|cpu| running::current(&scene.machine.kernel, cpu).expect("it runs"));
+    steps::take();
+    let counted = scene.counted(Call::CapabilityDelete { handle: lent });
+    assert_eq!(counted[0].shootdowns_sent, OTHERS.len() as u64);
+    let looks = steps::take();
+    assert!(looks < 4 * CPUS_MAX as u64, "{looks}: no CPU was looked at but theirs");
+    for (id, cpu) in runners.into_iter().zip(OTHERS) {
+        assert_eq!(scene.machine.kernel.threads[id].cpu(), cpu);
+    }
+    check::check(&scene.machine.kernel);
+}
+
+#[test]
+fn publishing_takes_more_steps_where_each_cpu_has_its_root() {
+    let steps = [false, true].map(|has_windows| {
+        let mut scene = Scene::new(Flavour::X86);
+        set_entry_units(ENTRY_UNITS);
+        let account = scene.machine.account;
+        for _ in 0..20 {
+            let (space, bounds) = (scene.machine.make(Call::SpaceCreate { account }), Rights::READ);
+            let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+            let attach = Call::SubtreeAttachCore { space, subtree, address: SLOT, bounds, cpu: 1 };
+            let detach = Call::SubtreeDetachCore { space, address: SLOT, cpu: 1 };
+            if has_windows {
+                scene.machine.call(attach).expect("vacant");
+                scene.machine.call(detach).expect("it is there");
+            }
+        }
+        let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+        scene.machine.steps = 0;
+        let machine = scene.machine.machine;
+        scene
+            .machine
+            .call(Call::SubtreePublish { machine, subtree, address: SLOT, bounds: Rights::READ })
+            .expect("all are free");
+        check::check(&scene.machine.kernel);
+        scene.machine.steps
+    });
+    assert!(steps[0] + 2 <= steps[1], "{steps:?}");
+}
+
 /// A subtree is at two places of a space that has a view. What lies between is not brought over to the view.
 #[test]
 fn what_is_withdrawn_from_far_places_is_brought_over_alone() {
