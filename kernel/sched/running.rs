@@ -19,7 +19,7 @@ use crate::state::scheduler::{Rotation, Standing, earlier};
 const WAKE_UNITS: u32 = 25;
 
 /// Effort of a look at another CPU, whether a thread is to go on there.
-const CPU_UNITS: u32 = 2;
+const CPU_UNITS: u32 = 4;
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {

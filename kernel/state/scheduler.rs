@@ -260,6 +260,7 @@ impl Scheduler {
     }
 
     /// How urgent what a CPU runs is: the current thread's priority plus one, 0 if it idles.
+    #[inline(always)]
     pub fn urgency(&self, threads: &Store<Thread>, cpu: usize) -> u8 {
         steps::count();
         let queued = self.cpus[cpu].ready_levels().checked_ilog2().map_or(0, |level| level as u8 + 1);
@@ -277,9 +278,13 @@ impl Scheduler {
         if may_use(&last) && self.urgency(threads, last) < urgency {
             return last;
         }
-        let burden = |cpu: &usize| (self.urgency(threads, *cpu), self.cpus[*cpu].ready_count, *cpu != last);
-        let least = (0..cpus).filter(may_use).min_by_key(burden);
-        least.unwrap_or(last)
+        // How urgent what a CPU runs is, how many wait there, whether the thread was elsewhere, and its number, in one word.
+        let mut least = u64::MAX;
+        for cpu in (0..cpus).filter(may_use) {
+            let waiting = (self.cpus[cpu].ready_count as u64) << 9 | u64::from(cpu != last) << 8;
+            least = least.min(u64::from(self.urgency(threads, cpu)) << 56 | waiting | cpu as u64);
+        }
+        if least == u64::MAX { last } else { usize::from(least as u8) }
     }
 
     /// Takes the most urgent thread from the queues of other CPUs that may run anywhere.
