@@ -366,6 +366,9 @@ pub(crate) fn forget_place(kernel: &mut Kernel, subtree: SubtreeId, owner: MapTa
 /// What taking out an entry takes, and forgetting the place.
 const PLACE_UNITS: u32 = 120;
 
+/// What asking a CPU takes what it shows, or to drop it.
+const CPU_UNITS: u32 = 4;
+
 /// At more places, what they showed is not invalidated there alone but everywhere, which takes the same for any number: a step
 /// must not look at all places of which it takes out a few.
 const FLUSHED_PLACES: usize = 40;
@@ -376,6 +379,8 @@ const FLUSHED_PLACES: usize = 40;
 pub fn detach_further(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effort) -> (u64, bool) {
     let (mut freed_tables, mut places) = (FrameList::new(), 0);
     let before = kernel.subtrees[subtree].withdrawn;
+    // For the flush. One place goes in any step.
+    effort.spend((CPU_UNITS * kernel.cpus() as u32).min(effort.left().saturating_sub(1)));
     kernel.subtrees[subtree].sharers.forget_common_page();
     let mut next = kernel.subtrees[subtree].sharers.after(before);
     while let Some(sharer) = next.filter(|_| effort.is_left()) {
