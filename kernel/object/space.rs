@@ -179,11 +179,6 @@ impl Space {
         (cpus - 1 - self.other_roots.len()) as u64
     }
 
-    /// How many root tables other CPUs have.
-    pub fn other_root_count(&self) -> usize {
-        self.other_roots.len()
-    }
-
     /// What these will cost, with their list if that is missing too, bytes.
     pub fn missing_roots_bytes(&self, cpus: usize) -> u64 {
         let listed = if self.other_roots.capacity() == 0 { self.missing_roots(cpus) } else { 0 };

@@ -102,7 +102,7 @@ fn for_each_cpu(kernel: &Kernel, most: usize) -> usize {
     (most / cpus).min(TOLD_MOST)
 }
 
-/// Whether a subtree is in so many others that what changes in it is not told to those who see these.
+/// Whether a subtree is in so many others that, where each CPU is asked, what changes in it is not told to those who see these.
 #[inline(always)]
 pub(crate) fn is_in_many(kernel: &Kernel, sharers: &ReverseMap) -> bool {
     sharers.is_nested() && sharers.nested_count() > for_each_cpu(kernel, LOOKS_MOST)

@@ -114,7 +114,7 @@ fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_
         if let Some((owner, range)) = audience::only_seen_as(sharers, range) {
             return invalidate(kernel, owner, range, frees_tables);
         }
-        if audience::is_in_many(kernel, sharers) {
+        if !tessera_arch::broadcasts_invalidation() && audience::is_in_many(kernel, sharers) {
             return global::flush_everywhere(kernel);
         }
     }

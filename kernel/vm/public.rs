@@ -11,7 +11,7 @@ use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, cut_short, is_seeded};
 use crate::object::id::{AttachPoint, MapTarget, SpaceId, SubtreeId};
-use crate::object::space::{SLOT_PAGES, Space};
+use crate::object::space::SLOT_PAGES;
 use crate::object::subtree::{Public, Stage};
 use crate::paging::chunk::entry_pages;
 use crate::paging::range::PageRange;
@@ -20,11 +20,8 @@ use crate::tlb::global;
 use crate::vm::attach;
 use crate::vm::target::Target;
 
-/// What looking at a space takes, or writing the entry into its root.
+/// What looking at a space takes, or writing the entry into its roots.
 const SPACE_UNITS: u32 = 10;
-
-/// For so many root tables of other CPUs a unit more.
-const ROOTS_A_UNIT: u32 = 2;
 
 /// The public subtree that a space shows at a page.
 #[inline(always)]
@@ -165,11 +162,6 @@ fn note_stage(kernel: &mut Kernel) {
     kernel.is_publishing = kernel.public.iter().any(|public| !public.is_shown());
 }
 
-/// What a space takes.
-fn space_units(space: &Space) -> u32 {
-    SPACE_UNITS + space.other_root_count() as u32 / ROOTS_A_UNIT
-}
-
 /// Looks at spaces whether they have the slot free; gives whether some are left.
 fn reserve(kernel: &mut Kernel, at: usize, mut from: u32, effort: &mut Effort) -> Result<bool, Error> {
     let place = AttachPoint { page: kernel.public[at].page(), cpu: None };
@@ -189,7 +181,7 @@ fn reserve(kernel: &mut Kernel, at: usize, mut from: u32, effort: &mut Effort) -
                     return Err(Error::Overlap);
                 }
                 from = id.index() + 1;
-                effort.spend(space_units(&kernel.spaces[id]));
+                effort.spend(SPACE_UNITS);
             }
         }
     }
@@ -224,7 +216,7 @@ fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, eff
             Ok(Some(id)) => {
                 set_in_space(kernel, id, &public, entry);
                 from = id.index() + 1;
-                effort.spend(space_units(&kernel.spaces[id]));
+                effort.spend(SPACE_UNITS);
             }
             Ok(None) => break,
         }

@@ -214,35 +214,6 @@ fn who_is_taken_off_a_cpu_for_a_moment_goes_on_there() {
     check::check(&scene.machine.kernel);
 }
 
-#[test]
-fn publishing_takes_more_steps_where_each_cpu_has_its_root() {
-    let steps = [false, true].map(|has_windows| {
-        let mut scene = Scene::new(Flavour::X86);
-        set_entry_units(ENTRY_UNITS);
-        let account = scene.machine.account;
-        for _ in 0..20 {
-            let (space, bounds) = (scene.machine.make(Call::SpaceCreate { account }), Rights::READ);
-            let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
-            let attach = Call::SubtreeAttachCore { space, subtree, address: SLOT, bounds, cpu: 1 };
-            let detach = Call::SubtreeDetachCore { space, address: SLOT, cpu: 1 };
-            if has_windows {
-                scene.machine.call(attach).expect("vacant");
-                scene.machine.call(detach).expect("it is there");
-            }
-        }
-        let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
-        scene.machine.steps = 0;
-        let machine = scene.machine.machine;
-        scene
-            .machine
-            .call(Call::SubtreePublish { machine, subtree, address: SLOT, bounds: Rights::READ })
-            .expect("all are free");
-        check::check(&scene.machine.kernel);
-        scene.machine.steps
-    });
-    assert!(steps[0] + 2 <= steps[1], "{steps:?}");
-}
-
 /// A subtree is at two places of a space that has a view. What lies between is not brought over to the view.
 #[test]
 fn what_is_withdrawn_from_far_places_is_brought_over_alone() {
