@@ -105,7 +105,14 @@ fn for_each_cpu(kernel: &Kernel, most: usize) -> usize {
 /// Whether a subtree is in so many others that, where each CPU is asked, what changes in it is not told to those who see these.
 #[inline(always)]
 pub(crate) fn is_in_many(kernel: &Kernel, sharers: &ReverseMap) -> bool {
-    sharers.is_nested() && sharers.nested_count() > for_each_cpu(kernel, LOOKS_MOST)
+    sharers.is_nested() && sharers.nested_count() > for_each_cpu(kernel, LOOKS_MOST) && are_many(kernel, sharers)
+}
+
+/// Whether those others are many: one may hold it at many places, and is looked at once.
+#[cold]
+#[inline(never)]
+fn are_many(kernel: &Kernel, sharers: &ReverseMap) -> bool {
+    sharers.nested_groups().nth(for_each_cpu(kernel, LOOKS_MOST)).is_some()
 }
 
 /// Whether so many spaces see an owner's pages, views included, that they are not told one by one. One that sees them through

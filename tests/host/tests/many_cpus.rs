@@ -165,7 +165,9 @@ fn an_account_that_can_just_pay_for_all_roots_gets_them_and_a_lesser_one_changes
 /// What has to be done for each CPU and each space is bounded by the product.
 #[test]
 fn many_spaces_are_told_of_a_change_by_dropping_everything_the_sooner_the_more_cpus_there_are() {
-    for (spaces, nested, is_told) in [(8, 0, true), (9, 0, false), (1, 2, true), (1, 3, false)] {
+    let cases =
+        [(8, 0, 1, true), (9, 0, 1, false), (1, 2, 1, true), (1, 3, 1, false), (1, 1, 40, true), (1, 2, 2, true)];
+    for (spaces, nested, places, is_told) in cases {
         let mut scene = Scene::new(Flavour::X86);
         let account = scene.machine.account;
         let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 2 });
@@ -174,15 +176,21 @@ fn many_spaces_are_told_of_a_change_by_dropping_everything_the_sooner_the_more_c
         let owners = (0..spaces).map(|_| scene.new_space()).collect::<Vec<_>>().into_iter();
         let outer = (0..nested).map(|_| scene.machine.make(Call::SubtreeCreate { account, level: 3 }));
         for target in owners.chain(outer.collect::<Vec<_>>()) {
-            let address = if matches!(scene.machine.object(target), ObjectRef::Space(_)) { SLOT } else { 1 << 30 };
-            scene
-                .machine
-                .call(Call::SubtreeAttach { target, subtree, address, bounds: Rights::READ, flags: 0 })
-                .expect("it fits");
+            let is_space = matches!(scene.machine.object(target), ObjectRef::Space(_));
+            // One that holds it at many places is looked at once.
+            for place in 0..if is_space { 1 } else { places } {
+                let address = if is_space { SLOT } else { (1 + place) << 30 };
+                let attach = Call::SubtreeAttach { target, subtree, address, bounds: Rights::READ, flags: 0 };
+                scene.machine.call(attach).expect("it fits");
+            }
         }
         let counted = scene.counted(Call::Unmap { target: subtree, address: 0, length_bytes: PAGE_BYTES });
         let flushed = cpus_with(&counted, |counters| counters.global_flushes).len();
-        assert_eq!(flushed, if is_told { 0 } else { CPUS_MAX }, "{spaces} spaces, {nested} subtrees");
+        assert_eq!(
+            flushed,
+            if is_told { 0 } else { CPUS_MAX },
+            "{spaces} spaces, {nested} subtrees, at {places} places"
+        );
         check::check(&scene.machine.kernel);
     }
 }
