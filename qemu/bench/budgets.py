@@ -13,7 +13,7 @@ def limits() -> dict:
     """What the file says."""
     try:
         found = json.loads(FILE.read_text())
-        return {key: found[key] for key in ("budgets", "growth", "not_yet")}
+        return {key: found[key] for key in ("budgets", "for_each_other_cpu", "growth", "not_yet")}
     except (OSError, ValueError, KeyError) as error:
         raise Failure(f"{FILE.relative_to(ROOT)} cannot be read: {error}") from None
 
@@ -24,10 +24,16 @@ def twin(name: str) -> str:
     return budget if isinstance(budget, str) else name
 
 
-def budgets() -> dict:
-    """The highest median each benchmark may have, in instructions."""
+def budgets(cpus: int = 1) -> dict:
+    """The highest median each benchmark may have on a machine of so many CPUs, in instructions."""
     told = limits()["budgets"]
-    return {name: told[budget] if isinstance(budget, str) else budget for name, budget in told.items()}
+    alone = {name: told[budget] if isinstance(budget, str) else budget for name, budget in told.items()}
+    return {name: budget + (cpus - 1) * more(name) for name, budget in alone.items()}
+
+
+def more(name: str) -> int:
+    """What a budget is higher for each CPU that a machine has besides the first: at each of them something is written."""
+    return limits()["for_each_other_cpu"].get(twin(name), 0)
 
 
 def not_yet(name: str) -> bool:
@@ -35,9 +41,9 @@ def not_yet(name: str) -> bool:
     return twin(name) in limits()["not_yet"]
 
 
-def over(results: list) -> list:
+def over(results: list, cpus: int) -> list:
     """A sentence for each budget that does not hold, and for each benchmark that grows too much."""
-    told = {name: budget for name, budget in budgets().items() if not not_yet(name)}
+    told = {name: budget for name, budget in budgets(cpus).items() if not not_yet(name)}
     found = [f"{result['name']} takes {result['median']} {result['unit']}, its budget is {told[result['name']]}"
              for result in results if result["median"] > told.get(result["name"], result["median"])]
     return found + grown(results)

@@ -149,10 +149,10 @@ def _report(document: dict, options, wanted: list, old: dict | None) -> list:
     arch, unit, found = document["arch"], document["unit"], document["results"]
     smp, is_counted = document["options"]["smp"], unit == "instructions"
     say(f"\n{arch}, {document['machine']['emulator']}, {document['machine']['accelerator']}, CPUs: {smp}")
-    table.show(found, unit, budgets.budgets() if is_counted else {})
+    table.show(found, unit, budgets.budgets(smp) if is_counted else {})
     table.show_model(found)
     table.show_peers(document.get("peers", []), found, unit)
-    complaints = budgets.over(found) if is_counted else []
+    complaints = budgets.over(found, smp) if is_counted else []
     if old:
         threshold = compare.THRESHOLD_PER_CENT if options.threshold is None else options.threshold
         differs = compare.changes(old["results"], found, wanted, catalogue.resolve([]))

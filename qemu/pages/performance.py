@@ -125,11 +125,16 @@ class Medians:
             Column("benchmark", lambda name: f"`{name}`", is_text=True),
             Column("one CPU", lambda name: pair(self.of(self.alone, name))),
             Column(f"{SMP} CPUs, where it differs", self.several),
-            Column("budget", lambda name: number(told.get(name))),
+            Column("budget", lambda name: number(told.get(name)) + for_others(name)),
             Column("seL4", lambda name: pair(self.peer(name).get("seL4", {}))),
             Column("Linux", lambda name: pair(self.peer(name).get("Linux", {}))),
             Column("above", lambda name: above(self.of(self.alone, name), self.peer(name)), is_text=True),
         ]
+
+
+def for_others(name: str) -> str:
+    """What a budget is more for each CPU besides the first."""
+    return f", {number(budgets.more(name))} for each other CPU" if budgets.more(name) else ""
 
 
 def longest_stretches(longest: dict) -> str:

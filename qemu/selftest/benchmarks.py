@@ -48,6 +48,7 @@ class Names(unittest.TestCase):
         self.assertEqual([call for call in catalogue.calls() if call not in told], [])
         self.assertTrue(all(isinstance(limit, int) for limit in told.values()))
         self.assertEqual([name for name in budgets.limits()["not_yet"] if name not in told], [])
+        self.assertEqual([name for name in budgets.limits()["for_each_other_cpu"] if name not in told], [])
         pairs = budgets.limits()["growth"]["pairs"]
         self.assertEqual([name for pair in pairs.items() for name in pair if name not in names], [])
 
@@ -98,12 +99,24 @@ class Goals(unittest.TestCase):
     def test_they_are_shown_and_not_asked_for(self):
         late = {"name": "lateness_of_nothing", "median": 30_000, "unit": "instructions"}
         for not_yet, count in (["worst_lateness"], 0), ([], 1):
-            told = {"budgets": {"lateness_of_nothing": "worst_lateness", "worst_lateness": 25_000}, "growth": budgets.limits()["growth"],
+            told = {**budgets.limits(), "budgets": {"lateness_of_nothing": "worst_lateness", "worst_lateness": 25_000},
                     "not_yet": not_yet}
             with mock.patch.object(budgets, "limits", lambda told=told: told):
-                self.assertEqual(len(budgets.over([late])), count)
+                self.assertEqual(len(budgets.over([late], 1)), count)
                 shown = table.row("a", {**late, **dict.fromkeys(arithmetic.FIGURES, 30_000)}, "instructions", 25_000)
                 self.assertTrue(shown.endswith("OVER" if count else "not yet"))
+
+
+class SeveralCpus(unittest.TestCase):
+    """Budgets of what writes something at each CPU."""
+
+    def test_each_other_cpu_is_counted(self):
+        told = {**budgets.limits(), "budgets": {"a": 100, "b": "a", "c": 100}, "for_each_other_cpu": {"a": 10}, "not_yet": []}
+        with mock.patch.object(budgets, "limits", lambda: told):
+            self.assertEqual(budgets.budgets(1), {"a": 100, "b": 100, "c": 100})
+            self.assertEqual(budgets.budgets(4), {"a": 130, "b": 130, "c": 100})
+            found = [{"name": name, "median": 120, "unit": "instructions"} for name in "abc"]
+            self.assertEqual([len(budgets.over(found, cpus)) for cpus in (1, 4)], [3, 1])
 
 
 class Following(unittest.TestCase):
