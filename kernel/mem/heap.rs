@@ -14,6 +14,7 @@ use spin::Mutex;
 use tessera_abi::PAGE_BYTES;
 
 use super::block::{SIZES, blocks_in_page, class_of, pages_of};
+use super::{SPARE_PAGES, SPARE_PAGES_MAX};
 use crate::base::sync::{RANK_HEAP, Rank};
 
 /// The class of whole pages.
@@ -41,9 +42,9 @@ struct Slabs {
 // SAFETY: the pointers lead to memory that only this structure knows of, and it is behind a lock.
 unsafe impl Send for Slabs {}
 
-/// What is provided and not in use: pages in bits 0 to 31, longer extents in 32 to 63. Changed under the heap's lock, read
-/// by every call without it.
-static UNUSED: AtomicUsize = AtomicUsize::new(0);
+/// What is provided and not in use: pages in bits 0 to 31, longer extents in 32 to 63; less [`SPARE_PAGES`], wrapping, so that one
+/// comparison tells whether it is just what it should be. Changed under the heap's lock, read by every call without it.
+static UNUSED: AtomicUsize = AtomicUsize::new(0usize.wrapping_sub(SPARE_PAGES as usize));
 
 /// An extent, in that word.
 const ONE_EXTENT: usize = 1 << 32;
@@ -94,13 +95,13 @@ pub fn take_spare_page() -> Option<NonNull<u8>> {
 /// Pages that were provided and are not in use.
 #[inline(always)]
 pub fn spare_pages() -> u64 {
-    UNUSED.load(Ordering::Relaxed) as u64 % ONE_EXTENT as u64
+    (UNUSED.load(Ordering::Relaxed) as u64).wrapping_add(SPARE_PAGES) % ONE_EXTENT as u64
 }
 
-/// Whether pages, so many, are all that is not in use.
+/// Whether what is not in use is pages, as many as are kept ready, and nothing else.
 #[inline(always)]
-pub fn has_just(pages: core::ops::RangeInclusive<u64>) -> bool {
-    pages.contains(&(UNUSED.load(Ordering::Relaxed) as u64))
+pub fn is_topped_up() -> bool {
+    UNUSED.load(Ordering::Relaxed) as u64 <= SPARE_PAGES_MAX - SPARE_PAGES
 }
 
 /// Bytes in pages that were provided, used or not.

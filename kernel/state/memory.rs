@@ -4,7 +4,7 @@ use tessera_abi::Error;
 
 use crate::mem::FrameAllocator;
 #[cfg(target_os = "none")]
-use crate::mem::{self, SPARE_PAGES, SPARE_PAGES_MAX, heap};
+use crate::mem::{self, SPARE_PAGES, heap};
 #[cfg(target_os = "none")]
 use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
@@ -94,7 +94,7 @@ impl Kernel {
     /// Whether the heap has its spare pages, and none that it does not need.
     #[inline(always)]
     pub fn has_heap(&self) -> bool {
-        heap::has_just(SPARE_PAGES..=SPARE_PAGES_MAX)
+        heap::is_topped_up()
     }
 
     /// Gives the heap what it lacks of its spare pages, and takes back what it does not need.
