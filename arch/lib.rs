@@ -64,7 +64,7 @@ compile_error!("Tessera runs on x86_64 and aarch64");
 pub use address::{Frame, PhysAddr, VirtAddr};
 pub use boot_info::{BootInfo, PhysRange};
 pub use format::{Leaf, PageFormat, Share};
-pub use trap::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
+pub use trap::{Access, CallResult, Fault, FaultKind, Interrupt, Trap, UserPlace};
 
 /// The page-table format of this machine.
 pub use backend::format::Format;
@@ -108,8 +108,8 @@ pub use backend::entry::enter_user;
 /// The CPU itself. `mark::<CODE>()` is an instruction that does nothing, and by which somebody who watches the machine
 /// learns where it is; what the codes mean is told where they are used.
 pub use backend::cpu::{
-    backtrace, cpu_index, describe_features, describe_registers, halt_after_panic, mark, open_cycle_counter, power_off,
-    relax, take_pending_interrupt, take_unexplained_interrupts, wait_for_interrupt,
+    backtrace, cpu_index, cpu_line, describe_features, describe_registers, halt_after_panic, mark, open_cycle_counter,
+    power_off, relax, take_pending_interrupt, take_unexplained_interrupts, wait_for_interrupt,
 };
 
 /// Doing what is forbidden, for tests that see each protection stop it.
@@ -161,7 +161,7 @@ pub type Table = [core::sync::atomic::AtomicU64; TABLE_ENTRIES];
 
 /// What the kernel gives to a backend.
 pub mod upcall {
-    use crate::{BootInfo, CallResult, Trap};
+    use crate::{BootInfo, CallResult, Trap, UserPlace};
 
     #[allow(improper_ctypes, reason = "both sides are Rust and built by one compiler")]
     unsafe extern "Rust" {
@@ -180,6 +180,10 @@ pub mod upcall {
         /// among them; for the rest as [`kernel_trap`].
         pub safe fn kernel_finish();
 
+        /// Called once for each CPU, before anything else: where the kernel keeps what it knows of the CPU with this number. That
+        /// is what `cpu_line` gives there.
+        pub safe fn kernel_line(index: usize) -> usize;
+
         /// Called with what a backend has to say before it panics: writes it out, each line as one of the kernel's, at
         /// once and before anything else; the calling CPU is the only one that runs afterwards.
         pub safe fn kernel_report(text: core::fmt::Arguments<'_>);
@@ -190,6 +194,18 @@ pub mod upcall {
         /// Called for `space_switch` straight from the entry code, with only the registers that a function
         /// call clobbers saved. Takes the handle and the user's instruction and stack pointer.
         pub safe fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult;
+
+        /// Called for `gate_call` without a capability, likewise: with the gate's handle, a place for the badge of the
+        /// capability, and where the thread is. Gives where it goes on.
+        pub safe fn kernel_gate_call(
+            handle: u64,
+            badge: &mut u64,
+            stack_pointer: u64,
+            instruction_pointer: u64,
+        ) -> UserPlace;
+
+        /// Called for `gate_return` without a capability, likewise.
+        pub safe fn kernel_gate_return() -> UserPlace;
 
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
         pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;

@@ -67,6 +67,23 @@ pub enum Interrupt {
     Spurious,
 }
 
+/// Where a thread goes on that made a gate call, or returns from one, in two registers. Neither is above what a user address can
+/// be, but for the two ways out of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct UserPlace {
+    /// Its next instruction; [`UserPlace::COMMON`]'s; or, with [`CallResult::UNFINISHED`] added, the kernel must be entered once
+    /// more before the thread goes on.
+    pub instruction_pointer: u64,
+    /// Its stack pointer.
+    pub stack_pointer: u64,
+}
+
+impl UserPlace {
+    /// Nothing was done: the call takes the common path, with the thread's registers saved.
+    pub const COMMON: UserPlace = UserPlace { instruction_pointer: u64::MAX, stack_pointer: 0 };
+}
+
 /// What a call that the entry code makes straight into the kernel gives back to it, in two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

@@ -21,6 +21,12 @@ pub fn cpu_index() -> usize {
     percpu::index()
 }
 
+/// Where the kernel keeps what it knows of the CPU that runs this.
+#[inline(always)]
+pub fn cpu_line() -> usize {
+    percpu::line()
+}
+
 /// Lets others go first while this CPU waits for one of them.
 ///
 /// `spin_loop` of Rust's library is an ISB here, which an emulator that runs its CPUs by turns does not take for a hint:

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use crate::CPUS_MAX;
+use crate::{CPUS_MAX, upcall};
 
 use super::registers::SavedState;
 use super::stacks;
@@ -20,6 +20,8 @@ pub(super) struct PerCpu {
     pub(super) stack_top: AtomicU64,
     /// The CPU's number.
     index: AtomicU64,
+    /// Where the kernel keeps what it knows of the CPU.
+    line: AtomicUsize,
     /// How many exceptions of the kernel are being reported on this CPU.
     pub(super) kernel_exceptions: AtomicU64,
     /// Whether user mode may use the vector registers (`context.rs`).
@@ -32,6 +34,7 @@ static PER_CPU: [PerCpu; CPUS_MAX] = [const {
         emergency_top: AtomicU64::new(0),
         stack_top: AtomicU64::new(0),
         index: AtomicU64::new(0),
+        line: AtomicUsize::new(0),
         kernel_exceptions: AtomicU64::new(0),
         grants_floating: AtomicBool::new(true),
     }
@@ -45,6 +48,7 @@ pub(super) fn install(index: usize) {
     let block = &PER_CPU[index];
     INSTALLED.fetch_max(index + 1, Ordering::Relaxed);
     block.index.store(index as u64, Ordering::Relaxed);
+    block.line.store(upcall::kernel_line(index), Ordering::Relaxed);
     block.emergency_top.store(stacks::emergency_stack(index).end, Ordering::Relaxed);
     block.stack_top.store(stacks::empty_stack_pointer(index), Ordering::Relaxed);
     // SAFETY: the register is the kernel's alone, and from here on always holds the address of a block in a static.
@@ -69,6 +73,12 @@ pub(super) fn current() -> &'static PerCpu {
     }
     // SAFETY: `install` ran on this CPU before anything else, so the register points to an element of `PER_CPU`.
     unsafe { &*block }
+}
+
+/// Where the kernel keeps what it knows of the CPU that runs this.
+#[inline(always)]
+pub(super) fn line() -> usize {
+    current().line.load(Ordering::Relaxed)
 }
 
 /// The number of the CPU that runs this.

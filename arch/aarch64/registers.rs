@@ -31,6 +31,9 @@ pub struct Registers {
     pub(super) is_floating_new: bool,
 }
 
+/// Registers that a call does not keep: x0 to x17.
+const SCRATCH: usize = 18;
+
 impl Registers {
     /// The number of the system call: x8.
     pub fn call_number(&self) -> u64 {
@@ -46,6 +49,22 @@ impl Registers {
     pub fn set_result(&mut self, status: u64, value: u64) {
         self.general[0] = status;
         self.general[1] = value;
+    }
+
+    /// Makes a thread that made a gate call go on in the gate: at a place, on a stack, with two arguments (x0 and x1). The
+    /// registers of words, and those behind them, stay; no other says anything.
+    pub fn enter_call(&mut self, (ip, sp): (u64, u64), arguments: [u64; 2]) {
+        self.general[..SCRATCH].fill(0);
+        self.set_entry(ip, sp, arguments);
+    }
+
+    /// Makes a thread go on where it made a gate call, with the value or the status that the call has. If that failed, its
+    /// registers are whatever they were in the callee, and none of them stays.
+    pub fn leave_call(&mut self, (ip, sp): (u64, u64), result: Result<u64, u64>) {
+        let end = if result.is_ok() { SCRATCH } else { self.general.len() };
+        self.general[..end].fill(0);
+        self.set_entry(ip, sp, [0; 2]);
+        self.set_result(result.err().unwrap_or(0), result.unwrap_or(0));
     }
 
     /// Where the thread goes on.

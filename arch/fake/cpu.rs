@@ -22,6 +22,11 @@ pub fn set_cpu_index(cpu: usize) {
 }
 
 /// Which CPU this is.
+pub fn cpu_line() -> usize {
+    0
+}
+
+/// The CPU that the test plays.
 pub fn cpu_index() -> usize {
     CPU.get()
 }

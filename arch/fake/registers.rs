@@ -12,6 +12,7 @@ pub struct Registers {
     stack_pointer: u64,
     thread_pointer: u64,
     flags: u64,
+    words: [u64; 6],
 }
 
 impl Registers {
@@ -38,6 +39,33 @@ impl Registers {
     /// Sets the call's result.
     pub fn set_result(&mut self, status: u64, value: u64) {
         self.result = (status, value);
+    }
+
+    /// The words that go along with a gate call.
+    pub fn words(&self) -> [u64; 6] {
+        self.words
+    }
+
+    /// Sets them, as a user program would.
+    pub fn set_words(&mut self, words: [u64; 6]) {
+        self.words = words;
+    }
+
+    /// Makes a thread that made a gate call go on in the gate; the words stay.
+    pub fn enter_call(&mut self, (ip, sp): (u64, u64), arguments: [u64; 2]) {
+        self.arguments = [0; 6];
+        self.result = (0, 0);
+        self.set_entry(ip, sp, arguments);
+    }
+
+    /// Makes a thread go on where it made a gate call; if that failed, words do not stay.
+    pub fn leave_call(&mut self, (ip, sp): (u64, u64), result: Result<u64, u64>) {
+        self.arguments = [0; 6];
+        if result.is_err() {
+            self.words = [0; 6];
+        }
+        self.set_entry(ip, sp, [0; 2]);
+        self.set_result(result.err().unwrap_or(0), result.unwrap_or(0));
     }
 
     /// Where the thread goes on.

@@ -9,7 +9,7 @@ use super::percpu::this;
 use super::{console, paging, smp, stacks, timer};
 use crate::Interrupt;
 
-pub use super::percpu::cpu_index;
+pub use super::percpu::{cpu_index, cpu_line};
 
 /// What a mark adds to its code: "TES", and room for it.
 const MARK: i32 = 0x5445_5300;

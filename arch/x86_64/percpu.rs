@@ -11,7 +11,7 @@ use x86_64::{VirtAddr as MachineAddress, registers::model_specific};
 
 use super::registers::State;
 use super::stacks;
-use crate::{CPUS_MAX, Interrupt};
+use crate::{CPUS_MAX, Interrupt, upcall};
 
 /// One CPU's block. Only its own CPU touches it, with interrupts off.
 #[repr(C, align(64))]
@@ -24,6 +24,8 @@ pub(super) struct PerCpu {
     pub(super) scratch: Cell<u64>,
     /// The CPU's number, from 0.
     index: Cell<usize>,
+    /// Where the kernel keeps what it knows of the CPU.
+    line: Cell<usize>,
     /// Whether the entry code must clear AC, which SMAP gives a meaning in the kernel.
     pub(super) clears_access_flag: Cell<bool>,
     /// Whether it has the instructions that read and write the bases of FS and GS.
@@ -100,6 +102,22 @@ pub fn cpu_index() -> usize {
     index
 }
 
+/// Where the kernel keeps what it knows of the running CPU.
+#[inline(always)]
+pub fn cpu_line() -> usize {
+    let line: usize;
+    // SAFETY: as for `this`.
+    unsafe {
+        asm!(
+            "mov {}, gs:[{offset}]",
+            out(reg) line,
+            offset = const offset_of!(PerCpu, line),
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    line
+}
+
 /// Makes block `index` that of the running CPU, and fills it in. The segment registers are loaded already:
 /// loading GS would change its base.
 pub(super) fn install(index: usize) {
@@ -107,6 +125,7 @@ pub(super) fn install(index: usize) {
     let address = (&raw const *block).addr() as u64;
     block.address.set(address);
     block.index.set(index);
+    block.line.set(upcall::kernel_line(index));
     // The entry code pushes three words before a call, which wants a multiple of 16 (System V ABI, 3.2.2).
     block.kernel_stack.set(stacks::tops(index).kernel - 8);
     model_specific::GsBase::write(MachineAddress::new(address));
@@ -125,6 +144,7 @@ impl PerCpu {
             kernel_stack: Cell::new(0),
             scratch: Cell::new(0),
             index: Cell::new(0),
+            line: Cell::new(0),
             clears_access_flag: Cell::new(false),
             has_base_instructions: Cell::new(false),
             is_waiting: Cell::new(false),

@@ -96,6 +96,36 @@ impl Registers {
         self.frame.rdx = value;
     }
 
+    /// Makes a thread that made a gate call go on in the gate: at a place, on a stack, with two arguments. The registers of words
+    /// stay; no other says anything.
+    ///
+    /// # Panics
+    /// As [`Registers::set_entry`].
+    pub fn enter_call(&mut self, (ip, sp): (u64, u64), arguments: [u64; 2]) {
+        self.forget_scratch();
+        self.set_entry(ip, sp, arguments);
+    }
+
+    /// Makes a thread go on where it made a gate call, with the value or the status that the call has. If that failed, its
+    /// registers are whatever they were in the callee, and none of them stays.
+    ///
+    /// # Panics
+    /// As [`Registers::set_entry`].
+    pub fn leave_call(&mut self, (ip, sp): (u64, u64), result: Result<u64, u64>) {
+        self.forget_scratch();
+        if result.is_err() {
+            let frame = &mut self.frame;
+            [frame.rbx, frame.rbp, frame.r12, frame.r13, frame.r14, frame.r15] = [0; 6];
+        }
+        self.set_entry(ip, sp, [0; 2]);
+        self.set_result(result.err().unwrap_or(0), result.unwrap_or(0));
+    }
+
+    fn forget_scratch(&mut self) {
+        let frame = &mut self.frame;
+        [frame.rax, frame.rcx, frame.rdx, frame.r8, frame.r9, frame.r10, frame.r11] = [0; 7];
+    }
+
     /// The thread's next instruction.
     pub fn instruction_pointer(&self) -> u64 {
         self.frame.rip

@@ -27,6 +27,11 @@ static RING: Ring = [const { AtomicU8::new(0) }; RING_BYTES];
 /// Everything else.
 pub(crate) static KERNEL: BigLock<Option<Kernel>> = BigLock::new(None);
 
+#[unsafe(no_mangle)]
+fn kernel_line(index: usize) -> usize {
+    (&raw const SHARED.cpus[index]).expose_provenance()
+}
+
 /// What every CPU ends its boot with: it runs what there is to run.
 #[unsafe(no_mangle)]
 pub fn kernel_cpu_main() -> ! {
