@@ -1,0 +1,119 @@
+//! What a thread goes back to when what it is called into returns: its activations below the topmost.
+//!
+//! The topmost activation is where the thread is: in its registers, its CPU's line, or its record. Each below it is suspended in
+//! a gate call; the lowest is what a thread was before it made any. They lie in the thread's own memory, and a call and a return
+//! write there without the lock.
+//!
+//! An activation that was suspended without the lock is *fresh* until its thread is taken off its CPU, or the kernel has another
+//! reason to know of it: then it is *noted*, with the uses of capabilities that it is. Whoever takes a space, a table, a gate or a
+//! capability away notes all that are fresh first (`sched::activations`). So one that is fresh is sound, and going back to it
+//! takes no look at anything.
+
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use crate::cpu::gate_words::{GateWords, NO_GATE_WORDS};
+use crate::cpu::slice_pointer::Pointer;
+use crate::cpu::table_view::{NO_TABLE, TableView};
+
+/// So many activations a thread has at most, the topmost among them.
+pub const ACTIVATIONS_MAX: usize = 16;
+
+/// Those that can be suspended.
+pub const SUSPENDED_MAX: usize = ACTIVATIONS_MAX - 1;
+
+/// An activation that waits for a gate call to return.
+#[repr(align(64))]
+#[derive(Debug)]
+pub struct Suspended {
+    /// Where it goes on.
+    pub(crate) instruction_pointer: AtomicU64,
+    /// The stack pointer there.
+    pub(crate) stack_pointer: AtomicU64,
+    /// The handle by which it had entered its space.
+    pub(crate) entered_by: AtomicU64,
+    /// The handle of the gate that it called.
+    pub(crate) called: AtomicU64,
+    /// The table that it uses.
+    pub(crate) table: Pointer<TableView>,
+    /// The number of its space.
+    pub(crate) space: AtomicU32,
+    /// The gate that it called.
+    pub(crate) gate: Pointer<GateWords>,
+    /// The gate's stack on which what it called runs.
+    pub(crate) stack: AtomicU32,
+}
+
+/// A thread's suspended activations, the lowest first.
+#[repr(align(64))]
+#[derive(Debug)]
+pub struct Activations {
+    /// How many are suspended.
+    pub(crate) depth: AtomicU32,
+    /// How many of them, from the lowest on, are noted.
+    pub(crate) noted: AtomicU32,
+    /// A power of two, so that no look is too far; the last is never used.
+    suspended: [Suspended; ACTIVATIONS_MAX],
+}
+
+impl Activations {
+    const fn with(count: u32) -> Activations {
+        let suspended = [const {
+            Suspended {
+                instruction_pointer: AtomicU64::new(0),
+                stack_pointer: AtomicU64::new(0),
+                entered_by: AtomicU64::new(0),
+                called: AtomicU64::new(0),
+                table: Pointer::to(&NO_TABLE),
+                space: AtomicU32::new(0),
+                gate: Pointer::to(&NO_GATE_WORDS),
+                stack: AtomicU32::new(0),
+            }
+        }; ACTIVATIONS_MAX];
+        Activations { depth: AtomicU32::new(count), noted: AtomicU32::new(count), suspended }
+    }
+
+    /// Those of a thread that makes its first call.
+    pub fn new() -> Activations {
+        Activations::with(0)
+    }
+
+    /// The one with so many below.
+    #[inline(always)]
+    pub fn at(&self, level: usize) -> &Suspended {
+        &self.suspended[level % ACTIVATIONS_MAX]
+    }
+
+    /// How many are suspended.
+    #[inline(always)]
+    pub fn depth(&self) -> usize {
+        self.depth.load(Relaxed) as usize
+    }
+
+    /// How many of them are noted.
+    #[inline(always)]
+    pub fn noted(&self) -> usize {
+        self.noted.load(Relaxed) as usize
+    }
+
+    /// Whether there is room for any.
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        !core::ptr::eq(self, &NO_ACTIVATIONS)
+    }
+
+    /// Whether some are fresh.
+    #[inline(always)]
+    pub fn is_any_fresh(&self) -> bool {
+        self.depth() != self.noted()
+    }
+}
+
+impl Default for Activations {
+    fn default() -> Activations {
+        Activations::new()
+    }
+}
+
+/// Those of threads that have made no call: all are taken, so that there is no room for one.
+pub(crate) static NO_ACTIVATIONS: Activations = Activations::with(SUSPENDED_MAX as u32);

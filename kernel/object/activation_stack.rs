@@ -1,0 +1,36 @@
+//! A thread's suspended activations: what the fast path writes, and what the kernel notes of each.
+
+use crate::cpu::activations::{Activations, SUSPENDED_MAX};
+use crate::mem::block;
+use crate::object::id::{GateId, SpaceId, UseId};
+use crate::object::use_pool::USE_BYTES;
+
+/// What is noted of a suspended activation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Noted {
+    /// Its space. It keeps none: if this one is gone, the id names nothing.
+    pub space: SpaceId,
+    /// The use of the capability by which it had entered that.
+    pub inside: Option<UseId>,
+    /// The gate that it called, until that has closed.
+    pub gate: Option<GateId>,
+    /// The use of the capability by which it called.
+    pub called: Option<UseId>,
+    /// Whether nobody goes back to it: what it was in was taken away.
+    pub is_gone: bool,
+}
+
+/// The activations of a thread that has made a call. What each may become a use of is promised from the start.
+#[derive(Debug, Default)]
+pub struct ActivationStack {
+    /// What the fast path writes.
+    pub fast: Activations,
+    /// What is noted, the lowest first.
+    pub noted: [Noted; SUSPENDED_MAX],
+}
+
+/// Uses that the activations of a thread are at most, besides its own.
+pub const ACTIVATION_USES: u64 = 2 * SUSPENDED_MAX as u64;
+
+/// What a thread costs more that has made a call, bytes.
+pub const ACTIVATION_BYTES: u64 = block::box_bytes::<ActivationStack>() + ACTIVATION_USES * USE_BYTES;
