@@ -21,6 +21,10 @@ const fn needs_promise(call: &Call) -> bool {
             | Call::MemoryRead { .. }
             | Call::Counters { .. }
             | Call::MachineInfo { .. }
+            | Call::GateCreate { .. }
+            | Call::GateInfo { .. }
+            | Call::GateCall { .. }
+            | Call::GateReturn { .. }
     )
 }
 

@@ -1,7 +1,7 @@
 //! Owned capabilities: [`Cap<T>`].
 
 use crate::call::{fill_in, perform, perform_short};
-use crate::{Account, CapTable, Machine, Segment, Space, Subtree, Thread, View};
+use crate::{Account, CapTable, Gate, Machine, Segment, Space, Subtree, Thread, View};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -30,6 +30,7 @@ macro_rules! objects {
 objects!(
     Account is Account,
     CapTable is CapTable,
+    Gate is Gate,
     Machine is Machine,
     Segment is Segment,
     Space is Space,

@@ -33,6 +33,7 @@
 //! | show a space to others without letting them change it | [`view`] |
 //! | run a closure in a thread of its own, in any space | [`thread::spawn`], [`thread::spawn_in`] |
 //! | share what changes among threads | [`sync::Mutex`] |
+//! | call into another space and come back | [`gate`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
 //! | run code that the program wrote | [`code`] |
@@ -62,6 +63,7 @@ pub mod clock;
 pub mod code;
 pub mod console;
 pub mod counters;
+pub mod gate;
 pub mod machine;
 pub mod mapping;
 pub mod memory;
@@ -81,6 +83,7 @@ pub mod window;
 
 pub use account::Account;
 pub use capability::{Cap, Object};
+pub use gate::Gate;
 pub use machine::Machine;
 pub use mapping::{Mappable, Mapped};
 pub use memory::Place;

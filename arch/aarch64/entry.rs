@@ -9,20 +9,24 @@ use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use super::percpu::{self, PerCpu};
-use super::registers::{Registers, SavedState};
+use super::registers::{Registers, SavedState, USER_PSTATE};
 use super::syndrome::CLASS_SHIFT;
 use super::trap;
-use crate::upcall;
+use crate::{UserPlace, upcall};
+use tessera_abi::syscall::number;
 
 /// `ESR_EL1.EC` of an SVC instruction in AArch64 state.
 const CLASS_SYSTEM_CALL: u64 = 0x15;
 /// The number of `space_switch`, whose fast path begins here.
-const SPACE_SWITCH: u64 = tessera_abi::syscall::number::space_switch;
+const SPACE_SWITCH: u64 = number::space_switch;
 
-// The assembly below compares with zero for the one and subtracts for the other.
-const _: () = assert!(tessera_abi::syscall::number::null == 0 && SPACE_SWITCH == 1);
+// The assembly below compares with zero for the one and subtracts for the other; and one comparison tells the two calls of gates,
+// the last ones, from all others.
+const _: () = assert!(number::null == 0 && SPACE_SWITCH == 1 && number::gate_return == number::gate_call + 1);
 // `kernel_fast_switch` and `kernel_quick_call` give two words back in x0 and x1, as the procedure call standard has it.
 const _: () = assert!(size_of::<crate::CallResult>() == 16);
+// A place is given back in two registers, the instruction pointer first.
+const _: () = assert!(size_of::<UserPlace>() == 16 && offset_of!(UserPlace, instruction_pointer) == 0);
 const _: () = assert!(offset_of!(SavedState, registers) == 0 && size_of::<Registers>().is_multiple_of(16));
 // `stp x30, ...` and `stp elr, spsr` each store two neighbours.
 const _: () = assert!(offset_of!(Registers, stack_pointer) == 248 && offset_of!(Registers, flags) == 264);
@@ -79,6 +83,24 @@ global_asm!(
     "    msr tpidrro_el0, x17",
     "    mov x17, #\\kind",
     "    b report_kernel_exception",
+    ".endm",
+    // The thread goes on where x0 and x1 say; in registers that functions lose there is nothing then but a result in x0.
+    ".macro LEAVE_BY_GATE result",
+    "    mov x4, #{user_state}",
+    "    msr elr_el1, x0",
+    "    msr sp_el0, x1",
+    "    msr spsr_el1, x4",
+    "    \\result",
+    "    mov x1, xzr",
+    "    ldp x2, x3, [sp, #64]",
+    "    ldp x4, x5, [sp, #64]",
+    "    ldp x6, x7, [sp, #64]",
+    "    ldp x8, x9, [sp, #64]",
+    "    ldp x10, x11, [sp, #64]",
+    "    ldp x12, x13, [sp, #64]",
+    "    ldp x14, x15, [sp, #64]",
+    "    ldp x16, x17, [sp, #64]",
+    "    ldp x18, x30, [sp], #64",
     ".endm",
     ".balign 2048",
     ".global exception_vectors",
@@ -144,6 +166,8 @@ global_asm!(
     // Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped, as for the switch. The words
     // of arguments lie in the stack in their order.
     "call_quickly:",
+    "    cmp x8, #{gate_call}",
+    "    b.hs call_gate",
     "    sub x17, x8, #{yield_number}",
     "    cbz x17, 5f",
     "    stp x18, x30, [sp, #-80]!",
@@ -191,6 +215,58 @@ global_asm!(
     "5:  mov x0, xzr",
     "    mov x1, xzr",
     "    b save_and_yield",
+    // `gate_call`, `gate_return`, and numbers of no call. With a capability that goes along, and with flags that want more than a
+    // look, on the common path. The words that cross stay where they are, in registers that functions keep.
+    "call_gate:",
+    "    b.ne return_from_gate",
+    "    orr x17, x2, x1, lsr #1",
+    "    cbnz x17, 6f",
+    "    stp x18, x30, [sp, #-64]!",
+    "    stp x0, x1, [sp, #16]",
+    "    mrs x2, sp_el0",
+    "    mrs x3, elr_el1",
+    "    add x1, sp, #32",
+    "    bl {gate_path_call}",
+    "    tbnz x0, #63, 7f",
+    "    LEAVE_BY_GATE \"ldr x0, [sp, #32]\"",
+    "    eret",
+    "    dsb nsh",
+    "    isb",
+    "7:  ldp x0, x1, [sp, #16]",
+    "    mov x8, #{gate_call}",
+    "5:  ldp x2, x3, [sp, #64]",
+    "    ldp x4, x5, [sp, #64]",
+    "    ldp x6, x7, [sp, #64]",
+    "    ldp x9, x10, [sp, #64]",
+    "    ldp x11, x12, [sp, #64]",
+    "    ldp x13, x14, [sp, #64]",
+    "    ldp x15, x16, [sp, #64]",
+    "    ldp x18, x30, [sp], #64",
+    "6:  str xzr, [sp, #-16]",
+    "    b call_commonly",
+    "return_from_gate:",
+    "    cmp x8, #{gate_return}",
+    "    b.ne 6b",
+    "    cbnz x0, 6b",
+    "    stp x18, x30, [sp, #-64]!",
+    "    bl {gate_path_return}",
+    "    tbnz x0, #63, 8f",
+    "    LEAVE_BY_GATE \"mov x0, xzr\"",
+    "    eret",
+    "    dsb nsh",
+    "    isb",
+    // Either it is for the common path, or it has returned and something came of it.
+    "8:  cmn x0, #1",
+    "    b.ne 9f",
+    "    mov x0, xzr",
+    "    mov x1, xzr",
+    "    mov x8, #{gate_return}",
+    "    b 5b",
+    "9:  and x0, x0, #0x7fffffffffffffff",
+    "    LEAVE_BY_GATE \"mov x0, xzr\"",
+    "    str xzr, [sp, #-16]",
+    "    mov x17, #{finish}",
+    "    b save_and_dispatch",
     // The fast path of `space_switch` left it to the common path: the call again, as it came.
     "switch_commonly:",
     "    ldr x0, [sp, #16]",
@@ -205,11 +281,16 @@ global_asm!(
     class_shift = const CLASS_SHIFT,
     system_call = const CLASS_SYSTEM_CALL,
     space_switch = const SPACE_SWITCH,
-    yield_number = const tessera_abi::syscall::number::yield_now,
+    yield_number = const number::yield_now,
     call = const trap::CALL,
     finish = const trap::FINISH,
     switch = sym upcall::kernel_fast_switch,
     quick_call = sym upcall::kernel_quick_call,
+    gate_call = const number::gate_call,
+    gate_return = const number::gate_return,
+    gate_path_call = sym upcall::kernel_gate_call,
+    gate_path_return = sym upcall::kernel_gate_return,
+    user_state = const USER_PSTATE,
 );
 
 // The common path. x17 is the kind of exception; the user's x17 is below the stack pointer.

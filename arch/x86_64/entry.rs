@@ -14,15 +14,17 @@
 //!   volume 3, 7.8.3, and its like). It has a stack of its own and goes back with TF clear.
 
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::percpu::{offsets, this};
-use super::registers::{CALL_MARK, FRAME_BYTES, FRAME_RIP};
+use super::registers::{CALL_MARK, FIRST_FLAGS, FRAME_BYTES, FRAME_RIP};
 use super::{gdt, trap};
-use crate::upcall;
+use crate::{UserPlace, upcall};
+use tessera_abi::syscall::number;
 
 global_asm!(
     r#"
@@ -137,7 +139,9 @@ tessera_system_call:
 
     /* Other calls, straight to the kernel: it keeps what a function keeps, the rest is wiped. The words of arguments lie
        in the stack in their order. */
-2:  cmp rax, {yield_now}
+2:  cmp rax, {gate_call}
+    jae 9f
+    cmp rax, {yield_now}
     je 8f
     push r9
     push r8
@@ -184,6 +188,90 @@ tessera_system_call:
 7:  btr rax, 63
     mov r11, [rsp + 56]
     mov rcx, [rsp + 64]
+    save_call
+    mov rsp, gs:[{kernel_stack}]
+    xor ebp, ebp
+    push rbp
+    call {finish}
+    jmp tessera_resume
+
+    /* `gate_call`, `gate_return`, and numbers of no call. With a capability that goes along, and with flags that want more than a
+       look, on the common path; all that takes these registers back to what they were is done here. The words that cross stay
+       where they are, in registers that functions keep. A callee finds in rax where it begins, which it knows. */
+9:  jne 24f
+    mov r11, rsi
+    shr r11, 1
+    or r11, rdx
+    jnz 21f
+    push rsi
+    push rdi
+    push rdi
+    mov rsi, rsp
+    mov rdx, gs:[{scratch}]
+    call {gate_path_call}
+    test rax, rax
+    js 20f
+    mov rcx, rax
+    mov rdi, [rsp]
+    mov rsp, rdx
+    mov r11d, {first_flags}
+    xor edx, edx
+    xor esi, esi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    swapgs
+    sysretq
+
+20: pop rdi
+    pop rdi
+    pop rsi
+    xor edx, edx
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    mov eax, {gate_call}
+21: pop r11
+    pop rcx
+    jmp 3b
+
+24: cmp rax, {gate_return}
+    jne 21b
+    test rdi, rdi
+    jnz 21b
+    push rdi
+    call {gate_path_return}
+    mov rcx, rax
+    test rax, rax
+    js 25f
+    mov rsp, rdx
+    xor eax, eax
+    mov r11d, {first_flags}
+    xor edx, edx
+    xor edi, edi
+    xor esi, esi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    swapgs
+    sysretq
+
+    /* Either it is for the common path, or it has returned and something came of it. */
+25: pop rdi
+    xor esi, esi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    cmp rax, -1
+    jne 26f
+    xor edx, edx
+    mov eax, {gate_return}
+    jmp 21b
+26: mov gs:[{scratch}], rdx
+    btr rcx, 63
+    xor eax, eax
+    xor edx, edx
+    mov r11d, {first_flags}
     save_call
     mov rsp, gs:[{kernel_stack}]
     xor ebp, ebp
@@ -331,14 +419,24 @@ tessera_trap_stubs:
     cs = const FRAME_RIP + 8,
     fast_switch = sym upcall::kernel_fast_switch,
     quick_call = sym upcall::kernel_quick_call,
-    yield_now = const tessera_abi::syscall::number::yield_now,
+    yield_now = const number::yield_now,
     yield_call = sym upcall::kernel_yield,
+    gate_call = const number::gate_call,
+    gate_return = const number::gate_return,
+    gate_path_call = sym upcall::kernel_gate_call,
+    gate_path_return = sym upcall::kernel_gate_return,
+    first_flags = const FIRST_FLAGS,
     finish = sym trap::finish,
     from_user = sym trap::from_user,
     from_kernel = sym trap::from_kernel,
     fatal = sym trap::fatal,
     non_maskable = sym trap::non_maskable,
 );
+
+// A place is given back in two registers, the instruction pointer first.
+const _: () = assert!(size_of::<UserPlace>() == 16 && offset_of!(UserPlace, instruction_pointer) == 0);
+// One comparison tells the two calls, the last ones, from all others.
+const _: () = assert!(number::null == 0 && number::space_switch == 1 && number::gate_return == number::gate_call + 1);
 
 unsafe extern "C" {
     static tessera_system_call: u8;

@@ -54,15 +54,17 @@ pub enum Error {
     WrongCpu = 23,
     /// A subtree's level does not fit: no such level, or not below the level of what it is to be attached to.
     WrongLevel = 24,
-    /// A subtree that lies in another one holds a third, or would.
+    /// A subtree that lies in another one holds a third, or would; or a thread would be in more calls than it may.
     TooDeep = 25,
     /// The subtree is sealed: what is mapped in it stays as it is.
     Sealed = 26,
+    /// All stacks of the gate are taken, and the caller did not ask to wait.
+    Busy = 27,
 }
 
 impl Error {
     /// Every error, in numeric order.
-    pub const ALL: [Error; 26] = [
+    pub const ALL: [Error; 27] = [
         Error::BadCall,
         Error::BadHandle,
         Error::WrongObject,
@@ -89,6 +91,7 @@ impl Error {
         Error::WrongLevel,
         Error::TooDeep,
         Error::Sealed,
+        Error::Busy,
     ];
 
     /// The status word of a call that failed this way.
@@ -137,8 +140,9 @@ impl Error {
             Error::NotSupported => "this machine or boot configuration does not offer that",
             Error::WrongCpu => "the space is local to another CPU",
             Error::WrongLevel => "the subtree's level does not fit there",
-            Error::TooDeep => "subtrees would be nested too deep",
+            Error::TooDeep => "subtrees or calls would be nested too deep",
             Error::Sealed => "the subtree is sealed",
+            Error::Busy => "all stacks of the gate are taken",
         }
     }
 }

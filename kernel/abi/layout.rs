@@ -204,6 +204,34 @@ word_structures! {
         pub instruction_pointer: u64,
         /// Its stack pointer then; 0 likewise.
         pub stack_pointer: u64,
+        /// In how many gate calls it is, one within the other.
+        pub calls: u64,
+    }
+
+    /// What `gate_create` reads: where calls go on in the gate's space.
+    pub struct GateLayout {
+        /// The first instruction of each call.
+        pub entry: u64,
+        /// Where the first stack begins; a multiple of 16.
+        pub stacks: u64,
+        /// Bytes of each stack, a multiple of 16; they lie one behind the other.
+        pub stack_bytes: u64,
+        /// How many stacks there are, 1 to 63: so many calls can be under way.
+        pub count: u64,
+    }
+
+    /// What `gate_info` tells.
+    pub struct GateInfo {
+        /// Whether calls are let in: 1, or 0 if it is closed.
+        pub is_open: u64,
+        /// Number of the space that calls go to.
+        pub space: u64,
+        /// How many stacks it has.
+        pub stacks: u64,
+        /// How many of them nobody is on.
+        pub free: u64,
+        /// How many threads wait for one.
+        pub waiting: u64,
     }
 
     /// What `counters` tells of one CPU. All count from boot.
@@ -331,7 +359,7 @@ pub mod program {
 
 /// The state of a thread, as `ThreadInfo` tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
+#[repr(u8)]
 pub enum ThreadState {
     /// Made, not yet started.
     Created = 0,
@@ -347,6 +375,8 @@ pub enum ThreadState {
     Faulted = 5,
     /// Ended by another thread, or because its space went.
     Stopped = 6,
+    /// Waiting for a stack of a gate.
+    Calling = 7,
 }
 
 /// Why a thread landed at its fallback; the first function argument there.
@@ -375,13 +405,20 @@ pub enum LentKind {
     Thread = 5,
     /// A space, to which a thread falls back.
     Fallback = 6,
+    /// A space or a table, by a gate.
+    Gate = 7,
+    /// A space, to which a thread returns that is in a call.
+    Suspended = 8,
+    /// A gate, with a thread in it.
+    Call = 9,
 }
 
 impl LentKind {
     /// The kind with this number.
     pub fn from_number(number: u64) -> Option<LentKind> {
-        use LentKind::{Attachment, Capability, Fallback, Mapping, Thread, View};
-        [Capability, Mapping, Attachment, View, Thread, Fallback].into_iter().find(|kind| *kind as u64 == number)
+        use LentKind::{Attachment, Call, Capability, Fallback, Gate, Mapping, Suspended, Thread, View};
+        let all = [Capability, Mapping, Attachment, View, Thread, Fallback, Gate, Suspended, Call];
+        all.into_iter().find(|kind| *kind as u64 == number)
     }
 }
 

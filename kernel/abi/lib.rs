@@ -1,7 +1,8 @@
 //! The ABI between the kernel and user programs.
 //!
 //! Everything that crosses the system-call boundary is defined here, once, and used by both sides:
-//! the table of calls ([`syscall`]), the kinds of object ([`object`]), what a handle is ([`handle`]) and permits ([`rights`]),
+//! the table of calls ([`syscall`]), what stands as an [`argument`], the kinds of object ([`object`]), what a handle is
+//! ([`handle`]) and permits ([`rights`]),
 //! how a call fails ([`error`]), the structures a call fills in ([`layout`]) and what a text may hold ([`text`]).
 //!
 //! A call takes a number and up to six 64-bit arguments and returns a status (0, or an
@@ -10,6 +11,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod argument;
 pub mod error;
 pub mod handle;
 pub mod layout;

@@ -18,11 +18,13 @@ pub enum ObjectKind {
     CapTable = 6,
     /// The machine as a whole: power, kernel self-checks, counters.
     Machine = 7,
+    /// An entry point into a space, with the table and the stacks of those who come in.
+    Gate = 8,
 }
 
 impl ObjectKind {
     /// Every kind, in numeric order.
-    pub const ALL: [ObjectKind; 7] = [
+    pub const ALL: [ObjectKind; 8] = [
         ObjectKind::Account,
         ObjectKind::Space,
         ObjectKind::Subtree,
@@ -30,6 +32,7 @@ impl ObjectKind {
         ObjectKind::Thread,
         ObjectKind::CapTable,
         ObjectKind::Machine,
+        ObjectKind::Gate,
     ];
 
     /// The kind with this number, if there is one.
@@ -43,6 +46,7 @@ impl ObjectKind {
             5 => ObjectKind::Thread,
             6 => ObjectKind::CapTable,
             7 => ObjectKind::Machine,
+            8 => ObjectKind::Gate,
             _ => return None,
         })
     }

@@ -43,7 +43,7 @@ bitflags! {
         const SIGNAL = 1 << 16;
         /// Wait for a notification or for a thread's end.
         const WAIT = 1 << 17;
-        /// Call a gate (second stage).
+        /// Call a gate.
         const CALL = 1 << 18;
     }
 }

@@ -3,45 +3,8 @@
 //! The macro makes [`Call`] (a decoded call), [`Call::decode`], [`Call::encode`], and [`DESCRIPTIONS`], from which
 //! `docs/abi.md` is generated; the kernel takes the table through [`with_system_calls`](crate::with_system_calls).
 
+pub use crate::argument::Argument;
 use crate::{Error, Handle, Rights};
-
-/// A type that can stand as one 64-bit argument of a call.
-pub trait Argument: Sized {
-    /// Reads the argument.
-    ///
-    /// # Errors
-    /// `BadArgument` if no value of this type has these bits.
-    fn from_bits(bits: u64) -> Result<Self, Error>;
-    /// The argument as it crosses the boundary.
-    fn bits(self) -> u64;
-}
-
-impl Argument for u64 {
-    fn from_bits(bits: u64) -> Result<u64, Error> {
-        Ok(bits)
-    }
-    fn bits(self) -> u64 {
-        self
-    }
-}
-
-impl Argument for Handle {
-    fn from_bits(bits: u64) -> Result<Handle, Error> {
-        Ok(Handle::from_bits(bits))
-    }
-    fn bits(self) -> u64 {
-        Handle::bits(self)
-    }
-}
-
-impl Argument for Rights {
-    fn from_bits(bits: u64) -> Result<Rights, Error> {
-        u32::try_from(bits).ok().and_then(Rights::from_bits).ok_or(Error::BadArgument)
-    }
-    fn bits(self) -> u64 {
-        u64::from(Rights::bits(&self))
-    }
-}
 
 /// What the table says about one call, for documentation and tracing.
 #[derive(Clone, Copy, Debug)]
@@ -544,48 +507,61 @@ macro_rules! with_system_calls {
             /// goes. It works in steps. Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadState` if it pays for
             /// the calling thread, its table or the space that it is in.
             55 account_end AccountEnd(account: Handle);
+
+            /// Makes a *gate*: an entry into a space, by which threads of others come in, one on each of its stacks, with the
+            /// gate's table in the place of their own. `layout` is the address of a `GateLayout`.
+            ///
+            /// Needs `CHARGE` on the account, `SWITCH` on the space, `CONTROL` on the table. The gate keeps neither space nor
+            /// table: when one of them goes, or the capability by which it was named here is revoked, the gate is closed for
+            /// good, and who is inside returns with `Gone`.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadPointer`, `BadArgument`
+            /// (no stacks, or more than 63), `Misaligned`, `BadAddress`, `AccountExhausted`, `OutOfMemory`, `LimitReached`,
+            /// `TableFull`.
+            56 gate_create GateCreate(account: Handle, space: Handle, table: Handle, layout: u64);
+
+            /// Tells of a gate, in a `GateInfo`. Needs no right.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `BadPointer`.
+            57 gate_info GateInfo(gate: Handle, buffer: u64);
+
+            /// Asks of whoever called what the thread is in. Returns 0 if they wait for it, 1 if they are gone: the thread was
+            /// stopped, and ends when it returns, or nobody is there any more to return to.
+            ///
+            /// Errors: `BadState` for a thread that is in no call.
+            58 gate_caller GateCaller();
+
+            /// Closes a gate for good. If `how` is 0 those inside finish; if it is 1 they are taken out, and their callers see
+            /// `Gone`. Those who wait for a stack see `Gone` as well. Needs `CONTROL`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
+            59 gate_close GateClose(gate: Handle, how: u64);
+
+            /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
+            /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`, and nothing
+            /// else is said of registers: what the kernel leaves behind shows in none, what the caller leaves in others, each side
+            /// sees to. The callee finds the badge of the capability in `rdi` or `x0`.
+            ///
+            /// With a `capability` (the null handle for none) it is given along, with `rights`, and needs `GRANT`; the callee
+            /// finds its handle in `rsi` or `x1`. Flags: 1 to wait for a stack, in order of coming, if all are taken; 2 to
+            /// move the capability instead of deriving from it.
+            ///
+            /// Returns when the callee does, with its words in the same registers, and as value the handle of a capability that
+            /// came along, or 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `TooDeep` in more than 15 calls,
+            /// `Busy` if all stacks are taken, `WrongCpu` for the space of another CPU, `AccountExhausted` and `OutOfMemory` at
+            /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
+            /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
+            /// anything then.
+            60 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+
+            /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
+            /// it). A thread that was stopped meanwhile ends when it comes out.
+            ///
+            /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
+            /// caller's table).
+            61 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
         }
     };
 }
 
 with_system_calls!(system_calls);
-#[cfg(test)]
-mod tests {
-    use super::{Call, DESCRIPTIONS};
-    use crate::{Error, Handle, Rights};
-
-    #[test]
-    fn the_table_is_dense_and_documented() {
-        for (index, description) in DESCRIPTIONS.iter().enumerate() {
-            assert_eq!(description.number, index as u64, "{}", description.name);
-            let text = description.documentation.concat();
-            assert!(text.contains("Errors:"), "{} documents no errors", description.name);
-            assert!(text.contains("Returns"), "{} documents no result", description.name);
-            assert!(description.arguments.len() <= 6);
-        }
-    }
-
-    #[test]
-    fn every_call_survives_the_boundary() {
-        for description in DESCRIPTIONS {
-            let words = [0x11, 0x12, 0x13, 0x14, 0x15, 0x16];
-            let call = Call::decode(description.number, words).expect("all words are valid");
-            let (number, encoded) = call.encode();
-            assert_eq!(number, description.number);
-            assert_eq!(encoded[..description.arguments.len()], words[..description.arguments.len()]);
-            assert_eq!(Call::decode(number, encoded), Ok(call));
-        }
-    }
-
-    #[test]
-    fn unknown_numbers_and_rights_are_refused() {
-        assert_eq!(Call::decode(DESCRIPTIONS.len() as u64, [0; 6]), Err(Error::BadCall));
-        assert_eq!(Call::decode(u64::MAX, [0; 6]), Err(Error::BadCall));
-        let derive = Call::CapabilityDerive { handle: Handle::NONE, rights: Rights::READ, badge: 0 };
-        let (number, mut words) = derive.encode();
-        words[1] = 1 << 31;
-        assert_eq!(Call::decode(number, words), Err(Error::BadArgument));
-        words[1] = 1 << 40;
-        assert_eq!(Call::decode(number, words), Err(Error::BadArgument));
-    }
-}

@@ -41,6 +41,10 @@ pub enum Mutant {
     LandingNotNoted,
     /// A caller that is itself inside by what it takes back goes first.
     CallerGoesFirst,
+    /// What threads have suspended without the lock is not noted before something is taken away.
+    FreshNotNoted,
+    /// Who is on a stack of a gate that closes stays.
+    HolderStays,
     /// A CPU that may hold translations is not marked.
     StaleMarkForgotten,
     /// Tables are freed before the invalidation.
@@ -181,6 +185,9 @@ pub const LENDING_MUTANTS: [Mutant; 11] = [
     Mutant::LandingNotNoted,
     Mutant::CallerGoesFirst,
 ];
+
+/// Those of gate calls, which a naive model of activations shows (`tests/host/tests/calls`).
+pub const CALL_MUTANTS: [Mutant; 2] = [Mutant::FreshNotNoted, Mutant::HolderStays];
 
 /// All others, which the oracle of the fake machine catches (`tests/host`).
 pub const MUTANTS: [Mutant; 38] = [

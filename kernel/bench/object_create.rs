@@ -2,10 +2,14 @@
 
 use crate::bench::benchmark::Benchmark;
 use crate::bench::meter::Meter;
+use crate::cpu::debt_words::DebtWords;
 use crate::object::account::Account;
 use crate::object::doomed::Debts;
 use crate::object::store::Store;
 use crate::state::kernel::Kernel;
+
+/// Where nothing is ever put.
+static DEBTS: DebtWords = DebtWords::new();
 
 pub(super) const BENCHMARK: Benchmark = Benchmark {
     name: "kernel_object_create",
@@ -17,7 +21,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
 };
 
 fn create(kernel: &mut Kernel, meter: &mut Meter, _: u64) -> Result<(), &'static str> {
-    let mut store = Store::<Account>::for_memory(&mut kernel.frames, 1, 1, &Debts::default());
+    let mut store = Store::<Account>::for_memory(&mut kernel.frames, 1, 1, Debts::new(&DEBTS));
     meter.sample(
         1,
         &mut store,

@@ -31,6 +31,12 @@ impl CapWord {
         ObjectKind::from_number(self.0 >> KIND_SHIFT)
     }
 
+    /// Whether the object is of a kind.
+    #[inline(always)]
+    pub fn is_of(self, kind: ObjectKind) -> bool {
+        self.0 >> KIND_SHIFT == kind as u64
+    }
+
     /// The object's number among those of its kind.
     #[inline(always)]
     pub fn index(self) -> u32 {
@@ -117,6 +123,13 @@ impl CapSlot {
         self.door.store(u64::from(self.generation()) << 32, Ordering::Release);
     }
 
+    /// Lets nobody call by the capability any more, to a gate, which is about to go.
+    pub(crate) fn close_call(&self) {
+        let word = self.word();
+        let closed = word.with(Rights::empty());
+        self.word.store(if word.is_derived() { closed.derived() } else { closed }.0, Ordering::Release);
+    }
+
     /// Empties the slot; what is put in next has the next generation. Gives whether there is one.
     #[inline(always)]
     pub(crate) fn empty(&self) -> bool {
@@ -147,6 +160,15 @@ impl CapSlot {
     pub(crate) fn is_coherent(&self) -> bool {
         let space = self.word().object(ObjectKind::Space, Rights::SWITCH);
         self.space_number(self.generation()) == Some(space.map_or(0, |space| space + 1))
+    }
+
+    /// Whether the slot's generation is the handle's, and its word is for an object of this kind and carries the rights: by one
+    /// comparison.
+    #[inline(always)]
+    pub fn is_for(&self, word: CapWord, generation: u32, (kind, rights): (ObjectKind, Rights)) -> bool {
+        let needed = CapWord::new(kind, rights, 0).0;
+        let missing = (word.0 & (needed | KIND_MASK)) ^ needed;
+        missing | u64::from(self.generation() ^ generation) == 0
     }
 
     /// The word, if the slot's generation is the handle's.

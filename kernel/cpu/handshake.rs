@@ -18,7 +18,7 @@ use crate::base::atomic::{AtomicU32, AtomicU64, Ordering, const_unless_modelled,
 use crate::base::mutants::{Mutant, is_seeded};
 
 /// No space: the CPU is in the kernel's empty root. Spaces are told by their numbers here, without a generation: a space
-/// does not go, nor its number to another, before every CPU that was in it has been made to leave (`sched::ending::evict_threads`).
+/// does not go, nor its number to another, before every CPU that was in it has been made to leave (`sched::eviction::evict_threads`).
 pub const NO_SPACE: u32 = u32::MAX;
 
 const IDLE: u32 = 0;

@@ -14,11 +14,18 @@ use tessera_arch::{CPUS_MAX, Fault, Frame};
 use crate::base::console::{Console, Ring};
 use crate::base::counters::CounterBlock;
 use crate::base::cpu_set::CpuSet;
-use crate::cpu::cap_word::{CapSlot, CapWord};
+use crate::cpu::activations::{Activations, NO_ACTIVATIONS};
+use crate::cpu::cap_word::CapWord;
+use crate::cpu::debt_words::DebtWords;
+use crate::cpu::gate_words::GateWords;
 use crate::cpu::handshake::{NO_SPACE, Pass, Presence};
 use crate::cpu::note::Note;
-use crate::cpu::slice_pointer::SlicePointer;
+use crate::cpu::slice_pointer::{Kept, Pointer, SlicePointer};
+use crate::cpu::table_view::{NO_TABLE, TableView};
 use crate::cpu::tags::TagWord;
+
+/// No gate.
+pub(crate) const NO_GATE: u32 = u32::MAX;
 
 /// Any CPU may enter the space.
 const ANY_CPU: u32 = u32::MAX;
@@ -148,12 +155,20 @@ pub struct PerCpu {
     pub root: AtomicU64,
     /// The handle by which the current thread entered the space.
     pub entered_by: AtomicU64,
-    /// The slots of the current thread's capability table.
-    pub slots: SlicePointer<CapSlot>,
+    /// What is told of the current thread's capability table.
+    pub(crate) table: Pointer<TableView>,
+    /// What that thread goes back to.
+    pub(crate) activations: Pointer<Activations>,
+    /// The gate for a stack of which somebody waits that this CPU has just given back.
+    pub(crate) due_gate: AtomicU32,
+    /// Whether anything has changed here since it was found that the current thread goes on (`RunQueue::need_resched`).
+    pub need_resched: AtomicBool,
     /// What happened on this CPU.
     pub counters: CounterBlock,
     /// The space it was in when it was last parked.
     pub parked_space: AtomicU32,
+    /// The table that its thread used then.
+    pub(crate) parked_table: Pointer<TableView>,
     /// The fault that its thread had come in with, and that nothing was done about, when it was last parked. The CPU sets
     /// it while the parker waits, which takes it then: the lock is never found taken.
     pub pending: Mutex<Option<Fault>>,
@@ -169,19 +184,40 @@ impl PerCpu {
             passes: SlicePointer::none(),
             root: AtomicU64::new(0),
             entered_by: AtomicU64::new(Handle::NONE.bits()),
-            slots: SlicePointer::none(),
+            table: Pointer::to(&NO_TABLE),
+            activations: Pointer::to(&NO_ACTIVATIONS),
+            due_gate: AtomicU32::new(NO_GATE),
+            need_resched: AtomicBool::new(false),
             counters: CounterBlock::new(),
             parked_space: AtomicU32::new(NO_SPACE),
+            parked_table: Pointer::to(&NO_TABLE),
             pending: Mutex::new(None),
         }
     }
 }
 
 impl PerCpu {
+    /// The CPU's number. The remainder changes nothing; it tells the compiler that the number is in bounds wherever it is used.
+    #[inline(always)]
+    pub fn number(&self) -> usize {
+        self.index % CPUS_MAX
+    }
+
+    /// The number of the table that it uses.
+    #[inline(always)]
+    pub fn table_number(&self) -> u32 {
+        self.table.get().number()
+    }
+
+    /// Has the CPU use none.
+    pub(crate) fn leave_table(&self) {
+        self.table.set(Kept::of(&NO_TABLE));
+    }
+
     /// What the capability permits, and to what, that a handle names in the current thread's table.
     #[inline(always)]
     pub fn word_of(&self, handle: Handle) -> Option<CapWord> {
-        self.slots.get(handle.slot())?.read(handle.generation())
+        self.table.get().word_of(handle)
     }
 
     /// This CPU's way into a space.
@@ -209,7 +245,10 @@ pub struct Shared {
     pub is_closing_tags: AtomicBool,
     /// Where text waits for the serial line.
     pub console: Console,
+    /// What is being taken apart. Used by the holder of the kernel's lock only; here every call finds it by one load.
+    pub debts: DebtWords,
     spaces: SlicePointer<Words>,
+    gates: SlicePointer<GateWords>,
 }
 
 impl Shared {
@@ -227,7 +266,9 @@ impl Shared {
             empty_root: AtomicU64::new(0),
             is_closing_tags: AtomicBool::new(false),
             console: Console::new(ring),
+            debts: DebtWords::new(),
             spaces: SlicePointer::none(),
+            gates: SlicePointer::none(),
         }
     }
 
@@ -243,6 +284,17 @@ impl Shared {
             line.passes.set_static(passes);
             self.count.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Gives it the words of gates, once, at boot: as many as `Gate::most` says.
+    pub fn give_gates(&self, words: &'static [GateWords]) {
+        self.gates.set_static(words);
+    }
+
+    /// What is told of a gate that exists.
+    #[inline(always)]
+    pub fn gate_words(&self, gate: u32) -> &GateWords {
+        self.gates.named(gate)
     }
 
     /// The lines of the CPUs that the machine has.

@@ -35,7 +35,7 @@ fn switch_elsewhere(handle: Handle, ip: u64, sp: u64, cpu: &PerCpu) -> CallResul
 #[inline(always)]
 fn try_switch(cpu: &PerCpu, handle: Handle, is_ground_shared: impl FnOnce(Frame, Frame) -> bool) -> CallResult {
     // A capability that does not let its holder switch names the pass to no space, by which nobody has a good pass.
-    let slot = cpu.slots.get(handle.slot());
+    let slot = cpu.table.get().slots.get(handle.slot());
     let Some(number) = slot.and_then(|slot| slot.space_number(handle.generation())) else { return common() };
     let way = cpu.numbered_pass(number);
     let pass = way.read();

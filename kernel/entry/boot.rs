@@ -6,6 +6,7 @@ use tessera_arch::{BootInfo, Frame, PhysAddr, PhysRange};
 use crate::base::log::{CANNOT_START, end_machine, last_line, log};
 use crate::base::mutants::seed_by_name;
 use crate::bench::{self, standby};
+use crate::cpu::gate_words::GateWords;
 use crate::cpu::handshake::Pass;
 use crate::cpu::per_cpu::Words;
 use crate::entry::options::Options;
@@ -14,6 +15,7 @@ use crate::entry::upcalls::{KERNEL, SHARED, kernel_cpu_main, with};
 use crate::mem;
 use crate::mem::FrameAllocator;
 use crate::mem::frames::{FrameRecord, ORDER_MAX};
+use crate::object::gate::Gate;
 use crate::object::space::Space;
 use crate::state::kernel::Kernel;
 
@@ -112,6 +114,7 @@ pub fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
     let words = take_records(&mut rest, count, Words::new);
     let passes = (0..boot_info.cpus).map(|_| &*take_records(&mut rest, count, Pass::new));
     SHARED.give_spaces(words, passes);
+    SHARED.give_gates(take_numbered(&mut rest, Gate::most(total), |number| GateWords::new(number as u32)));
     let mut frames = FrameAllocator::new(records, Frame::new(first));
     boot_info.memory.iter().for_each(|range| frames.add(if range == largest { rest } else { *range }));
     mem::top_up(&mut frames);
@@ -120,6 +123,11 @@ pub fn take_memory(boot_info: &'static BootInfo) -> FrameAllocator {
 
 /// Takes room for so many records from the beginning of a range, in whole frames.
 fn take_records<T>(range: &mut PhysRange, count: usize, new: impl Fn() -> T) -> &'static mut [T] {
+    take_numbered(range, count, |_| new())
+}
+
+/// The same, of records that know their numbers.
+fn take_numbered<T>(range: &mut PhysRange, count: usize, new: impl Fn(usize) -> T) -> &'static mut [T] {
     let bytes = ((count * size_of::<T>()) as u64).next_multiple_of(PAGE_BYTES);
     assert!(bytes < range.length_bytes, "no range is large enough for the kernel's own records");
     let first = tessera_arch::direct_map(range.start).cast::<T>();
@@ -129,7 +137,7 @@ fn take_records<T>(range: &mut PhysRange, count: usize, new: impl Fn() -> T) -> 
     // out of it from now on, and goes to the records alone. They are written before the slice over them is made; ranges
     // begin with a frame, which is aligned for any of them.
     unsafe {
-        (0..count).for_each(|index| first.add(index).write(new()));
+        (0..count).for_each(|index| first.add(index).write(new(index)));
         core::slice::from_raw_parts_mut(first, count)
     }
 }

@@ -1,5 +1,7 @@
 //! The first program: loaded by the kernel from the boot archive; it loads all others.
 
+use alloc::boxed::Box;
+
 use elf::ElfBytes;
 use elf::abi::{EM_AARCH64, EM_X86_64, ET_EXEC, PF_W, PF_X, PT_LOAD};
 use elf::endian::LittleEndian;
@@ -85,7 +87,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     let mut table = CapTable::begin(account, SLOTS);
     table.add_slots(SLOTS);
     kernel.charge(&table);
-    let table = kernel.tables.insert(table);
+    let table = kernel.tables.insert_boxed(Box::new(table));
     let space = Space::new(account, new_table(&mut kernel.frames));
     kernel.charge(&space);
     let root = space.map.tree.root;
@@ -100,7 +102,7 @@ fn make_objects(kernel: &mut Kernel) -> Result<First, Reason> {
     attach::attach(kernel, owner, place, attachment, (cost, None));
     let mut thread = Thread::new(account, table, space, PRIORITY_MAX);
     thread.set_cpu(tessera_arch::cpu_index());
-    let thread = ending::add_thread(kernel, alloc::boxed::Box::new(thread));
+    let thread = ending::add_thread(kernel, Box::new(thread));
     Ok(First { account, table, space, subtree, thread })
 }
 

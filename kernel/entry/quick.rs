@@ -6,10 +6,12 @@
 //! call's result, and comes in once more. A call that might end, move or stop the calling thread is not quick: its
 //! registers must be where others find them.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use tessera_abi::syscall::number;
 use tessera_arch::CallResult;
 
-use crate::cpu::per_cpu::Shared;
+use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::lifecycle::reap;
 use crate::state::kernel::Kernel;
 use crate::syscall::{HANDLERS, Handler, REVOKE_QUICKLY};
@@ -68,46 +70,62 @@ const fn is_quick(number: u64) -> bool {
             | number::memory_write
             | number::counters
             | number::machine_info
+            | number::gate_create
+            | number::gate_info
+            | number::gate_caller
     )
 }
 
 /// The function of a call, by its number, if the call is quick.
 #[inline(always)]
 pub fn handler(number: u64) -> Option<Handler> {
-    QUICK.get(number as usize).copied().flatten()
+    // The entry code has told the numbers from those of no call.
+    QUICK[number as usize % 64]
 }
 
 /// Serves a quick call of the thread that is current on the CPU. `shared` is the kernel's own, at a place that the caller
 /// knows.
 #[inline(always)]
-pub fn call(kernel: &mut Kernel, shared: &Shared, cpu: usize, handler: Handler, words: &[u64; 6]) -> CallResult {
+pub fn call(
+    kernel: &mut Kernel,
+    shared: &Shared,
+    line: &'static PerCpu,
+    handler: Handler,
+    words: &[u64; 6],
+) -> CallResult {
     // The CPU has not waited for the lock, so nobody can have made it let the thread go.
-    let result = handler(kernel, cpu, words);
-    shared.cpus[cpu].counters.system_calls.add(1);
-    if is_finished(kernel, shared, cpu) { result } else { clean_up(kernel, shared, cpu, result) }
+    let result = handler(kernel, line, words);
+    line.counters.system_calls.add(1);
+    if is_finished(kernel, shared, line) { result } else { clean_up(kernel, shared, line, result) }
 }
 
 /// Whether nothing is left to be done before the CPU goes back to the thread that made a call.
 #[inline(always)]
-fn is_finished(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
-    !is_due(kernel, shared, cpu) && !reap::is_any_doomed(kernel) && kernel.has_heap()
+fn is_finished(kernel: &Kernel, shared: &Shared, line: &PerCpu) -> bool {
+    // All at once: most often nothing is.
+    u64::from(is_due(shared, line)) | shared.debts.reasons() == 0 && kernel.has_heap()
 }
 
 /// Whether something is left to be done on a CPU that has come of other things than the call: of other CPUs, of time.
 #[inline(always)]
-pub fn is_due(kernel: &Kernel, shared: &Shared, cpu: usize) -> bool {
-    kernel.scheduler.cpus[cpu].need_resched || shared.console.is_due()
+pub fn is_due(shared: &Shared, line: &PerCpu) -> bool {
+    line.need_resched.load(Relaxed) | shared.console.is_due()
 }
 
 /// Takes apart what can go without the thread's registers; says of a call's result whether more is left.
 #[inline(never)]
-fn clean_up(kernel: &mut Kernel, shared: &Shared, cpu: usize, CallResult { status, value }: CallResult) -> CallResult {
+fn clean_up(
+    kernel: &mut Kernel,
+    shared: &Shared,
+    line: &PerCpu,
+    CallResult { status, value }: CallResult,
+) -> CallResult {
     if status == CallResult::COMMON.status {
         // The common path sees to it, once.
         return CallResult::COMMON;
     }
-    let is_left = reap::reap_without_registers(kernel, cpu);
-    let is_finished = !is_left && !is_due(kernel, shared, cpu) && kernel.has_heap();
+    let is_left = reap::reap_without_registers(kernel, line.number());
+    let is_finished = !is_left && !is_due(shared, line) && kernel.has_heap();
     let unfinished = if is_finished { 0 } else { CallResult::UNFINISHED };
     CallResult { status: status | unfinished, value }
 }

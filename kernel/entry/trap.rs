@@ -3,10 +3,11 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use tessera_abi::layout::{Name, ThreadState};
+use tessera_abi::layout::{FallbackReason, Name, ThreadState};
 use tessera_abi::{Error, Rights};
 use tessera_arch::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
 
+use crate::base::effort::Effort;
 use crate::base::log::{Word, log};
 use crate::lifecycle::reap;
 use crate::object::doomed::Debt;
@@ -43,7 +44,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> bool {
 pub(crate) fn owe_still(kernel: &mut Kernel, cpu: usize, debt: Debt) {
     if let Some(id) = running::current(kernel, cpu) {
         kernel.threads[id].pending = Some(Box::new(Pending::Debt(debt)));
-        kernel.scheduler.cpus[cpu].need_resched = false;
+        kernel.scheduler.cpus[cpu].need_resched.set(false);
     }
 }
 
@@ -122,11 +123,12 @@ fn call(kernel: &mut Kernel, cpu: usize) -> bool {
 }
 
 fn serve(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
-    kernel.shared.cpus[cpu].counters.system_calls.add(1);
+    let line = &kernel.shared.cpus[cpu];
+    line.counters.system_calls.add(1);
     let registers = kernel.threads[id].context.registers();
     let (number, words) = (registers.call_number(), registers.call_arguments());
     let bad_call = CallResult { status: Error::BadCall.status(), value: 0 };
-    let result = HANDLERS.get(number as usize).map_or(bad_call, |handler| handler(kernel, cpu, &words));
+    let result = HANDLERS.get(number as usize).map_or(bad_call, |handler| handler(kernel, line, &words));
     if result != CallResult::COMMON {
         kernel.threads[id].context.registers_mut().set_result(result.status, result.value);
     }
@@ -151,6 +153,10 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
     match denial {
         Some(denial) => report(kernel, id, fault, format_args!("{}", Missing(denial, fault.access))),
         None => report(kernel, id, fault, format_args!("{}", describe_kind(fault.kind))),
+    }
+    if kernel.threads[id].depth() != 0 {
+        let (reason, mut effort) = (FallbackReason::SpaceDestroyed, Effort::of_entry());
+        return ending::unwind(kernel, id, Error::Faulted, reason, &mut effort);
     }
     ending::end_thread(kernel, id, ThreadState::Faulted);
 }

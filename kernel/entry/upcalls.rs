@@ -4,17 +4,17 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tessera_abi::Handle;
-use tessera_arch::{CallResult, Interrupt, Trap};
+use tessera_arch::{CallResult, Interrupt, Trap, UserPlace};
 
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
 use crate::bench::standby;
 use crate::cpu::per_cpu::{PerCpu, Shared};
-use crate::cpu::switch;
+use crate::cpu::{gate_path, switch};
 use crate::entry::{quick, trap, yielding};
 use crate::lifecycle::reap;
-use crate::sched::running;
+use crate::sched::{calling, running};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Handled};
 
@@ -32,10 +32,17 @@ fn kernel_line(index: usize) -> usize {
     (&raw const SHARED.cpus[index]).expose_provenance()
 }
 
+/// The calling CPU's line.
+#[inline(always)]
+fn line() -> &'static PerCpu {
+    // SAFETY: `kernel_line` was asked for it, and gave the place of one in a static.
+    unsafe { &*core::ptr::with_exposed_provenance::<PerCpu>(tessera_arch::cpu_line()) }
+}
+
 /// What every CPU ends its boot with: it runs what there is to run.
 #[unsafe(no_mangle)]
 pub fn kernel_cpu_main() -> ! {
-    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    let line = line();
     SHARED.leave_space(line);
     standby::stand_by(&SHARED, line);
     let guard = lock(line, None);
@@ -45,7 +52,7 @@ pub fn kernel_cpu_main() -> ! {
 
 #[unsafe(no_mangle)]
 fn kernel_trap(trap: Trap) {
-    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    let line = line();
     if trap == Trap::Interrupt(Interrupt::Shootdown) {
         line.counters.shootdowns_received.add(1);
         // The thread is in no call, so nothing has to be made anew if it is let go.
@@ -54,17 +61,33 @@ fn kernel_trap(trap: Trap) {
         }
     }
     let mut guard = lock(line, Some(trap));
-    with(&mut guard, |kernel| trap::handle(kernel, line.index, trap));
+    with(&mut guard, |kernel| trap::handle(kernel, line.number(), trap));
     // Most calls leave the scheduler as it was, and nothing for the serial line.
-    if with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].need_resched) || SHARED.console.is_due() {
+    if line.need_resched.load(Ordering::Relaxed) || SHARED.console.is_due() {
         go_on(guard, line);
     }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult {
-    let line = &SHARED.cpus[tessera_arch::cpu_index()];
+    let line = line();
     switch::space_switch(line, Handle::from_bits(handle), instruction_pointer, stack_pointer)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn kernel_gate_call(
+    handle: u64,
+    badge: &mut u64,
+    stack_pointer: u64,
+    instruction_pointer: u64,
+) -> UserPlace {
+    let place = UserPlace { instruction_pointer, stack_pointer };
+    gate_path::call(&SHARED, line(), Handle::from_bits(handle), badge, place)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn kernel_gate_return() -> UserPlace {
+    gate_path::go_back(line())
 }
 
 /// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.
@@ -72,16 +95,15 @@ extern "C" fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_po
 extern "C" fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult {
     let Some(handler) = quick::handler(number) else { return CallResult::COMMON };
     let Some(mut guard) = KERNEL.try_lock() else { return CallResult::COMMON };
-    quick::call(of_call(&mut guard), &SHARED, tessera_arch::cpu_index(), handler, words)
+    quick::call(of_call(&mut guard), &SHARED, line(), handler, words)
 }
 
 /// `yield_now`. The thread's registers are saved, with the call's result.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_yield() {
-    let index = tessera_arch::cpu_index();
-    let line = &SHARED.cpus[index];
+    let line = line();
     let mut guard = KERNEL.try_lock().unwrap_or_else(|| lock(line, None));
-    if !yielding::yield_now(of_call(&mut guard), &SHARED, index) {
+    if !yielding::yield_now(of_call(&mut guard), &SHARED, line) {
         finish(guard, line);
     }
 }
@@ -97,8 +119,10 @@ fn of_call<'a>(guard: &'a mut BigGuard<'static, Option<Kernel>>) -> &'a mut Kern
 /// What a quick call left to be done, now that the thread's registers are saved.
 #[unsafe(no_mangle)]
 fn kernel_finish() {
-    let line = &SHARED.cpus[tessera_arch::cpu_index()];
-    finish(lock(line, None), line);
+    let line = line();
+    let mut guard = lock(line, None);
+    with(&mut guard, |kernel| calling::serve_due(kernel, line.index));
+    finish(guard, line);
 }
 
 /// Does what may have to be done after anything, and leaves the kernel.
@@ -122,7 +146,7 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
         if SHARED.console.is_due() && SHARED.console.send(line.index) {
             // Something is left; the timer must be set for it, which is chosen with the lock.
             guard = lock(line, None);
-            with(&mut guard, |kernel| kernel.scheduler.cpus[line.index].need_resched = true);
+            line.need_resched.store(true, Ordering::Relaxed);
             continue;
         }
         if runs && !goes_on {

@@ -6,7 +6,7 @@
 
 use tessera_arch::Trap;
 
-use crate::cpu::per_cpu::Shared;
+use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::entry::{quick, trap};
 use crate::sched::running::{self, Next};
 use crate::state::kernel::Kernel;
@@ -14,9 +14,10 @@ use crate::state::kernel::Kernel;
 /// Gives way to the next thread of the caller's priority on its CPU, if there is one. Gives whether that was all; if not, the
 /// kernel is left as after any trap, by finding out who goes on. `shared` is the kernel's own, at a place that the caller knows.
 #[inline(always)]
-pub fn yield_now(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> bool {
-    shared.cpus[cpu].counters.system_calls.add(1);
-    match if quick::is_due(kernel, shared, cpu) { None } else { running::rotate(kernel, shared, cpu) } {
+pub fn yield_now(kernel: &mut Kernel, shared: &Shared, line: &PerCpu) -> bool {
+    let cpu = line.number();
+    line.counters.system_calls.add(1);
+    match if quick::is_due(shared, line) { None } else { running::rotate(kernel, line) } {
         Some(Next::Runs) => return true,
         Some(Next::Faults(fault)) => trap::handle(kernel, cpu, Trap::Fault(fault)),
         Some(Next::Owes(debt)) => trap::owe_still(kernel, cpu, debt),

@@ -1,14 +1,20 @@
 //! What the end of an object takes that nothing refers to any more, for each kind.
 
+use tessera_arch::CPUS_MAX;
+
 use crate::base::effort::Effort;
 use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
-use crate::object::id::{MapTarget, Object, ThreadId};
+use crate::object::derivation;
+use crate::object::gate::Gate;
+use crate::object::id::{MapTarget, Object, TableId, ThreadId};
+use crate::object::neighbour::Standing;
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
-use crate::sched::{deletion, ending, running};
+use crate::object::use_pool::{Use, UseKind};
+use crate::sched::{closing, deletion, ending, eviction, inside, running};
 use crate::state::kernel::Kernel;
 use crate::vm::dismantle::dismantle;
 use crate::vm::public;
@@ -48,7 +54,7 @@ impl End for Space {
     #[inline(never)]
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
         let id = kernel.spaces.id_at(index).expect(LISTED);
-        if !ending::evict_threads(kernel, id, effort) {
+        if !eviction::evict_threads(kernel, id, effort) {
             return false;
         }
         assert!(kernel.spaces[id].threads.is_empty(), "nobody is in a space that goes");
@@ -128,8 +134,11 @@ impl End for CapTable {
     #[inline(never)]
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
         let id = kernel.tables.id_at(index).expect(LISTED);
+        if kernel.tables.at(index).is_of_gate && !close_gates(kernel, id, effort) {
+            return false;
+        }
         // Before it was doomed, something may have been put into a slot that had been looked at.
-        if !deletion::empty_table(kernel, id, effort) || kernel.tables[id].used() != 0 {
+        if !deletion::empty_table(kernel, id, effort) || kernel.tables.at(index).used() != 0 {
             return false;
         }
         let table = kernel.tables.remove_at(index);
@@ -141,5 +150,47 @@ impl End for CapTable {
         let id = kernel.tables.id_at(index).expect(LISTED);
         // It may have been emptied meanwhile, and used anew. If it has held itself, it is on the list once more.
         kernel.tables[id].emptied == 0 || deletion::empty_table(kernel, id, effort)
+    }
+
+    #[inline(always)]
+    fn needs_registers(kernel: &Kernel, cpu: usize, index: u32) -> bool {
+        may_be_in_call(kernel, cpu) && kernel.tables.at(index).is_of_gate
+    }
+}
+
+/// Closes the gates that lead with a table that goes; gives whether that was all.
+fn close_gates(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> bool {
+    let list = kernel.tables.capabilities(table.index());
+    while let Some(Standing::Use(lent)) = derivation::first_in_list(&kernel.uses, list) {
+        let Use { kind, number, .. } = *kernel.uses.get(lent);
+        if kind == UseKind::Marker {
+            inside::forget_marker(kernel, kernel.threads.id_at(number).expect(LISTED));
+        } else if !closing::close(kernel, number, effort) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a CPU's thread may be in a call, from which it may have to come out.
+#[inline(always)]
+fn may_be_in_call(kernel: &Kernel, cpu: usize) -> bool {
+    kernel.shared.cpus[cpu % CPUS_MAX].activations.get().has_room()
+}
+
+impl End for Gate {
+    #[inline(never)]
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        if !closing::close(kernel, index, effort) {
+            return false;
+        }
+        let gate = kernel.gates.remove_at(index);
+        kernel.credit(&*gate);
+        true
+    }
+
+    #[inline(always)]
+    fn needs_registers(kernel: &Kernel, cpu: usize, _index: u32) -> bool {
+        may_be_in_call(kernel, cpu)
     }
 }

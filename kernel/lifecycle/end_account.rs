@@ -32,19 +32,31 @@ const DEPTH_MAX: usize = 1000;
 pub fn pays_for(kernel: &Kernel, account: AccountId, thread: ThreadId) -> bool {
     let space = running::space_of(kernel, thread);
     let base = kernel.spaces[space].seen.map_or(space, |seen| seen.base);
-    let table = kernel.threads[thread].table.map(ObjectRef::CapTable);
+    let caller = &kernel.threads[thread];
+    let own = caller.table.map(ObjectRef::CapTable);
     let objects = [ObjectRef::Thread(thread), ObjectRef::Space(space), ObjectRef::Space(base)];
-    objects.into_iter().chain(table).any(|object| {
-        let mut payer = kernel.payer_of(object);
-        for _ in 0..DEPTH_MAX {
-            match payer {
-                Some(id) if id == account => return true,
-                Some(id) => payer = kernel.accounts[id].parent,
-                None => return false,
-            }
+    objects.into_iter().chain(own).any(|object| pays_for_object(kernel, account, object))
+        || caller.activations.is_some() && pays_for_gate_table(kernel, account, caller.cpu())
+}
+
+fn pays_for_object(kernel: &Kernel, account: AccountId, object: ObjectRef) -> bool {
+    let mut payer = kernel.payer_of(object);
+    for _ in 0..DEPTH_MAX {
+        match payer {
+            Some(id) if id == account => return true,
+            Some(id) => payer = kernel.accounts[id].parent,
+            None => return false,
         }
-        true
-    })
+    }
+    true
+}
+
+/// The same of the table that a CPU's thread uses: in a call, it is not its own.
+#[cold]
+#[inline(never)]
+fn pays_for_gate_table(kernel: &Kernel, account: AccountId, cpu: usize) -> bool {
+    let table = kernel.tables.id_at(kernel.shared.cpus[cpu].table_number());
+    table.is_some_and(|table| pays_for_object(kernel, account, ObjectRef::CapTable(table)))
 }
 
 /// Ends an account, as far as an entry's effort goes; the caller's capability to it goes last.

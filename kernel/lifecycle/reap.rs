@@ -20,6 +20,7 @@ use crate::object::cap_table::CapTable;
 use crate::object::charge_chain;
 use crate::object::derivation;
 use crate::object::doomed::Debt;
+use crate::object::gate::Gate;
 use crate::object::id::{ThreadId, with_kinds};
 use crate::object::segment::Segment;
 use crate::object::space::Space;
@@ -118,7 +119,7 @@ fn settle(kernel: &mut Kernel, owner: Option<ThreadId>) {
     let thread = &mut kernel.threads[id];
     thread.pending = Some(Box::new(Pending::Debt(debt)));
     // The CPU that has it looks again before it leaves the kernel.
-    kernel.scheduler.cpus[thread.cpu()].need_resched = true;
+    kernel.scheduler.cpus[thread.cpu()].need_resched.set(true);
 }
 
 /// A step of what nobody owes, if any effort is left for it.

@@ -5,6 +5,7 @@
 //! where it was. Whoever derives at the same time puts in one at a time, and loses.
 
 use tessera_abi::layout::{FallbackReason, Name};
+use tessera_arch::CPUS_MAX;
 
 use crate::base::console::Wait;
 use crate::base::effort::Effort;
@@ -15,7 +16,9 @@ use crate::object::id::{CapId, ThreadId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::range::PageRange;
-use crate::sched::{deletion, ending, inside, landing, looking, remote, running, way_in};
+use crate::sched::{
+    activations, closing, deletion, ending, eviction, inside, landing, looking, remote, running, way_in,
+};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::map_steps;
@@ -122,7 +125,7 @@ fn sweep(kernel: &mut Kernel, by: Revoker, (from, badge): (CapId, u64), word: u6
                 return Progress::Done;
             }
             Standing::Beginning(child) => {
-                derivation::record(&kernel.tables, child).badge == badge || is_seeded(Mutant::BadgeIgnored)
+                derivation::record(&kernel.tables, child).badge() == badge || is_seeded(Mutant::BadgeIgnored)
             }
             Standing::Use(other) if kernel.uses.get(other).kind == UseKind::Marker => {
                 match looking::past(kernel, by.thread, marker, other, effort.left()) {
@@ -175,7 +178,7 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
     Progress::Done
 }
 
-/// Takes a capability to a space back that stands first below another one; gives whether the caller went with it, and nothing
+/// Takes a capability to a space or a gate back that stands first below another one; gives whether the caller went with it, and nothing
 /// is left. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
 /// was need not be noted for that.
 #[inline(never)]
@@ -183,7 +186,10 @@ fn revoke_way_in(kernel: &mut Kernel, by: Revoker, (from, child): (CapId, CapId)
     effort.spend(CAPABILITY_UNITS);
     deletion::spend_on_way_in(kernel, effort);
     let is_caller = way_in::close_to_others(kernel, child).inspect(|id| debug_assert!(*id == by.thread)).is_some();
-    let is_gone = is_caller && derivation::is_only_below(&kernel.tables, from, child) && land(kernel, by);
+    // One that has ever made a gate call may be in one: then it comes out the long way.
+    let may_be_in_call = || kernel.shared.cpus[by.cpu % CPUS_MAX].activations.get().has_room();
+    let is_gone =
+        is_caller && !may_be_in_call() && derivation::is_only_below(&kernel.tables, from, child) && land(kernel, by);
     if is_caller && !is_gone {
         way_in::note_here(kernel, by.thread);
     }
@@ -222,6 +228,9 @@ pub(super) fn revoke_use(kernel: &mut Kernel, by: Revoker, id: UseId, effort: &m
     match lent.kind {
         UseKind::View => return revoke_view(kernel, by, id, effort),
         UseKind::Inside => return evict(kernel, by, (id, id), effort),
+        UseKind::Called => return end_call(kernel, by, id, effort),
+        UseKind::Suspended => activations::lose_space(kernel, thread_of(kernel, &lent), lent.level()),
+        UseKind::Gate => return close_gate(kernel, lent.number, effort, by),
         UseKind::Mapping => unmap_some(kernel, &lent, effort),
         UseKind::Attachment => detach(kernel, &lent, by.object),
         UseKind::Fallback if is_seeded(Mutant::FallbackSurvives) => {
@@ -271,7 +280,7 @@ fn revoke_view(kernel: &mut Kernel, by: Revoker, lent: UseId, effort: &mut Effor
     let mut first = first_of_view(kernel, view, own);
     if first.is_none() {
         // Whoever runs in it may not be noted yet.
-        ending::note_all_in(kernel, view);
+        eviction::note_all_in(kernel, view);
         first = first_of_view(kernel, view, own);
     }
     match first {
@@ -280,6 +289,10 @@ fn revoke_view(kernel: &mut Kernel, by: Revoker, lent: UseId, effort: &mut Effor
             let of_view = *kernel.uses.get(id);
             match of_view.kind {
                 UseKind::Inside => return evict(kernel, by, (lent, id), effort),
+                UseKind::Suspended => {
+                    activations::lose_space(kernel, thread_of(kernel, &of_view), of_view.level());
+                }
+                UseKind::Gate => return close_gate(kernel, of_view.number, effort, by),
                 UseKind::Fallback => inside::set_fallback(kernel, thread_of(kernel, &of_view), None),
                 UseKind::Marker => inside::forget_marker(kernel, thread_of(kernel, &of_view)),
                 // A view of the view is lent by whoever lent that, and is taken back like it.
@@ -355,8 +368,9 @@ fn evict(
         remote::preempt_remote(kernel, cpu);
         return None;
     }
+    let in_call = kernel.threads[id].depth() != 0;
     let landing = landing::landing(kernel, id);
-    if landing.is_none() {
+    if landing.is_none() && !activations::comes_out(kernel, id) {
         let turn = kernel.threads[by.thread].console_turn();
         if let Err(wait) = kernel.shared.console.ensure_turn(turn, LINE_BYTES) {
             return Some(Progress::Waits(wait));
@@ -365,11 +379,42 @@ fn evict(
     }
     effort.spend(USE_UNITS);
     let reason = FallbackReason::SpaceRevoked;
-    let has_landed = is_caller && landing.is_some_and(|there| landing::land_here(kernel, (by.cpu, id), there, reason));
+    let has_landed =
+        is_caller && !in_call && landing.is_some_and(|there| landing::land_here(kernel, (by.cpu, id), there, reason));
     if !has_landed {
         ending::evict(kernel, id, landing, reason, effort);
     }
     is_caller.then_some(Progress::Gone)
+}
+
+/// Takes a thread out of a call that was made by what is revoked; one that has gone on from there comes out when it returns.
+fn end_call(kernel: &mut Kernel, by: Revoker, called: UseId, effort: &mut Effort) -> Option<Progress> {
+    let lent = *kernel.uses.get(called);
+    let id = thread_of(kernel, &lent);
+    let stack = kernel.threads[id].activations.as_ref().expect("who is in a call has activations");
+    if lent.level() + 1 == stack.fast.depth() && !stack.fast.is_any_fresh() {
+        return evict(kernel, by, (called, called), effort);
+    }
+    if id != by.thread && running::current(kernel, kernel.threads[id].cpu()) == Some(id) {
+        remote::preempt_remote(kernel, kernel.threads[id].cpu());
+        return None;
+    }
+    way_in::note_here(kernel, by.thread);
+    if lent.level() + 1 != kernel.threads[id].depth() {
+        activations::lose_call(kernel, id, lent.level());
+        effort.spend(USE_UNITS);
+    }
+    None
+}
+
+/// Closes a gate that was made by what is revoked. The caller may go with it.
+fn close_gate(kernel: &mut Kernel, gate: u32, effort: &mut Effort, by: Revoker) -> Option<Progress> {
+    let is_closed = closing::close(kernel, gate, effort);
+    effort.spend(USE_UNITS);
+    if running::current(kernel, by.cpu) != Some(by.thread) {
+        return Some(Progress::Gone);
+    }
+    (!is_closed).then_some(Progress::Again(looking::BEGUN))
 }
 
 /// Says of a thread that it ends, because it has nowhere to go.

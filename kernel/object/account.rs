@@ -3,7 +3,7 @@
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 
-use crate::object::charged::{Ends, KINDS};
+use crate::object::charged::{CHARGED, Ends, KINDS, place_of};
 use crate::object::id::{AccountId, Object, kind};
 use crate::object::store::{ENTRY_BYTES, Opened, Store};
 use crate::object::use_pool::USE_BYTES;
@@ -47,13 +47,12 @@ impl Account {
     /// The ends of the chain of the objects of a kind that it pays for.
     #[inline(always)]
     pub fn charges_mut(&mut self, kind: ObjectKind) -> &mut Ends {
-        &mut self.charges[kind as usize - 1]
+        &mut self.charges[place_of(kind)]
     }
 
     /// The same for all kinds, with their numbers.
     pub fn charges(&self) -> impl Iterator<Item = (ObjectKind, Ends)> {
-        let kinds = (1..).map_while(ObjectKind::from_number);
-        kinds.zip(self.charges.iter().copied())
+        CHARGED.into_iter().zip(self.charges.iter().copied())
     }
 
     /// The whole budget, bytes.
@@ -132,6 +131,17 @@ impl Opened<'_, Account> {
     pub fn charge_object<T>(&mut self, extra: u64) {
         *self.references += 1;
         self.object.charge(object_bytes::<T>() + extra);
+    }
+
+    /// The same, checked at once: the last check, and the first change.
+    ///
+    /// # Errors
+    /// `AccountExhausted`.
+    #[inline(always)]
+    pub fn try_charge_object<T>(&mut self, extra: u64) -> Result<(), Error> {
+        self.object.try_charge(object_bytes::<T>().saturating_add(extra))?;
+        *self.references += 1;
+        Ok(())
     }
 }
 

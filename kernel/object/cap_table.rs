@@ -5,12 +5,17 @@
 //! kernel's lock only.
 
 use alloc::vec::Vec;
+use core::mem::offset_of;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use crate::base::steps;
 use crate::cpu::cap_word::{CapSlot, CapWord};
+use crate::cpu::slice_pointer::{SlicePointer, Words};
+use crate::cpu::table_view::{RECORD_BYTES, TableView};
 use crate::mem::block;
 use crate::object::id::{AccountId, Object, kind};
 use crate::object::links::List;
@@ -25,14 +30,14 @@ pub(super) const NO_SLOT: u32 = u32::MAX;
 const SLOTS_AT_ONCE: usize = 8;
 
 /// The half of a slot that is used under the lock.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(16))]
+#[derive(Debug)]
+#[repr(C, align(16))]
 pub struct CapRecord {
+    /// The badge given when it was derived. It is read without the lock.
+    badge: AtomicU64,
     /// What the capability names, as a word without rights; free for a free slot. The capability keeps the object, so
     /// its number says which it is.
     pub object: CapWord,
-    /// The badge given when it was derived.
-    pub badge: u64,
     /// Where it stands in the derivation list.
     pub neighbours: Neighbours,
     /// Of a free slot, the next one that is free.
@@ -41,12 +46,20 @@ pub struct CapRecord {
 
 impl CapRecord {
     /// A free slot's, behind which there is no other.
-    const FREE: CapRecord =
-        CapRecord { object: CapWord::FREE, badge: 0, neighbours: Neighbours::NOBODY, next_free: NO_SLOT };
+    const fn free(next_free: u32) -> CapRecord {
+        CapRecord { badge: AtomicU64::new(0), object: CapWord::FREE, neighbours: Neighbours::NOBODY, next_free }
+    }
+
+    /// The badge given when it was derived.
+    #[inline(always)]
+    pub fn badge(&self) -> u64 {
+        self.badge.load(Relaxed)
+    }
 }
 
 // Each slot costs its table's account one. Found by a shift.
-const _: () = assert!(size_of::<CapRecord>() == 64, "a record is a cache line");
+const _: () = assert!(size_of::<CapRecord>() == RECORD_BYTES, "a record is a cache line");
+const _: () = assert!(offset_of!(CapRecord, badge) == 0, "a badge comes first in its record");
 
 /// A table of capabilities, shared by the threads of one program.
 #[derive(Debug)]
@@ -55,10 +68,14 @@ pub struct CapTable {
     pub name: Name,
     /// Who pays.
     pub account: AccountId,
+    /// Whether a gate was ever made that leads with it.
+    pub is_of_gate: bool,
     /// Threads that use the table and have not ended.
     pub threads: List,
     /// Whether one of them was ever started, or was stopped before. Then their end empties the table.
     pub is_in_use: bool,
+    /// What CPUs find of it without the lock.
+    pub view: TableView,
     /// There is room for all from the start, so that they stay where they are.
     pub(super) hot: Vec<CapSlot>,
     slots: u32,
@@ -85,6 +102,11 @@ impl Object for CapTable {
     fn extra_bytes(&self) -> u64 {
         CapTable::slot_bytes(u64::from(self.slots()))
     }
+
+    #[inline(always)]
+    fn be_numbered(&mut self, number: u32) {
+        self.view.set_number(number);
+    }
 }
 
 impl CapTable {
@@ -93,10 +115,13 @@ impl CapTable {
     #[inline(always)]
     pub fn begin(account: AccountId, slots: u32) -> CapTable {
         let (hot, mut records) = (Vec::with_capacity(slots as usize), Vec::with_capacity(slots as usize));
-        records.push(CapRecord::FREE);
+        records.push(CapRecord::free(NO_SLOT));
+        let view = TableView::new(SlicePointer::of(&hot, slots as usize), Words::from(&records[0].badge));
         CapTable {
+            view,
             name: Name::EMPTY,
             account,
+            is_of_gate: false,
             threads: List::default(),
             is_in_use: false,
             hot,
@@ -210,7 +235,8 @@ impl CapTable {
         let (records, hot, slot) = (&mut self.records[..], &self.hot[..], self.first_free);
         let record = &mut records[slot as usize];
         let next_free = record.next_free;
-        (record.object, record.badge, record.neighbours) = (word.with(Rights::empty()), badge, neighbours);
+        (record.object, record.neighbours) = (word.with(Rights::empty()), neighbours);
+        record.badge.store(badge, Relaxed);
         let handle = hot[slot as usize].fill(slot, word);
         self.used += 1;
         self.first_free = next_free;
@@ -228,18 +254,19 @@ impl CapTable {
         let end = self.hot.len().min(first + SLOTS_AT_ONCE);
         for slot in first..end {
             let next_free = if slot + 1 == end { NO_SLOT } else { slot as u32 + 1 };
-            self.records.push(CapRecord { next_free, ..CapRecord::FREE });
+            self.records.push(CapRecord::free(next_free));
         }
         if first < end {
             self.first_free = first as u32;
         }
     }
 
-    /// Empties a slot; the handle is stale from here on. Gives the record, so that its neighbours can be seen to.
+    /// Empties a slot; the handle is stale from here on. Gives what it named, and the neighbours,
+    /// which are to be seen to.
     #[inline(always)]
-    pub fn remove(&mut self, slot: u32) -> CapRecord {
+    pub fn remove(&mut self, slot: u32) -> (CapWord, Neighbours) {
         let record = &mut self.records[slot as usize];
-        let gone = *record;
+        let gone = (record.object, record.neighbours);
         self.used -= 1;
         // What else a free slot's record says means nothing.
         record.object = CapWord::FREE;

@@ -1,5 +1,7 @@
 //! The chains of what an account pays for: an object's neighbours in one, and its ends (`charge_chain`).
 
+use tessera_abi::ObjectKind;
+
 use crate::object::id::with_kinds;
 
 /// Where there is no object.
@@ -50,9 +52,35 @@ impl Ends {
 
 macro_rules! count_kinds {
     ([] $($kind:ident $store:ident;)*) => {
-        /// How many kinds of objects there are that accounts pay for.
+        /// The kinds of objects that accounts pay for.
+        pub const CHARGED: [ObjectKind; KINDS] = [$(ObjectKind::$kind),*];
+
+        /// How many there are.
         pub const KINDS: usize = [$(stringify!($kind)),*].len();
     };
 }
 
 with_kinds!(count_kinds);
+
+/// Which of them a kind is.
+///
+/// # Panics
+/// For the machine, for which nobody pays.
+#[inline(always)]
+pub const fn place_of(kind: ObjectKind) -> usize {
+    match kind {
+        ObjectKind::Machine => panic!("nobody pays for the machine"),
+        // Behind the machine.
+        ObjectKind::Gate => KINDS - 1,
+        _ => kind as usize - 1,
+    }
+}
+
+// The list and the places say the same.
+const _: () = {
+    let mut place = 0;
+    while place < KINDS {
+        assert!(place_of(CHARGED[place]) == place);
+        place += 1;
+    }
+};

@@ -210,7 +210,7 @@ fn set_previous(tables: &mut Store<CapTable>, uses: &mut UsePool, of: Neighbour,
 /// as a word without rights, and what that means for the object's list, which the caller notes.
 #[inline(always)]
 pub fn remove(tables: &mut Store<CapTable>, uses: &mut UsePool, cap: CapId) -> (CapWord, ListChange) {
-    let CapRecord { object, neighbours, .. } = tables.at_mut(cap.table()).remove(cap.slot());
+    let (object, neighbours) = tables.at_mut(cap.table()).remove(cap.slot());
     assert!(object != CapWord::FREE, "{CAPABILITIES_EXIST}");
     let Neighbours { before, first, last, behind } = neighbours;
     let is_alone = before == Neighbour::NOBODY;
@@ -241,7 +241,7 @@ pub fn lend(tables: &mut Store<CapTable>, uses: &mut UsePool, cap: CapId, value:
     }
     let record = tables.at_mut(cap.table()).record_mut(cap.slot());
     let (end, behind) = (Neighbour::end(cap), record.neighbours.behind);
-    let id = uses.insert(value.standing(end, behind, record.badge));
+    let id = uses.insert(value.standing(end, behind, record.badge()));
     record.neighbours.behind = Neighbour::of_use(id);
     set_previous(tables, uses, behind, Neighbour::of_use(id));
     id
@@ -268,15 +268,15 @@ fn stand_between(tables: &mut Store<CapTable>, uses: &mut UsePool, id: UseId, le
 pub fn is_right_behind(tables: &Store<CapTable>, uses: &UsePool, id: UseId, cap: CapId) -> bool {
     let &Use { previous, badge, .. } = uses.get(id);
     // It may be one that was handed on, and the capability new.
-    previous == Neighbour::end(cap) && badge == record(tables, cap).badge
+    previous == Neighbour::end(cap) && badge == record(tables, cap).badge()
 }
 
 /// Makes a use one of another capability.
 pub fn lend_anew(tables: &mut Store<CapTable>, uses: &mut UsePool, id: UseId, cap: CapId) {
     leave(tables, uses, id);
-    let CapRecord { badge, neighbours, .. } = *record(tables, cap);
+    let (badge, behind) = (record(tables, cap).badge(), record(tables, cap).neighbours.behind);
     uses.get_mut(id).badge = badge;
-    stand_between(tables, uses, id, Neighbour::end(cap), neighbours.behind);
+    stand_between(tables, uses, id, Neighbour::end(cap), behind);
 }
 
 /// Makes a use one of whatever another one is of.

@@ -4,10 +4,11 @@
 //! (`kernel/lifecycle/reap.rs`). So is what exists and has a chore that one step does not end. A list runs through the
 //! stores and takes no memory, whatever the kinds of its objects are.
 
-use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::ObjectKind;
+
+use crate::cpu::debt_words::DebtWords;
 
 /// An object on a list, by its kind and number; zero for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,26 +82,23 @@ impl Debt {
 /// kernel's lock it is empty: whoever gives the lock up hands it to the thread that owes it.
 ///
 /// Beside it, whether there are debts that no thread owes; so a trap has one word to look at.
-#[derive(Clone, Debug, Default)]
-pub struct Debts(Arc<Cells>);
-
-#[derive(Debug, Default)]
-struct Cells {
-    first: AtomicU64,
-    last: AtomicU64,
-    /// A bit each.
-    due: AtomicU64,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Debts(&'static DebtWords);
 
 const OWED: u64 = 1;
 const UNOWED: u64 = 2;
 
 // The kernel's lock is held: no other CPU changes any of these words meanwhile.
 impl Debts {
+    /// The list of which these are the words.
+    pub(crate) fn new(words: &'static DebtWords) -> Debts {
+        Debts(words)
+    }
+
     /// Whether anything is on the list, or is a debt that no thread owes.
     #[inline(always)]
     pub fn is_any(&self) -> bool {
-        self.0.due.load(Relaxed) != 0
+        self.0.reasons() != 0
     }
 
     /// Whether anything is on the list.

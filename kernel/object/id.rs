@@ -91,6 +91,7 @@ macro_rules! with_kinds {
             Segment segments;
             Thread threads;
             CapTable tables;
+            Gate gates;
         }
     };
 }
@@ -143,6 +144,8 @@ macro_rules! name_kinds {
 
 with_kinds!(name_kinds);
 
+/// Names a gate.
+pub type GateId = Id<kind::Gate>;
 /// Names an account.
 pub type AccountId = Id<kind::Account>;
 /// Names a capability table.
@@ -170,6 +173,10 @@ pub trait Object {
 
     /// What that account is charged besides the record and its share of the store, now; bytes.
     fn extra_bytes(&self) -> u64;
+
+    /// It is about to get this number in its store.
+    #[inline(always)]
+    fn be_numbered(&mut self, _number: u32) {}
 }
 
 /// A capability's place: a table and a slot in it, by their numbers. Whoever keeps one knows that the capability exists:

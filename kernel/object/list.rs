@@ -80,13 +80,7 @@ impl List {
         }
     }
 
-    /// The place that a thread gets which comes when the first one goes ([`List::replace_first`]).
-    #[inline(always)]
-    pub fn place_for_next(&self) -> Link {
-        Link { previous: if self.first == self.last { NONE } else { self.last }, next: NONE }
-    }
-
-    /// Takes the first thread out and puts another behind the last one, which knows its place already. Gives the one that was
+    /// Takes the first thread out and puts another behind the last one, in which this is changed besides. Gives the one that was
     /// taken out. The list is not empty.
     #[inline(always)]
     pub fn replace_first<'a>(
@@ -94,14 +88,20 @@ impl List {
         threads: &'a mut Store<Thread>,
         chain: Chain,
         id: ThreadId,
+        change: impl FnOnce(&mut Thread),
     ) -> Opened<'a, Thread> {
-        let first = self.first;
-        if first == self.last {
+        let List { first, last } = *self;
+        let thread = threads.at_mut(id.index());
+        change(thread);
+        let place = &mut thread.links.0[chain as usize];
+        if first == last {
+            *place = Link { previous: NONE, next: NONE };
             self.first = id.index();
         } else {
+            *place = Link { previous: last, next: NONE };
             self.first = threads.at(first).links.0[chain as usize].next;
             link(threads, chain, self.first).previous = NONE;
-            link(threads, chain, self.last).next = id.index();
+            link(threads, chain, last).next = id.index();
         }
         self.last = id.index();
         let taken = threads.open(first).expect("a list holds threads that exist");

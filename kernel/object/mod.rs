@@ -2,6 +2,7 @@
 //! Nothing here knows `Kernel`.
 
 pub mod account;
+pub mod activation_stack;
 pub mod address_map;
 pub mod agenda;
 pub mod cap_table;
@@ -10,6 +11,7 @@ pub mod charged;
 mod chunk;
 pub mod derivation;
 pub mod doomed;
+pub mod gate;
 pub mod id;
 pub mod links;
 pub mod list;

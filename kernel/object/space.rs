@@ -59,7 +59,7 @@ pub struct Space {
     other_roots: Vec<Frame>,
     /// How many threads are in the list of those that are in it.
     pub thread_count: u64,
-    /// The threads in it that do not run, and some that do (`sched::note_space`).
+    /// The threads in it that do not run, and some that do (`sched::noting::note_space`).
     pub threads: List,
     /// The root tables that its views have.
     pub view_roots: ViewRoots,

@@ -54,20 +54,22 @@ impl<T: Object> Store<T> {
     /// What is doomed goes to `debts`.
     ///
     /// Numbers end at 2^32: a machine would need 768 GiB for so many of the smallest objects.
-    pub fn for_memory(frames: &mut FrameAllocator, memory_bytes: u64, least_bytes: u64, debts: &Debts) -> Store<T> {
+    pub fn for_memory(frames: &mut FrameAllocator, memory_bytes: u64, least_bytes: u64, debts: Debts) -> Store<T> {
         let most = (memory_bytes / least_bytes).min(u64::from(NONE) - CHUNK as u64);
         let chunks = most as usize / CHUNK + 1;
         let words = chunks.div_ceil(WORD);
         crate::mem::provide_list::<Box<Chunk<T>>>(frames, chunks);
         crate::mem::provide_list::<u64>(frames, words);
         let (chunks, occupied) = (Vec::with_capacity(chunks), Vec::with_capacity(words));
-        Store { chunks, occupied, open: NONE, debts: debts.clone(), count: 0 }
+        Store { chunks, occupied, open: NONE, debts, count: 0 }
     }
 
     /// An empty store for at least so many objects: for tests.
     #[cfg(test)]
     pub(crate) fn of(most: u64) -> Store<T> {
-        Store::for_memory(&mut FrameAllocator::new(&mut [], tessera_arch::Frame::new(0)), most, 1, &Debts::default())
+        let mut frames = FrameAllocator::new(&mut [], tessera_arch::Frame::new(0));
+        let debts = Debts::new(Box::leak(Box::new(crate::cpu::debt_words::DebtWords::new())));
+        Store::for_memory(&mut frames, most, 1, debts)
     }
 
     /// Objects that exist.
@@ -98,7 +100,7 @@ impl<T: Object> Store<T> {
 
     /// The same for one that is where it will stay: large ones are made there.
     #[inline]
-    pub fn insert_boxed(&mut self, value: Box<T>) -> Id<T::Kind> {
+    pub fn insert_boxed(&mut self, mut value: Box<T>) -> Id<T::Kind> {
         if self.open == NONE {
             self.grow();
         }
@@ -107,10 +109,12 @@ impl<T: Object> Store<T> {
         let chunk = &mut *self.chunks[number as usize];
         let free = chunk.free;
         let offset = free.trailing_zeros() as usize % CHUNK;
+        let index = number * CHUNK as u32 + offset as u32;
+        value.be_numbered(index);
         let before = chunk.values[offset].replace(value);
         assert!(before.is_none(), "a free entry holds nothing");
         chunk.uses[offset] = Uses { references: 1, next_due: NONE };
-        let id = Id::new(number * CHUNK as u32 + offset as u32, chunk.generations[offset]);
+        let id = Id::new(index, chunk.generations[offset]);
         chunk.free = free & free.wrapping_sub(1);
         if chunk.free == 0 {
             self.open = chunk.next_open;
@@ -308,7 +312,7 @@ impl<T: Object> Store<T> {
         uses.references = uses.references.checked_sub(1).expect("a reference is released once");
         // It may be listed for what is left to be done at it; then its turn comes all the same.
         if uses.references == 0 && chunk.listed[offset] == Listed::NOT {
-            push_due(debts, chunk, offset, index, T::KIND);
+            push_due(*debts, chunk, offset, index, T::KIND);
         }
         (chunk, offset)
     }
@@ -320,7 +324,7 @@ impl<T: Object> Store<T> {
         let (number, offset) = place_of(index);
         let chunk = &mut *chunks[number];
         if chunk.listed[offset] == Listed::NOT {
-            push_due(debts, chunk, offset, index, T::KIND);
+            push_due(*debts, chunk, offset, index, T::KIND);
         }
     }
 
@@ -458,7 +462,7 @@ impl<T: Object> core::ops::IndexMut<Id<T::Kind>> for Store<T> {
 
 /// Puts an object in front of a list that it is not on.
 #[inline(always)]
-fn push_due<T>(debts: &Debts, chunk: &mut Chunk<T>, offset: usize, index: u32, kind: ObjectKind) {
+fn push_due<T>(debts: Debts, chunk: &mut Chunk<T>, offset: usize, index: u32, kind: ObjectKind) {
     let next = debts.push(Due::new(kind, index));
     (chunk.listed[offset], chunk.uses[offset].next_due) = (Listed::before(next), next.index());
 }

@@ -7,24 +7,30 @@ use tessera_abi::{Handle, ObjectKind};
 use tessera_arch::{CPUS_MAX, Fault, ThreadContext};
 
 use crate::base::cpu_set::{self, CpuSet};
+use crate::cpu::activations::{Activations, NO_ACTIVATIONS};
+use crate::cpu::slice_pointer::Kept;
+use crate::cpu::table_view::{NO_TABLE, TableView};
 use crate::object::account::object_bytes;
+use crate::object::activation_stack::{ACTIVATION_BYTES, ActivationStack};
 use crate::object::doomed::Debt;
-use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, UseId, kind};
+use crate::object::id::{AccountId, Object, SpaceId, TableId, UseId, kind};
 use crate::object::links::{Links, List, Node};
 use crate::object::progress::Progress;
 use crate::object::use_pool::USE_BYTES;
 
 /// Where a thread lands if its space goes. It keeps no space: if this one is gone too, the id names nothing.
+// In this order what a thread without one has is aligned, and is written where it stays.
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Fallback {
     /// The space it lands in.
     pub space: SpaceId,
+    /// The use of a capability to the space that it is.
+    pub lent: Option<UseId>,
     /// Instruction pointer there.
     pub instruction_pointer: u64,
     /// Stack pointer there.
     pub stack_pointer: u64,
-    /// The use of a capability to the space that it is.
-    pub lent: Option<UseId>,
 }
 
 /// No turn on the console was promised: a turn is a number of bytes, of which there are not so many.
@@ -74,18 +80,23 @@ pub struct Thread {
     pub marker: Option<UseId>,
     /// Its capabilities, until it ends.
     pub table: Option<TableId>,
-    /// Where it lands if its space goes.
+    /// What CPUs find of the table that it uses now.
+    pub table_view: Kept<TableView>,
+    /// What it goes back to, if it has ever made a gate call.
+    pub activations: Option<Box<ActivationStack>>,
+    /// Where it lands if its space goes, and it is in no call.
     pub fallback: Option<Fallback>,
+    /// Whether it was stopped in a call: it ends when it comes out.
+    pub is_stopping: bool,
     /// When its turn on the console comes, if it has been told to wait (see `Console::ensure_turn`); else [`NO_TURN`].
     console_turn: u64,
-    /// The thread it waits for, if it joins one.
-    pub joining: Option<ThreadId>,
     /// The threads that wait for its end.
     pub joiners: List,
     /// Where it waits for a CPU, if it does.
     pub waits: Option<Wait>,
     /// What says whose turn comes first: of those who sleep their time to wake up, of those who are ready how much they
-    /// yield to others; then who came first. Of those who have exited, what they said ([`Thread::exit_code`]).
+    /// yield to others; then who came first. Of those who have exited, what they said ([`Thread::exit_code`]); of those who wait for
+    /// a thread's end, or for a stack of a gate, its number.
     pub order: (u64, u64),
     /// Its neighbours in lists.
     pub links: Links,
@@ -113,12 +124,12 @@ impl Object for Thread {
 
     #[inline(always)]
     fn extra_bytes(&self) -> u64 {
-        CONTEXT_BYTES
+        CONTEXT_BYTES + if self.activations.is_some() { ACTIVATION_BYTES } else { 0 }
     }
 }
 
 impl Thread {
-    /// A thread that has not started.
+    /// A thread that has not started; what CPUs find of its table is told when it is taken in.
     pub fn new(account: AccountId, table: TableId, space: SpaceId, priority: u8) -> Thread {
         Thread {
             name: Name::EMPTY,
@@ -131,9 +142,11 @@ impl Thread {
             inside: None,
             marker: None,
             table: Some(table),
+            table_view: Kept::of(&NO_TABLE),
+            activations: None,
             fallback: None,
+            is_stopping: false,
             console_turn: NO_TURN,
-            joining: None,
             joiners: List::default(),
             waits: None,
             order: (0, 0),
@@ -177,6 +190,43 @@ impl Thread {
     /// Notes when its turn on the console comes, or that it need not wait.
     pub fn set_console_turn(&mut self, turn: Option<u64>) {
         self.console_turn = turn.unwrap_or(NO_TURN);
+    }
+
+    /// The number of the table that it uses, unless it runs: then its CPU's line knows.
+    pub fn table_number(&self) -> u32 {
+        self.table_view.get().number()
+    }
+
+    /// What a CPU finds of what it goes back to.
+    #[inline(always)]
+    pub fn goes_back_to(&self) -> Kept<Activations> {
+        Kept::of(self.activations.as_ref().map_or(&NO_ACTIVATIONS, |stack| &stack.fast))
+    }
+
+    /// In how many calls it is, as far as is known while it runs.
+    #[inline(always)]
+    pub fn depth(&self) -> usize {
+        self.activations.as_ref().map_or(0, |stack| stack.fast.depth())
+    }
+
+    /// Notes that it waits for the end of the thread with this number.
+    pub fn set_joining(&mut self, target: u32) {
+        (self.state, self.order.0) = (ThreadState::Joining, u64::from(target));
+    }
+
+    /// The number of the thread for whose end it waits. That is there as long as anybody does.
+    pub fn joining(&self) -> Option<u32> {
+        (self.state == ThreadState::Joining).then_some(self.order.0 as u32)
+    }
+
+    /// Notes which gate it waits for.
+    pub fn set_calling(&mut self, gate: u32) {
+        (self.state, self.order.0) = (ThreadState::Calling, u64::from(gate));
+    }
+
+    /// The number of the gate for a stack of which it waits.
+    pub fn calling(&self) -> Option<u32> {
+        (self.state == ThreadState::Calling).then_some(self.order.0 as u32)
     }
 
     /// What it owes.

@@ -52,6 +52,12 @@ pub enum UseKind {
     Inside,
     /// A thread falls back to a space.
     Fallback,
+    /// A gate leads into a space, or with a table.
+    Gate,
+    /// A thread goes back to a space when a call returns.
+    Suspended,
+    /// A thread is in a call of a gate.
+    Called,
     /// Not a use: how far a thread has come that goes through the list.
     Marker,
 }
@@ -125,6 +131,16 @@ impl Use {
     #[inline(always)]
     pub fn of_number(kind: UseKind, number: u32) -> Use {
         Use::new(kind, number)
+    }
+
+    /// One of an activation of a thread that is suspended: of so many below.
+    pub fn of_level(kind: UseKind, thread: u32, level: usize) -> Use {
+        Use { at: level as u64, ..Use::new(kind, thread) }
+    }
+
+    /// Of how many below.
+    pub fn level(&self) -> usize {
+        self.at as usize
     }
 
     /// How far a thread has come in what stands below the capability that one of its handles names. It has counted nothing yet.
@@ -286,6 +302,12 @@ impl UsePool {
     pub(super) fn get_mut(&mut self, id: UseId) -> &mut Use {
         let (page, at) = place_of(id);
         &mut self.pages[page].as_deref_mut().expect(EXISTS)[at]
+    }
+
+    /// Notes that a thread is not in a space now but goes back to it, or the other way round.
+    pub fn set_kind(&mut self, id: UseId, kind: UseKind, level: usize) {
+        let lent = self.get_mut(id);
+        (lent.kind, lent.at) = (kind, level as u64);
     }
 
     /// Notes that a mapping begins at another page now.

@@ -1,8 +1,6 @@
 //! Deleting capabilities: one, or all of a table. What was derived from one, and what was lent through it, becomes its
 //! parent's.
 
-use tessera_abi::ObjectKind;
-
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::cap_word::CapWord;
@@ -66,7 +64,7 @@ pub fn delete_closed(kernel: &mut Kernel, cap: CapId) {
 /// The same of the capability with this word.
 #[inline(always)]
 pub fn delete_word(kernel: &mut Kernel, cap: CapId, word: CapWord) {
-    if word.kind() == Some(ObjectKind::Space) {
+    if way_in::leads_in(word) {
         way_in::close_way_in(kernel, cap);
     }
     delete_closed(kernel, cap);
@@ -74,14 +72,15 @@ pub fn delete_word(kernel: &mut Kernel, cap: CapId, word: CapWord) {
 
 /// Gives the capabilities of a table up, from the slot on at which that stopped last; gives whether it is through.
 pub fn empty_table(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> bool {
-    let mut next = core::mem::take(&mut kernel.tables[table].emptied).saturating_sub(1);
-    while kernel.tables[table].used() != 0 && (next as usize) < kernel.tables[table].cap_slots().len() {
+    let index = table.index();
+    let mut next = core::mem::take(&mut kernel.tables.at_mut(index).emptied).saturating_sub(1);
+    while kernel.tables.at(index).used() != 0 && (next as usize) < kernel.tables.at(index).cap_slots().len() {
         if !effort.is_left() {
-            kernel.tables[table].emptied = next + 1 + u32::from(is_seeded(Mutant::EmptyingForgetsSlot));
+            kernel.tables.at_mut(index).emptied = next + 1 + u32::from(is_seeded(Mutant::EmptyingForgetsSlot));
             return false;
         }
         let end = next + LOOKED_AT_ONCE;
-        let Some(slot) = kernel.tables[table].next_used_before(next, end) else {
+        let Some(slot) = kernel.tables.at(index).next_used_before(next, end) else {
             effort.spend(LOOK_UNITS);
             next = end;
             continue;

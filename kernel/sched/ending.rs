@@ -6,25 +6,13 @@ use tessera_abi::Error;
 use tessera_abi::layout::{FallbackReason, ThreadState};
 
 use crate::base::effort::Effort;
-use crate::base::mutants::{Mutant, is_seeded};
-use crate::object::derivation;
-use crate::object::id::{CapId, SpaceId, TableId, ThreadId};
+use crate::cpu::slice_pointer::Kept;
+use crate::object::id::{CapId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
-use crate::object::neighbour::Standing;
 use crate::object::thread::{Fallback, Thread};
-use crate::object::use_pool::{Use, UseKind};
-use crate::sched::{deletion, inside, landing, ready, remote, running, way_in};
+use crate::sched::activations::{self, Out};
+use crate::sched::{deletion, entering, inside, landing, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
-
-/// Effort of sending a thread out of a space.
-const EVICTION_UNITS: u32 = 50;
-
-/// Effort of forgetting that a thread falls back to a space.
-const USE_UNITS: u32 = 15;
-
-/// So many threads of a space are sent out of it in one step; fewer if that means more looks at CPUs than these.
-const EVICTED_AT_ONCE: u64 = 16;
-const LOOKS_AT_ONCE: u64 = 128;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
 pub fn add_thread(kernel: &mut Kernel, thread: Box<Thread>) -> ThreadId {
@@ -43,9 +31,10 @@ pub(crate) fn add_paid_thread(kernel: &mut Kernel, thread: Box<Thread>, by: Opti
         uses.promise();
     }
     let in_space = spaces.at_mut(space.index()).add_thread_last(id);
-    let in_table = tables.retained(table).threads.append(id);
+    let table = tables.retained(table);
+    let in_table = table.threads.append(id);
     let thread = threads.at_mut(id.index());
-    thread.inside = inside;
+    (thread.inside, thread.table_view) = (inside, Kept::of(&table.view));
     thread.links.put(Chain::Space, in_space);
     thread.links.put(Chain::Table, in_table);
     in_space.join(threads, Chain::Space, id);
@@ -55,8 +44,86 @@ pub(crate) fn add_paid_thread(kernel: &mut Kernel, thread: Box<Thread>, by: Opti
 
 /// Makes a new thread ready for the first time; its registers say where.
 pub fn start_thread(kernel: &mut Kernel, id: ThreadId) {
-    note_use(kernel, id);
+    note_use(kernel, kernel.threads.at(id.index()).table);
     ready::make_ready(kernel, id);
+}
+
+/// Stops a thread. In a call, it leaves its program at once, and ends when it comes out: what called whom must not be torn
+/// apart. What takes longer than the effort goes is left to be done, as a debt.
+pub fn stop_thread(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) {
+    let thread = kernel.threads.at(id.index());
+    let table = thread.table;
+    if thread.activations.is_some() && is_in_call(kernel, id) {
+        return leave_program(kernel, id, effort);
+    }
+    note_use(kernel, table);
+    remove_thread(kernel, id, ThreadState::Stopped, effort);
+}
+
+/// Whether a thread is in a call. All that it has suspended is noted then.
+#[cold]
+#[inline(never)]
+fn is_in_call(kernel: &mut Kernel, id: ThreadId) -> bool {
+    let thread = kernel.threads.at(id.index());
+    if thread.has_ended() {
+        return false;
+    }
+    let cpu = thread.cpu();
+    if running::current(kernel, cpu) == Some(id) {
+        if cpu == tessera_arch::cpu_index() {
+            way_in::note_here(kernel, id);
+        } else {
+            remote::preempt_remote(kernel, cpu);
+        }
+    }
+    kernel.threads.at(id.index()).depth() != 0
+}
+
+/// A thread in a call is of no program any more. It is kept until it comes out.
+#[cold]
+#[inline(never)]
+fn leave_program(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) {
+    let thread = kernel.threads.at_mut(id.index());
+    if core::mem::replace(&mut thread.is_stopping, true) {
+        return;
+    }
+    let (table, in_table) = (thread.table.take(), thread.links.take(Chain::Table));
+    kernel.threads.retain_at(id.index());
+    note_use(kernel, table);
+    if let Some(table) = table {
+        leave_table(kernel, table, in_table, effort);
+    }
+}
+
+/// Has a thread leave the call that it is in, which ends with this error, wherever it is. If nobody is there to go on, it
+/// lands, or ends.
+pub fn unwind(kernel: &mut Kernel, id: ThreadId, error: Error, reason: FallbackReason, effort: &mut Effort) {
+    take_off_queues(kernel, id);
+    landing::forget_call(kernel, id);
+    let out = activations::pop(kernel, id, Err(error));
+    kernel.threads.at_mut(id.index()).context.reset_floating_point();
+    come_out_for(kernel, id, out, reason, effort);
+}
+
+/// The calling CPU's thread has come out of a call, and does not go on here.
+pub fn come_out(kernel: &mut Kernel, id: ThreadId, out: Out) {
+    running::forget_current(kernel, tessera_arch::cpu_index());
+    tessera_arch::leave_context();
+    come_out_for(kernel, id, out, FallbackReason::SpaceDestroyed, &mut Effort::of_entry());
+}
+
+fn come_out_for(kernel: &mut Kernel, id: ThreadId, out: Out, reason: FallbackReason, effort: &mut Effort) {
+    if !activations::ends_here(kernel, id) {
+        if out == Out::Sound {
+            return ready::make_ready(kernel, id);
+        } else if let Some(fallback) = landing::landing(kernel, id) {
+            landing::land(kernel, id, fallback, reason);
+            return ready::make_ready(kernel, id);
+        }
+    }
+    // In no queue, like one that was never started.
+    kernel.threads.at_mut(id.index()).state = ThreadState::Created;
+    remove_thread(kernel, id, ThreadState::Stopped, effort);
 }
 
 /// Ends a thread for good, because it says so, made a mistake, or is told to.
@@ -66,29 +133,53 @@ pub fn end_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState) {
 
 /// The same as a part of a longer call; what takes longer than the effort goes is left to be done, as a debt.
 pub fn end_thread_within(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) {
-    note_use(kernel, id);
+    note_use(kernel, kernel.threads.at(id.index()).table);
     remove_thread(kernel, id, state, effort);
 }
 
-/// From here on the end of the last thread of this one's table empties the table.
-fn note_use(kernel: &mut Kernel, id: ThreadId) {
-    if let Some(table) = kernel.threads[id].table {
-        kernel.tables[table].is_in_use = true;
+/// From here on the end of the last thread of a table empties the table.
+#[inline(always)]
+fn note_use(kernel: &mut Kernel, table: Option<TableId>) {
+    if let Some(table) = table {
+        kernel.tables.at_mut(table.index()).is_in_use = true;
     }
 }
 
 /// Takes a thread off CPU and queues, wakes those who join it, gives up its table. What takes longer than the effort goes is
-/// left to be done, as a debt.
-fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) {
+/// left to be done, as a debt. Gives whether somebody waits for its end still.
+fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) -> bool {
     let mut thread = kernel.threads.at_mut(id.index());
     if thread.has_ended() {
-        return;
+        return !thread.joiners.is_empty();
     }
     // One that was never started is in no queue.
     if thread.state != ThreadState::Created {
         take_off_queues(kernel, id);
         thread = kernel.threads.at_mut(id.index());
     }
+    if thread.activations.is_some() {
+        return remove_caller(kernel, id, state, effort);
+    }
+    remove_stalled(kernel, id, state, effort)
+}
+
+/// The same of one that has made gate calls, and is on no CPU and in no queue.
+#[cold]
+#[inline(never)]
+fn remove_caller(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) -> bool {
+    let is_stopping = core::mem::take(&mut kernel.threads.at_mut(id.index()).is_stopping);
+    activations::end(kernel, id);
+    let is_waited_for = remove_stalled(kernel, id, state, effort);
+    if is_stopping {
+        kernel.threads.release_at(id.index());
+    }
+    is_waited_for
+}
+
+/// The same of one that is on no CPU, in no queue and in no call.
+#[inline(always)]
+fn remove_stalled(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: &mut Effort) -> bool {
+    let mut thread = kernel.threads.at_mut(id.index());
     if thread.progress.is_any() {
         kernel.abandon_call(id);
         thread = kernel.threads.at_mut(id.index());
@@ -104,15 +195,18 @@ fn remove_thread(kernel: &mut Kernel, id: ThreadId, state: ThreadState, effort: 
     if !debt.is_none() {
         kernel.leave_unowed(debt);
     }
+    let mut is_waited_for = false;
     if !joiners.is_empty() {
         kernel.heir = joiners.first(&kernel.threads);
-        if !wake_joiners(kernel, id, effort) {
+        is_waited_for = !wake_joiners(kernel, id, effort);
+        if is_waited_for {
             kernel.threads.list_due(id.index());
         }
     }
     if let Some(table) = table {
         leave_table(kernel, table, in_table, effort);
     }
+    is_waited_for
 }
 
 /// Gives those who join an ended thread its result, as many as the effort goes; gives whether that was all.
@@ -124,7 +218,7 @@ pub(crate) fn wake_joiners(kernel: &mut Kernel, id: ThreadId, effort: &mut Effor
         }
         effort.spend(running::wake_units(kernel));
         stop_joining(kernel, joiner);
-        finish_call(kernel, joiner, result);
+        ready::finish_call(kernel, joiner, result);
         ready::make_ready(kernel, joiner);
     }
     true
@@ -139,101 +233,6 @@ pub fn join_result(kernel: &Kernel, id: ThreadId) -> Result<u64, Error> {
     }
 }
 
-/// Sets the result of the call that a thread is in.
-pub fn finish_call(kernel: &mut Kernel, id: ThreadId, result: Result<u64, Error>) {
-    let (status, value) = match result {
-        Ok(value) => (0, value),
-        Err(error) => (error.status(), 0),
-    };
-    kernel.threads[id].context.registers_mut().set_result(status, value);
-}
-
-/// Notes which of the threads that run now are in a space. Those on other CPUs are taken off them.
-pub fn note_all_in(kernel: &mut Kernel, space: u32) {
-    let here = tessera_arch::cpu_index();
-    for cpu in (0..kernel.cpus()).filter(|cpu| *cpu != here) {
-        if kernel.shared.cpus[cpu].presence.is_in(space) {
-            remote::preempt_remote(kernel, cpu);
-        }
-    }
-    let is_here = kernel.shared.cpus[here].presence.is_in(space);
-    if let Some(id) = running::current(kernel, here).filter(|_| is_here) {
-        way_in::note_here(kernel, id);
-    }
-}
-
-/// Sends threads in a space that goes to their fallbacks, or ends them; gives whether nobody is in it any more, nor falls
-/// back to it. Nobody can enter it but those: the last capability went before. Threads that are elsewhere are not looked at,
-/// however many there are.
-///
-/// While there are many, no way in is closed: between two steps one of them may run, and finds its space as it was.
-pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
-    let at_once = EVICTED_AT_ONCE.min(LOOKS_AT_ONCE / kernel.cpus() as u64);
-    while kernel.spaces[space].thread_count > at_once {
-        if !effort.is_left() {
-            return false;
-        }
-        evict_first(kernel, space, effort);
-    }
-    evict_last(kernel, space, effort);
-    forget_uses(kernel, space, effort)
-}
-
-/// Sends the first thread of a space's list elsewhere, or finds out where it is; gives whether there was one.
-fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
-    let Some(id) = kernel.spaces[space].threads.first(&kernel.threads) else { return false };
-    let (cpu, here) = (kernel.threads[id].cpu(), tessera_arch::cpu_index());
-    let runs = running::current(kernel, cpu) == Some(id);
-    if runs && cpu != here {
-        // It may have left long ago. By which capability, its CPU must say.
-        remote::preempt_remote(kernel, cpu);
-    } else if !(runs && way_in::note_here(kernel, id)) {
-        let is_revoked = kernel.spaces[space].is_revoked;
-        let reason = if is_revoked { FallbackReason::SpaceRevoked } else { FallbackReason::SpaceDestroyed };
-        // For a look none is spent: whoever was taken off its CPU would run again before the next step.
-        effort.spend(EVICTION_UNITS + running::place_units(kernel));
-        evict(kernel, id, landing::landing(kernel, id), reason, effort);
-    }
-    true
-}
-
-/// Closes every way into a space, and sends those elsewhere that are in it: few.
-fn evict_last(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) {
-    kernel.shared.space_words(space.index()).retire();
-    note_all_in(kernel, space.index());
-    while evict_first(kernel, space, effort) {}
-    let line = &kernel.shared.cpus[tessera_arch::cpu_index()];
-    if line.presence.space() == space.index() && !is_seeded(Mutant::DestroyerStays) {
-        kernel.shared.leave_space(line);
-    }
-}
-
-/// Nobody falls back to a space any more that goes. Views that were made from one that was a view itself are lent by whoever
-/// lent that. Gives whether that was all.
-fn forget_uses(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
-    let list = kernel.spaces.capabilities(space.index());
-    let Kernel { spaces, threads, tables, uses, .. } = kernel;
-    while let Some(Standing::Use(lent)) = derivation::first_in_list(uses, list) {
-        if !effort.is_left() {
-            return false;
-        }
-        effort.spend(USE_UNITS);
-        let Use { kind, number, .. } = *uses.get(lent);
-        match spaces[space].lent.filter(|_| kind == UseKind::View) {
-            Some(own) => derivation::lend_like(tables, uses, lent, own),
-            None if kind == UseKind::Marker => {
-                threads.at_mut(number).marker = None;
-                derivation::take_back(tables, uses, lent);
-            }
-            None => {
-                threads.at_mut(number).fallback = None;
-                derivation::take_back(tables, uses, lent);
-            }
-        }
-    }
-    true
-}
-
 /// Sends a thread from the space in whose list it is to where it lands, or ends it if that is nowhere.
 pub fn evict(
     kernel: &mut Kernel,
@@ -242,7 +241,13 @@ pub fn evict(
     reason: FallbackReason,
     effort: &mut Effort,
 ) {
-    let Some(fallback) = landing else { return remove_thread(kernel, id, ThreadState::Stopped, effort) };
+    if kernel.threads.at(id.index()).depth() != 0 {
+        return unwind(kernel, id, Error::Gone, reason, effort);
+    }
+    let Some(fallback) = landing else {
+        remove_thread(kernel, id, ThreadState::Stopped, effort);
+        return;
+    };
     take_off_queues(kernel, id);
     landing::land(kernel, id, fallback, reason);
     ready::make_ready(kernel, id);
@@ -251,8 +256,7 @@ pub fn evict(
 /// Takes a thread apart that no capability names any more; gives whether it has gone. One that never ran leaves its table
 /// as it is.
 pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) -> bool {
-    remove_thread(kernel, id, ThreadState::Stopped, effort);
-    let is_waited_for = !kernel.threads.at(id.index()).joiners.is_empty();
+    let is_waited_for = remove_thread(kernel, id, ThreadState::Stopped, effort);
     if is_waited_for && (kernel.threads.is_due(id.index()) || !wake_joiners(kernel, id, effort)) {
         return false;
     }
@@ -264,7 +268,8 @@ pub(crate) fn destroy_thread(kernel: &mut Kernel, id: ThreadId, effort: &mut Eff
 /// Takes a thread out of whatever it is in: a CPU with its registers, a queue, the sleepers, those who join.
 #[inline(never)]
 fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
-    let (state, cpu) = (kernel.threads[id].state, kernel.threads[id].cpu());
+    let thread = kernel.threads.at(id.index());
+    let (state, cpu) = (thread.state, thread.cpu());
     let here = tessera_arch::cpu_index();
     if running::current(kernel, here).is_none() {
         // What this CPU is in the kernel for has stopped its thread, perhaps this one; so far the CPU keeps its registers
@@ -283,6 +288,10 @@ fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
         ThreadState::Ready => kernel.scheduler.remove(&mut kernel.threads, id),
         ThreadState::Sleeping => kernel.scheduler.remove_sleeper(&mut kernel.threads, id),
         ThreadState::Joining => stop_joining(kernel, id),
+        ThreadState::Calling => {
+            let gate = kernel.threads[id].calling().expect("a thread that waits for a stack knows of which gate");
+            entering::stop_calling(kernel, id, gate);
+        }
         _ => {}
     }
 }
@@ -292,15 +301,14 @@ pub fn join(kernel: &mut Kernel, id: ThreadId, target: ThreadId) {
     let mut joiners = kernel.threads[target].joiners;
     joiners.push(&mut kernel.threads, Chain::Queue, id);
     kernel.threads[target].joiners = joiners;
-    let waiter = &mut kernel.threads[id];
-    (waiter.state, waiter.joining) = (ThreadState::Joining, Some(target));
+    kernel.threads.at_mut(id.index()).set_joining(target.index());
 }
 
 fn stop_joining(kernel: &mut Kernel, id: ThreadId) {
-    let Some(target) = kernel.threads[id].joining.take() else { return };
-    let mut joiners = kernel.threads[target].joiners;
+    let Some(target) = kernel.threads.at(id.index()).joining() else { return };
+    let mut joiners = kernel.threads.at(target).joiners;
     joiners.remove(&mut kernel.threads, Chain::Queue, id);
-    kernel.threads[target].joiners = joiners;
+    kernel.threads.at_mut(target).joiners = joiners;
 }
 
 /// One thread less uses a table, in whose list it had this place. The last one's end empties the table, if any ever used

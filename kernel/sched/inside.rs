@@ -75,13 +75,11 @@ pub(crate) fn note(kernel: &mut Kernel, id: ThreadId) {
         return;
     }
     let thread = &kernel.threads[id];
-    let Some(table) = thread.table else { return };
-    let (handle, id_of_space) = (thread.entered_by, thread.space);
+    let (table, handle, id_of_space) = (thread.table_view.get(), thread.entered_by, thread.space);
     let space = id_of_space.index();
-    let word =
-        kernel.tables[table].cap_slots().get(handle.slot() as usize).and_then(|slot| slot.read(handle.generation()));
+    let word = table.slots.get(handle.slot()).and_then(|slot| slot.read(handle.generation()));
     if word.and_then(|word| word.object(ObjectKind::Space, Rights::empty())) == Some(space) {
-        let cap = CapId::new(table, handle.slot());
+        let cap = CapId::at(table.number(), handle.slot());
         if is_noted(kernel, cap, id_of_space) { move_to(kernel, id, cap) } else { forget(kernel, id) }
     }
 }

@@ -6,7 +6,7 @@ use tessera_abi::layout::FallbackReason;
 use crate::cpu::switch;
 use crate::object::id::ThreadId;
 use crate::object::thread::Fallback;
-use crate::sched::{enter, inside, running};
+use crate::sched::{enter, inside, noting, running};
 use crate::state::kernel::Kernel;
 
 /// Where a thread lands that has to leave the space in whose list it is.
@@ -28,22 +28,38 @@ pub fn landing_from(kernel: &Kernel, id: ThreadId, space: u32) -> Option<Fallbac
 
 /// Has a thread land, which is in no queue, and whose registers no CPU has.
 pub(super) fn land(kernel: &mut Kernel, id: ThreadId, fallback: Fallback, reason: FallbackReason) {
-    if kernel.threads.at(id.index()).progress.is_any() {
-        kernel.abandon_call(id);
-    }
-    inside::forget_marker(kernel, id);
-    running::note_space(kernel, id, fallback.space);
+    forget_call(kernel, id);
+    noting::note_space(kernel, id, fallback.space);
     inside::note_landing(kernel, id, fallback.lent);
     let thread = kernel.threads.at_mut(id.index());
     thread.entered_by = Handle::NONE;
-    // A fault that was pending happened in the space that goes. What it owes, it owes.
-    if thread.debt().is_none() {
-        thread.pending = None;
-    }
     let registers = thread.context.registers_mut();
     registers.set_entry(fallback.instruction_pointer, fallback.stack_pointer, [reason as u64, 0]);
     // It lands in the middle of anything: what it had set for its own arithmetic is not what a function expects.
     thread.context.reset_floating_point();
+}
+
+/// Forgets what a thread is in the middle of that has to leave where it is. What it owes, it owes; a fault that was pending happened
+/// there.
+#[inline(always)]
+pub(super) fn forget_call(kernel: &mut Kernel, id: ThreadId) {
+    let mut thread = kernel.threads.at_mut(id.index());
+    if thread.progress.is_any() || thread.marker.is_some() {
+        forget_progress(kernel, id);
+        thread = kernel.threads.at_mut(id.index());
+    }
+    if thread.pending.is_some() && thread.debt().is_none() {
+        thread.pending = None;
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn forget_progress(kernel: &mut Kernel, id: ThreadId) {
+    if kernel.threads.at(id.index()).progress.is_any() {
+        kernel.abandon_call(id);
+    }
+    inside::forget_marker(kernel, id);
 }
 
 /// Has the calling CPU's thread land, which goes on there at once: nobody else's turn has come. Gives whether it did; it

@@ -1,11 +1,18 @@
 //! Who runs: entering a space, making ready, changing threads, taking one off another CPU; how threads come and go.
 
+pub mod activations;
+pub mod calling;
+pub mod closing;
 pub mod deletion;
 pub mod ending;
 pub mod enter;
+pub mod entering;
+pub mod eviction;
+pub mod fresh;
 pub mod inside;
 pub mod landing;
 pub mod looking;
+pub mod noting;
 pub mod preference;
 pub mod ready;
 pub mod remote;

@@ -1,5 +1,6 @@
 //! Making threads ready: on which CPU, and that this one learns of it.
 
+use tessera_abi::Error;
 use tessera_arch::Interrupt;
 
 use crate::base::cpu_set::{self, CpuSet};
@@ -42,8 +43,17 @@ pub fn make_ready_again(kernel: &mut Kernel, id: ThreadId) {
 /// Has a CPU look again who goes on there: when the kernel is left, if it is the calling one, else at once.
 pub fn reschedule(kernel: &mut Kernel, due: Reschedule) {
     let cpu = due.cpu();
-    kernel.scheduler.cpus[cpu].need_resched = true;
+    kernel.scheduler.cpus[cpu].need_resched.set(true);
     if cpu != tessera_arch::cpu_index() {
         tessera_arch::send_interrupt(cpu, Interrupt::Reschedule);
     }
+}
+
+/// Sets the result of the call that a thread is in.
+pub fn finish_call(kernel: &mut Kernel, id: ThreadId, result: Result<u64, Error>) {
+    let (status, value) = match result {
+        Ok(value) => (0, value),
+        Err(error) => (error.status(), 0),
+    };
+    kernel.threads[id].context.registers_mut().set_result(status, value);
 }

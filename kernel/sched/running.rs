@@ -3,15 +3,19 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::Handle;
-use tessera_arch::{Fault, Stamp};
+use tessera_arch::{CPUS_MAX, Fault, Stamp};
 
 use crate::base::effort::Effort;
-use crate::cpu::per_cpu::{PerCpu, Shared};
+use crate::cpu::activations::{Activations, NO_ACTIVATIONS};
+use crate::cpu::per_cpu::PerCpu;
+use crate::cpu::slice_pointer::Kept;
 use crate::cpu::switch;
+use crate::cpu::table_view::TableView;
 use crate::object::doomed::Debt;
-use crate::object::id::{SpaceId, TableId, ThreadId};
+use crate::object::id::{SpaceId, ThreadId};
 use crate::object::thread::{Pending, Thread};
-use crate::sched::{enter, inside, ready};
+use crate::sched::noting::{self, Place};
+use crate::sched::{enter, ready};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::{Rotation, Standing, earlier};
 
@@ -23,7 +27,7 @@ const CPU_UNITS: u32 = 4;
 
 /// The thread that runs on a CPU.
 pub fn current(kernel: &Kernel, cpu: usize) -> Option<ThreadId> {
-    kernel.scheduler.cpus[cpu].current
+    kernel.scheduler.cpus[cpu % CPUS_MAX].current
 }
 
 /// The space a thread is in, running or not.
@@ -34,16 +38,6 @@ pub fn space_of(kernel: &Kernel, id: ThreadId) -> SpaceId {
     }
     let space = kernel.shared.cpus[thread.cpu()].presence.space();
     kernel.spaces.id_at(space).unwrap_or(thread.space)
-}
-
-/// Puts a thread into the list of the space that it is in, if it is in another's. A thread that runs may be in
-/// another space than the one whose list it is in: threads change spaces far more often than a space goes.
-pub(crate) fn note_space(kernel: &mut Kernel, id: ThreadId, space: SpaceId) {
-    let noted = core::mem::replace(&mut kernel.threads[id].space, space);
-    if noted != space {
-        kernel.spaces[noted].remove_thread(&mut kernel.threads, id);
-        kernel.spaces[space].add_thread(&mut kernel.threads, id);
-    }
 }
 
 /// How many threads are in a space that have not ended.
@@ -61,19 +55,60 @@ pub fn threads_in(kernel: &Kernel, space: SpaceId) -> u64 {
 pub fn stop_current(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     let id = run_queue.current.take()?;
-    run_queue.need_resched = true;
+    run_queue.need_resched.set(true);
     let line = &kernel.shared.cpus[cpu];
-    line.slots.set_slots(&[]);
-    if !note_where(line, kernel.threads.at_mut(id.index())) {
-        note_space_at(kernel, id, line.presence.space());
+    let place = Place::of_line(line);
+    let is_noted = note_where(line, kernel.threads.at_mut(id.index()));
+    leave_line(line);
+    if !is_noted {
+        note_place(kernel, id, place);
     }
     Some(id)
 }
 
-/// Notes in a CPU's thread, which is taken off it, what it did with its space. Gives whether the thread is in that space's
-/// list, by the capability that it is noted to have entered by.
+/// Takes the CPU's current thread off it, of which all is noted.
+pub(super) fn forget_current(kernel: &mut Kernel, cpu: usize) {
+    let run_queue = &mut kernel.scheduler.cpus[cpu];
+    run_queue.current = None;
+    run_queue.need_resched.set(true);
+    leave_line(&kernel.shared.cpus[cpu]);
+}
+
+/// A CPU's thread is taken off it: the CPU knows nothing of it any more.
+pub(super) fn leave_line(line: &PerCpu) {
+    line.leave_table();
+    line.activations.set(Kept::of(&NO_ACTIVATIONS));
+}
+
+/// Has the calling CPU's thread, which has moved with the lock held, go on where it is noted to be; if only another CPU may be
+/// there, it waits for that one.
+pub fn go_on_as_noted(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
+    let thread = kernel.threads.at(id.index());
+    let (space, entered_by) = (thread.space, thread.entered_by);
+    let line = &kernel.shared.cpus[cpu];
+    if enter::ensure_enterable(kernel, cpu, space).is_err() {
+        forget_current(kernel, cpu);
+        return ready::make_ready(kernel, id);
+    }
+    line.table.set(thread.table_view);
+    line.activations.set(thread.goes_back_to());
+    if line.presence.space() == space.index() {
+        line.entered_by.store(entered_by.bits(), Relaxed);
+    } else if !switch::enter_by_pass(line, space.index(), entered_by) {
+        enter::enter_space(kernel, cpu, space, entered_by);
+    }
+}
+
+/// Notes in a CPU's thread, which is taken off it, what it did with its space. Gives whether all else is noted: the thread is
+/// in that space's list, by the capability that it is noted to have entered by, and has made no call.
 #[inline(always)]
-fn note_where(line: &PerCpu, thread: &mut Thread) -> bool {
+pub(super) fn note_where(line: &PerCpu, thread: &mut Thread) -> bool {
+    note_entry(line, thread) && !line.activations.get().is_any_fresh()
+}
+
+/// The same of one that has made no call.
+#[inline(always)]
+fn note_entry(line: &PerCpu, thread: &mut Thread) -> bool {
     let entered_by = Handle::from_bits(line.entered_by.load(Relaxed));
     let before = core::mem::replace(&mut thread.entered_by, entered_by);
     // The same number is the same space: a thread does not stay noted in one that goes.
@@ -82,11 +117,8 @@ fn note_where(line: &PerCpu, thread: &mut Thread) -> bool {
 
 #[cold]
 #[inline(never)]
-fn note_space_at(kernel: &mut Kernel, id: ThreadId, space: u32) {
-    if let Some(space) = kernel.spaces.id_at(space) {
-        note_space(kernel, id, space);
-        inside::note(kernel, id);
-    }
+fn note_place(kernel: &mut Kernel, id: ThreadId, place: Place) {
+    noting::note(kernel, id, place);
 }
 
 /// Ends the turn of a CPU's current thread: others of its priority that are ready there run first.
@@ -94,7 +126,8 @@ fn note_space_at(kernel: &mut Kernel, id: ThreadId, space: u32) {
 pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     if run_queue.has_ready() {
-        (run_queue.turn_is_over, run_queue.need_resched) = (true, true);
+        run_queue.turn_is_over = true;
+        run_queue.need_resched.set(true);
     }
 }
 
@@ -103,12 +136,12 @@ pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
 ///
 /// Nothing was due here before, so the timer is set for the end of an earlier turn at the latest: it need not be set anew.
 #[inline(always)]
-pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> Option<Next> {
-    let line = &shared.cpus[cpu];
-    let (from, here) = (kernel.scheduler.cpus[cpu].caller, line.presence.space());
+pub fn rotate(kernel: &mut Kernel, line: &PerCpu) -> Option<Next> {
+    let (cpu, activations) = (line.number(), line.activations.get());
     let mut is_noted = true;
-    let leave = |thread: &mut Thread| is_noted = note_where(line, thread);
-    let to = match kernel.scheduler.rotate(&mut kernel.threads, cpu, kernel.cpus, leave) {
+    let may_leave = || !activations.has_room() || !activations.is_any_fresh();
+    let leave = |thread: &mut Thread| is_noted = note_entry(line, thread);
+    let to = match kernel.scheduler.rotate(&mut kernel.threads, cpu, &kernel.cpus, may_leave, leave) {
         Rotation::Other(to) => to,
         Rotation::Same => return Some(Next::Runs),
         Rotation::Open => return None,
@@ -118,13 +151,10 @@ pub fn rotate(kernel: &mut Kernel, shared: &Shared, cpu: usize) -> Option<Next> 
     let id = to.id;
     let entry = take_up(to.object, cpu);
     if !is_noted {
-        note_space_at(kernel, from, here);
+        note_place(kernel, kernel.scheduler.cpus[cpu].caller, Place::of_line(line));
     }
-    // The slots at hand are those of the thread before, mostly of the same table.
-    if kernel.scheduler.cpus[cpu].table.index() != entry.table.index() {
-        set_table(kernel, shared, cpu, entry.table);
-    }
-    go_on_with(kernel, shared, cpu, id, entry);
+    line.table.set(entry.table);
+    go_on_with(kernel, line, id, entry);
     Some(Next::with(pending.map(|pending| *pending)))
 }
 
@@ -134,11 +164,12 @@ fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Pending> {
     let (priority, standing) = (thread.priority, Standing::of(thread, cpu, kernel.cpus));
     let pending = thread.pending.take().map(|pending| *pending);
     let entry = take_up(thread, cpu);
-    set_table(kernel, kernel.shared, cpu, entry.table);
-    go_on_with(kernel, kernel.shared, cpu, id, entry);
+    let line = &kernel.shared.cpus[cpu];
+    line.table.set(entry.table);
+    go_on_with(kernel, line, id, entry);
     kernel.scheduler.cpus[cpu].standing = standing;
     set_timer(kernel, cpu, Some(priority));
-    kernel.scheduler.cpus[cpu].need_resched = pending.is_some();
+    kernel.scheduler.cpus[cpu].need_resched.set(pending.is_some());
     pending
 }
 
@@ -146,7 +177,8 @@ fn switch_to(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Option<Pending> {
 struct Entry {
     space: SpaceId,
     entered_by: Handle,
-    table: TableId,
+    table: Kept<TableView>,
+    activations: Kept<Activations>,
 }
 
 /// Takes a thread's registers into the calling CPU.
@@ -154,25 +186,24 @@ struct Entry {
 fn take_up(thread: &mut Thread, cpu: usize) -> Entry {
     thread.set_cpu(cpu);
     tessera_arch::resume_context(&thread.context);
-    let table = thread.table.expect("a thread that has not ended has a table");
-    Entry { space: thread.space, entered_by: thread.entered_by, table }
-}
-
-/// Has the calling CPU use a capability table.
-fn set_table(kernel: &mut Kernel, shared: &Shared, cpu: usize, table: TableId) {
-    kernel.scheduler.cpus[cpu].table = table;
-    shared.cpus[cpu].slots.set_slots(kernel.tables.at(table.index()).cap_slots());
+    Entry {
+        space: thread.space,
+        entered_by: thread.entered_by,
+        table: thread.table_view,
+        activations: thread.goes_back_to(),
+    }
 }
 
 /// Makes a thread, whose registers and table the calling CPU has, its current one. A turn begins.
 #[inline(always)]
-fn go_on_with(kernel: &mut Kernel, shared: &Shared, cpu: usize, id: ThreadId, entry: Entry) {
-    let Entry { space, entered_by, .. } = entry;
-    let line = &shared.cpus[cpu];
+fn go_on_with(kernel: &mut Kernel, line: &PerCpu, id: ThreadId, entry: Entry) {
+    let Entry { space, entered_by, activations, .. } = entry;
+    let cpu = line.number();
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     (run_queue.current, run_queue.caller) = (Some(id), id);
     run_queue.turn_began = Stamp::now();
     line.counters.thread_switches.add(1);
+    line.activations.set(activations);
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
     } else if !switch::enter_by_pass(line, space.index(), entered_by) {
@@ -221,7 +252,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
                 kernel.scheduler.cpus[cpu].turn_began = Stamp::now();
             }
             set_timer(kernel, cpu, Some(priority));
-            kernel.scheduler.cpus[cpu].need_resched = false;
+            kernel.scheduler.cpus[cpu].need_resched.set(false);
             return Next::Runs;
         }
         requeue_current(kernel, cpu);
@@ -279,7 +310,8 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
     kernel.shared.cpus[cpu].counters.timer_interrupts.add(1);
     let now_ns = tessera_arch::now_ns();
     let run_queue = &mut kernel.scheduler.cpus[cpu];
-    (run_queue.timer_ns, run_queue.need_resched) = (None, true);
+    run_queue.timer_ns = None;
+    run_queue.need_resched.set(true);
     kernel.shared.console.tick(cpu, now_ns);
     let mut effort = Effort::of_entry();
     // The timer comes again at once for those that are left.

@@ -81,14 +81,21 @@ impl Kernel {
     #[inline(always)]
     pub fn insert_with(&mut self, table: TableId, object: ObjectRef, rights: Rights) -> Handle {
         let payer = self.payer_of(object);
-        self.insert_paid(table, object, (rights, payer.map(AccountId::index)))
+        self.insert_paid(table.index(), object, (rights, payer.map(AccountId::index)))
+    }
+
+    /// The first capability, into the table with this number.
+    #[inline(always)]
+    pub fn insert_owned(&mut self, table: u32, object: ObjectRef) -> Handle {
+        let payer = self.payer_of(object);
+        self.insert_paid(table, object, (Rights::all(), payer.map(AccountId::index)))
     }
 
     /// The same, of an object whose payer's number is at hand.
     #[inline(always)]
-    pub fn insert_paid(&mut self, table: TableId, object: ObjectRef, (rights, payer): (Rights, Option<u32>)) -> Handle {
+    pub fn insert_paid(&mut self, table: u32, object: ObjectRef, (rights, payer): (Rights, Option<u32>)) -> Handle {
         let word = CapWord::new(object.kind(), rights, object.index());
-        let (handle, list) = derivation::insert_first(&mut self.tables, &mut self.uses, table.index(), word);
+        let (handle, list) = derivation::insert_first(&mut self.tables, &mut self.uses, table, word);
         match payer {
             Some(payer) => {
                 let behind = self.accounts.at_mut(payer).charges_mut(object.kind()).put_first(object.index());
@@ -161,7 +168,7 @@ impl Kernel {
 
     /// Puts all that one account pays for among what another one does.
     pub fn splice_charges(&mut self, from: u32, into: u32) {
-        for kind in (1..).map_while(ObjectKind::from_number).take(charged::KINDS) {
+        for kind in charged::CHARGED {
             let from_ends = core::mem::replace(self.accounts.at_mut(from).charges_mut(kind), charged::Ends::EMPTY);
             let into_ends = *self.accounts.at_mut(into).charges_mut(kind);
             *self.accounts.at_mut(into).charges_mut(kind) = with_kinds!(splice self kind into from_ends into_ends);

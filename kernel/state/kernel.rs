@@ -12,6 +12,7 @@ use crate::mem::FrameAllocator;
 use crate::object::account::{Account, frame_bytes, object_bytes};
 use crate::object::cap_table::CapTable;
 use crate::object::doomed::{Debt, Debts};
+use crate::object::gate::{GATE_SHARE_BYTES, Gate};
 use crate::object::id::{SpaceId, ThreadId};
 use crate::object::neighbour::Neighbour;
 use crate::object::segment::Segment;
@@ -52,6 +53,8 @@ pub struct Kernel {
     pub threads: Store<Thread>,
     /// Capability tables.
     pub tables: Store<CapTable>,
+    /// Gates.
+    pub gates: Store<Gate>,
     /// What was lent through capabilities, and where those of each object are listed.
     pub uses: UsePool,
     /// Where those to the machine are.
@@ -88,37 +91,38 @@ impl Kernel {
         crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
         // The tags that are taken, and those that a check has seen.
         (0..2).for_each(|_| crate::mem::provide_list::<u64>(&mut frames, TagAllocator::words(tag_bits)));
-        let debts = Debts::default();
+        let debts = Debts::new(&shared.debts);
         Kernel {
             // There are no more than slots, so publishing never allocates.
             public: Vec::with_capacity(TOP_SLOTS),
             is_publishing: false,
             tags: TagAllocator::new(tag_bits, boot_info.cpus),
-            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), &debts),
-            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, &debts),
+            accounts: Store::for_memory(&mut frames, memory_bytes, object_bytes::<Account>(), debts),
+            spaces: Store::for_memory(&mut frames, memory_bytes, Space::LEAST_BYTES, debts),
             subtrees: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Subtree>() + Subtree::NEW_BYTES,
-                &debts,
+                debts,
             ),
             segments: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<Segment>() + Segment::region_bytes(1),
-                &debts,
+                debts,
             ),
-            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, &debts),
+            threads: Store::for_memory(&mut frames, memory_bytes, THREAD_BYTES, debts),
             tables: Store::for_memory(
                 &mut frames,
                 memory_bytes,
                 object_bytes::<CapTable>() + CapTable::slot_bytes(1),
-                &debts,
+                debts,
             ),
+            gates: Store::for_memory(&mut frames, memory_bytes, GATE_SHARE_BYTES, debts),
             uses: UsePool::for_memory(&mut frames, memory_bytes),
             machine_list: Neighbour::NOBODY,
-            scheduler: Scheduler::new(&mut frames, boot_info.cpus),
-            debts: debts.clone(),
+            scheduler: Scheduler::new(&mut frames, shared, boot_info.cpus),
+            debts,
             unowed: Debt::NONE,
             heir: None,
             frames,

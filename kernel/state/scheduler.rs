@@ -14,6 +14,8 @@
 
 use alloc::boxed::Box;
 use core::cell::Cell;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::PRIORITY_MAX;
 use tessera_abi::layout::ThreadState;
@@ -21,9 +23,10 @@ use tessera_arch::{CPUS_MAX, Stamp};
 
 use crate::base::cpu_set::{self, CpuSet};
 use crate::base::steps;
+use crate::cpu::per_cpu::Shared;
 use crate::mem::FrameAllocator;
 use crate::object::agenda::Agenda;
-use crate::object::id::{TableId, ThreadId};
+use crate::object::id::ThreadId;
 use crate::object::links::{Chain, Link, List};
 use crate::object::set_queue::SetQueue;
 use crate::object::store::{Opened, Store};
@@ -51,6 +54,32 @@ pub(super) struct Waiting {
     pub(super) found: [Cell<u32>; LEVELS],
 }
 
+/// A word of a CPU's line that says yes or no. Changed with the lock held.
+#[derive(Debug)]
+pub struct Flag(&'static AtomicBool);
+
+impl Default for Flag {
+    /// One that nobody looks at.
+    fn default() -> Flag {
+        static NOWHERE: AtomicBool = AtomicBool::new(false);
+        Flag(&NOWHERE)
+    }
+}
+
+impl Flag {
+    /// What it says.
+    #[inline(always)]
+    pub fn get(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+
+    /// Has it say this.
+    #[inline(always)]
+    pub fn set(&self, is_set: bool) {
+        self.0.store(is_set, Relaxed);
+    }
+}
+
 /// What runs on one CPU, and which threads wait there, by priorities.
 #[derive(Debug, Default)]
 pub struct RunQueue {
@@ -66,8 +95,6 @@ pub struct RunQueue {
     pub current: Option<ThreadId>,
     /// The thread that runs, or ran last: whose calls come from this CPU.
     pub caller: ThreadId,
-    /// The capability table that it uses.
-    pub table: TableId,
     /// What decides where that thread waits.
     pub standing: Standing,
     /// When its turn began.
@@ -80,8 +107,9 @@ pub struct RunQueue {
     pub is_again: bool,
     /// What the entry on this CPU has spent of its effort for taking apart.
     pub spent_units: u32,
-    /// Whether anything has changed here since it was found that the current thread goes on, and the timer set.
-    pub need_resched: bool,
+    /// Whether anything has changed here since it was found that the current thread goes on, and the timer set. It lies in the
+    /// CPU's line, where every call finds it by one load.
+    pub need_resched: Flag,
     /// Threads that sleep, by the time they wake up. Their CPU's timer wakes them.
     pub(super) sleepers: Agenda,
 }
@@ -146,9 +174,13 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// The scheduler of a machine with so many CPUs.
-    pub fn new(frames: &mut FrameAllocator, cpus: usize) -> Scheduler {
+    pub fn new(frames: &mut FrameAllocator, shared: &'static Shared, cpus: usize) -> Scheduler {
         crate::mem::provide_list::<Waiting>(frames, cpus);
-        let run_queue = |cpu| RunQueue { waiting: (cpu < cpus).then(Box::default), ..RunQueue::default() };
+        let run_queue = |cpu: usize| RunQueue {
+            waiting: (cpu < cpus).then(Box::default),
+            need_resched: Flag(&shared.cpus[cpu].need_resched),
+            ..RunQueue::default()
+        };
         Scheduler { cpus: core::array::from_fn(run_queue), somewhere: SetQueue::default(), arrivals: 0 }
     }
 
@@ -196,13 +228,15 @@ impl Scheduler {
 
     /// Puts the thread that runs on a CPU behind the others of its priority, of which the first is taken: what
     /// [`Scheduler::make_ready`] and [`Scheduler::take_next`] do if nobody is more urgent, all that are as urgent wait in one
-    /// list, and the thread has to stay on the CPU, of so many `cpus`. `leave` gets the thread when it is looked up.
+    /// list, and the thread has to stay on the CPU, of so many `cpus`, which is looked at in few cases. `may_leave` is asked before
+    /// anything is changed; `leave` gets the thread when it is looked up.
     #[inline(always)]
     pub fn rotate<'a>(
         &mut self,
         threads: &'a mut Store<Thread>,
         cpu: usize,
-        cpus: usize,
+        cpus: &usize,
+        may_leave: impl FnOnce() -> bool,
         leave: impl FnOnce(&mut Thread),
     ) -> Rotation<'a> {
         let run_queue = &mut self.cpus[cpu];
@@ -212,26 +246,27 @@ impl Scheduler {
             return Rotation::Same;
         }
         let waiting = run_queue.waiting.as_mut().expect(HAS_CPU);
-        let (own, others, levels) = match waits {
-            Some(Wait::Anywhere) => (run_queue.anywhere, run_queue.here, &mut waiting.anywhere),
-            Some(Wait::Here) => (run_queue.here, run_queue.anywhere, &mut waiting.here),
-            _ => return Rotation::Open,
+        let (own, others, levels) = if waits == Some(Wait::Anywhere) {
+            (run_queue.anywhere, run_queue.here, &mut waiting.anywhere)
+        } else if waits == Some(Wait::Here) {
+            (run_queue.here, run_queue.anywhere, &mut waiting.here)
+        } else {
+            return Rotation::Open;
         };
         let is_only_own = (own >> level ^ 1) | others >> level == 0;
-        if !is_only_own || !self.somewhere.is_empty() {
+        if !is_only_own || !self.somewhere.is_empty() || !may_leave() {
             return Rotation::Open;
         }
         let (list, from) = (&mut levels[level], run_queue.caller);
         self.arrivals += 1;
-        let thread = threads.at_mut(from.index());
-        thread.waits = waits;
-        thread.order = ((LEVELS - level) as u64, self.arrivals);
-        thread.links.put(Chain::Queue, list.place_for_next());
-        leave(thread);
-        let to = list.replace_first(threads, Chain::Queue, from);
+        let to = list.replace_first(threads, Chain::Queue, from, |thread| {
+            thread.waits = waits;
+            thread.order = ((LEVELS - level) as u64, self.arrivals);
+            leave(thread);
+        });
         to.object.waits = None;
         if to.object.affinity != run_queue.standing.affinity {
-            run_queue.standing = Standing::of(to.object, cpu, cpus);
+            run_queue.standing = Standing::of(to.object, cpu, *cpus);
         }
         Rotation::Other(to)
     }
@@ -244,7 +279,7 @@ impl Scheduler {
         let Some(wait) = thread.waits.take() else { return };
         let link = thread.links.take(Chain::Queue);
         let run_queue = &mut self.cpus[cpu];
-        run_queue.need_resched = true;
+        run_queue.need_resched.set(true);
         run_queue.ready_count -= 1;
         let waiting = run_queue.waiting.as_mut().expect(HAS_CPU);
         let (used, is_last) = match wait {
@@ -319,16 +354,17 @@ impl Scheduler {
     /// Puts a thread to sleep until this time.
     pub fn add_sleeper(&mut self, threads: &mut Store<Thread>, id: ThreadId, wake_ns: u64) {
         self.arrivals += 1;
-        (threads[id].state, threads[id].order) = (ThreadState::Sleeping, (wake_ns, self.arrivals));
-        let run_queue = &mut self.cpus[threads[id].cpu()];
-        run_queue.need_resched = true;
+        let thread = threads.at_mut(id.index());
+        (thread.state, thread.order) = (ThreadState::Sleeping, (wake_ns, self.arrivals));
+        let run_queue = &mut self.cpus[thread.cpu()];
+        run_queue.need_resched.set(true);
         run_queue.sleepers.insert(threads, id);
     }
 
     /// Forgets a sleeping thread.
     pub fn remove_sleeper(&mut self, threads: &mut Store<Thread>, id: ThreadId) {
         let run_queue = &mut self.cpus[threads[id].cpu()];
-        run_queue.need_resched = true;
+        run_queue.need_resched.set(true);
         run_queue.sleepers.remove(threads, id);
     }
 
@@ -412,7 +448,7 @@ impl RunQueue {
         first.object.waits = None;
         let (id, link) = (first.id, first.object.links.take(Chain::Queue));
         self.ready_count -= 1;
-        self.need_resched = true;
+        self.need_resched.set(true);
         self.anywhere &= !(u32::from(close(list, threads, link)) << level);
         Some(id)
     }

@@ -67,6 +67,8 @@ pub struct Walk {
 pub struct Sums {
     /// Threads that have not ended, and those that wait for a CPU.
     pub alive: u64,
+    /// Those of them that were stopped in a call.
+    pub stopping: u64,
     /// As said.
     pub waiting: u64,
     /// Threads in the lists of spaces and of tables.

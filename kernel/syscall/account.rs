@@ -12,17 +12,18 @@ use crate::state::memory::reserve_heap;
 impl Caller<'_> {
     pub(super) fn account_create(&mut self, account: Handle, bytes: u64) -> Result<u64> {
         let payer = self.number_of(account, ObjectKind::Account, Rights::SPLIT)?;
+        let own = self.table();
         let Kernel { accounts, tables, frames, .. } = &mut *self.kernel;
         accounts.ensure_room()?;
         let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
         payer.object.ensure_object::<Account>(bytes)?;
-        tables.at(self.table.index()).ensure_slot()?;
+        tables.at(own).ensure_slot()?;
         reserve_heap(frames, 0)?;
         payer.charge_object::<Account>(bytes);
         let parent = payer.id;
         let id = accounts.insert(Account::new(bytes, Some(parent)));
         let payer = (Rights::all(), Some(parent.index()));
-        let handle = self.kernel.insert_paid(self.table, ObjectRef::Account(id), payer);
+        let handle = self.kernel.insert_paid(self.table(), ObjectRef::Account(id), payer);
         Ok(handle.bits())
     }
 

@@ -25,7 +25,8 @@ impl Caller<'_> {
         if !word.rights().contains(rights) {
             return Err(Error::MissingRight);
         }
-        self.derive_into(handle, self.table, word.with(rights), badge)
+        let own = self.table();
+        self.derive_into(CapId::at(own, handle.slot()), own, word.with(rights), badge)
     }
 
     pub(super) fn capability_copy(&mut self, handle: Handle, table: Handle, rights: Rights, badge: u64) -> Result<u64> {
@@ -34,12 +35,12 @@ impl Caller<'_> {
         if !word.rights().contains(rights | Rights::GRANT) {
             return Err(Error::MissingRight);
         }
-        self.derive_into(handle, table, word.with(rights), badge)
+        self.derive_into(CapId::at(self.table(), handle.slot()), table.index(), word.with(rights), badge)
     }
 
     pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<u64> {
         let word = self.word_of(handle)?;
-        deletion::delete_word(self.kernel, CapId::new(self.table, handle.slot()), word);
+        deletion::delete_word(self.kernel, CapId::at(self.table(), handle.slot()), word);
         Ok(0)
     }
 
@@ -50,16 +51,16 @@ impl Caller<'_> {
             Relatives::Known(children, parent) => (children, parent),
             Relatives::Counted(word) => return Ok(self.again(number::capability_info, word)),
         };
-        let record = *derivation::record(&self.kernel.tables, cap);
-        let parent = ancestor.filter(|parent| parent.table() == self.table.index());
+        let badge = derivation::record(&self.kernel.tables, cap).badge();
+        let parent = ancestor.filter(|parent| parent.table() == self.table());
         let [name0, name1, name2, name3] = self.name_of(object).words();
         let info = CapabilityInfo {
             kind: object.kind() as u64,
             rights: u64::from(rights.bits()),
-            badge: record.badge,
+            badge,
             has_parent: u64::from(ancestor.is_some()),
             parent: parent
-                .map_or(Handle::NONE, |parent| self.kernel.tables[self.table].handle_of(parent.slot()))
+                .map_or(Handle::NONE, |parent| self.kernel.tables.at(self.table()).handle_of(parent.slot()))
                 .bits(),
             children,
             object: u64::from(object.index()),

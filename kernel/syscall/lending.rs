@@ -7,6 +7,7 @@ use tessera_arch::{Access, CallResult};
 
 use super::{Caller, Outcome, Result};
 use crate::base::effort::Effort;
+use crate::cpu::per_cpu::PerCpu;
 use crate::lifecycle::end_account;
 use crate::lifecycle::revoke::{self, Progress};
 use crate::object::derivation;
@@ -25,8 +26,8 @@ const ENTRY_UNITS: u32 = 12;
 
 /// Serves `capability_revoke` without the caller's registers: takes back what nobody is moved or stopped by. Where there is
 /// more, the common path goes on.
-pub(super) fn revoke_quickly(kernel: &mut Kernel, cpu: usize, words: &[u64; 6]) -> CallResult {
-    let (handle, caller) = (Handle::from_bits(words[0]), super::caller(kernel, cpu));
+pub(super) fn revoke_quickly(kernel: &mut Kernel, line: &'static PerCpu, words: &[u64; 6]) -> CallResult {
+    let (handle, caller) = (Handle::from_bits(words[0]), super::caller(kernel, line));
     // A call that is under way may have to be forgotten.
     if caller.kernel.threads.at(caller.thread.index()).progress.is_any() {
         return CallResult::COMMON;
@@ -34,7 +35,7 @@ pub(super) fn revoke_quickly(kernel: &mut Kernel, cpu: usize, words: &[u64; 6]) 
     if let Err(error) = caller.word_of(handle) {
         return CallResult { status: error.status(), value: 0 };
     }
-    let cap = CapId::new(caller.table, handle.slot());
+    let cap = CapId::at(caller.table(), handle.slot());
     if revoke::revoke_unmoved(kernel, cap) { CallResult { status: 0, value: 0 } } else { CallResult::COMMON }
 }
 
@@ -54,7 +55,7 @@ impl Caller<'_> {
             inside::forget_marker(self.kernel, self.thread);
         }
         self.word_of(handle)?;
-        let from = CapId::new(self.table, handle.slot());
+        let from = CapId::at(self.table(), handle.slot());
         let progress = revoke::go_on(self.kernel, (self.cpu, self.thread), from, badge, word);
         Ok(self.outcome_of(call, progress))
     }
@@ -66,7 +67,7 @@ impl Caller<'_> {
             return Err(Error::BadState);
         }
         let _ = self.progress(number::account_end);
-        let handle = CapId::new(self.table, account.slot());
+        let handle = CapId::at(self.table(), account.slot());
         let progress = end_account::end_account(self.kernel, (self.cpu, self.thread), id, handle);
         Ok(self.outcome_of(number::account_end, progress))
     }
@@ -90,7 +91,7 @@ impl Caller<'_> {
         if goes_on > 1 {
             return Err(Error::BadArgument);
         }
-        let from = CapId::new(self.table, handle.slot());
+        let from = CapId::at(self.table(), handle.slot());
         let capacity = capacity.min(LIST_MAX);
         let list = UserSlice::new(self.here(), buffer, capacity * LentInfo::BYTES as u64)?;
         list.fault_in(self.kernel, Access::Write)?;
@@ -154,7 +155,7 @@ fn describe(kernel: &Kernel, standing: Standing) -> Option<LentInfo> {
             let rights = kernel.tables.at(cap.table()).rights(cap.slot());
             Some(LentInfo {
                 kind: LentKind::Capability as u64,
-                badge: derivation::record(&kernel.tables, cap).badge,
+                badge: derivation::record(&kernel.tables, cap).badge(),
                 rights: u64::from(rights.bits()),
                 holder_kind: ObjectKind::CapTable as u64,
                 holder: u64::from(cap.table()),
@@ -178,6 +179,9 @@ fn describe_use(kernel: &Kernel, id: UseId) -> Option<LentInfo> {
         UseKind::View => (LentKind::View, ObjectKind::Space),
         UseKind::Inside => (LentKind::Thread, ObjectKind::Thread),
         UseKind::Fallback => (LentKind::Fallback, ObjectKind::Thread),
+        UseKind::Gate => (LentKind::Gate, ObjectKind::Gate),
+        UseKind::Suspended => (LentKind::Suspended, ObjectKind::Thread),
+        UseKind::Called => (LentKind::Call, ObjectKind::Thread),
         UseKind::Marker | UseKind::Object | UseKind::Free => return None,
     };
     let (address, length_bytes, rights) = match lent.kind {

@@ -48,7 +48,7 @@ impl Caller<'_> {
         rights: Rights,
     ) -> Result<Outcome> {
         let (handles, place) = ([target, segment], (address, length_bytes));
-        match fast_map::map_fast(self.kernel, self.cpu, handles, offset, place, rights) {
+        match fast_map::map_fast(self.kernel, self.line.table.get(), handles, offset, place, rights) {
             Some(()) => Ok(Outcome::Done(0)),
             None => self.map_anything(target, segment, offset, address, length_bytes, rights),
         }
@@ -66,7 +66,7 @@ impl Caller<'_> {
     ) -> Result<Outcome> {
         let progress = self.progress(number::map);
         let target = self.map_target(target)?;
-        let through = CapId::new(self.table, segment.slot());
+        let through = CapId::at(self.table(), segment.slot());
         let (id, segment, held) = self.segment_to_map(segment)?;
         ensure_access(rights)?;
         if !held.contains(rights) {
@@ -109,7 +109,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<Outcome> {
-        match fast_map::unmap_fast(self.kernel, self.cpu, target, address, length_bytes) {
+        match fast_map::unmap_fast(self.kernel, self.line.table.get(), target, address, length_bytes) {
             Some(()) => Ok(Outcome::Done(0)),
             None => self.unmap_anything(target, address, length_bytes),
         }
@@ -132,7 +132,7 @@ impl Caller<'_> {
         length_bytes: u64,
         rights: Rights,
     ) -> Result<Outcome> {
-        match fast_map::protect_fast(self.kernel, self.cpu, target, (address, length_bytes), rights) {
+        match fast_map::protect_fast(self.kernel, self.line.table.get(), target, (address, length_bytes), rights) {
             Some(()) => Ok(Outcome::Done(0)),
             None => self.protect_anything(target, address, length_bytes, rights),
         }

@@ -4,6 +4,7 @@
 
 mod account;
 mod capability;
+mod gate;
 mod lending;
 mod machine;
 mod mapping;
@@ -16,14 +17,15 @@ mod view;
 
 use tessera_abi::syscall::Argument;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
-use tessera_arch::{CPUS_MAX, CallResult};
+use tessera_arch::CallResult;
 
 use crate::base::console::Wait;
 use crate::cpu::cap_word::CapWord;
+use crate::cpu::per_cpu::PerCpu;
 use crate::object::account::Account;
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
-use crate::object::id::{AccountId, CapId, Id, MapTarget, Object, ObjectRef, SpaceId, TableId, ThreadId};
+use crate::object::id::{AccountId, CapId, Id, MapTarget, Object, ObjectRef, SpaceId, ThreadId};
 use crate::object::progress::Progress;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
@@ -56,23 +58,22 @@ impl From<u64> for Outcome {
 pub(crate) struct Caller<'a> {
     kernel: &'a mut Kernel,
     cpu: usize,
+    /// What that CPU publishes.
+    line: &'static PerCpu,
     thread: ThreadId,
-    table: TableId,
 }
 
 type Result<T> = core::result::Result<T, Error>;
 
-/// Serves a call of the thread that is current on the CPU, with these words of arguments. Gives what the thread finds in its
+/// Serves a call of the thread that is current on the CPU with this line, with these words of arguments. Gives what the thread finds in its
 /// registers; [`CallResult::COMMON`] if the call has no result, or none yet.
-pub type Handler = fn(&mut Kernel, usize, &[u64; 6]) -> CallResult;
+pub type Handler = fn(&mut Kernel, &'static PerCpu, &[u64; 6]) -> CallResult;
 
 #[inline(always)]
-fn caller(kernel: &mut Kernel, cpu: usize) -> Caller<'_> {
-    // The remainder changes nothing; it tells the compiler that the number is in bounds wherever it is used.
-    let cpu = cpu % CPUS_MAX;
-    let run_queue = &kernel.scheduler.cpus[cpu];
-    let (thread, table) = (run_queue.caller, run_queue.table);
-    Caller { kernel, cpu, thread, table }
+fn caller<'a>(kernel: &'a mut Kernel, line: &'static PerCpu) -> Caller<'a> {
+    let cpu = line.number();
+    let thread = kernel.scheduler.cpus[cpu].caller;
+    Caller { kernel, cpu, line, thread }
 }
 
 #[inline(always)]
@@ -92,15 +93,15 @@ macro_rules! handlers {
         /// The functions of all calls, by number. Each is compiled for itself, with its decoding and what it checks, so that
         /// no call pays for what another needs.
         pub static HANDLERS: &[Handler] = &[$(
-            |kernel, cpu, words| {
+            |kernel, line, words| {
                 #[allow(unused_mut, unused_variables, reason = "calls without arguments use none of the words")]
                 #[inline(always)]
-                fn served(kernel: &mut Kernel, cpu: usize, words: &[u64; 6]) -> Result<impl Into<Outcome> + use<>> {
+                fn served(kernel: &mut Kernel, line: &'static PerCpu, words: &[u64; 6]) -> Result<impl Into<Outcome> + use<>> {
                     let mut words = words.iter();
                     $(let $argument = <$type as Argument>::from_bits(*words.next().unwrap_or(&0))?;)*
-                    caller(kernel, cpu).$name($($argument),*)
+                    caller(kernel, line).$name($($argument),*)
                 }
-                result_of(served(kernel, cpu, words))
+                result_of(served(kernel, line, words))
             },
         )*];
     };
@@ -122,11 +123,17 @@ impl Caller<'_> {
         Ok(tessera_arch::now_ns())
     }
 
+    /// The number of the table that the caller uses.
+    #[inline(always)]
+    fn table(&self) -> u32 {
+        self.line.table_number()
+    }
+
     /// The space that the caller is in.
     #[inline(always)]
     fn here(&self) -> SpaceId {
         // It runs, so its CPU's line knows.
-        let here = self.kernel.shared.cpus[self.cpu].presence.space();
+        let here = self.line.presence.space();
         self.kernel.spaces.id_at(here).unwrap_or_else(|| running::space_of(self.kernel, self.thread))
     }
 
@@ -135,7 +142,7 @@ impl Caller<'_> {
     fn capability(&self, handle: Handle) -> Result<(CapId, ObjectRef, Rights)> {
         let word = self.word_of(handle)?;
         let object = self.kernel.object_of(word).ok_or(Error::BadHandle)?;
-        Ok((CapId::new(self.table, handle.slot()), object, word.rights()))
+        Ok((CapId::at(self.table(), handle.slot()), object, word.rights()))
     }
 
     fn object(&self, handle: Handle, needed: Rights) -> Result<ObjectRef> {
@@ -155,14 +162,14 @@ impl Caller<'_> {
     /// What the capability that a handle names permits, and to what.
     #[inline(always)]
     fn word_of(&self, handle: Handle) -> Result<CapWord> {
-        let word = self.kernel.shared.cpus[self.cpu].word_of(handle);
+        let word = self.line.word_of(handle);
         word.filter(|word| *word != CapWord::FREE).ok_or(Error::BadHandle)
     }
 
     /// The number of the object that a handle names, if it is of this kind and the capability carries the rights.
     #[inline(always)]
     fn number_of(&self, handle: Handle, kind: ObjectKind, needed: Rights) -> Result<u32> {
-        let word = self.kernel.shared.cpus[self.cpu].word_of(handle).ok_or(Error::BadHandle)?;
+        let word = self.line.word_of(handle).ok_or(Error::BadHandle)?;
         // A free slot's word is of no kind.
         let refusal = || if word == CapWord::FREE { Error::BadHandle } else { word.refusal(kind) };
         word.object(kind, needed).ok_or_else(refusal)
@@ -195,7 +202,7 @@ impl Caller<'_> {
     /// Checks what every call that makes an object needs: a free slot and room on the kernel heap.
     #[inline(always)]
     fn ensure_can_create(&mut self, heap_pages: u64) -> Result<()> {
-        self.kernel.tables.at(self.table.index()).ensure_slot()?;
+        self.kernel.tables.at(self.table()).ensure_slot()?;
         self.kernel.reserve_heap(heap_pages)
     }
 
@@ -277,10 +284,9 @@ impl Caller<'_> {
 
     /// Puts a capability derived from one of the caller's into a table. `word` is the new one's.
     #[inline(always)]
-    fn derive_into(&mut self, parent: Handle, table: TableId, word: CapWord, badge: u64) -> Result<u64> {
-        let parent = CapId::new(self.table, parent.slot());
+    fn derive_into(&mut self, parent: CapId, table: u32, word: CapWord, badge: u64) -> Result<u64> {
         let Kernel { tables, uses, .. } = &mut *self.kernel;
-        let handle = derivation::insert_child(tables, uses, parent, table.index(), (word, badge))?;
+        let handle = derivation::insert_child(tables, uses, parent, table, (word, badge))?;
         self.kernel.retain_named(word);
         Ok(handle.bits())
     }

@@ -50,7 +50,7 @@ impl Caller<'_> {
         open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
         let id = self.kernel.segments.insert_boxed(segment);
         let paid = (Rights::all(), Some(account.index()));
-        Ok(self.kernel.insert_paid(self.table, ObjectRef::Segment(id), paid).bits().into())
+        Ok(self.kernel.insert_paid(self.table(), ObjectRef::Segment(id), paid).bits().into())
     }
 
     /// Makes a segment with all its memory, step by step. Until it is done nobody can name it, and its thread keeps it.
@@ -63,7 +63,7 @@ impl Caller<'_> {
         match self.populate_step(index) {
             Ok(true) => {
                 let id = self.kernel.segments.id_at(index).expect("its thread keeps it");
-                Ok(self.kernel.insert_first(self.table, ObjectRef::Segment(id)).bits().into())
+                Ok(self.kernel.insert_owned(self.table(), ObjectRef::Segment(id)).bits().into())
             }
             Ok(false) => Ok(self.again(number::segment_create, IS_BEGUN | u64::from(index))),
             Err(error) => {
@@ -111,7 +111,7 @@ impl Caller<'_> {
             let Kernel { segments, frames, .. } = &mut *self.kernel;
             let (taken, cleared) = segments.at_mut(index).populate_further(frames, most).ok_or(Error::OutOfMemory)?;
             if (taken, cleared) == (0, 0) {
-                return self.kernel.tables.at(self.table.index()).ensure_slot().map(|()| true);
+                return self.kernel.tables.at(self.table()).ensure_slot().map(|()| true);
             }
             // Frames are noted by regions where they can, else page by page.
             let noted = (taken / REGION_PAGES).max(taken % REGION_PAGES / 2) as u32;

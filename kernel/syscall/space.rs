@@ -2,7 +2,7 @@
 
 use tessera_abi::layout::SpaceInfo;
 use tessera_abi::syscall::number;
-use tessera_abi::{Error, Handle, PAGE_BYTES, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::{Access, Frame, VirtAddr};
 
 use super::{Caller, Outcome, Result};
@@ -11,6 +11,9 @@ use crate::object::id::{ObjectRef, SpaceId};
 use crate::object::space::Space;
 use crate::paging::page_table;
 use crate::sched::{enter, running};
+use crate::state::charges::ensure_frames;
+use crate::state::kernel::Kernel;
+use crate::state::memory::reserve_heap;
 use crate::vm::public;
 use crate::vm::shown_tables::{self, Count};
 use crate::vm::user_copy::{self, Side};
@@ -27,18 +30,21 @@ impl Caller<'_> {
     }
 
     fn create(&mut self, account: Handle, only_cpu: Option<usize>) -> Result<u64> {
-        let account = self.account(account, Rights::CHARGE)?;
-        self.kernel.spaces.ensure_room()?;
-        self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES, 1)?;
-        self.ensure_can_create(2)?;
-        let space = Space::new(account, page_table::new_table(&mut self.kernel.frames));
-        public::show_public(self.kernel, space.map.tree.root);
-        self.kernel.charge(&space);
-        let root = space.map.tree.root;
-        let id = self.kernel.spaces.insert(space);
+        let payer_number = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
+        let own = self.table();
+        let Kernel { accounts, tables, spaces, frames, .. } = &mut *self.kernel;
+        spaces.ensure_room()?;
+        let mut payer = accounts.open(payer_number).ok_or(Error::BadHandle)?;
+        ensure_frames(frames, 1)?;
+        tables.at(own).ensure_slot()?;
+        reserve_heap(frames, 2)?;
+        payer.try_charge_object::<Space>(Space::NEW_BYTES)?;
+        let root = page_table::new_table(frames);
+        let id = spaces.insert(Space::new(payer.id, root));
+        public::show_public(self.kernel, root);
         self.kernel.shared.space_words(id.index()).initialise(root, only_cpu);
-        let paid = (Rights::all(), Some(account.index()));
-        Ok(self.kernel.insert_paid(self.table, ObjectRef::Space(id), paid).bits())
+        let paid = (Rights::all(), Some(payer_number));
+        Ok(self.kernel.insert_paid(own, ObjectRef::Space(id), paid).bits())
     }
 
     /// The common path of `space_switch`, taken when the space's tag must be renewed or flushed first.
@@ -187,7 +193,7 @@ impl Caller<'_> {
 
     /// Enters a space; gives the handle by which the thread had entered the one it leaves.
     fn enter(&mut self, space: SpaceId, handle: Handle) -> u64 {
-        let previous = self.kernel.shared.cpus[self.cpu].entered_by.load(core::sync::atomic::Ordering::Relaxed);
+        let previous = self.line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
         enter::enter_space(self.kernel, self.cpu, space, handle);
         previous
     }

@@ -33,7 +33,7 @@ impl Caller<'_> {
         self.kernel.charge(&subtree);
         let id = attach::add_subtree(self.kernel, subtree);
         let paid = (Rights::all(), Some(account.index()));
-        Ok(self.kernel.insert_paid(self.table, ObjectRef::Subtree(id), paid).bits())
+        Ok(self.kernel.insert_paid(self.table(), ObjectRef::Subtree(id), paid).bits())
     }
 
     pub(super) fn subtree_info(&mut self, subtree: Handle, buffer: u64) -> Result<u64> {
@@ -69,7 +69,7 @@ impl Caller<'_> {
         bounds: Rights,
         flags: u64,
     ) -> Result<u64> {
-        match fast_attach::attach_fast(self.kernel, self.cpu, [target, subtree], address, bounds, flags) {
+        match fast_attach::attach_fast(self.kernel, self.line.table.get(), [target, subtree], address, bounds, flags) {
             Some(()) => Ok(0),
             None => self.attach_anywhere(target, subtree, address, bounds, flags),
         }
@@ -85,7 +85,7 @@ impl Caller<'_> {
         flags: u64,
     ) -> Result<u64> {
         let owner = self.map_owner(target, Rights::MAP)?;
-        let through = CapId::new(self.table, subtree.slot());
+        let through = CapId::at(self.table(), subtree.slot());
         let subtree = self.attachable(subtree, bounds)?;
         let is_window = match (flags, owner, self.kernel.subtrees[subtree].level()) {
             (0, ..) => false,
@@ -108,7 +108,7 @@ impl Caller<'_> {
         // What was done before stands in the space.
         self.progress(number::subtree_attach_core);
         let space = self.space(space, Rights::MAP)?;
-        let through = CapId::new(self.table, subtree.slot());
+        let through = CapId::at(self.table(), subtree.slot());
         let subtree = self.attachable(subtree, bounds)?;
         let cpu = self.running_cpu(cpu)?;
         if self.kernel.subtrees[subtree].level() != TOP_LEVEL {
@@ -153,7 +153,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn subtree_detach(&mut self, target: Handle, address: u64) -> Result<u64> {
-        match fast_attach::detach_fast(self.kernel, self.cpu, target, address) {
+        match fast_attach::detach_fast(self.kernel, self.line.table.get(), target, address) {
             Some(()) => Ok(0),
             None => self.detach_anywhere(target, address),
         }

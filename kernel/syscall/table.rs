@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 
-use tessera_abi::layout::ThreadState;
 use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
@@ -33,12 +32,13 @@ impl Caller<'_> {
         if !Effort::of_entry().spend(slots as u32 / SLOTS_A_UNIT) {
             return self.table_by_steps(payer, slots as u32);
         }
+        let own = self.table();
         let (blocks, Kernel { accounts, tables, frames, .. }) = (CapTable::blocks(slots), &mut *self.kernel);
         let slot_bytes = blocks[0] + blocks[1];
         let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
         tables.ensure_room()?;
         payer.object.ensure_object::<CapTable>(slot_bytes)?;
-        tables.at(self.table.index()).ensure_slot()?;
+        tables.at(own).ensure_slot()?;
         reserve_heap(frames, 2)?;
         blocks.into_iter().try_for_each(|bytes| reserve_block(frames, bytes))?;
         let mut table = Box::new(CapTable::begin(payer.id, slots as u32));
@@ -46,7 +46,7 @@ impl Caller<'_> {
         payer.charge_object::<CapTable>(slot_bytes);
         let paid = (Rights::all(), Some(payer.id.index()));
         let id = tables.insert_boxed(table);
-        let handle = self.kernel.insert_paid(self.table, ObjectRef::CapTable(id), paid);
+        let handle = self.kernel.insert_paid(own, ObjectRef::CapTable(id), paid);
         Ok(handle.bits().into())
     }
 
@@ -61,22 +61,24 @@ impl Caller<'_> {
             return Ok(self.again(number::table_create, IS_BEGUN | u64::from(index)));
         }
         let id = self.kernel.tables.id_at(index).expect("its thread keeps it");
+        let own = self.table();
         let tables = &mut self.kernel.tables;
-        if let Err(error) = tables.at(self.table.index()).ensure_slot() {
+        if let Err(error) = tables.at(own).ensure_slot() {
             tables.release_at(index);
             return Err(error);
         }
-        Ok(self.kernel.insert_first(self.table, ObjectRef::CapTable(id)).bits().into())
+        Ok(self.kernel.insert_owned(self.table(), ObjectRef::CapTable(id)).bits().into())
     }
 
     /// Makes the record of a table that gets its slots step by step, all of which are paid for now. Gives its number.
     fn begin_table(&mut self, payer: u32, slots: u32) -> Result<u32> {
         let blocks = CapTable::blocks(u64::from(slots));
+        let own = self.table();
         let Kernel { accounts, tables, frames, .. } = &mut *self.kernel;
         let mut payer = accounts.open(payer).ok_or(Error::BadHandle)?;
         tables.ensure_room()?;
         payer.object.ensure_object::<CapTable>(blocks[0] + blocks[1])?;
-        tables.at(self.table.index()).ensure_slot()?;
+        tables.at(own).ensure_slot()?;
         reserve_heap(frames, 2)?;
         blocks.into_iter().try_for_each(|bytes| reserve_block(frames, bytes))?;
         let table = Box::new(CapTable::begin(payer.id, slots));
@@ -104,7 +106,7 @@ impl Caller<'_> {
                 return Ok(self.again(number::table_stop_threads, ended));
             }
             effort.spend(ENDING_UNITS);
-            ending::end_thread_within(self.kernel, id, ThreadState::Stopped, &mut effort);
+            ending::stop_thread(self.kernel, id, &mut effort);
             ended += 1;
         }
         Ok(ended.into())

@@ -2,18 +2,19 @@
 
 use alloc::boxed::Box;
 
-use tessera_abi::layout::{ThreadInfo, ThreadState};
+use tessera_abi::layout::{FallbackReason, ThreadInfo, ThreadState};
 use tessera_abi::{Error, Handle, ObjectKind, PRIORITY_MAX, Rights};
 use tessera_arch::VirtAddr;
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
 use crate::base::cpu_set;
+use crate::base::effort::Effort;
 use crate::object::derivation;
 use crate::object::id::{CapId, ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::{ending, inside, preference, running};
+use crate::sched::{ending, inside, preference, ready, running};
 use crate::state::kernel::Kernel;
 use crate::state::memory::reserve_heap;
 
@@ -31,21 +32,21 @@ impl Caller<'_> {
         let payer_number = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
         // Who runs a thread with a table has all that it holds; putting something in is less.
         let table = self.cap_table(table, Rights::CONTROL)?;
-        let by = CapId::new(self.table, space.slot());
+        let own = self.table();
+        let by = CapId::at(own, space.slot());
         let space = self.space(space, Rights::SWITCH)?;
         let priority = self.allowed_priority(priority)?;
         let Kernel { accounts, tables, threads, frames, .. } = &mut *self.kernel;
         threads.ensure_room()?;
         let mut payer = accounts.open(payer_number).ok_or(Error::BadHandle)?;
-        payer.object.ensure_object::<Thread>(CONTEXT_BYTES)?;
-        tables.at(self.table.index()).ensure_slot()?;
+        tables.at(own).ensure_slot()?;
         reserve_heap(frames, 4)?;
-        payer.charge_object::<Thread>(CONTEXT_BYTES);
+        payer.try_charge_object::<Thread>(CONTEXT_BYTES)?;
         let mut thread = Box::new(Thread::new(payer.id, table, space, priority));
         thread.set_cpu(self.cpu);
         let id = ending::add_paid_thread(self.kernel, thread, Some(by));
         let paid = (Rights::all(), Some(payer_number));
-        Ok(self.kernel.insert_paid(self.table, ObjectRef::Thread(id), paid).bits())
+        Ok(self.kernel.insert_paid(own, ObjectRef::Thread(id), paid).bits())
     }
 
     pub(super) fn thread_start(&mut self, thread: Handle, ip: u64, sp: u64, argument: u64) -> Result<u64> {
@@ -65,7 +66,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn sleep(&mut self, nanoseconds: u64) -> Result<Outcome> {
-        ending::finish_call(self.kernel, self.thread, Ok(0));
+        ready::finish_call(self.kernel, self.thread, Ok(0));
         running::stop_current(self.kernel, self.cpu);
         let wake_ns = tessera_arch::now_ns().saturating_add(nanoseconds);
         self.kernel.scheduler.add_sleeper(&mut self.kernel.threads, self.thread, wake_ns);
@@ -73,6 +74,12 @@ impl Caller<'_> {
     }
 
     pub(super) fn thread_exit(&mut self, code: u64) -> Result<Outcome> {
+        if self.kernel.threads[self.thread].depth() != 0 {
+            // It is not this program's thread: who called sees that nothing came of it.
+            let (reason, mut effort) = (FallbackReason::SpaceDestroyed, Effort::of_entry());
+            ending::unwind(self.kernel, self.thread, Error::Faulted, reason, &mut effort);
+            return Ok(Outcome::Unfinished);
+        }
         self.kernel.threads[self.thread].set_exit_code(code);
         ending::end_thread(self.kernel, self.thread, ThreadState::Exited);
         Ok(Outcome::Unfinished)
@@ -104,13 +111,14 @@ impl Caller<'_> {
             affinity: thread.affinity & cpu_set::first(self.kernel.cpus()),
             instruction_pointer: registers.map_or(0, |registers| registers.instruction_pointer()),
             stack_pointer: registers.map_or(0, |registers| registers.stack_pointer()),
+            calls: thread.depth() as u64,
         };
         self.write(buffer, &info).map(|()| 0)
     }
 
     pub(super) fn thread_stop(&mut self, thread: Handle) -> Result<u64> {
         let id = self.thread(thread, Rights::CONTROL)?;
-        ending::end_thread(self.kernel, id, ThreadState::Stopped);
+        ending::stop_thread(self.kernel, id, &mut Effort::of_entry());
         Ok(0)
     }
 
@@ -152,7 +160,7 @@ impl Caller<'_> {
             inside::set_fallback(self.kernel, self.thread, None);
             return Ok(0);
         }
-        let through = CapId::new(self.table, space.slot());
+        let through = CapId::at(self.table(), space.slot());
         let space = self.space(space, Rights::SWITCH)?;
         ensure_entry(ip, sp)?;
         let use_of_space = Use::of_number(UseKind::Fallback, self.thread.index());
@@ -179,13 +187,14 @@ impl Caller<'_> {
 
     /// Checks that the caller is not among the threads that `target` waits for, directly or through others.
     fn ensure_end_of_waiting(&self, target: ThreadId) -> Result<()> {
-        let mut at = Some(target);
+        let mut at = Some(target.index());
         for _ in 0..JOIN_CHAIN_MAX {
-            let Some(id) = at else { return Ok(()) };
-            if id == self.thread {
+            let Some(number) = at else { return Ok(()) };
+            if number == self.thread.index() {
                 return Err(Error::Deadlock);
             }
-            at = self.kernel.threads[id].joining;
+            // Who is waited for is there.
+            at = self.kernel.threads.at(number).joining();
         }
         if at.is_none() { Ok(()) } else { Err(Error::LimitReached) }
     }

@@ -1,15 +1,18 @@
 //! Calls on views.
 
-use tessera_abi::{Error, Handle, Rights};
+use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
 use super::{Caller, Result};
 use crate::object::id::ObjectRef;
 use crate::object::space::{Space, VIEW_BYTES, ViewOf};
+use crate::state::charges::ensure_frames;
+use crate::state::kernel::Kernel;
+use crate::state::memory::reserve_heap;
 use crate::vm::view;
 
 impl Caller<'_> {
     pub(super) fn view_create(&mut self, account: Handle, space: Handle, bounds: Rights) -> Result<u64> {
-        let account = self.account(account, Rights::CHARGE)?;
+        let payer_number = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
         let (through, object, held) = self.capability(space)?;
         let ObjectRef::Space(space) = object else { return Err(Error::WrongObject) };
         if !held.contains(Rights::INSPECT) {
@@ -20,11 +23,17 @@ impl Caller<'_> {
         }
         let seen = self.kernel.seen_in(space);
         let seen = ViewOf { bounds: seen.bounds & bounds, ..seen };
-        self.kernel.spaces.ensure_room()?;
-        self.kernel.ensure_object::<Space>(account, Space::NEW_BYTES + VIEW_BYTES, 1)?;
-        self.ensure_can_create(2)?;
-        let view = view::make_view(self.kernel, account, seen, through);
-        let paid = (held - Rights::MAP, Some(account.index()));
-        Ok(self.kernel.insert_paid(self.table, ObjectRef::Space(view), paid).bits())
+        let own = self.table();
+        let Kernel { accounts, tables, spaces, frames, .. } = &mut *self.kernel;
+        spaces.ensure_room()?;
+        let mut payer = accounts.open(payer_number).ok_or(Error::BadHandle)?;
+        ensure_frames(frames, 1)?;
+        tables.at(own).ensure_slot()?;
+        reserve_heap(frames, 2)?;
+        payer.try_charge_object::<Space>(Space::NEW_BYTES + VIEW_BYTES)?;
+        let account = payer.id;
+        let view = view::make_paid_view(self.kernel, account, seen, through);
+        let paid = (held - Rights::MAP, Some(payer_number));
+        Ok(self.kernel.insert_paid(own, ObjectRef::Space(view), paid).bits())
     }
 }

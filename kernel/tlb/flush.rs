@@ -267,7 +267,8 @@ fn act(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>, request: Request) 
         }
         Request::Park => {
             line.parked_space.store(line.presence.space(), Relaxed);
-            line.slots.set_slots(&[]);
+            line.parked_table.set(line.table.kept());
+            line.leave_table();
             put_away(line, in_hand);
             tessera_arch::leave_context();
             if !is_seeded(Mutant::ParkedStays) {

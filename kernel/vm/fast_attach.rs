@@ -13,6 +13,7 @@ use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
 use crate::cpu::cap_word::CapWord;
+use crate::cpu::table_view::TableView;
 use crate::mem::FrameList;
 use crate::object::address_map::Cost;
 use crate::object::derivation;
@@ -30,16 +31,17 @@ const COST: Cost = Cost { tables: 0, records: 0, attachments: 1 };
 #[inline(always)]
 pub(crate) fn attach_fast(
     kernel: &mut Kernel,
-    cpu: usize,
+    held: &TableView,
     handles: [Handle; 2],
     address: u64,
     bounds: Rights,
     flags: u64,
 ) -> Option<()> {
-    let word = kernel.shared.cpus[cpu].word_of(handles[1])?;
+    let [target, subtree] = handles;
+    let (target, word, slot) = (held.word_of(target)?, held.word_of(subtree)?, subtree.slot());
     match word.is_derived() {
-        false => attach_as::<false>(kernel, cpu, (handles, word), address, bounds, flags),
-        true => attach_noted(kernel, cpu, (handles, word), address, bounds, flags),
+        false => attach_as::<false>(kernel, (0, slot), (target, word), address, bounds, flags),
+        true => attach_noted(kernel, (held.number(), slot), (target, word), address, bounds, flags),
     }
 }
 
@@ -47,20 +49,20 @@ pub(crate) fn attach_fast(
 #[inline(never)]
 fn attach_noted(
     kernel: &mut Kernel,
-    cpu: usize,
-    handles: ([Handle; 2], CapWord),
+    through: (u32, u32),
+    words: (CapWord, CapWord),
     address: u64,
     bounds: Rights,
     flags: u64,
 ) -> Option<()> {
-    attach_as::<true>(kernel, cpu, handles, address, bounds, flags)
+    attach_as::<true>(kernel, through, words, address, bounds, flags)
 }
 
 #[inline(always)]
 fn attach_as<const NOTED: bool>(
     kernel: &mut Kernel,
-    cpu: usize,
-    ([target, subtree], word): ([Handle; 2], CapWord),
+    (table_number, subtree_slot): (u32, u32),
+    (target, word): (CapWord, CapWord),
     address: u64,
     bounds: Rights,
     flags: u64,
@@ -69,10 +71,9 @@ fn attach_as<const NOTED: bool>(
         return None;
     }
     let slot = top_slot(address).ok()?;
-    let (line, subtree_slot) = (&kernel.shared.cpus[cpu], subtree.slot());
-    let target = line.word_of(target)?.object(ObjectKind::Space, Rights::MAP)?;
+    let target = target.object(ObjectKind::Space, Rights::MAP)?;
     let subtree = word.object(ObjectKind::Subtree, bounds)?;
-    let Kernel { spaces, subtrees, accounts, frames, tables, uses, scheduler, .. } = kernel;
+    let Kernel { spaces, subtrees, accounts, frames, tables, uses, .. } = kernel;
     let (space, subtree) = (spaces.open(target)?, subtrees.open(subtree)?);
     let inner = &*subtree.object;
     if inner.level() != TOP_LEVEL || inner.public.is_some() || inner.sharers.core_window().is_some() {
@@ -97,7 +98,7 @@ fn attach_as<const NOTED: bool>(
     let (owner, place) = (MapTarget::Space(space.id), AttachPoint { page: first, cpu: None });
     let attachment = Attachment { subtree: subtree.id, level: TOP_LEVEL, bounds, is_window: flags == 1 };
     let lent = NOTED.then(|| {
-        let through = CapId::new(scheduler.cpus[cpu].table, subtree_slot);
+        let through = CapId::at(table_number, subtree_slot);
         derivation::lend(tables, uses, through, Use::attachment(owner, place))
     });
     let entry = attach::hold(subtree, owner, place, &attachment, lent);
@@ -107,9 +108,9 @@ fn attach_as<const NOTED: bool>(
 
 /// Serves `subtree_detach` in the usual case.
 #[inline(always)]
-pub(crate) fn detach_fast(kernel: &mut Kernel, cpu: usize, target: Handle, address: u64) -> Option<()> {
+pub(crate) fn detach_fast(kernel: &mut Kernel, held: &TableView, target: Handle, address: u64) -> Option<()> {
     let slot = top_slot(address).ok()?;
-    let target = kernel.shared.cpus[cpu].word_of(target)?.object(ObjectKind::Space, Rights::MAP)?;
+    let target = held.word_of(target)?.object(ObjectKind::Space, Rights::MAP)?;
     let space = kernel.spaces.open(target)?;
     let has_copies = space.object.has_copies();
     let map = &mut space.object.map;

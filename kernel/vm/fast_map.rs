@@ -11,6 +11,7 @@ use tessera_abi::{Handle, ObjectKind, PAGE_BYTES, Rights, USER_END, USER_START};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::cap_word::CapWord;
+use crate::cpu::table_view::TableView;
 use crate::mem::FrameList;
 use crate::object::address_map::{AddressMap, Cost, Lenders, MAPPING_BYTES, Mapping};
 use crate::object::derivation;
@@ -50,16 +51,17 @@ impl Opened<'_> {
 #[inline(always)]
 pub(crate) fn map_fast(
     kernel: &mut Kernel,
-    cpu: usize,
+    held: &TableView,
     handles: [Handle; 2],
     offset: u64,
     place: (u64, u64),
     rights: Rights,
 ) -> Option<()> {
-    let word = kernel.shared.cpus[cpu].word_of(handles[1])?;
+    let [target, segment] = handles;
+    let (target, word, slot) = (held.word_of(target)?, held.word_of(segment)?, segment.slot());
     match word.is_derived() {
-        false => map_as::<false>(kernel, cpu, (handles, word), offset, place, rights),
-        true => map_noted(kernel, cpu, (handles, word), offset, place, rights),
+        false => map_as::<false>(kernel, (0, slot), (target, word), offset, place, rights),
+        true => map_noted(kernel, (held.number(), slot), (target, word), offset, place, rights),
     }
 }
 
@@ -67,30 +69,28 @@ pub(crate) fn map_fast(
 #[inline(never)]
 fn map_noted(
     kernel: &mut Kernel,
-    cpu: usize,
-    handles: ([Handle; 2], CapWord),
+    through: (u32, u32),
+    words: (CapWord, CapWord),
     offset: u64,
     place: (u64, u64),
     rights: Rights,
 ) -> Option<()> {
-    map_as::<true>(kernel, cpu, handles, offset, place, rights)
+    map_as::<true>(kernel, through, words, offset, place, rights)
 }
 
 #[inline(always)]
 fn map_as<const NOTED: bool>(
     kernel: &mut Kernel,
-    cpu: usize,
-    ([target, segment], word): ([Handle; 2], CapWord),
+    (table, slot): (u32, u32),
+    (target, word): (CapWord, CapWord),
     offset: u64,
     (address, length_bytes): (u64, u64),
     rights: Rights,
 ) -> Option<()> {
-    let line = &kernel.shared.cpus[cpu];
-    let (target, slot) = (line.word_of(target)?, segment.slot());
     if !is_for_data(rights) {
         return None;
     }
-    let Kernel { spaces, subtrees, segments, accounts, frames, tables, uses, scheduler, .. } = kernel;
+    let Kernel { spaces, subtrees, segments, accounts, frames, tables, uses, .. } = kernel;
     let target = open(spaces, subtrees, target)?;
     let range = target.range(address, length_bytes)?;
     let segment = segments.open(word.object(ObjectKind::Segment, rights)?)?;
@@ -110,7 +110,7 @@ fn map_as<const NOTED: bool>(
     segment.object.mappings += 1;
     let maximum = word.rights() & Rights::ACCESS;
     let lent = NOTED.then(|| {
-        let through = CapId::new(scheduler.cpus[cpu].table, slot);
+        let through = CapId::at(table, slot);
         derivation::lend(tables, uses, through, Use::mapping(target.owner, range.first))
     });
     let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum, lent };
@@ -122,32 +122,32 @@ fn map_as<const NOTED: bool>(
 #[inline(always)]
 pub(crate) fn unmap_fast(
     kernel: &mut Kernel,
-    cpu: usize,
+    held: &TableView,
     target: Handle,
     address: u64,
     length_bytes: u64,
 ) -> Option<()> {
     match length_bytes {
-        0..LARGE_BYTES => unmap_as::<false>(kernel, cpu, target, (address, length_bytes)),
-        _ => unmap_large(kernel, cpu, target, (address, length_bytes)),
+        0..LARGE_BYTES => unmap_as::<false>(kernel, held, target, (address, length_bytes)),
+        _ => unmap_large(kernel, held, target, (address, length_bytes)),
     }
 }
 
 /// The same for large pages, out of the way of small ones.
 #[inline(never)]
-fn unmap_large(kernel: &mut Kernel, cpu: usize, target: Handle, place: (u64, u64)) -> Option<()> {
+fn unmap_large(kernel: &mut Kernel, held: &TableView, target: Handle, place: (u64, u64)) -> Option<()> {
     // A whole table of small pages is as long.
-    unmap_as::<true>(kernel, cpu, target, place).or_else(|| unmap_as::<false>(kernel, cpu, target, place))
+    unmap_as::<true>(kernel, held, target, place).or_else(|| unmap_as::<false>(kernel, held, target, place))
 }
 
 #[inline(always)]
 fn unmap_as<const LARGE: bool>(
     kernel: &mut Kernel,
-    cpu: usize,
+    held: &TableView,
     target: Handle,
     (address, length_bytes): (u64, u64),
 ) -> Option<()> {
-    let target = kernel.shared.cpus[cpu].word_of(target)?;
+    let target = held.word_of(target)?;
     let Kernel { spaces, subtrees, segments, accounts, frames, tables, uses, .. } = &mut *kernel;
     let target = open(spaces, subtrees, target)?;
     let range = target.range(address, length_bytes)?;
@@ -167,33 +167,39 @@ fn unmap_as<const LARGE: bool>(
 #[inline(always)]
 pub(crate) fn protect_fast(
     kernel: &mut Kernel,
-    cpu: usize,
+    held: &TableView,
     target: Handle,
     place: (u64, u64),
     rights: Rights,
 ) -> Option<()> {
     match place.1 {
-        0..LARGE_BYTES => protect_as::<false>(kernel, cpu, target, place, rights),
-        _ => protect_large(kernel, cpu, target, place, rights),
+        0..LARGE_BYTES => protect_as::<false>(kernel, held, target, place, rights),
+        _ => protect_large(kernel, held, target, place, rights),
     }
 }
 
 /// The same for large pages, out of the way of small ones.
 #[inline(never)]
-fn protect_large(kernel: &mut Kernel, cpu: usize, target: Handle, place: (u64, u64), rights: Rights) -> Option<()> {
-    let large = protect_as::<true>(kernel, cpu, target, place, rights);
-    large.or_else(|| protect_as::<false>(kernel, cpu, target, place, rights))
+fn protect_large(
+    kernel: &mut Kernel,
+    held: &TableView,
+    target: Handle,
+    place: (u64, u64),
+    rights: Rights,
+) -> Option<()> {
+    let large = protect_as::<true>(kernel, held, target, place, rights);
+    large.or_else(|| protect_as::<false>(kernel, held, target, place, rights))
 }
 
 #[inline(always)]
 fn protect_as<const LARGE: bool>(
     kernel: &mut Kernel,
-    cpu: usize,
+    held: &TableView,
     target: Handle,
     (address, length_bytes): (u64, u64),
     rights: Rights,
 ) -> Option<()> {
-    let target = kernel.shared.cpus[cpu].word_of(target)?;
+    let target = held.word_of(target)?;
     if !is_for_data(rights) {
         return None;
     }

@@ -23,15 +23,14 @@ use crate::paging::range::EVERYTHING;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 
-/// Makes a view, through a capability to what it shows. Account, memory and stores were found to have room.
-pub fn make_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, through: CapId) -> SpaceId {
+/// Makes a view, through a capability to what it shows. Its account has been charged; memory and stores were found to have room.
+pub fn make_paid_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, through: CapId) -> SpaceId {
     let Kernel { spaces, frames, .. } = &mut *kernel;
     let base = spaces.retained(seen.base);
     let shared = base.view_roots.share(frames, seen.bounds);
     let root = shared.unwrap_or_else(|| make_root(frames, base, seen.bounds));
     let mut view = Space::on_root(account, root);
     view.seen = Some(seen);
-    kernel.charge(&view);
     let id = kernel.spaces.insert(view);
     let lent = kernel.lend(through, Use::of_number(UseKind::View, id.index()));
     kernel.spaces.at_mut(id.index()).lent = Some(lent);

@@ -36,6 +36,32 @@ pub unsafe fn call_short(number: u64, argument: u64) -> (u64, u64) {
     unsafe { call(number, [argument, 0, 0, 0, 0, 0]) }
 }
 
+/// Calls a gate: a host has none.
+pub fn gate_call(_arguments: [u64; 4], _words: &mut [u64; 6]) -> (u64, u64) {
+    (Error::BadCall.status(), 0)
+}
+
+/// The same.
+pub fn gate_call_short(_gate: u64, words: [u64; 2]) -> (u64, [u64; 2]) {
+    (Error::BadCall.status(), words)
+}
+
+/// No gate leads here.
+///
+/// # Safety
+/// None is needed.
+pub unsafe extern "C" fn gate_entry<S: crate::gate::Serve>() {
+    let _ = crate::gate::served::<S>;
+}
+
+/// The same.
+///
+/// # Safety
+/// None is needed.
+pub unsafe extern "C" fn gate_entry_short<S: crate::gate::ServeShort>() {
+    let _ = crate::gate::served_short::<S>;
+}
+
 /// A host offers no counter that means anything here: always 0.
 pub fn ticks() -> u64 {
     0

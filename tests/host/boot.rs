@@ -11,12 +11,14 @@ use tessera_arch::{BootInfo, Frame};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::console::{RING_BYTES, Ring};
 use tessera_kernel::base::effort::set_entry_units;
+use tessera_kernel::cpu::gate_words::GateWords;
 use tessera_kernel::cpu::handshake::Pass;
 use tessera_kernel::cpu::per_cpu::{Shared, Words};
 use tessera_kernel::mem::FrameAllocator;
 use tessera_kernel::mem::frames::{FrameRecord, ORDER_MAX};
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::cap_table::CapTable;
+use tessera_kernel::object::gate::Gate;
 use tessera_kernel::object::id::{CapId, ObjectRef};
 use tessera_kernel::object::space::Space;
 use tessera_kernel::object::thread::Thread;
@@ -101,7 +103,7 @@ impl Machine {
         let mut table = CapTable::begin(account, options.slots);
         table.add_slots(options.slots);
         kernel.charge(&table);
-        let table = kernel.tables.insert(table);
+        let table = kernel.tables.insert_boxed(Box::new(table));
         let root = new_table(&mut kernel.frames);
         let space = Space::new(account, root);
         kernel.charge(&space);
@@ -174,6 +176,8 @@ pub fn new_kernel(boot_info: &'static BootInfo, tag_bits: u32) -> Kernel {
     let shared: &Shared = Box::leak(Box::new(Shared::new(ring())));
     let spaces = Space::most(frames.managed_frames() * PAGE_BYTES);
     let passes = (0..boot_info.cpus).map(|_| &*(0..=spaces).map(|_| Pass::new()).collect::<Vec<_>>().leak());
+    let gates = Gate::most(frames.managed_frames() * PAGE_BYTES);
+    shared.give_gates((0..gates).map(|number| GateWords::new(number as u32)).collect::<Vec<_>>().leak());
     shared.give_spaces((0..=spaces).map(|_| Words::new()).collect::<Vec<_>>().leak(), passes);
     Kernel::new(boot_info, shared, frames, tag_bits)
 }

@@ -199,9 +199,12 @@ impl Machine {
         let shared = self.kernel.shared;
         if number == tessera_abi::syscall::number::yield_now {
             self.kernel.threads[id].context.registers_mut().set_result(0, 0);
-            return Some(yielding::yield_now(&mut self.kernel, shared, cpu));
+            return Some(yielding::yield_now(&mut self.kernel, shared, &shared.cpus[cpu]));
         }
-        let result = quick::call(&mut self.kernel, shared, cpu, quick::handler(number)?, &words);
+        if number >= tessera_abi::syscall::number::gate_call {
+            return None;
+        }
+        let result = quick::call(&mut self.kernel, shared, &shared.cpus[cpu], quick::handler(number)?, &words);
         if result == CallResult::COMMON {
             return None;
         }
@@ -214,7 +217,7 @@ impl Machine {
     pub fn feed_line(&mut self) {
         let (cpu, console) = (tessera_arch::cpu_index(), &self.kernel.shared.console);
         if console.is_due() && console.send(cpu) {
-            self.kernel.scheduler.cpus[cpu].need_resched = true;
+            self.kernel.scheduler.cpus[cpu].need_resched.set(true);
         }
     }
 

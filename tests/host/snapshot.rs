@@ -158,7 +158,7 @@ fn capabilities(kernel: &Kernel) -> Vec<(u32, Handle, Rights, u64)> {
         let table = &kernel.tables[id];
         let mut next = 0;
         while let Some(slot) = table.next_used(next) {
-            found.push((id.index(), table.handle_of(slot), table.rights(slot), table.record(slot).badge));
+            found.push((id.index(), table.handle_of(slot), table.rights(slot), table.record(slot).badge()));
             next = slot + 1;
         }
     }

@@ -34,13 +34,15 @@ fn main() -> u8 {
     run("handles", CLAIMS)
 }
 
-/// Every argument of every call that is a handle: the call's number and the argument's position and name. Left out is
-/// the subtree to be made public, which comes behind a right that these programs lack: `public` tries that one.
+/// Every argument of every call that is a handle: the call's number and the argument's position and name. Left out are
+/// the subtree to be made public, which comes behind a right that these programs lack (`public` tries that one), and what goes
+/// along with a return, as these programs are in no call (`gates`).
 fn handle_arguments() -> impl Iterator<Item = (u64, usize, &'static str)> {
     DESCRIPTIONS.iter().flat_map(|call| {
         let arguments = call.arguments.iter().enumerate();
         let handles = arguments.filter(|(_, (_, kind))| *kind == "Handle");
-        let tried = handles.filter(|(index, _)| (call.number, *index) != (number::subtree_publish, 1));
+        let left_out = [(number::subtree_publish, 1), (number::gate_return, 0)];
+        let tried = handles.filter(move |(index, _)| !left_out.contains(&(call.number, *index)));
         tried.map(|(index, (name, _))| (call.number, index, *name))
     })
 }
@@ -60,8 +62,9 @@ fn forged_handles_are_refused_by_every_call() -> Verdict {
     for (call, index, name) in handle_arguments() {
         let mut forgeries: Vec<u64> = (0..8).map(|_| random.next_word()).collect();
         forgeries.extend([u64::MAX, 1 << 32 | u64::from(u32::MAX), random.below(4096)]);
-        // The null handle takes a fallback away, and is refused everywhere else.
-        forgeries.extend((call != number::thread_set_fallback).then_some(0));
+        // The null handle takes a fallback away, and has nothing go along; it is refused everywhere else.
+        let may_be_null = call == number::thread_set_fallback || name == "capability";
+        forgeries.extend((!may_be_null).then_some(0));
         for forgery in forgeries {
             let result = with_argument(&fixture, call, index, forgery);
             ensure!(result == Err(Error::BadHandle), "call {call}, {name} {forgery:#x}: {result:?}");

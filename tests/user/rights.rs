@@ -44,10 +44,11 @@ fn with_rights(fixture: &Fixture, need: &Need, rights: impl FnOnce(Rights) -> Ri
 /// that these programs lack (`public` makes subtrees public).
 fn is_harmless(call: u64) -> bool {
     use number::{
-        machine_power_off, machine_provoke, object_set_name, space_jump, space_switch, subtree_detach,
+        gate_call, machine_power_off, machine_provoke, object_set_name, space_jump, space_switch, subtree_detach,
         subtree_detach_core, subtree_publish, thread_join, thread_set_fallback, thread_start, thread_stop,
     };
     ![
+        gate_call,
         machine_power_off,
         machine_provoke,
         object_set_name,

@@ -120,6 +120,11 @@ fn check_capability(kernel: &Kernel, object: ObjectRef, cap: CapId) {
 /// Whether what a use says of itself is so.
 fn is_known(kernel: &Kernel, object: ObjectRef, id: UseId, lent: &Use) -> bool {
     let thread = || kernel.threads.look(lent.number).map(|(_, thread)| thread);
+    let gate = || kernel.gates.look(lent.number).map(|(_, gate)| gate);
+    let noted = || {
+        let stack = thread()?.activations.as_ref()?;
+        stack.noted[..stack.fast.noted()].get(lent.level())
+    };
     match (lent.kind, object) {
         (UseKind::Mapping, ObjectRef::Segment(segment)) => target::owner_of(kernel, lent).is_some_and(|owner| {
             let mapping = target::map_of(kernel, owner).find(lent.page());
@@ -135,6 +140,18 @@ fn is_known(kernel: &Kernel, object: ObjectRef, id: UseId, lent: &Use) -> bool {
         }
         (UseKind::Inside, ObjectRef::Space(space)) => {
             thread().is_some_and(|thread| thread.inside == Some(id) && thread.space == space)
+        }
+        (UseKind::Suspended, ObjectRef::Space(space)) => {
+            noted().is_some_and(|noted| noted.inside == Some(id) && noted.space == space)
+        }
+        (UseKind::Called, ObjectRef::Gate(gate)) => {
+            noted().is_some_and(|noted| noted.called == Some(id) && noted.gate == Some(gate))
+        }
+        (UseKind::Gate, ObjectRef::Space(space)) => {
+            gate().is_some_and(|gate| (gate.lent[0], gate.space) == (Some(id), space))
+        }
+        (UseKind::Gate, ObjectRef::CapTable(table)) => {
+            gate().is_some_and(|gate| (gate.lent[1], gate.table) == (Some(id), table))
         }
         (UseKind::Fallback, ObjectRef::Space(space)) => {
             let fallback = thread().and_then(|thread| thread.fallback);

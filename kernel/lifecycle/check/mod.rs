@@ -15,6 +15,7 @@
 mod attachments;
 mod course;
 mod cpus;
+mod gates;
 mod lists;
 mod maps;
 mod roots;

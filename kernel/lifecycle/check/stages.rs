@@ -2,7 +2,7 @@
 
 use crate::base::effort::Effort;
 use crate::lifecycle::check::stage::{Stage, over};
-use crate::lifecycle::check::{cpus, lists, maps, roots, tally, threads, trees};
+use crate::lifecycle::check::{cpus, gates, lists, maps, roots, tally, threads, trees};
 use crate::object::id::ObjectRef;
 use crate::state::kernel::Kernel;
 
@@ -41,6 +41,8 @@ pub(super) static STAGES: &[Stage] = &[
     over(objects!(spaces), threads::check_space_threads),
     over(objects!(tables), threads::check_table_threads).compares(threads::compare_alive),
     over(objects!(tables), threads::check_slots),
+    over(objects!(gates), gates::check_gate),
+    over(objects!(threads), gates::check_activations),
     over(objects!(spaces), cpus::check_tag).begins().after(cpus::begin_tags),
     over(objects!(spaces), cpus::check_words),
     over(each_cpu, cpus::check_line),
@@ -57,6 +59,7 @@ pub(super) static STAGES: &[Stage] = &[
     list_stage!(Segment segments),
     list_stage!(Thread threads),
     list_stage!(CapTable tables),
+    list_stage!(Gate gates),
     over(once, lists::check_machine),
     over(objects!(tables), lists::count_held).compares(lists::compare_listed),
     over(objects!(accounts), lists::check_charges),

@@ -61,9 +61,12 @@ const COUNTING: &[Phase] = &[
         })
     },
     |kernel, at, effort, _| {
-        over(&kernel.threads, (at, effort), |_, thread, _, _| {
+        over(&kernel.threads, (at, effort), |id, thread, _, _| {
             thread.table.iter().for_each(|table| kernel.tables.tally(*table).refer_with(1));
             count_making(kernel, thread);
+            if thread.is_stopping {
+                kernel.threads.tally(id).refer();
+            }
             count_charge(kernel, thread)
         })
     },
@@ -88,6 +91,7 @@ const COUNTING: &[Phase] = &[
             count_payers(kernel, segment, at, effort) && count_charge(kernel, segment)
         })
     },
+    |kernel, at, effort, _| over(&kernel.gates, (at, effort), |_, gate, _, _| count_charge(kernel, gate)),
     |kernel, at, effort, _| over(&kernel.accounts, (at, effort), |_, account, _, _| count_charge(kernel, account)),
 ];
 

@@ -12,6 +12,8 @@ const THREAD_UNITS: u32 = 2;
 pub(super) fn check_thread(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
     let thread = kernel.threads.at(walk.number);
     walk.sums.alive += u64::from(!thread.has_ended());
+    // One that was stopped in a call is of no program any more.
+    walk.sums.stopping += u64::from(thread.is_stopping);
     walk.sums.waiting += u64::from(thread.waits.is_some());
     effort.spend(THREAD_UNITS);
     true
@@ -56,8 +58,8 @@ pub(super) fn compare_alive(_kernel: &Kernel, walk: &Walk) -> u64 {
     let sums = &walk.sums;
     assert_eq!(
         (sums.in_spaces, sums.in_tables),
-        (sums.alive, sums.alive),
-        "threads are in one space and use one table"
+        (sums.alive, sums.alive - sums.stopping),
+        "threads are in one space and are of one program"
     );
     2
 }

@@ -4,6 +4,7 @@ use host_tests::machine::{CODE, STACK_END};
 use host_tests::snapshot::Snapshot;
 use host_tests::{FLAVOURS, Machine, Options, config};
 use proptest::prelude::*;
+use tessera_abi::layout::{GateLayout, Words};
 use tessera_abi::{Call, Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
@@ -44,6 +45,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// Where it says how gates are to be.
+const LAYOUT: u64 = host_tests::machine::BUFFER + 8 * PAGE_BYTES;
+
 struct Scene {
     machine: Machine,
     made: Vec<(ObjectKind, Handle)>,
@@ -51,7 +55,12 @@ struct Scene {
 
 impl Scene {
     fn new(flavour: Flavour) -> Scene {
-        Scene { machine: Machine::boot(&Options::new(flavour).slots(48)), made: Vec::new() }
+        let machine = Machine::boot(&Options::new(flavour).slots(48));
+        let layout = GateLayout { entry: CODE, stacks: 1 << 20, stack_bytes: PAGE_BYTES, count: 5 };
+        let mut words = [0; GateLayout::COUNT];
+        layout.write(&mut words);
+        machine.write(LAYOUT, &words.map(u64::to_le_bytes).concat());
+        Scene { machine, made: Vec::new() }
     }
 
     /// Something of a kind that was made before, or what the program began with.
@@ -125,7 +134,12 @@ impl Scene {
             ObjectKind::Subtree => Call::SubtreeCreate { account, level: 3 },
             ObjectKind::Segment => Call::SegmentCreate { account, length_bytes: size * PAGE_BYTES, flags: size % 2 },
             ObjectKind::CapTable => Call::TableCreate { account, slots: size },
-            _ => {
+            ObjectKind::Gate => {
+                let choose = |kind| self.choose(kind, size as usize);
+                let (space, table) = (choose(ObjectKind::Space), choose(ObjectKind::CapTable));
+                Call::GateCreate { account, space, table, layout: LAYOUT }
+            }
+            ObjectKind::Thread | ObjectKind::Machine => {
                 let table = self.choose(ObjectKind::CapTable, size as usize);
                 Call::ThreadCreate {
                     account,

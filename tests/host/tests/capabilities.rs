@@ -221,7 +221,7 @@ impl Scene {
             let slot = slot.map_err(|error| TestCaseError::fail(format!("{node:?}: {error}")))?;
             let record = table.record(slot);
             prop_assert_eq!(
-                (table.rights(slot), record.badge, self.machine.kernel.object_of(record.object)),
+                (table.rights(slot), record.badge(), self.machine.kernel.object_of(record.object)),
                 (node.rights, node.badge, Some(node.object))
             );
             let Kernel { tables, uses, .. } = &self.machine.kernel;

@@ -120,7 +120,7 @@ found! {
     }, "no two spaces have one tag";
     a_standing_of_another_thread_is_found:
         |scene| scene.machine.kernel.scheduler.cpus[0].standing = Default::default(), "when its turn is over";
-    slots_of_nobody_are_found: |scene| scene.machine.kernel.scheduler.cpus[0].current = None, "a CPU reads the slots";
+    slots_of_nobody_are_found: |scene| scene.machine.kernel.scheduler.cpus[0].current = None, "knows its current";
     a_request_that_stays_is_found:
         |scene| scene.machine.kernel.shared.cpus[1].presence.post(Request::Park), "nothing is asked";
     an_idle_cpu_in_a_space_is_found:

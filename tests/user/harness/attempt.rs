@@ -21,6 +21,12 @@ pub fn attempt(number: u64, words: [u64; 6]) -> Result<u64, Error> {
             assert!(is_foreign(words[index]), "call {number} would touch the program itself");
         }
     }
+    if number == number::gate_call {
+        // A callee may leave anything in registers that other calls keep.
+        let [gate, flags, capability, rights, ..] = words;
+        let (status, value) = raw::gate_call([gate, flags, capability, rights], &mut [0; 6]);
+        return Error::from_status(status).map(|()| value);
+    }
     // SAFETY: every buffer and every goal was just found to lie outside of the addresses at which this program has
     // code, statics, heap and stacks, so no Rust object changes and no Rust code is entered. Calls that take memory
     // away from the program (unmap, detach) make it fault, as libvas says of its own safe versions.
@@ -37,7 +43,7 @@ pub fn argument_named(number: u64, name: &str) -> Option<usize> {
 /// Whether the argument of this name takes capabilities to objects of this kind, in whatever call.
 pub fn takes(name: &str, kind: ObjectKind) -> bool {
     match name {
-        "handle" => true,
+        "handle" | "capability" => true,
         "target" => matches!(kind, ObjectKind::Space | ObjectKind::Subtree),
         "account" => kind == ObjectKind::Account,
         "space" => kind == ObjectKind::Space,
@@ -45,6 +51,7 @@ pub fn takes(name: &str, kind: ObjectKind) -> bool {
         "segment" => kind == ObjectKind::Segment,
         "thread" => kind == ObjectKind::Thread,
         "table" => kind == ObjectKind::CapTable,
+        "gate" => kind == ObjectKind::Gate,
         "machine" => kind == ObjectKind::Machine,
         _ => false,
     }

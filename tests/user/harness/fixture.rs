@@ -2,9 +2,11 @@
 
 #![allow(non_upper_case_globals, reason = "the constants of the ABI are named as the calls")]
 
-use crate::{Room, fresh_address};
+use crate::{Room, UNMAPPED, fresh_address};
+use libvas::gate::Stacks;
+use libvas::layout::{GateLayout, Words};
 use libvas::{
-    Account, Cap, CapTable, Error, Handle, Machine, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree,
+    Account, Cap, CapTable, Error, Gate, Handle, Machine, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree,
     TOP_SLOT_BYTES, Thread, program,
 };
 use tessera_abi::syscall::number::*;
@@ -24,6 +26,8 @@ pub struct Fixture {
     pub thread: Cap<Thread>,
     /// A table of eight slots.
     pub table: Cap<CapTable>,
+    /// A gate into the space, at an address where nothing is.
+    pub gate: Cap<Gate>,
     /// The machine, as the program was given it.
     pub machine: &'static Cap<Machine>,
     /// A page to write to.
@@ -42,7 +46,11 @@ impl Fixture {
         let (space, segment) = (program().new_space()?, Segment::new(account, 2 * PAGE_BYTES)?);
         let (table, address) = (CapTable::new(account, 8)?, fresh_address());
         space.map(address, &segment, 0..PAGE_BYTES, Rights::READ_WRITE)?;
+        let stacks = Stacks { start: address, stack_bytes: PAGE_BYTES, count: 1 };
+        // SAFETY: nothing is mapped at the entry.
+        let gate = unsafe { Gate::new_at(account, &space, &table, UNMAPPED, stacks) }?;
         Ok(Fixture {
+            gate,
             account: account.split(1 << 20)?,
             subtree: Subtree::new(account)?,
             thread: Thread::new(account, &table, &space, 0)?,
@@ -64,6 +72,7 @@ impl Fixture {
             ObjectKind::Segment => self.segment.handle(),
             ObjectKind::Thread => self.thread.handle(),
             ObjectKind::CapTable => self.table.handle(),
+            ObjectKind::Gate => self.gate.handle(),
             ObjectKind::Machine => self.machine.handle(),
         }
     }
@@ -95,6 +104,9 @@ impl Fixture {
             counters => [0, buffer, 0, 0, 0, 0],
             machine_power_off | machine_check | machine_provoke => [machine, 0, 0, 0, 0, 0],
             machine_info => [machine, buffer, 0, 0, 0, 0],
+            gate_create => [account, space, of(ObjectKind::CapTable), layout(), 0, 0],
+            gate_info => [of(ObjectKind::Gate), buffer, 0, 0, 0, 0],
+            gate_close => [of(ObjectKind::Gate), 0, 0, 0, 0, 0],
             view_create => [account, space, u64::from(Rights::READ.bits()), 0, 0, 0],
             _ => self.memory_words(call),
         }
@@ -109,6 +121,7 @@ impl Fixture {
             [Rights::READ, Rights::READ_WRITE, Rights::READ_EXECUTE, Rights::ACCESS].map(|set| u64::from(set.bits()));
         match call {
             capability_derive => [segment, read, 0, 0, 0, 0],
+            gate_call => [self.gate.handle().bits(), 0, segment, read, 0, 0],
             capability_copy => [segment, self.table.handle().bits(), read, 0, 0, 0],
             capability_delete | capability_revoke | capability_revoke_badge => [segment, 0, 0, 0, 0, 0],
             lent_list => [segment, buffer, 1, 0, 0, 0],
@@ -128,6 +141,12 @@ impl Fixture {
             _ => [0; 6],
         }
     }
+}
+
+/// The address of a layout that a gate can have: an entry and a stack where nothing is.
+fn layout() -> u64 {
+    static LAYOUT: [u64; GateLayout::COUNT] = [UNMAPPED, UNMAPPED, PAGE_BYTES, 1];
+    LAYOUT.as_ptr().expose_provenance() as u64
 }
 
 /// A call's argument and a right that the capability it names must carry.
@@ -190,6 +209,12 @@ pub const NEEDS: &[Need] = &[
     need(subtree_publish, 0, Rights::CONTROL),
     need(subtree_publish, 1, Rights::READ),
     need(subtree_publish, 1, Rights::EXECUTE),
+    need(gate_create, 0, Rights::CHARGE),
+    need(gate_create, 1, Rights::SWITCH),
+    need(gate_create, 2, Rights::CONTROL),
+    need(gate_close, 0, Rights::CONTROL),
+    need(gate_call, 0, Rights::CALL),
+    need(gate_call, 2, Rights::GRANT),
     need(view_create, 0, Rights::CHARGE),
     need(view_create, 1, Rights::INSPECT),
     need(map, 0, Rights::MAP),

@@ -90,7 +90,8 @@ fn check(claim: &Claim, cpus: u64) -> Verdict {
 fn ends_in_time(thread: &JoinHandle<Verdict>) -> Result<bool, Error> {
     let deadline = clock::now() + LIMIT;
     let mut nap = Duration::from_micros(100);
-    let running = [ThreadState::Created, ThreadState::Ready, ThreadState::Sleeping, ThreadState::Joining];
+    use ThreadState::{Calling, Created, Joining, Ready, Sleeping};
+    let running = [Created, Ready, Sleeping, Joining, Calling];
     while clock::now() < deadline {
         let state = thread.thread().info()?.state;
         if !running.iter().any(|running| *running as u64 == state) {

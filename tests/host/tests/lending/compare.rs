@@ -343,7 +343,7 @@ fn numbered(owner: MapTarget) -> (bool, u32) {
 fn describe(kernel: &Kernel, standing: Standing) -> Option<(Described, u64)> {
     match standing {
         Standing::Beginning(cap) => {
-            let badge = derivation::record(&kernel.tables, cap).badge;
+            let badge = derivation::record(&kernel.tables, cap).badge();
             Some((Described::Capability(CapId::table(cap), cap.slot()), badge))
         }
         Standing::End(_) => None,
@@ -361,6 +361,8 @@ fn describe(kernel: &Kernel, standing: Standing) -> Option<(Described, u64)> {
                 UseKind::View => Described::View(lent.number),
                 UseKind::Inside => Described::Inside(lent.number),
                 UseKind::Fallback => Described::Fallback(lent.number),
+                // No thread of the model makes a gate call.
+                UseKind::Gate | UseKind::Suspended | UseKind::Called => return None,
                 UseKind::Marker | UseKind::Object | UseKind::Free => return None,
             };
             Some((described, lent.badge))
@@ -373,7 +375,10 @@ fn is_going(kernel: &Kernel, lent: &Use) -> bool {
     match lent.kind {
         UseKind::Mapping | UseKind::Attachment if !lent.is_in_space() => kernel.subtrees.is_doomed(lent.number),
         UseKind::Mapping | UseKind::Attachment | UseKind::View => kernel.spaces.is_doomed(lent.number),
-        UseKind::Inside | UseKind::Fallback => kernel.threads.is_doomed(lent.number),
+        UseKind::Inside | UseKind::Fallback | UseKind::Suspended | UseKind::Called => {
+            kernel.threads.is_doomed(lent.number)
+        }
+        UseKind::Gate => kernel.gates.is_doomed(lent.number),
         UseKind::Marker | UseKind::Object | UseKind::Free => false,
     }
 }

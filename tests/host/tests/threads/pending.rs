@@ -200,7 +200,7 @@ fn a_yield_whose_thread_is_taken_away_meanwhile_is_done() {
     scene.machine.call(Call::ThreadSetAffinity { thread: scene.thread, cpus: 1 }).expect("CPU 0 runs");
     fake::cpu::set_cpu_index(1);
     let shared = scene.machine.kernel.shared;
-    assert!(!yielding::yield_now(&mut scene.machine.kernel, shared, 1), "who goes on is found out");
+    assert!(!yielding::yield_now(&mut scene.machine.kernel, shared, &shared.cpus[1]), "who goes on is found out");
     trap::finish(&mut scene.machine.kernel);
     assert!(!trap::schedule(&mut scene.machine.kernel, 1), "nobody may run here");
     check::check(&scene.machine.kernel);
