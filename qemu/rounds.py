@@ -8,10 +8,10 @@ from dataclasses import dataclass
 PROFILE = "checked"
 # Programs whose claims can depend on the number of CPUs; the rounds with narrow tags have only these.
 SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection", "subtree", "view", "public",
-           "robust", "revoke")
+           "robust", "revoke", "gates")
 # User programs that check themselves: those of one boot, and their arguments.
 RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("library", "commons", "mshare"), ""),
-        (("lend", "compartment"), ""),
+        (("lend", "compartment"), ""), (("library_gate",), ""),
         (("sga",), "gib=2 clients=100"), (("stress",), "3"))
 
 
