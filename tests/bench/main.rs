@@ -30,6 +30,7 @@ mod support {
     pub(crate) mod phase;
     pub(crate) mod runner;
     pub(crate) mod scene;
+    pub(crate) mod services;
     pub(crate) mod shared;
     pub(crate) mod spaces;
     pub(crate) mod working_set;
@@ -87,6 +88,11 @@ suite! {
         mod create;
         mod create_destroy;
         mod destroy;
+    }
+
+    mod gate {
+        mod call_return;
+        mod create;
     }
 
     mod thread {
