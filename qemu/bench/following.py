@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import build, profiling
+from .. import profiling
 from ..base import EXIT_USAGE, Failure, is_arch_list, say
 from . import catalogue, running
 
@@ -30,7 +30,8 @@ def profile(options) -> int:
 
 def measured_profiles(arch: str, wanted: list, tags: str | None = None) -> list:
     """Boots once and follows the last measurement of each of these; pairs of result and profile, in order."""
-    build.build(arch, "release", [running.PROGRAM])
+    # Before anybody waits for the machine.
+    running.prepare(arch)
     with profiling.Follower(arch, running.PROGRAM, len(wanted)) as follower:
         results = running.measure(running.Setting(arch, tags=tags), wanted, stub=follower.place)
     return list(zip(results, follower.profiles()))

@@ -96,6 +96,13 @@ def document(setting: Setting, words: list, wanted: list, raw: bool = False) -> 
     return results.document(setting.arch, described(setting.machine()), setting.options(words), setting.unit(), found)
 
 
+def prepare(arch: str) -> None:
+    """Builds all that a boot takes, so that the machine starts at once."""
+    build.build(arch, "release", [PROGRAM])
+    if arch == "x86_64":
+        build.image_tool()
+
+
 def measure(setting: Setting, wanted: list, raw: bool = False, stub: Path | None = None) -> list:
     """Measures these results and returns them in the order they came. The programs are built already."""
     step(f"counting on {setting.arch}" + (f" with {setting.smp} CPUs" if setting.smp > 1 else ""))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from .. import build, plugin
+from .. import plugin
 from ..base import EXIT_USAGE, Failure, is_arch_list, say
 from . import baseline, catalogue, running
 
@@ -60,7 +60,7 @@ def told(stretch: Stretch) -> str:
 def measured(setting: running.Setting, wanted: list) -> list:
     """The longest stretch of each cause while these benchmarks run, the longest first."""
     plugin.library()
-    build.build(setting.arch, "release", [running.PROGRAM])
+    running.prepare(setting.arch)
     found: dict = {}
     for lines in running.watched(dataclasses.replace(setting, watches_stretches=True), wanted):
         for stretch in map(parsed, lines):

@@ -6,7 +6,7 @@ import platform
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .. import build, setup
+from .. import setup
 from ..base import ARCHES, EXIT_USAGE, Failure, is_arch_list, say, warn
 from . import baseline, budgets, catalogue, compare, following, hardware, results, running, stretches, table
 from .running import Setting
@@ -125,9 +125,7 @@ def measure_all(settings: list, words: list, wanted: list, raw: bool = False) ->
         # What cannot be is refused before anything is built.
         setting.machine()
     for arch in dict.fromkeys(setting.arch for setting in settings):
-        build.build(arch, "release", [running.PROGRAM])
-        if arch == "x86_64":
-            build.image_tool()
+        running.prepare(arch)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda setting: running.document(setting, words, wanted, raw), settings))
 

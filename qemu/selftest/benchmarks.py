@@ -8,7 +8,7 @@ from collections import Counter
 from unittest import mock
 
 from .. import base, profiling
-from ..bench import arithmetic, budgets, catalogue, table
+from ..bench import arithmetic, budgets, catalogue, following, running, table
 from ..pages import peers, performance
 
 SOURCE = '''
@@ -136,6 +136,16 @@ class Following(unittest.TestCase):
         self.assertEqual(performance.above(own, told), "seL4 (x86_64)")
         self.assertEqual(performance.above({"x86_64": 99, "aarch64": 99}, told), "seL4")
         self.assertEqual(performance.above({"x86_64": 9, "aarch64": 999}, {"seL4": {"x86_64": 9}}), "")
+
+    def test_nobody_waits_for_a_machine_before_all_is_built(self):
+        with mock.patch.multiple(running.build, build=mock.DEFAULT, image_tool=mock.DEFAULT) as built, \
+                mock.patch.object(following.profiling, "Follower", side_effect=base.Failure("it begins to follow")):
+            for arch, count in (("aarch64", 0), ("x86_64", 1)):
+                with self.assertRaises(base.Failure):
+                    following.measured_profiles(arch, ["null"])
+                built["build"].assert_called_once()
+                self.assertEqual(built["image_tool"].call_count, count)
+                built["build"].reset_mock()
 
     def test_where_an_instruction_comes_from(self):
         library = {"FileName": "/usr/lib/rustlib/src/rust/library/core/src/result.rs", "FunctionName": "map<(), u64>", "Line": 9}

@@ -231,7 +231,8 @@ class Stretches(unittest.TestCase):
 
     def test_boots_are_one_workload(self):
         boots = [self.LINES, ("stretch cause=call:3 instructions=119 waiting=0 count=5",)]
-        with mock.patch.multiple(stretches.plugin, library=mock.DEFAULT), mock.patch.multiple(stretches.build, build=mock.DEFAULT), \
+        with mock.patch.multiple(stretches.plugin, library=mock.DEFAULT), \
+                mock.patch.multiple(running.build, build=mock.DEFAULT, image_tool=mock.DEFAULT), \
                 mock.patch.object(stretches.running, "watched", lambda _setting, _wanted: boots):
             found = stretches.measured(running.Setting("x86_64"), ["null"])
         self.assertEqual([(each.cause, each.instructions, each.count) for each in found],
@@ -273,7 +274,7 @@ class Whole(unittest.TestCase):
                 on_line(line)
             return Outcome("exit", code)
 
-        with mock.patch.multiple(verb.build, build=mock.DEFAULT, image_tool=mock.DEFAULT), \
+        with mock.patch.multiple(running.build, build=mock.DEFAULT, image_tool=mock.DEFAULT), \
                 mock.patch.object(verb.setup, "need"), mock.patch.object(running, "boot", boot), \
                 contextlib.redirect_stdout(io.StringIO()) as self.output, contextlib.redirect_stderr(io.StringIO()) as self.complaints:
             return verb.bench_verb(cli.parse("bench", list(words)))
