@@ -96,6 +96,9 @@ pub fn gate_call_short(gate: u64, words: [u64; 2]) -> (u64, [u64; 2]) {
 
 /// Where the calls of a gate begin: gives the words to a function of Rust, and what it makes of them back. It comes out of this
 /// by a system call only.
+///
+/// # Safety
+/// Only a gate may lead here: the words lie where its callers leave them, on one of its stacks.
 #[unsafe(naked)]
 pub unsafe extern "C" fn gate_entry<S: crate::gate::Serve>() {
     core::arch::naked_asm!(
@@ -121,6 +124,9 @@ pub unsafe extern "C" fn gate_entry<S: crate::gate::Serve>() {
 }
 
 /// Where the calls of a gate begin whose callers are trusted: two words go in and out.
+///
+/// # Safety
+/// As for [`gate_entry`].
 #[unsafe(naked)]
 pub unsafe extern "C" fn gate_entry_short<S: crate::gate::ServeShort>() {
     core::arch::naked_asm!(
