@@ -8,14 +8,13 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conformance::{
-    Claim, KERNEL_ADDRESSES, Room, SpareStack, UNMAPPED, Verdict, attempt, claim, ends_in_fault, ensure, ensure_eq,
-    fresh_address, leaves_nothing, peek, refused, run, start_at, the_kernel_passes_its_own_checks,
+    Claim, KERNEL_ADDRESSES, Room, STACK_BYTES, Service, SpareStack, UNMAPPED, Verdict, attempt, caller, claim,
+    ends_in_fault, ensure, ensure_eq, fresh_address, gate_into, leaves_nothing, lent, nap, peek, refused, run, serves,
+    start_at, the_kernel_passes_its_own_checks,
 };
-use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use core::time::Duration;
-use libvas::gate::{Along, Answer, Called, GateWords, Request, Serve, ServeShort, Stacks};
-use libvas::thread::{self, JoinHandle};
+use libvas::gate::{Along, Answer, Called, Request, Serve, ServeShort, Stacks};
+use libvas::thread;
 use libvas::{
     Cap, CapTable, Error, Gate, Handle, Object, PAGE_BYTES as PAGE, Place, Rights, Segment, Space, Thread, USER_END,
     program, raw,
@@ -52,67 +51,9 @@ fn main() -> u8 {
     run("gates", CLAIMS)
 }
 
-/// Names a service that does this with a call.
-macro_rules! serves {
-    ($name:ident, |$called:ident| $body:expr) => {
-        struct $name;
-        impl Serve for $name {
-            fn serve($called: Called) -> Answer {
-                Answer { words: $body, given: None }
-            }
-        }
-    };
-}
-
-const STACK_BYTES: u64 = 8 * PAGE;
-
-/// A gate into a space of its own, with stacks in it.
-struct Service {
-    gate: Cap<Gate>,
-    space: Cap<Space>,
-}
-
-impl Service {
-    /// With the program's table.
-    fn new<S: Serve>(count: u64) -> Result<Service, Error> {
-        Service::with_table::<S>(count, program().table())
-    }
-
-    fn with_table<S: Serve>(count: u64, table: &Cap<CapTable>) -> Result<Service, Error> {
-        let space = program().new_space()?;
-        let stacks = Stacks::new_in(&space, fresh_address() + PAGE, STACK_BYTES, count)?;
-        Ok(Service { gate: gate_into::<S>(&space, table, stacks)?, space })
-    }
-
-    fn bits(&self) -> u64 {
-        self.gate.handle().bits()
-    }
-}
-
-fn gate_into<S: Serve>(space: &Cap<Space>, table: &Cap<CapTable>, stacks: Stacks) -> Result<Cap<Gate>, Error> {
-    let entry = raw::gate_entry::<S> as *const () as usize as u64;
-    // SAFETY: the entry code is made for it, and the stacks are this gate's alone.
-    unsafe { Gate::new_at(program().account(), space, table, entry, stacks) }
-}
-
-/// What a handle names, which somebody else owns.
-fn lent<T: Object>(bits: u64) -> ManuallyDrop<Cap<T>> {
-    ManuallyDrop::new(Cap::from_handle(Handle::from_bits(bits)))
-}
-
 /// The status of a result, as a word: 0 if it is no error.
 fn status<T>(result: Result<T, Error>) -> u64 {
     result.err().map_or(0, Error::status)
-}
-
-/// A thread that calls a gate.
-fn caller(gate: &Cap<Gate>, request: Request) -> Result<JoinHandle<Result<GateWords, Error>>, Error> {
-    let bits = gate.handle().bits();
-    thread::spawn(move || lent::<Gate>(bits).request(request).map(|(words, _)| words))
-}
-
-fn nap() {
-    thread::sleep(Duration::from_micros(200));
 }
 
 fn memory() -> Result<Cap<Segment>, Error> {
@@ -261,7 +202,7 @@ fn a_callee_may_go_elsewhere_and_return_from_there() -> Verdict {
     let stack: &'static [u128; 2048] = Box::leak(Box::new([0; 2048]));
     let stacks = Stacks { start: (&raw const *stack).expose_provenance() as u64, stack_bytes: STACK_BYTES, count: 1 };
     let (space, third, room, page) = (program().new_space()?, program().new_space()?, Room::new(1)?, memory()?);
-    let gate = gate_into::<GoesAway>(&space, program().table(), stacks)?;
+    let gate = gate_into::<GoesAway>(program().account(), &space, program().table(), stacks)?;
     room.fill(0x11)?;
     page.write(0, &[0x33])?;
     third.map(room.address(), &page, 0..PAGE, Rights::READ)?;
@@ -592,7 +533,7 @@ fn what_was_made_for_calls_comes_back_to_the_account() -> Verdict {
         let (service, segment) = (Service::with_table::<Tells>(4, &table)?, memory()?);
         let (words, _) = service.gate.request(Request::new([0; 6]).along(Along::derived(&segment, Rights::READ)))?;
         ensure_eq!(words[0], 0);
-        caller(&service.gate, Request::new([0; 6]))?.join()??;
+        caller(service.bits(), Request::new([0; 6]))?.join()??;
         let lent = service.gate.derive(Rights::CALL, 3)?;
         lent.call([0; 6])?;
         Ok(())

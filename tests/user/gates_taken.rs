@@ -7,13 +7,13 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use conformance::{
-    Claim, Code, Failure, SpareStack, UNMAPPED, Verdict, claim, ensure, ensure_eq, fresh_address, leaves_nothing, peek,
-    poke, refused, run, run_at, set_fallback, start_at, the_kernel_passes_its_own_checks, wait_for_state, wait_until,
+    Call, Claim, Code, Failure, STACK_BYTES, Service, SpareStack, UNMAPPED, Verdict, caller, claim, ensure, ensure_eq,
+    fresh_address, gate_into, leaves_nothing, lent, nap, peek, poke, refused, run, run_at, serves, set_fallback,
+    start_at, the_kernel_passes_its_own_checks, wait_for_state, wait_until,
 };
-use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
-use libvas::gate::{Answer, Called, GateWords, Request, Serve, Stacks};
+use libvas::gate::{Answer, Called, Request, Serve, Stacks};
 use libvas::layout::FallbackReason;
 use libvas::thread::{self, JoinHandle, ThreadState};
 use libvas::{
@@ -49,58 +49,16 @@ fn main() -> u8 {
     run("gates_taken", CLAIMS)
 }
 
-/// Names a service that does this with a call.
-macro_rules! serves {
-    ($name:ident, |$called:ident| $body:expr) => {
-        struct $name;
-        impl Serve for $name {
-            fn serve($called: Called) -> Answer {
-                Answer { words: $body, given: None }
-            }
-        }
-    };
-}
-
 const LONG: Duration = Duration::from_secs(3600);
-const STACK_BYTES: u64 = 8 * PAGE;
 
-/// What a handle names, which somebody else owns.
-fn lent<T: Object>(bits: u64) -> ManuallyDrop<Cap<T>> {
-    ManuallyDrop::new(Cap::from_handle(Handle::from_bits(bits)))
+/// A gate into a space of its own, and the space.
+fn service<S: Serve>(count: u64) -> Result<(Cap<Gate>, Cap<Space>), Error> {
+    Service::new::<S>(count).map(|Service { gate, space, .. }| (gate, space))
 }
 
 /// The status of a result, as a word: 0 if it is no error.
 fn status<T>(result: Result<T, Error>) -> u64 {
     result.err().map_or(0, Error::status)
-}
-
-fn nap() {
-    thread::sleep(Duration::from_micros(200));
-}
-
-fn gate_into<S: Serve>(
-    account: &Cap<Account>,
-    space: &Cap<Space>,
-    table: &Cap<CapTable>,
-    stacks: Stacks,
-) -> Result<Cap<Gate>, Error> {
-    let entry = raw::gate_entry::<S> as *const () as usize as u64;
-    // SAFETY: the entry code is made for it, and the stacks are this gate's alone.
-    unsafe { Gate::new_at(account, space, table, entry, stacks) }
-}
-
-/// A space with stacks, below which nothing is, and a gate into it with the program's table.
-fn service<S: Serve>(count: u64) -> Result<(Cap<Gate>, Cap<Space>), Error> {
-    let space = program().new_space()?;
-    let stacks = Stacks::new_in(&space, fresh_address() + PAGE, STACK_BYTES, count)?;
-    Ok((gate_into::<S>(program().account(), &space, program().table(), stacks)?, space))
-}
-
-type Call = JoinHandle<Result<GateWords, Error>>;
-
-/// A thread that calls a gate.
-fn caller(gate: u64, request: Request) -> Result<Call, Error> {
-    thread::spawn(move || lent::<Gate>(gate).request(request).map(|(words, _)| words))
 }
 
 /// Calls a gate by its handle in whatever table; exits with the answer's first word, or with the status and 1000.
@@ -537,8 +495,11 @@ fn who_has_lost_its_home_lands_when_it_comes_out() -> Verdict {
     Ok(())
 }
 
+/// What an account was spent on.
+type Spent = (Vec<Cap<Segment>>, Vec<Cap<CapTable>>);
+
 /// Takes all that an account has left.
-fn drain(account: &Cap<Account>) -> Result<(Vec<Cap<Segment>>, Vec<Cap<CapTable>>), Error> {
+fn drain(account: &Cap<Account>) -> Result<Spent, Error> {
     let (mut pages, mut tables) = (Vec::new(), Vec::new());
     while let Ok(page) = Segment::new(account, PAGE) {
         pages.push(page);

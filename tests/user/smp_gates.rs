@@ -8,17 +8,15 @@ extern crate alloc;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conformance::{
-    Claim, Failure, Verdict, claim, ends_in_fault, ensure, ensure_eq, fresh_address, needs_cpus, on_cpu, peek, poke,
-    refused, run_on, the_kernel_passes_its_own_checks, turns_of_each, wait_for_state, wait_until,
+    Call, Claim, Failure, STACK_BYTES, Service, Verdict, caller, caller_by, claim, ends_in_fault, ensure, ensure_eq,
+    fresh_address, gate_into, lent, nap, needs_cpus, on_cpu, peek, poke, refused, run_on, serves,
+    the_kernel_passes_its_own_checks, turns_of_each, wait_for_state, wait_until,
 };
-use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use core::time::Duration;
 use libvas::gate::{Along, Answer, Called, GateWords, Request, Serve, Stacks};
-use libvas::thread::{self, Builder, JoinHandle, ThreadState};
+use libvas::thread::{self, ThreadState};
 use libvas::{
-    Cap, CapTable, Error, Gate, Handle, Object, PAGE_BYTES as PAGE, Place, Rights, Segment, Space, View, counters,
-    program, raw,
+    Cap, CapTable, Error, Gate, PAGE_BYTES as PAGE, Place, Rights, Segment, Space, View, counters, program, raw,
 };
 use tessera_abi::syscall::number;
 
@@ -51,70 +49,10 @@ fn main() -> u8 {
     run_on("smp_gates", CLAIMS, 1)
 }
 
-/// Names a service that does this with a call.
-macro_rules! serves {
-    ($name:ident, |$called:ident| $body:expr) => {
-        struct $name;
-        impl Serve for $name {
-            fn serve($called: Called) -> Answer {
-                Answer { words: $body, given: None }
-            }
-        }
-    };
-}
-
-const STACK_BYTES: u64 = 8 * PAGE;
-
-/// A gate into a space of its own, with stacks in it.
-struct Service {
-    gate: Cap<Gate>,
-    space: Cap<Space>,
-    stacks: Stacks,
-}
-
-impl Service {
-    fn new<S: Serve>(count: u64) -> Result<Service, Error> {
-        Service::with_table::<S>(count, program().table())
-    }
-
-    fn with_table<S: Serve>(count: u64, table: &Cap<CapTable>) -> Result<Service, Error> {
-        let space = program().new_space()?;
-        let stacks = Stacks::new_in(&space, fresh_address() + PAGE, STACK_BYTES, count)?;
-        Ok(Service { gate: gate_into::<S>(&space, table, stacks)?, space, stacks })
-    }
-}
-
-fn gate_into<S: Serve>(space: &Cap<Space>, table: &Cap<CapTable>, stacks: Stacks) -> Result<Cap<Gate>, Error> {
-    let entry = raw::gate_entry::<S> as *const () as usize as u64;
-    // SAFETY: the entry code is made for it, and the stacks are this gate's alone.
-    unsafe { Gate::new_at(program().account(), space, table, entry, stacks) }
-}
-
 /// A stack on the heap, which is in every space of the program.
 fn stack_everywhere() -> Stacks {
     let stack: &'static [u128; 2048] = Box::leak(Box::new([0; 2048]));
     Stacks { start: (&raw const *stack).expose_provenance() as u64, stack_bytes: STACK_BYTES, count: 1 }
-}
-
-/// What a handle names, which somebody else owns.
-fn lent<T: Object>(bits: u64) -> ManuallyDrop<Cap<T>> {
-    ManuallyDrop::new(Cap::from_handle(Handle::from_bits(bits)))
-}
-
-type Call = JoinHandle<Result<GateWords, Error>>;
-
-/// A thread that calls a gate.
-fn caller(gate: &Cap<Gate>, request: Request) -> Result<Call, Error> {
-    caller_by(Builder::new(), gate, request)
-}
-
-fn caller_by(builder: Builder<'_>, gate: &Cap<Gate>, request: Request) -> Result<Call, Error> {
-    let bits = gate.handle().bits();
-    builder.spawn(move || lent::<Gate>(bits).request(request).map(|(words, _)| words))
-}
-
-fn nap() {
-    thread::sleep(Duration::from_micros(200));
 }
 
 serves!(Turns, |called| called.words.map(|word| !word.rotate_left(8)));
@@ -131,7 +69,7 @@ fn calls_run_on_the_gates_stacks() -> Verdict {
         [(&raw const here).addr() as u64, 0, 0, 0, 0, 0]
     });
     let service = Service::new::<Meets>(3)?;
-    let callers = (0..3).map(|_| caller(&service.gate, Request::new([3; 6]))).collect::<Result<Vec<_>, _>>()?;
+    let callers = (0..3).map(|_| caller(service.bits(), Request::new([3; 6]))).collect::<Result<Vec<_>, _>>()?;
     let mut stacks = Vec::new();
     for caller in callers {
         let [address, ..] = caller.join()??;
@@ -162,7 +100,7 @@ fn only_the_callee_sees_its_space() -> Verdict {
         refused(program().space().read(address, &mut [0]), Error::BadAddress)
     };
     is_hidden()?;
-    let call = caller(&service.gate, Request::new([address; 6]))?;
+    let call = caller(service.bits(), Request::new([address; 6]))?;
     wait_until(|| Ok(INSIDE.load(SeqCst)))?;
     is_hidden()?;
     GO_ON.store(true, SeqCst);
@@ -190,7 +128,7 @@ fn thread_info_counts_calls() -> Verdict {
     let service = Service::new::<Nests>(15)?;
     for depth in [1, 2, 15] {
         MAY_GO.store(false, SeqCst);
-        let call = caller(&service.gate, Request::new([depth, service.gate.handle().bits(), 0, 0, 0, 0]))?;
+        let call = caller(service.bits(), Request::new([depth, service.bits(), 0, 0, 0, 0]))?;
         wait_until(|| Ok(service.gate.info()?.free == 15 - depth))?;
         wait_for_state(call.thread(), ThreadState::Sleeping)?;
         let info = call.thread().info()?;
@@ -221,7 +159,7 @@ fn taken(stacks: u64) -> Result<(Service, Vec<Call>), Failure> {
     ORDER.store(0, SeqCst);
     let mut inside = Vec::new();
     for number in 1..=stacks {
-        inside.push(caller(&service.gate, Request::new([number; 6]))?);
+        inside.push(caller(service.bits(), Request::new([number; 6]))?);
         wait_until(|| Ok(service.gate.info()?.free == stacks - number))?;
     }
     Ok((service, inside))
@@ -229,7 +167,7 @@ fn taken(stacks: u64) -> Result<(Service, Vec<Call>), Failure> {
 
 /// One more that waits.
 fn line_up(service: &Service, calls: &mut Vec<Call>, number: u64) -> Verdict {
-    calls.push(caller(&service.gate, Request::new([number; 6]).wait())?);
+    calls.push(caller(service.bits(), Request::new([number; 6]).wait())?);
     calls.last().map_or(Ok(()), |call| wait_for_state(call.thread(), ThreadState::Calling))
 }
 
@@ -288,7 +226,7 @@ fn registers_inside_survive_other_threads_turns() -> Verdict {
     }
     serves!(Keeps, |called| [kept(called.words[0]), called.words[0], 0, 0, 0, 0]);
     let service = Service::new::<Keeps>(2)?;
-    let calls = [1, 2].map(|seed| caller(&service.gate, Request::new([seed; 6])));
+    let calls = [1, 2].map(|seed| caller(service.bits(), Request::new([seed; 6])));
     let outside = thread::spawn(|| kept(3))?;
     for (seed, call) in (1..).zip(calls) {
         ensure_eq!(call?.join()??[..2], [200, seed]);
@@ -301,7 +239,7 @@ fn registers_inside_survive_other_threads_turns() -> Verdict {
 fn a_refused_call_changes_no_register() -> Verdict {
     const FILLER: u64 = 0x0074_6573_7365_7261;
     let service = Service::new::<Turns>(1)?;
-    let bits = service.gate.handle().bits();
+    let bits = service.bits();
     for call in [number::gate_call, number::gate_caller, number::gate_call, number::gate_caller] {
         // The flags make no sense.
         let before = core::array::from_fn(|index| 0x1111 * (index as u64 + 1));
@@ -344,7 +282,7 @@ fn vector_registers_and_thread_pointer_go_along() -> Verdict {
 /// A gate with one stack that is taken, who is on it, and one who waits.
 fn waited_for(request: Request) -> Result<(Cap<Gate>, Cap<Space>, Call, Call), Failure> {
     let (Service { gate, space, .. }, mut inside) = taken(1)?;
-    let waits = caller(&gate, request.wait())?;
+    let waits = caller(gate.handle().bits(), request.wait())?;
     wait_for_state(waits.thread(), ThreadState::Calling)?;
     Ok((gate, space, inside.remove(0), waits))
 }
@@ -366,7 +304,7 @@ fn who_waits_for_a_stack_is_told() -> Verdict {
 /// One who waits can be stopped at once; whoever comes behind gets the stack.
 fn who_waits_for_a_stack_can_be_stopped() -> Verdict {
     let (gate, _space, inside, waits) = waited_for(Request::new([2; 6]))?;
-    let last = caller(&gate, Request::new([3; 6]).wait())?;
+    let last = caller(gate.handle().bits(), Request::new([3; 6]).wait())?;
     wait_for_state(last.thread(), ThreadState::Calling)?;
     waits.thread().stop()?;
     refused(waits.join(), Error::Gone)?;
@@ -405,7 +343,8 @@ fn a_gate_leads_into_a_view() -> Verdict {
     space.map(address, &page, 0..PAGE, Rights::READ_WRITE)?;
     let view = View::new(program().account(), &space, Rights::READ)?;
     // The program is a window there: its heap can be written.
-    let gate = gate_into::<Touches>(&lent(view.handle().bits()), program().table(), stack_everywhere())?;
+    let gate =
+        gate_into::<Touches>(program().account(), &lent(view.handle().bits()), program().table(), stack_everywhere())?;
     for _ in 0..2 {
         ensure_eq!(gate.call([address, 0, 0, 0, 0, 0])?[0], 0x55);
         refused(gate.call([address, 1, 0, 0, 0, 0]), Error::Faulted)?;
@@ -419,12 +358,12 @@ fn a_gate_leads_into_a_space_of_one_cpu() -> Verdict {
     MAY_GO.store(true, SeqCst);
     let space = Space::new_local(program().account(), 0)?;
     space.attach_window(0, program().subtree(), Rights::ACCESS)?;
-    let gate = gate_into::<Holds>(&space, program().table(), stack_everywhere())?;
-    ensure_eq!(caller_by(on_cpu(0), &gate, Request::new([7; 6]))?.join()??, [7; 6]);
+    let gate = gate_into::<Holds>(program().account(), &space, program().table(), stack_everywhere())?;
+    ensure_eq!(caller_by(on_cpu(0), gate.handle().bits(), Request::new([7; 6]))?.join()??, [7; 6]);
     needs_cpus(2)?;
-    refused(caller_by(on_cpu(1), &gate, Request::new([7; 6]).wait())?.join()?, Error::WrongCpu)?;
+    refused(caller_by(on_cpu(1), gate.handle().bits(), Request::new([7; 6]).wait())?.join()?, Error::WrongCpu)?;
     MAY_GO.store(false, SeqCst);
-    let call = caller_by(on_cpu(0), &gate, Request::new([8; 6]))?;
+    let call = caller_by(on_cpu(0), gate.handle().bits(), Request::new([8; 6]))?;
     wait_until(|| Ok(gate.info()?.free == 0))?;
     wait_for_state(call.thread(), ThreadState::Sleeping)?;
     refused(call.thread().set_affinity(0b10), Error::WrongCpu)?;
@@ -448,7 +387,7 @@ fn who_is_inside_moves_to_another_cpu() -> Verdict {
     let service = Service::new::<Computes>(1)?;
     for turn in 0..8 {
         MAY_GO.store(false, SeqCst);
-        let call = caller_by(on_cpu(turn % 2), &service.gate, Request::new([turn; 6]))?;
+        let call = caller_by(on_cpu(turn % 2), service.bits(), Request::new([turn; 6]))?;
         wait_until(|| Ok(service.gate.info()?.free == 0))?;
         call.thread().set_affinity(1 << ((turn + 1) % 2))?;
         wait_until(|| Ok(call.thread().info()?.cpu == (turn + 1) % 2))?;
@@ -511,7 +450,7 @@ fn who_computes_inside_on_another_cpu_comes_out() -> Verdict {
         let service = Service::with_table::<Computes>(1, &table)?;
         let by = service.gate.derive(Rights::CALL, 0)?;
         let before = TURNS.load(SeqCst);
-        let call = caller_by(on_cpu(1), &by, Request::new([0; 6]))?;
+        let call = caller_by(on_cpu(1), by.handle().bits(), Request::new([0; 6]))?;
         wait_until(|| Ok(TURNS.load(SeqCst) > before))?;
         take_away(how, &service, &table)?;
         let turns = TURNS.load(SeqCst);
@@ -566,7 +505,7 @@ fn who_is_stopped_inside_on_another_cpu_ends_when_it_comes_out() -> Verdict {
     let service = Service::new::<Asks>(1)?;
     for _ in 0..5 {
         STEPS.store(0, SeqCst);
-        let call = caller_by(on_cpu(1), &service.gate, Request::new([0; 6]))?;
+        let call = caller_by(on_cpu(1), service.bits(), Request::new([0; 6]))?;
         wait_until(|| Ok(STEPS.load(SeqCst) > 0))?;
         call.thread().stop()?;
         refused(call.join(), Error::Gone)?;

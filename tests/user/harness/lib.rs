@@ -17,6 +17,7 @@
 //! | `wait` | [`wait_until`], [`wait_for_state`] |
 //! | `cpus` | [`on_cpu`], [`needs_cpus`], [`Spinner`]: claims about several CPUs |
 //! | `census` | [`Census`], [`Snapshot`], [`leaves_nothing`]: what exists, to be compared before and after |
+//! | `service` | [`Service`], [`serves!`], [`caller`]: services behind gates, and threads that call them |
 //! | `shared` | [`Shared`], [`Published`]: subtrees of every level, and [`spot`], where they go |
 
 #![no_std]
@@ -32,6 +33,7 @@ mod landing;
 mod random;
 mod room;
 mod routine;
+mod service;
 mod shared;
 mod suite;
 mod target;
@@ -49,6 +51,7 @@ pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
 pub use routine::Routine;
+pub use service::{Call, STACK_BYTES, Service, caller, caller_by, gate_into, lent, nap};
 pub use shared::{LEVELS, Published, Shared, public_machine, reach_page, spot, word_at};
 pub use suite::{CLAIM_PRIORITY, Claim, run, run_on, the_kernel_passes_its_own_checks};
 pub use target::{Target, all_have_faulted};
