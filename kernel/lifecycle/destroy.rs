@@ -14,7 +14,7 @@ use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::{closing, deletion, ending, eviction, inside, running};
+use crate::sched::{closing, deletion, ending, entering, eviction, inside, running};
 use crate::state::kernel::Kernel;
 use crate::vm::dismantle::dismantle;
 use crate::vm::public;
@@ -186,6 +186,12 @@ impl End for Gate {
         }
         let gate = kernel.gates.remove_at(index);
         kernel.credit(&*gate);
+        true
+    }
+
+    /// Tells more of those who wait for a stack in vain. Where more are left, it has put itself on the list again.
+    fn go_on(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        entering::serve_more(kernel, index, effort);
         true
     }
 

@@ -5,13 +5,14 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::layout::ThreadState;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
+use crate::base::effort::Effort;
 use crate::cpu::cap_word::CapWord;
 use crate::cpu::slice_pointer::Kept;
 use crate::object::derivation;
 use crate::object::id::{CapId, GateId, ThreadId};
 use crate::object::links::Chain;
 use crate::sched::noting::{self, KNOWN, Place};
-use crate::sched::{deletion, ready};
+use crate::sched::{deletion, ready, running};
 use crate::state::kernel::Kernel;
 
 /// The caller waits for a stack if none is free.
@@ -19,6 +20,12 @@ pub(super) const WAITS: u64 = 1 << 0;
 
 /// The capability is moved.
 pub(super) const MOVES: u64 = 1 << 1;
+
+/// So many go into a gate at once, or are told that they cannot.
+const SERVED_AT_ONCE: usize = 8;
+
+/// Effort of one of them, besides waking.
+const SERVE_UNITS: u32 = 30;
 
 /// Pages of the heap that a thread's first call may take: its activations, uses that are promised, a list.
 pub(super) const HEAP_PAGES: u64 = 4;
@@ -134,9 +141,11 @@ pub fn stop_calling(kernel: &mut Kernel, id: ThreadId, gate: u32) {
     kernel.threads.at_mut(id.index()).state = ThreadState::Ready;
 }
 
-/// Has those go into a gate who have waited longest for a stack, while any is free.
+/// Has those go into a gate who have waited longest for a stack, while any is free. Of many who wait in vain, as what they give along
+/// is gone, some are told; the gate is due then, and others are told when that is worked off.
 pub fn serve(kernel: &mut Kernel, gate: u32) {
-    while let Some(id) = kernel.gates.at(gate).waiting.first(&kernel.threads) {
+    for _ in 0..SERVED_AT_ONCE {
+        let Some(id) = kernel.gates.at(gate).waiting.first(&kernel.threads) else { return };
         let Some(stack) = kernel.shared.gate_words(gate).take_stack_first() else { return };
         stop_calling(kernel, id, gate);
         let thread = kernel.threads.at(id.index());
@@ -151,4 +160,13 @@ pub fn serve(kernel: &mut Kernel, gate: u32) {
         }
         ready::make_ready(kernel, id);
     }
+    if !kernel.gates.at(gate).waiting.is_empty() {
+        kernel.gates.list_due(gate);
+    }
+}
+
+/// The same as a part of what is owed.
+pub fn serve_more(kernel: &mut Kernel, gate: u32, effort: &mut Effort) {
+    effort.spend(SERVED_AT_ONCE as u32 * (SERVE_UNITS + running::wake_units(kernel)));
+    serve(kernel, gate);
 }

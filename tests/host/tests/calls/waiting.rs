@@ -5,6 +5,7 @@ use tessera_abi::layout::{GateInfo, ThreadState};
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::ThreadId;
+use tessera_kernel::sched::entering;
 
 use crate::scene::*;
 
@@ -82,6 +83,40 @@ fn who_waits_can_be_stopped_and_is_told_when_the_gate_closes() {
         check::check(&machine.kernel);
         assert_eq!((here(&machine, others[2].1), result(&machine, others[2].1)), (home(&machine), Err(Error::Gone)));
         assert_eq!(here(&machine, others[0].1), inside(&service, 0, 1));
+    }
+}
+
+#[test]
+fn many_who_wait_in_vain_are_told_step_by_step() {
+    for flavour in FLAVOURS {
+        let mut machine = boot(flavour, 1);
+        let service = service(&mut machine, 2);
+        let (_, deleter) = new_thread(&mut machine);
+        let others: Vec<(Handle, ThreadId)> = (0..30).map(|_| new_thread(&mut machine)).collect();
+        let given = machine.make(Call::CapabilityDerive { handle: service.space, rights: Rights::GRANT, badge: 0 });
+        // One stack has the program's thread, the other one a CPU that is about to go in.
+        call_fast(&mut machine, service.gate);
+        let gate = machine.kernel.gates.look(0).expect("there is one gate").0.index();
+        let taken = machine.kernel.shared.gate_words(gate).take_stack().expect("it is free");
+        for (_, other) in &others {
+            run(&mut machine, *other);
+            let (gate, rights) = (service.gate, Rights::GRANT);
+            machine.call_commonly(Call::GateCall { gate, flags: 1, capability: given, rights });
+        }
+        assert_eq!(machine.kernel.gates.at(gate).waiting_count, 30);
+        // It goes under all of them, and then the stack is free.
+        run(&mut machine, deleter);
+        machine.call(Call::CapabilityDelete { handle: given }).expect("it is there");
+        assert!(machine.kernel.shared.gate_words(gate).give_back(taken), "somebody waits for it");
+        entering::serve(&mut machine.kernel, gate);
+        let left = machine.kernel.gates.at(gate).waiting_count;
+        assert!((20..30).contains(&left), "one entry tells some: {left} wait still");
+        // What is left is worked off when the next call leaves the kernel.
+        machine.call(Call::Clock {}).expect("it is granted");
+        assert_eq!(waiting(&mut machine, service.gate), 0);
+        check::check(&machine.kernel);
+        assert!(others.iter().all(|(_, other)| result(&machine, *other) == Err(Error::BadHandle)));
+        assert_eq!(machine.kernel.shared.gate_words(gate).free_stacks(), 1 << taken, "it is free again");
     }
 }
 
