@@ -189,10 +189,8 @@ impl End for Gate {
         true
     }
 
-    /// Tells more of those who wait for a stack in vain. Where more are left, it has put itself on the list again.
     fn go_on(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
-        entering::serve_more(kernel, index, effort);
-        true
+        entering::serve_more(kernel, index, effort)
     }
 
     #[inline(always)]

@@ -21,10 +21,7 @@ pub(super) const WAITS: u64 = 1 << 0;
 /// The capability is moved.
 pub(super) const MOVES: u64 = 1 << 1;
 
-/// So many go into a gate at once, or are told that they cannot.
-const SERVED_AT_ONCE: usize = 8;
-
-/// Effort of one of them, besides waking.
+/// Effort of having a thread go into a gate, besides waking it.
 const SERVE_UNITS: u32 = 30;
 
 /// Pages of the heap that a thread's first call may take: its activations, uses that are promised, a list.
@@ -141,32 +138,43 @@ pub fn stop_calling(kernel: &mut Kernel, id: ThreadId, gate: u32) {
     kernel.threads.at_mut(id.index()).state = ThreadState::Ready;
 }
 
-/// Has those go into a gate who have waited longest for a stack, while any is free. Of many who wait in vain, as what they give along
-/// is gone, some are told; the gate is due then, and others are told when that is worked off.
+/// Has who has waited longest for a stack of a gate go in, if one is free. Where others could then, the gate is due: most often that
+/// is so because what the first was to give along is gone, and many may have waited with the same.
 pub fn serve(kernel: &mut Kernel, gate: u32) {
-    for _ in 0..SERVED_AT_ONCE {
-        let Some(id) = kernel.gates.at(gate).waiting.first(&kernel.threads) else { return };
-        let Some(stack) = kernel.shared.gate_words(gate).take_stack_first() else { return };
-        stop_calling(kernel, id, gate);
-        let thread = kernel.threads.at(id.index());
-        let (words, table) = (thread.context.registers().call_arguments(), thread.table_view.get().number());
-        let planned = kernel.reserve_heap(HEAP_PAGES).and_then(|()| plan(kernel, table, &words));
-        match planned {
-            Ok(gate) => enter_gate(kernel, id, (gate, stack), &words),
-            Err(error) => {
-                kernel.shared.gate_words(gate).give_back(stack);
-                ready::finish_call(kernel, id, Err(error));
-            }
-        }
-        ready::make_ready(kernel, id);
-    }
-    if !kernel.gates.at(gate).waiting.is_empty() {
+    serve_first(kernel, gate);
+    if can_serve(kernel, gate) {
         kernel.gates.list_due(gate);
     }
 }
 
-/// The same as a part of what is owed.
-pub fn serve_more(kernel: &mut Kernel, gate: u32, effort: &mut Effort) {
-    effort.spend(SERVED_AT_ONCE as u32 * (SERVE_UNITS + running::wake_units(kernel)));
-    serve(kernel, gate);
+/// The same of all who can go in or are to be told that they cannot, as far as the effort goes; gives whether that was all.
+pub fn serve_more(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
+    while can_serve(kernel, gate) {
+        serve_first(kernel, gate);
+        if !effort.spend(SERVE_UNITS + running::wake_units(kernel)) {
+            return !can_serve(kernel, gate);
+        }
+    }
+    true
+}
+
+fn can_serve(kernel: &Kernel, gate: u32) -> bool {
+    !kernel.gates.at(gate).waiting.is_empty() && kernel.shared.gate_words(gate).free_stacks() != 0
+}
+
+fn serve_first(kernel: &mut Kernel, gate: u32) {
+    let Some(id) = kernel.gates.at(gate).waiting.first(&kernel.threads) else { return };
+    let Some(stack) = kernel.shared.gate_words(gate).take_stack_first() else { return };
+    stop_calling(kernel, id, gate);
+    let thread = kernel.threads.at(id.index());
+    let (words, table) = (thread.context.registers().call_arguments(), thread.table_view.get().number());
+    let planned = kernel.reserve_heap(HEAP_PAGES).and_then(|()| plan(kernel, table, &words));
+    match planned {
+        Ok(gate) => enter_gate(kernel, id, (gate, stack), &words),
+        Err(error) => {
+            kernel.shared.gate_words(gate).give_back(stack);
+            ready::finish_call(kernel, id, Err(error));
+        }
+    }
+    ready::make_ready(kernel, id);
 }
