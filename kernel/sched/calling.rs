@@ -81,14 +81,19 @@ fn wait(kernel: &mut Kernel, cpu: usize, id: ThreadId, gate: GateId) {
 }
 
 /// Sees to the gate for a stack of which somebody waits that a CPU has given back without the lock.
+#[inline(always)]
 pub fn serve_due(kernel: &mut Kernel, cpu: usize) {
-    let due = &kernel.shared.cpus[cpu].due_gate;
-    if due.load(Relaxed) != NO_GATE {
-        let gate = due.swap(NO_GATE, Relaxed);
-        // It may have gone meanwhile, and nobody waits then.
-        if kernel.gates.id_at(gate).is_some() {
-            entering::serve(kernel, gate);
-        }
+    if kernel.shared.cpus[cpu].due_gate.load(Relaxed) != NO_GATE {
+        serve_noted(kernel, cpu);
+    }
+}
+
+#[cold]
+fn serve_noted(kernel: &mut Kernel, cpu: usize) {
+    let gate = kernel.shared.cpus[cpu].due_gate.swap(NO_GATE, Relaxed);
+    // It may have gone meanwhile, and nobody waits then.
+    if kernel.gates.id_at(gate).is_some() {
+        entering::serve(kernel, gate);
     }
 }
 
