@@ -3,7 +3,7 @@
 //! This file is the whole contract. Each backend exports the names re-exported here, from files of the same names; on a
 //! bare target that is the processor's own, `aarch64` or `x86_64`, on a host it is [`fake`], a machine made of ordinary
 //! memory, so that plain `cargo test` runs kernel logic. What all of them use lies beside this file: `address`,
-//! `boot_info`, `format`, `ranges` and `trap`.
+//! `boot_info`, `format`, `guest`, `ranges` and `trap`.
 //!
 //! | file of a backend | gives |
 //! |---|---|
@@ -42,6 +42,7 @@ extern crate alloc;
 pub mod address;
 pub mod boot_info;
 pub mod format;
+pub mod guest;
 pub mod ranges;
 pub mod trap;
 
@@ -64,6 +65,7 @@ compile_error!("Tessera runs on x86_64 and aarch64");
 pub use address::{Frame, PhysAddr, VirtAddr};
 pub use boot_info::{BootInfo, PhysRange};
 pub use format::{Leaf, PageFormat, Share};
+pub use guest::GuestPage;
 pub use trap::{Access, CallResult, Fault, FaultKind, Interrupt, Trap, UserPlace};
 
 /// The page-table format of this machine.

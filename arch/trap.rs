@@ -7,6 +7,8 @@ use crate::VirtAddr;
 pub enum Trap {
     /// A system call; number and arguments are in the thread's registers.
     Call,
+    /// The same of a guest: whoever runs it sees to it.
+    GuestCall,
     /// The thread did something it may not or cannot do.
     Fault(Fault),
     /// The thread executed an instruction that waits for an interrupt, and is past it: it has nothing to do for now.
@@ -48,8 +50,10 @@ pub enum FaultKind {
     Address,
     /// Arithmetic: division, floating point.
     Arithmetic,
-    /// A breakpoint or single step without a debugger.
+    /// A breakpoint.
     Breakpoint,
+    /// An instruction was executed of a thread that executes them one by one.
+    Step,
     /// Anything else, with the architecture's own number for it.
     Other(u32),
 }

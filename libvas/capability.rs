@@ -1,7 +1,7 @@
 //! Owned capabilities: [`Cap<T>`].
 
 use crate::call::{fill_in, perform, perform_short};
-use crate::{Account, CapTable, Gate, Machine, Segment, Space, Subtree, Thread, View};
+use crate::{Account, CapTable, Gate, Guest, Machine, Segment, Space, Subtree, Thread, View};
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -31,6 +31,7 @@ objects!(
     Account is Account,
     CapTable is CapTable,
     Gate is Gate,
+    Guest is Guest,
     Machine is Machine,
     Segment is Segment,
     Space is Space,

@@ -19,6 +19,24 @@ pub const ELF_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 
 /// (AAPCS64, 6.4.5) it stands at the multiple.
 pub const STACK_ENTRY_BIAS_BYTES: u64 = if cfg!(target_arch = "x86_64") { 8 } else { 0 };
 
+/// Which of a guest's general registers, by number, say what it asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestCall {
+    /// That of a system call's number.
+    pub number: usize,
+    /// Those of a system call's arguments, in their order.
+    pub arguments: [usize; 6],
+    /// That of its result.
+    pub result: usize,
+}
+
+/// Those of this processor.
+pub const GUEST_CALL: GuestCall = if cfg!(target_arch = "x86_64") {
+    GuestCall { number: 0, arguments: [5, 4, 3, 9, 7, 8], result: 0 }
+} else {
+    GuestCall { number: 8, arguments: [0, 1, 2, 3, 4, 5], result: 0 }
+};
+
 /// Checks that a call changes nothing but registers for its caller.
 #[cfg(target_os = "none")]
 fn ensure_plain(number: u64) {

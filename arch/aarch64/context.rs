@@ -9,7 +9,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::registers::{Registers, SavedState, USER_PSTATE};
-use super::{floating, percpu};
+use super::{call_entry, floating, percpu};
 
 /// Length of the instruction `svc`, bytes.
 const CALL_BYTES: u64 = 4;
@@ -43,6 +43,27 @@ impl ThreadContext {
         };
         (state.registers.flags, state.registers.is_floating_new) = (USER_PSTATE, true);
         ThreadContext { state: NonNull::from(Box::leak(state)) }
+    }
+
+    /// The registers of a guest, in their first state.
+    pub fn guest() -> ThreadContext {
+        let mut context = ThreadContext::new();
+        let state = context.state_mut();
+        state.floating.write(floating::FIRST.clone());
+        (state.registers.is_guest, state.registers.is_floating_new) = (true, false);
+        context
+    }
+
+    /// All that is saved. The context is not current, or the CPU's own registers do not matter.
+    pub(super) fn state(&self) -> &SavedState {
+        // SAFETY: as in `registers`.
+        unsafe { self.state.as_ref() }
+    }
+
+    /// The same, to change.
+    pub(super) fn state_mut(&mut self) -> &mut SavedState {
+        // SAFETY: as in `registers_mut`.
+        unsafe { self.state.as_mut() }
     }
 
     /// Makes the vector registers, floating-point control and status included, what a new thread finds in them. The thread
@@ -105,6 +126,13 @@ pub fn resume_context(context: &ThreadContext) {
     current.store(next, Ordering::Relaxed);
     save_previous(previous);
     load_floating(next);
+    // SAFETY: the state is alive, as its owner calls.
+    let is_guest = unsafe { (*next).registers.is_guest };
+    let block = percpu::current();
+    if is_guest || block.has_guest.load(Ordering::Relaxed) {
+        // SAFETY: as above.
+        call_entry::choose(block, is_guest, unsafe { (*next).registers.steps });
+    }
 }
 
 /// Sees to a thread's first use of the vector registers; gives whether that is why it came into the kernel.

@@ -23,6 +23,12 @@ pub(super) struct Features {
     pub(super) kernel_half_hidden: bool,
 }
 
+/// MDSCR_EL1.TDCC: the debugger's channel is not for users.
+const TRAP_DEBUG_CHANNEL: u64 = 1 << 12;
+
+/// MDSCR_EL1.SS: instructions of user mode are executed one by one, where its PSTATE says so.
+const STEP_INSTRUCTIONS: u64 = 1 << 0;
+
 static FEATURES: Once<Features> = Once::new();
 
 /// Whether any CPU is among those on which a broadcast invalidation is done twice ([`Errata`]).
@@ -154,12 +160,13 @@ pub(super) fn enable() {
     if errata.ignore_instruction_coherence {
         memory::ignore_instruction_coherence();
     }
-    /// MDSCR_EL1.TDCC: the debugger's channel is not for users.
-    const TRAP_DEBUG_CHANNEL: u64 = 1 << 12;
     // Floating point and vectors until the first thread goes on (`context.rs`); SVE and SME stay trapped, so a user sees
     // an instruction that does not exist.
     CPACR_EL1.write(CPACR_EL1::FPEN::TrapNothing);
     MDSCR_EL1.set(TRAP_DEBUG_CHANNEL);
+    // What comes out of a reset locked, and would keep single steps from user mode (DDI 0487, D2.12.2).
+    // SAFETY: nothing but debugging of user mode depends on it.
+    unsafe { asm!("msr oslar_el1, xzr", options(nomem, nostack, preserves_flags)) };
     TPIDRRO_EL0.set(0);
     set_user_counters();
     // Nor is the activity monitor (FEAT_AMU; AMUSERENR_EL0 is S3_3_C13_C2_3).
@@ -171,4 +178,9 @@ pub(super) fn enable() {
         // SAFETY: the kernel never means to touch user memory by a user address.
         unsafe { asm!(".arch_extension pan", "msr pan, #1", options(nomem, nostack, preserves_flags)) };
     }
+}
+
+/// Has user mode execute one instruction at a time on this CPU, or not; the return there makes that hold.
+pub(super) fn set_stepping(steps: bool) {
+    MDSCR_EL1.set(TRAP_DEBUG_CHANNEL | if steps { STEP_INSTRUCTIONS } else { 0 });
 }

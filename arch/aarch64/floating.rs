@@ -7,6 +7,7 @@ use core::arch::naked_asm;
 use aarch64_cpu::registers::{CPACR_EL1, Writeable};
 
 /// The vector registers, which the compiled kernel never touches.
+#[derive(Clone)]
 #[repr(C, align(16))]
 pub(super) struct State {
     /// q0 to q31.
@@ -16,6 +17,32 @@ pub(super) struct State {
     /// FPSR: cumulative exceptions; zero at the start.
     status: u64,
 }
+
+impl State {
+    /// As words: the registers, then control and status.
+    pub(super) fn words(&self) -> [u64; WORDS] {
+        let mut words = [0; WORDS];
+        words[..64].copy_from_slice(self.registers.as_flattened());
+        [words[64], words[65]] = [self.control, self.status];
+        words
+    }
+
+    /// From words; of control and status, the bits that every CPU has: the others stay zero (DDI 0487, C5.2.8 "FPCR", C5.2.10
+    /// "FPSR").
+    pub(super) fn from_words(words: &[u64; WORDS]) -> State {
+        let mut registers = [[0; 2]; 32];
+        registers.as_flattened_mut().copy_from_slice(&words[..64]);
+        State { registers, control: words[64] & CONTROL_BITS, status: words[65] & STATUS_BITS }
+    }
+}
+
+/// Words of a state.
+pub(super) const WORDS: usize = 66;
+
+/// AHP, DN, FZ, RMode, and the enabled exceptions.
+const CONTROL_BITS: u64 = 0x07c0_9f00;
+/// QC, the cumulative exceptions, and the condition flags of AArch32.
+const STATUS_BITS: u64 = 0xf800_009f;
 
 /// What a thread starts with.
 pub(super) static FIRST: State = State { registers: [[0; 2]; 32], control: 0, status: 0 };

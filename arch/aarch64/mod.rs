@@ -6,9 +6,9 @@
 //! | `paging` | the kernel's own tables and the change to them |
 //! | `features`, `errata` | system control registers; what certain models do otherwise |
 //! | `percpu`, `stacks` | what each CPU is set up with |
-//! | `entry`, `trap` | a trap's way in and out in assembly; its Rust side |
+//! | `entry`, `call_entry`, `trap` | a trap's way in and out in assembly; where calls lead; its Rust side |
 //! | `fault`, `syndrome` | what a fault means |
-//! | `registers`, `floating` | a thread's registers in memory |
+//! | `registers`, `floating`, `guest` | a thread's registers in memory; a guest's |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controller: GICv3 |
@@ -21,6 +21,8 @@ pub mod format;
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod boot;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod call_entry;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod console;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
@@ -37,6 +39,8 @@ mod fault;
 mod features;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod floating;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod guest;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod interrupts;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]

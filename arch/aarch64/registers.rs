@@ -29,6 +29,10 @@ pub struct Registers {
     /// nothing.
     /// (Here it keeps the size a multiple of 16 bytes.)
     pub(super) is_floating_new: bool,
+    /// Whether they are a guest's: its system calls come out, whatever they are.
+    pub(super) is_guest: bool,
+    /// Whether the guest executes one instruction only.
+    pub(super) steps: bool,
 }
 
 /// Registers that a call does not keep: x0 to x17.

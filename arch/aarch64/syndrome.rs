@@ -109,7 +109,8 @@ impl Syndrome {
             | class::MATRICES
             | class::MEMORY_COPY => Meaning::Instruction(FaultKind::Instruction),
             class::FLOATING_POINT => Meaning::Instruction(FaultKind::Arithmetic),
-            class::BREAKPOINT | class::SINGLE_STEP | class::WATCHPOINT | class::BREAK_INSTRUCTION => {
+            class::SINGLE_STEP => Meaning::Instruction(FaultKind::Step),
+            class::BREAKPOINT | class::WATCHPOINT | class::BREAK_INSTRUCTION => {
                 Meaning::Instruction(FaultKind::Breakpoint)
             }
             other => Meaning::Instruction(FaultKind::Other(other as u32)),
@@ -221,7 +222,8 @@ mod tests {
                     Meaning::Instruction(FaultKind::Instruction)
                 }
                 0x2c => Meaning::Instruction(FaultKind::Arithmetic),
-                0x30 | 0x32 | 0x34 | 0x3c => Meaning::Instruction(FaultKind::Breakpoint),
+                0x32 => Meaning::Instruction(FaultKind::Step),
+                0x30 | 0x34 | 0x3c => Meaning::Instruction(FaultKind::Breakpoint),
                 other => Meaning::Instruction(FaultKind::Other(other as u32)),
             };
             same_with_anything_added(class, 0b000111, expected);

@@ -14,6 +14,8 @@ const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
 /// Instead of `SYNCHRONOUS`: a system call, as the entry code found out.
 pub(super) const CALL: u64 = 4;
+/// The same of a guest.
+pub(super) const GUEST_CALL: u64 = 6;
 /// No new exception: the kernel has something left to do after a call.
 pub(super) const FINISH: u64 = 5;
 
@@ -21,6 +23,7 @@ pub(super) const FINISH: u64 = 5;
 pub(super) extern "C" fn dispatch(kind: u64) {
     let trap = match kind {
         CALL => Trap::Call,
+        GUEST_CALL => Trap::GuestCall,
         FINISH => return upcall::kernel_finish(),
         SYNCHRONOUS => {
             let syndrome = read_syndrome();

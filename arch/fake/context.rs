@@ -34,6 +34,11 @@ impl ThreadContext {
         ThreadContext::default()
     }
 
+    /// The registers of a guest, in their first state.
+    pub fn guest() -> ThreadContext {
+        ThreadContext::default()
+    }
+
     /// The general registers.
     pub fn registers(&self) -> &Registers {
         &self.registers

@@ -8,6 +8,7 @@ pub mod context;
 pub mod cpu;
 pub mod entry;
 pub mod format;
+pub mod guest;
 pub mod memory;
 pub mod oracle;
 pub mod plugin;

@@ -5,13 +5,13 @@ use core::fmt;
 /// The registers that the kernel reads and writes by slot.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
-    number: u64,
-    arguments: [u64; 6],
+    pub(super) number: u64,
+    pub(super) arguments: [u64; 6],
     result: (u64, u64),
-    instruction_pointer: u64,
-    stack_pointer: u64,
-    thread_pointer: u64,
-    flags: u64,
+    pub(super) instruction_pointer: u64,
+    pub(super) stack_pointer: u64,
+    pub(super) thread_pointer: u64,
+    pub(super) flags: u64,
     words: [u64; 6],
 }
 

@@ -10,8 +10,8 @@ use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::FsBase;
 
 use super::percpu::this;
-use super::registers::{CALL_MARK, FIRST_FLAGS, Registers, State};
-use super::{floating, gdt};
+use super::registers::{CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, Registers, State};
+use super::{call_entry, floating, gdt};
 
 /// Length of the `syscall` instruction.
 const CALL_BYTES: u64 = 2;
@@ -66,11 +66,34 @@ impl ThreadContext {
         let mut state = unsafe {
             clear(&raw mut (*place).registers);
             (&raw mut (*place).is_floating_new).write(true);
+            (&raw mut (*place).is_guest).write(false);
+            (&raw mut (*place).steps).write(false);
             state.assume_init()
         };
         let frame = &mut state.registers.frame;
         (frame.cs, frame.ss, frame.rflags) = (u64::from(gdt::USER_CODE), u64::from(gdt::USER_DATA), FIRST_FLAGS);
         ThreadContext { state: NonNull::from(Box::leak(state)) }
+    }
+
+    /// The registers of a guest, in their first state.
+    pub fn guest() -> ThreadContext {
+        let mut context = ThreadContext::new();
+        let state = context.state_mut();
+        state.floating.write(floating::FIRST.clone());
+        (state.is_guest, state.is_floating_new) = (true, false);
+        context
+    }
+
+    /// All that is saved. The context is not current, or the CPU's own registers do not matter.
+    pub(super) fn state(&self) -> &State {
+        // SAFETY: as for `registers`.
+        unsafe { self.state.as_ref() }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn state_mut(&mut self) -> &mut State {
+        // SAFETY: as for `registers_mut`.
+        unsafe { self.state.as_mut() }
     }
 
     /// The general registers, as of the last entry into the kernel.
@@ -149,6 +172,9 @@ pub fn resume_context(context: &ThreadContext) {
     }
     // Canonical, as read from a current context or by `set_thread_pointer`: else it would be a fault of the kernel here.
     gdt::exchange_user_segments(cpu, state.registers.bases, old);
+    if state.is_guest != cpu.has_guest.get() {
+        call_entry::choose(cpu, state.is_guest);
+    }
     cpu.current.set(next);
     cpu.set_frame_end((&raw const state.floating).addr() as u64);
 }
@@ -163,7 +189,7 @@ pub fn restart_call() {
     assert!(!current.is_null(), "no thread made a call");
     // SAFETY: as in `save_floating`.
     let frame = unsafe { &mut (*current).registers.frame };
-    assert!(frame.vector == CALL_MARK, "the thread did not come in by a call");
+    assert!(matches!(frame.vector, CALL_MARK | GUEST_CALL_MARK), "the thread did not come in by a call");
     frame.rip -= CALL_BYTES;
 }
 

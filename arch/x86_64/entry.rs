@@ -21,7 +21,7 @@ use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 
 use super::percpu::{offsets, this};
-use super::registers::{CALL_MARK, FIRST_FLAGS, FRAME_BYTES, FRAME_RIP};
+use super::registers::{CALL_MARK, FIRST_FLAGS, FRAME_BYTES, FRAME_RIP, GUEST_CALL_MARK};
 use super::{gdt, trap};
 use crate::{UserPlace, upcall};
 use tessera_abi::syscall::number;
@@ -68,7 +68,7 @@ global_asm!(
 
 /* Saves the registers of a call in the current context, as if it had been a trap: rcx and r11 are the user's next
    instruction and flags, its stack pointer is in the scratch word. */
-.macro save_call
+.macro save_call mark={call_mark}
     mov rsp, gs:[{frame_end}]
     push {user_data}
     push qword ptr gs:[{scratch}]
@@ -76,7 +76,7 @@ global_asm!(
     push {user_code}
     push rcx
     push 0
-    push {call_mark}
+    push \mark
     push_registers
 .endm
 
@@ -304,6 +304,15 @@ tessera_resume:
 5:  add rsp, 16
     iretq
 
+/* A guest's `syscall` comes here, whatever its number. */
+.balign 16
+.global tessera_guest_call
+tessera_guest_call:
+    swapgs
+    mov gs:[{scratch}], rsp
+    save_call {guest_call_mark}
+    jmp 4b
+
 /* Every vector's stub comes here, with the frame, an error code and the vector's number on the stack. */
 trap_entry:
     push_registers
@@ -414,6 +423,7 @@ tessera_trap_stubs:
     user_data = const gdt::USER_DATA,
     user_code = const gdt::USER_CODE,
     call_mark = const CALL_MARK,
+    guest_call_mark = const GUEST_CALL_MARK,
     frame_bytes = const FRAME_BYTES,
     rip = const FRAME_RIP,
     cs = const FRAME_RIP + 8,

@@ -14,7 +14,8 @@ pub(super) fn fault_of(frame: &Frame) -> Fault {
     let at_instruction = |kind| Fault { kind, address: VirtAddr::new(frame.rip), access: Access::Execute };
     match frame.vector {
         0 | 16 | 19 => at_instruction(FaultKind::Arithmetic),
-        1 | 3 => at_instruction(FaultKind::Breakpoint),
+        1 => at_instruction(FaultKind::Step),
+        3 => at_instruction(FaultKind::Breakpoint),
         6 => at_instruction(FaultKind::Instruction),
         12 | 17 => at_instruction(FaultKind::Address),
         // A general protection fault has many causes. With an error code it is a selector or a gate; without, an

@@ -8,6 +8,7 @@ use x86_64::registers::debug::Dr7;
 use x86_64::registers::model_specific::Msr;
 
 use super::errata::Model;
+use super::floating;
 use super::percpu;
 
 /// What CPUID offers of the things the kernel uses (SDM volume 2, CPUID).
@@ -177,6 +178,7 @@ pub(super) fn enable() {
     }
     // No breakpoint of a loader's hits (SDM volume 3, 19.2.4: bit 10 is always set).
     Dr7::write_raw(1 << 10);
+    floating::note_control_bits();
     percpu::this().clears_access_flag.set(have.smap);
     percpu::this().has_base_instructions.set(have.fsgsbase);
 }

@@ -4,23 +4,46 @@
 
 use core::arch::asm;
 use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::Ordering::Relaxed;
 
 /// x87 control word: all exceptions masked, 64-bit precision (System V ABI, 3.2.3).
-const FIRST_CONTROL: u16 = 0x37f;
+const FIRST_CONTROL: u64 = 0x37f;
 /// MXCSR: all exceptions masked, round to nearest.
-const FIRST_MXCSR: u32 = 0x1f80;
+const FIRST_MXCSR: u64 = 0x1f80;
 
 /// The registers in memory.
+#[derive(Clone)]
 #[repr(C, align(16))]
-pub(super) struct State([u8; 512]);
+pub(super) struct State([u64; WORDS]);
+
+/// Words of it.
+const WORDS: usize = 64;
 
 /// What a thread starts with.
 pub(super) static FIRST: State = {
-    let mut bytes = [0; 512];
-    [bytes[0], bytes[1]] = FIRST_CONTROL.to_le_bytes();
-    [bytes[24], bytes[25], bytes[26], bytes[27]] = FIRST_MXCSR.to_le_bytes();
-    State(bytes)
+    let mut words = [0; WORDS];
+    (words[0], words[3]) = (FIRST_CONTROL, FIRST_MXCSR);
+    State(words)
 };
+
+/// Bits that MXCSR has on this machine; another one set would be a fault of the kernel when it is loaded (SDM volume 1, 11.6.6).
+static CONTROL_BITS: AtomicU32 = AtomicU32::new(0);
+
+/// Finds out which bits MXCSR has; where the CPU does not say, those that the first had. All CPUs of a machine are alike.
+pub(super) fn note_control_bits() {
+    const FIRST_CPUS: u32 = 0xffbf;
+    let mut state = MaybeUninit::new(State([0; WORDS]));
+    save(&mut state);
+    // SAFETY: it was initialised before anything was saved there.
+    let bits = (unsafe { state.assume_init_ref() }.0[3] >> 32) as u32;
+    CONTROL_BITS.store(if bits == 0 { FIRST_CPUS } else { bits }, Relaxed);
+}
+
+/// The bits of MXCSR that may be set.
+pub(super) fn control_bits() -> u64 {
+    u64::from(CONTROL_BITS.load(Relaxed))
+}
 
 /// Stores the CPU's registers. What FXSAVE does not write, FXRSTOR does not read.
 pub(super) fn save(state: &mut MaybeUninit<State>) {
@@ -29,6 +52,16 @@ pub(super) fn save(state: &mut MaybeUninit<State>) {
 }
 
 impl State {
+    /// As words.
+    pub(super) fn words(&self) -> &[u64; WORDS] {
+        &self.0
+    }
+
+    /// The words of one that may hold nothing yet, with zeros where that is so.
+    pub(super) fn uninitialised_words(state: &mut MaybeUninit<State>) -> &mut [u64; WORDS] {
+        &mut state.write(State([0; WORDS])).0
+    }
+
     /// Loads the CPU's registers from here. The kernel itself is compiled without using any of them.
     pub(super) fn load(&self) {
         // SAFETY: as above; the content is `FIRST`, or came from `save`, so MXCSR has no reserved bit set. Emptying the

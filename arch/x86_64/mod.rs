@@ -7,9 +7,9 @@
 //! | `memory_map`, `mtrr`, `paging` | which memory there is, and of which type; the kernel's own tables |
 //! | `features`, `errata`, `rates` | control registers; what certain models do otherwise; how fast clocks run |
 //! | `percpu`, `stacks`, `gdt`, `idt` | what each CPU is set up with |
-//! | `entry`, `trap` | a trap's way in and out in assembly; its Rust side |
+//! | `entry`, `call_entry`, `trap` | a trap's way in and out in assembly; where calls lead; its Rust side |
 //! | `fault`, `instruction` | what a fault means |
-//! | `registers`, `floating` | a thread's registers in memory |
+//! | `registers`, `floating`, `guest` | a thread's registers in memory; a guest's |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
@@ -27,6 +27,8 @@ mod boot;
 mod boot_bootloader;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod boot_limine;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod call_entry;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod console;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -47,6 +49,8 @@ mod firmware;
 mod floating;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod gdt;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod guest;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod idt;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

@@ -10,6 +10,9 @@ use super::floating;
 /// What the entry code leaves as vector for a system call: the way back is `sysret`, not `iret`.
 pub(super) const CALL_MARK: u64 = 0x100;
 
+/// The same for a system call of a guest, to which the way back is `iret`.
+pub(super) const GUEST_CALL_MARK: u64 = 0x101;
+
 /// Flags that a thread starts with, and finds wherever it is sent: interrupts on, and bit 1, which is always set. Forwards
 /// through strings, no alignment checks, no single steps, no nested task.
 pub(super) const FIRST_FLAGS: u64 = 0x202;
@@ -64,6 +67,10 @@ pub(super) struct State {
     pub(super) floating: MaybeUninit<floating::State>,
     /// Whether the thread has never run, or is to find what a new one finds: `floating` means nothing.
     pub(super) is_floating_new: bool,
+    /// Whether they are a guest's: its system calls come out, whatever they are.
+    pub(super) is_guest: bool,
+    /// Whether the guest executes one instruction only.
+    pub(super) steps: bool,
 }
 
 const _: () = assert!(

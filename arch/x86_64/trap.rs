@@ -7,7 +7,7 @@ use x86_64::registers::rflags::RFlags;
 use super::fault::{KernelException, fault_of};
 use super::idt::vector;
 use super::interrupts;
-use super::registers::{CALL_MARK, Frame};
+use super::registers::{CALL_MARK, Frame, GUEST_CALL_MARK};
 use super::{console, cpu, percpu::this, smp, timer};
 use crate::{Interrupt, Trap, upcall};
 
@@ -23,6 +23,7 @@ pub(super) extern "C" fn from_user() {
     let frame = unsafe { &(*cpu.current.get()).registers.frame };
     let trap = match frame.vector {
         CALL_MARK => Trap::Call,
+        GUEST_CALL_MARK => Trap::GuestCall,
         number if number < u64::from(vector::EXCEPTIONS) => Trap::Fault(fault_of(frame)),
         number => Trap::Interrupt(take_interrupt(number as u8)),
     };

@@ -58,7 +58,7 @@ pub enum Error {
     TooDeep = 25,
     /// The subtree is sealed: what is mapped in it stays as it is.
     Sealed = 26,
-    /// All stacks of the gate are taken, and the caller did not ask to wait.
+    /// All stacks of the gate are taken, and the caller did not ask to wait; or another thread runs the guest.
     Busy = 27,
 }
 
@@ -142,7 +142,7 @@ impl Error {
             Error::WrongLevel => "the subtree's level does not fit there",
             Error::TooDeep => "subtrees or calls would be nested too deep",
             Error::Sealed => "the subtree is sealed",
-            Error::Busy => "all stacks of the gate are taken",
+            Error::Busy => "all stacks of the gate are taken, or another thread runs the guest",
         }
     }
 }

@@ -411,13 +411,15 @@ pub enum LentKind {
     Suspended = 8,
     /// A gate, with a thread in it.
     Call = 9,
+    /// Pages of a segment, in which a guest's state is.
+    Guest = 10,
 }
 
 impl LentKind {
     /// The kind with this number.
     pub fn from_number(number: u64) -> Option<LentKind> {
-        use LentKind::{Attachment, Call, Capability, Fallback, Gate, Mapping, Suspended, Thread, View};
-        let all = [Capability, Mapping, Attachment, View, Thread, Fallback, Gate, Suspended, Call];
+        use LentKind::{Attachment, Call, Capability, Fallback, Gate, Guest, Mapping, Suspended, Thread, View};
+        let all = [Capability, Mapping, Attachment, View, Thread, Fallback, Gate, Suspended, Call, Guest];
         all.into_iter().find(|kind| *kind as u64 == number)
     }
 }

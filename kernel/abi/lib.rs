@@ -3,7 +3,8 @@
 //! Everything that crosses the system-call boundary is defined here, once, and used by both sides:
 //! the table of calls ([`syscall`]), what stands as an [`argument`], the kinds of object ([`object`]), what a handle is
 //! ([`handle`]) and permits ([`rights`]),
-//! how a call fails ([`error`]), the structures a call fills in ([`layout`]) and what a text may hold ([`text`]).
+//! how a call fails ([`error`]), the structures a call fills in ([`layout`]), a guest's page of state ([`guest`]) and what a text may
+//! hold ([`text`]).
 //!
 //! A call takes a number and up to six 64-bit arguments and returns a status (0, or an
 //! [`Error`] number) and a 64-bit value. `libvas/raw.rs` says which registers carry them.
@@ -13,6 +14,7 @@
 
 pub mod argument;
 pub mod error;
+pub mod guest;
 pub mod handle;
 pub mod layout;
 pub mod object;

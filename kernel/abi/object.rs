@@ -20,11 +20,13 @@ pub enum ObjectKind {
     Machine = 7,
     /// An entry point into a space, with the table and the stacks of those who come in.
     Gate = 8,
+    /// Registers that a thread runs in a space, in the place of its own.
+    Guest = 9,
 }
 
 impl ObjectKind {
     /// Every kind, in numeric order.
-    pub const ALL: [ObjectKind; 8] = [
+    pub const ALL: [ObjectKind; 9] = [
         ObjectKind::Account,
         ObjectKind::Space,
         ObjectKind::Subtree,
@@ -33,6 +35,7 @@ impl ObjectKind {
         ObjectKind::CapTable,
         ObjectKind::Machine,
         ObjectKind::Gate,
+        ObjectKind::Guest,
     ];
 
     /// The kind with this number, if there is one.
@@ -47,6 +50,7 @@ impl ObjectKind {
             6 => ObjectKind::CapTable,
             7 => ObjectKind::Machine,
             8 => ObjectKind::Gate,
+            9 => ObjectKind::Guest,
             _ => return None,
         })
     }

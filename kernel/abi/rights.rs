@@ -17,7 +17,7 @@ bitflags! {
         const MAP = 1 << 3;
         /// Switch a thread into a space.
         const SWITCH = 1 << 4;
-        /// Run foreign code in a space (second stage).
+        /// Run a guest; have guests run in a space.
         const RUN = 1 << 5;
         /// Read a space's memory, mappings and figures from outside.
         const INSPECT = 1 << 6;
@@ -31,7 +31,7 @@ bitflags! {
         const SPLIT = 1 << 10;
         /// Read and write a thread's registers, start it.
         const REGISTERS = 1 << 11;
-        /// Interrupt a thread (second stage).
+        /// Interrupt a guest.
         const KICK = 1 << 12;
         /// Insert capabilities into a capability table.
         const INSERT = 1 << 13;

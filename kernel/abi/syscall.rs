@@ -560,6 +560,39 @@ macro_rules! with_system_calls {
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
             61 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+
+            /// Returns how many bytes a guest's state takes, at the beginning of its page (`GuestState`). Errors: none.
+            62 guest_state_bytes GuestStateBytes();
+
+            /// Makes a *guest*: registers that a thread can run in a space, in the place of its own. They are found, and may be
+            /// changed between runs, in the page of a segment that begins at `offset`, which has memory already: all zero at first,
+            /// and floating point as a new thread finds it.
+            ///
+            /// Needs `CHARGE` on the account, `READ` and `WRITE` on the segment, which the guest keeps as a mapping does. When the
+            /// capability by which that was named here is revoked, the guest is over: every run ends with `Gone`.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadArgument`
+            /// beyond the segment's end, `BadState` for a page without memory, `AccountExhausted`, `OutOfMemory`, `LimitReached`,
+            /// `TableFull`.
+            63 guest_create GuestCreate(account: Handle, segment: Handle, offset: u64);
+
+            /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
+            /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
+            /// `deadline_ns` (`u64::MAX` for never). Its registers are in its state then, with why it came out, and the
+            /// thread has its own again, floating point and thread pointer included. Pages that get their memory on first
+            /// touch get it without that. Flags: 1 to execute one instruction.
+            ///
+            /// Needs `RUN` on the guest and on the space. If space or guest is destroyed or revoked, the run ends with `Gone`, and the
+            /// state has the registers as they were then. Returns why the guest came out, a number of `GuestEnd`.
+            ///
+            /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
+            /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
+            64 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
+
+            /// Has a guest come out, wherever it runs; if it does not run, the next run ends at once. Needs `KICK`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Gone`.
+            65 guest_kick GuestKick(guest: Handle);
         }
     };
 }

@@ -12,7 +12,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use crate::cpu::gate_words::{GateWords, NO_GATE_WORDS};
+use crate::cpu::gate_words::{GUEST_WORDS, GateWords, NO_GATE_WORDS};
 use crate::cpu::slice_pointer::Pointer;
 use crate::cpu::table_view::{NO_TABLE, TableView};
 
@@ -84,6 +84,13 @@ impl Activations {
         &self.suspended[level % ACTIVATIONS_MAX]
     }
 
+    /// The one that was suspended last.
+    #[inline(always)]
+    pub fn last(&self) -> &Suspended {
+        // The last place of all, which is this if none is suspended, is never used.
+        self.at(self.depth().wrapping_sub(1))
+    }
+
     /// How many are suspended.
     #[inline(always)]
     pub fn depth(&self) -> usize {
@@ -100,6 +107,12 @@ impl Activations {
     #[inline(always)]
     pub fn has_room(&self) -> bool {
         !core::ptr::eq(self, &NO_ACTIVATIONS)
+    }
+
+    /// Whether what the last suspended one did is running a guest.
+    #[inline(always)]
+    pub fn is_in_guest(&self) -> bool {
+        core::ptr::eq(self.last().gate.get(), &raw const GUEST_WORDS)
     }
 
     /// Whether some are fresh.

@@ -36,6 +36,9 @@ pub struct GateWords {
 /// Those of no gate.
 pub(crate) static NO_GATE_WORDS: GateWords = GateWords::new(u32::MAX);
 
+/// What stands in the place of a gate's in an activation that runs a guest; no gate has such a number.
+pub(crate) static GUEST_WORDS: GateWords = GateWords::new(u32::MAX - 1);
+
 const _: () = assert!(size_of::<GateWords>().is_power_of_two(), "a gate's words are found by a shift");
 
 impl GateWords {

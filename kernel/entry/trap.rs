@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use tessera_abi::guest::{GuestEnd, GuestException, OWN_NUMBER};
 use tessera_abi::layout::{FallbackReason, Name, ThreadState};
 use tessera_abi::{Error, Rights};
 use tessera_arch::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
@@ -11,9 +12,11 @@ use crate::base::effort::Effort;
 use crate::base::log::{Word, log};
 use crate::lifecycle::reap;
 use crate::object::doomed::Debt;
+use crate::object::guest::Came;
 use crate::object::id::ThreadId;
 use crate::object::thread::Pending;
 use crate::sched::ending;
+use crate::sched::guests;
 use crate::sched::running::{self, Next};
 use crate::sched::turn;
 use crate::state::kernel::Kernel;
@@ -56,9 +59,10 @@ pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
                 return finish_step(kernel, cpu);
             }
         }
+        Trap::GuestCall => guest_call(kernel, cpu),
         Trap::Fault(what) => fault(kernel, cpu, what),
         // Without the thread's turn, no interrupt need ever come: waiting is yielding.
-        Trap::Wait => running::requeue_current(kernel, cpu),
+        Trap::Wait => wait(kernel, cpu),
         Trap::Interrupt(what) => interrupt(kernel, cpu, what),
     }
     finish(kernel);
@@ -83,7 +87,10 @@ fn finish_step(kernel: &mut Kernel, cpu: usize) {
 /// Sees to an interrupt, of a running thread or of an idle CPU.
 pub fn interrupt(kernel: &mut Kernel, cpu: usize, interrupt: Interrupt) {
     match interrupt {
-        Interrupt::Timer => running::tick(kernel, cpu),
+        Interrupt::Timer => {
+            running::tick(kernel, cpu);
+            guests::end_overdue(kernel, cpu);
+        }
         Interrupt::Reschedule | Interrupt::Shootdown => {}
         Interrupt::Spurious => kernel.shared.cpus[cpu].counters.spurious_interrupts.add(1),
     }
@@ -145,6 +152,9 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
             return;
         }
     }
+    if guests::is_in_guest(&kernel.shared.cpus[cpu]) {
+        return guests::leave(kernel, cpu, id, came_by(fault));
+    }
     // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
     if !turn::takes_turn(kernel, cpu, id, FAULT_LINE_BYTES) {
         kernel.threads[id].pending = Some(Box::new(Pending::Fault(fault)));
@@ -159,6 +169,44 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
         return ending::unwind(kernel, id, Error::Faulted, reason, &mut effort);
     }
     ending::end_thread(kernel, id, ThreadState::Faulted);
+}
+
+/// The calling CPU's thread waits for an interrupt; a guest's supervisor is told.
+fn wait(kernel: &mut Kernel, cpu: usize) {
+    let line = &kernel.shared.cpus[cpu];
+    match running::current(kernel, cpu).filter(|_| guests::is_in_guest(line)) {
+        None => running::requeue_current(kernel, cpu),
+        Some(id) => {
+            let words = [GuestException::Wait as u64, kernel.threads[id].context.registers().instruction_pointer(), 0];
+            guests::leave(kernel, cpu, id, Came { end: GuestEnd::Exception, words });
+        }
+    }
+}
+
+/// A guest has made a system call: it comes out, unless another CPU made this one let the thread go meanwhile.
+fn guest_call(kernel: &mut Kernel, cpu: usize) {
+    let Some(id) = running::current(kernel, cpu) else { return };
+    let number = kernel.threads[id].context.registers().call_number();
+    guests::leave(kernel, cpu, id, Came { end: GuestEnd::Call, words: [number, 0, 0] });
+}
+
+/// What a guest's supervisor is told of a fault.
+fn came_by(fault: Fault) -> Came {
+    let access = match fault.access {
+        Access::Read => 0,
+        Access::Write => 1,
+        Access::Execute => 2,
+    };
+    let (end, number) = match fault.kind {
+        FaultKind::Page => (GuestEnd::Fault, 0),
+        FaultKind::Instruction => (GuestEnd::Exception, GuestException::Instruction as u64),
+        FaultKind::Address => (GuestEnd::Exception, GuestException::Address as u64),
+        FaultKind::Arithmetic => (GuestEnd::Exception, GuestException::Arithmetic as u64),
+        FaultKind::Breakpoint => (GuestEnd::Breakpoint, 0),
+        FaultKind::Step => (GuestEnd::Step, 0),
+        FaultKind::Other(number) => (GuestEnd::Exception, OWN_NUMBER | u64::from(number)),
+    };
+    Came { end, words: [number, fault.address.value(), access] }
 }
 
 fn report(kernel: &Kernel, id: ThreadId, fault: Fault, missing: core::fmt::Arguments<'_>) {
@@ -238,6 +286,7 @@ fn describe_kind(kind: FaultKind) -> &'static str {
         FaultKind::Address => "the address is not one the instruction can use",
         FaultKind::Arithmetic => "the arithmetic has no result",
         FaultKind::Breakpoint => "a breakpoint, and no debugger to tell",
+        FaultKind::Step => "a single step, and no debugger to tell",
         FaultKind::Other(_) => "an exception that means nothing to the kernel",
     }
 }

@@ -7,6 +7,7 @@ use crate::object::account::{Account, close_charge};
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
 use crate::object::gate::Gate;
+use crate::object::guest::Guest;
 use crate::object::id::{MapTarget, Object, TableId, ThreadId};
 use crate::object::neighbour::Standing;
 use crate::object::segment::Segment;
@@ -14,7 +15,7 @@ use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::{closing, deletion, ending, entering, eviction, inside, running};
+use crate::sched::{closing, deletion, ending, entering, eviction, guests, inside, running};
 use crate::state::kernel::Kernel;
 use crate::vm::dismantle::dismantle;
 use crate::vm::public;
@@ -176,6 +177,21 @@ fn close_gates(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> bool
 #[inline(always)]
 fn may_be_in_call(kernel: &Kernel, cpu: usize) -> bool {
     kernel.shared.cpus[cpu % CPUS_MAX].activations.get().has_room()
+}
+
+impl End for Guest {
+    #[inline(never)]
+    fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        guests::close(kernel, index, effort);
+        let guest = kernel.guests.remove_at(index);
+        kernel.credit(&*guest);
+        true
+    }
+
+    #[inline(always)]
+    fn needs_registers(kernel: &Kernel, cpu: usize, _index: u32) -> bool {
+        may_be_in_call(kernel, cpu)
+    }
 }
 
 impl End for Gate {

@@ -21,6 +21,7 @@ use crate::object::charge_chain;
 use crate::object::derivation;
 use crate::object::doomed::Debt;
 use crate::object::gate::Gate;
+use crate::object::guest::Guest;
 use crate::object::id::{ThreadId, with_kinds};
 use crate::object::segment::Segment;
 use crate::object::space::Space;

@@ -17,7 +17,7 @@ use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::range::PageRange;
 use crate::sched::{
-    activations, closing, deletion, ending, eviction, inside, landing, looking, remote, running, way_in,
+    activations, closing, deletion, ending, eviction, guests, inside, landing, looking, remote, running, way_in,
 };
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
@@ -231,6 +231,7 @@ pub(super) fn revoke_use(kernel: &mut Kernel, by: Revoker, id: UseId, effort: &m
         UseKind::Called => return end_call(kernel, by, id, effort),
         UseKind::Suspended => activations::lose_space(kernel, thread_of(kernel, &lent), lent.level()),
         UseKind::Gate => return close_gate(kernel, lent.number, effort, by),
+        UseKind::State => guests::close(kernel, lent.number, effort),
         UseKind::Mapping => unmap_some(kernel, &lent, effort),
         UseKind::Attachment => detach(kernel, &lent, by.object),
         UseKind::Fallback if is_seeded(Mutant::FallbackSurvives) => {

@@ -71,7 +71,7 @@ pub const fn place_of(kind: ObjectKind) -> usize {
     match kind {
         ObjectKind::Machine => panic!("nobody pays for the machine"),
         // Behind the machine.
-        ObjectKind::Gate => KINDS - 1,
+        ObjectKind::Gate | ObjectKind::Guest => kind as usize - 2,
         _ => kind as usize - 1,
     }
 }

@@ -92,6 +92,7 @@ macro_rules! with_kinds {
             Thread threads;
             CapTable tables;
             Gate gates;
+            Guest guests;
         }
     };
 }
@@ -146,6 +147,8 @@ with_kinds!(name_kinds);
 
 /// Names a gate.
 pub type GateId = Id<kind::Gate>;
+/// Names a guest.
+pub type GuestId = Id<kind::Guest>;
 /// Names an account.
 pub type AccountId = Id<kind::Account>;
 /// Names a capability table.

@@ -12,6 +12,7 @@ mod chunk;
 pub mod derivation;
 pub mod doomed;
 pub mod gate;
+pub mod guest;
 pub mod id;
 pub mod links;
 pub mod list;

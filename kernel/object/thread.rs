@@ -209,6 +209,11 @@ impl Thread {
         self.activations.as_ref().map_or(0, |stack| stack.fast.depth())
     }
 
+    /// Whether it runs a guest.
+    pub fn is_in_guest(&self) -> bool {
+        self.activations.as_ref().is_some_and(|stack| stack.fast.is_in_guest())
+    }
+
     /// Notes that it waits for the end of the thread with this number.
     pub fn set_joining(&mut self, target: u32) {
         (self.state, self.order.0) = (ThreadState::Joining, u64::from(target));

@@ -58,6 +58,8 @@ pub enum UseKind {
     Suspended,
     /// A thread is in a call of a gate.
     Called,
+    /// A guest's state is in a page of a segment.
+    State,
     /// Not a use: how far a thread has come that goes through the list.
     Marker,
 }

@@ -14,8 +14,8 @@ use crate::object::activation_stack::{ACTIVATION_USES, ActivationStack, Noted};
 use crate::object::derivation;
 use crate::object::id::{GateId, Object, ThreadId};
 use crate::object::use_pool::UseKind;
-use crate::sched::entering;
 use crate::sched::noting::{self, KNOWN, stack_of};
+use crate::sched::{entering, exchange, ready};
 use crate::state::kernel::Kernel;
 
 /// Gives a thread room for activations. Account and heap were found to have it.
@@ -48,7 +48,13 @@ pub enum Out {
 pub fn pop(kernel: &mut Kernel, id: ThreadId, mut result: Result<u64, Error>) -> Out {
     loop {
         let Some(level) = kernel.threads.at(id.index()).depth().checked_sub(1) else { return Out::Nowhere };
+        let was_guest = kernel.threads.at(id.index()).is_in_guest();
         if unmake(kernel, id, level) {
+            if was_guest {
+                // It has all its registers as they were when it made the call.
+                ready::finish_call(kernel, id, result);
+                return Out::Sound;
+            }
             let thread = kernel.threads.at_mut(id.index());
             let last = thread.activations.as_ref().expect(KNOWN).fast.at(level);
             let place = (last.instruction_pointer.load(Relaxed), last.stack_pointer.load(Relaxed));
@@ -62,6 +68,10 @@ pub fn pop(kernel: &mut Kernel, id: ThreadId, mut result: Result<u64, Error>) ->
 /// Unmakes the topmost activation, above this level; gives whether the one at the level is sound, and the thread is there now.
 fn unmake(kernel: &mut Kernel, id: ThreadId, level: usize) -> bool {
     let inner = kernel.threads.at_mut(id.index()).inside.take();
+    if kernel.threads.at(id.index()).is_in_guest() {
+        let guest = stack_of(kernel, id).fast.at(level).stack.load(Relaxed);
+        exchange::put_back(kernel, id, guest);
+    }
     let Noted { space, inside, gate, called, is_gone } = take_noted(kernel, id, level);
     for lent in [inner, called].into_iter().flatten() {
         derivation::take_back_promised(&mut kernel.tables, &mut kernel.uses, lent);

@@ -55,7 +55,7 @@ pub fn call(kernel: &mut Kernel, cpu: usize, id: ThreadId, words: &[u64; 6]) -> 
 }
 
 /// Checks that a thread may be in one more call.
-fn ensure_room(kernel: &mut Kernel, id: ThreadId) -> Result<(), Error> {
+pub(super) fn ensure_room(kernel: &mut Kernel, id: ThreadId) -> Result<(), Error> {
     let thread = kernel.threads.at(id.index());
     if thread.depth() >= SUSPENDED_MAX {
         return Err(Error::TooDeep);

@@ -60,7 +60,7 @@ pub fn take_out(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
 }
 
 /// Notes all of a thread that may run still.
-fn take_off(kernel: &mut Kernel, id: ThreadId) {
+pub(super) fn take_off(kernel: &mut Kernel, id: ThreadId) {
     let cpu = kernel.threads.at(id.index()).cpu();
     if running::current(kernel, cpu) != Some(id) {
         return;

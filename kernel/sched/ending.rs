@@ -76,7 +76,9 @@ fn is_in_call(kernel: &mut Kernel, id: ThreadId) -> bool {
             remote::preempt_remote(kernel, cpu);
         }
     }
-    kernel.threads.at(id.index()).depth() != 0
+    let thread = kernel.threads.at(id.index());
+    // A guest is nobody else's: it need not come out.
+    thread.depth() != 0 && !(thread.depth() == 1 && thread.is_in_guest())
 }
 
 /// A thread in a call is of no program any more. It is kept until it comes out.
@@ -98,10 +100,27 @@ fn leave_program(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) {
 /// Has a thread leave the call that it is in, which ends with this error, wherever it is. If nobody is there to go on, it
 /// lands, or ends.
 pub fn unwind(kernel: &mut Kernel, id: ThreadId, error: Error, reason: FallbackReason, effort: &mut Effort) {
+    unwind_with(kernel, id, Err(error), reason, effort);
+}
+
+/// The same with whatever result the call has.
+pub(super) fn unwind_with(
+    kernel: &mut Kernel,
+    id: ThreadId,
+    result: Result<u64, Error>,
+    reason: FallbackReason,
+    effort: &mut Effort,
+) {
     take_off_queues(kernel, id);
     landing::forget_call(kernel, id);
-    let out = activations::pop(kernel, id, Err(error));
-    kernel.threads.at_mut(id.index()).context.reset_floating_point();
+    let thread = kernel.threads.at(id.index());
+    let (was_guest, level) = (thread.is_in_guest(), thread.depth() - 1);
+    let out = activations::pop(kernel, id, result);
+    let thread = kernel.threads.at_mut(id.index());
+    // Who comes out of a guest alone has all registers as they were.
+    if !(was_guest && thread.depth() == level) {
+        thread.context.reset_floating_point();
+    }
     come_out_for(kernel, id, out, reason, effort);
 }
 

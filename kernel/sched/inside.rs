@@ -7,6 +7,8 @@ use tessera_abi::{ObjectKind, Rights};
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::cpu::slice_pointer::Kept;
+use crate::cpu::table_view::TableView;
 use crate::object::cap_table::CapTable;
 use crate::object::derivation;
 use crate::object::id::{CapId, SpaceId, ThreadId, UseId};
@@ -66,16 +68,16 @@ fn forget(kernel: &mut Kernel, id: ThreadId) {
     }
 }
 
-/// Notes by which capability a thread is in the space in whose list it is: the one that its handle names. If that names
+/// Notes by which capability a thread is in the space in whose list it is: the one that its handle names in a table. If that names
 /// none any more, it was noted when the capability went.
 #[cold]
 #[inline(never)]
-pub(crate) fn note(kernel: &mut Kernel, id: ThreadId) {
+pub(crate) fn note(kernel: &mut Kernel, id: ThreadId, table: Kept<TableView>) {
     if is_seeded(Mutant::NotedByOldCapability) {
         return;
     }
     let thread = &kernel.threads[id];
-    let (table, handle, id_of_space) = (thread.table_view.get(), thread.entered_by, thread.space);
+    let (table, handle, id_of_space) = (table.get(), thread.entered_by, thread.space);
     let space = id_of_space.index();
     let word = table.slots.get(handle.slot()).and_then(|slot| slot.read(handle.generation()));
     if word.and_then(|word| word.object(ObjectKind::Space, Rights::empty())) == Some(space) {

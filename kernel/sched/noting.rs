@@ -59,7 +59,10 @@ pub fn note(kernel: &mut Kernel, id: ThreadId, place: Place) {
     while let Some(level) = first_fresh(kernel, id) {
         suspend_noted(kernel, id, level);
     }
-    settle(kernel, id, place);
+    // Who runs a guest entered its space by a handle of the table that is suspended below.
+    let thread = kernel.threads.at(id.index());
+    let below = thread.is_in_guest().then(|| thread.activations.as_ref().expect(KNOWN).fast.last().table.kept());
+    settle(kernel, id, place, below.unwrap_or(place.table));
 }
 
 fn first_fresh(kernel: &Kernel, id: ThreadId) -> Option<usize> {
@@ -67,13 +70,13 @@ fn first_fresh(kernel: &Kernel, id: ThreadId) -> Option<usize> {
     stack.fast.is_any_fresh().then(|| stack.fast.noted())
 }
 
-/// Notes where a thread is, above all that it has suspended.
-fn settle(kernel: &mut Kernel, id: ThreadId, place: Place) {
+/// Notes where a thread is, above all that it has suspended, and by what: its handle there is one of this table.
+fn settle(kernel: &mut Kernel, id: ThreadId, place: Place, by: Kept<TableView>) {
     let thread = kernel.threads.at_mut(id.index());
     (thread.entered_by, thread.table_view) = (place.entered_by, place.table);
     if let Some(space) = kernel.spaces.id_at(place.space) {
         note_space(kernel, id, space);
-        inside::note(kernel, id);
+        inside::note(kernel, id, by);
     }
 }
 
@@ -84,7 +87,7 @@ fn suspend_noted(kernel: &mut Kernel, id: ThreadId, level: usize) {
     let (space, gate, stack) = (last.space.load(Relaxed), last.gate.get().number(), last.stack.load(Relaxed));
     let [entered_by, called] = [&last.entered_by, &last.called].map(|handle| Handle::from_bits(handle.load(Relaxed)));
     let table = last.table.kept();
-    settle(kernel, id, Place { space, entered_by, table });
+    settle(kernel, id, Place { space, entered_by, table }, table);
     let by = CapId::at(table.get().number(), called.slot());
     let is_lent = kernel.tables.at(by.table()).is_derived(by.slot());
     let called = is_lent.then(|| lend_promised(kernel, by, Use::of_level(UseKind::Called, id.index(), level)));

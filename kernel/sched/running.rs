@@ -134,7 +134,8 @@ pub fn end_turn(kernel: &mut Kernel, cpu: usize) {
 /// In the usual case, takes the calling CPU's thread off it and goes on with the first of those that wait for it with the same
 /// priority; with the thread itself, if none does. `None` in other cases: nothing has changed then.
 ///
-/// Nothing was due here before, so the timer is set for the end of an earlier turn at the latest: it need not be set anew.
+/// Nothing was due here before, so the timer is set for the end of an earlier turn at the latest: it need not be set anew. (A guest's
+/// deadline waits for that, too.)
 #[inline(always)]
 pub fn rotate(kernel: &mut Kernel, line: &PerCpu) -> Option<Next> {
     let (cpu, activations) = (line.number(), line.activations.get());
@@ -325,6 +326,18 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
     run_queue.turn_is_over = now_ns >= run_queue.turn_end_ns();
 }
 
+/// When the guest is to come out that a CPU's thread runs, if that was said.
+#[inline(always)]
+pub fn guest_deadline_ns(kernel: &Kernel, cpu: usize) -> Option<u64> {
+    let stack = kernel.shared.cpus[cpu % CPUS_MAX].activations.get();
+    if stack.has_room() && stack.is_in_guest() { deadline_of(kernel, stack.last().stack.load(Relaxed)) } else { None }
+}
+
+#[cold]
+fn deadline_of(kernel: &Kernel, guest: u32) -> Option<u64> {
+    Some(kernel.guests.at(guest).deadline_ns).filter(|deadline_ns| *deadline_ns != u64::MAX)
+}
+
 /// Sets the calling CPU's timer for what comes first, with a thread of this priority running, if any. While one runs, a timer
 /// that is set for a time before that stays: when it fires there is nothing to be done, and it is set anew. So threads that
 /// change often cost the timer nothing.
@@ -332,6 +345,7 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
 fn set_timer(kernel: &mut Kernel, cpu: usize, priority: Option<u8>) {
     let deadline_ns = kernel.scheduler.next_deadline_ns(&kernel.threads, cpu, priority);
     let deadline_ns = earlier(deadline_ns, kernel.shared.console.deadline_ns(cpu));
+    let deadline_ns = earlier(deadline_ns, guest_deadline_ns(kernel, cpu));
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     let does = match (run_queue.timer_ns, deadline_ns) {
         (Some(timer_ns), Some(deadline_ns)) if priority.is_some() => timer_ns <= deadline_ns,

@@ -22,7 +22,7 @@ pub fn is_way_in(kernel: &Kernel, cap: CapId) -> bool {
 /// Whether a capability with this word is a way into a space, or into a gate.
 #[inline(always)]
 pub fn leads_in(word: CapWord) -> bool {
-    word.is_of(ObjectKind::Space) || word.is_of(ObjectKind::Gate)
+    word.is_of(ObjectKind::Space) || word.is_of(ObjectKind::Gate) || word.is_of(ObjectKind::Guest)
 }
 
 /// Sees that nobody enters a space by a capability any more, or calls a gate, and notes who runs in it by that: it is about to go.
@@ -50,6 +50,11 @@ pub fn close_to_others(kernel: &mut Kernel, cap: CapId) -> Option<ThreadId> {
     if word.is_of(ObjectKind::Gate) {
         slot.close_call();
         close_calls(kernel, word.index());
+        return None;
+    }
+    if word.is_of(ObjectKind::Guest) {
+        // Guests are run with the lock, so nobody is on the way; who is in one is noted.
+        fresh::note_all_fresh(kernel, None);
         return None;
     }
     slot.close_door();

@@ -13,6 +13,7 @@ use crate::object::account::{Account, frame_bytes, object_bytes};
 use crate::object::cap_table::CapTable;
 use crate::object::doomed::{Debt, Debts};
 use crate::object::gate::{GATE_SHARE_BYTES, Gate};
+use crate::object::guest::{GUEST_SHARE_BYTES, Guest};
 use crate::object::id::{SpaceId, ThreadId};
 use crate::object::neighbour::Neighbour;
 use crate::object::segment::Segment;
@@ -55,6 +56,8 @@ pub struct Kernel {
     pub tables: Store<CapTable>,
     /// Gates.
     pub gates: Store<Gate>,
+    /// Guests.
+    pub guests: Store<Guest>,
     /// What was lent through capabilities, and where those of each object are listed.
     pub uses: UsePool,
     /// Where those to the machine are.
@@ -119,6 +122,7 @@ impl Kernel {
                 debts,
             ),
             gates: Store::for_memory(&mut frames, memory_bytes, GATE_SHARE_BYTES, debts),
+            guests: Store::for_memory(&mut frames, memory_bytes, GUEST_SHARE_BYTES, debts),
             uses: UsePool::for_memory(&mut frames, memory_bytes),
             machine_list: Neighbour::NOBODY,
             scheduler: Scheduler::new(&mut frames, shared, boot_info.cpus),

@@ -180,6 +180,7 @@ fn describe_use(kernel: &Kernel, id: UseId) -> Option<LentInfo> {
         UseKind::Inside => (LentKind::Thread, ObjectKind::Thread),
         UseKind::Fallback => (LentKind::Fallback, ObjectKind::Thread),
         UseKind::Gate => (LentKind::Gate, ObjectKind::Gate),
+        UseKind::State => (LentKind::Guest, ObjectKind::Guest),
         UseKind::Suspended => (LentKind::Suspended, ObjectKind::Thread),
         UseKind::Called => (LentKind::Call, ObjectKind::Thread),
         UseKind::Marker | UseKind::Object | UseKind::Free => return None,

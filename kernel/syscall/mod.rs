@@ -5,6 +5,7 @@
 mod account;
 mod capability;
 mod gate;
+mod guest;
 mod lending;
 mod machine;
 mod mapping;

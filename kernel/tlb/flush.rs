@@ -320,7 +320,7 @@ fn put_away(line: &PerCpu, in_hand: Option<Trap>) {
         _ => None,
     };
     *line.pending.lock() = pending.filter(|_| !is_seeded(Mutant::PendingFaultLost));
-    if in_hand == Some(Trap::Call) {
+    if matches!(in_hand, Some(Trap::Call | Trap::GuestCall)) {
         tessera_arch::restart_call();
     }
 }

@@ -39,6 +39,19 @@ pub(super) fn check_gate(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) 
     true
 }
 
+/// A guest knows who runs it, and whoever does has it as topmost activation.
+pub(super) fn check_guest(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
+    let Some((_, guest)) = kernel.guests.look(walk.number) else { return true };
+    effort.spend(LEVEL_UNITS);
+    walk.facts += 1;
+    let Some(runner) = guest.runner else { return true };
+    let stack = kernel.threads[runner].activations.as_ref().expect("who runs a guest has activations");
+    let level = stack.fast.depth().wrapping_sub(1);
+    let is_topmost = stack.fast.is_in_guest() && stack.fast.at(level).stack.load(Relaxed) == walk.number;
+    assert!(is_topmost, "who runs a guest is in it");
+    true
+}
+
 /// What is noted of a thread's activations, their gates know.
 pub(super) fn check_activations(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
     let Some((id, thread)) = kernel.threads.look(walk.number) else { return true };
@@ -60,5 +73,9 @@ fn check_level(kernel: &Kernel, id: ThreadId, stack: &ActivationStack, level: us
         let holders = &kernel.gates.at(gate.index()).holders;
         assert_eq!(holders[fast.stack.load(Relaxed) as usize], Some(id), "a gate knows who is on its stacks");
     }
-    assert!(noted.called.is_none() || noted.gate.is_some(), "a call by a capability goes to the gate that this names");
+    let is_guest = stack.fast.depth() == level + 1 && stack.fast.is_in_guest();
+    assert!(
+        noted.called.is_none() || noted.gate.is_some() || is_guest,
+        "a call by a capability goes to the gate that this names"
+    );
 }

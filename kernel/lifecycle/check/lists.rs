@@ -144,6 +144,14 @@ fn is_known(kernel: &Kernel, object: ObjectRef, id: UseId, lent: &Use) -> bool {
         (UseKind::Suspended, ObjectRef::Space(space)) => {
             noted().is_some_and(|noted| noted.inside == Some(id) && noted.space == space)
         }
+        (UseKind::State, ObjectRef::Segment(segment)) => {
+            let state = kernel.guests.look(lent.number).and_then(|(_, guest)| guest.state);
+            state.is_some_and(|state| (state.lent, state.segment) == (id, segment))
+        }
+        (UseKind::Called, ObjectRef::Guest(guest)) => {
+            kernel.guests[guest].runner.map(|runner| runner.index()) == Some(lent.number)
+                && noted().is_some_and(|noted| noted.called == Some(id))
+        }
         (UseKind::Called, ObjectRef::Gate(gate)) => {
             noted().is_some_and(|noted| noted.called == Some(id) && noted.gate == Some(gate))
         }

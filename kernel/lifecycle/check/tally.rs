@@ -92,6 +92,12 @@ const COUNTING: &[Phase] = &[
         })
     },
     |kernel, at, effort, _| over(&kernel.gates, (at, effort), |_, gate, _, _| count_charge(kernel, gate)),
+    |kernel, at, effort, _| {
+        over(&kernel.guests, (at, effort), |_, guest, _, _| {
+            guest.state.iter().for_each(|state| kernel.segments.tally(state.segment).refer());
+            count_charge(kernel, guest)
+        })
+    },
     |kernel, at, effort, _| over(&kernel.accounts, (at, effort), |_, account, _, _| count_charge(kernel, account)),
 ];
 

@@ -139,6 +139,9 @@ impl Scene {
                 let (space, table) = (choose(ObjectKind::Space), choose(ObjectKind::CapTable));
                 Call::GateCreate { account, space, table, layout: LAYOUT }
             }
+            ObjectKind::Guest => {
+                Call::GuestCreate { account, segment: self.choose(ObjectKind::Segment, size as usize), offset: 0 }
+            }
             ObjectKind::Thread | ObjectKind::Machine => {
                 let table = self.choose(ObjectKind::CapTable, size as usize);
                 Call::ThreadCreate {
@@ -234,11 +237,16 @@ proptest! {
 fn a_thousand_of_each_kind_leave_nothing() {
     let mut scene = Scene::new(Flavour::X86);
     let account = scene.machine.account;
+    // For what a guest's state is in.
+    let segment = scene.machine.segment(PAGE_BYTES, 0);
     let before = Snapshot::of(&scene.machine.kernel).accounts;
     let free = scene.machine.kernel.frames.free_frames();
     for round in 0..1000 {
         for kind in ObjectKind::ALL.into_iter().filter(|kind| *kind != ObjectKind::Machine) {
-            let call = scene.make(kind, account, 1 + round % 30);
+            let call = match kind {
+                ObjectKind::Guest => Call::GuestCreate { account, segment, offset: 0 },
+                _ => scene.make(kind, account, 1 + round % 30),
+            };
             let handle = scene.machine.make(call);
             assert_eq!(scene.machine.call(Call::CapabilityDelete { handle }), Ok(0));
         }

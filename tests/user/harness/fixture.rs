@@ -6,8 +6,8 @@ use crate::{Room, UNMAPPED, fresh_address};
 use libvas::gate::Stacks;
 use libvas::layout::{GateLayout, Words};
 use libvas::{
-    Account, Cap, CapTable, Error, Gate, Handle, Machine, ObjectKind, PAGE_BYTES, Rights, Segment, Space, Subtree,
-    TOP_SLOT_BYTES, Thread, program,
+    Account, Cap, CapTable, Error, Gate, Guest, Handle, Machine, ObjectKind, PAGE_BYTES, Rights, Segment, Space,
+    Subtree, TOP_SLOT_BYTES, Thread, program,
 };
 use tessera_abi::syscall::number::*;
 
@@ -28,6 +28,8 @@ pub struct Fixture {
     pub table: Cap<CapTable>,
     /// A gate into the space, at an address where nothing is.
     pub gate: Cap<Gate>,
+    /// A guest, without anything to execute.
+    pub guest: Cap<Guest>,
     /// The machine, as the program was given it.
     pub machine: &'static Cap<Machine>,
     /// A page to write to.
@@ -51,6 +53,7 @@ impl Fixture {
         let gate = unsafe { Gate::new_at(account, &space, &table, UNMAPPED, stacks) }?;
         Ok(Fixture {
             gate,
+            guest: Cap::new_guest(account, &segment, PAGE_BYTES)?,
             account: account.split(1 << 20)?,
             subtree: Subtree::new(account)?,
             thread: Thread::new(account, &table, &space, 0)?,
@@ -73,6 +76,7 @@ impl Fixture {
             ObjectKind::Thread => self.thread.handle(),
             ObjectKind::CapTable => self.table.handle(),
             ObjectKind::Gate => self.gate.handle(),
+            ObjectKind::Guest => self.guest.handle(),
             ObjectKind::Machine => self.machine.handle(),
         }
     }
@@ -106,6 +110,9 @@ impl Fixture {
             machine_info => [machine, buffer, 0, 0, 0, 0],
             gate_create => [account, space, of(ObjectKind::CapTable), layout(), 0, 0],
             gate_info => [of(ObjectKind::Gate), buffer, 0, 0, 0, 0],
+            guest_create => [account, of(ObjectKind::Segment), PAGE_BYTES, 0, 0, 0],
+            guest_run => [of(ObjectKind::Guest), space, 0, 0, 0, 0],
+            guest_kick => [of(ObjectKind::Guest), 0, 0, 0, 0, 0],
             gate_close => [of(ObjectKind::Gate), 0, 0, 0, 0, 0],
             view_create => [account, space, u64::from(Rights::READ.bits()), 0, 0, 0],
             _ => self.memory_words(call),
@@ -209,6 +216,12 @@ pub const NEEDS: &[Need] = &[
     need(subtree_publish, 0, Rights::CONTROL),
     need(subtree_publish, 1, Rights::READ),
     need(subtree_publish, 1, Rights::EXECUTE),
+    need(guest_create, 0, Rights::CHARGE),
+    need(guest_create, 1, Rights::READ),
+    need(guest_create, 1, Rights::WRITE),
+    need(guest_run, 0, Rights::RUN),
+    need(guest_run, 1, Rights::RUN),
+    need(guest_kick, 0, Rights::KICK),
     need(gate_create, 0, Rights::CHARGE),
     need(gate_create, 1, Rights::SWITCH),
     need(gate_create, 2, Rights::CONTROL),

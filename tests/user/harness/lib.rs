@@ -18,6 +18,7 @@
 //! | `cpus` | [`on_cpu`], [`needs_cpus`], [`Spinner`]: claims about several CPUs |
 //! | `census` | [`Census`], [`Snapshot`], [`leaves_nothing`]: what exists, to be compared before and after |
 //! | `service` | [`Service`], [`serves!`], [`caller`]: services behind gates, and threads that call them |
+//! | `guest` | [`GuestScene`]: a guest with its code in a space of its own |
 //! | `shared` | [`Shared`], [`Published`]: subtrees of every level, and [`spot`], where they go |
 
 #![no_std]
@@ -29,6 +30,7 @@ mod census;
 mod cpus;
 mod failure;
 mod fixture;
+mod guest;
 mod landing;
 mod random;
 mod room;
@@ -47,6 +49,7 @@ pub use cpus::{
 };
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
+pub use guest::{GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_NOTHING, GuestScene};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};

@@ -361,8 +361,8 @@ fn describe(kernel: &Kernel, standing: Standing) -> Option<(Described, u64)> {
                 UseKind::View => Described::View(lent.number),
                 UseKind::Inside => Described::Inside(lent.number),
                 UseKind::Fallback => Described::Fallback(lent.number),
-                // No thread of the model makes a gate call.
-                UseKind::Gate | UseKind::Suspended | UseKind::Called => return None,
+                // No thread of the model makes a gate call, or runs a guest.
+                UseKind::Gate | UseKind::State | UseKind::Suspended | UseKind::Called => return None,
                 UseKind::Marker | UseKind::Object | UseKind::Free => return None,
             };
             Some((described, lent.badge))
@@ -379,6 +379,7 @@ fn is_going(kernel: &Kernel, lent: &Use) -> bool {
             kernel.threads.is_doomed(lent.number)
         }
         UseKind::Gate => kernel.gates.is_doomed(lent.number),
+        UseKind::State => kernel.guests.is_doomed(lent.number),
         UseKind::Marker | UseKind::Object | UseKind::Free => false,
     }
 }

@@ -1,0 +1,74 @@
+//! A guest's page of state, word by word, as backends load registers from it and store them there.
+//!
+//! The program that runs the guest may write there at any moment, on another CPU. So each word is read once, as an atomic one, and
+//! checked then.
+
+use core::mem::offset_of;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::USER_END;
+use tessera_abi::guest::GuestState;
+
+/// A page of state, as the direct map shows it.
+pub type GuestPage = [AtomicU64];
+
+/// Where the parts begin, in words.
+pub(crate) const GENERAL: usize = offset_of!(GuestState, general) / 8;
+const STACK_POINTER: usize = offset_of!(GuestState, stack_pointer) / 8;
+const INSTRUCTION_POINTER: usize = offset_of!(GuestState, instruction_pointer) / 8;
+const FLAGS: usize = offset_of!(GuestState, flags) / 8;
+const THREAD_POINTER: usize = offset_of!(GuestState, thread_pointer) / 8;
+const SECOND_POINTER: usize = offset_of!(GuestState, second_pointer) / 8;
+pub(crate) const FLOATING: usize = offset_of!(GuestState, floating) / 8;
+
+/// The registers that every architecture has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Common {
+    pub(crate) stack_pointer: u64,
+    pub(crate) instruction_pointer: u64,
+    pub(crate) flags: u64,
+    pub(crate) thread_pointer: u64,
+    pub(crate) second_pointer: u64,
+}
+
+impl Common {
+    /// Reads them; `None` if an address is not a user's. A stack may end where user memory does.
+    pub(crate) fn read(page: &GuestPage) -> Option<Common> {
+        let word = |at: usize| page[at].load(Relaxed);
+        let read = Common {
+            stack_pointer: word(STACK_POINTER),
+            instruction_pointer: word(INSTRUCTION_POINTER),
+            flags: word(FLAGS),
+            thread_pointer: word(THREAD_POINTER),
+            second_pointer: word(SECOND_POINTER),
+        };
+        let is_user = read.instruction_pointer < USER_END
+            && read.stack_pointer <= USER_END
+            && read.thread_pointer < USER_END
+            && read.second_pointer < USER_END;
+        is_user.then_some(read)
+    }
+
+    /// Writes them.
+    pub(crate) fn write(self, page: &GuestPage) {
+        let Common { stack_pointer, instruction_pointer, flags, thread_pointer, second_pointer } = self;
+        page[STACK_POINTER].store(stack_pointer, Relaxed);
+        page[INSTRUCTION_POINTER].store(instruction_pointer, Relaxed);
+        page[FLAGS].store(flags, Relaxed);
+        page[THREAD_POINTER].store(thread_pointer, Relaxed);
+        page[SECOND_POINTER].store(second_pointer, Relaxed);
+    }
+}
+
+/// Copies words of the page.
+#[inline(always)]
+pub(crate) fn read_words(page: &GuestPage, at: usize, to: &mut [u64]) {
+    to.iter_mut().zip(&page[at..]).for_each(|(to, from)| *to = from.load(Relaxed));
+}
+
+/// Copies words to the page.
+#[inline(always)]
+pub(crate) fn write_words(page: &GuestPage, at: usize, from: &[u64]) {
+    from.iter().zip(&page[at..]).for_each(|(from, to)| to.store(*from, Relaxed));
+}

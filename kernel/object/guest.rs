@@ -1,0 +1,81 @@
+//! Guests: registers that a thread runs in a space, in the place of its own.
+//!
+//! While a thread runs a guest, the two have exchanged their registers: the thread has the guest's, so that whoever takes it off
+//! its CPU and puts it back knows nothing of guests, and the guest keeps the thread's.
+
+use tessera_abi::guest::GuestEnd;
+use tessera_abi::layout::Name;
+use tessera_abi::{ObjectKind, PAGE_BYTES};
+use tessera_arch::{Frame, ThreadContext};
+
+use crate::object::id::{AccountId, Object, SegmentId, ThreadId, UseId, kind};
+use crate::object::use_pool::USE_BYTES;
+
+/// Where a guest's state is.
+#[derive(Clone, Copy, Debug)]
+pub struct StatePage {
+    /// The segment, which the guest keeps.
+    pub segment: SegmentId,
+    /// The use of the capability to it.
+    pub lent: UseId,
+    /// The page.
+    pub frame: Frame,
+}
+
+/// Why a guest came out, and what is to be said of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Came {
+    /// Why.
+    pub end: GuestEnd,
+    /// The first words of its state behind that: number, address, access.
+    pub words: [u64; 3],
+}
+
+impl Came {
+    /// For a reason of which there is nothing to be said.
+    pub fn by(end: GuestEnd) -> Came {
+        Came { end, words: [0; 3] }
+    }
+}
+
+/// A guest.
+pub struct Guest {
+    /// For people.
+    pub name: Name,
+    /// Who pays.
+    pub account: AccountId,
+    /// Its registers, or those of the thread that runs it.
+    pub context: ThreadContext,
+    /// Where its state is, unless that was taken back: then it is over.
+    pub state: Option<StatePage>,
+    /// Who runs it.
+    pub runner: Option<ThreadId>,
+    /// Whether somebody kicked it while it did not run.
+    pub is_kicked: bool,
+    /// When it is to come out, nanoseconds since boot; `u64::MAX` for never.
+    pub deadline_ns: u64,
+    /// Why it is about to come out.
+    pub came: Option<Came>,
+}
+
+impl Object for Guest {
+    type Kind = kind::Guest;
+    const KIND: ObjectKind = ObjectKind::Guest;
+    const WHAT: &'static str = "guest";
+
+    #[inline(always)]
+    fn payer(&self) -> Option<AccountId> {
+        Some(self.account)
+    }
+
+    #[inline(always)]
+    fn extra_bytes(&self) -> u64 {
+        GUEST_EXTRA_BYTES
+    }
+}
+
+/// What a guest costs besides its record, bytes: its registers, and the use that it is.
+pub const GUEST_EXTRA_BYTES: u64 = crate::mem::block::block_bytes(ThreadContext::LAYOUT) + USE_BYTES;
+
+/// Memory for each guest that there may be, bytes: a page of state, which it needs.
+pub const GUEST_SHARE_BYTES: u64 = PAGE_BYTES;

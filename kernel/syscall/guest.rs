@@ -1,0 +1,87 @@
+//! Calls on guests.
+
+use tessera_abi::guest::{GuestState, STEP};
+use tessera_abi::layout::Name;
+use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
+use tessera_arch::{ThreadContext, table};
+
+use super::{Caller, Outcome, Result};
+use crate::object::guest::{GUEST_EXTRA_BYTES, Guest, StatePage};
+use crate::object::id::{CapId, GuestId, ObjectRef};
+use crate::object::use_pool::{Use, UseKind};
+use crate::sched::guests::{self, Run};
+
+/// Heap pages that making a guest may take: its record, its registers, its capability's list, its use.
+const HEAP_PAGES: u64 = 4;
+
+impl Caller<'_> {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as every call")]
+    pub(super) fn guest_state_bytes(&self) -> Result<u64> {
+        Ok(GuestState::BYTES as u64)
+    }
+
+    pub(super) fn guest_create(&mut self, account: Handle, segment: Handle, offset: u64) -> Result<u64> {
+        let account = self.account(account, Rights::CHARGE)?;
+        let by = CapId::at(self.table(), segment.slot());
+        let index = self.number_of(segment, ObjectKind::Segment, Rights::READ_WRITE)?;
+        let segment = self.kernel.segments.id_at(index).ok_or(Error::BadHandle)?;
+        if !offset.is_multiple_of(PAGE_BYTES) {
+            return Err(Error::Misaligned);
+        }
+        let (page, object) = (offset / PAGE_BYTES, self.kernel.segments.at(index));
+        if page >= object.pages() {
+            return Err(Error::BadArgument);
+        }
+        let frame = object.frame(page).ok_or(Error::BadState)?;
+        self.kernel.guests.ensure_room()?;
+        self.kernel.ensure_object::<Guest>(account, GUEST_EXTRA_BYTES, 0)?;
+        self.ensure_can_create(HEAP_PAGES)?;
+        let guest = Guest {
+            name: Name::EMPTY,
+            account,
+            context: ThreadContext::guest(),
+            state: None,
+            runner: None,
+            is_kicked: false,
+            deadline_ns: u64::MAX,
+            came: None,
+        };
+        guest.context.store_guest(&table(frame)[..]);
+        self.kernel.charge(&guest);
+        let id = self.kernel.guests.insert(guest);
+        let lent = self.kernel.lend(by, Use::of_number(UseKind::State, id.index()));
+        self.kernel.segments.retained(segment);
+        self.kernel.guests.at_mut(id.index()).state = Some(StatePage { segment, lent, frame });
+        let paid = (Rights::all(), Some(account.index()));
+        Ok(self.kernel.insert_paid(self.table(), ObjectRef::Guest(id), paid).bits())
+    }
+
+    pub(super) fn guest_run(&mut self, guest: Handle, space: Handle, flags: u64, deadline_ns: u64) -> Result<Outcome> {
+        let id = self.guest(guest, Rights::RUN)?;
+        let into = self.space(space, Rights::RUN)?;
+        if flags & !STEP != 0 {
+            return Err(Error::BadArgument);
+        }
+        let run = Run { guest: (id, guest), space: (into, space), steps: flags & STEP != 0, deadline_ns };
+        // Once it runs, the thread's registers are the guest's.
+        Ok(match guests::run(self.kernel, self.cpu, self.thread, run)? {
+            Some(end) => Outcome::Done(end as u64),
+            None => Outcome::Unfinished,
+        })
+    }
+
+    pub(super) fn guest_kick(&mut self, guest: Handle) -> Result<u64> {
+        let id = self.guest(guest, Rights::KICK)?;
+        if self.kernel.guests.at(id.index()).state.is_none() {
+            return Err(Error::Gone);
+        }
+        guests::kick(self.kernel, id);
+        Ok(0)
+    }
+
+    /// The guest that a handle names, if it carries the rights.
+    fn guest(&self, handle: Handle, needed: Rights) -> Result<GuestId> {
+        let index = self.number_of(handle, ObjectKind::Guest, needed)?;
+        self.kernel.guests.id_at(index).ok_or(Error::BadHandle)
+    }
+}
