@@ -23,6 +23,7 @@ mod support {
     pub(crate) mod circuit;
     pub(crate) mod count;
     pub(crate) mod crowd;
+    pub(crate) mod guests;
     pub(crate) mod lateness;
     pub(crate) mod machine;
     pub(crate) mod others;
@@ -92,6 +93,11 @@ suite! {
 
     mod gate {
         mod call_return;
+        mod create;
+    }
+
+    mod guest {
+        mod run;
         mod create;
     }
 
