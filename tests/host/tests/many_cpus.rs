@@ -9,7 +9,7 @@ use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::layout::{Counters, SpaceInfo, ThreadInfo};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::CPUS_MAX;
-use tessera_arch::fake::Flavour;
+use tessera_arch::fake::{self, Flavour};
 use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::base::steps;
 use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
@@ -32,7 +32,7 @@ struct Scene {
 
 impl Scene {
     fn new(flavour: Flavour) -> Scene {
-        let machine = Machine::boot(&Options { cpus: CPUS_MAX, ..Options::new(flavour).frames(4096) });
+        let machine = Machine::boot(&Options { cpus: CPUS_MAX, ..Options::new(flavour).frames(4096).slots(512) });
         let cpus = Cpus::new(machine.kernel.shared);
         let mut scene = Scene { machine, cpus, threads: Vec::new() };
         let thread = scene.machine.thread;
@@ -191,6 +191,33 @@ fn many_spaces_are_told_of_a_change_by_dropping_everything_the_sooner_the_more_c
             if is_told { 0 } else { CPUS_MAX },
             "{spaces} spaces, {nested} subtrees, at {places} places"
         );
+        check::check(&scene.machine.kernel);
+    }
+}
+
+/// Where the hardware reaches every CPU, none is asked; but those who have the subtree are gone through likewise.
+#[test]
+fn what_changes_in_a_subtree_that_is_in_very_many_others_is_not_told_to_each() {
+    for (outer, places, is_told) in [(2, 200, true), (128, 1, true), (129, 1, false), (300, 1, false)] {
+        let mut scene = Scene::new(Flavour::Arm);
+        fake::smp::set_broadcasts(true);
+        let account = scene.machine.account;
+        let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 2 });
+        let segment = scene.machine.segment(PAGE_BYTES, 0);
+        scene.machine.map(subtree, segment, 0, 0, PAGE_BYTES, Rights::READ).expect("nothing is there");
+        for _ in 0..outer {
+            let target = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+            for place in 1..=places {
+                let (address, bounds) = (place << 30, Rights::READ);
+                let attach = Call::SubtreeAttach { target, subtree, address, bounds, flags: 0 };
+                scene.machine.call(attach).expect("it fits");
+            }
+        }
+        steps::take();
+        let counted = scene.counted(Call::Unmap { target: subtree, address: 0, length_bytes: PAGE_BYTES });
+        let looks = steps::take();
+        assert_eq!(counted[0].global_flushes, u64::from(!is_told), "{outer} subtrees, at {places} places");
+        assert!(looks < 1000, "{looks} looks for {outer} subtrees, at {places} places");
         check::check(&scene.machine.kernel);
     }
 }
