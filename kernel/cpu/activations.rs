@@ -102,6 +102,11 @@ impl Activations {
         !core::ptr::eq(self, &NO_ACTIVATIONS)
     }
 
+    /// How many are fresh.
+    pub fn fresh(&self) -> usize {
+        self.depth().saturating_sub(self.noted())
+    }
+
     /// Whether some are fresh.
     #[inline(always)]
     pub fn is_any_fresh(&self) -> bool {

@@ -17,31 +17,37 @@ const CPU_UNITS: u32 = 2;
 const LOOKED_AT_ONCE: u32 = 64;
 const LOOK_UNITS: u32 = 20;
 
-/// Gives a capability up. It costs the same whatever was derived from it.
+/// Gives a capability up, in one go. It costs the same whatever was derived from it, but for those who are inside by it.
 #[inline(always)]
 pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
     if way_in::is_way_in(kernel, cap) {
-        way_in::close_way_in(kernel, cap);
+        let is_closed = way_in::close_way_in(kernel, cap, &mut Effort::unlimited());
+        debug_assert!(is_closed, "there is effort for every CPU");
     }
     delete_closed(kernel, cap);
 }
 
-/// The same as a part of a longer call, for at least so many units of effort.
+/// The same as a part of a longer call, for at least so many units of effort. Gives whether it is gone: one that leads into a space
+/// stays as long as some CPUs are to be asked.
 #[inline(always)]
-pub fn delete_within(kernel: &mut Kernel, cap: CapId, units: u32, effort: &mut Effort) {
+pub fn delete_within(kernel: &mut Kernel, cap: CapId, units: u32, effort: &mut Effort) -> bool {
     effort.spend(units);
     if way_in::is_way_in(kernel, cap) {
-        delete_way_in(kernel, cap, effort);
+        delete_way_in(kernel, cap, effort)
     } else {
         delete_closed(kernel, cap);
+        true
     }
 }
 
 #[inline(never)]
-fn delete_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) {
+fn delete_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> bool {
     spend_on_way_in(kernel, effort);
-    way_in::close_way_in(kernel, cap);
-    delete_closed(kernel, cap);
+    let is_closed = way_in::close_way_in(kernel, cap, effort);
+    if is_closed {
+        delete_closed(kernel, cap);
+    }
+    is_closed
 }
 
 /// Spends the effort of closing a way into a space.
@@ -61,13 +67,14 @@ pub fn delete_closed(kernel: &mut Kernel, cap: CapId) {
     }
 }
 
-/// The same of the capability with this word.
+/// The same of the capability with this word, as far as an entry's effort goes; gives whether it is gone.
 #[inline(always)]
-pub fn delete_word(kernel: &mut Kernel, cap: CapId, word: CapWord) {
-    if way_in::leads_in(word) {
-        way_in::close_way_in(kernel, cap);
+pub fn delete_word(kernel: &mut Kernel, cap: CapId, word: CapWord) -> bool {
+    if way_in::leads_in(word) && !way_in::close_way_in(kernel, cap, &mut Effort::of_entry()) {
+        return false;
     }
     delete_closed(kernel, cap);
+    true
 }
 
 /// Gives the capabilities of a table up, from the slot on at which that stopped last; gives whether it is through.
@@ -85,8 +92,11 @@ pub fn empty_table(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> 
             next = end;
             continue;
         };
+        if !delete_within(kernel, CapId::new(table, slot), CAPABILITY_UNITS, effort) {
+            kernel.tables.at_mut(index).emptied = slot + 1;
+            return false;
+        }
         next = slot + 1;
-        delete_within(kernel, CapId::new(table, slot), CAPABILITY_UNITS, effort);
     }
     true
 }

@@ -5,12 +5,14 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::ObjectKind;
 use tessera_arch::CPUS_MAX;
 
+use crate::base::cpu_set;
+use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::cap_word::CapWord;
 use crate::object::derivation;
 use crate::object::id::{CapId, ThreadId};
 use crate::sched::noting::{self, Place};
-use crate::sched::{fresh, remote, running};
+use crate::sched::{fresh, running};
 use crate::state::kernel::Kernel;
 
 /// Whether threads may be in a space by a capability, or in a call of a gate.
@@ -25,61 +27,78 @@ pub fn leads_in(word: CapWord) -> bool {
     word.is_of(ObjectKind::Space) || word.is_of(ObjectKind::Gate)
 }
 
-/// Sees that nobody enters a space by a capability any more, or calls a gate, and notes who runs in it by that: it is about to go.
-#[inline(never)]
-pub fn close_way_in(kernel: &mut Kernel, cap: CapId) {
-    if let Some(id) = close_to_others(kernel, cap) {
-        note_here(kernel, id);
-    }
+/// How far a way in is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who is inside is not all noted before it is closed"]
+pub enum Closing {
+    /// Nobody comes in any more, but of some CPUs it is not known whether their threads did. The capability has no rights, and keeps
+    /// which CPUs these are, so that whoever deletes it goes on with it.
+    Begun,
+    /// It is noted of all who are inside by the capability, but for this thread, if it is the calling CPU's.
+    Closed(Option<ThreadId>),
 }
 
-/// Notes who is in a gate by a capability by which nobody calls any more.
+/// Sees that nobody enters a space by a capability any more, or calls a gate, and notes who runs in it by that: it is about to go.
+/// As far as the effort goes; gives whether that was all.
 #[inline(never)]
-fn close_calls(kernel: &mut Kernel, gate: u32) {
-    let door = kernel.shared.gate_words(gate).door();
-    fresh::note_all_fresh(kernel, door.checked_sub(1));
+pub fn close_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> bool {
+    let closing = close_to_others(kernel, cap, effort);
+    if let Closing::Closed(Some(id)) = closing {
+        note_here(kernel, id);
+    }
+    closing != Closing::Begun
 }
 
 /// The same, but for the calling CPU's thread, which is given if it is in the space by the capability.
-pub fn close_to_others(kernel: &mut Kernel, cap: CapId) -> Option<ThreadId> {
+pub fn close_to_others(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> Closing {
     if is_seeded(Mutant::WayInStaysOpen) {
-        return None;
+        return Closing::Closed(None);
     }
-    let table = kernel.tables.at(cap.table());
-    let (word, slot) = (table.record(cap.slot()).object, &table.cap_slots()[cap.slot() as usize]);
-    if word.is_of(ObjectKind::Gate) {
-        slot.close_call();
-        close_calls(kernel, word.index());
-        return None;
+    let (number, cpus) = (cap.table(), cpu_set::first(kernel.cpus()));
+    let table = kernel.tables.at_mut(number);
+    let (word, unasked) = (table.record(cap.slot()).object, table.close(cap.slot(), cpus));
+    let left = if word.is_of(ObjectKind::Gate) {
+        // Its door leads to the number of a space, plus one.
+        let space = kernel.shared.gate_words(word.index()).door().checked_sub(1);
+        fresh::note_fresh(kernel, unasked, space, effort)
+    } else if is_seeded(Mutant::RunnerNotNoted) {
+        0
+    } else {
+        // It may be in the middle of a switch: it cannot be asked but by an interrupt.
+        let may_be_in = |kernel: &Kernel, cpu: usize| {
+            uses_table(kernel, cpu, number) && fresh::may_be_in(kernel, cpu, Some(word.index()))
+        };
+        fresh::note_on_others(kernel, unasked, effort, may_be_in)
+    };
+    if fresh::are_others(left) {
+        kernel.tables.at_mut(number).set_unasked(cap.slot(), left);
+        return Closing::Begun;
     }
-    slot.close_door();
-    let (space, handle) = (word.index(), table.handle_of(cap.slot()));
-    if is_seeded(Mutant::RunnerNotNoted) {
-        return None;
+    let is_space = word.is_of(ObjectKind::Space) && !is_seeded(Mutant::RunnerNotNoted);
+    Closing::Closed(if is_space { caller_inside(kernel, cap) } else { None })
+}
+
+/// Whether a CPU has a thread that uses a table, or may come back to it, because it makes gate calls.
+#[inline(always)]
+fn uses_table(kernel: &Kernel, cpu: usize, table: u32) -> bool {
+    let line = &kernel.shared.cpus[cpu];
+    running::current(kernel, cpu).is_some() && (line.table_number() == table || line.activations.get().has_room())
+}
+
+/// The calling CPU's thread, if it is in a space by a capability, which is closed.
+#[inline(always)]
+fn caller_inside(kernel: &mut Kernel, cap: CapId) -> Option<ThreadId> {
+    let here = tessera_arch::cpu_index() % CPUS_MAX;
+    let current = running::current(kernel, here)?;
+    let line = &kernel.shared.cpus[here];
+    // What its handle was when it came in, it is still: nobody else's can be it before the capability is gone.
+    let handle = kernel.tables.at(cap.table()).handle_of(cap.slot());
+    let is_by_it = line.entered_by.load(Relaxed) == handle.bits() && line.table_number() == cap.table();
+    let activations = line.activations.get();
+    if activations.has_room() && activations.is_any_fresh() {
+        fresh::note_fresh_here(kernel);
     }
-    let (here, mut inside) = (tessera_arch::cpu_index(), None);
-    for cpu in 0..kernel.cpus() {
-        let cpu = cpu % CPUS_MAX;
-        let Some(current) = running::current(kernel, cpu) else { continue };
-        let line = &kernel.shared.cpus[cpu];
-        let (is_its_table, activations) = (line.table_number() == cap.table(), line.activations.get());
-        // One that makes gate calls may come back to the table.
-        if !is_its_table && !activations.has_room() {
-            continue;
-        }
-        if cpu == here {
-            // What its handle was when it came in, it is still: nobody else's can be it before the capability is gone.
-            let is_by_it = line.entered_by.load(Relaxed) == handle.bits() && is_its_table;
-            inside = is_by_it.then_some(current);
-            if activations.has_room() && activations.is_any_fresh() {
-                fresh::note_fresh_here(kernel);
-            }
-        } else if fresh::may_be_in(kernel, cpu, Some(space)) {
-            // It may be in the middle of a switch: it cannot be asked but by an interrupt.
-            remote::preempt_remote(kernel, cpu);
-        }
-    }
-    inside
+    is_by_it.then_some(current)
 }
 
 /// Notes in the calling CPU's thread where it is; gives whether that was not noted yet.

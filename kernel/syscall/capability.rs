@@ -38,10 +38,14 @@ impl Caller<'_> {
         self.derive_into(CapId::at(self.table(), handle.slot()), table.index(), word.with(rights), badge)
     }
 
-    pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<u64> {
+    pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<Outcome> {
         let word = self.word_of(handle)?;
-        deletion::delete_word(self.kernel, CapId::at(self.table(), handle.slot()), word);
-        Ok(0)
+        if word.is_closed() {
+            // Where a step before has come stands in the capability.
+            self.progress(number::capability_delete);
+        }
+        let is_gone = deletion::delete_word(self.kernel, CapId::at(self.table(), handle.slot()), word);
+        Ok(if is_gone { Outcome::Done(0) } else { self.again(number::capability_delete, 1) })
     }
 
     pub(super) fn capability_info(&mut self, handle: Handle, buffer: u64) -> Result<Outcome> {
