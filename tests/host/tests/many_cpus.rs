@@ -2,14 +2,15 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use host_tests::machine::{CODE, STACK_END};
 use host_tests::smp::Cpus;
 use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::layout::{Counters, SpaceInfo, ThreadInfo};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
-use tessera_arch::CPUS_MAX;
 use tessera_arch::fake::{self, Flavour};
+use tessera_arch::{CPUS_MAX, table};
 use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::base::steps;
 use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
@@ -220,6 +221,44 @@ fn what_changes_in_a_subtree_that_is_in_very_many_others_is_not_told_to_each() {
         assert!(looks < 1000, "{looks} looks for {outer} subtrees, at {places} places");
         check::check(&scene.machine.kernel);
     }
+}
+
+/// Each space has a root for each CPU, into all of which the entry is written.
+#[test]
+fn what_is_made_public_is_written_into_so_many_roots_in_a_step() {
+    let mut scene = Scene::new(Flavour::X86);
+    let account = scene.machine.account;
+    for _ in 0..30 {
+        let (space, subtree) =
+            (scene.machine.new_space(), scene.machine.make(Call::SubtreeCreate { account, level: 3 }));
+        let attach = Call::SubtreeAttachCore { space, subtree, address: SLOT, bounds: Rights::READ, cpu: 63 };
+        scene.machine.call(attach).expect("vacant");
+    }
+    set_entry_units(ENTRY_UNITS);
+    let (subtree, machine) = (scene.machine.make(Call::SubtreeCreate { account, level: 3 }), scene.machine.machine);
+    let (shown, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let note = |shown: &Cell<usize>, most: &Cell<usize>, machine: &Machine| {
+        let now = roots_with_slot(machine, 5);
+        most.set(most.get().max(now - shown.replace(now)));
+    };
+    let (before, largest) = (Rc::clone(&shown), Rc::clone(&most));
+    scene.machine.between_steps(move |machine| {
+        note(&before, &largest, machine);
+        true
+    });
+    let publish = Call::SubtreePublish { machine, subtree, address: 5 * SLOT, bounds: Rights::READ };
+    scene.machine.call(publish).expect("the slot is free everywhere");
+    note(&shown, &most, &scene.machine);
+    assert!(shown.get() > 30 * CPUS_MAX, "{} roots show it", shown.get());
+    assert!(most.get() <= 16 * CPUS_MAX, "{} of them since one step", most.get());
+    check::check(&scene.machine.kernel);
+}
+
+/// How many root tables have something in a slot.
+fn roots_with_slot(machine: &Machine, slot: usize) -> usize {
+    let spaces = &machine.kernel.spaces;
+    let shown = |id| spaces[id].roots().filter(|root| table(*root)[slot].load(Relaxed) != 0).count();
+    spaces.ids().map(shown).sum()
 }
 
 /// Each has another thread beside it that is as urgent, so that all CPUs would be looked at for a better place.
