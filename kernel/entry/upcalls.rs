@@ -132,9 +132,9 @@ fn finish(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
 }
 
 /// Leaves the kernel with a thread to run that owes nothing, idling until there is one, or working off what is owed by
-/// nobody; without the lock, feeds the serial line.
+/// nobody; without the lock, feeds the serial line: once before it takes interrupts again, though the line may take more.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
-    let mut was_due = false;
+    let (mut was_due, mut has_sent) = (false, false);
     loop {
         let runs = with(&mut guard, |kernel| trap::schedule(kernel, line.index));
         let goes_on = with(&mut guard, |kernel| reap::has_to_go_on(kernel, line.index));
@@ -143,8 +143,9 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
             end_machine(&SHARED.console, NOTHING_LEFT);
         }
         drop(guard);
-        if SHARED.console.is_due() && SHARED.console.send(line.index) {
+        if !has_sent && SHARED.console.is_due() && SHARED.console.send(line.index) {
             // Something is left; the timer must be set for it, which is chosen with the lock.
+            has_sent = true;
             guard = lock(line, None);
             line.need_resched.store(true, Ordering::Relaxed);
             continue;
@@ -153,6 +154,7 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
             return;
         }
         guard = if goes_on { step(line, &mut was_due) } else { wait(line) };
+        has_sent = false;
     }
 }
 
