@@ -31,8 +31,9 @@ pub(super) const CAPABILITY_UNITS: u32 = 12;
 const STEP_UNITS: u32 = 10;
 /// What undoing a use costs besides what it shows: a flush, or a thread's way to its fallback.
 const USE_UNITS: u32 = 100;
-/// About how long a line about a thread that has nowhere to land is.
+/// About how long a line about a thread that has nowhere to land is, and what writing it takes.
 const LINE_BYTES: u64 = 160;
+const LINE_UNITS: u32 = 500;
 
 /// How far a revocation came at this entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -397,8 +398,9 @@ fn evict(
             return Some(Progress::Waits(wait));
         }
         tell(kernel, id);
+        effort.spend(LINE_UNITS);
     }
-    effort.spend(USE_UNITS);
+    effort.spend(USE_UNITS + running::place_units(kernel));
     let reason = FallbackReason::SpaceRevoked;
     let has_landed =
         is_caller && !in_call && landing.is_some_and(|there| landing::land_here(kernel, (by.cpu, id), there, reason));

@@ -301,7 +301,7 @@ pub(super) fn wake_units(kernel: &Kernel) -> u32 {
 
 /// Effort of finding the CPU on which a thread is to go on.
 #[inline(always)]
-pub(super) fn place_units(kernel: &Kernel) -> u32 {
+pub fn place_units(kernel: &Kernel) -> u32 {
     CPU_UNITS * (kernel.cpus() as u32 - 1)
 }
 
