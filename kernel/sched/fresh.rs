@@ -14,8 +14,8 @@ use crate::sched::{remote, running};
 use crate::state::kernel::Kernel;
 
 /// Effort of taking a thread off another CPU for a moment, which notes where it is, and of each activation of it that is fresh.
-pub(super) const MOMENT_UNITS: u32 = 45;
-const FRESH_UNITS: u32 = 35;
+pub(super) const MOMENT_UNITS: u32 = 90;
+const FRESH_UNITS: u32 = 60;
 
 /// Takes threads off those of these CPUs for a moment which are meant, as far as the effort goes, one at least; so it is noted where
 /// they are, and what they have suspended. Gives the CPUs that are left: those that were not come to, and the calling one, for which

@@ -15,11 +15,12 @@ use tessera_kernel::cpu::gate_path;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::{SpaceId, ThreadId};
+use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::running;
 use tessera_kernel::state::kernel::Kernel;
 
 /// So many CPUs are asked in one step, at most.
-const MOST: u64 = 16;
+const MOST: u64 = 8;
 
 /// What a step may do: as usual, or as little as can be.
 const UNITS: [u32; 2] = [ENTRY_UNITS, 1];
@@ -155,6 +156,23 @@ fn a_way_in_by_which_all_came_is_taken_back_by_steps() {
         assert!((1..=MOST).contains(&most), "{most} CPUs are asked at once");
         assert!(crowd.are_all_gone_from(id));
     }
+}
+
+/// What is said of each is most of what that takes.
+#[test]
+fn of_those_who_have_nowhere_to_go_one_is_told_at_a_time() {
+    let mut crowd = Crowd::new(ENTRY_UNITS);
+    let way = crowd.derive(crowd.space);
+    crowd.all_enter(way);
+    let (threads, before) = (crowd.threads.clone(), Cell::new(0));
+    crowd.machine.between_steps(move |machine| {
+        let has_ended = |id: &&ThreadId| machine.kernel.threads.find(**id).is_none_or(Thread::has_ended);
+        let now = threads.iter().filter(has_ended).count();
+        assert!(now - before.replace(now) <= 1, "{now} have ended");
+        true
+    });
+    let handle = crowd.space;
+    assert_eq!(crowd.machine.call(Call::CapabilityRevoke { handle }), Ok(0));
 }
 
 #[test]
