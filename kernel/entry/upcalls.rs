@@ -63,7 +63,7 @@ fn kernel_trap(trap: Trap) {
     let mut guard = lock(line, Some(trap));
     with(&mut guard, |kernel| trap::handle(kernel, line.number(), trap));
     // Most calls leave the scheduler as it was, and nothing for the serial line.
-    if line.need_resched.load(Ordering::Relaxed) || SHARED.console.is_due() {
+    if is_due_here(line) {
         go_on(guard, line);
     }
 }
@@ -161,11 +161,23 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
 /// Waits for an interrupt and handles it.
 #[inline(always)]
 fn wait(line: &'static PerCpu) -> BigGuard<'static, Option<Kernel>> {
-    let interrupt = tessera_arch::wait_for_interrupt();
-    count_shootdown(line, interrupt);
+    let interrupt = loop {
+        let interrupt = tessera_arch::wait_for_interrupt();
+        count_shootdown(line, interrupt);
+        // When all CPUs are asked something, those that idle do not queue for the lock.
+        if interrupt != Interrupt::Shootdown || !handle_shootdown(line) || is_due_here(line) {
+            break interrupt;
+        }
+    };
     let mut guard = lock(line, None);
     with(&mut guard, |kernel| trap::interrupt(kernel, line.index, interrupt));
     guard
+}
+
+/// Whether a CPU that leaves the kernel, or idles, has to look first who runs on it, or at the serial line.
+#[inline(always)]
+fn is_due_here(line: &PerCpu) -> bool {
+    line.need_resched.load(Ordering::Relaxed) || SHARED.console.is_due()
 }
 
 /// A step of what is owed, with a pending interrupt before it. Who waits for the lock gets it first. An interrupt by which

@@ -262,6 +262,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
         None => {
             // The thread that it had may wait for another CPU now.
             kernel.note_activity();
+            kernel.scheduler.cpus[cpu].need_resched.set(false);
             tessera_arch::leave_context();
             kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
             set_timer(kernel, cpu, None);
