@@ -133,10 +133,16 @@ impl CapSlot {
         Handle::from_bits(door | u64::from(slot))
     }
 
-    /// Lets nobody do anything with the capability any more, which is about to go.
-    pub(crate) fn close(&self) {
+    /// Lets nobody switch by the capability any more, which goes at once.
+    pub(crate) fn close_door(&self) {
         self.door.store(u64::from(self.generation()) << 32, Ordering::Release);
-        self.word.store(self.word().closed().0, Ordering::Release);
+    }
+
+    /// Lets nobody do anything with the capability any more, which is about to go, and has this word and generation.
+    #[inline(always)]
+    pub(crate) fn close(&self, word: CapWord, generation: u32) {
+        self.door.store(u64::from(generation) << 32, Ordering::Release);
+        self.word.store(word.closed().0, Ordering::Release);
     }
 
     /// Empties the slot; what is put in next has the next generation. Gives whether there is one.

@@ -168,8 +168,9 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
                 if let Some(progress) = revoke_way_in(kernel, by, (cap, child), effort) {
                     return progress;
                 }
-            } else if let Some(progress) = delete(kernel, child, effort) {
-                return progress;
+            } else {
+                effort.spend(CAPABILITY_UNITS);
+                deletion::delete_closed(kernel, child);
             }
         } else if let Standing::Use(id) = standing
             && let Some(progress) = revoke_use(kernel, by, id, effort)

@@ -231,15 +231,17 @@ impl CapTable {
         self.hot[slot as usize].word().rights()
     }
 
-    /// Lets nobody do anything with the capability in a slot any more, which is about to go; gives which of these CPUs were not
-    /// looked at since.
-    pub(crate) fn close(&mut self, slot: u32, cpus: CpuSet) -> CpuSet {
+    /// Lets nobody do anything with the capability in a slot any more, which is about to go. Gives what it names, its handle, and
+    /// which of these CPUs were not looked at since.
+    #[inline(always)]
+    pub(crate) fn close(&mut self, slot: u32, cpus: CpuSet) -> (CapWord, Handle, CpuSet) {
         let (hot, record) = (&self.hot[slot as usize], &mut self.records[slot as usize]);
-        if !hot.word().is_closed() {
-            hot.close();
+        let (word, generation) = (hot.word(), hot.generation());
+        if !word.is_closed() {
+            hot.close(word, generation);
             record.unasked = cpus;
         }
-        record.unasked
+        (record.object, Handle::new(slot, generation), record.unasked)
     }
 
     /// Only these CPUs were not looked at since a capability was closed.

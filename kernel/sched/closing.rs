@@ -41,7 +41,7 @@ pub fn close(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
 
 /// Notes who is inside a gate that is closed.
 fn note_insiders(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
-    let Some((_, object)) = kernel.gates.look(gate) else { return true };
+    let object = kernel.gates.at(gate);
     let (space, unasked) = (object.space.index(), object.unasked & cpu_set::first(kernel.cpus()));
     let left = fresh::note_fresh(kernel, unasked, Some(space), effort);
     kernel.gates.at_mut(gate).unasked = if fresh::are_others(left) { left } else { 0 };

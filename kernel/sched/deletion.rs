@@ -3,7 +3,6 @@
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::cpu::cap_word::CapWord;
 use crate::object::derivation::{self, ListChange};
 use crate::object::id::{CapId, TableId};
 use crate::sched::way_in;
@@ -21,10 +20,15 @@ const LOOK_UNITS: u32 = 20;
 #[inline(always)]
 pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
     if way_in::is_way_in(kernel, cap) {
-        let is_closed = way_in::close_way_in(kernel, cap, &mut Effort::unlimited());
-        debug_assert!(is_closed, "there is effort for every CPU");
+        close_in_one_go(kernel, cap);
     }
     delete_closed(kernel, cap);
+}
+
+#[inline(never)]
+fn close_in_one_go(kernel: &mut Kernel, cap: CapId) {
+    let is_closed = way_in::close_way_in(kernel, cap, &mut Effort::unlimited());
+    debug_assert!(is_closed, "there is effort for every CPU");
 }
 
 /// The same as a part of a longer call, for at least so many units of effort. Gives whether it is gone: one that leads into a space
@@ -65,16 +69,6 @@ pub fn delete_closed(kernel: &mut Kernel, cap: CapId) {
         ListChange::Emptied => kernel.release_last_named(object),
         ListChange::To(list) => kernel.release_listed(object, list),
     }
-}
-
-/// The same of the capability with this word, as far as an entry's effort goes; gives whether it is gone.
-#[inline(always)]
-pub fn delete_word(kernel: &mut Kernel, cap: CapId, word: CapWord) -> bool {
-    if way_in::leads_in(word) && !way_in::close_way_in(kernel, cap, &mut Effort::of_entry()) {
-        return false;
-    }
-    delete_closed(kernel, cap);
-    true
 }
 
 /// Gives the capabilities of a table up, from the slot on at which that stopped last; gives whether it is through.

@@ -30,26 +30,44 @@ const LOOKS_AT_ONCE: u64 = 128;
 /// While there are many, no way in is closed: between two steps one of them may run, and finds its space as it was. Where there are
 /// many CPUs, gates that lead there are closed before, and who runs there is noted by steps.
 pub(crate) fn evict_threads(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
-    let (at_once, are_few) = (EVICTED_AT_ONCE.min(LOOKS_AT_ONCE / kernel.cpus() as u64), fresh::are_few(kernel));
-    if !are_few && !forget_uses(kernel, space, effort) {
+    let are_gone = if fresh::are_few(kernel) {
+        evict_most(kernel, space, effort)
+    } else {
+        evict_among_many(kernel, space, effort)
+    };
+    if !are_gone {
         return false;
-    }
-    loop {
-        while kernel.spaces[space].thread_count > at_once {
-            if !effort.is_left() {
-                return false;
-            }
-            evict_first(kernel, space, effort);
-        }
-        if !are_few && !effort.is_left() {
-            return false;
-        }
-        if are_few || note_more_in(kernel, space, effort) {
-            break;
-        }
     }
     evict_last(kernel, space, effort);
     forget_uses(kernel, space, effort)
+}
+
+/// Sends threads elsewhere until they are few; gives whether they are.
+#[inline(always)]
+fn evict_most(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    let at_once = EVICTED_AT_ONCE.min(LOOKS_AT_ONCE / kernel.cpus() as u64);
+    while kernel.spaces[space].thread_count > at_once {
+        if !effort.is_left() {
+            return false;
+        }
+        evict_first(kernel, space, effort);
+    }
+    true
+}
+
+/// The same where there are so many CPUs that in one entry it cannot be noted who is there.
+#[cold]
+#[inline(never)]
+fn evict_among_many(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
+    if !forget_uses(kernel, space, effort) {
+        return false;
+    }
+    while evict_most(kernel, space, effort) && effort.is_left() {
+        if note_more_in(kernel, space, effort) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Notes which of the threads that run on other CPUs are in a space into which nobody comes any more, as far as the effort goes;
@@ -73,11 +91,13 @@ fn may_come_back(kernel: &Kernel, cpu: usize) -> bool {
 
 /// Sends the first thread of a space's list elsewhere, or finds out where it is; gives whether there was one.
 fn evict_first(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) -> bool {
-    let first = kernel.spaces[space].threads.first(&kernel.threads);
-    first.inspect(|id| evict_one(kernel, (space, *id), effort)).is_some()
+    let Some(id) = kernel.spaces[space].threads.first(&kernel.threads) else { return false };
+    evict_one(kernel, (space, id), effort);
+    true
 }
 
 /// The same of one that is in the list.
+#[inline(always)]
 fn evict_one(kernel: &mut Kernel, (space, id): (SpaceId, ThreadId), effort: &mut Effort) {
     let (cpu, here) = (kernel.threads[id].cpu(), tessera_arch::cpu_index());
     let runs = running::current(kernel, cpu) == Some(id);

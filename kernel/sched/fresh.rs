@@ -23,6 +23,7 @@ const FRESH_UNITS: u32 = 60;
 ///
 /// A CPU that was looked at need not be once more if what leads there was closed before: whoever comes to run on it since then was
 /// noted when it was taken off another one.
+#[inline(always)]
 pub(super) fn note_on_others(
     kernel: &mut Kernel,
     cpus: CpuSet,
@@ -34,26 +35,35 @@ pub(super) fn note_on_others(
     while left != 0 {
         let cpu = left.trailing_zeros() as usize % CPUS_MAX;
         left &= left - 1;
-        if !is_meant(kernel, cpu) {
-            continue;
-        }
-        let fresh = kernel.shared.cpus[cpu].activations.get().fresh() as u32;
-        remote::preempt_remote(kernel, cpu);
-        if !effort.spend(MOMENT_UNITS + fresh * FRESH_UNITS) {
+        if is_meant(kernel, cpu) && !note_on(kernel, cpu, effort) {
             break;
         }
     }
     left | cpus & here
 }
 
+/// Takes another CPU's thread off it for a moment; gives whether any effort is left.
+#[cold]
+#[inline(never)]
+fn note_on(kernel: &mut Kernel, cpu: usize, effort: &mut Effort) -> bool {
+    let fresh = kernel.shared.cpus[cpu].activations.get().fresh() as u32;
+    remote::preempt_remote(kernel, cpu);
+    effort.spend(MOMENT_UNITS + fresh * FRESH_UNITS)
+}
+
 /// Whether other CPUs are in a set than the calling one.
+#[inline(always)]
 pub(super) fn are_others(cpus: CpuSet) -> bool {
     cpus & !(1 << tessera_arch::cpu_index()) != 0
 }
 
+/// The threads of so many CPUs can be taken off them in one entry.
+const FEW_CPUS: usize = (ENTRY_UNITS / MOMENT_UNITS) as usize;
+
 /// Whether the threads of all CPUs can be taken off them in one entry.
+#[inline(always)]
 pub(super) fn are_few(kernel: &Kernel) -> bool {
-    kernel.cpus() as u32 * MOMENT_UNITS <= ENTRY_UNITS
+    kernel.cpus() <= FEW_CPUS
 }
 
 /// Notes what the threads of these CPUs have suspended that is fresh, and where those are who are in a space, or may yet come in, as

@@ -2,17 +2,17 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_abi::ObjectKind;
+use tessera_abi::{Handle, ObjectKind};
 use tessera_arch::CPUS_MAX;
 
-use crate::base::cpu_set;
+use crate::base::cpu_set::{self, CpuSet};
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::cap_word::CapWord;
 use crate::object::derivation;
 use crate::object::id::{CapId, ThreadId};
 use crate::sched::noting::{self, Place};
-use crate::sched::{fresh, running};
+use crate::sched::{fresh, remote, running};
 use crate::state::kernel::Kernel;
 
 /// Whether threads may be in a space by a capability, or in a call of a gate.
@@ -40,7 +40,7 @@ pub enum Closing {
 
 /// Sees that nobody enters a space by a capability any more, or calls a gate, and notes who runs in it by that: it is about to go.
 /// As far as the effort goes; gives whether that was all.
-#[inline(never)]
+#[inline(always)]
 pub fn close_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> bool {
     let closing = close_to_others(kernel, cap, effort);
     if let Closing::Closed(Some(id)) = closing {
@@ -50,17 +50,69 @@ pub fn close_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> boo
 }
 
 /// The same, but for the calling CPU's thread, which is given if it is in the space by the capability.
+#[inline(always)]
 pub fn close_to_others(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> Closing {
     if is_seeded(Mutant::WayInStaysOpen) {
         return Closing::Closed(None);
     }
+    if is_closed_at_once(kernel) {
+        return Closing::Closed(close_at_once(kernel, cap));
+    }
+    close_further(kernel, cap, effort)
+}
+
+/// Whether all CPUs can be asked in one go, because they are few. (A test may give an entry less to spend.)
+#[inline(always)]
+pub fn is_closed_at_once(kernel: &Kernel) -> bool {
+    kernel.cpus() <= (Effort::of_entry().left() / fresh::MOMENT_UNITS) as usize
+}
+
+/// The same where that is so.
+#[inline(always)]
+fn close_at_once(kernel: &mut Kernel, cap: CapId) -> Option<ThreadId> {
+    let table = kernel.tables.at(cap.table());
+    let (word, slot) = (table.record(cap.slot()).object, &table.cap_slots()[cap.slot() as usize]);
+    if word.is_of(ObjectKind::Gate) {
+        slot.close(slot.word(), slot.generation());
+        note_callers(kernel, word.index(), cpu_set::first(kernel.cpus()), &mut Effort::unlimited());
+        return None;
+    }
+    slot.close_door();
+    let (space, handle) = (word.index(), table.handle_of(cap.slot()));
+    if is_seeded(Mutant::RunnerNotNoted) {
+        return None;
+    }
+    let (here, mut inside) = (tessera_arch::cpu_index(), None);
+    for cpu in 0..kernel.cpus() {
+        let cpu = cpu % CPUS_MAX;
+        let Some(current) = running::current(kernel, cpu) else { continue };
+        let line = &kernel.shared.cpus[cpu];
+        let (is_its_table, activations) = (line.table_number() == cap.table(), line.activations.get());
+        // One that makes gate calls may come back to the table.
+        if !is_its_table && !activations.has_room() {
+            continue;
+        }
+        if cpu == here {
+            // What its handle was when it came in, it is still: nobody else's can be it before the capability is gone.
+            let is_by_it = line.entered_by.load(Relaxed) == handle.bits() && is_its_table;
+            inside = is_by_it.then_some(current);
+            if activations.has_room() && activations.is_any_fresh() {
+                fresh::note_fresh_here(kernel);
+            }
+        } else if fresh::may_be_in(kernel, cpu, Some(space)) {
+            // It may be in the middle of a switch: it cannot be asked but by an interrupt.
+            remote::preempt_remote(kernel, cpu);
+        }
+    }
+    inside
+}
+
+#[inline(never)]
+fn close_further(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> Closing {
     let (number, cpus) = (cap.table(), cpu_set::first(kernel.cpus()));
-    let table = kernel.tables.at_mut(number);
-    let (word, unasked) = (table.record(cap.slot()).object, table.close(cap.slot(), cpus));
+    let (word, handle, unasked) = kernel.tables.at_mut(number).close(cap.slot(), cpus);
     let left = if word.is_of(ObjectKind::Gate) {
-        // Its door leads to the number of a space, plus one.
-        let space = kernel.shared.gate_words(word.index()).door().checked_sub(1);
-        fresh::note_fresh(kernel, unasked, space, effort)
+        note_callers(kernel, word.index(), unasked, effort)
     } else if is_seeded(Mutant::RunnerNotNoted) {
         0
     } else {
@@ -75,7 +127,15 @@ pub fn close_to_others(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> 
         return Closing::Begun;
     }
     let is_space = word.is_of(ObjectKind::Space) && !is_seeded(Mutant::RunnerNotNoted);
-    Closing::Closed(if is_space { caller_inside(kernel, cap) } else { None })
+    Closing::Closed(if is_space { caller_inside(kernel, cap, handle) } else { None })
+}
+
+/// Notes who is in a gate by a capability by which nobody calls any more, of those who run on these CPUs; gives those that are left.
+#[inline(never)]
+fn note_callers(kernel: &mut Kernel, gate: u32, cpus: CpuSet, effort: &mut Effort) -> CpuSet {
+    // Its door leads to the number of a space, plus one.
+    let space = kernel.shared.gate_words(gate).door().checked_sub(1);
+    fresh::note_fresh(kernel, cpus, space, effort)
 }
 
 /// Whether a CPU has a thread that uses a table, or may come back to it, because it makes gate calls.
@@ -85,14 +145,13 @@ fn uses_table(kernel: &Kernel, cpu: usize, table: u32) -> bool {
     running::current(kernel, cpu).is_some() && (line.table_number() == table || line.activations.get().has_room())
 }
 
-/// The calling CPU's thread, if it is in a space by a capability, which is closed.
+/// The calling CPU's thread, if it is in a space by a capability that is closed, of which this is the handle.
 #[inline(always)]
-fn caller_inside(kernel: &mut Kernel, cap: CapId) -> Option<ThreadId> {
+fn caller_inside(kernel: &mut Kernel, cap: CapId, handle: Handle) -> Option<ThreadId> {
     let here = tessera_arch::cpu_index() % CPUS_MAX;
     let current = running::current(kernel, here)?;
     let line = &kernel.shared.cpus[here];
     // What its handle was when it came in, it is still: nobody else's can be it before the capability is gone.
-    let handle = kernel.tables.at(cap.table()).handle_of(cap.slot());
     let is_by_it = line.entered_by.load(Relaxed) == handle.bits() && line.table_number() == cap.table();
     let activations = line.activations.get();
     if activations.has_room() && activations.is_any_fresh() {

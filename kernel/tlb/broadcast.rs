@@ -34,7 +34,6 @@ pub(crate) fn broadcast(kernel: &Kernel, owner: MapTarget, range: PageRange) {
     if count_seen(kernel, owner, BY_TAG_MAX) > BY_TAG_MAX {
         let mut pages = 0;
         let is_told = range.count <= PAGES_MAX
-            && is_in_few_places(kernel, owner)
             && for_each_address(kernel, owner, range, &mut |range| {
                 pages += range.count.max(1);
                 pages <= PAGES_MAX
@@ -48,12 +47,6 @@ pub(crate) fn broadcast(kernel: &Kernel, owner: MapTarget, range: PageRange) {
         }
     }
     audience::for_each_seen(kernel, owner, range, &mut |seen| broadcast_by_tag(kernel, &seen));
-}
-
-/// Whether an owner's pages are at so few places of subtrees that these can be gone through: one may hold it at many.
-fn is_in_few_places(kernel: &Kernel, owner: MapTarget) -> bool {
-    let MapTarget::Subtree(id) = owner else { return true };
-    kernel.subtrees[id].sharers.nested_count() <= audience::LOOKS_MOST
 }
 
 /// How many spaces, views included, see an owner's pages; one that sees them through several subtrees counts as
@@ -77,7 +70,7 @@ fn count_seen(kernel: &Kernel, owner: MapTarget, limit: usize) -> usize {
 }
 
 /// Calls `each` for every range of addresses at which some space shows pages of an owner, until it gives false; gives
-/// whether these are all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
+/// whether these are all. They are not if spaces have a subtree at different places, or others at many: then tags tell the spaces apart.
 fn for_each_address(
     kernel: &Kernel,
     owner: MapTarget,
@@ -92,6 +85,9 @@ fn for_each_address(
         if !is_told {
             return false;
         }
+    }
+    if sharers.nested_count() > audience::LOOKS_MOST {
+        return false;
     }
     let mut nested = sharers.nested();
     nested.all(|sharer| {
