@@ -115,6 +115,11 @@ impl Activations {
         core::ptr::eq(self.last().gate.get(), &raw const GUEST_WORDS)
     }
 
+    /// How many are fresh.
+    pub fn fresh(&self) -> usize {
+        self.depth().saturating_sub(self.noted())
+    }
+
     /// Whether some are fresh.
     #[inline(always)]
     pub fn is_any_fresh(&self) -> bool {

@@ -11,8 +11,11 @@ const RIGHTS_MASK: u64 = 0xff_ffff << 32;
 /// Where no right is: the capability was derived from another one.
 const DERIVED: u64 = 1 << 55;
 
-/// What a use of a capability needs, in one word: kind in bits 56 to 63, whether it was derived in 55, rights in 32 to 54,
-/// object number in 0 to 31. Zero is a free slot.
+/// Where no right is: the capability is being deleted.
+const CLOSED: u64 = 1 << 54;
+
+/// What a use of a capability needs, in one word: kind in bits 56 to 63, whether it was derived in 55, whether it is being deleted
+/// in 54, rights in 32 to 53, object number in 0 to 31. Zero is a free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CapWord(pub(crate) u64);
 
@@ -59,6 +62,18 @@ impl CapWord {
     #[inline(always)]
     pub fn is_derived(self) -> bool {
         self.0 & DERIVED != 0
+    }
+
+    /// The same of a capability that is being deleted: it has no rights any more.
+    #[inline(always)]
+    pub(crate) fn closed(self) -> CapWord {
+        CapWord(self.with(Rights::empty()).0 | self.0 & DERIVED | CLOSED)
+    }
+
+    /// Whether the capability is being deleted.
+    #[inline(always)]
+    pub(crate) fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
     }
 
     /// The object's number, if the capability is for this kind and carries the rights.
@@ -118,16 +133,16 @@ impl CapSlot {
         Handle::from_bits(door | u64::from(slot))
     }
 
-    /// Lets nobody switch by the capability any more, which is about to go.
+    /// Lets nobody switch by the capability any more, which goes at once.
     pub(crate) fn close_door(&self) {
         self.door.store(u64::from(self.generation()) << 32, Ordering::Release);
     }
 
-    /// Lets nobody call by the capability any more, to a gate, which is about to go.
-    pub(crate) fn close_call(&self) {
-        let word = self.word();
-        let closed = word.with(Rights::empty());
-        self.word.store(if word.is_derived() { closed.derived() } else { closed }.0, Ordering::Release);
+    /// Lets nobody do anything with the capability any more, which is about to go, and has this word and generation.
+    #[inline(always)]
+    pub(crate) fn close(&self, word: CapWord, generation: u32) {
+        self.door.store(u64::from(generation) << 32, Ordering::Release);
+        self.word.store(word.closed().0, Ordering::Release);
     }
 
     /// Empties the slot; what is put in next has the next generation. Gives whether there is one.

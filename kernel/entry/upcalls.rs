@@ -63,7 +63,7 @@ fn kernel_trap(trap: Trap) {
     let mut guard = lock(line, Some(trap));
     with(&mut guard, |kernel| trap::handle(kernel, line.number(), trap));
     // Most calls leave the scheduler as it was, and nothing for the serial line.
-    if line.need_resched.load(Ordering::Relaxed) || SHARED.console.is_due() {
+    if is_due_here(line) {
         go_on(guard, line);
     }
 }
@@ -132,9 +132,9 @@ fn finish(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
 }
 
 /// Leaves the kernel with a thread to run that owes nothing, idling until there is one, or working off what is owed by
-/// nobody; without the lock, feeds the serial line.
+/// nobody; without the lock, feeds the serial line: once before it takes interrupts again, though the line may take more.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
-    let mut was_due = false;
+    let (mut was_due, mut has_sent) = (false, false);
     loop {
         let runs = with(&mut guard, |kernel| trap::schedule(kernel, line.index));
         let goes_on = with(&mut guard, |kernel| reap::has_to_go_on(kernel, line.index));
@@ -143,8 +143,9 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
             end_machine(&SHARED.console, NOTHING_LEFT);
         }
         drop(guard);
-        if SHARED.console.is_due() && SHARED.console.send(line.index) {
+        if !has_sent && SHARED.console.is_due() && SHARED.console.send(line.index) {
             // Something is left; the timer must be set for it, which is chosen with the lock.
+            has_sent = true;
             guard = lock(line, None);
             line.need_resched.store(true, Ordering::Relaxed);
             continue;
@@ -153,17 +154,30 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
             return;
         }
         guard = if goes_on { step(line, &mut was_due) } else { wait(line) };
+        has_sent = false;
     }
 }
 
 /// Waits for an interrupt and handles it.
 #[inline(always)]
 fn wait(line: &'static PerCpu) -> BigGuard<'static, Option<Kernel>> {
-    let interrupt = tessera_arch::wait_for_interrupt();
-    count_shootdown(line, interrupt);
+    let interrupt = loop {
+        let interrupt = tessera_arch::wait_for_interrupt();
+        count_shootdown(line, interrupt);
+        // When all CPUs are asked something, those that idle do not queue for the lock.
+        if interrupt != Interrupt::Shootdown || !handle_shootdown(line) || is_due_here(line) {
+            break interrupt;
+        }
+    };
     let mut guard = lock(line, None);
     with(&mut guard, |kernel| trap::interrupt(kernel, line.index, interrupt));
     guard
+}
+
+/// Whether a CPU that leaves the kernel, or idles, has to look first who runs on it, or at the serial line.
+#[inline(always)]
+fn is_due_here(line: &PerCpu) -> bool {
+    line.need_resched.load(Ordering::Relaxed) || SHARED.console.is_due()
 }
 
 /// A step of what is owed, with a pending interrupt before it. Who waits for the lock gets it first. An interrupt by which

@@ -70,7 +70,11 @@ pub fn end_account(kernel: &mut Kernel, (cpu, thread): (usize, ThreadId), accoun
             kernel.spaces[space].is_revoked = true;
         }
         match derivation::first_in_list(&kernel.uses, kernel.list_of(object)) {
-            Some(Standing::Beginning(cap)) => deletion::delete_within(kernel, cap, CAPABILITY_UNITS, &mut effort),
+            Some(Standing::Beginning(cap)) => {
+                if !deletion::delete_within(kernel, cap, CAPABILITY_UNITS, &mut effort) {
+                    return Progress::Again(BEGUN);
+                }
+            }
             Some(Standing::Use(id)) => {
                 let by = Revoker { object: object.index(), ..by };
                 if let Some(progress) = revoke::revoke_use(kernel, by, id, &mut effort) {
@@ -118,7 +122,8 @@ fn take_capabilities(kernel: &mut Kernel, account: AccountId, held: CapId, effor
             Some(Standing::Beginning(cap)) => Some(cap),
             _ => None,
         };
-        deletion::delete_within(kernel, other.unwrap_or(held), CAPABILITY_UNITS, effort);
+        let is_gone = deletion::delete_within(kernel, other.unwrap_or(held), CAPABILITY_UNITS, effort);
+        debug_assert!(is_gone, "nobody is inside an account");
         if other.is_none() {
             return Progress::Done;
         }

@@ -17,7 +17,8 @@ use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::range::PageRange;
 use crate::sched::{
-    activations, closing, deletion, ending, eviction, guests, inside, landing, looking, remote, running, way_in,
+    activations, closing, deletion, ending, guests, inside, landing, looking, remote, running,
+    way_in::{self, Closing},
 };
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
@@ -30,8 +31,9 @@ pub(super) const CAPABILITY_UNITS: u32 = 12;
 const STEP_UNITS: u32 = 10;
 /// What undoing a use costs besides what it shows: a flush, or a thread's way to its fallback.
 const USE_UNITS: u32 = 100;
-/// About how long a line about a thread that has nowhere to land is.
+/// About how long a line about a thread that has nowhere to land is, and what writing it takes.
 const LINE_BYTES: u64 = 160;
+const LINE_UNITS: u32 = 500;
 
 /// How far a revocation came at this entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,11 +165,12 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
         }
         if let Standing::Beginning(child) = standing {
             if way_in::is_way_in(kernel, child) {
-                if revoke_way_in(kernel, by, (cap, child), effort) {
-                    return Progress::Gone;
+                if let Some(progress) = revoke_way_in(kernel, by, (cap, child), effort) {
+                    return progress;
                 }
             } else {
-                deletion::delete_within(kernel, child, CAPABILITY_UNITS, effort);
+                effort.spend(CAPABILITY_UNITS);
+                deletion::delete_closed(kernel, child);
             }
         } else if let Standing::Use(id) = standing
             && let Some(progress) = revoke_use(kernel, by, id, effort)
@@ -178,14 +181,22 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
     Progress::Done
 }
 
-/// Takes a capability to a space or a gate back that stands first below another one; gives whether the caller went with it, and nothing
-/// is left. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
+/// Takes a capability to a space or a gate back that stands first below another one; gives how the call goes on, if it does not go on
+/// here. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
 /// was need not be noted for that.
 #[inline(never)]
-fn revoke_way_in(kernel: &mut Kernel, by: Revoker, (from, child): (CapId, CapId), effort: &mut Effort) -> bool {
+fn revoke_way_in(
+    kernel: &mut Kernel,
+    by: Revoker,
+    (from, child): (CapId, CapId),
+    effort: &mut Effort,
+) -> Option<Progress> {
     effort.spend(CAPABILITY_UNITS);
     deletion::spend_on_way_in(kernel, effort);
-    let is_caller = way_in::close_to_others(kernel, child).inspect(|id| debug_assert!(*id == by.thread)).is_some();
+    let Closing::Closed(inside) = way_in::close_to_others(kernel, child, effort) else {
+        return Some(Progress::Again(looking::BEGUN));
+    };
+    let is_caller = inside.inspect(|id| debug_assert!(*id == by.thread)).is_some();
     // One that has ever made a gate call may be in one: then it comes out the long way.
     let may_be_in_call = || kernel.shared.cpus[by.cpu % CPUS_MAX].activations.get().has_room();
     let is_gone =
@@ -194,7 +205,7 @@ fn revoke_way_in(kernel: &mut Kernel, by: Revoker, (from, child): (CapId, CapId)
         way_in::note_here(kernel, by.thread);
     }
     deletion::delete_closed(kernel, child);
-    is_gone
+    is_gone.then_some(Progress::Gone)
 }
 
 /// Has the caller land, if it has a place for that.
@@ -215,8 +226,8 @@ fn revoke_some(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort
 }
 
 fn delete(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> Option<Progress> {
-    deletion::delete_within(kernel, cap, CAPABILITY_UNITS, effort);
-    None
+    let is_gone = deletion::delete_within(kernel, cap, CAPABILITY_UNITS, effort);
+    (!is_gone).then_some(Progress::Again(looking::BEGUN))
 }
 
 /// Undoes a use that stands below a capability, or a part of it. Gives how the call goes on, if it does not go on here.
@@ -281,7 +292,9 @@ fn revoke_view(kernel: &mut Kernel, by: Revoker, lent: UseId, effort: &mut Effor
     let mut first = first_of_view(kernel, view, own);
     if first.is_none() {
         // Whoever runs in it may not be noted yet.
-        eviction::note_all_in(kernel, view);
+        if !close_view(kernel, view, effort) {
+            return Some(Progress::Again(looking::BEGUN));
+        }
         first = first_of_view(kernel, view, own);
     }
     match first {
@@ -325,6 +338,16 @@ fn first_of_view(kernel: &Kernel, view: u32, own: Option<UseId>) -> Option<Stand
         Standing::Beginning(_) => !is_kept,
         Standing::End(_) => false,
     })
+}
+
+/// Lets nobody into a view any more by the capability that keeps it, the only one left, and notes who came in by it, as far as the
+/// effort goes; gives whether that was all. Who came in by others was noted when these went.
+fn close_view(kernel: &mut Kernel, view: u32, effort: &mut Effort) -> bool {
+    let list = kernel.spaces.capabilities(view);
+    let last = derivation::listed(&kernel.tables, &kernel.uses, list)
+        .find_map(|standing| if let Standing::Beginning(cap) = standing { Some(cap) } else { None });
+    deletion::spend_on_way_in(kernel, effort);
+    last.is_none_or(|last| way_in::close_way_in(kernel, last, effort))
 }
 
 /// Nobody has a view any more.
@@ -377,8 +400,9 @@ fn evict(
             return Some(Progress::Waits(wait));
         }
         tell(kernel, id);
+        effort.spend(LINE_UNITS);
     }
-    effort.spend(USE_UNITS);
+    effort.spend(USE_UNITS + running::place_units(kernel));
     let reason = FallbackReason::SpaceRevoked;
     let has_landed =
         is_caller && !in_call && landing.is_some_and(|there| landing::land_here(kernel, (by.cpu, id), there, reason));

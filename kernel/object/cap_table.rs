@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, ObjectKind, Rights};
 
+use crate::base::cpu_set::CpuSet;
 use crate::base::steps;
 use crate::cpu::cap_word::{CapSlot, CapWord};
 use crate::cpu::slice_pointer::{SlicePointer, Words};
@@ -42,12 +43,20 @@ pub struct CapRecord {
     pub neighbours: Neighbours,
     /// Of a free slot, the next one that is free.
     pub(super) next_free: u32,
+    /// Of one that is being deleted, the CPUs that were not looked at yet whether their thread came in by it.
+    unasked: CpuSet,
 }
 
 impl CapRecord {
     /// A free slot's, behind which there is no other.
     const fn free(next_free: u32) -> CapRecord {
-        CapRecord { badge: AtomicU64::new(0), object: CapWord::FREE, neighbours: Neighbours::NOBODY, next_free }
+        CapRecord {
+            badge: AtomicU64::new(0),
+            object: CapWord::FREE,
+            neighbours: Neighbours::NOBODY,
+            next_free,
+            unasked: 0,
+        }
     }
 
     /// The badge given when it was derived.
@@ -212,9 +221,32 @@ impl CapTable {
         self.hot[slot as usize].word().is_derived()
     }
 
+    /// Whether the capability in a slot is being deleted.
+    pub fn is_closed(&self, slot: u32) -> bool {
+        self.hot[slot as usize].word().is_closed()
+    }
+
     /// The rights of the capability in a slot.
     pub fn rights(&self, slot: u32) -> Rights {
         self.hot[slot as usize].word().rights()
+    }
+
+    /// Lets nobody do anything with the capability in a slot any more, which is about to go. Gives what it names, its handle, and
+    /// which of these CPUs were not looked at since.
+    #[inline(always)]
+    pub(crate) fn close(&mut self, slot: u32, cpus: CpuSet) -> (CapWord, Handle, CpuSet) {
+        let (hot, record) = (&self.hot[slot as usize], &mut self.records[slot as usize]);
+        let (word, generation) = (hot.word(), hot.generation());
+        if !word.is_closed() {
+            hot.close(word, generation);
+            record.unasked = cpus;
+        }
+        (record.object, Handle::new(slot, generation), record.unasked)
+    }
+
+    /// Only these CPUs were not looked at since a capability was closed.
+    pub(crate) fn set_unasked(&mut self, slot: u32, cpus: CpuSet) {
+        self.records[slot as usize].unasked = cpus;
     }
 
     /// The record of a slot.
@@ -360,7 +392,7 @@ mod tests {
         a_word_for_another_kind_is_found:
             |table| set_word(table, 2, CapWord::new(ObjectKind::Space, Rights::CHARGE, 0)), "a slot's word says";
         rights_that_do_not_exist_are_found:
-            |table| set_word(table, 2, CapWord(1 << 54 | table.hot[2].word().0)), "a slot's word says";
+            |table| set_word(table, 2, CapWord(1 << 53 | table.hot[2].word().0)), "a slot's word says";
         a_generation_of_zero_is_found:
             |table| table.hot[7].clear(0), "no handle has generation 0";
         a_miscount_is_found: |table| table.used += 1, "a table counts its capabilities";

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use tessera_abi::ObjectKind;
 use tessera_abi::layout::Name;
 
+use crate::base::cpu_set::CpuSet;
 use crate::mem::block;
 use crate::object::id::{AccountId, Object, SpaceId, TableId, ThreadId, UseId, kind};
 use crate::object::links::List;
@@ -32,6 +33,8 @@ pub struct Gate {
     pub table: TableId,
     /// The uses of the capabilities to both, until it closes for good.
     pub lent: [Option<UseId>; 2],
+    /// The CPUs that were not looked at since it was closed.
+    pub unasked: CpuSet,
     /// Of each stack, the thread that is on it, if that is noted.
     pub holders: Vec<Option<ThreadId>>,
     /// The threads that wait for a stack.

@@ -95,6 +95,8 @@ fn check_slot(hot: &CapSlot, object: CapWord) {
     let word = hot.word();
     let due = match object.kind() {
         None => CapWord::FREE,
+        Some(_) if word.is_closed() && word.is_derived() => object.derived().closed(),
+        Some(_) if word.is_closed() => object.closed(),
         Some(_) if word.is_derived() => object.with(word.rights()).derived(),
         Some(_) => object.with(word.rights()),
     };

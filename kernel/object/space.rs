@@ -9,6 +9,7 @@ use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES, Rights, TOP_SLOT_BYTES, TOP_SLOTS, USER_END, USER_START};
 use tessera_arch::{Format, Frame, PageFormat, Share, TOP_LEVEL, table};
 
+use crate::base::cpu_set::{self, CpuSet};
 use crate::mem::FrameAllocator;
 use crate::mem::block;
 use crate::object::account::{frame_bytes, object_bytes};
@@ -67,6 +68,8 @@ pub struct Space {
     pub seen: Option<ViewOf>,
     /// For people.
     pub name: Name,
+    /// The CPUs that were not looked at since it goes.
+    pub unasked: CpuSet,
     /// Whether it goes because it was taken back, so that those in it are told so.
     pub is_revoked: bool,
 }
@@ -118,6 +121,7 @@ impl Space {
             thread_count: 0,
             seen: None,
             lent: None,
+            unasked: cpu_set::ALL,
             is_revoked: false,
             views: BTreeSet::new(),
             view_roots: ViewRoots::default(),

@@ -3,6 +3,7 @@
 use tessera_abi::Error;
 use tessera_abi::layout::FallbackReason;
 
+use crate::base::cpu_set;
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::derivation;
@@ -31,13 +32,20 @@ pub fn close_to_new(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool
 
 /// Closes a gate: who is inside comes out, the calling CPU's thread last. As far as the effort goes; gives whether that was all.
 pub fn close(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
-    let space = kernel.shared.gate_words(gate).door().checked_sub(1);
     if !close_to_new(kernel, gate, effort) {
         return false;
     }
     // Whoever was about to come in when it closed is seen now, or comes too late.
-    fresh::note_all_fresh(kernel, space);
-    take_out(kernel, gate, effort) && forget(kernel, gate)
+    note_insiders(kernel, gate, effort) && take_out(kernel, gate, effort) && forget(kernel, gate)
+}
+
+/// Notes who is inside a gate that is closed.
+fn note_insiders(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
+    let object = kernel.gates.at(gate);
+    let (space, unasked) = (object.space.index(), object.unasked & cpu_set::first(kernel.cpus()));
+    let left = fresh::note_fresh(kernel, unasked, Some(space), effort);
+    kernel.gates.at_mut(gate).unasked = if fresh::are_others(left) { left } else { 0 };
+    !fresh::are_others(left)
 }
 
 /// Takes those out of a gate who are inside.

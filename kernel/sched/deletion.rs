@@ -3,7 +3,6 @@
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::cpu::cap_word::CapWord;
 use crate::object::derivation::{self, ListChange};
 use crate::object::id::{CapId, TableId};
 use crate::sched::way_in;
@@ -17,31 +16,42 @@ const CPU_UNITS: u32 = 2;
 const LOOKED_AT_ONCE: u32 = 64;
 const LOOK_UNITS: u32 = 20;
 
-/// Gives a capability up. It costs the same whatever was derived from it.
+/// Gives a capability up, in one go. It costs the same whatever was derived from it, but for those who are inside by it.
 #[inline(always)]
 pub fn delete_capability(kernel: &mut Kernel, cap: CapId) {
     if way_in::is_way_in(kernel, cap) {
-        way_in::close_way_in(kernel, cap);
+        close_in_one_go(kernel, cap);
     }
     delete_closed(kernel, cap);
 }
 
-/// The same as a part of a longer call, for at least so many units of effort.
+#[inline(never)]
+fn close_in_one_go(kernel: &mut Kernel, cap: CapId) {
+    let is_closed = way_in::close_way_in(kernel, cap, &mut Effort::unlimited());
+    debug_assert!(is_closed, "there is effort for every CPU");
+}
+
+/// The same as a part of a longer call, for at least so many units of effort. Gives whether it is gone: one that leads into a space
+/// stays as long as some CPUs are to be asked.
 #[inline(always)]
-pub fn delete_within(kernel: &mut Kernel, cap: CapId, units: u32, effort: &mut Effort) {
+pub fn delete_within(kernel: &mut Kernel, cap: CapId, units: u32, effort: &mut Effort) -> bool {
     effort.spend(units);
     if way_in::is_way_in(kernel, cap) {
-        delete_way_in(kernel, cap, effort);
+        delete_way_in(kernel, cap, effort)
     } else {
         delete_closed(kernel, cap);
+        true
     }
 }
 
 #[inline(never)]
-fn delete_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) {
+fn delete_way_in(kernel: &mut Kernel, cap: CapId, effort: &mut Effort) -> bool {
     spend_on_way_in(kernel, effort);
-    way_in::close_way_in(kernel, cap);
-    delete_closed(kernel, cap);
+    let is_closed = way_in::close_way_in(kernel, cap, effort);
+    if is_closed {
+        delete_closed(kernel, cap);
+    }
+    is_closed
 }
 
 /// Spends the effort of closing a way into a space.
@@ -61,15 +71,6 @@ pub fn delete_closed(kernel: &mut Kernel, cap: CapId) {
     }
 }
 
-/// The same of the capability with this word.
-#[inline(always)]
-pub fn delete_word(kernel: &mut Kernel, cap: CapId, word: CapWord) {
-    if way_in::leads_in(word) {
-        way_in::close_way_in(kernel, cap);
-    }
-    delete_closed(kernel, cap);
-}
-
 /// Gives the capabilities of a table up, from the slot on at which that stopped last; gives whether it is through.
 pub fn empty_table(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> bool {
     let index = table.index();
@@ -85,8 +86,11 @@ pub fn empty_table(kernel: &mut Kernel, table: TableId, effort: &mut Effort) -> 
             next = end;
             continue;
         };
+        if !delete_within(kernel, CapId::new(table, slot), CAPABILITY_UNITS, effort) {
+            kernel.tables.at_mut(index).emptied = slot + 1;
+            return false;
+        }
         next = slot + 1;
-        delete_within(kernel, CapId::new(table, slot), CAPABILITY_UNITS, effort);
     }
     true
 }

@@ -263,6 +263,7 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
         None => {
             // The thread that it had may wait for another CPU now.
             kernel.note_activity();
+            kernel.scheduler.cpus[cpu].need_resched.set(false);
             tessera_arch::leave_context();
             kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
             set_timer(kernel, cpu, None);
@@ -302,7 +303,7 @@ pub(super) fn wake_units(kernel: &Kernel) -> u32 {
 
 /// Effort of finding the CPU on which a thread is to go on.
 #[inline(always)]
-pub(super) fn place_units(kernel: &Kernel) -> u32 {
+pub fn place_units(kernel: &Kernel) -> u32 {
     CPU_UNITS * (kernel.cpus() as u32 - 1)
 }
 

@@ -5,10 +5,13 @@ use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, NAME_BYTES, Rights};
 
 use super::{Caller, Outcome, Result};
+use crate::base::effort::Effort;
+use crate::cpu::per_cpu::PerCpu;
 use crate::lifecycle::relatives::{self, Relatives};
 use crate::object::derivation;
 use crate::object::id::{CapId, ObjectRef, with_kinds};
-use crate::sched::deletion;
+use crate::sched::{deletion, way_in};
+use crate::state::kernel::Kernel;
 
 macro_rules! name_in {
     ([$kernel:expr, $object:ident] $($kind:ident $store:ident;)*) => {
@@ -38,10 +41,14 @@ impl Caller<'_> {
         self.derive_into(CapId::at(self.table(), handle.slot()), table.index(), word.with(rights), badge)
     }
 
-    pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<u64> {
+    pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<Outcome> {
         let word = self.word_of(handle)?;
-        deletion::delete_word(self.kernel, CapId::at(self.table(), handle.slot()), word);
-        Ok(0)
+        let cap = CapId::at(self.table(), handle.slot());
+        if way_in::leads_in(word) && !close(self.kernel, self.line, cap) {
+            return Ok(Outcome::Unfinished);
+        }
+        deletion::delete_closed(self.kernel, cap);
+        Ok(Outcome::Done(0))
     }
 
     pub(super) fn capability_info(&mut self, handle: Handle, buffer: u64) -> Result<Outcome> {
@@ -88,4 +95,20 @@ impl Caller<'_> {
     fn name_of(&mut self, object: ObjectRef) -> Name {
         self.name_mut(object).map_or(Name::EMPTY, |name| *name)
     }
+}
+
+/// Closes a capability that leads into a space or a gate, as far as an entry's effort goes; gives whether it can be deleted. If not, the
+/// call is made again. Not a method, so that the deletion of any other does not find out who calls.
+#[cold]
+#[inline(never)]
+fn close(kernel: &mut Kernel, line: &'static PerCpu, cap: CapId) -> bool {
+    if !way_in::is_closed_at_once(kernel) {
+        // Where the steps before have come stands in the capability.
+        super::caller(kernel, line).progress(number::capability_delete);
+    }
+    let is_closed = way_in::close_way_in(kernel, cap, &mut Effort::of_entry());
+    if !is_closed {
+        super::caller(kernel, line).again(number::capability_delete, 1);
+    }
+    is_closed
 }

@@ -9,6 +9,7 @@ use tessera_arch::VirtAddr;
 
 use super::space::ensure_entry;
 use super::{Caller, Outcome, Result};
+use crate::base::cpu_set;
 use crate::base::effort::Effort;
 use crate::cpu::gate_words::STACKS_MAX;
 use crate::object::gate::Gate;
@@ -40,6 +41,7 @@ impl Caller<'_> {
             space,
             table,
             lent: [None; 2],
+            unasked: cpu_set::ALL,
             holders: vec![None; layout.count as usize],
             waiting: List::default(),
             waiting_count: 0,

@@ -93,8 +93,9 @@ const TOLD_MOST: usize = 128;
 /// Where each CPU's pass is to be turned, for each space, they are no more than make so many passes.
 const PASSES_MOST: usize = 512;
 
-/// Where each CPU is asked what it shows of a subtree, by each subtree in which that is, they are no more than make so many looks.
-const LOOKS_MOST: usize = 128;
+/// Where each CPU is asked what it shows of a subtree, by each subtree in which that is, they are no more than make so many looks;
+/// where the hardware reaches every CPU, no more than so many.
+pub(super) const LOOKS_MOST: usize = 128;
 
 /// So many of what is looked at for each CPU; where the hardware reaches every CPU, none is looked at.
 fn for_each_cpu(kernel: &Kernel, most: usize) -> usize {
@@ -102,7 +103,7 @@ fn for_each_cpu(kernel: &Kernel, most: usize) -> usize {
     (most / cpus).min(TOLD_MOST)
 }
 
-/// Whether a subtree is in so many others that, where each CPU is asked, what changes in it is not told to those who see these.
+/// Whether a subtree is in so many others that what changes in it is not told to those who see these.
 #[inline(always)]
 pub(crate) fn is_in_many(kernel: &Kernel, sharers: &ReverseMap) -> bool {
     sharers.is_nested() && sharers.nested_count() > for_each_cpu(kernel, LOOKS_MOST) && are_many(kernel, sharers)

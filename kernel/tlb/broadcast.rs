@@ -70,7 +70,7 @@ fn count_seen(kernel: &Kernel, owner: MapTarget, limit: usize) -> usize {
 }
 
 /// Calls `each` for every range of addresses at which some space shows pages of an owner, until it gives false; gives
-/// whether these are all. They are not if spaces have a subtree at different places: then tags tell the spaces apart.
+/// whether these are all. They are not if spaces have a subtree at different places, or others at many: then tags tell the spaces apart.
 fn for_each_address(
     kernel: &Kernel,
     owner: MapTarget,
@@ -85,6 +85,9 @@ fn for_each_address(
         if !is_told {
             return false;
         }
+    }
+    if sharers.nested_count() > audience::LOOKS_MOST {
+        return false;
     }
     let mut nested = sharers.nested();
     nested.all(|sharer| {

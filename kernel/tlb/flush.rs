@@ -147,7 +147,7 @@ fn ask_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables:
         if let Some((owner, range)) = audience::only_seen_as(sharers, range) {
             return ask_seen(kernel, owner, range, frees_tables, is_alone(kernel, owner));
         }
-        if !tessera_arch::broadcasts_invalidation() && audience::is_in_many(kernel, sharers) {
+        if audience::is_in_many(kernel, sharers) {
             global::flush_everywhere(kernel);
             return Asked::default();
         }

@@ -183,7 +183,8 @@ fn empty_lowest(kernel: &mut Kernel, holder: Frame) -> u32 {
         looked += 1;
     }
     kernel.frames.change_table_entries(holder, -i32::from(entries));
-    looked / PASSED_A_UNIT
+    // One that is taken out takes twice as much.
+    (looked + u32::from(entries)) / PASSED_A_UNIT
 }
 
 /// Sees to what an entry led to that was taken out, and began at this page; gives the effort.

@@ -20,8 +20,11 @@ use crate::tlb::global;
 use crate::vm::attach;
 use crate::vm::target::Target;
 
-/// What looking at a space takes, or writing the entry into its roots.
+/// What looking at a space takes, or writing the entry into its root.
 const SPACE_UNITS: u32 = 10;
+
+/// Roots that a unit more goes for, of a space that has one for each CPU.
+const ROOTS_A_UNIT: u32 = 2;
 
 /// The public subtree that a space shows at a page.
 #[inline(always)]
@@ -214,9 +217,9 @@ fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, eff
                 return true;
             }
             Ok(Some(id)) => {
-                set_in_space(kernel, id, &public, entry);
+                let roots = set_in_space(kernel, id, &public, entry);
                 from = id.index() + 1;
-                effort.spend(SPACE_UNITS);
+                effort.spend(SPACE_UNITS + roots / ROOTS_A_UNIT);
             }
             Ok(None) => break,
         }
@@ -229,15 +232,20 @@ fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, eff
 }
 
 /// A space that was made meanwhile may have the entry. One that is being taken apart gets nothing more, and may have lost what
-/// it had.
-fn set_in_space(kernel: &mut Kernel, id: SpaceId, public: &Public, entry: u64) {
+/// it had. Gives how many roots it has.
+fn set_in_space(kernel: &mut Kernel, id: SpaceId, public: &Public, entry: u64) -> u32 {
     if entry != 0 && kernel.spaces.is_doomed(id.index()) {
-        return;
+        return 0;
     }
     let root = kernel.spaces[id].map.tree.root;
     let before = table(root)[public.slot].load(Relaxed);
-    kernel.spaces[id].roots().for_each(|root| table(root)[public.slot].store(entry, Relaxed));
+    let mut roots = 0;
+    kernel.spaces[id].roots().for_each(|root| {
+        table(root)[public.slot].store(entry, Relaxed);
+        roots += 1;
+    });
     kernel.frames.change_table_entries(root, i32::from(entry != 0) - i32::from(before != 0));
+    roots
 }
 
 /// Writes what is public into the root of a new space, and shows the root to every walker.

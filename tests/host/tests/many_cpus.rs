@@ -2,14 +2,15 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use host_tests::machine::{CODE, STACK_END};
 use host_tests::smp::Cpus;
 use host_tests::{FLAVOURS, Machine, Options};
 use tessera_abi::layout::{Counters, SpaceInfo, ThreadInfo};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
-use tessera_arch::CPUS_MAX;
-use tessera_arch::fake::Flavour;
+use tessera_arch::fake::{self, Flavour};
+use tessera_arch::{CPUS_MAX, table};
 use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::base::steps;
 use tessera_kernel::cpu::tags::{TagAllocator, TagWord};
@@ -32,7 +33,7 @@ struct Scene {
 
 impl Scene {
     fn new(flavour: Flavour) -> Scene {
-        let machine = Machine::boot(&Options { cpus: CPUS_MAX, ..Options::new(flavour).frames(4096) });
+        let machine = Machine::boot(&Options { cpus: CPUS_MAX, ..Options::new(flavour).frames(4096).slots(512) });
         let cpus = Cpus::new(machine.kernel.shared);
         let mut scene = Scene { machine, cpus, threads: Vec::new() };
         let thread = scene.machine.thread;
@@ -193,6 +194,71 @@ fn many_spaces_are_told_of_a_change_by_dropping_everything_the_sooner_the_more_c
         );
         check::check(&scene.machine.kernel);
     }
+}
+
+/// Where the hardware reaches every CPU, none is asked; but those who have the subtree are gone through likewise.
+#[test]
+fn what_changes_in_a_subtree_that_is_in_very_many_others_is_not_told_to_each() {
+    for (outer, places, is_told) in [(2, 200, true), (128, 1, true), (129, 1, false), (300, 1, false)] {
+        let mut scene = Scene::new(Flavour::Arm);
+        fake::smp::set_broadcasts(true);
+        let account = scene.machine.account;
+        let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 2 });
+        let segment = scene.machine.segment(PAGE_BYTES, 0);
+        scene.machine.map(subtree, segment, 0, 0, PAGE_BYTES, Rights::READ).expect("nothing is there");
+        for _ in 0..outer {
+            let target = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+            for place in 1..=places {
+                let (address, bounds) = (place << 30, Rights::READ);
+                let attach = Call::SubtreeAttach { target, subtree, address, bounds, flags: 0 };
+                scene.machine.call(attach).expect("it fits");
+            }
+        }
+        steps::take();
+        let counted = scene.counted(Call::Unmap { target: subtree, address: 0, length_bytes: PAGE_BYTES });
+        let looks = steps::take();
+        assert_eq!(counted[0].global_flushes, u64::from(!is_told), "{outer} subtrees, at {places} places");
+        assert!(looks < 1000, "{looks} looks for {outer} subtrees, at {places} places");
+        check::check(&scene.machine.kernel);
+    }
+}
+
+/// Each space has a root for each CPU, into all of which the entry is written.
+#[test]
+fn what_is_made_public_is_written_into_so_many_roots_in_a_step() {
+    let mut scene = Scene::new(Flavour::X86);
+    let account = scene.machine.account;
+    for _ in 0..30 {
+        let (space, subtree) =
+            (scene.machine.new_space(), scene.machine.make(Call::SubtreeCreate { account, level: 3 }));
+        let attach = Call::SubtreeAttachCore { space, subtree, address: SLOT, bounds: Rights::READ, cpu: 63 };
+        scene.machine.call(attach).expect("vacant");
+    }
+    set_entry_units(ENTRY_UNITS);
+    let (subtree, machine) = (scene.machine.make(Call::SubtreeCreate { account, level: 3 }), scene.machine.machine);
+    let (shown, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let note = |shown: &Cell<usize>, most: &Cell<usize>, machine: &Machine| {
+        let now = roots_with_slot(machine, 5);
+        most.set(most.get().max(now - shown.replace(now)));
+    };
+    let (before, largest) = (Rc::clone(&shown), Rc::clone(&most));
+    scene.machine.between_steps(move |machine| {
+        note(&before, &largest, machine);
+        true
+    });
+    let publish = Call::SubtreePublish { machine, subtree, address: 5 * SLOT, bounds: Rights::READ };
+    scene.machine.call(publish).expect("the slot is free everywhere");
+    note(&shown, &most, &scene.machine);
+    assert!(shown.get() > 30 * CPUS_MAX, "{} roots show it", shown.get());
+    assert!(most.get() <= 16 * CPUS_MAX, "{} of them since one step", most.get());
+    check::check(&scene.machine.kernel);
+}
+
+/// How many root tables have something in a slot.
+fn roots_with_slot(machine: &Machine, slot: usize) -> usize {
+    let spaces = &machine.kernel.spaces;
+    let shown = |id| spaces[id].roots().filter(|root| table(*root)[slot].load(Relaxed) != 0).count();
+    spaces.ids().map(shown).sum()
 }
 
 /// Each has another thread beside it that is as urgent, so that all CPUs would be looked at for a better place.
