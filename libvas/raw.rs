@@ -30,11 +30,11 @@ fn ensure_plain(number: u64) {
 }
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-#[path = "raw/x86_64.rs"]
+#[path = "raw/x86_64/mod.rs"]
 mod machine;
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-#[path = "raw/aarch64.rs"]
+#[path = "raw/aarch64/mod.rs"]
 mod machine;
 
 #[cfg(not(target_os = "none"))]
