@@ -100,8 +100,11 @@ fn leave_program(kernel: &mut Kernel, id: ThreadId, effort: &mut Effort) {
 pub fn unwind(kernel: &mut Kernel, id: ThreadId, error: Error, reason: FallbackReason, effort: &mut Effort) {
     take_off_queues(kernel, id);
     landing::forget_call(kernel, id);
+    // What it has in any register is the callee's.
+    let context = &mut kernel.threads.at_mut(id.index()).context;
+    context.registers_mut().clear();
+    context.reset_floating_point();
     let out = activations::pop(kernel, id, Err(error));
-    kernel.threads.at_mut(id.index()).context.reset_floating_point();
     come_out_for(kernel, id, out, reason, effort);
 }
 
@@ -109,6 +112,9 @@ pub fn unwind(kernel: &mut Kernel, id: ThreadId, error: Error, reason: FallbackR
 pub fn come_out(kernel: &mut Kernel, id: ThreadId, out: Out) {
     running::forget_current(kernel, tessera_arch::cpu_index());
     tessera_arch::leave_context();
+    if out == Out::Nowhere {
+        kernel.threads.at_mut(id.index()).context.registers_mut().clear();
+    }
     come_out_for(kernel, id, out, FallbackReason::SpaceDestroyed, &mut Effort::of_entry());
 }
 
