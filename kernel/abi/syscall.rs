@@ -200,7 +200,7 @@ macro_rules! with_system_calls {
 
             /// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0).
             ///
-            /// Returns 0. Errors: `BadAddress` if it is neither 0 nor a user address.
+            /// Returns what it was. Errors: `BadAddress` if it is neither 0 nor a user address.
             14 thread_set_pointer ThreadSetPointer(value: u64);
 
             /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.

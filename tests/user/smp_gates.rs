@@ -257,7 +257,7 @@ fn vector_registers_and_thread_pointer_go_along() -> Verdict {
     const BACK: [u64; 4] = [u64::MAX, 8, 7, 6];
     static WORDS: [u64; 2] = [111, 222];
     fn point_to(index: usize) -> Result<(), Error> {
-        thread::set_pointer((&raw const WORDS[index]).expose_provenance() as u64)
+        thread::set_pointer((&raw const WORDS[index]).expose_provenance() as u64).map(|_| ())
     }
     fn pointed_to() -> u64 {
         // SAFETY: whoever asks has a static word's address as its thread pointer.
