@@ -8,7 +8,9 @@ use tessera_abi::layout::{GateInfo, GateLayout, Words};
 /// An entry point into a space, with the table and the stacks of those who come in.
 ///
 /// Who calls leaves its space and its table behind, and finds them as they were when the callee returns. Neither side sees more of
-/// the other than the words that cross, and the capabilities that go along.
+/// the other than the words that cross, and the capabilities that go along: not in registers either, and no register of the
+/// caller's is lost, those of vectors and the thread pointer included. Each side sees to its own, and can leave that away where it
+/// trusts the other ([`Request::trusting`], [`Serve::TRUSTS`]); the short form does on both ([`ServeShort`], [`Cap::call_short`]).
 #[derive(Debug)]
 pub enum Gate {}
 
@@ -95,11 +97,17 @@ pub struct Answer {
 
 /// What is done with a call. It runs on a thread of the caller, on one of the gate's stacks.
 pub trait Serve: 'static {
+    /// Whether callers are trusted with vector registers, floating-point control and the thread pointer: they see what is
+    /// left in these, and what they leave there is found. If not, each call begins with the control and the pointer of a new thread,
+    /// and leaves all of them as a new thread has them.
+    const TRUSTS: bool = false;
+
     /// Answers a call. A panic, a fault or an exit in here is the caller's `Faulted`.
     fn serve(called: Called) -> Answer;
 }
 
-/// The same for callers that are trusted with what is in registers: two words in, two out, in the fewest instructions.
+/// The same for callers that are trusted with what is in registers, general ones and others: two words in, two out, in the fewest
+/// instructions.
 pub trait ServeShort: 'static {
     /// Answers a call.
     fn serve(badge: u64, words: [u64; 2]) -> [u64; 2];
@@ -112,8 +120,14 @@ pub struct Pair(u64, u64);
 
 /// What the entry code calls: the words are changed to those of the answer. Gives handle and rights of what goes along.
 pub(crate) extern "C" fn served<S: Serve>(badge: u64, given: u64, words: &mut GateWords) -> Pair {
+    if !S::TRUSTS {
+        raw::ExtraRegisters::reset_control();
+    }
     let answer = S::serve(Called { badge, words: *words, given: Handle::from_bits(given) });
     *words = answer.words;
+    if !S::TRUSTS {
+        raw::clear_extra();
+    }
     answer.given.map_or(Pair(0, 0), |(handle, rights)| Pair(handle.bits(), u64::from(rights.bits())))
 }
 
@@ -187,6 +201,7 @@ pub struct Request {
     words: GateWords,
     along: Option<Along>,
     waits: bool,
+    trusts: bool,
 }
 
 impl Request {
@@ -205,6 +220,13 @@ impl Request {
     #[must_use]
     pub fn wait(self) -> Self {
         Request { waits: true, ..self }
+    }
+
+    /// The callee is trusted with vector registers, floating-point control and the thread pointer: it sees them, and they are
+    /// afterwards what it leaves there.
+    #[must_use]
+    pub fn trusting(self) -> Self {
+        Request { trusts: true, ..self }
     }
 }
 
@@ -227,7 +249,8 @@ impl Cap<Gate> {
         let flags = u64::from(request.waits) | u64::from(along.moves) << 1;
         let mut words = request.words;
         let arguments = [self.handle().bits(), flags, along.handle.bits(), u64::from(along.rights.bits())];
-        let (status, value) = raw::gate_call(arguments, &mut words);
+        let mut call = || raw::gate_call(arguments, &mut words);
+        let (status, value) = if request.trusts { call() } else { raw::keeping_extra(call) };
         Error::from_status(status).map(|()| (words, Handle::from_bits(value)))
     }
 

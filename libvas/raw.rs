@@ -9,6 +9,10 @@
 //! ([`set_host_kernel`]), so that the same program code calls kernel logic in one process.
 
 pub use machine::*;
+#[cfg(target_os = "none")]
+pub use probing::*;
+
+use core::mem::MaybeUninit;
 
 /// The number that an executable for this processor carries in its ELF header (`e_machine`).
 pub const ELF_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
@@ -19,6 +23,24 @@ pub const ELF_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 
 /// (AAPCS64, 6.4.5) it stands at the multiple.
 pub const STACK_ENTRY_BIAS_BYTES: u64 = if cfg!(target_arch = "x86_64") { 8 } else { 0 };
 
+/// Runs something that may see and change all registers beside the general ones. It finds there what a new thread does, and behind
+/// it they are as they were.
+#[inline(always)]
+pub fn keeping_extra<R>(body: impl FnOnce() -> R) -> R {
+    let mut kept = MaybeUninit::uninit();
+    let kept = ExtraRegisters::save(&mut kept);
+    clear_extra();
+    let result = body();
+    kept.load();
+    result
+}
+
+/// Leaves in the registers beside the general ones what a new thread finds there.
+#[inline(always)]
+pub fn clear_extra() {
+    const { &ExtraRegisters::FIRST }.load();
+}
+
 /// Checks that a call changes nothing but registers for its caller.
 #[cfg(target_os = "none")]
 fn ensure_plain(number: u64) {
@@ -28,6 +50,10 @@ fn ensure_plain(number: u64) {
     let writes = description.is_some_and(|call| call.arguments.iter().any(|(name, _)| *name == "buffer"));
     assert!(!writes && !moves.contains(&number), "this call may do more than change registers");
 }
+
+#[cfg(target_os = "none")]
+#[path = "raw/probing.rs"]
+mod probing;
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 #[path = "raw/x86_64/mod.rs"]

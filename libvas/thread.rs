@@ -135,8 +135,8 @@ pub fn yield_now() {
     let _ = perform(Call::YieldNow {});
 }
 
-/// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0); gives what it was. libvas itself leaves it
-/// alone.
+/// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0); gives what it was. libvas itself has no use for it,
+/// and keeps it across gate calls.
 ///
 /// # Errors
 /// `BadAddress` if it is no user address.

@@ -85,3 +85,23 @@ pub fn synchronize_fetches() {}
 
 /// Nothing is run on a host.
 pub fn publish_code(_start: u64, _end: u64) {}
+
+/// The registers of a host are its own.
+#[derive(Clone, Debug)]
+pub struct ExtraRegisters;
+
+impl ExtraRegisters {
+    /// What a new thread finds.
+    pub const FIRST: ExtraRegisters = ExtraRegisters;
+
+    /// Nothing is written.
+    pub fn save(to: &mut std::mem::MaybeUninit<ExtraRegisters>) -> &mut ExtraRegisters {
+        to.write(ExtraRegisters)
+    }
+
+    /// Nothing is loaded.
+    pub fn load(&self) {}
+
+    /// Nothing is changed.
+    pub fn reset_control() {}
+}

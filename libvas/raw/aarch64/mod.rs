@@ -2,9 +2,13 @@
 
 use core::arch::asm;
 
+mod extra;
 mod gate;
+mod probe;
 
+pub use extra::*;
 pub use gate::*;
+pub use probe::*;
 
 /// Makes a system call; returns status and value.
 ///

@@ -5,8 +5,8 @@ use tessera_abi::syscall::number;
 
 /// Calls a gate with six words and perhaps a capability; returns status and value, and the callee's words.
 ///
-/// Nothing but the words is shown to the callee or left by it in general registers. Vector registers are the caller's to see
-/// to: compiled code on this target uses none.
+/// Nothing but the words is shown to the callee or left by it in general registers. The others are the caller's to see to
+/// ([`super::super::keeping_extra`]).
 #[inline(never)]
 pub fn gate_call(arguments: [u64; 4], words: &mut [u64; 6]) -> (u64, u64) {
     let [gate, flags, capability, rights] = arguments;
@@ -33,7 +33,8 @@ pub fn gate_call(arguments: [u64; 4], words: &mut [u64; 6]) -> (u64, u64) {
     (status, value)
 }
 
-/// [`gate_call`] with two words and no capability, in the fewest instructions. The callee sees what is in other registers.
+/// [`gate_call`] with two words and no capability, in the fewest instructions. The callee sees what is in other registers, and what it leaves
+/// there stays but in those that compiled code keeps.
 #[inline(always)]
 pub fn gate_call_short(gate: u64, words: [u64; 2]) -> (u64, [u64; 2]) {
     let [mut first, mut second] = words;

@@ -1,7 +1,7 @@
 //! `gate_call` and `gate_return`: into a service in another space, and back.
 
 use crate::measure::Benchmark;
-use crate::support::services::{Adds, Asks, Echoes, Service, Stamps};
+use crate::support::services::{Adds, Asks, Echoes, Service, Stamps, Trusts};
 use libvas::gate::{Along, Request};
 use libvas::raw::ticks;
 use libvas::{Error, Rights, Segment, program};
@@ -52,6 +52,17 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         measure: |meter, _| {
             let service = Service::serving::<Echoes>()?;
             meter.call(|| service.gate.call([1, 2, 3, 4, 5, 6]))
+        },
+    },
+    Benchmark {
+        name: "gate_call_return_trusting",
+        points: &[],
+        axis: "",
+        what: "a call with six words and back, where each side trusts the other with vector registers and the thread pointer",
+        leaves_out: "a first touch of the stack",
+        measure: |meter, _| {
+            let service = Service::serving::<Trusts>()?;
+            meter.call(|| service.gate.request(Request::new([1, 2, 3, 4, 5, 6]).trusting()))
         },
     },
     Benchmark {

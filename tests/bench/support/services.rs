@@ -46,6 +46,17 @@ impl Serve for Echoes {
     }
 }
 
+/// The same for callers that are trusted, without the capability.
+pub(crate) struct Trusts;
+
+impl Serve for Trusts {
+    const TRUSTS: bool = true;
+
+    fn serve(called: Called) -> Answer {
+        Answer { words: called.words, given: None }
+    }
+}
+
 /// Asks for its caller, so many times as the first word says; the answers added up.
 pub(crate) struct Asks;
 
