@@ -27,6 +27,15 @@ pub const STACK_ENTRY_BIAS_BYTES: u64 = if cfg!(target_arch = "x86_64") { 8 } el
 /// it they are as they were.
 #[inline(always)]
 pub fn keeping_extra<R>(body: impl FnOnce() -> R) -> R {
+    if !ExtraRegisters::are_vectors_used() {
+        let pointers = ExtraRegisters::pointers();
+        ExtraRegisters::set_pointers([0; 2]);
+        let result = body();
+        // The other side may have been the first to use them.
+        clear_extra();
+        ExtraRegisters::set_pointers(pointers);
+        return result;
+    }
     let mut kept = MaybeUninit::uninit();
     let kept = ExtraRegisters::save(&mut kept);
     clear_extra();
@@ -38,7 +47,11 @@ pub fn keeping_extra<R>(body: impl FnOnce() -> R) -> R {
 /// Leaves in the registers beside the general ones what a new thread finds there.
 #[inline(always)]
 pub fn clear_extra() {
-    const { &ExtraRegisters::FIRST }.load();
+    if ExtraRegisters::are_vectors_used() {
+        const { &ExtraRegisters::FIRST }.load();
+    } else {
+        ExtraRegisters::set_pointers([0; 2]);
+    }
 }
 
 /// Checks that a call changes nothing but registers for its caller.

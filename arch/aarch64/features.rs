@@ -160,7 +160,7 @@ pub(super) fn enable() {
     // an instruction that does not exist.
     CPACR_EL1.write(CPACR_EL1::FPEN::TrapNothing);
     MDSCR_EL1.set(TRAP_DEBUG_CHANNEL);
-    TPIDRRO_EL0.set(0);
+    TPIDRRO_EL0.set(1);
     set_user_counters();
     // Nor is the activity monitor (FEAT_AMU; AMUSERENR_EL0 is S3_3_C13_C2_3).
     if field(ID_AA64PFR0_EL1.get(), 44) != 0 {

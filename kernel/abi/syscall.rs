@@ -541,8 +541,8 @@ macro_rules! with_system_calls {
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
             /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
             /// in other registers (`x18`, `x19` and `x26` to `x30`, floating point and SIMD with their control, the thread pointer, GS
-            /// base) the other finds: each sees to its own, as libvas does. The callee finds the badge of the capability in `rdi` or
-            /// `x0`.
+            /// base) the other finds: each sees to its own, as libvas does. (On aarch64 TPIDRRO_EL0 is zero as long as the thread has
+            /// not used floating point or SIMD.) The callee finds the badge of the capability in `rdi` or `x0`.
             ///
             /// With a `capability` (the null handle for none) it is given along, with `rights`, and needs `GRANT`; the callee
             /// finds its handle in `rsi` or `x1`. Flags: 1 to wait for a stack, in order of coming, if all are taken; 2 to

@@ -104,4 +104,17 @@ impl ExtraRegisters {
 
     /// Nothing is changed.
     pub fn reset_control() {}
+
+    /// Nobody asks.
+    pub fn are_vectors_used() -> bool {
+        true
+    }
+
+    /// There are none.
+    pub fn pointers() -> [u64; 2] {
+        [0; 2]
+    }
+
+    /// Nothing is set.
+    pub fn set_pointers(_pointers: [u64; 2]) {}
 }

@@ -83,16 +83,44 @@ impl ExtraRegisters {
     /// Makes those registers what a function relies on that lead or decide something: control, status, thread pointer. Others
     /// stay.
     pub fn reset_control() {
-        // SAFETY: as above.
-        unsafe {
-            asm!(
-                ".arch_extension fp",
-                "msr fpcr, xzr",
-                "msr fpsr, xzr",
-                ".arch_extension nofp",
-                "msr tpidr_el0, xzr",
-                options(nomem, nostack, preserves_flags),
-            );
+        if ExtraRegisters::are_vectors_used() {
+            // SAFETY: as above.
+            unsafe {
+                asm!(
+                    ".arch_extension fp",
+                    "msr fpcr, xzr",
+                    "msr fpsr, xzr",
+                    ".arch_extension nofp",
+                    options(nomem, nostack, preserves_flags),
+                );
+            }
         }
+        ExtraRegisters::set_pointers([0; 2]);
+    }
+
+    /// Whether the thread has ever used floating point or vectors. As long as not, it has in them what a new thread has; with the
+    /// first use it gets them, and a change of threads takes longer from there on.
+    #[inline(always)]
+    pub fn are_vectors_used() -> bool {
+        let used: u64;
+        // SAFETY: reads a register, in which the kernel says so.
+        unsafe { asm!("mrs {}, tpidrro_el0", out(reg) used, options(nomem, nostack, preserves_flags)) };
+        used != 0
+    }
+
+    /// The thread pointer, and nothing.
+    #[inline(always)]
+    pub fn pointers() -> [u64; 2] {
+        let pointer;
+        // SAFETY: reads a register.
+        unsafe { asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+        [pointer, 0]
+    }
+
+    /// Sets it.
+    #[inline(always)]
+    pub fn set_pointers([pointer, _]: [u64; 2]) {
+        // SAFETY: compiled code does not use it.
+        unsafe { asm!("msr tpidr_el0, {}", in(reg) pointer, options(nomem, nostack, preserves_flags)) };
     }
 }

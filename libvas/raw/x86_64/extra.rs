@@ -67,7 +67,7 @@ impl ExtraRegisters {
         // registers of SSE, and 48 bits behind each of x87) is of no type that knows bits it must not have, and says nothing.
         unsafe {
             asm!("fxsave64 [{}]", in(reg) place, options(nostack, preserves_flags));
-            [(*place).0[BASES], (*place).0[BASES + 1]] = bases();
+            [(*place).0[BASES], (*place).0[BASES + 1]] = ExtraRegisters::pointers();
             to.assume_init_mut()
         }
     }
@@ -83,7 +83,7 @@ impl ExtraRegisters {
                 in(reg) self.0.as_ptr(), null = in(reg) 0, options(nostack, preserves_flags),
             );
         }
-        set_bases([self.0[BASES], self.0[BASES + 1]]);
+        ExtraRegisters::set_pointers([self.0[BASES], self.0[BASES + 1]]);
     }
 
     /// Makes those registers what a function relies on that lead or decide something: control, status, thread pointer. Others
@@ -93,29 +93,39 @@ impl ExtraRegisters {
         unsafe {
             asm!("fninit", "ldmxcsr [{}]", in(reg) &raw const FIRST_MXCSR, options(nostack, readonly, preserves_flags));
         }
-        set_bases([0; 2]);
+        ExtraRegisters::set_pointers([0; 2]);
     }
-}
+    /// Whether the thread has ever used floating point or vectors: here that is all the same.
+    #[inline(always)]
+    pub fn are_vectors_used() -> bool {
+        true
+    }
 
-/// The bases of FS and GS. Without instructions for them the kernel tells that of FS, which it then makes zero, and nobody can set
-/// that of GS.
-fn bases() -> [u64; 2] {
-    if !has_base_instructions() {
-        return [exchange_thread_pointer(0), 0];
+    /// The bases of FS, the thread pointer, and of GS. Without instructions for them the kernel tells that of FS, which it then makes
+    /// zero, and nobody can set that of GS.
+    #[inline(always)]
+    pub fn pointers() -> [u64; 2] {
+        if !has_base_instructions() {
+            return [exchange_thread_pointer(0), 0];
+        }
+        let (fs, gs);
+        // SAFETY: reads registers, by instructions that were found to be there.
+        unsafe {
+            asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags));
+        }
+        [fs, gs]
     }
-    let (fs, gs);
-    // SAFETY: reads registers, by instructions that were found to be there.
-    unsafe { asm!("rdfsbase {}", "rdgsbase {}", out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags)) };
-    [fs, gs]
-}
 
-fn set_bases([fs, gs]: [u64; 2]) {
-    if !has_base_instructions() {
-        exchange_thread_pointer(fs);
-        return;
+    /// Sets them.
+    #[inline(always)]
+    pub fn set_pointers([fs, gs]: [u64; 2]) {
+        if !has_base_instructions() {
+            exchange_thread_pointer(fs);
+            return;
+        }
+        // SAFETY: the values were read from there, and compiled code uses neither.
+        unsafe { asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nostack, preserves_flags)) };
     }
-    // SAFETY: the values were read from there, and compiled code uses neither.
-    unsafe { asm!("wrfsbase {}", "wrgsbase {}", in(reg) fs, in(reg) gs, options(nostack, preserves_flags)) };
 }
 
 /// Sets the base of FS; gives what it was.
