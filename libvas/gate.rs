@@ -1,5 +1,7 @@
 //! Gates: calls into another space, with another table, on the caller's own thread.
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use crate::call::{fill_in, perform, perform_unchecked};
 use crate::{Account, Cap, CapTable, Enterable, Error, Handle, Object, Rights, Segment, Space, raw};
 use tessera_abi::Call;
@@ -119,12 +121,17 @@ pub trait ServeShort: 'static {
 pub struct Pair(u64, u64);
 
 /// What the entry code calls: the words are changed to those of the answer. Gives handle and rights of what goes along.
-pub(crate) extern "C" fn served<S: Serve>(badge: u64, given: u64, words: &mut GateWords) -> Pair {
+///
+/// The words are read and written one by one, here and by the caller: the compiler would have them copied by a routine that takes
+/// several times as long.
+pub(crate) extern "C" fn served<S: Serve>(badge: u64, given: u64, words: &[AtomicU64; 6]) -> Pair {
     if !S::TRUSTS {
         raw::ExtraRegisters::reset_control();
     }
-    let answer = S::serve(Called { badge, words: *words, given: Handle::from_bits(given) });
-    *words = answer.words;
+    let called =
+        Called { badge, words: words.each_ref().map(|word| word.load(Relaxed)), given: Handle::from_bits(given) };
+    let answer = S::serve(called);
+    words.iter().zip(answer.words).for_each(|(word, answer)| word.store(answer, Relaxed));
     if !S::TRUSTS {
         raw::clear_extra();
     }
@@ -235,6 +242,7 @@ impl Cap<Gate> {
     ///
     /// # Errors
     /// As [`Cap::request`].
+    #[inline]
     pub fn call(&self, words: GateWords) -> Result<GateWords, Error> {
         self.request(Request::new(words)).map(|(words, _)| words)
     }
@@ -244,13 +252,15 @@ impl Cap<Gate> {
     /// # Errors
     /// `MissingRight` (`CALL`, or of what goes along), `Busy`, `TooDeep`, `TableFull`, `WrongCpu`, `AccountExhausted`,
     /// `OutOfMemory`; `Gone` if the gate is closed, or was taken away meanwhile; `Faulted` if the callee made a mistake.
+    #[inline]
     pub fn request(&self, request: Request) -> Result<(GateWords, Handle), Error> {
         let along = request.along.unwrap_or(Along { handle: Handle::NONE, rights: Rights::empty(), moves: false });
         let flags = u64::from(request.waits) | u64::from(along.moves) << 1;
-        let mut words = request.words;
+        let words = request.words.map(AtomicU64::new);
         let arguments = [self.handle().bits(), flags, along.handle.bits(), u64::from(along.rights.bits())];
-        let mut call = || raw::gate_call(arguments, &mut words);
-        let (status, value) = if request.trusts { call() } else { raw::keeping_extra(call) };
+        let call = if request.trusts { raw::gate_call_trusting } else { raw::gate_call_keeping };
+        let (status, value) = call(arguments, &words);
+        let words = words.each_ref().map(|word| word.load(Relaxed));
         Error::from_status(status).map(|()| (words, Handle::from_bits(value)))
     }
 

@@ -13,6 +13,7 @@ pub use machine::*;
 pub use probing::*;
 
 use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU64;
 
 /// The number that an executable for this processor carries in its ELF header (`e_machine`).
 pub const ELF_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
@@ -26,7 +27,7 @@ pub const STACK_ENTRY_BIAS_BYTES: u64 = if cfg!(target_arch = "x86_64") { 8 } el
 /// Runs something that may see and change all registers beside the general ones. It finds there what a new thread does, and behind
 /// it they are as they were.
 #[inline(always)]
-pub fn keeping_extra<R>(body: impl FnOnce() -> R) -> R {
+fn keeping_extra<R>(body: impl FnOnce() -> R) -> R {
     if !ExtraRegisters::are_vectors_used() {
         let pointers = ExtraRegisters::pointers();
         ExtraRegisters::set_pointers([0; 2]);
@@ -42,6 +43,18 @@ pub fn keeping_extra<R>(body: impl FnOnce() -> R) -> R {
     let result = body();
     kept.load();
     result
+}
+
+/// A gate call by which no register beside the general ones is shown or lost.
+#[inline(never)]
+pub fn gate_call_keeping(arguments: [u64; 4], words: &[AtomicU64; 6]) -> (u64, u64) {
+    keeping_extra(|| gate_call(arguments, words))
+}
+
+/// One where the callee is trusted with those.
+#[inline(never)]
+pub fn gate_call_trusting(arguments: [u64; 4], words: &[AtomicU64; 6]) -> (u64, u64) {
+    gate_call(arguments, words)
 }
 
 /// Leaves in the registers beside the general ones what a new thread finds there.

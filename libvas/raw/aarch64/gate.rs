@@ -1,18 +1,20 @@
 //! Gate calls of aarch64: what each side does with the general registers.
 
 use core::arch::asm;
+use core::sync::atomic::AtomicU64;
+
 use tessera_abi::syscall::number;
 
 /// Calls a gate with six words and perhaps a capability; returns status and value, and the callee's words.
 ///
 /// Nothing but the words is shown to the callee or left by it in general registers. The others are the caller's to see to
-/// ([`super::super::keeping_extra`]).
-#[inline(never)]
-pub fn gate_call(arguments: [u64; 4], words: &mut [u64; 6]) -> (u64, u64) {
+/// ([`crate::raw::gate_call_keeping`]).
+#[inline(always)]
+pub(crate) fn gate_call(arguments: [u64; 4], words: &[AtomicU64; 6]) -> (u64, u64) {
     let [gate, flags, capability, rights] = arguments;
     let (status, value);
     // SAFETY: the callee may change any register but the stack pointer. All are listed, or are on the stack meanwhile, and so is
-    // the address of the words.
+    // the address of the words, which may be written by way of a shared reference.
     unsafe {
         asm!(
             "sub sp, sp, #48",
@@ -25,7 +27,7 @@ pub fn gate_call(arguments: [u64; 4], words: &mut [u64; 6]) -> (u64, u64) {
             "ldp x18, x19, [sp]", "ldp x29, x30, [sp, #16]",
             "add sp, sp, #48",
             inlateout("x8") number::gate_call => _, inlateout("x0") gate => status, inlateout("x1") flags => value,
-            inlateout("x2") capability => _, inlateout("x3") rights => _, inlateout("x9") words.as_mut_ptr() => _,
+            inlateout("x2") capability => _, inlateout("x3") rights => _, inlateout("x9") words.as_ptr() => _,
             lateout("x4") _, lateout("x5") _, lateout("x6") _, lateout("x7") _, lateout("x10") _, lateout("x11") _,
             lateout("x12") _, lateout("x13") _, lateout("x14") _, lateout("x15") _, lateout("x16") _, lateout("x17") _,
             lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _, lateout("x25") _,

@@ -1,18 +1,20 @@
 //! Gate calls of x86_64: what each side does with the general registers.
 
 use core::arch::asm;
+use core::sync::atomic::AtomicU64;
+
 use tessera_abi::syscall::number;
 
 /// Calls a gate with six words and perhaps a capability; returns status and value, and the callee's words.
 ///
 /// Nothing but the words is shown to the callee or left by it in general registers. The others are the caller's to see to
-/// ([`super::super::keeping_extra`]).
-#[inline(never)]
-pub fn gate_call(arguments: [u64; 4], words: &mut [u64; 6]) -> (u64, u64) {
+/// ([`crate::raw::gate_call_keeping`]).
+#[inline(always)]
+pub(crate) fn gate_call(arguments: [u64; 4], words: &[AtomicU64; 6]) -> (u64, u64) {
     let [gate, flags, capability, rights] = arguments;
     let (status, value);
     // SAFETY: the callee may change any register but the stack pointer. All are listed, or are on the stack meanwhile, and so is
-    // the address of the words.
+    // the address of the words, which may be written by way of a shared reference.
     unsafe {
         asm!(
             "push rbx", "push rbp", "push r9",
@@ -25,7 +27,7 @@ pub fn gate_call(arguments: [u64; 4], words: &mut [u64; 6]) -> (u64, u64) {
             "mov [r9 + 32], rbx", "mov [r9 + 40], rbp",
             "pop rbp", "pop rbx",
             inlateout("rax") number::gate_call => status, inlateout("rdi") gate => _, inlateout("rsi") flags => _,
-            inlateout("rdx") capability => value, inlateout("r10") rights => _, inlateout("r9") words.as_mut_ptr() => _,
+            inlateout("rdx") capability => value, inlateout("r10") rights => _, inlateout("r9") words.as_ptr() => _,
             lateout("r8") _, lateout("rcx") _, lateout("r11") _,
             lateout("r12") _, lateout("r13") _, lateout("r14") _, lateout("r15") _,
         );
