@@ -69,17 +69,17 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         name: "gate_call_return_cap",
         points: &[],
         axis: "",
-        what: "a call with six words and a capability that is moved, and back",
+        what: "a call with six words and a capability that is moved, and back, where each side trusts the other as above",
         leaves_out: "making the capability; giving it up",
         measure: |meter, _| {
-            let service = Service::serving::<Echoes>()?;
+            let service = Service::serving::<Trusts>()?;
             let segment = Segment::new(program().account(), libvas::PAGE_BYTES)?;
             let derived = || {
-                Echoes::let_go();
+                Trusts::let_go();
                 segment.derive(Rights::READ | Rights::GRANT, 0)
             };
             meter.sample(1, derived, |given| {
-                service.gate.request(Request::new([0; 6]).along(Along::moved(given, Rights::READ)))
+                service.gate.request(Request::new([0; 6]).along(Along::moved(given, Rights::READ)).trusting())
             })
         },
     },
