@@ -209,6 +209,17 @@ pub mod upcall {
         /// Called for `gate_return` without a capability, likewise.
         pub safe fn kernel_gate_return() -> UserPlace;
 
+        /// Called for `gate_call` with a capability, or with flags, likewise: with the words of arguments, of which the first two are
+        /// badge and capability then, and where the thread is. If it is left to the common path, the words are as they were.
+        pub safe fn kernel_gate_call_along(
+            words: &mut [u64; 4],
+            stack_pointer: u64,
+            instruction_pointer: u64,
+        ) -> UserPlace;
+
+        /// Called for `gate_return` with a capability, likewise; the first word is the call's value then.
+        pub safe fn kernel_gate_return_along(words: &mut [u64; 3]) -> UserPlace;
+
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
         pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;
 

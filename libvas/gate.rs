@@ -1,5 +1,7 @@
 //! Gates: calls into another space, with another table, on the caller's own thread.
 
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use crate::call::{fill_in, perform, perform_unchecked};
 use crate::{Account, Cap, CapTable, Enterable, Error, Handle, Object, Rights, Segment, Space, raw};
 use tessera_abi::Call;
@@ -8,7 +10,9 @@ use tessera_abi::layout::{GateInfo, GateLayout, Words};
 /// An entry point into a space, with the table and the stacks of those who come in.
 ///
 /// Who calls leaves its space and its table behind, and finds them as they were when the callee returns. Neither side sees more of
-/// the other than the words that cross, and the capabilities that go along.
+/// the other than the words that cross, and the capabilities that go along: not in registers either, and no register of the
+/// caller's is lost, those of vectors and the thread pointer included. Each side sees to its own, and can leave that away where it
+/// trusts the other ([`Request::trusting`], [`Serve::TRUSTS`]); the short form does on both ([`ServeShort`], [`Cap::call_short`]).
 #[derive(Debug)]
 pub enum Gate {}
 
@@ -95,11 +99,17 @@ pub struct Answer {
 
 /// What is done with a call. It runs on a thread of the caller, on one of the gate's stacks.
 pub trait Serve: 'static {
+    /// Whether callers are trusted with vector registers, floating-point control and the thread pointer: they see what is
+    /// left in these, and what they leave there is found. If not, each call begins with the control and the pointer of a new thread,
+    /// and leaves all of them as a new thread has them.
+    const TRUSTS: bool = false;
+
     /// Answers a call. A panic, a fault or an exit in here is the caller's `Faulted`.
     fn serve(called: Called) -> Answer;
 }
 
-/// The same for callers that are trusted with what is in registers: two words in, two out, in the fewest instructions.
+/// The same for callers that are trusted with what is in registers, general ones and others: two words in, two out, in the fewest
+/// instructions.
 pub trait ServeShort: 'static {
     /// Answers a call.
     fn serve(badge: u64, words: [u64; 2]) -> [u64; 2];
@@ -111,9 +121,20 @@ pub trait ServeShort: 'static {
 pub struct Pair(u64, u64);
 
 /// What the entry code calls: the words are changed to those of the answer. Gives handle and rights of what goes along.
-pub(crate) extern "C" fn served<S: Serve>(badge: u64, given: u64, words: &mut GateWords) -> Pair {
-    let answer = S::serve(Called { badge, words: *words, given: Handle::from_bits(given) });
-    *words = answer.words;
+///
+/// The words are read and written one by one, here and by the caller: the compiler would have them copied by a routine that takes
+/// several times as long.
+pub(crate) extern "C" fn served<S: Serve>(badge: u64, given: u64, words: &[AtomicU64; 6]) -> Pair {
+    if !S::TRUSTS {
+        raw::ExtraRegisters::reset_control();
+    }
+    let called =
+        Called { badge, words: words.each_ref().map(|word| word.load(Relaxed)), given: Handle::from_bits(given) };
+    let answer = S::serve(called);
+    words.iter().zip(answer.words).for_each(|(word, answer)| word.store(answer, Relaxed));
+    if !S::TRUSTS {
+        raw::clear_extra();
+    }
     answer.given.map_or(Pair(0, 0), |(handle, rights)| Pair(handle.bits(), u64::from(rights.bits())))
 }
 
@@ -187,6 +208,7 @@ pub struct Request {
     words: GateWords,
     along: Option<Along>,
     waits: bool,
+    trusts: bool,
 }
 
 impl Request {
@@ -206,6 +228,13 @@ impl Request {
     pub fn wait(self) -> Self {
         Request { waits: true, ..self }
     }
+
+    /// The callee is trusted with vector registers, floating-point control and the thread pointer: it sees them, and they are
+    /// afterwards what it leaves there.
+    #[must_use]
+    pub fn trusting(self) -> Self {
+        Request { trusts: true, ..self }
+    }
 }
 
 impl Cap<Gate> {
@@ -213,6 +242,7 @@ impl Cap<Gate> {
     ///
     /// # Errors
     /// As [`Cap::request`].
+    #[inline]
     pub fn call(&self, words: GateWords) -> Result<GateWords, Error> {
         self.request(Request::new(words)).map(|(words, _)| words)
     }
@@ -222,12 +252,15 @@ impl Cap<Gate> {
     /// # Errors
     /// `MissingRight` (`CALL`, or of what goes along), `Busy`, `TooDeep`, `TableFull`, `WrongCpu`, `AccountExhausted`,
     /// `OutOfMemory`; `Gone` if the gate is closed, or was taken away meanwhile; `Faulted` if the callee made a mistake.
+    #[inline]
     pub fn request(&self, request: Request) -> Result<(GateWords, Handle), Error> {
         let along = request.along.unwrap_or(Along { handle: Handle::NONE, rights: Rights::empty(), moves: false });
         let flags = u64::from(request.waits) | u64::from(along.moves) << 1;
-        let mut words = request.words;
+        let words = request.words.map(AtomicU64::new);
         let arguments = [self.handle().bits(), flags, along.handle.bits(), u64::from(along.rights.bits())];
-        let (status, value) = raw::gate_call(arguments, &mut words);
+        let call = if request.trusts { raw::gate_call_trusting } else { raw::gate_call_keeping };
+        let (status, value) = call(arguments, &words);
+        let words = words.each_ref().map(|word| word.load(Relaxed));
         Error::from_status(status).map(|()| (words, Handle::from_bits(value)))
     }
 

@@ -9,6 +9,11 @@
 //! ([`set_host_kernel`]), so that the same program code calls kernel logic in one process.
 
 pub use machine::*;
+#[cfg(target_os = "none")]
+pub use probing::*;
+
+use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU64;
 
 /// The number that an executable for this processor carries in its ELF header (`e_machine`).
 pub const ELF_MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
@@ -37,6 +42,49 @@ pub const GUEST_CALL: GuestCall = if cfg!(target_arch = "x86_64") {
     GuestCall { number: 8, arguments: [0, 1, 2, 3, 4, 5], result: 0 }
 };
 
+/// Runs something that may see and change all registers beside the general ones. It finds there what a new thread does, and behind
+/// it they are as they were.
+#[inline(always)]
+fn keeping_extra<R>(body: impl FnOnce() -> R) -> R {
+    if !ExtraRegisters::are_vectors_used() {
+        let pointers = ExtraRegisters::pointers();
+        ExtraRegisters::set_pointers([0; 2]);
+        let result = body();
+        // The other side may have been the first to use them.
+        clear_extra();
+        ExtraRegisters::set_pointers(pointers);
+        return result;
+    }
+    let mut kept = MaybeUninit::uninit();
+    let kept = ExtraRegisters::save(&mut kept);
+    clear_extra();
+    let result = body();
+    kept.load();
+    result
+}
+
+/// A gate call by which no register beside the general ones is shown or lost.
+#[inline(never)]
+pub fn gate_call_keeping(arguments: [u64; 4], words: &[AtomicU64; 6]) -> (u64, u64) {
+    keeping_extra(|| gate_call(arguments, words))
+}
+
+/// One where the callee is trusted with those.
+#[inline(never)]
+pub fn gate_call_trusting(arguments: [u64; 4], words: &[AtomicU64; 6]) -> (u64, u64) {
+    gate_call(arguments, words)
+}
+
+/// Leaves in the registers beside the general ones what a new thread finds there.
+#[inline(always)]
+pub fn clear_extra() {
+    if ExtraRegisters::are_vectors_used() {
+        const { &ExtraRegisters::FIRST }.load();
+    } else {
+        ExtraRegisters::set_pointers([0; 2]);
+    }
+}
+
 /// Checks that a call changes nothing but registers for its caller.
 #[cfg(target_os = "none")]
 fn ensure_plain(number: u64) {
@@ -47,12 +95,16 @@ fn ensure_plain(number: u64) {
     assert!(!writes && !moves.contains(&number), "this call may do more than change registers");
 }
 
+#[cfg(target_os = "none")]
+#[path = "raw/probing.rs"]
+mod probing;
+
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-#[path = "raw/x86_64.rs"]
+#[path = "raw/x86_64/mod.rs"]
 mod machine;
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-#[path = "raw/aarch64.rs"]
+#[path = "raw/aarch64/mod.rs"]
 mod machine;
 
 #[cfg(not(target_os = "none"))]

@@ -135,12 +135,13 @@ pub fn yield_now() {
     let _ = perform(Call::YieldNow {});
 }
 
-/// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0). libvas itself leaves it alone.
+/// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0); gives what it was. libvas itself has no use for it,
+/// and keeps it across gate calls.
 ///
 /// # Errors
 /// `BadAddress` if it is no user address.
-pub fn set_pointer(value: u64) -> Result<(), Error> {
-    perform(Call::ThreadSetPointer { value }).map(|_| ())
+pub fn set_pointer(value: u64) -> Result<u64, Error> {
+    perform(Call::ThreadSetPointer { value })
 }
 
 /// Sets where the calling thread lands if its space is destroyed under it: `space`, at `instruction_pointer`, with

@@ -167,7 +167,7 @@ pub(super) fn enable() {
     // What comes out of a reset locked, and would keep single steps from user mode (DDI 0487, D2.12.2).
     // SAFETY: nothing but debugging of user mode depends on it.
     unsafe { asm!("msr oslar_el1, xzr", options(nomem, nostack, preserves_flags)) };
-    TPIDRRO_EL0.set(0);
+    TPIDRRO_EL0.set(1);
     set_user_counters();
     // Nor is the activity monitor (FEAT_AMU; AMUSERENR_EL0 is S3_3_C13_C2_3).
     if field(ID_AA64PFR0_EL1.get(), 44) != 0 {

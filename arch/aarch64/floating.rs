@@ -4,7 +4,7 @@
 
 use core::arch::naked_asm;
 
-use aarch64_cpu::registers::{CPACR_EL1, Writeable};
+use aarch64_cpu::registers::{CPACR_EL1, TPIDRRO_EL0, Writeable};
 
 /// The vector registers, which the compiled kernel never touches.
 #[derive(Clone)]
@@ -47,8 +47,10 @@ const STATUS_BITS: u64 = 0xf800_009f;
 /// What a thread starts with.
 pub(super) static FIRST: State = State { registers: [[0; 2]; 32], control: 0, status: 0 };
 
-/// Lets user mode use the registers, or keeps it from them; the return to it makes that hold.
+/// Lets user mode use the registers, or keeps it from them; the return to it makes that hold. Programs are told, so that who has to keep
+/// or clear them can leave alone what was never used.
 pub(super) fn grant(is_granted: bool) {
+    TPIDRRO_EL0.set(u64::from(is_granted));
     CPACR_EL1.write(if is_granted { CPACR_EL1::FPEN::TrapNothing } else { CPACR_EL1::FPEN::TrapEl0 });
 }
 

@@ -71,6 +71,12 @@ impl Registers {
         self.set_result(result.err().unwrap_or(0), result.unwrap_or(0));
     }
 
+    /// Makes all zero that a thread had in registers, the thread pointer included, but not where it goes on.
+    pub fn clear(&mut self) {
+        self.general.fill(0);
+        self.thread_pointer = 0;
+    }
+
     /// Where the thread goes on.
     pub fn instruction_pointer(&self) -> u64 {
         self.instruction_pointer

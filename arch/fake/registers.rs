@@ -68,6 +68,11 @@ impl Registers {
         self.set_result(result.err().unwrap_or(0), result.unwrap_or(0));
     }
 
+    /// Makes all zero that a thread had in registers, but not where it goes on.
+    pub fn clear(&mut self) {
+        (self.arguments, self.words, self.result, self.thread_pointer) = ([0; 6], [0; 6], (0, 0), 0);
+    }
+
     /// Where the thread goes on.
     pub fn instruction_pointer(&self) -> u64 {
         self.instruction_pointer

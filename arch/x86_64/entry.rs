@@ -195,14 +195,14 @@ tessera_system_call:
     call {finish}
     jmp tessera_resume
 
-    /* `gate_call`, `gate_return`, and numbers of no call. With a capability that goes along, and with flags that want more than a
-       look, on the common path; all that takes these registers back to what they were is done here. The words that cross stay
-       where they are, in registers that functions keep. A callee finds in rax where it begins, which it knows. */
+    /* `gate_call`, `gate_return`, and numbers of no call. All that takes these registers back to what they were for the common path
+       is done here. The words that cross stay where they are, in registers that functions keep. A callee finds in rax where it
+       begins, which it knows. */
 9:  jne 24f
     mov r11, rsi
     shr r11, 1
     or r11, rdx
-    jnz 21f
+    jnz 22f
     push rsi
     push rdi
     push rdi
@@ -235,10 +235,75 @@ tessera_system_call:
     pop rcx
     jmp 3b
 
+    /* With a capability that goes along, or flags: the words of arguments lie in the stack in their order. */
+22: push r10
+    push r10
+    push rdx
+    push rsi
+    push rdi
+    mov rdi, rsp
+    mov rsi, gs:[{scratch}]
+    mov rdx, rcx
+    call {gate_call_along}
+    test rax, rax
+    js 23f
+    mov rcx, rax
+    pop rdi
+    pop rsi
+    mov rsp, rdx
+    mov r11d, {first_flags}
+    xor edx, edx
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    swapgs
+    sysretq
+
+23: pop rdi
+    pop rsi
+    pop rdx
+    pop r10
+    pop r10
+    xor r8d, r8d
+    xor r9d, r9d
+    mov eax, {gate_call}
+    jmp 21b
+
+    /* The same of a return. */
+27: push rdx
+    push rsi
+    push rdi
+    mov rdi, rsp
+    call {gate_return_along}
+    test rax, rax
+    js 28f
+    mov rcx, rax
+    mov r8, rdx
+    pop rdx
+    mov rsp, r8
+    xor eax, eax
+    mov r11d, {first_flags}
+    xor edi, edi
+    xor esi, esi
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    swapgs
+    sysretq
+
+28: pop rdi
+    pop rsi
+    pop rdx
+    xor r8d, r8d
+    xor r9d, r9d
+    xor r10d, r10d
+    mov eax, {gate_return}
+    jmp 21b
+
 24: cmp rax, {gate_return}
     jne 21b
     test rdi, rdi
-    jnz 21b
+    jnz 27b
     push rdi
     call {gate_path_return}
     mov rcx, rax
@@ -434,6 +499,8 @@ tessera_trap_stubs:
     gate_call = const number::gate_call,
     gate_return = const number::gate_return,
     gate_path_call = sym upcall::kernel_gate_call,
+    gate_call_along = sym upcall::kernel_gate_call_along,
+    gate_return_along = sym upcall::kernel_gate_return_along,
     gate_path_return = sym upcall::kernel_gate_return,
     first_flags = const FIRST_FLAGS,
     finish = sym trap::finish,

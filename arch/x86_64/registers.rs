@@ -128,6 +128,15 @@ impl Registers {
         self.set_result(result.err().unwrap_or(0), result.unwrap_or(0));
     }
 
+    /// Makes all zero that a thread had in registers, the bases of FS and GS included, but not where it goes on. The context is not
+    /// current: else the CPU would keep its own bases.
+    pub fn clear(&mut self) {
+        self.bases = [0; 2];
+        self.forget_scratch();
+        let frame = &mut self.frame;
+        [frame.rdi, frame.rsi, frame.rbx, frame.rbp, frame.r12, frame.r13, frame.r14, frame.r15] = [0; 8];
+    }
+
     fn forget_scratch(&mut self) {
         let frame = &mut self.frame;
         [frame.rax, frame.rcx, frame.rdx, frame.r8, frame.r9, frame.r10, frame.r11] = [0; 7];

@@ -200,15 +200,15 @@ macro_rules! with_system_calls {
 
             /// Sets the calling thread's thread pointer (x86_64 FS base, aarch64 TPIDR_EL0).
             ///
-            /// Returns 0. Errors: `BadAddress` if it is neither 0 nor a user address.
+            /// Returns what it was. Errors: `BadAddress` if it is neither 0 nor a user address.
             14 thread_set_pointer ThreadSetPointer(value: u64);
 
             /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.
             ///
             /// It then goes on in `space` at `instruction_pointer` with `stack_pointer` and the reason code as first
             /// function argument. Whatever it was doing, it finds flags and floating-point control as after `thread_start`, and
-            /// the floating-point and SIMD registers cleared; other registers are as they were. The null handle takes the
-            /// fallback away.
+            /// the floating-point and SIMD registers cleared; other registers are as they were, or zero if it was in a gate call, as
+            /// they were the callee's. The null handle takes the fallback away.
             ///
             /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadAddress`.
             15 thread_set_fallback ThreadSetFallback(space: Handle, instruction_pointer: u64, stack_pointer: u64);
@@ -538,9 +538,11 @@ macro_rules! with_system_calls {
             59 gate_close GateClose(gate: Handle, how: u64);
 
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
-            /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`, and nothing
-            /// else is said of registers: what the kernel leaves behind shows in none, what the caller leaves in others, each side
-            /// sees to. The callee finds the badge of the capability in `rdi` or `x0`.
+            /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
+            /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
+            /// in other registers (`x18`, `x19` and `x26` to `x30`, floating point and SIMD with their control, the thread pointer, GS
+            /// base) the other finds: each sees to its own, as libvas does. (On aarch64 TPIDRRO_EL0 is zero as long as the thread has
+            /// not used floating point or SIMD.) The callee finds the badge of the capability in `rdi` or `x0`.
             ///
             /// With a `capability` (the null handle for none) it is given along, with `rights`, and needs `GRANT`; the callee
             /// finds its handle in `rsi` or `x1`. Flags: 1 to wait for a stack, in order of coming, if all are taken; 2 to
@@ -551,7 +553,7 @@ macro_rules! with_system_calls {
             /// `Busy` if all stacks are taken, `WrongCpu` for the space of another CPU, `AccountExhausted` and `OutOfMemory` at
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
-            /// anything then.
+            /// anything then, floating point, SIMD and the thread pointer included.
             60 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move

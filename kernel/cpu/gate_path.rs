@@ -107,6 +107,16 @@ pub fn go_back(line: &PerCpu) -> UserPlace {
     goal
 }
 
+/// Under the lock: the number of the table to which the call that the thread is in returns, if it can without more ado: nothing has
+/// noted it, and nobody waits for the stack.
+#[inline(always)]
+pub fn table_below(line: &PerCpu) -> Option<u32> {
+    let activations = line.activations.get();
+    let last = activations.at(activations.depth().wrapping_sub(1));
+    let is_plain = activations.is_any_fresh() && !last.gate.get().is_waited_for();
+    is_plain.then(|| last.table.get().number())
+}
+
 /// Somebody waits for the stack that was given back: the kernel is entered once more. What is given back otherwise comes first, so
 /// that it is in its registers already.
 #[cold]

@@ -14,7 +14,7 @@ use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::{gate_path, switch};
 use crate::entry::{quick, trap, yielding};
 use crate::lifecycle::reap;
-use crate::sched::{calling, running};
+use crate::sched::{along, calling, running};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Handled};
 
@@ -88,6 +88,20 @@ extern "C" fn kernel_gate_call(
 #[unsafe(no_mangle)]
 extern "C" fn kernel_gate_return() -> UserPlace {
     gate_path::go_back(line())
+}
+
+/// `gate_call` with a capability, if the lock is free.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_gate_call_along(words: &mut [u64; 4], stack_pointer: u64, instruction_pointer: u64) -> UserPlace {
+    let Some(mut guard) = KERNEL.try_lock() else { return UserPlace::COMMON };
+    along::call(of_call(&mut guard), line(), words, UserPlace { instruction_pointer, stack_pointer })
+}
+
+/// `gate_return` with one.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_gate_return_along(words: &mut [u64; 3]) -> UserPlace {
+    let Some(mut guard) = KERNEL.try_lock() else { return UserPlace::COMMON };
+    along::go_back(of_call(&mut guard), line(), words)
 }
 
 /// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.

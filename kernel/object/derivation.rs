@@ -12,7 +12,7 @@
 //! So a capability is deleted by taking its two places out, whatever stands between: that is its parent's from there on.
 //! And revoking is taking out what stands behind the beginning until that is the end.
 
-use tessera_abi::{Error, Handle};
+use tessera_abi::{Error, Handle, Rights};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
@@ -61,16 +61,8 @@ pub fn previous(tables: &Store<CapTable>, uses: &UsePool, at: Neighbour) -> Neig
 /// Makes two neighbours of each other.
 #[inline(always)]
 fn join(tables: &mut Store<CapTable>, uses: &mut UsePool, left: Neighbour, right: Neighbour) {
-    match left.standing() {
-        Standing::Beginning(cap) => neighbours(tables, cap).first = right,
-        Standing::End(cap) => neighbours(tables, cap).behind = right,
-        Standing::Use(id) => uses.get_mut(id).next = right,
-    }
-    match right.standing() {
-        Standing::Beginning(cap) => neighbours(tables, cap).before = left,
-        Standing::End(cap) => neighbours(tables, cap).last = left,
-        Standing::Use(id) => uses.get_mut(id).previous = left,
-    }
+    set_next(tables, uses, left, right);
+    set_previous(tables, uses, right, left);
 }
 
 /// Lets go of an object's list, in which nothing stands any more; or of the promise of one.
@@ -195,6 +187,41 @@ pub fn insert_child(
     }
     let between = Neighbours::alone(child, Neighbour::beginning(parent), first);
     Ok(tables.at_mut(table).insert(word.derived(), badge, between))
+}
+
+/// Moves a capability into another table, which has a free slot, with these rights; gives the handle. The new one stands where the other
+/// stood. Not if anything was derived from it, or it is the object's only one: what is below would be its parent's, or the
+/// object's.
+#[inline(always)]
+pub fn move_childless(
+    tables: &mut Store<CapTable>,
+    uses: &mut UsePool,
+    cap: CapId,
+    into: u32,
+    rights: Rights,
+) -> Option<Handle> {
+    let record = record(tables, cap);
+    let Neighbours { before, first, behind, .. } = record.neighbours;
+    if first != Neighbour::end(cap) || before == Neighbour::NOBODY {
+        return None;
+    }
+    let (word, badge) = (record.object.with(rights).derived(), record.badge());
+    let table = tables.at_mut(into);
+    let there = CapId::at(into, table.free_slot().expect("a slot was found free"));
+    let handle = table.insert(word, badge, Neighbours::alone(there, before, behind));
+    set_next(tables, uses, before, Neighbour::beginning(there));
+    set_previous(tables, uses, behind, Neighbour::end(there));
+    tables.at_mut(cap.table()).remove(cap.slot());
+    Some(handle)
+}
+
+#[inline(always)]
+fn set_next(tables: &mut Store<CapTable>, uses: &mut UsePool, of: Neighbour, next: Neighbour) {
+    match of.standing() {
+        Standing::Beginning(cap) => neighbours(tables, cap).first = next,
+        Standing::End(cap) => neighbours(tables, cap).behind = next,
+        Standing::Use(id) => uses.get_mut(id).next = next,
+    }
 }
 
 #[inline(always)]

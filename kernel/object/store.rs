@@ -141,6 +141,13 @@ impl<T: Object> Store<T> {
         chunk.uses[offset].references == 0
     }
 
+    /// The object with this number, which is there, unless it is doomed.
+    #[inline(always)]
+    pub fn undoomed(&self, index: u32) -> Option<&T> {
+        let (chunk, offset) = self.chunk(index);
+        if chunk.uses[offset].references == 0 { None } else { chunk.values[offset].as_deref() }
+    }
+
     /// The id of the object that has this index now.
     #[inline(always)]
     pub fn id_at(&self, index: u32) -> Option<Id<T::Kind>> {

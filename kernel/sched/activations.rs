@@ -61,6 +61,12 @@ pub fn pop(kernel: &mut Kernel, id: ThreadId, mut result: Result<u64, Error>) ->
             thread.context.registers_mut().leave_call(place, result.map_err(Error::status));
             return Out::Sound;
         }
+        if was_guest {
+            // Whoever ran it is passed over, with what it has in any register.
+            let context = &mut kernel.threads.at_mut(id.index()).context;
+            context.registers_mut().clear();
+            context.reset_floating_point();
+        }
         result = Err(Error::Gone);
     }
 }

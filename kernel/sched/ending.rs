@@ -113,14 +113,13 @@ pub(super) fn unwind_with(
 ) {
     take_off_queues(kernel, id);
     landing::forget_call(kernel, id);
-    let thread = kernel.threads.at(id.index());
-    let (was_guest, level) = (thread.is_in_guest(), thread.depth() - 1);
-    let out = activations::pop(kernel, id, result);
+    // What it has in any register is the callee's; a guest's go where its state is.
     let thread = kernel.threads.at_mut(id.index());
-    // Who comes out of a guest alone has all registers as they were.
-    if !(was_guest && thread.depth() == level) {
+    if !thread.is_in_guest() {
+        thread.context.registers_mut().clear();
         thread.context.reset_floating_point();
     }
+    let out = activations::pop(kernel, id, result);
     come_out_for(kernel, id, out, reason, effort);
 }
 
@@ -128,6 +127,9 @@ pub(super) fn unwind_with(
 pub fn come_out(kernel: &mut Kernel, id: ThreadId, out: Out) {
     running::forget_current(kernel, tessera_arch::cpu_index());
     tessera_arch::leave_context();
+    if out == Out::Nowhere {
+        kernel.threads.at_mut(id.index()).context.registers_mut().clear();
+    }
     come_out_for(kernel, id, out, FallbackReason::SpaceDestroyed, &mut Effort::of_entry());
 }
 

@@ -12,7 +12,7 @@ use crate::object::derivation;
 use crate::object::id::{CapId, GateId, ThreadId};
 use crate::object::links::Chain;
 use crate::sched::noting::{self, KNOWN, Place};
-use crate::sched::{deletion, ready, running};
+use crate::sched::{deletion, ready, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// The caller waits for a stack if none is free.
@@ -30,9 +30,9 @@ pub(super) const HEAP_PAGES: u64 = 4;
 /// A capability that goes along.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Given {
-    handle: Handle,
-    rights: Rights,
-    is_moved: bool,
+    pub(super) handle: Handle,
+    pub(super) rights: Rights,
+    pub(super) is_moved: bool,
 }
 
 fn word_in(kernel: &Kernel, table: u32, handle: Handle) -> Result<CapWord, Error> {
@@ -58,8 +58,30 @@ pub(super) fn plan_given(kernel: &mut Kernel, table: u32, given: [u64; 3], into:
 
 /// Puts what goes along into another table; gives its handle there. It stands where the other stood, if it is moved.
 pub(super) fn give(kernel: &mut Kernel, table: u32, given: Option<Given>, into: u32) -> Handle {
-    let Some(Given { handle, rights, is_moved }) = given else { return Handle::NONE };
+    let Some(given) = given else { return Handle::NONE };
+    let from = CapId::at(table, given.handle.slot());
+    if given.is_moved && way_in::is_way_in(kernel, from) {
+        return give_derived(kernel, from, into, (given.rights, true));
+    }
+    give_plain(kernel, table, given, into)
+}
+
+/// The same of what leads nowhere, or is not moved.
+#[inline(always)]
+pub(super) fn give_plain(kernel: &mut Kernel, table: u32, given: Given, into: u32) -> Handle {
+    let Given { handle, rights, is_moved } = given;
     let from = CapId::at(table, handle.slot());
+    if is_moved {
+        let Kernel { tables, uses, .. } = &mut *kernel;
+        if let Some(there) = derivation::move_childless(tables, uses, from, into, rights) {
+            return there;
+        }
+    }
+    give_derived(kernel, from, into, (rights, is_moved))
+}
+
+/// The same of any capability, by one that is derived from it.
+fn give_derived(kernel: &mut Kernel, from: CapId, into: u32, (rights, is_moved): (Rights, bool)) -> Handle {
     let record = derivation::record(&kernel.tables, from);
     let (word, badge) = (record.object.with(rights), record.badge());
     let Kernel { tables, uses, .. } = &mut *kernel;

@@ -1,6 +1,7 @@
 //! Who runs: entering a space, making ready, changing threads, taking one off another CPU; how threads come and go.
 
 pub mod activations;
+pub mod along;
 pub mod calling;
 pub mod closing;
 pub mod deletion;

@@ -151,8 +151,10 @@ impl Caller<'_> {
         if value != 0 && !VirtAddr::new(value).is_user() {
             return Err(Error::BadAddress);
         }
-        self.kernel.threads[self.thread].context.registers_mut().set_thread_pointer(value);
-        Ok(0)
+        let registers = self.kernel.threads[self.thread].context.registers_mut();
+        let before = registers.thread_pointer();
+        registers.set_thread_pointer(value);
+        Ok(before)
     }
 
     pub(super) fn thread_set_fallback(&mut self, space: Handle, ip: u64, sp: u64) -> Result<u64> {

@@ -37,7 +37,7 @@ pub unsafe fn call_short(number: u64, argument: u64) -> (u64, u64) {
 }
 
 /// Calls a gate: a host has none.
-pub fn gate_call(_arguments: [u64; 4], _words: &mut [u64; 6]) -> (u64, u64) {
+pub(crate) fn gate_call(_arguments: [u64; 4], _words: &[std::sync::atomic::AtomicU64; 6]) -> (u64, u64) {
     (Error::BadCall.status(), 0)
 }
 
@@ -85,3 +85,36 @@ pub fn synchronize_fetches() {}
 
 /// Nothing is run on a host.
 pub fn publish_code(_start: u64, _end: u64) {}
+
+/// The registers of a host are its own.
+#[derive(Clone, Debug)]
+pub struct ExtraRegisters;
+
+impl ExtraRegisters {
+    /// What a new thread finds.
+    pub const FIRST: ExtraRegisters = ExtraRegisters;
+
+    /// Nothing is written.
+    pub fn save(to: &mut std::mem::MaybeUninit<ExtraRegisters>) -> &mut ExtraRegisters {
+        to.write(ExtraRegisters)
+    }
+
+    /// Nothing is loaded.
+    pub fn load(&self) {}
+
+    /// Nothing is changed.
+    pub fn reset_control() {}
+
+    /// Nobody asks.
+    pub fn are_vectors_used() -> bool {
+        true
+    }
+
+    /// There are none.
+    pub fn pointers() -> [u64; 2] {
+        [0; 2]
+    }
+
+    /// Nothing is set.
+    pub fn set_pointers(_pointers: [u64; 2]) {}
+}

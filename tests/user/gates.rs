@@ -513,9 +513,9 @@ fn calls_that_make_no_sense_are_refused() -> Verdict {
             (service.bits(), 4, Error::BadArgument),
             (service.bits(), u64::MAX, Error::BadArgument),
         ] {
-            let mut words = [1, 2, 3, 4, 5, 6];
-            let (failed, _) = raw::gate_call([gate, flags, 0, 0], &mut words);
-            ensure_eq!((failed, words), (error.status(), [1, 2, 3, 4, 5, 6]));
+            let words = [1, 2, 3, 4, 5, 6].map(AtomicU64::new);
+            let (failed, _) = raw::gate_call_keeping([gate, flags, 0, 0], &words);
+            ensure_eq!((failed, words.map(AtomicU64::into_inner)), (error.status(), [1, 2, 3, 4, 5, 6]));
         }
         refused(attempt(number::gate_return, [0; 6]), Error::BadState)?;
         refused(Called::is_awaited(), Error::BadState)?;

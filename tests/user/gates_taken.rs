@@ -107,9 +107,9 @@ serves!(Fails, |called| {
 
 /// The call ends with an error, and nothing of the callee's is in any register; the caller goes on.
 fn fails(gate: &Cap<Gate>, how: u64, address: u64) -> Verdict {
-    let mut words = [how, address, 0x5ec2e7, 4, 5, 6];
-    let (failed, value) = raw::gate_call([gate.handle().bits(), 0, 0, 0], &mut words);
-    ensure_eq!((how, failed, value, words), (how, Error::Faulted.status(), 0, [0; 6]));
+    let words = [how, address, 0x5ec2e7, 4, 5, 6].map(AtomicU64::new);
+    let (failed, value) = raw::gate_call_trusting([gate.handle().bits(), 0, 0, 0], &words);
+    ensure_eq!((how, failed, value, words.map(AtomicU64::into_inner)), (how, Error::Faulted.status(), 0, [0; 6]));
     ensure_eq!(raw::vector_registers(), [0; 4]);
     ensure_eq!((gate.info()?.free, gate.call([99; 6])?), (1, [99; 6]));
     Ok(())

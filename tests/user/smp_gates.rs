@@ -35,7 +35,7 @@ fn main() -> u8 {
         claim!(what_goes_along_with_who_waits_is_looked_at_when_its_turn_comes),
         claim!(registers_inside_survive_other_threads_turns),
         claim!(a_refused_call_changes_no_register),
-        claim!(vector_registers_and_thread_pointer_go_along),
+        claim!(vector_registers_and_thread_pointer_go_along_in_trust),
         claim!(a_gate_leads_into_a_view),
         claim!(a_gate_leads_into_a_space_of_one_cpu),
         claim!(who_is_inside_moves_to_another_cpu),
@@ -251,29 +251,38 @@ fn a_refused_call_changes_no_register() -> Verdict {
     Ok(())
 }
 
-/// Vector registers and the thread pointer are the thread's, and nobody exchanges them: each side sees what the other left.
-fn vector_registers_and_thread_pointer_go_along() -> Verdict {
+/// Vector registers and the thread pointer are the thread's, also where others run meanwhile: where both sides trust each other, each
+/// sees what the other left.
+fn vector_registers_and_thread_pointer_go_along_in_trust() -> Verdict {
     const THERE: [u64; 4] = [1, 2, 3, 1 << 63];
     const BACK: [u64; 4] = [u64::MAX, 8, 7, 6];
     static WORDS: [u64; 2] = [111, 222];
     fn point_to(index: usize) -> Result<(), Error> {
-        thread::set_pointer((&raw const WORDS[index]).expose_provenance() as u64)
+        thread::set_pointer((&raw const WORDS[index]).expose_provenance() as u64).map(|_| ())
     }
     fn pointed_to() -> u64 {
         // SAFETY: whoever asks has a static word's address as its thread pointer.
         unsafe { raw::thread_pointer_word() }
     }
-    serves!(Changes, |called| {
-        let found = (raw::vector_registers() == THERE, pointed_to());
-        nap();
-        raw::set_vector_registers(BACK);
-        [u64::from(found.0), found.1, u64::from(point_to(1).is_err()), called.badge, 0, 0]
-    });
+    struct Changes;
+    impl Serve for Changes {
+        const TRUSTS: bool = true;
+
+        fn serve(called: Called) -> Answer {
+            let found = (raw::vector_registers() == THERE, pointed_to());
+            nap();
+            raw::set_vector_registers(BACK);
+            Answer {
+                words: [u64::from(found.0), found.1, u64::from(point_to(1).is_err()), called.badge, 0, 0],
+                given: None,
+            }
+        }
+    }
     let service = Service::new::<Changes>(1)?;
     for _ in 0..3 {
         point_to(0)?;
         raw::set_vector_registers(THERE);
-        ensure_eq!(service.gate.call([0; 6])?[..3], [1, 111, 0]);
+        ensure_eq!(service.gate.request(Request::new([0; 6]).trusting())?.0[..3], [1, 111, 0]);
         ensure_eq!((raw::vector_registers(), pointed_to()), (BACK, 222));
     }
     Ok(())

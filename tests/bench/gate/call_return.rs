@@ -1,7 +1,7 @@
 //! `gate_call` and `gate_return`: into a service in another space, and back.
 
 use crate::measure::Benchmark;
-use crate::support::services::{Adds, Asks, Echoes, Service, Stamps};
+use crate::support::services::{Adds, Asks, Echoes, Service, Stamps, Trusts};
 use libvas::gate::{Along, Request};
 use libvas::raw::ticks;
 use libvas::{Error, Rights, Segment, program};
@@ -55,20 +55,31 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         },
     },
     Benchmark {
+        name: "gate_call_return_trusting",
+        points: &[],
+        axis: "",
+        what: "a call with six words and back, where each side trusts the other with vector registers and the thread pointer",
+        leaves_out: "a first touch of the stack",
+        measure: |meter, _| {
+            let service = Service::serving::<Trusts>()?;
+            meter.call(|| service.gate.request(Request::new([1, 2, 3, 4, 5, 6]).trusting()))
+        },
+    },
+    Benchmark {
         name: "gate_call_return_cap",
         points: &[],
         axis: "",
-        what: "a call with six words and a capability that is moved, and back",
+        what: "a call with six words and a capability that is moved, and back, where each side trusts the other as above",
         leaves_out: "making the capability; giving it up",
         measure: |meter, _| {
-            let service = Service::serving::<Echoes>()?;
+            let service = Service::serving::<Trusts>()?;
             let segment = Segment::new(program().account(), libvas::PAGE_BYTES)?;
             let derived = || {
-                Echoes::let_go();
+                Trusts::let_go();
                 segment.derive(Rights::READ | Rights::GRANT, 0)
             };
             meter.sample(1, derived, |given| {
-                service.gate.request(Request::new([0; 6]).along(Along::moved(given, Rights::READ)))
+                service.gate.request(Request::new([0; 6]).along(Along::moved(given, Rights::READ)).trusting())
             })
         },
     },

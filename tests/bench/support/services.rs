@@ -26,20 +26,31 @@ impl ServeShort for Stamps {
     }
 }
 
-/// Gives back the words that it was given, and keeps the capability.
+/// Gives back the words that it was given.
 pub(crate) struct Echoes;
 
-/// The capability that [`Echoes`] was given last.
+impl Serve for Echoes {
+    fn serve(called: Called) -> Answer {
+        Answer { words: called.words, given: None }
+    }
+}
+
+/// The same for callers that are trusted; keeps the capability.
+pub(crate) struct Trusts;
+
+/// The capability that [`Trusts`] was given last.
 static KEPT: AtomicU64 = AtomicU64::new(0);
 
-impl Echoes {
+impl Trusts {
     /// Gives up what it keeps.
     pub(crate) fn let_go() {
         drop(Cap::<Segment>::from_handle(Handle::from_bits(KEPT.swap(0, Relaxed))));
     }
 }
 
-impl Serve for Echoes {
+impl Serve for Trusts {
+    const TRUSTS: bool = true;
+
     fn serve(called: Called) -> Answer {
         KEPT.store(called.given.bits(), Relaxed);
         Answer { words: called.words, given: None }

@@ -24,7 +24,7 @@ pub fn attempt(number: u64, words: [u64; 6]) -> Result<u64, Error> {
     if number == number::gate_call {
         // A callee may leave anything in registers that other calls keep.
         let [gate, flags, capability, rights, ..] = words;
-        let (status, value) = raw::gate_call([gate, flags, capability, rights], &mut [0; 6]);
+        let (status, value) = raw::gate_call_keeping([gate, flags, capability, rights], &Default::default());
         return Error::from_status(status).map(|()| value);
     }
     // SAFETY: every buffer and every goal was just found to lie outside of the addresses at which this program has

@@ -47,6 +47,8 @@ struct World {
     /// How often what was lent of a service was taken back.
     lending: Vec<usize>,
     threads: Vec<Thread>,
+    /// What capabilities that go along are to.
+    memory: Handle,
 }
 
 impl World {
@@ -55,6 +57,7 @@ impl World {
         oracle::watch();
         let cpus = Cpus::new(machine.kernel.shared);
         let services: Vec<Service> = (0..SERVICES).map(|_| service(&mut machine, STACKS)).collect();
+        let memory = machine.segment(4096, 0);
         let mut world = World {
             machine,
             cpus,
@@ -63,6 +66,7 @@ impl World {
             is_open: vec![true; SERVICES],
             lending: vec![0; SERVICES],
             threads: Vec::new(),
+            memory,
         };
         (0..SERVICES).for_each(|service| world.lend(service));
         for cpu in [0, 1, 1] {
@@ -122,19 +126,58 @@ impl World {
         self.threads.iter().flat_map(|thread| &thread.calls).filter(on).count()
     }
 
-    fn call(&mut self, thread: usize, service: usize) {
+    /// With something given along, if that is asked for and the thread is at home.
+    fn call(&mut self, thread: usize, service: usize, gives: bool) {
         if !self.turn(thread) {
             return;
         }
+        if gives && self.threads[thread].calls.is_empty() {
+            return self.call_along(thread, service);
+        }
+        let (expected, gate) = (self.expected(thread, service), self.gate_of(thread, service));
+        call_fast(&mut self.machine, gate);
+        self.note(thread, service, expected);
+    }
+
+    /// A thread at home gives something along, by either way, and gives it up there.
+    fn call_along(&mut self, thread: usize, service: usize) {
+        let expected = self.expected(thread, service);
+        let derive = Call::CapabilityDerive { handle: self.memory, rights: Rights::READ | Rights::GRANT, badge: 0 };
+        let (own, gate) = (self.machine.make(derive), self.gate_of(thread, service));
+        call_along(&mut self.machine, gate, (own, Rights::READ, 2));
+        self.note(thread, service, expected);
+        let id = self.threads[thread].id;
+        match expected {
+            Ok(()) => {
+                let given = self.machine.kernel.threads[id].context.registers().call_arguments()[1];
+                let delete = Call::CapabilityDelete { handle: Handle::from_bits(given) };
+                assert_eq!(self.machine.call(delete), Ok(0), "the callee holds it");
+            }
+            Err(_) => {
+                self.compare();
+                assert_eq!(self.machine.call(Call::CapabilityDelete { handle: own }), Ok(0), "it stays");
+                self.threads[thread].last = None;
+            }
+        }
+    }
+
+    fn gate_of(&self, thread: usize, service: usize) -> Handle {
         let holder = self.threads[thread].calls.last().map_or(0, |call| call.service + 1);
-        let gate = self.lent[service][holder];
-        let expected = match () {
+        self.lent[service][holder]
+    }
+
+    /// How a call must end.
+    fn expected(&self, thread: usize, service: usize) -> Result<(), Error> {
+        match () {
             () if !self.is_open[service] => Err(Error::Gone),
             () if self.threads[thread].calls.len() == 15 => Err(Error::TooDeep),
             () if self.used_stacks(service) as u64 == STACKS => Err(Error::Busy),
             () => Ok(()),
-        };
-        call_fast(&mut self.machine, gate);
+        }
+    }
+
+    /// In the model: a thread has made a call.
+    fn note(&mut self, thread: usize, service: usize, expected: Result<(), Error>) {
         match expected {
             Ok(()) => {
                 let lending = self.lending[service];
@@ -270,7 +313,7 @@ fn play(flavour: Flavour, acts: &[(u8, u8, u8)]) {
     for (what, one, other) in acts {
         let (thread, service) = (usize::from(*one) % THREADS, usize::from(*other) % SERVICES);
         match what {
-            0..=9 => world.call(thread, service),
+            0..=9 => world.call(thread, service, *other >= 4),
             10..=15 => world.go_back(thread),
             16 => world.fault(thread),
             17 => _ = world.turn(thread),

@@ -9,7 +9,7 @@ use tessera_arch::{CallResult, UserPlace};
 use tessera_kernel::cpu::gate_path;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::{ObjectRef, SpaceId, TableId, ThreadId};
-use tessera_kernel::sched::{calling, running};
+use tessera_kernel::sched::{along, calling, running};
 
 /// Where calls begin.
 pub(crate) const ENTRY: u64 = CODE + 0x100;
@@ -97,6 +97,46 @@ pub(crate) fn call_fast(machine: &mut Machine, gate: Handle) -> Path {
     }
     let registers = machine.kernel.threads[id].context.registers_mut();
     registers.enter_call((place.instruction_pointer, place.stack_pointer), [badge, 0]);
+    Path::Fast
+}
+
+/// A capability that goes along: its handle, with which rights, and flags.
+pub(crate) type Along = (Handle, Rights, u64);
+
+/// The same with a capability.
+pub(crate) fn call_along(machine: &mut Machine, gate: Handle, (capability, rights, flags): Along) -> Path {
+    let cpu = tessera_arch::cpu_index();
+    let (id, place) = place_of(machine, cpu);
+    let shared = machine.kernel.shared;
+    let mut words = [gate.bits(), flags, capability.bits(), u64::from(rights.bits())];
+    let before = words;
+    let place = along::call(&mut machine.kernel, &shared.cpus[cpu], &mut words, place);
+    if place == UserPlace::COMMON {
+        assert_eq!(words, before, "the common path finds the call as it came");
+        commonly(machine, Call::GateCall { gate, flags, capability, rights });
+        return Path::Common;
+    }
+    let registers = machine.kernel.threads[id].context.registers_mut();
+    registers.enter_call((place.instruction_pointer, place.stack_pointer), [words[0], words[1]]);
+    Path::Fast
+}
+
+/// Returns from a call with one.
+pub(crate) fn return_along(machine: &mut Machine, (capability, rights, flags): Along) -> Path {
+    let cpu = tessera_arch::cpu_index();
+    let (id, _) = place_of(machine, cpu);
+    let shared = machine.kernel.shared;
+    let mut words = [capability.bits(), u64::from(rights.bits()), flags];
+    let before = words;
+    let place = along::go_back(&mut machine.kernel, &shared.cpus[cpu], &mut words);
+    if place == UserPlace::COMMON {
+        assert_eq!(words, before, "the common path finds the call as it came");
+        commonly(machine, Call::GateReturn { capability, rights, flags });
+        return Path::Common;
+    }
+    assert_eq!(place.instruction_pointer & CallResult::UNFINISHED, 0, "nobody waits");
+    let registers = machine.kernel.threads[id].context.registers_mut();
+    registers.leave_call((place.instruction_pointer, place.stack_pointer), Ok(words[0]));
     Path::Fast
 }
 
