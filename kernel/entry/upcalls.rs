@@ -177,9 +177,12 @@ fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
 fn wait(line: &'static PerCpu) -> BigGuard<'static, Option<Kernel>> {
     let interrupt = loop {
         let interrupt = tessera_arch::wait_for_interrupt();
-        count_shootdown(line, interrupt);
+        if interrupt != Interrupt::Shootdown {
+            break interrupt;
+        }
+        line.counters.shootdowns_received.add(1);
         // When all CPUs are asked something, those that idle do not queue for the lock.
-        if interrupt != Interrupt::Shootdown || !handle_shootdown(line) || is_due_here(line) {
+        if !handle_shootdown(line) || is_due_here(line) {
             break interrupt;
         }
     };

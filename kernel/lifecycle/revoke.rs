@@ -165,8 +165,10 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
         }
         if let Standing::Beginning(child) = standing {
             if way_in::is_way_in(kernel, child) {
-                if let Some(progress) = revoke_way_in(kernel, by, (cap, child), effort) {
-                    return progress;
+                match revoke_way_in(kernel, by, (cap, child), effort) {
+                    WayIn::Deleted => {}
+                    WayIn::CallerGone => return Progress::Gone,
+                    WayIn::Begun => return Progress::Again(looking::BEGUN),
                 }
             } else {
                 effort.spend(CAPABILITY_UNITS);
@@ -181,20 +183,24 @@ fn revoke(kernel: &mut Kernel, by: Revoker, cap: CapId, effort: &mut Effort) -> 
     Progress::Done
 }
 
-/// Takes a capability to a space or a gate back that stands first below another one; gives how the call goes on, if it does not go on
-/// here. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
+/// What became of a way in that was to be taken back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WayIn {
+    Deleted,
+    /// The caller went with it, and nothing is left.
+    CallerGone,
+    /// Some CPUs are to be asked still.
+    Begun,
+}
+
+/// Takes a capability to a space or a gate back that stands first below another one. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
 /// was need not be noted for that.
 #[inline(never)]
-fn revoke_way_in(
-    kernel: &mut Kernel,
-    by: Revoker,
-    (from, child): (CapId, CapId),
-    effort: &mut Effort,
-) -> Option<Progress> {
+fn revoke_way_in(kernel: &mut Kernel, by: Revoker, (from, child): (CapId, CapId), effort: &mut Effort) -> WayIn {
     effort.spend(CAPABILITY_UNITS);
     deletion::spend_on_way_in(kernel, effort);
     let Closing::Closed(inside) = way_in::close_to_others(kernel, child, effort) else {
-        return Some(Progress::Again(looking::BEGUN));
+        return WayIn::Begun;
     };
     let is_caller = inside.inspect(|id| debug_assert!(*id == by.thread)).is_some();
     // One that has ever made a gate call may be in one: then it comes out the long way.
@@ -205,7 +211,7 @@ fn revoke_way_in(
         way_in::note_here(kernel, by.thread);
     }
     deletion::delete_closed(kernel, child);
-    is_gone.then_some(Progress::Gone)
+    if is_gone { WayIn::CallerGone } else { WayIn::Deleted }
 }
 
 /// Has the caller land, if it has a place for that.

@@ -250,6 +250,12 @@ impl Space {
         }
     }
 
+    /// How many root tables it has besides the first CPU's.
+    #[inline(always)]
+    pub fn other_root_count(&self) -> u32 {
+        self.other_roots.len() as u32
+    }
+
     /// The root tables, the first CPU's first.
     pub fn roots(&self) -> impl Iterator<Item = Frame> {
         core::iter::once(self.map.tree.root).chain(self.other_roots.iter().copied())

@@ -129,8 +129,8 @@ fn evict_last(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) {
 fn note_all_in(kernel: &mut Kernel, space: u32) {
     let (here, are_few) = (tessera_arch::cpu_index(), fresh::are_few(kernel));
     for cpu in (0..kernel.cpus()).filter(|cpu| *cpu != here) {
-        let is_in = kernel.shared.cpus[cpu % CPUS_MAX].presence.is_in(space);
-        if is_in || are_few && may_come_back(kernel, cpu) {
+        let line = &kernel.shared.cpus[cpu % CPUS_MAX];
+        if line.presence.is_in(space) || line.activations.get().has_room() && are_few && may_come_back(kernel, cpu) {
             remote::preempt_remote(kernel, cpu);
         }
     }

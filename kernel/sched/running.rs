@@ -263,9 +263,10 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
         None => {
             // The thread that it had may wait for another CPU now.
             kernel.note_activity();
-            kernel.scheduler.cpus[cpu].need_resched.set(false);
             tessera_arch::leave_context();
-            kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
+            let line = &kernel.shared.cpus[cpu];
+            line.need_resched.store(false, Relaxed);
+            kernel.shared.leave_space(line);
             set_timer(kernel, cpu, None);
             Next::Nothing
         }

@@ -217,9 +217,9 @@ fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, eff
                 return true;
             }
             Ok(Some(id)) => {
-                let roots = set_in_space(kernel, id, &public, entry);
+                let other_roots = set_in_space(kernel, id, &public, entry);
                 from = id.index() + 1;
-                effort.spend(SPACE_UNITS + roots / ROOTS_A_UNIT);
+                effort.spend(SPACE_UNITS + other_roots / ROOTS_A_UNIT);
             }
             Ok(None) => break,
         }
@@ -232,20 +232,18 @@ fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, eff
 }
 
 /// A space that was made meanwhile may have the entry. One that is being taken apart gets nothing more, and may have lost what
-/// it had. Gives how many roots it has.
+/// it had. Gives how many roots it has besides the first.
+#[inline(always)]
 fn set_in_space(kernel: &mut Kernel, id: SpaceId, public: &Public, entry: u64) -> u32 {
     if entry != 0 && kernel.spaces.is_doomed(id.index()) {
         return 0;
     }
-    let root = kernel.spaces[id].map.tree.root;
+    let space = &kernel.spaces[id];
+    let (root, other_roots) = (space.map.tree.root, space.other_root_count());
     let before = table(root)[public.slot].load(Relaxed);
-    let mut roots = 0;
-    kernel.spaces[id].roots().for_each(|root| {
-        table(root)[public.slot].store(entry, Relaxed);
-        roots += 1;
-    });
+    space.roots().for_each(|root| table(root)[public.slot].store(entry, Relaxed));
     kernel.frames.change_table_entries(root, i32::from(entry != 0) - i32::from(before != 0));
-    roots
+    other_roots
 }
 
 /// Writes what is public into the root of a new space, and shows the root to every walker.
