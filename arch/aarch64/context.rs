@@ -164,8 +164,14 @@ fn load_floating(next: *const SavedState) {
     unsafe { floating::load(if is_new { &raw const floating::FIRST } else { (&raw const (*next).floating).cast() }) };
     if is_new == was_granted {
         grants.store(!is_new, Ordering::Relaxed);
-        floating::grant(!is_new);
+        grant(!is_new);
     }
+}
+
+/// Out of line, so that those who use no vector registers pay nothing for it.
+#[inline(never)]
+fn grant(is_granted: bool) {
+    floating::grant(is_granted);
 }
 
 /// Leaves the current context, if any: there is none until `resume_context` names one.

@@ -61,8 +61,16 @@ pub fn previous(tables: &Store<CapTable>, uses: &UsePool, at: Neighbour) -> Neig
 /// Makes two neighbours of each other.
 #[inline(always)]
 fn join(tables: &mut Store<CapTable>, uses: &mut UsePool, left: Neighbour, right: Neighbour) {
-    set_next(tables, uses, left, right);
-    set_previous(tables, uses, right, left);
+    match left.standing() {
+        Standing::Beginning(cap) => neighbours(tables, cap).first = right,
+        Standing::End(cap) => neighbours(tables, cap).behind = right,
+        Standing::Use(id) => uses.get_mut(id).next = right,
+    }
+    match right.standing() {
+        Standing::Beginning(cap) => neighbours(tables, cap).before = left,
+        Standing::End(cap) => neighbours(tables, cap).last = left,
+        Standing::Use(id) => uses.get_mut(id).previous = left,
+    }
 }
 
 /// Lets go of an object's list, in which nothing stands any more; or of the promise of one.
@@ -209,19 +217,10 @@ pub fn move_childless(
     let table = tables.at_mut(into);
     let there = CapId::at(into, table.free_slot().expect("a slot was found free"));
     let handle = table.insert(word, badge, Neighbours::alone(there, before, behind));
-    set_next(tables, uses, before, Neighbour::beginning(there));
-    set_previous(tables, uses, behind, Neighbour::end(there));
+    join(tables, uses, before, Neighbour::beginning(there));
+    join(tables, uses, Neighbour::end(there), behind);
     tables.at_mut(cap.table()).remove(cap.slot());
     Some(handle)
-}
-
-#[inline(always)]
-fn set_next(tables: &mut Store<CapTable>, uses: &mut UsePool, of: Neighbour, next: Neighbour) {
-    match of.standing() {
-        Standing::Beginning(cap) => neighbours(tables, cap).first = next,
-        Standing::End(cap) => neighbours(tables, cap).behind = next,
-        Standing::Use(id) => uses.get_mut(id).next = next,
-    }
 }
 
 #[inline(always)]
