@@ -583,7 +583,6 @@ macro_rules! with_system_calls {
             /// `deadline_ns` (`u64::MAX` for never). Its registers are in its state then, with why it came out, and the
             /// thread has its own again, floating point and thread pointer included. Pages that get their memory on first
             /// touch get it without that. Flags: 1 to execute one instruction.
-            ///
             /// Needs `RUN` on the guest and on the space. If space or guest is destroyed or revoked, the run ends with `Gone`, and the
             /// state has the registers as they were then. Returns why the guest came out, a number of `GuestEnd`.
             ///
@@ -592,7 +591,6 @@ macro_rules! with_system_calls {
             64 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
 
             /// Has a guest come out, wherever it runs; if it does not run, the next run ends at once. Needs `KICK`.
-            ///
             /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Gone`.
             65 guest_kick GuestKick(guest: Handle);
         }

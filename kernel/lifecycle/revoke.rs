@@ -193,8 +193,8 @@ enum WayIn {
     Begun,
 }
 
-/// Takes a capability to a space or a gate back that stands first below another one. If it is the caller that is inside by it, and nobody and nothing else is there, the caller lands at once: where it
-/// was need not be noted for that.
+/// Takes a capability to a space or a gate back that stands first below another one. If it is the caller that is inside by it, and
+/// nobody and nothing else is there, the caller lands at once: where it was need not be noted for that.
 #[inline(never)]
 fn revoke_way_in(kernel: &mut Kernel, by: Revoker, (from, child): (CapId, CapId), effort: &mut Effort) -> WayIn {
     effort.spend(CAPABILITY_UNITS);

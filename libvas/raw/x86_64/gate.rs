@@ -36,8 +36,7 @@ pub(crate) fn gate_call(arguments: [u64; 4], words: &[AtomicU64; 6]) -> (u64, u6
 }
 
 /// [`gate_call`] with two words and no capability, in the fewest instructions. The callee sees what is in other registers, and what it
-/// leaves
-/// there stays but in those that compiled code keeps.
+/// leaves there stays but in those that compiled code keeps.
 #[inline(always)]
 pub fn gate_call_short(gate: u64, words: [u64; 2]) -> (u64, [u64; 2]) {
     let [mut first, mut second] = words;
