@@ -20,11 +20,8 @@ use crate::tlb::global;
 use crate::vm::attach;
 use crate::vm::target::Target;
 
-/// What looking at a space takes, or writing the entry into its root.
+/// What looking at a space takes, or writing the entry into its root; into each other root, a unit more is enough.
 const SPACE_UNITS: u32 = 10;
-
-/// Roots that a unit more goes for, of a space that has one for each CPU.
-const ROOTS_A_UNIT: u32 = 2;
 
 /// The public subtree that a space shows at a page.
 #[inline(always)]
@@ -219,7 +216,7 @@ fn set_in_spaces(kernel: &mut Kernel, at: usize, mut from: u32, shows: bool, eff
             Ok(Some(id)) => {
                 let other_roots = set_in_space(kernel, id, &public, entry);
                 from = id.index() + 1;
-                effort.spend(SPACE_UNITS + other_roots / ROOTS_A_UNIT);
+                effort.spend(SPACE_UNITS + other_roots);
             }
             Ok(None) => break,
         }

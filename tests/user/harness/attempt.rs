@@ -52,6 +52,7 @@ pub fn takes(name: &str, kind: ObjectKind) -> bool {
         "thread" => kind == ObjectKind::Thread,
         "table" => kind == ObjectKind::CapTable,
         "gate" => kind == ObjectKind::Gate,
+        "guest" => kind == ObjectKind::Guest,
         "machine" => kind == ObjectKind::Machine,
         _ => false,
     }
