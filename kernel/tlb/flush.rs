@@ -104,8 +104,13 @@ pub fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
 fn invalidate_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) {
     match owner {
         MapTarget::Space(id) if is_alone => invalidate_space(kernel, id, range),
-        _ => ask_shared(kernel, owner, range, frees_tables).wait(kernel.shared),
+        _ => invalidate_shared(kernel, owner, range, frees_tables),
     }
+}
+
+#[inline(never)]
+fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
+    ask_shared(kernel, owner, range, frees_tables).wait(kernel.shared);
 }
 
 /// Invalidates what one space sees alone, which is the usual case.
