@@ -104,13 +104,8 @@ pub fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
 fn invalidate_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) {
     match owner {
         MapTarget::Space(id) if is_alone => invalidate_space(kernel, id, range),
-        _ => invalidate_shared(kernel, owner, range, frees_tables),
+        _ => ask_shared(kernel, owner, range, frees_tables).wait(kernel.shared),
     }
-}
-
-#[inline(never)]
-fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
-    ask_shared(kernel, owner, range, frees_tables).wait(kernel.shared);
 }
 
 /// Invalidates what one space sees alone, which is the usual case.
