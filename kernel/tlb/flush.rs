@@ -102,30 +102,7 @@ pub fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
 
 #[inline(always)]
 fn invalidate_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) {
-    match owner {
-        MapTarget::Space(id) if is_alone => invalidate_space(kernel, id, range),
-        _ => ask_shared(kernel, owner, range, frees_tables).wait(kernel.shared),
-    }
-}
-
-/// Invalidates what one space sees alone, which is the usual case.
-#[inline(always)]
-fn invalidate_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
-    if may_be_held(kernel, space) {
-        invalidate_held(kernel, space, range);
-    }
-}
-
-#[inline(never)]
-fn invalidate_held(kernel: &Kernel, space: SpaceId, range: PageRange) {
-    ask_held(kernel, space, range).wait(kernel.shared);
-}
-
-/// Whether a CPU may hold anything of a space. The first to enter it gives it a tag, or notes that there is none. Who has not entered
-/// holds nothing.
-#[inline(always)]
-fn may_be_held(kernel: &Kernel, space: SpaceId) -> bool {
-    kernel.shared.space_words(space.index()).tag().generation() != 0
+    ask_seen(kernel, owner, range, frees_tables, is_alone).wait(kernel.shared);
 }
 
 #[inline(always)]
@@ -136,13 +113,17 @@ fn ask_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: b
     }
 }
 
-/// Of what one space sees alone.
+/// Of what one space sees alone, which is the usual case.
 #[inline(always)]
 fn ask_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
-    if may_be_held(kernel, space) { ask_held(kernel, space, range) } else { Asked::default() }
+    // The first to enter a space gives it a tag, or notes that there is none. Who has not entered holds nothing.
+    if kernel.shared.space_words(space.index()).tag().generation() == 0 {
+        return Asked::default();
+    }
+    ask_held(kernel, space, range)
 }
 
-#[inline(always)]
+#[inline(never)]
 fn ask_held(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast_in_space(kernel, space, range);
