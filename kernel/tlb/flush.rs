@@ -67,109 +67,74 @@ pub fn invalidate(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tab
     invalidate_seen(kernel, owner, range, frees_tables, is_alone(kernel, owner));
 }
 
-/// The CPUs that were asked to invalidate something, and have not answered yet.
-#[derive(Debug, Default)]
-#[must_use = "what was asked for may not be done yet unless it is waited for"]
-pub struct Asked(CpuSet);
-
-impl Asked {
-    /// Adds those that were asked something else.
-    pub fn join(&mut self, Asked(others): Asked) {
-        self.0 |= others;
-    }
-
-    /// Waits until all have done what was asked.
-    #[inline(always)]
-    pub fn wait(self, shared: &Shared) {
-        if self.0 != 0 {
-            requests::await_acknowledgements(shared, self.0);
-        }
-    }
-}
-
-/// Begins to invalidate pages of an owner wherever a translation may be held, tables that went among them: done when those who
-/// were asked have answered, so that what several changes ask can be waited for together.
-pub fn ask(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
-    tessera_arch::publish_tables();
-    ask_seen(kernel, owner, range, true, is_alone(kernel, owner))
-}
-
 /// Whether a space sees alone what changes in it.
 #[inline(always)]
-pub fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
+fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
     matches!(owner, MapTarget::Space(id) if kernel.spaces[id].views.is_empty())
 }
 
 #[inline(always)]
 fn invalidate_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) {
-    ask_seen(kernel, owner, range, frees_tables, is_alone).wait(kernel.shared);
-}
-
-#[inline(always)]
-fn ask_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) -> Asked {
     match owner {
-        MapTarget::Space(id) if is_alone => ask_space(kernel, id, range),
-        _ => ask_shared(kernel, owner, range, frees_tables),
+        MapTarget::Space(id) if is_alone => invalidate_space(kernel, id, range),
+        _ => invalidate_shared(kernel, owner, range, frees_tables),
     }
 }
 
-/// Of what one space sees alone, which is the usual case.
+/// Invalidates what one space sees alone, which is the usual case.
 #[inline(always)]
-fn ask_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
+fn invalidate_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
     // The first to enter a space gives it a tag, or notes that there is none. Who has not entered holds nothing.
     if kernel.shared.space_words(space.index()).tag().generation() == 0 {
-        return Asked::default();
+        return;
     }
-    ask_held(kernel, space, range)
+    invalidate_held(kernel, space, range);
 }
 
 #[inline(never)]
-fn ask_held(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
+fn invalidate_held(kernel: &Kernel, space: SpaceId, range: PageRange) {
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast_in_space(kernel, space, range);
-        return Asked::default();
+    } else {
+        shoot_down_space(kernel, space, range);
     }
-    shoot_down_space(kernel, space, range)
 }
 
 #[inline(never)]
-fn ask_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) -> Asked {
+fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
     if let MapTarget::Subtree(id) = owner {
         let Subtree { public, sharers, .. } = &kernel.subtrees[id];
         if let Some(slot) = *public {
-            global::invalidate_public(kernel, slot, range, frees_tables);
-            return Asked::default();
+            return global::invalidate_public(kernel, slot, range, frees_tables);
         }
         if sharers.is_empty() {
             // Nobody sees it, and what once was seen of it was invalidated when it went.
-            return Asked::default();
+            return;
         }
         if let Some((owner, range)) = audience::only_seen_as(sharers, range) {
-            return ask_seen(kernel, owner, range, frees_tables, is_alone(kernel, owner));
+            return invalidate(kernel, owner, range, frees_tables);
         }
         if !tessera_arch::broadcasts_invalidation() && audience::is_in_many(kernel, sharers) {
-            global::flush_everywhere(kernel);
-            return Asked::default();
+            return global::flush_everywhere(kernel);
         }
     }
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast(kernel, owner, range);
-        return Asked::default();
+    } else {
+        shoot_down(kernel, owner, range);
     }
-    shoot_down(kernel, owner, range)
 }
 
 /// Where the hardware reaches its own CPU only: marks and interrupts the others.
 ///
 /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
 /// many spaces see interrupts each CPU once (for each of the two). If they are too many to turn each one's passes, all goes.
-fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
+fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
     let here = tessera_arch::cpu_index();
     // Without tags nothing is held for longer than a stay, and the change costs the same for any number of sharers.
     if kernel.tags.bits() != 0 {
         if audience::is_seen_by_many(kernel, owner) {
-            global::flush_everywhere(kernel);
-            return Asked::default();
+            return global::flush_everywhere(kernel);
         }
         audience::for_each_seen(kernel, owner, range, &mut |seen| mark_stale(kernel, here, &seen));
     }
@@ -194,11 +159,11 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
             }
         }
     }
-    Asked(interrupted)
+    requests::await_acknowledgements(kernel.shared, interrupted);
 }
 
 /// The same for a change that one space sees.
-fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
+fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
     let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
     if kernel.tags.bits() != 0 {
         mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
@@ -215,7 +180,9 @@ fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked 
             interrupted |= 1 << line.index;
         }
     }
-    Asked(interrupted)
+    if interrupted != 0 {
+        requests::await_acknowledgements(kernel.shared, interrupted);
+    }
 }
 
 /// Turns each CPU's pass to a space stale if the CPU may hold translations under the space's tag. A tag of 0 needs
