@@ -67,9 +67,45 @@ pub fn invalidate(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tab
     invalidate_seen(kernel, owner, range, frees_tables, is_alone(kernel, owner));
 }
 
+/// The CPUs that were asked to invalidate something, and have not answered yet.
+#[derive(Debug, Default)]
+#[must_use = "what was asked for may not be done yet unless it is waited for"]
+pub struct Asked(CpuSet);
+
+impl Asked {
+    /// Adds those that were asked something else.
+    pub fn join(&mut self, Asked(others): Asked) {
+        self.0 |= others;
+    }
+
+    /// Waits until all have done what was asked.
+    #[inline(always)]
+    pub fn wait(self, shared: &Shared) {
+        if self.0 != 0 {
+            requests::await_acknowledgements(shared, self.0);
+        }
+    }
+}
+
+/// Begins to invalidate pages of an owner wherever a translation may be held, tables that went among them. What one space sees alone
+/// is done when those who were asked have answered, so that what changes in many spaces can be waited for together; what others
+/// see as well is done at once.
+pub fn begin(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
+    tessera_arch::publish_tables();
+    match owner {
+        MapTarget::Space(id) if is_alone(kernel, owner) && !tessera_arch::broadcasts_invalidation() => {
+            if may_be_held(kernel, id) { ask_those_inside(kernel, id, range) } else { Asked::default() }
+        }
+        _ => {
+            invalidate(kernel, owner, range, true);
+            Asked::default()
+        }
+    }
+}
+
 /// Whether a space sees alone what changes in it.
 #[inline(always)]
-fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
+pub fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
     matches!(owner, MapTarget::Space(id) if kernel.spaces[id].views.is_empty())
 }
 
@@ -84,11 +120,16 @@ fn invalidate_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_ta
 /// Invalidates what one space sees alone, which is the usual case.
 #[inline(always)]
 fn invalidate_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
-    // The first to enter a space gives it a tag, or notes that there is none. Who has not entered holds nothing.
-    if kernel.shared.space_words(space.index()).tag().generation() == 0 {
-        return;
+    if may_be_held(kernel, space) {
+        invalidate_held(kernel, space, range);
     }
-    invalidate_held(kernel, space, range);
+}
+
+/// Whether a CPU may hold anything of a space. The first to enter it gives it a tag, or notes that there is none; who has not entered
+/// holds nothing.
+#[inline(always)]
+fn may_be_held(kernel: &Kernel, space: SpaceId) -> bool {
+    kernel.shared.space_words(space.index()).tag().generation() != 0
 }
 
 #[inline(never)]
@@ -96,7 +137,7 @@ fn invalidate_held(kernel: &Kernel, space: SpaceId, range: PageRange) {
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast_in_space(kernel, space, range);
     } else {
-        shoot_down_space(kernel, space, range);
+        ask_those_inside(kernel, space, range).wait(kernel.shared);
     }
 }
 
@@ -162,8 +203,9 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
     requests::await_acknowledgements(kernel.shared, interrupted);
 }
 
-/// The same for a change that one space sees.
-fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
+/// The same for a change that one space sees, but for waiting.
+#[inline(always)]
+fn ask_those_inside(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
     let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
     if kernel.tags.bits() != 0 {
         mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));
@@ -180,9 +222,7 @@ fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
             interrupted |= 1 << line.index;
         }
     }
-    if interrupted != 0 {
-        requests::await_acknowledgements(kernel.shared, interrupted);
-    }
+    Asked(interrupted)
 }
 
 /// Turns each CPU's pass to a space stale if the CPU may hold translations under the space's tag. A tag of 0 needs

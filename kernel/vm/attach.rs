@@ -27,7 +27,7 @@ use crate::paging::page_table::new_table;
 use crate::paging::range::PageRange;
 use crate::sched::{enter, remote};
 use crate::state::kernel::Kernel;
-use crate::tlb::flush::{self, Flush};
+use crate::tlb::flush::{self, Asked, Flush};
 use crate::tlb::global;
 use crate::vm::target;
 use crate::vm::view;
@@ -369,38 +369,30 @@ const PLACE_UNITS: u32 = 120;
 /// What asking a CPU takes what it shows, or to drop it.
 const CPU_UNITS: u32 = 4;
 
-/// At more places, what they showed is not invalidated there alone but everywhere, which takes the same for any number: a step
-/// must not look at all places of which it takes out a few.
-const FLUSHED_PLACES: usize = 40;
+/// What telling those takes who see what changes in a subtree, or in a space with views.
+const AUDIENCE_UNITS: u32 = 300;
 
-/// Takes a subtree out of what it is attached to, as far as the effort goes, with one flush; gives how many places that were,
-/// and whether some are left. The subtree notes how far it has come, so that what is attached behind its back is not looked at
-/// again. What has copies of an owner's root gets them anew once for places that lie side by side.
+/// Of a subtree at more places, such owners are not told who see it: all drop everything, which takes the same for any number of
+/// them. Each step would have to tell them all, whether it takes out many places or few.
+const TOLD_PLACES: usize = 40;
+
+/// Takes a subtree out of what it is attached to, as far as the effort goes; gives how many places that were, and whether some
+/// are left. The subtree notes how far it has come, so that what is attached behind its back is not looked at again.
+///
+/// A space or subtree that has it is told by itself, so that a CPU in a space is interrupted by the step that takes it from there
+/// and by no other; the answers of all are waited for together.
 pub fn detach_further(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effort) -> (u64, bool) {
-    let (mut freed_tables, mut places) = (FrameList::new(), 0);
+    let (mut freed_tables, mut places, mut asked) = (FrameList::new(), 0, Asked::default());
     let before = kernel.subtrees[subtree].withdrawn;
-    // For the flush. One place goes in any step.
-    effort.spend((CPU_UNITS * kernel.cpus() as u32).min(effort.left().saturating_sub(1)));
-    kernel.subtrees[subtree].sharers.forget_common_page();
     let mut next = kernel.subtrees[subtree].sharers.after(before);
-    while let Some(sharer) = next.filter(|_| effort.is_left()) {
-        take_entry(kernel, sharer.owner(), sharer.place(), &mut freed_tables);
-        let Kernel { subtrees, tables, uses, .. } = &mut *kernel;
-        if let Some(lent) = subtrees[subtree].sharers.lent(&sharer) {
-            derivation::take_back(tables, uses, lent);
-        }
-        places += 1;
-        effort.spend(PLACE_UNITS);
-        next = kernel.subtrees[subtree].sharers.after(next);
-        let is_beside =
-            |next: Sharer| next.owner() == sharer.owner() && next.place().page <= sharer.place().page + SLOT_PAGES;
-        if !effort.is_left() || !next.is_some_and(is_beside) {
-            view::sync_roots(kernel, sharer.owner());
-        }
+    while let Some(first) = next.filter(|_| effort.is_left()) {
+        let (gone, last) = take_from_owner(kernel, subtree, first, &mut freed_tables, effort);
+        asked.join(flush_taken(kernel, subtree, [first, last], effort));
+        places += gone;
+        next = kernel.subtrees[subtree].sharers.after(Some(last));
     }
-    if places != 0 {
-        flush_withdrawn(kernel, subtree, freed_tables);
-    }
+    asked.wait(kernel.shared);
+    kernel.frames.free_list(freed_tables);
     for _ in 0..places {
         let object = kernel.subtrees.released(subtree);
         let gone = object.sharers.after(before).expect("it lists the places still");
@@ -413,17 +405,57 @@ pub fn detach_further(kernel: &mut Kernel, subtree: SubtreeId, effort: &mut Effo
     (places, next.is_some())
 }
 
-/// Invalidates what a subtree showed at places that it lists still.
-fn flush_withdrawn(kernel: &mut Kernel, subtree: SubtreeId, freed_tables: FrameList) {
-    let is_seen = !is_seeded(Mutant::WithdrawUnflushed);
-    if is_seen && kernel.subtrees[subtree].sharers.len() > FLUSHED_PLACES {
-        tessera_arch::publish_tables();
-        global::flush_everywhere(kernel);
-        kernel.frames.free_list(freed_tables);
-        return;
+/// Takes a subtree out of the places in one owner from `first` on, one at least; gives how many they were, and the last. What has
+/// copies of the owner's root gets them anew once for places that lie side by side.
+fn take_from_owner(
+    kernel: &mut Kernel,
+    subtree: SubtreeId,
+    first: Sharer,
+    freed_tables: &mut FrameList,
+    effort: &mut Effort,
+) -> (u64, Sharer) {
+    let (owner, mut sharer, mut places) = (first.owner(), first, 0);
+    loop {
+        take_entry(kernel, owner, sharer.place(), freed_tables);
+        let Kernel { subtrees, tables, uses, .. } = &mut *kernel;
+        if let Some(lent) = subtrees[subtree].sharers.lent(&sharer) {
+            derivation::take_back(tables, uses, lent);
+        }
+        places += 1;
+        effort.spend(PLACE_UNITS);
+        let next = subtrees[subtree].sharers.after(Some(sharer));
+        let next = next.filter(|next| next.owner() == owner && effort.is_left());
+        if next.is_none_or(|next| next.place().page > sharer.place().page + SLOT_PAGES) {
+            view::sync_roots(kernel, owner);
+        }
+        let Some(next) = next else { return (places, sharer) };
+        sharer = next;
     }
-    let (owner, count) = (MapTarget::Subtree(subtree), if is_seen { kernel.subtrees[subtree].pages() } else { 0 });
-    flush::execute(kernel, Flush { owner, range: PageRange { first: 0, count }, freed_tables });
+}
+
+/// Asks for the invalidation of what a subtree showed in one owner, from the first to the last of the places, which it lists
+/// still.
+fn flush_taken(kernel: &mut Kernel, subtree: SubtreeId, [first, last]: [Sharer; 2], effort: &mut Effort) -> Asked {
+    if is_seeded(Mutant::WithdrawUnflushed) {
+        return Asked::default();
+    }
+    let (owner, [first, last]) = (first.owner(), [first, last].map(|sharer| sharer.place()));
+    let (sharers, pages) = (&kernel.subtrees[subtree].sharers, kernel.subtrees[subtree].pages());
+    effort.spend(CPU_UNITS * kernel.cpus() as u32);
+    if !flush::is_alone(kernel, owner) {
+        effort.spend(AUDIENCE_UNITS);
+        if sharers.len() > TOLD_PLACES {
+            tessera_arch::publish_tables();
+            global::flush_everywhere(kernel);
+            return Asked::default();
+        }
+    }
+    if first.cpu.is_some() {
+        // A core window is its only place, and is flushed as the subtree's, which lists it still.
+        kernel.subtrees[subtree].sharers.forget_common_page();
+        return flush::begin(kernel, MapTarget::Subtree(subtree), PageRange { first: 0, count: pages });
+    }
+    flush::begin(kernel, owner, PageRange { first: first.page, count: last.page - first.page + pages })
 }
 
 /// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists

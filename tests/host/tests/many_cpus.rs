@@ -268,6 +268,40 @@ fn a_change_reaches_every_cpu_that_is_in_the_space_or_was() {
     }
 }
 
+/// The steps in which other spaces lose the subtree, before and after, leave a CPU alone.
+#[test]
+fn a_withdrawal_by_steps_interrupts_each_cpu_in_a_sharer_once() {
+    for places in [30, 45] {
+        let mut scene = Scene::new(Flavour::X86);
+        set_entry_units(ENTRY_UNITS);
+        let account = scene.machine.account;
+        let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+        let spaces: Vec<Handle> = (0..places).map(|_| scene.new_space()).collect();
+        for target in &spaces {
+            let (target, address, bounds) = (*target, 2 * SLOT, Rights::READ);
+            let attach = Call::SubtreeAttach { target, subtree, address, bounds, flags: 0 };
+            scene.machine.call(attach).expect("vacant");
+        }
+        // Far apart, so that different steps take them out.
+        for (cpu, space) in OTHERS.into_iter().zip(spaces.iter().step_by(places / OTHERS.len())) {
+            scene.play(cpu);
+            scene.machine.switch_fast(*space).expect("the space shows the program");
+        }
+        scene.play(0);
+        let steps = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&steps);
+        scene.machine.between_steps(move |_| {
+            counter.set(counter.get() + 1);
+            true
+        });
+        let counted = scene.counted(Call::SubtreeWithdraw { subtree });
+        assert!(steps.get() >= places / 4, "{} steps", steps.get());
+        assert_eq!(counted[0].shootdowns_sent, OTHERS.len() as u64, "{places} places");
+        assert_eq!(cpus_with(&counted, |counters| counters.global_flushes), []);
+        check::check(&scene.machine.kernel);
+    }
+}
+
 /// Through two ways at once, one of them nested, so that what is seen is noted at the space.
 #[test]
 fn a_change_of_a_nested_subtree_reaches_the_last_cpu_too() {
