@@ -107,11 +107,12 @@ fn take_noted(kernel: &mut Kernel, id: ThreadId, level: usize) -> Noted {
     core::mem::take(&mut stack.noted[level])
 }
 
-/// A stack of a gate is free again: the first that waits for one gets it.
+/// A stack of a gate is free again. Whoever waits for one gets it before the kernel is left, as a debt: a thread may end in many calls
+/// at once, and somebody wait for each of its stacks.
 fn give_stack_back(kernel: &mut Kernel, gate: GateId, stack: u32) {
     kernel.gates.at_mut(gate.index()).holders[stack as usize] = None;
     if kernel.shared.gate_words(gate.index()).give_back(stack) {
-        entering::serve(kernel, gate.index());
+        kernel.gates.list_due(gate.index());
     }
 }
 

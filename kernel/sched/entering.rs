@@ -21,8 +21,8 @@ pub(super) const WAITS: u64 = 1 << 0;
 /// The capability is moved.
 pub(super) const MOVES: u64 = 1 << 1;
 
-/// Effort of having a thread go into a gate, besides waking it.
-const SERVE_UNITS: u32 = 30;
+/// Effort of having a thread go into a gate, with a capability that is moved along, besides waking it.
+const SERVE_UNITS: u32 = 150;
 
 /// Pages of the heap that a thread's first call may take: its activations, uses that are promised, a list.
 pub(super) const HEAP_PAGES: u64 = 4;

@@ -87,11 +87,20 @@ impl Asked {
     }
 }
 
-/// Begins to invalidate pages of an owner wherever a translation may be held, tables that went among them: done when those who
-/// were asked have answered, so that what several changes ask can be waited for together.
-pub fn ask(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
+/// Begins to invalidate pages of an owner wherever a translation may be held, tables that went among them. What one space sees alone
+/// is done when those who were asked have answered, so that what changes in many spaces can be waited for together; what others
+/// see as well is done at once.
+pub fn begin(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
     tessera_arch::publish_tables();
-    ask_seen(kernel, owner, range, true, is_alone(kernel, owner))
+    match owner {
+        MapTarget::Space(id) if is_alone(kernel, owner) && !tessera_arch::broadcasts_invalidation() => {
+            if may_be_held(kernel, id) { ask_those_inside(kernel, id, range) } else { Asked::default() }
+        }
+        _ => {
+            invalidate(kernel, owner, range, true);
+            Asked::default()
+        }
+    }
 }
 
 /// Whether a space sees alone what changes in it.
@@ -102,74 +111,71 @@ pub fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
 
 #[inline(always)]
 fn invalidate_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) {
-    ask_seen(kernel, owner, range, frees_tables, is_alone).wait(kernel.shared);
-}
-
-#[inline(always)]
-fn ask_seen(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool, is_alone: bool) -> Asked {
     match owner {
-        MapTarget::Space(id) if is_alone => ask_space(kernel, id, range),
-        _ => ask_shared(kernel, owner, range, frees_tables),
+        MapTarget::Space(id) if is_alone => invalidate_space(kernel, id, range),
+        _ => invalidate_shared(kernel, owner, range, frees_tables),
     }
 }
 
-/// Of what one space sees alone, which is the usual case.
+/// Invalidates what one space sees alone, which is the usual case.
 #[inline(always)]
-fn ask_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
-    // The first to enter a space gives it a tag, or notes that there is none. Who has not entered holds nothing.
-    if kernel.shared.space_words(space.index()).tag().generation() == 0 {
-        return Asked::default();
+fn invalidate_space(kernel: &Kernel, space: SpaceId, range: PageRange) {
+    if may_be_held(kernel, space) {
+        invalidate_held(kernel, space, range);
     }
-    ask_held(kernel, space, range)
+}
+
+/// Whether a CPU may hold anything of a space. The first to enter it gives it a tag, or notes that there is none; who has not entered
+/// holds nothing.
+#[inline(always)]
+fn may_be_held(kernel: &Kernel, space: SpaceId) -> bool {
+    kernel.shared.space_words(space.index()).tag().generation() != 0
 }
 
 #[inline(never)]
-fn ask_held(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
+fn invalidate_held(kernel: &Kernel, space: SpaceId, range: PageRange) {
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast_in_space(kernel, space, range);
-        return Asked::default();
+    } else {
+        ask_those_inside(kernel, space, range).wait(kernel.shared);
     }
-    shoot_down_space(kernel, space, range)
 }
 
 #[inline(never)]
-fn ask_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) -> Asked {
+fn invalidate_shared(kernel: &Kernel, owner: MapTarget, range: PageRange, frees_tables: bool) {
     if let MapTarget::Subtree(id) = owner {
         let Subtree { public, sharers, .. } = &kernel.subtrees[id];
         if let Some(slot) = *public {
-            global::invalidate_public(kernel, slot, range, frees_tables);
-            return Asked::default();
+            return global::invalidate_public(kernel, slot, range, frees_tables);
         }
         if sharers.is_empty() {
             // Nobody sees it, and what once was seen of it was invalidated when it went.
-            return Asked::default();
+            return;
         }
         if let Some((owner, range)) = audience::only_seen_as(sharers, range) {
-            return ask_seen(kernel, owner, range, frees_tables, is_alone(kernel, owner));
+            return invalidate(kernel, owner, range, frees_tables);
         }
         if audience::is_in_many(kernel, sharers) {
-            global::flush_everywhere(kernel);
-            return Asked::default();
+            return global::flush_everywhere(kernel);
         }
     }
     if tessera_arch::broadcasts_invalidation() {
         broadcast::broadcast(kernel, owner, range);
-        return Asked::default();
+    } else {
+        shoot_down(kernel, owner, range);
     }
-    shoot_down(kernel, owner, range)
 }
 
 /// Where the hardware reaches its own CPU only: marks and interrupts the others.
 ///
 /// First every space's passes, then a look at each CPU: it is in at most two spaces, so that a change which
 /// many spaces see interrupts each CPU once (for each of the two). If they are too many to turn each one's passes, all goes.
-fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
+fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) {
     let here = tessera_arch::cpu_index();
     // Without tags nothing is held for longer than a stay, and the change costs the same for any number of sharers.
     if kernel.tags.bits() != 0 {
         if audience::is_seen_by_many(kernel, owner) {
-            global::flush_everywhere(kernel);
-            return Asked::default();
+            return global::flush_everywhere(kernel);
         }
         audience::for_each_seen(kernel, owner, range, &mut |seen| mark_stale(kernel, here, &seen));
     }
@@ -194,11 +200,12 @@ fn shoot_down(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
             }
         }
     }
-    Asked(interrupted)
+    requests::await_acknowledgements(kernel.shared, interrupted);
 }
 
-/// The same for a change that one space sees.
-fn shoot_down_space(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
+/// The same for a change that one space sees, but for waiting.
+#[inline(always)]
+fn ask_those_inside(kernel: &Kernel, space: SpaceId, range: PageRange) -> Asked {
     let (here, words) = (tessera_arch::cpu_index(), kernel.shared.space_words(space.index()));
     if kernel.tags.bits() != 0 {
         mark_stale(kernel, here, &audience::seen_in_space(kernel, space, range));

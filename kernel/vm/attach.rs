@@ -453,9 +453,9 @@ fn flush_taken(kernel: &mut Kernel, subtree: SubtreeId, [first, last]: [Sharer; 
     if first.cpu.is_some() {
         // A core window is its only place, and is flushed as the subtree's, which lists it still.
         kernel.subtrees[subtree].sharers.forget_common_page();
-        return flush::ask(kernel, MapTarget::Subtree(subtree), PageRange { first: 0, count: pages });
+        return flush::begin(kernel, MapTarget::Subtree(subtree), PageRange { first: 0, count: pages });
     }
-    flush::ask(kernel, owner, PageRange { first: first.page, count: last.page - first.page + pages })
+    flush::begin(kernel, owner, PageRange { first: first.page, count: last.page - first.page + pages })
 }
 
 /// Takes an attachment, if there is one, and its entry out. Copies of the root still have it. The subtree still lists

@@ -1,11 +1,13 @@
 //! How a thread ends that is in a call: it tears nobody's state, and leaves nothing.
 
-use host_tests::FLAVOURS;
+use host_tests::{FLAVOURS, Machine};
 use tessera_abi::layout::{ThreadInfo, ThreadState};
 use tessera_abi::{Call, Error, Rights};
-use tessera_arch::{Access, Fault, FaultKind, Trap, VirtAddr};
+use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
+use tessera_kernel::object::id::ThreadId;
 
 use crate::scene::*;
 
@@ -93,6 +95,48 @@ fn a_thread_that_nobody_names_any_more_goes_with_its_activations() {
         assert_eq!(machine.kernel.accounts[machine.account_id].used_bytes(), before, "it leaves nothing");
         call_fast(&mut machine, service.gate);
         assert_eq!(here(&machine, first), inside(&service, 0, 1), "the stack is free");
+    }
+}
+
+/// It gives back a stack for which somebody waits at each level, and one entry has not the time for all of them.
+#[test]
+fn who_ends_deep_in_calls_gives_its_stacks_on_by_steps() {
+    for flavour in FLAVOURS {
+        let mut machine = boot(flavour, 1);
+        set_entry_units(ENTRY_UNITS);
+        let (space, table) = (machine.new_space(), machine.table);
+        machine.attach_program(space);
+        let gates = [(); 15].map(|()| gate(&mut machine, (space, table), 1).expect("a gate is made"));
+        let (thread, id) = new_thread(&mut machine);
+        run(&mut machine, id);
+        for gate in gates {
+            call_fast(&mut machine, gate);
+        }
+        assert_eq!(machine.kernel.threads[id].depth(), 15);
+        let waiting = gates.map(|gate| {
+            let (_, other) = new_thread(&mut machine);
+            run(&mut machine, other);
+            machine.call_commonly(calls(gate, 1));
+            other
+        });
+        let first = machine.thread_id;
+        run(&mut machine, first);
+        let left = |machine: &Machine| {
+            let waits = |other: &&ThreadId| machine.kernel.threads[**other].state == ThreadState::Calling;
+            waiting.iter().filter(waits).count()
+        };
+        assert_eq!(left(&machine), 15);
+        let (number, words) = Call::CapabilityDelete { handle: thread }.encode();
+        machine.kernel.threads[first].context.registers_mut().set_call(number, words);
+        trap::handle(&mut machine.kernel, 0, Trap::Call);
+        assert!((9..15).contains(&left(&machine)), "one entry serves some: {} wait still", left(&machine));
+        check::check(&machine.kernel);
+        // The rest is worked off before anybody is back in a program.
+        machine.trap(Trap::Interrupt(Interrupt::Spurious));
+        assert_eq!((left(&machine), result(&machine, first)), (0, Ok(0)));
+        assert!(machine.kernel.threads.find(id).is_none());
+        assert!(waiting.iter().all(|other| machine.kernel.threads[*other].depth() == 1), "each is inside");
+        check::check(&machine.kernel);
     }
 }
 
