@@ -1,10 +1,8 @@
 //! Where system calls lead: to the kernel's calls, or out of a guest.
 
 use core::arch::asm;
-use core::sync::atomic::Ordering;
 
 use super::features;
-use super::percpu::PerCpu;
 
 unsafe extern "C" {
     /// Both are in `entry`.
@@ -12,12 +10,12 @@ unsafe extern "C" {
     static guest_vectors: [u8; 2048];
 }
 
-/// Has system calls on this CPU, whose block this is, mean a guest's, or a thread's; and has each instruction of the guest be the
+/// Has system calls on this CPU mean a guest's, or a thread's; and has each instruction of the guest be the
 /// last, if it `steps`.
 #[cold]
-pub(super) fn choose(block: &PerCpu, is_guest: bool, steps: bool) {
+#[inline(never)]
+pub(super) fn choose(is_guest: bool, steps: bool) {
     let table = if is_guest { &raw const guest_vectors } else { &raw const exception_vectors };
-    block.has_guest.store(is_guest, Ordering::Relaxed);
     // SAFETY: both tables are complete and aligned to 2048 bytes. They differ in what comes from user mode only, and the return
     // there lets the change take effect.
     unsafe { asm!("msr vbar_el1, {}", in(reg) table.addr(), options(nostack, preserves_flags)) };

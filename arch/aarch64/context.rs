@@ -126,13 +126,6 @@ pub fn resume_context(context: &ThreadContext) {
     current.store(next, Ordering::Relaxed);
     save_previous(previous);
     load_floating(next);
-    // SAFETY: the state is alive, as its owner calls.
-    let is_guest = unsafe { (*next).registers.is_guest };
-    let block = percpu::current();
-    if is_guest || block.has_guest.load(Ordering::Relaxed) {
-        // SAFETY: as above.
-        call_entry::choose(block, is_guest, unsafe { (*next).registers.steps });
-    }
 }
 
 /// Sees to a thread's first use of the vector registers; gives whether that is why it came into the kernel.
@@ -154,24 +147,27 @@ pub(super) fn begin_floating_point() -> bool {
 fn load_floating(next: *const SavedState) {
     // SAFETY: the state is alive, as its owner calls.
     let is_new = unsafe { (*next).registers.is_floating_new };
-    let grants = &percpu::current().grants_floating;
-    let was_granted = grants.load(Ordering::Relaxed);
+    let was_granted = percpu::current().grants_floating.load(Ordering::Relaxed);
     // Between two threads of which neither uses them, nothing is to be done.
-    if is_new && !was_granted {
-        return;
-    }
-    // SAFETY: what is not new was saved when it was left, and is nowhere else.
-    unsafe { floating::load(if is_new { &raw const floating::FIRST } else { (&raw const (*next).floating).cast() }) };
-    if is_new == was_granted {
-        grants.store(!is_new, Ordering::Relaxed);
-        grant(!is_new);
+    if !is_new || was_granted {
+        load_used(next, is_new, was_granted);
     }
 }
 
-/// Out of line, so that those who use no vector registers pay nothing for it.
+/// The same where one of the two has used them. Out of line, so that those who use none pay nothing for it.
 #[inline(never)]
-fn grant(is_granted: bool) {
-    floating::grant(is_granted);
+fn load_used(next: *const SavedState, is_new: bool, was_granted: bool) {
+    // SAFETY: what is not new was saved when it was left, and is nowhere else.
+    unsafe { floating::load(if is_new { &raw const floating::FIRST } else { (&raw const (*next).floating).cast() }) };
+    if is_new == was_granted {
+        percpu::current().grants_floating.store(!is_new, Ordering::Relaxed);
+        floating::grant(!is_new);
+    }
+    // A guest's registers are never new.
+    // SAFETY: as above.
+    if unsafe { (*next).registers.is_guest } {
+        call_entry::choose(true, unsafe { (*next).registers.steps });
+    }
 }
 
 /// Leaves the current context, if any: there is none until `resume_context` names one.
@@ -193,12 +189,20 @@ pub fn restart_call() {
 
 fn save_previous(previous: *mut SavedState) {
     if !previous.is_null() {
-        // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive, and the vector registers
-        // still hold this thread's values, if it uses them, because the kernel does not.
-        unsafe {
-            if !(*previous).registers.is_floating_new {
-                floating::save((&raw mut (*previous).floating).cast());
-            }
+        // SAFETY: a context is left before it is dropped (`drop` checks), so the state is alive.
+        if !unsafe { (*previous).registers.is_floating_new } {
+            save_used(previous);
         }
+    }
+}
+
+/// Saves vector registers that were used; if they are a guest's, system calls are a thread's from here on.
+#[inline(never)]
+fn save_used(previous: *mut SavedState) {
+    // SAFETY: as in `save_previous`, and the registers still hold this thread's values, because the kernel does not use them.
+    unsafe { floating::save((&raw mut (*previous).floating).cast()) };
+    // SAFETY: the same.
+    if unsafe { (*previous).registers.is_guest } {
+        call_entry::choose(false, false);
     }
 }

@@ -26,8 +26,6 @@ pub(super) struct PerCpu {
     pub(super) kernel_exceptions: AtomicU64,
     /// Whether user mode may use the vector registers (`context.rs`).
     pub(super) grants_floating: AtomicBool,
-    /// Whether system calls are taken for a guest's.
-    pub(super) has_guest: AtomicBool,
 }
 
 static PER_CPU: [PerCpu; CPUS_MAX] = [const {
@@ -39,7 +37,6 @@ static PER_CPU: [PerCpu; CPUS_MAX] = [const {
         line: AtomicUsize::new(0),
         kernel_exceptions: AtomicU64::new(0),
         grants_floating: AtomicBool::new(true),
-        has_guest: AtomicBool::new(false),
     }
 }; CPUS_MAX];
 

@@ -3,18 +3,16 @@
 use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::LStar;
 
-use super::percpu::PerCpu;
-
 unsafe extern "C" {
     /// Both are in `entry`.
     static tessera_system_call: u8;
     static tessera_guest_call: u8;
 }
 
-/// Has `syscall` on the running CPU, whose block this is, mean a guest's call, or a thread's.
+/// Has `syscall` on the running CPU mean a guest's call, or a thread's.
 #[cold]
-pub(super) fn choose(cpu: &PerCpu, is_guest: bool) {
+#[inline(never)]
+pub(super) fn choose(is_guest: bool) {
     let entry = if is_guest { &raw const tessera_guest_call } else { &raw const tessera_system_call };
     LStar::write(MachineAddress::from_ptr(entry));
-    cpu.has_guest.set(is_guest);
 }

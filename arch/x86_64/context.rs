@@ -10,7 +10,7 @@ use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::FsBase;
 
 use super::percpu::this;
-use super::registers::{CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, Registers, State};
+use super::registers::{CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, IS_FLOATING_NEW, IS_GUEST, Registers, State};
 use super::{call_entry, floating, gdt};
 
 /// Length of the `syscall` instruction.
@@ -65,8 +65,7 @@ impl ThreadContext {
         // SAFETY: the block is as large as a state; what is not written here need not be.
         let mut state = unsafe {
             clear(&raw mut (*place).registers);
-            (&raw mut (*place).is_floating_new).write(true);
-            (&raw mut (*place).is_guest).write(false);
+            (&raw mut (*place).marks).write(IS_FLOATING_NEW);
             (&raw mut (*place).steps).write(false);
             state.assume_init()
         };
@@ -80,7 +79,7 @@ impl ThreadContext {
         let mut context = ThreadContext::new();
         let state = context.state_mut();
         state.floating.write(floating::FIRST.clone());
-        (state.is_guest, state.is_floating_new) = (true, false);
+        state.marks = IS_GUEST;
         context
     }
 
@@ -108,7 +107,7 @@ impl ThreadContext {
     pub fn reset_floating_point(&mut self) {
         debug_assert!(this().current.get() != self.state.as_ptr(), "a current context's registers are the CPU's");
         // SAFETY: as for `registers_mut`.
-        unsafe { self.state.as_mut().is_floating_new = true }
+        unsafe { self.state.as_mut().marks |= IS_FLOATING_NEW }
     }
 
     /// The general registers, to be changed.
@@ -164,19 +163,42 @@ pub fn resume_context(context: &ThreadContext) {
     let old = save_floating(current);
     // SAFETY: the state is alive, and no CPU uses it: the kernel runs a thread on one CPU at a time.
     let state = unsafe { &*next };
-    if state.is_floating_new {
-        floating::FIRST.load();
-    } else {
-        // SAFETY: only `save_floating` says that it is not new, after it has saved.
+    let old_marks = old.as_ref().map_or(0, |old| old.marks);
+    if state.marks | old_marks == 0 {
+        // SAFETY: what is not new was saved when it was left, or is a guest's.
         unsafe { state.floating.assume_init_ref() }.load();
+    } else if old_marks == 0 {
+        load_marked(state);
+    } else {
+        exchange_marked(current, state);
     }
     // Canonical, as read from a current context or by `set_thread_pointer`: else it would be a fault of the kernel here.
-    gdt::exchange_user_segments(cpu, state.registers.bases, old);
-    if state.is_guest != cpu.has_guest.get() {
-        call_entry::choose(cpu, state.is_guest);
-    }
+    gdt::exchange_user_segments(cpu, state.registers.bases, old.map(|old| &mut old.registers.bases));
     cpu.current.set(next);
     cpu.set_frame_end((&raw const state.floating).addr() as u64);
+}
+
+/// Does what the marks of the state before ask for, and loads the floating point of this one.
+#[cold]
+#[inline(never)]
+fn exchange_marked(current: *mut State, state: &State) {
+    // SAFETY: it has marks, so it is there, and as in `save_floating`.
+    leave_marked(unsafe { &mut (*current).marks });
+    load_marked(state);
+}
+
+/// Loads the floating point of a state, and does what its marks ask for.
+#[inline(never)]
+fn load_marked(state: &State) {
+    if state.marks & IS_FLOATING_NEW != 0 {
+        floating::FIRST.load();
+    } else {
+        // SAFETY: as in `resume_context`; a guest's has been there from the beginning.
+        unsafe { state.floating.assume_init_ref() }.load();
+    }
+    if state.marks & IS_GUEST != 0 {
+        call_entry::choose(true);
+    }
 }
 
 /// Takes the current context back to before the system call by which it came in, so that it makes the call again,
@@ -195,15 +217,16 @@ pub fn restart_call() {
 
 /// Leaves the CPU without a current context; what it held in registers is saved.
 pub fn leave_context() {
-    if let Some(bases) = save_floating(this().current.get()) {
-        *bases = gdt::user_bases();
+    if let Some(state) = save_floating(this().current.get()) {
+        leave_marked(&mut state.marks);
+        state.registers.bases = gdt::user_bases();
     }
     forget_current();
 }
 
-/// Saves the floating point of a state that is current, if there is one; gives the place for its bases.
+/// Saves the floating point of a state that is current, if there is one; gives it, for its bases, and for what its marks ask for.
 #[inline(always)]
-fn save_floating(current: *mut State) -> Option<&'static mut [u64; 2]> {
+fn save_floating(current: *mut State) -> Option<&'static mut State> {
     if current.is_null() {
         return None;
     }
@@ -212,8 +235,16 @@ fn save_floating(current: *mut State) -> Option<&'static mut [u64; 2]> {
     // before this CPU lets the context go.
     let state = unsafe { &mut *current };
     floating::save(&mut state.floating);
-    state.is_floating_new = false;
-    Some(&mut state.registers.bases)
+    Some(state)
+}
+
+/// Does what the marks of a state ask for that is left, after its floating point was saved.
+#[inline(always)]
+fn leave_marked(marks: &mut u8) {
+    *marks &= !IS_FLOATING_NEW;
+    if *marks & IS_GUEST != 0 {
+        call_entry::choose(false);
+    }
 }
 
 fn forget_current() {

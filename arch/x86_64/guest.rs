@@ -2,7 +2,7 @@
 
 use super::context::ThreadContext;
 use super::floating;
-use super::registers::FIRST_FLAGS;
+use super::registers::{FIRST_FLAGS, IS_GUEST};
 use crate::guest::{self, Common, GuestPage};
 
 /// Flags that programs can change: CF, PF, AF, ZF, SF, TF, DF, OF, AC, ID (SDM volume 1, 3.4.3).
@@ -33,7 +33,7 @@ impl ThreadContext {
         let words = floating::State::uninitialised_words(&mut state.floating);
         guest::read_words(page, guest::FLOATING, words);
         words[MXCSR_WORD] &= floating::control_bits();
-        (state.is_floating_new, state.steps) = (false, steps);
+        (state.marks, state.steps) = (IS_GUEST, steps);
         true
     }
 

@@ -38,8 +38,6 @@ pub(super) struct PerCpu {
     pub(super) unexplained_interrupts: Cell<u64>,
     /// The interrupt that ended the wait.
     pub(super) arrived: Cell<Option<Interrupt>>,
-    /// Whether system calls are taken for a guest's.
-    pub(super) has_guest: Cell<bool>,
     /// The context that traps from user mode save into; null for none.
     pub(super) current: Cell<*mut State>,
     /// When the timer is to fire, nanoseconds since boot; `u64::MAX` for never.
@@ -153,7 +151,6 @@ impl PerCpu {
             is_reporting: Cell::new(false),
             unexplained_interrupts: Cell::new(0),
             arrived: Cell::new(None),
-            has_guest: Cell::new(false),
             current: Cell::new(null_mut()),
             deadline_ns: Cell::new(u64::MAX),
             task: UnsafeCell::new(TaskStateSegment::new()),

@@ -65,13 +65,17 @@ const _: () = assert!(size_of::<Registers>().is_multiple_of(16), "the frame ends
 pub(super) struct State {
     pub(super) registers: Registers,
     pub(super) floating: MaybeUninit<floating::State>,
-    /// Whether the thread has never run, or is to find what a new one finds: `floating` means nothing.
-    pub(super) is_floating_new: bool,
-    /// Whether they are a guest's: its system calls come out, whatever they are.
-    pub(super) is_guest: bool,
+    /// What is to be seen to when they are resumed or left, of the two below; most have nothing.
+    pub(super) marks: u8,
     /// Whether the guest executes one instruction only.
     pub(super) steps: bool,
 }
+
+/// The thread has never run, or is to find what a new one finds: `floating` means nothing.
+pub(super) const IS_FLOATING_NEW: u8 = 1 << 0;
+
+/// They are a guest's: its system calls come out, whatever they are.
+pub(super) const IS_GUEST: u8 = 1 << 1;
 
 const _: () = assert!(
     offset_of!(State, floating) == size_of::<Registers>() && offset_of!(State, registers) == 0,
