@@ -537,6 +537,37 @@ macro_rules! with_system_calls {
             /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`.
             59 gate_close GateClose(gate: Handle, how: u64);
 
+            /// Returns how many bytes a guest's state takes, at the beginning of its page (`GuestState`). Errors: none.
+            60 guest_state_bytes GuestStateBytes();
+
+            /// Makes a *guest*: registers that a thread can run in a space, in the place of its own. They are found, and may be
+            /// changed between runs, in the page of a segment that begins at `offset`, which has memory already: all zero at first,
+            /// and floating point as a new thread finds it.
+            ///
+            /// Needs `CHARGE` on the account, `READ` and `WRITE` on the segment, which the guest keeps as a mapping does. When the
+            /// capability by which that was named here is revoked, the guest is over: every run ends with `Gone`.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadArgument`
+            /// beyond the segment's end, `BadState` for a page without memory, `AccountExhausted`, `OutOfMemory`, `LimitReached`,
+            /// `TableFull`.
+            61 guest_create GuestCreate(account: Handle, segment: Handle, offset: u64);
+
+            /// Has a guest come out, wherever it runs; if it does not run, the next run ends at once. Needs `KICK`.
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Gone`.
+            62 guest_kick GuestKick(guest: Handle);
+
+            /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
+            /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
+            /// `deadline_ns` (`u64::MAX` for never). Its registers are in its state then, with why it came out, and the
+            /// thread has its own again, floating point and thread pointer included. Pages that get their memory on first
+            /// touch get it without that. Flags: 1 to execute one instruction.
+            /// Needs `RUN` on the guest and on the space. If space or guest is destroyed or revoked, the run ends with `Gone`, and the
+            /// state has the registers as they were then. Returns why the guest came out, a number of `GuestEnd`.
+            ///
+            /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
+            /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
+            63 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
+
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
             /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
@@ -554,45 +585,14 @@ macro_rules! with_system_calls {
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
             /// anything then, floating point, SIMD and the thread pointer included.
-            60 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+            64 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
             /// it). A thread that was stopped meanwhile ends when it comes out.
             ///
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
-            61 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
-
-            /// Returns how many bytes a guest's state takes, at the beginning of its page (`GuestState`). Errors: none.
-            62 guest_state_bytes GuestStateBytes();
-
-            /// Makes a *guest*: registers that a thread can run in a space, in the place of its own. They are found, and may be
-            /// changed between runs, in the page of a segment that begins at `offset`, which has memory already: all zero at first,
-            /// and floating point as a new thread finds it.
-            ///
-            /// Needs `CHARGE` on the account, `READ` and `WRITE` on the segment, which the guest keeps as a mapping does. When the
-            /// capability by which that was named here is revoked, the guest is over: every run ends with `Gone`.
-            ///
-            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadArgument`
-            /// beyond the segment's end, `BadState` for a page without memory, `AccountExhausted`, `OutOfMemory`, `LimitReached`,
-            /// `TableFull`.
-            63 guest_create GuestCreate(account: Handle, segment: Handle, offset: u64);
-
-            /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
-            /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
-            /// `deadline_ns` (`u64::MAX` for never). Its registers are in its state then, with why it came out, and the
-            /// thread has its own again, floating point and thread pointer included. Pages that get their memory on first
-            /// touch get it without that. Flags: 1 to execute one instruction.
-            /// Needs `RUN` on the guest and on the space. If space or guest is destroyed or revoked, the run ends with `Gone`, and the
-            /// state has the registers as they were then. Returns why the guest came out, a number of `GuestEnd`.
-            ///
-            /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
-            /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
-            64 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
-
-            /// Has a guest come out, wherever it runs; if it does not run, the next run ends at once. Needs `KICK`.
-            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Gone`.
-            65 guest_kick GuestKick(guest: Handle);
+            65 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
         }
     };
 }

@@ -14,12 +14,12 @@ use tessera_arch::CallResult;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::lifecycle::reap;
 use crate::state::kernel::Kernel;
-use crate::syscall::{HANDLERS, Handler, REVOKE_QUICKLY};
+use crate::syscall::{HANDLERS, Handler, KICK_QUICKLY, REVOKE_QUICKLY};
 
 /// The functions of the quick calls, by number. Up to 64 entries, the compiler would test a bit for each before it loads one,
 /// which takes longer than to look at what was loaded.
-static QUICK: [Option<Handler>; 65] = {
-    let mut quick = [None; 65];
+static QUICK: [Option<Handler>; 128] = {
+    let mut quick = [None; 128];
     let mut number = 0;
     while number < HANDLERS.len() {
         if is_quick(number as u64) {
@@ -28,6 +28,7 @@ static QUICK: [Option<Handler>; 65] = {
         number += 1;
     }
     quick[number::capability_revoke as usize] = Some(REVOKE_QUICKLY);
+    quick[number::guest_kick as usize] = Some(KICK_QUICKLY);
     quick
 };
 
@@ -73,6 +74,8 @@ const fn is_quick(number: u64) -> bool {
             | number::gate_create
             | number::gate_info
             | number::gate_caller
+            | number::guest_state_bytes
+            | number::guest_create
     )
 }
 
@@ -80,7 +83,7 @@ const fn is_quick(number: u64) -> bool {
 #[inline(always)]
 pub fn handler(number: u64) -> Option<Handler> {
     // The entry code has told the numbers from those of no call.
-    QUICK[number as usize % 64]
+    QUICK[number as usize % QUICK.len()]
 }
 
 /// Serves a quick call of the thread that is current on the CPU. `shared` is the kernel's own, at a place that the caller

@@ -3,16 +3,30 @@
 use tessera_abi::guest::{GuestState, STEP};
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
-use tessera_arch::{ThreadContext, table};
+use tessera_arch::{CallResult, ThreadContext, table};
 
 use super::{Caller, Outcome, Result};
+use crate::cpu::per_cpu::PerCpu;
 use crate::object::guest::{GUEST_EXTRA_BYTES, Guest, StatePage};
 use crate::object::id::{CapId, GuestId, ObjectRef};
 use crate::object::use_pool::{Use, UseKind};
 use crate::sched::guests::{self, Run};
+use crate::state::kernel::Kernel;
 
 /// Heap pages that making a guest may take: its record, its registers, its capability's list, its use.
 const HEAP_PAGES: u64 = 4;
+
+/// Kicks a guest that does not run, which takes nobody off a CPU.
+pub(super) fn kick_quickly(kernel: &mut Kernel, line: &'static PerCpu, words: &[u64; 6]) -> CallResult {
+    let caller = super::caller(kernel, line);
+    let Ok(id) = caller.guest(Handle::from_bits(words[0]), Rights::KICK) else { return CallResult::COMMON };
+    let guest = caller.kernel.guests.at_mut(id.index());
+    if guest.runner.is_some() || guest.state.is_none() {
+        return CallResult::COMMON;
+    }
+    guest.is_kicked = true;
+    CallResult { status: 0, value: 0 }
+}
 
 impl Caller<'_> {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as every call")]

@@ -113,6 +113,9 @@ tessera_abi::with_system_calls!(handlers);
 /// What there is of `capability_revoke` for who has not saved the caller's registers; the rest is on the common path.
 pub const REVOKE_QUICKLY: Handler = lending::revoke_quickly;
 
+/// The same of `guest_kick`.
+pub const KICK_QUICKLY: Handler = guest::kick_quickly;
+
 impl Caller<'_> {
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as every call")]
     fn null(&self) -> Result<u64> {
