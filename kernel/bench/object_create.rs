@@ -26,7 +26,7 @@ fn create(kernel: &mut Kernel, meter: &mut Meter, _: u64) -> Result<(), &'static
         1,
         &mut store,
         |_| (),
-        |store, ()| store.insert(Account::new(0, None)),
+        |store, ()| store.insert_boxed(Account::boxed(0, None)),
         |store, id| drop(store.remove(id)),
     );
     Ok(())

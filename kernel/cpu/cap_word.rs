@@ -40,6 +40,12 @@ impl CapWord {
         self.0 >> KIND_SHIFT == kind as u64
     }
 
+    /// Whether the object is of one of these kinds, a bit each.
+    #[inline(always)]
+    pub(crate) fn is_one_of(self, kinds: u64) -> bool {
+        kinds >> (self.0 >> KIND_SHIFT) & 1 != 0
+    }
+
     /// The object's number among those of its kind.
     #[inline(always)]
     pub fn index(self) -> u32 {

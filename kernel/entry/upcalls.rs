@@ -145,31 +145,64 @@ fn finish(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
     go_on(guard, line);
 }
 
-/// Leaves the kernel with a thread to run that owes nothing, idling until there is one, or working off what is owed by
-/// nobody; without the lock, feeds the serial line: once before it takes interrupts again, though the line may take more.
+/// Leaves the kernel with a thread to run that owes nothing, and nothing for the serial line; mostly there is one at once.
 fn go_on(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) {
-    let (mut was_due, mut has_sent) = (false, false);
+    let mut last = LastRound { was_due: false, has_sent: false };
     loop {
         let runs = with(&mut guard, |kernel| trap::schedule(kernel, line.index));
-        let goes_on = with(&mut guard, |kernel| reap::has_to_go_on(kernel, line.index));
-        if !runs && !goes_on && with(&mut guard, |kernel| running::is_at_end(kernel)) {
-            log!(SHARED.console, "nothing is left to run: every thread has ended, or waits for one that never will");
-            end_machine(&SHARED.console, NOTHING_LEFT);
-        }
-        drop(guard);
-        if !has_sent && SHARED.console.is_due() && SHARED.console.send(line.index) {
-            // Something is left; the timer must be set for it, which is chosen with the lock.
-            has_sent = true;
-            guard = lock(line, None);
-            line.need_resched.store(true, Ordering::Relaxed);
-            continue;
-        }
-        if runs && !goes_on {
+        let owes = with(&mut guard, |kernel| reap::has_to_go_on(kernel, line.index));
+        if runs && !owes && !SHARED.console.is_due() {
             return;
         }
-        guard = if goes_on { step(line, &mut was_due) } else { wait(line) };
-        has_sent = false;
+        let Some(again) = go_on_later(guard, line, Next { runs, owes }, &mut last) else { return };
+        guard = again;
     }
+}
+
+/// What a CPU does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Next {
+    /// It has a thread to run.
+    runs: bool,
+    /// Something is owed, by the thread or by nobody, that is worked off first.
+    owes: bool,
+}
+
+/// What a CPU that leaves the kernel has done in the round before.
+struct LastRound {
+    /// Somebody had become ready whose turn was to be seen to.
+    was_due: bool,
+    /// It has fed the serial line, and taken no interrupt since.
+    has_sent: bool,
+}
+
+/// Idles until an interrupt, or works off a step of what is owed; first, without the lock, feeds the serial line: once before it takes
+/// interrupts again, though the line may take more. Nothing if there is a thread to run after all.
+#[cold]
+#[inline(never)]
+fn go_on_later(
+    mut guard: BigGuard<'static, Option<Kernel>>,
+    line: &'static PerCpu,
+    next: Next,
+    last: &mut LastRound,
+) -> Option<BigGuard<'static, Option<Kernel>>> {
+    if !next.runs && !next.owes && with(&mut guard, |kernel| running::is_at_end(kernel)) {
+        log!(SHARED.console, "nothing is left to run: every thread has ended, or waits for one that never will");
+        end_machine(&SHARED.console, NOTHING_LEFT);
+    }
+    drop(guard);
+    if !last.has_sent && SHARED.console.is_due() && SHARED.console.send(line.index) {
+        // Something is left; the timer must be set for it, which is chosen with the lock.
+        last.has_sent = true;
+        let guard = lock(line, None);
+        line.need_resched.store(true, Ordering::Relaxed);
+        return Some(guard);
+    }
+    if next.runs && !next.owes {
+        return None;
+    }
+    last.has_sent = false;
+    Some(if next.owes { step(line, &mut last.was_due) } else { wait(line) })
 }
 
 /// Waits for an interrupt and handles it.

@@ -1,5 +1,7 @@
 //! Accounts: budgets in bytes, to which every frame, page table and kernel object is charged.
 
+use alloc::boxed::Box;
+
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
 
@@ -41,8 +43,21 @@ impl Object for Account {
 impl Account {
     /// A budget of so many bytes, of which nothing is used.
     pub fn new(limit_bytes: u64, parent: Option<AccountId>) -> Account {
-        Account { name: Name::EMPTY, parent, charges: [Ends::EMPTY; KINDS], limit_bytes, used_bytes: 0 }
+        Account { parent, limit_bytes, ..Account::EMPTY }
     }
+
+    /// The same where it will stay.
+    #[inline(always)]
+    pub fn boxed(limit_bytes: u64, parent: Option<AccountId>) -> Box<Account> {
+        // Copied from the constant at once, instead of being made elsewhere first.
+        let mut account = Box::new(Account::EMPTY);
+        (account.limit_bytes, account.parent) = (limit_bytes, parent);
+        account
+    }
+
+    /// One of nothing.
+    const EMPTY: Account =
+        Account { name: Name::EMPTY, parent: None, charges: [Ends::EMPTY; KINDS], limit_bytes: 0, used_bytes: 0 };
 
     /// The ends of the chain of the objects of a kind that it pays for.
     #[inline(always)]

@@ -15,7 +15,7 @@ use crate::object::derivation;
 use crate::object::id::{GateId, Object, ThreadId};
 use crate::object::use_pool::UseKind;
 use crate::sched::noting::{self, KNOWN, stack_of};
-use crate::sched::{entering, exchange, ready};
+use crate::sched::{exchange, ready};
 use crate::state::kernel::Kernel;
 
 /// Gives a thread room for activations. Account and heap were found to have it.

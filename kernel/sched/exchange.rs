@@ -22,7 +22,9 @@ pub(super) fn take_registers(kernel: &mut Kernel, id: ThreadId, guest: GuestId) 
 /// The thread, whose registers are in memory, has its own ones again; the guest's are in its state, with why it came out.
 pub(super) fn put_back(kernel: &mut Kernel, id: ThreadId, guest: u32) {
     let object = kernel.guests.at_mut(guest);
-    (object.runner, object.deadline_ns) = (None, u64::MAX);
+    let until = core::mem::replace(&mut object.deadline_ns, u64::MAX);
+    kernel.guests_until -= u32::from(until != u64::MAX);
+    object.runner = None;
     let came = object.came.take();
     core::mem::swap(&mut kernel.threads.at_mut(id.index()).context, &mut object.context);
     let Some(page) = page_of(kernel, guest) else { return };

@@ -77,6 +77,7 @@ pub fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId, run: Run) -> Result<Op
     let (space, by) = run.space;
     enter(kernel, cpu, space, by);
     if run.deadline_ns != u64::MAX {
+        kernel.guests_until += 1;
         kernel.scheduler.cpus[cpu].need_resched.set(true);
     }
     Ok(None)

@@ -331,12 +331,14 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
 /// When the guest is to come out that a CPU's thread runs, if that was said.
 #[inline(always)]
 pub fn guest_deadline_ns(kernel: &Kernel, cpu: usize) -> Option<u64> {
-    let stack = kernel.shared.cpus[cpu % CPUS_MAX].activations.get();
-    if stack.has_room() && stack.is_in_guest() { deadline_of(kernel, stack.last().stack.load(Relaxed)) } else { None }
+    if kernel.guests_until == 0 { None } else { deadline_of_guest(kernel, cpu) }
 }
 
 #[cold]
-fn deadline_of(kernel: &Kernel, guest: u32) -> Option<u64> {
+#[inline(never)]
+fn deadline_of_guest(kernel: &Kernel, cpu: usize) -> Option<u64> {
+    let stack = kernel.shared.cpus[cpu % CPUS_MAX].activations.get();
+    let guest = stack.is_in_guest().then(|| stack.last().stack.load(Relaxed))?;
     Some(kernel.guests.at(guest).deadline_ns).filter(|deadline_ns| *deadline_ns != u64::MAX)
 }
 
@@ -347,7 +349,8 @@ fn deadline_of(kernel: &Kernel, guest: u32) -> Option<u64> {
 fn set_timer(kernel: &mut Kernel, cpu: usize, priority: Option<u8>) {
     let deadline_ns = kernel.scheduler.next_deadline_ns(&kernel.threads, cpu, priority);
     let deadline_ns = earlier(deadline_ns, kernel.shared.console.deadline_ns(cpu));
-    let deadline_ns = earlier(deadline_ns, guest_deadline_ns(kernel, cpu));
+    let deadline_ns =
+        if kernel.guests_until == 0 { deadline_ns } else { earlier(deadline_ns, deadline_of_guest(kernel, cpu)) };
     let run_queue = &mut kernel.scheduler.cpus[cpu];
     let does = match (run_queue.timer_ns, deadline_ns) {
         (Some(timer_ns), Some(deadline_ns)) if priority.is_some() => timer_ns <= deadline_ns,

@@ -21,10 +21,10 @@ pub fn is_way_in(kernel: &Kernel, cap: CapId) -> bool {
     leads_in(derivation::record(&kernel.tables, cap).object)
 }
 
-/// Whether a capability with this word is a way into a space, or into a gate.
+/// Whether a capability with this word is a way into a space, into a gate or into a guest.
 #[inline(always)]
 pub fn leads_in(word: CapWord) -> bool {
-    word.is_of(ObjectKind::Space) || word.is_of(ObjectKind::Gate) || word.is_of(ObjectKind::Guest)
+    word.is_one_of(1 << ObjectKind::Space as u64 | 1 << ObjectKind::Gate as u64 | 1 << ObjectKind::Guest as u64)
 }
 
 /// How far a way in is closed.

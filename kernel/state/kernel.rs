@@ -58,6 +58,8 @@ pub struct Kernel {
     pub gates: Store<Gate>,
     /// Guests.
     pub guests: Store<Guest>,
+    /// How many of them run that are to come out at some time, so that the timer asks about that only if there are any.
+    pub guests_until: u32,
     /// What was lent through capabilities, and where those of each object are listed.
     pub uses: UsePool,
     /// Where those to the machine are.
@@ -123,6 +125,7 @@ impl Kernel {
             ),
             gates: Store::for_memory(&mut frames, memory_bytes, GATE_SHARE_BYTES, debts),
             guests: Store::for_memory(&mut frames, memory_bytes, GUEST_SHARE_BYTES, debts),
+            guests_until: 0,
             uses: UsePool::for_memory(&mut frames, memory_bytes),
             machine_list: Neighbour::NOBODY,
             scheduler: Scheduler::new(&mut frames, shared, boot_info.cpus),

@@ -21,7 +21,7 @@ impl Caller<'_> {
         reserve_heap(frames, 0)?;
         payer.charge_object::<Account>(bytes);
         let parent = payer.id;
-        let id = accounts.insert(Account::new(bytes, Some(parent)));
+        let id = accounts.insert_boxed(Account::boxed(bytes, Some(parent)));
         let payer = (Rights::all(), Some(parent.index()));
         let handle = self.kernel.insert_paid(self.table(), ObjectRef::Account(id), payer);
         Ok(handle.bits())

@@ -41,11 +41,12 @@ impl Caller<'_> {
         self.derive_into(CapId::at(self.table(), handle.slot()), table.index(), word.with(rights), badge)
     }
 
+    #[inline(always)]
     pub(super) fn capability_delete(&mut self, handle: Handle) -> Result<Outcome> {
         let word = self.word_of(handle)?;
         let cap = CapId::at(self.table(), handle.slot());
-        if way_in::leads_in(word) && !close(self.kernel, self.line, cap) {
-            return Ok(Outcome::Unfinished);
+        if way_in::leads_in(word) {
+            return Ok(delete_way_in(self.kernel, self.line, cap));
         }
         deletion::delete_closed(self.kernel, cap);
         Ok(Outcome::Done(0))
@@ -97,11 +98,11 @@ impl Caller<'_> {
     }
 }
 
-/// Closes a capability that leads into a space or a gate, as far as an entry's effort goes; gives whether it can be deleted. If not, the
+/// Deletes a capability that leads into a space, a gate or a guest. It is closed as far as an entry's effort goes; if that is not all, the
 /// call is made again. Not a method, so that the deletion of any other does not find out who calls.
 #[cold]
 #[inline(never)]
-fn close(kernel: &mut Kernel, line: &'static PerCpu, cap: CapId) -> bool {
+fn delete_way_in(kernel: &mut Kernel, line: &'static PerCpu, cap: CapId) -> Outcome {
     if !way_in::is_closed_at_once(kernel) {
         // Where the steps before have come stands in the capability.
         super::caller(kernel, line).progress(number::capability_delete);
@@ -109,6 +110,8 @@ fn close(kernel: &mut Kernel, line: &'static PerCpu, cap: CapId) -> bool {
     let is_closed = way_in::close_way_in(kernel, cap, &mut Effort::of_entry());
     if !is_closed {
         super::caller(kernel, line).again(number::capability_delete, 1);
+        return Outcome::Unfinished;
     }
-    is_closed
+    deletion::delete_closed(kernel, cap);
+    Outcome::Done(0)
 }
