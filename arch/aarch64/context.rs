@@ -165,8 +165,9 @@ fn load_used(next: *const SavedState, is_new: bool, was_granted: bool) {
     }
     // A guest's registers are never new.
     // SAFETY: as above.
-    if unsafe { (*next).registers.is_guest } {
-        call_entry::choose(true, unsafe { (*next).registers.steps });
+    let (is_guest, steps) = unsafe { ((*next).registers.is_guest, (*next).registers.steps) };
+    if is_guest {
+        call_entry::choose(true, steps);
     }
 }
 
