@@ -219,15 +219,44 @@ impl GuestContext {
         words.iter().enumerate().for_each(|(at, word)| self.set_word(offset_of!(GuestState, floating) + 8 * at, *word));
     }
 
+    /// All of it at once.
+    pub fn state(&self) -> GuestState {
+        let mut bytes = [0; GuestState::BYTES];
+        self.state.read(0, &mut bytes).expect(IN_PAGE);
+        let (words, _) = bytes.as_chunks::<8>();
+        GuestState::from_words(&core::array::from_fn(|at| u64::from_le_bytes(words[at])))
+    }
+
+    /// Sets all registers at once; why it came out stays.
+    pub fn set_state(&self, state: &GuestState) {
+        let mut bytes = [0; GuestState::BYTES];
+        let (chunks, _) = bytes.as_chunks_mut::<8>();
+        chunks.iter_mut().zip(state.words()).for_each(|(bytes, word)| *bytes = word.to_le_bytes());
+        let registers = offset_of!(GuestState, general);
+        self.state.write(registers as u64, &bytes[registers..]).expect(IN_PAGE);
+    }
+
     fn word(&self, at: usize) -> u64 {
         let mut bytes = [0; 8];
-        self.state.read(at as u64, &mut bytes).expect("it lies in the page");
+        self.state.read(at as u64, &mut bytes).expect(IN_PAGE);
         u64::from_le_bytes(bytes)
     }
 
     fn set_word(&self, at: usize, value: u64) {
-        self.state.write(at as u64, &value.to_le_bytes()).expect("it lies in the page");
+        self.state.write(at as u64, &value.to_le_bytes()).expect(IN_PAGE);
     }
+}
+
+const IN_PAGE: &str = "it lies in the page";
+
+/// The arguments of the system call that a guest made whose registers these are.
+pub fn arguments_of(state: &GuestState) -> [u64; 6] {
+    GUEST_CALL.arguments.map(|number| state.general[number])
+}
+
+/// What the call gives it.
+pub fn set_result_of(state: &mut GuestState, value: u64) {
+    state.general[GUEST_CALL.result] = value;
 }
 
 fn general_at(number: usize) -> usize {

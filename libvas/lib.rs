@@ -34,6 +34,7 @@
 //! | run a closure in a thread of its own, in any space | [`thread::spawn`], [`thread::spawn_in`] |
 //! | share what changes among threads | [`sync::Mutex`] |
 //! | call into another space and come back | [`gate`] |
+//! | run code elsewhere until it wants something | [`guest`]; in Linux's words [`process_vm_exec`], [`unprivilege`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
 //! | run code that the program wrote | [`code`] |
@@ -68,6 +69,7 @@ pub mod guest;
 pub mod machine;
 pub mod mapping;
 pub mod memory;
+pub mod process_vm_exec;
 pub mod program;
 pub mod raw;
 pub mod segment;
@@ -79,6 +81,7 @@ pub mod subtree;
 pub mod sync;
 pub mod table;
 pub mod thread;
+pub mod unprivilege;
 pub mod view;
 pub mod window;
 

@@ -33,13 +33,15 @@ pub struct GuestCall {
     pub arguments: [usize; 6],
     /// That of its result.
     pub result: usize,
+    /// That of the value which a call of this kernel gives besides.
+    pub value: usize,
 }
 
 /// Those of this processor.
 pub const GUEST_CALL: GuestCall = if cfg!(target_arch = "x86_64") {
-    GuestCall { number: 0, arguments: [5, 4, 3, 9, 7, 8], result: 0 }
+    GuestCall { number: 0, arguments: [5, 4, 3, 9, 7, 8], result: 0, value: 3 }
 } else {
-    GuestCall { number: 8, arguments: [0, 1, 2, 3, 4, 5], result: 0 }
+    GuestCall { number: 8, arguments: [0, 1, 2, 3, 4, 5], result: 0, value: 1 }
 };
 
 /// Runs something that may see and change all registers beside the general ones. It finds there what a new thread does, and behind

@@ -42,8 +42,38 @@ pub struct GuestState {
 const _: () = assert!(size_of::<GuestState>() == GuestState::BYTES);
 
 impl GuestState {
+    /// Words that it takes.
+    pub const WORDS: usize = 4 + GENERAL + 5 + FLOATING;
+
     /// Bytes that it takes.
-    pub const BYTES: usize = 8 * (4 + GENERAL + 5 + FLOATING);
+    pub const BYTES: usize = 8 * GuestState::WORDS;
+
+    /// From its words, in the order of the fields.
+    pub fn from_words(words: &[u64; GuestState::WORDS]) -> GuestState {
+        let mut words = words.iter().copied();
+        let mut next = || words.next().unwrap_or(0);
+        GuestState {
+            end: next(),
+            number: next(),
+            address: next(),
+            access: next(),
+            general: core::array::from_fn(|_| next()),
+            stack_pointer: next(),
+            instruction_pointer: next(),
+            flags: next(),
+            thread_pointer: next(),
+            second_pointer: next(),
+            floating: core::array::from_fn(|_| next()),
+        }
+    }
+
+    /// Its words, in the order of the fields.
+    pub fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        let first = [self.end, self.number, self.address, self.access];
+        let GuestState { stack_pointer, instruction_pointer, flags, thread_pointer, second_pointer, .. } = *self;
+        let others = [stack_pointer, instruction_pointer, flags, thread_pointer, second_pointer];
+        first.into_iter().chain(self.general).chain(others).chain(self.floating)
+    }
 }
 
 /// Why a guest came out.
@@ -106,6 +136,17 @@ mod tests {
         assert_eq!(offset_of!(GuestState, floating), 320);
         assert!(offset_of!(GuestState, floating).is_multiple_of(16), "FXSAVE wants that");
         assert_eq!(GuestState::BYTES, 848);
+    }
+
+    #[test]
+    fn words_are_in_the_order_of_the_fields() {
+        let words = core::array::from_fn(|at| at as u64);
+        let state = GuestState::from_words(&words);
+        assert_eq!((state.general[0], state.stack_pointer, state.floating[0]), (4, 35, 40));
+        assert!(state.words().eq(words));
+        let at =
+            [offset_of!(GuestState, general), offset_of!(GuestState, stack_pointer), offset_of!(GuestState, floating)];
+        assert_eq!(at, [4 * 8, 35 * 8, 40 * 8]);
     }
 
     #[test]
