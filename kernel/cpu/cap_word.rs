@@ -151,6 +151,15 @@ impl CapSlot {
         self.word.store(word.closed().0, Ordering::Release);
     }
 
+    /// Takes that back: the capability has these rights.
+    pub(crate) fn reopen(&self, rights: Rights) {
+        let open = self.word().with(rights);
+        let word = if self.word().is_derived() { open.derived() } else { open };
+        let space = word.object(ObjectKind::Space, Rights::SWITCH).map_or(0, |space| u64::from(space) + 1);
+        self.word.store(word.0, Ordering::Release);
+        self.door.store(u64::from(self.generation()) << 32 | space, Ordering::Release);
+    }
+
     /// Empties the slot; what is put in next has the next generation. Gives whether there is one.
     #[inline(always)]
     pub(crate) fn empty(&self) -> bool {

@@ -43,6 +43,8 @@ pub struct CapRecord {
     pub neighbours: Neighbours,
     /// Of a free slot, the next one that is free.
     pub(super) next_free: u32,
+    /// Of one that is closed because it is being moved, the rights that it had.
+    kept: Rights,
     /// Of one that is being deleted, the CPUs that were not looked at yet whether their thread came in by it.
     unasked: CpuSet,
 }
@@ -55,6 +57,7 @@ impl CapRecord {
             object: CapWord::FREE,
             neighbours: Neighbours::NOBODY,
             next_free,
+            kept: Rights::empty(),
             unasked: 0,
         }
     }
@@ -241,12 +244,32 @@ impl CapTable {
             hot.close(word, generation);
             record.unasked = cpus;
         }
+        record.kept = Rights::empty();
         (record.object, Handle::new(slot, generation), record.unasked)
     }
 
     /// Only these CPUs were not looked at since a capability was closed.
     pub(crate) fn set_unasked(&mut self, slot: u32, cpus: CpuSet) {
         self.records[slot as usize].unasked = cpus;
+    }
+
+    /// A capability was closed in order to be moved, and had these rights.
+    pub(crate) fn keep_rights(&mut self, slot: u32, rights: Rights) {
+        self.records[slot as usize].kept = rights;
+    }
+
+    /// The rights of one that is closed, if it is being moved.
+    pub(crate) fn kept_rights(&self, slot: u32) -> Rights {
+        self.records[slot as usize].kept
+    }
+
+    /// Gives one that was closed in order to be moved its rights back.
+    pub(crate) fn reopen(&mut self, slot: u32) {
+        let (hot, record) = (&self.hot[slot as usize], &mut self.records[slot as usize]);
+        if hot.word().is_closed() && !record.kept.is_empty() {
+            hot.reopen(record.kept);
+            record.kept = Rights::empty();
+        }
     }
 
     /// The record of a slot.

@@ -9,7 +9,8 @@ use tessera_arch::UserPlace;
 use crate::cpu::gate_path;
 use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::table_view::TableView;
-use crate::sched::entering::{self, Given, MOVES, WAITS};
+use crate::sched::entering::{self, Given, WAITS};
+use crate::sched::moving::MOVES;
 use crate::sched::way_in;
 use crate::state::kernel::Kernel;
 

@@ -5,13 +5,15 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::Error;
 
+use crate::base::effort::Effort;
 use crate::cpu::activations::SUSPENDED_MAX;
 use crate::cpu::per_cpu::NO_GATE;
 use crate::object::activation_stack::ACTIVATION_BYTES;
 use crate::object::id::{GateId, ThreadId};
 use crate::object::links::Chain;
 use crate::sched::activations::{self, Out};
-use crate::sched::entering::{HEAP_PAGES, MOVES, WAITS};
+use crate::sched::entering::{Given, HEAP_PAGES, WAITS};
+use crate::sched::moving::{self, MOVES};
 use crate::sched::{enter, entering, running, way_in};
 use crate::state::kernel::Kernel;
 
@@ -23,6 +25,8 @@ pub enum Calling {
     Entered,
     /// It waits.
     Waits,
+    /// It is to call again: more CPUs have to be asked who is in a space by what it moves along.
+    Again,
 }
 
 /// Has the calling CPU's thread call a gate, with the words of the call.
@@ -32,10 +36,13 @@ pub enum Calling {
 pub fn call(kernel: &mut Kernel, cpu: usize, id: ThreadId, words: &[u64; 6]) -> Result<Calling, Error> {
     serve_due(kernel, cpu);
     let table = kernel.shared.cpus[cpu].table.get().number();
-    let gate = entering::plan(kernel, table, words)?;
+    let (gate, given) = entering::plan(kernel, table, words)?;
     let space = kernel.gates.at(gate.index()).space;
     enter::ensure_enterable(kernel, cpu, space)?;
     ensure_room(kernel, id)?;
+    if !moving::close(kernel, table, given.and_then(Given::moved), &mut Effort::of_entry()) {
+        return Ok(Calling::Again);
+    }
     entering::serve(kernel, gate.index());
     let stack = kernel.shared.gate_words(gate.index()).take_stack();
     if stack.is_none() && words[1] & WAITS == 0 {
@@ -97,12 +104,24 @@ fn serve_noted(kernel: &mut Kernel, cpu: usize) {
     }
 }
 
+/// How a return goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the thread may have nowhere to go on"]
+pub enum Returning {
+    /// The thread is back at who called.
+    Back,
+    /// It comes out otherwise, and has to be seen to.
+    Out(Out),
+    /// It is to return again, as for [`Calling::Again`].
+    Again,
+}
+
 /// Has the calling CPU's thread return from the call that it is in, with what goes along. Gives whether it goes on
 /// there; else it has to be seen to (`ending::come_out`).
 ///
 /// # Errors
 /// Those of `gate_return`.
-pub fn go_back(kernel: &mut Kernel, cpu: usize, id: ThreadId, given: [u64; 3]) -> Result<Option<Out>, Error> {
+pub fn go_back(kernel: &mut Kernel, cpu: usize, id: ThreadId, given: [u64; 3]) -> Result<Returning, Error> {
     way_in::note_here(kernel, id);
     if given[2] & !MOVES != 0 {
         return Err(Error::BadArgument);
@@ -113,14 +132,17 @@ pub fn go_back(kernel: &mut Kernel, cpu: usize, id: ThreadId, given: [u64; 3]) -
     if let Some(into) = into {
         let given = entering::plan_given(kernel, table, given, into)?;
         kernel.reserve_heap(HEAP_PAGES)?;
+        if !moving::close(kernel, table, given.and_then(Given::moved), &mut Effort::of_entry()) {
+            return Ok(Returning::Again);
+        }
         value = entering::give(kernel, table, given, into);
     }
     let out = activations::pop(kernel, id, Ok(value.bits()));
     if out == Out::Nowhere || activations::ends_here(kernel, id) {
-        return Ok(Some(out));
+        return Ok(Returning::Out(out));
     }
     running::go_on_as_noted(kernel, cpu, id);
-    Ok(None)
+    Ok(Returning::Back)
 }
 
 /// The number of the table of whoever made the call that a thread is in, if anybody sound did.

@@ -8,7 +8,7 @@ use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::derivation;
 use crate::object::id::{GateId, ThreadId};
-use crate::sched::{activations, ending, entering, fresh, ready, remote, running, way_in};
+use crate::sched::{activations, ending, entering, fresh, moving, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// Effort of taking a thread out of a call.
@@ -19,6 +19,7 @@ const UNWIND_UNITS: u32 = 120;
 pub fn close_to_new(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
     while let Some(id) = kernel.gates.at(gate).waiting.first(&kernel.threads) {
         entering::stop_calling(kernel, id, gate);
+        moving::give_up_waiting(kernel, id);
         ready::finish_call(kernel, id, Err(Error::Gone));
         ready::make_ready(kernel, id);
         // Whoever has come so far with nothing left does one thing more, or would never be nearer to the end.

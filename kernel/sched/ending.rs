@@ -11,7 +11,7 @@ use crate::object::id::{CapId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
 use crate::object::thread::{Fallback, Thread};
 use crate::sched::activations::{self, Out};
-use crate::sched::{deletion, entering, inside, landing, ready, remote, running, way_in};
+use crate::sched::{deletion, entering, inside, landing, moving, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
@@ -312,6 +312,7 @@ fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
         ThreadState::Calling => {
             let gate = kernel.threads[id].calling().expect("a thread that waits for a stack knows of which gate");
             entering::stop_calling(kernel, id, gate);
+            moving::give_up_waiting(kernel, id);
         }
         _ => {}
     }

@@ -11,15 +11,13 @@ use crate::cpu::slice_pointer::Kept;
 use crate::object::derivation;
 use crate::object::id::{CapId, GateId, ThreadId};
 use crate::object::links::Chain;
+use crate::sched::moving::{self, MOVES};
 use crate::sched::noting::{self, KNOWN, Place};
 use crate::sched::{deletion, ready, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// The caller waits for a stack if none is free.
 pub(super) const WAITS: u64 = 1 << 0;
-
-/// The capability is moved.
-pub(super) const MOVES: u64 = 1 << 1;
 
 /// Effort of having a thread go into a gate, with a capability that is moved along, besides waking it.
 const SERVE_UNITS: u32 = 150;
@@ -35,9 +33,21 @@ pub(super) struct Given {
     pub(super) is_moved: bool,
 }
 
-fn word_in(kernel: &Kernel, table: u32, handle: Handle) -> Result<CapWord, Error> {
+impl Given {
+    /// The handle of what is moved.
+    pub(super) fn moved(self) -> Option<Handle> {
+        self.is_moved.then_some(self.handle)
+    }
+}
+
+/// What a handle names; what is being moved by the call has its rights still.
+fn word_in(kernel: &Kernel, table: u32, handle: Handle, is_moved: bool) -> Result<CapWord, Error> {
     let slot = kernel.tables.at(table).cap_slots().get(handle.slot() as usize);
-    slot.and_then(|slot| slot.read(handle.generation())).filter(|word| *word != CapWord::FREE).ok_or(Error::BadHandle)
+    let word = slot.and_then(|slot| slot.read(handle.generation())).filter(|word| *word != CapWord::FREE);
+    if is_moved && word.is_some_and(CapWord::is_closed) {
+        return moving::held(kernel, table, handle).ok_or(Error::BadHandle);
+    }
+    word.ok_or(Error::BadHandle)
 }
 
 /// Checks what goes along, to a table with this number.
@@ -48,7 +58,7 @@ pub(super) fn plan_given(kernel: &mut Kernel, table: u32, given: [u64; 3], into:
     if handle == Handle::NONE {
         return Ok(None);
     }
-    let held = word_in(kernel, table, handle)?.rights();
+    let held = word_in(kernel, table, handle, is_moved)?.rights();
     if !held.contains(Rights::GRANT | rights) {
         return Err(Error::MissingRight);
     }
@@ -94,9 +104,9 @@ fn give_derived(kernel: &mut Kernel, from: CapId, into: u32, (rights, is_moved):
 }
 
 /// Checks a call's words, which come from a table; gives the gate.
-pub(super) fn plan(kernel: &mut Kernel, table: u32, words: &[u64; 6]) -> Result<GateId, Error> {
+pub(super) fn plan(kernel: &mut Kernel, table: u32, words: &[u64; 6]) -> Result<(GateId, Option<Given>), Error> {
     let [gate, flags, handle, rights, ..] = *words;
-    let word = word_in(kernel, table, Handle::from_bits(gate))?;
+    let word = word_in(kernel, table, Handle::from_bits(gate), flags & MOVES != 0 && gate == handle)?;
     let number = word.object(ObjectKind::Gate, Rights::CALL).ok_or_else(|| word.refusal(ObjectKind::Gate))?;
     if flags & !(WAITS | MOVES) != 0 {
         return Err(Error::BadArgument);
@@ -108,7 +118,7 @@ pub(super) fn plan(kernel: &mut Kernel, table: u32, words: &[u64; 6]) -> Result<
     if !is_open || kernel.spaces.find(space).is_none() || kernel.tables.find(inner).is_none() {
         return Err(Error::Gone);
     }
-    plan_given(kernel, table, [handle, rights, flags], inner.index()).map(|_| id)
+    plan_given(kernel, table, [handle, rights, flags], inner.index()).map(|given| (id, given))
 }
 
 /// Has a thread go into a gate by a capability, on a stack that is taken for it. What it has suspended is noted, and where it is;
@@ -192,8 +202,9 @@ fn serve_first(kernel: &mut Kernel, gate: u32) {
     let (words, table) = (thread.context.registers().call_arguments(), thread.table_view.get().number());
     let planned = kernel.reserve_heap(HEAP_PAGES).and_then(|()| plan(kernel, table, &words));
     match planned {
-        Ok(gate) => enter_gate(kernel, id, (gate, stack), &words),
+        Ok((gate, _)) => enter_gate(kernel, id, (gate, stack), &words),
         Err(error) => {
+            moving::give_up_waiting(kernel, id);
             kernel.shared.gate_words(gate).give_back(stack);
             ready::finish_call(kernel, id, Err(error));
         }

@@ -15,6 +15,7 @@ pub mod guests;
 pub mod inside;
 pub mod landing;
 pub mod looking;
+pub mod moving;
 pub mod noting;
 pub mod preference;
 pub mod ready;

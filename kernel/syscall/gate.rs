@@ -16,8 +16,8 @@ use crate::object::gate::Gate;
 use crate::object::id::{CapId, GateId, ObjectRef};
 use crate::object::links::List;
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::calling::{self, Calling};
-use crate::sched::{closing, ending};
+use crate::sched::calling::{self, Calling, Returning};
+use crate::sched::{closing, ending, moving};
 
 /// A stack is a multiple of so many bytes, and begins at one.
 const STACK_ALIGNMENT: u64 = 16;
@@ -103,22 +103,39 @@ impl Caller<'_> {
         capability: Handle,
         rights: Rights,
     ) -> Result<Outcome> {
+        let is_under_way = self.progress(number::gate_call) != 0;
         let words = [gate.bits(), flags, capability.bits(), u64::from(rights.bits()), 0, 0];
-        match calling::call(self.kernel, self.cpu, self.thread, &words)? {
+        match calling::call(self.kernel, self.cpu, self.thread, &words) {
             // Its registers are those of the callee, or it waits.
-            Calling::Entered | Calling::Waits => Ok(Outcome::Unfinished),
+            Ok(Calling::Entered | Calling::Waits) => Ok(Outcome::Unfinished),
+            Ok(Calling::Again) => Ok(self.again(number::gate_call, 1)),
+            Err(error) => Err(self.refuse_moving(is_under_way, capability, error)),
         }
     }
 
     pub(super) fn gate_return(&mut self, capability: Handle, rights: Rights, flags: u64) -> Result<Outcome> {
+        let is_under_way = self.progress(number::gate_return) != 0;
         if capability != Handle::NONE {
             self.word_of(capability)?;
         }
         let given = [capability.bits(), u64::from(rights.bits()), flags];
-        if let Some(out) = calling::go_back(self.kernel, self.cpu, self.thread, given)? {
-            ending::come_out(self.kernel, self.thread, out);
+        match calling::go_back(self.kernel, self.cpu, self.thread, given) {
+            Ok(Returning::Back) => {}
+            Ok(Returning::Out(out)) => ending::come_out(self.kernel, self.thread, out),
+            Ok(Returning::Again) => return Ok(self.again(number::gate_return, 1)),
+            Err(error) => return Err(self.refuse_moving(is_under_way, capability, error)),
         }
         Ok(Outcome::Unfinished)
+    }
+
+    /// A call is refused; what a step of it closed in order to move it stays where it is.
+    #[cold]
+    #[inline(never)]
+    fn refuse_moving(&mut self, is_under_way: bool, capability: Handle, error: Error) -> Error {
+        if is_under_way {
+            moving::give_up(self.kernel, self.table(), capability);
+        }
+        error
     }
 
     /// The gate that a handle names, if it carries the rights.

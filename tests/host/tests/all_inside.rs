@@ -10,13 +10,13 @@ use tessera_abi::layout::{CapabilityInfo, GateLayout, Words};
 use tessera_abi::{Call, Error, Handle, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_arch::{CPUS_MAX, UserPlace};
-use tessera_kernel::base::effort::{ENTRY_UNITS, set_entry_units};
+use tessera_kernel::base::effort::{ENTRY_UNITS, Effort, set_entry_units};
 use tessera_kernel::cpu::gate_path;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::{SpaceId, ThreadId};
+use tessera_kernel::object::id::{ObjectRef, SpaceId, ThreadId};
 use tessera_kernel::object::thread::Thread;
-use tessera_kernel::sched::running;
+use tessera_kernel::sched::{closing, running};
 use tessera_kernel::state::kernel::Kernel;
 
 /// So many CPUs are asked in one step, at most.
@@ -262,4 +262,138 @@ fn gate_into(crowd: &mut Crowd) -> Handle {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     machine.write(BUFFER, &bytes);
     machine.make(Call::GateCreate { account, space, table, layout: BUFFER })
+}
+
+/// A gate call that moves a capability along, with these rights.
+fn moves(gate: Handle, capability: Handle) -> Call {
+    Call::GateCall { gate, flags: 2, capability, rights: Rights::SWITCH | Rights::GRANT }
+}
+
+/// Makes a call as CPU 0 that is done by steps; gives its thread's first words after it, and the most CPUs that a step has asked.
+fn stepped(crowd: &mut Crowd, call: Call) -> (u64, u64) {
+    let most = Rc::new(Cell::new(0));
+    let noted = Rc::clone(&most);
+    note_step(&crowd.machine.kernel);
+    crowd.machine.between_steps(move |machine| {
+        noted.set(noted.get().max(note_step(&machine.kernel)));
+        check::check(&machine.kernel);
+        true
+    });
+    let (number, words) = call.encode();
+    // Where the call leads to is not where its result is found.
+    let _ = crowd.machine.call_words(number, words);
+    let last = note_step(&crowd.machine.kernel);
+    check::check(&crowd.machine.kernel);
+    crowd.machine.between_steps = None;
+    let id = crowd.machine.thread_id;
+    (crowd.machine.kernel.threads[id].context.registers().call_arguments()[1], most.get().max(last))
+}
+
+#[test]
+fn a_way_in_by_which_all_came_goes_along_with_a_call_and_its_return_by_steps() {
+    for units in UNITS {
+        let mut crowd = Crowd::new(units);
+        let (space, id) = (crowd.space, crowd.machine.space_id(crowd.space));
+        let gate = gate_into(&mut crowd);
+        let (lent, home) = (crowd.derive(space), crowd.machine.kernel.threads[crowd.machine.thread_id].space);
+        let way = crowd.derive(lent);
+        crowd.all_enter(way);
+        let (given, most) = stepped(&mut crowd, moves(gate, way));
+        assert!((1..=MOST).contains(&most), "{most} CPUs are asked at once");
+        let here = running::space_of(&crowd.machine.kernel, crowd.machine.thread_id);
+        assert_eq!(here, id, "it is in the gate");
+        let table = crowd.machine.kernel.shared.cpus[0].table_number();
+        assert_ne!(table, crowd.machine.table_id.index(), "with its table");
+        let rights = crowd.machine.kernel.tables.at(table).rights(Handle::from_bits(given).slot());
+        assert_eq!(rights, Rights::SWITCH | Rights::GRANT, "as it was to be given");
+        // And back.
+        let capability = Handle::from_bits(given);
+        let (_, most) = stepped(&mut crowd, Call::GateReturn { capability, rights: Rights::SWITCH, flags: 2 });
+        assert!(most <= MOST, "{most} CPUs are asked at once");
+        assert_eq!(running::space_of(&crowd.machine.kernel, crowd.machine.thread_id), home, "it is back");
+        assert_eq!(crowd.machine.call(Call::CapabilityDelete { handle: way }), Err(Error::BadHandle));
+        // Those who came in by what was moved are known to be there by what that was derived from.
+        assert!(!crowd.are_all_gone_from(id));
+        crowd.most_asked(Call::CapabilityRevoke { handle: lent });
+        assert!(crowd.are_all_gone_from(id));
+    }
+}
+
+/// Between the first step and the next the gate closes: the capability stays where it was, with all its rights.
+#[test]
+fn a_call_that_is_refused_in_the_middle_of_moving_leaves_the_capability_as_it_was() {
+    for units in UNITS {
+        let mut crowd = Crowd::new(units);
+        let gate = gate_into(&mut crowd);
+        let way = crowd.derive(crowd.space);
+        crowd.all_enter(way);
+        let info = |machine: &mut Machine| -> CapabilityInfo {
+            machine.info(|buffer| Call::CapabilityInfo { handle: way, buffer }).expect("it is there")
+        };
+        let before = info(&mut crowd.machine);
+        let mut is_first = true;
+        crowd.machine.between_steps(move |machine| {
+            if core::mem::take(&mut is_first) {
+                assert_eq!(machine.kernel.tables[machine.table_id].rights(way.slot()), Rights::empty(), "it is closed");
+                let ObjectRef::Gate(id) = machine.object(gate) else { panic!("a gate") };
+                closing::close_to_new(&mut machine.kernel, id.index(), &mut Effort::unlimited());
+            }
+            true
+        });
+        assert_eq!(crowd.machine.call(moves(gate, way)), Err(Error::Gone));
+        assert_eq!(info(&mut crowd.machine), before);
+        check::check(&crowd.machine.kernel);
+        crowd.all_enter(way);
+    }
+}
+
+/// Who gives it up with the call that was under way finds it without rights, and moves it with another.
+#[test]
+fn what_is_being_moved_can_be_moved_by_another_call() {
+    let mut crowd = Crowd::new(ENTRY_UNITS);
+    let gate = gate_into(&mut crowd);
+    let way = crowd.derive(crowd.space);
+    crowd.all_enter(way);
+    let (number, words) = moves(gate, way).encode();
+    crowd.machine.step_words(number, words);
+    // Another call takes its place.
+    let info: CapabilityInfo =
+        crowd.machine.info(|buffer| Call::CapabilityInfo { handle: way, buffer }).expect("it is there");
+    assert_eq!(info.rights, 0);
+    assert_eq!(crowd.machine.call(Call::SpaceSwitch { space: way }), Err(Error::MissingRight));
+    assert_eq!(
+        crowd.machine.call(Call::GateCall { gate, flags: 0, capability: way, rights: Rights::SWITCH }),
+        Err(Error::MissingRight),
+        "without being moved it does not go along"
+    );
+    let (_, most) = stepped(&mut crowd, moves(gate, way));
+    assert!(most <= MOST && crowd.machine.kernel.shared.cpus[0].table_number() != crowd.machine.table_id.index());
+}
+
+/// A gate can be called by the very capability that goes along, which is closed before the call is made.
+#[test]
+fn the_capability_of_a_call_goes_along_with_it_by_steps() {
+    for units in UNITS {
+        let mut crowd = Crowd::new(units);
+        let gate = gate_into(&mut crowd);
+        let way = crowd.derive(gate);
+        crowd.each(|machine| machine.call_commonly(calls(way)).then_some(()).expect("it goes in"));
+        crowd.each(|machine| {
+            let line = &machine.kernel.shared.cpus[tessera_arch::cpu_index()];
+            machine.call_commonly(Call::GateReturn { capability: Handle::NONE, rights: Rights::empty(), flags: 0 });
+            let place = UserPlace { instruction_pointer: CODE, stack_pointer: STACK_END };
+            let place = gate_path::call(machine.kernel.shared, line, way, &mut 0, place);
+            assert_ne!(place, UserPlace::COMMON, "it goes in without the lock");
+        });
+        // A stack is free for the mover.
+        crowd.play(1);
+        crowd.machine.call_commonly(Call::GateReturn { capability: Handle::NONE, rights: Rights::empty(), flags: 0 });
+        crowd.play(0);
+        let call = Call::GateCall { gate: way, flags: 2, capability: way, rights: Rights::CALL };
+        let (_, most) = stepped(&mut crowd, call);
+        assert!((1..=MOST).contains(&most), "{most} CPUs are asked at once");
+        let table = crowd.machine.kernel.shared.cpus[0].table_number();
+        assert_ne!(table, crowd.machine.table_id.index(), "it is in the gate");
+        assert_eq!(crowd.machine.kernel.tables.at(table).used(), 1);
+    }
 }
