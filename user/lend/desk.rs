@@ -23,13 +23,15 @@ pub(crate) enum Item {
     View,
     /// How often it has read what is in the lender's space.
     Turns,
+    /// Whether the lender has everything back: 1 if so.
+    TakenBack,
 }
 
 /// A desk, in the program's memory, which all sides see.
-pub(crate) struct Desk([AtomicU64; 8]);
+pub(crate) struct Desk([AtomicU64; 9]);
 
 /// One for each borrower.
-pub(crate) static DESKS: [Desk; 3] = [const { Desk([const { AtomicU64::new(0) }; 8]) }; 3];
+pub(crate) static DESKS: [Desk; 3] = [const { Desk([const { AtomicU64::new(0) }; 9]) }; 3];
 
 impl Desk {
     /// Puts the borrower's handles of what it has borrowed there.

@@ -78,6 +78,7 @@ impl Borrower {
 
     /// Waits until it has landed at home and looked around there.
     pub(crate) fn has_landed(&self) -> Result<(), Failure> {
+        self.desk().write(Item::TakenBack, 1);
         let (turns, code) = (self.desk().read(Item::Turns), self.thread.join()?);
         check(code == LANDED + FallbackReason::SpaceRevoked as u64, "the borrower lands because it was revoked")?;
         println!("lender: borrower {} has landed at home, and has nothing any more", self.badge());
