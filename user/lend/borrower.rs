@@ -6,7 +6,9 @@ use crate::loans::{IN_SPACE, IN_SUBTREE, WORDS};
 use core::mem::ManuallyDrop;
 use core::time::Duration;
 use demonstration::{Failure, check};
-use libvas::{Account, Cap, Error, Object, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, View, clock};
+use libvas::{
+    Account, Cap, Error, Object, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, View, clock,
+};
 
 /// Where a borrower maps the segment, and attaches the subtree, in its own space.
 const MAPPED: u64 = 0x100_0000_0000;
