@@ -40,6 +40,8 @@ def command(folder: Path, disk: Path, cpu: str, cpus: int, memory_mib: int) -> l
         f"cpu: model={cpu}, count={cpus}, ips={INSTRUCTIONS_PER_SECOND}",
         f"memory: guest={memory_mib}, host={memory_mib}",
         "clock: sync=none",
+        # Without a sound card the real driver ends the emulator.
+        "sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy",
         "cmosimage: file=cmos.bin, rtc_init=time0",
         "com1: enabled=1, mode=file, dev=/dev/fd/3",
         f"ata0-master: type=disk, path={disk.name}, mode=flat",
