@@ -25,6 +25,8 @@ const fn needs_promise(call: &Call) -> bool {
             | Call::GateInfo { .. }
             | Call::GateCall { .. }
             | Call::GateReturn { .. }
+            | Call::InterruptedRead { .. }
+            | Call::InterruptedWrite { .. }
     )
 }
 

@@ -34,6 +34,7 @@
 //! | run a closure in a thread of its own, in any space | [`thread::spawn`], [`thread::spawn_in`] |
 //! | share what changes among threads | [`sync::Mutex`] |
 //! | call into another space and come back | [`gate`] |
+//! | see to faults and system calls of other threads | [`handler`] |
 //! | run code elsewhere until it wants something | [`guest`]; in Linux's words [`process_vm_exec`], [`unprivilege`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
@@ -66,6 +67,7 @@ pub mod console;
 pub mod counters;
 pub mod gate;
 pub mod guest;
+pub mod handler;
 pub mod machine;
 pub mod mapping;
 pub mod memory;

@@ -8,11 +8,8 @@ use alloc::boxed::Box;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::registers::{Registers, SavedState, USER_PSTATE};
+use super::registers::{CALL_BYTES, Registers, SavedState, USER_PSTATE};
 use super::{call_entry, floating, percpu};
-
-/// Length of the instruction `svc`, bytes.
-const CALL_BYTES: u64 = 4;
 
 /// A thread's saved state, in memory of its own that does not move.
 #[derive(Debug)]
@@ -71,7 +68,18 @@ impl ThreadContext {
     pub fn reset_floating_point(&mut self) {
         debug_assert!(!percpu::is_current_anywhere(self.state.as_ptr()), "a current context's registers are the CPU's");
         // SAFETY: the pointer is to a live allocation of our own, and no CPU uses it.
-        unsafe { self.state.as_mut().registers.is_floating_new = true }
+        let state = unsafe { self.state.as_mut() };
+        if state.registers.is_guest {
+            // Whose system calls come in otherwise is never new.
+            state.floating.write(floating::FIRST.clone());
+        } else {
+            state.registers.is_floating_new = true;
+        }
+    }
+
+    /// Whether traps of the calling CPU save here.
+    pub(super) fn is_current_here(&self) -> bool {
+        ptr::eq(percpu::current().context.load(Ordering::Relaxed), self.state.as_ptr())
     }
 
     /// The general registers.

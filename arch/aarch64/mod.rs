@@ -8,7 +8,7 @@
 //! | `percpu`, `stacks` | what each CPU is set up with |
 //! | `entry`, `call_entry`, `trap` | a trap's way in and out in assembly; where calls lead; its Rust side |
 //! | `fault`, `syndrome` | what a fault means |
-//! | `registers`, `floating`, `guest` | a thread's registers in memory; a guest's |
+//! | `registers`, `floating`, `guest`, `interrupted` | a thread's registers in memory; a guest's; one's that a handler sees |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controller: GICv3 |
@@ -41,6 +41,8 @@ mod features;
 mod floating;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod guest;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod interrupted;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod interrupts;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]

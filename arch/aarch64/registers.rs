@@ -29,11 +29,17 @@ pub struct Registers {
     /// nothing.
     /// (Here it keeps the size a multiple of 16 bytes.)
     pub(super) is_floating_new: bool,
-    /// Whether they are a guest's: its system calls come out, whatever they are.
+    /// Whether they are a guest's: its system calls come out, whatever they are. Or a thread's whose handler is asked of them.
     pub(super) is_guest: bool,
     /// Whether the guest executes one instruction only.
     pub(super) steps: bool,
 }
+
+/// Length of the instruction `svc`, bytes.
+pub(super) const CALL_BYTES: u64 = 4;
+
+/// The first of the registers of words.
+const FIRST_WORD: usize = 20;
 
 /// Registers that a call does not keep: x0 to x17.
 const SCRATCH: usize = 18;
@@ -53,6 +59,26 @@ impl Registers {
     pub fn set_result(&mut self, status: u64, value: u64) {
         self.general[0] = status;
         self.general[1] = value;
+    }
+
+    /// Status and value of the last system call: x0 and x1.
+    pub fn call_result(&self) -> [u64; 2] {
+        [self.general[0], self.general[1]]
+    }
+
+    /// The words that go along with a gate call and its return: x20 to x25.
+    pub fn words(&self) -> [u64; 6] {
+        core::array::from_fn(|index| self.general[FIRST_WORD + index])
+    }
+
+    /// Sets them.
+    pub fn set_words(&mut self, words: [u64; 6]) {
+        self.general[FIRST_WORD..][..words.len()].copy_from_slice(&words);
+    }
+
+    /// Whether it is to make the system call again behind whose instruction it was.
+    pub fn is_before_call(&self, behind: u64) -> bool {
+        self.instruction_pointer.wrapping_add(CALL_BYTES) == behind
     }
 
     /// Makes a thread that made a gate call go on in the gate: at a place, on a stack, with two arguments (x0 and x1). The

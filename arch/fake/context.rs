@@ -23,6 +23,8 @@ pub struct ThreadContext {
     registers: Registers,
     /// What the program made of its floating-point control word; 0 is what a new thread has.
     pub floating_control: u64,
+    /// Whether system calls come in by the way of a guest's.
+    pub is_traced: bool,
 }
 
 impl ThreadContext {

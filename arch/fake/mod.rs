@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod entry;
 pub mod format;
 pub mod guest;
+pub mod interrupted;
 pub mod memory;
 pub mod oracle;
 pub mod plugin;

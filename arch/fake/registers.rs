@@ -41,6 +41,16 @@ impl Registers {
         self.result = (status, value);
     }
 
+    /// The same, one by one.
+    pub fn call_result(&self) -> [u64; 2] {
+        [self.result.0, self.result.1]
+    }
+
+    /// Whether it is to make the call again: tests see it in the scheduler's state instead.
+    pub fn is_before_call(&self, _behind: u64) -> bool {
+        false
+    }
+
     /// The words that go along with a gate call.
     pub fn words(&self) -> [u64; 6] {
         self.words

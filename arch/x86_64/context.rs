@@ -10,11 +10,10 @@ use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::FsBase;
 
 use super::percpu::this;
-use super::registers::{CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, IS_FLOATING_NEW, IS_GUEST, Registers, State};
+use super::registers::{
+    CALL_BYTES, CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, IS_FLOATING_NEW, IS_GUEST, Registers, State,
+};
 use super::{call_entry, floating, gdt};
-
-/// Length of the `syscall` instruction.
-const CALL_BYTES: u64 = 2;
 
 impl Registers {
     /// The thread pointer: the FS base.

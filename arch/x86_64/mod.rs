@@ -9,7 +9,7 @@
 //! | `percpu`, `stacks`, `gdt`, `idt` | what each CPU is set up with |
 //! | `entry`, `call_entry`, `trap` | a trap's way in and out in assembly; where calls lead; its Rust side |
 //! | `fault`, `instruction` | what a fault means |
-//! | `registers`, `floating`, `guest` | a thread's registers in memory; a guest's |
+//! | `registers`, `floating`, `guest`, `interrupted` | a thread's registers in memory; a guest's; one's that a handler sees |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
@@ -55,6 +55,8 @@ mod guest;
 mod idt;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod instruction;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod interrupted;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod interrupts;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

@@ -7,6 +7,9 @@ use tessera_abi::USER_END;
 
 use super::floating;
 
+/// Length of the instruction `syscall`, bytes.
+pub(super) const CALL_BYTES: u64 = 2;
+
 /// What the entry code leaves as vector for a system call: the way back is `sysret`, not `iret`.
 pub(super) const CALL_MARK: u64 = 0x100;
 
@@ -74,7 +77,7 @@ pub(super) struct State {
 /// The thread has never run, or is to find what a new one finds: `floating` means nothing.
 pub(super) const IS_FLOATING_NEW: u8 = 1 << 0;
 
-/// They are a guest's: its system calls come out, whatever they are.
+/// They are a guest's: its system calls come out, whatever they are. Or a thread's whose handler is asked of them.
 pub(super) const IS_GUEST: u8 = 1 << 1;
 
 const _: () = assert!(
@@ -105,6 +108,28 @@ impl Registers {
     pub fn set_result(&mut self, status: u64, value: u64) {
         self.frame.rax = status;
         self.frame.rdx = value;
+    }
+
+    /// Status and value of the last system call.
+    pub fn call_result(&self) -> [u64; 2] {
+        [self.frame.rax, self.frame.rdx]
+    }
+
+    /// The words that go along with a gate call and its return.
+    pub fn words(&self) -> [u64; 6] {
+        let Frame { r12, r13, r14, r15, rbx, rbp, .. } = self.frame;
+        [r12, r13, r14, r15, rbx, rbp]
+    }
+
+    /// Sets them.
+    pub fn set_words(&mut self, words: [u64; 6]) {
+        let frame = &mut self.frame;
+        [frame.r12, frame.r13, frame.r14, frame.r15, frame.rbx, frame.rbp] = words;
+    }
+
+    /// Whether it is to make the system call again behind whose instruction it was.
+    pub fn is_before_call(&self, behind: u64) -> bool {
+        self.frame.rip.wrapping_add(CALL_BYTES) == behind
     }
 
     /// Makes a thread that made a gate call go on in the gate: at a place, on a stack, with two arguments. The registers of words

@@ -413,13 +413,17 @@ pub enum LentKind {
     Call = 9,
     /// Pages of a segment, in which a guest's state is.
     Guest = 10,
+    /// A gate, as a handler.
+    Handler = 11,
 }
 
 impl LentKind {
     /// The kind with this number.
     pub fn from_number(number: u64) -> Option<LentKind> {
-        use LentKind::{Attachment, Call, Capability, Fallback, Gate, Guest, Mapping, Suspended, Thread, View};
-        let all = [Capability, Mapping, Attachment, View, Thread, Fallback, Gate, Suspended, Call, Guest];
+        use LentKind::{
+            Attachment, Call, Capability, Fallback, Gate, Guest, Handler, Mapping, Suspended, Thread, View,
+        };
+        let all = [Capability, Mapping, Attachment, View, Thread, Fallback, Gate, Suspended, Call, Guest, Handler];
         all.into_iter().find(|kind| *kind as u64 == number)
     }
 }

@@ -1,10 +1,10 @@
 //! The ABI between the kernel and user programs.
 //!
 //! Everything that crosses the system-call boundary is defined here, once, and used by both sides:
-//! the table of calls ([`syscall`]), what stands as an [`argument`], the kinds of object ([`object`]), what a handle is
-//! ([`handle`]) and permits ([`rights`]),
-//! how a call fails ([`error`]), the structures a call fills in ([`layout`]), a guest's page of state ([`guest`]) and what a text may
-//! hold ([`text`]).
+//! the table of calls (`calls`) and what is made of it ([`syscall`]), what stands as an [`argument`], the kinds of object
+//! ([`object`]), what a handle is ([`handle`]) and permits ([`rights`]), how a call fails ([`error`]), the structures a call fills in
+//! ([`layout`]), a guest's page of state ([`guest`]), what a handler is told and answers ([`upcall`]) and what a text may hold
+//! ([`text`]).
 //!
 //! A call takes a number and up to six 64-bit arguments and returns a status (0, or an
 //! [`Error`] number) and a 64-bit value. `libvas/raw.rs` says which registers carry them.
@@ -13,6 +13,8 @@
 #![forbid(unsafe_code)]
 
 pub mod argument;
+#[macro_use]
+mod calls;
 pub mod error;
 pub mod guest;
 pub mod handle;
@@ -21,6 +23,7 @@ pub mod object;
 pub mod rights;
 pub mod syscall;
 pub mod text;
+pub mod upcall;
 
 pub use error::Error;
 pub use handle::Handle;

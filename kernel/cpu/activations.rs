@@ -22,6 +22,9 @@ pub const ACTIVATIONS_MAX: usize = 16;
 /// Those that can be suspended.
 pub const SUSPENDED_MAX: usize = ACTIVATIONS_MAX - 1;
 
+/// In the place of the space's number in one that was interrupted to ask a handler: its pass is never good.
+pub const IN_HANDLER: u32 = u32::MAX;
+
 /// An activation that waits for a gate call to return.
 #[repr(align(64))]
 #[derive(Debug)]
@@ -113,6 +116,11 @@ impl Activations {
     #[inline(always)]
     pub fn is_in_guest(&self) -> bool {
         core::ptr::eq(self.last().gate.get(), &raw const GUEST_WORDS)
+    }
+
+    /// Whether what the one with so many below did is running a guest.
+    pub fn is_guest_at(&self, level: usize) -> bool {
+        core::ptr::eq(self.at(level).gate.get(), &raw const GUEST_WORDS)
     }
 
     /// How many are fresh.

@@ -223,7 +223,8 @@ impl PerCpu {
     /// This CPU's way into a space.
     #[inline(always)]
     pub fn pass_to(&self, space: u32) -> &Pass {
-        self.numbered_pass(space + 1)
+        // `IN_HANDLER` is followed by no space.
+        self.numbered_pass(space.wrapping_add(1))
     }
 
     /// The pass that a capability slot names: to the space with this number less one, to no space if it is zero.

@@ -3,6 +3,7 @@
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;
+mod calls;
 pub mod options;
 pub mod program;
 pub mod quick;

@@ -76,6 +76,8 @@ const fn is_quick(number: u64) -> bool {
             | number::gate_caller
             | number::guest_state_bytes
             | number::guest_create
+            | number::interrupted_read
+            | number::interrupted_write
     )
 }
 

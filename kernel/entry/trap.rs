@@ -3,24 +3,27 @@
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use tessera_abi::guest::{GuestEnd, GuestException, OWN_NUMBER};
+use tessera_abi::guest::{GuestEnd, GuestException};
 use tessera_abi::layout::{FallbackReason, Name, ThreadState};
 use tessera_abi::{Error, Rights};
-use tessera_arch::{Access, CallResult, Fault, FaultKind, Interrupt, Trap};
+use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::effort::Effort;
 use crate::base::log::{Word, log};
+use crate::entry::calls::{self, Served};
 use crate::lifecycle::reap;
 use crate::object::doomed::Debt;
 use crate::object::guest::Came;
-use crate::object::id::ThreadId;
-use crate::object::thread::Pending;
+use crate::object::id::{SubtreeId, ThreadId};
+use crate::object::interrupted::Asked;
+use crate::object::thread::{Asking, Pending};
 use crate::sched::ending;
 use crate::sched::guests;
 use crate::sched::running::{self, Next};
 use crate::sched::turn;
+use crate::sched::upcall;
 use crate::state::kernel::Kernel;
-use crate::syscall::HANDLERS;
+use crate::state::scheduler::Left;
 use crate::vm::fault::{self, AccessError};
 
 /// About how long a line about a fault is.
@@ -38,9 +41,21 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> bool {
             }
             Next::Runs => return true,
             Next::Nothing => return false,
-            Next::Faults(fault) => handle(kernel, cpu, Trap::Fault(fault)),
+            Next::Asks(pending) => handle_pending(kernel, cpu, pending),
         }
     }
+}
+
+/// Sees to what a thread came with that was just chosen to run.
+pub(super) fn handle_pending(kernel: &mut Kernel, cpu: usize, pending: Pending) {
+    match pending {
+        Pending::Asks(Asking::Fault(what, asked)) => fault(kernel, cpu, what, asked),
+        Pending::Served(gate, stack, asking) => {
+            upcall::with_stack(kernel, (gate, stack), |kernel| handle_pending(kernel, cpu, Pending::Asks(asking)));
+        }
+        pending => calls::handle_pending(kernel, cpu, pending),
+    }
+    finish(kernel);
 }
 
 /// The CPU's thread, which was just chosen to run, owes something still.
@@ -55,12 +70,18 @@ pub(crate) fn owe_still(kernel: &mut Kernel, cpu: usize, debt: Debt) {
 pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
     match trap {
         Trap::Call => {
-            if call(kernel, cpu) {
+            let served = calls::call(kernel, cpu);
+            if is_step(kernel, cpu, served) {
                 return finish_step(kernel, cpu);
             }
         }
-        Trap::GuestCall => guest_call(kernel, cpu),
-        Trap::Fault(what) => fault(kernel, cpu, what),
+        Trap::GuestCall => {
+            let served = guest_call(kernel, cpu);
+            if is_step(kernel, cpu, served) {
+                return finish_step(kernel, cpu);
+            }
+        }
+        Trap::Fault(what) => fault(kernel, cpu, what, Asked::Nobody),
         // Without the thread's turn, no interrupt need ever come: waiting is yielding.
         Trap::Wait => wait(kernel, cpu),
         Trap::Interrupt(what) => interrupt(kernel, cpu, what),
@@ -112,39 +133,33 @@ fn note_unexplained(kernel: &Kernel, cpu: usize, count: u64) {
     }
 }
 
-/// Serves a call; gives whether that was a step of it, which is to be made again.
-fn call(kernel: &mut Kernel, cpu: usize) -> bool {
-    // A step that was done before the registers were saved is not followed by a second one.
-    let is_again = core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again);
-    // None if another CPU made this one let the thread go meanwhile, which will make the call anew.
-    let Some(id) = running::current(kernel, cpu) else { return is_again };
-    if !is_again {
-        serve(kernel, cpu, id);
-    }
-    let is_step = is_again || core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again);
-    if is_step {
-        // What is pending is served in user mode, before the instruction that makes the call again.
-        tessera_arch::restart_call();
-    }
-    is_step
-}
-
-fn serve(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
-    let line = &kernel.shared.cpus[cpu];
-    line.counters.system_calls.add(1);
-    let registers = kernel.threads[id].context.registers();
-    let (number, words) = (registers.call_number(), registers.call_arguments());
-    let bad_call = CallResult { status: Error::BadCall.status(), value: 0 };
-    let result = HANDLERS.get(number as usize).map_or(bad_call, |handler| handler(kernel, line, &words));
-    if result != CallResult::COMMON {
-        kernel.threads[id].context.registers_mut().set_result(result.status, result.value);
+/// Whether a call was a step of one, when what it has left to be done is done.
+#[inline(always)]
+fn is_step(kernel: &mut Kernel, cpu: usize, served: Served) -> bool {
+    match served {
+        Served::Done => false,
+        Served::Step => true,
+        Served::Left => see_to_left(kernel, cpu),
     }
 }
 
-fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
+/// Does what the answer of a handler has left to be done, or the return from a call; gives whether that was a step of a call.
+#[cold]
+#[inline(never)]
+fn see_to_left(kernel: &mut Kernel, cpu: usize) -> bool {
+    match core::mem::take(&mut kernel.scheduler.cpus[cpu].left) {
+        Left::Nothing => {}
+        Left::Fault(what, asked) => fault(kernel, cpu, what, asked),
+        Left::Call => return calls::make(kernel, cpu) == Served::Step,
+        Left::Return => calls::tell(kernel, cpu),
+    }
+    false
+}
+
+fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault, asked: Asked) {
     // None likewise; the thread has kept the fault.
     let Some(id) = running::current(kernel, cpu) else { return };
-    kernel.shared.cpus[cpu].counters.faults.add(1);
+    kernel.shared.cpus[cpu].counters.faults.add(u64::from(asked == Asked::Nobody));
     let mut denial = None;
     if fault.kind == FaultKind::Page {
         denial = fault::handle_fault(kernel, running::space_of(kernel, id), fault.address, fault.access).err();
@@ -152,12 +167,16 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
             return;
         }
     }
+    let within = if kernel.subtree_handlers == 0 { None } else { subtree_of(kernel, id, &fault) };
+    if upcall::ask(kernel, cpu, id, fault, (within, asked)) {
+        return;
+    }
     if guests::is_in_guest(&kernel.shared.cpus[cpu]) {
         return guests::leave(kernel, cpu, id, came_by(fault));
     }
     // A flood of faults waits for the line like a flood of text: the thread keeps its fault until its turn comes.
     if !turn::takes_turn(kernel, cpu, id, FAULT_LINE_BYTES) {
-        kernel.threads[id].pending = Some(Box::new(Pending::Fault(fault)));
+        kernel.threads[id].pending = Some(Box::new(Pending::Asks(Asking::Fault(fault, Asked::Thread))));
         return;
     }
     match denial {
@@ -169,6 +188,14 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault) {
         return ending::unwind(kernel, id, Error::Faulted, reason, &mut effort);
     }
     ending::end_thread(kernel, id, ThreadState::Faulted);
+}
+
+/// The subtree in which the address of a fault lies, and where there.
+#[cold]
+#[inline(never)]
+fn subtree_of(kernel: &Kernel, id: ThreadId, fault: &Fault) -> Option<(SubtreeId, u64)> {
+    let is_page = fault.kind == FaultKind::Page && fault.address.is_user();
+    is_page.then(|| fault::subtree_at(kernel, running::space_of(kernel, id), fault.address)).flatten()
 }
 
 /// The calling CPU's thread waits for an interrupt; a guest's supervisor is told.
@@ -183,30 +210,22 @@ fn wait(kernel: &mut Kernel, cpu: usize) {
     }
 }
 
-/// A guest has made a system call: it comes out, unless another CPU made this one let the thread go meanwhile.
-fn guest_call(kernel: &mut Kernel, cpu: usize) {
-    let Some(id) = running::current(kernel, cpu) else { return };
+/// A guest has made a system call: it comes out, unless another CPU made this one let the thread go meanwhile. Or a thread that has a
+/// handler has.
+fn guest_call(kernel: &mut Kernel, cpu: usize) -> Served {
+    let Some(id) = running::current(kernel, cpu) else { return Served::Done };
+    if !guests::is_in_guest(&kernel.shared.cpus[cpu]) {
+        return calls::handle(kernel, cpu, id);
+    }
     let number = kernel.threads[id].context.registers().call_number();
     guests::leave(kernel, cpu, id, Came { end: GuestEnd::Call, words: [number, 0, 0] });
+    Served::Done
 }
 
 /// What a guest's supervisor is told of a fault.
 fn came_by(fault: Fault) -> Came {
-    let access = match fault.access {
-        Access::Read => 0,
-        Access::Write => 1,
-        Access::Execute => 2,
-    };
-    let (end, number) = match fault.kind {
-        FaultKind::Page => (GuestEnd::Fault, 0),
-        FaultKind::Instruction => (GuestEnd::Exception, GuestException::Instruction as u64),
-        FaultKind::Address => (GuestEnd::Exception, GuestException::Address as u64),
-        FaultKind::Arithmetic => (GuestEnd::Exception, GuestException::Arithmetic as u64),
-        FaultKind::Breakpoint => (GuestEnd::Breakpoint, 0),
-        FaultKind::Step => (GuestEnd::Step, 0),
-        FaultKind::Other(number) => (GuestEnd::Exception, OWN_NUMBER | u64::from(number)),
-    };
-    Came { end, words: [number, fault.address.value(), access] }
+    let (end, words) = upcall::told_of_fault(&fault);
+    Came { end, words }
 }
 
 fn report(kernel: &Kernel, id: ThreadId, fault: Fault, missing: core::fmt::Arguments<'_>) {

@@ -4,8 +4,6 @@
 //! [`quick`](crate::entry::quick) calls spare would have to be done afterwards. The call itself takes no memory and gives
 //! up nothing, so there is nothing of that to be seen to either.
 
-use tessera_arch::Trap;
-
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::entry::{quick, trap};
 use crate::sched::running::{self, Next};
@@ -19,7 +17,7 @@ pub fn yield_now(kernel: &mut Kernel, shared: &Shared, line: &PerCpu) -> bool {
     line.counters.system_calls.add(1);
     match if quick::is_due(shared, line) { None } else { running::rotate(kernel, line) } {
         Some(Next::Runs) => return true,
-        Some(Next::Faults(fault)) => trap::handle(kernel, cpu, Trap::Fault(fault)),
+        Some(Next::Asks(pending)) => trap::handle_pending(kernel, cpu, pending),
         Some(Next::Owes(debt)) => trap::owe_still(kernel, cpu, debt),
         Some(Next::Nothing) | None => running::end_turn(kernel, cpu),
     }

@@ -8,14 +8,14 @@ use crate::object::cap_table::CapTable;
 use crate::object::derivation;
 use crate::object::gate::Gate;
 use crate::object::guest::Guest;
-use crate::object::id::{MapTarget, Object, TableId, ThreadId};
+use crate::object::id::{MapTarget, Object, ObjectRef, TableId, ThreadId};
 use crate::object::neighbour::Standing;
 use crate::object::segment::Segment;
 use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::{closing, deletion, ending, entering, eviction, guests, inside, running};
+use crate::sched::{closing, deletion, ending, entering, eviction, guests, handlers, inside, running};
 use crate::state::kernel::Kernel;
 use crate::vm::dismantle::dismantle;
 use crate::vm::public;
@@ -64,6 +64,7 @@ impl End for Space {
         } else if !dismantle(kernel, MapTarget::Space(id), effort) {
             return false;
         }
+        handlers::forget(kernel, ObjectRef::Space(id));
         let space = kernel.spaces.remove(id);
         space.free_root(&mut kernel.frames);
         kernel.credit(&*space);
@@ -84,6 +85,7 @@ impl End for Subtree {
         if !public::unpublish_step(kernel, id, effort) || !dismantle(kernel, MapTarget::Subtree(id), effort) {
             return false;
         }
+        handlers::forget(kernel, ObjectRef::Subtree(id));
         let subtree = kernel.subtrees.remove(id);
         kernel.frames.free_table(subtree.map.tree.root);
         kernel.credit(&*subtree);
@@ -194,10 +196,30 @@ impl End for Guest {
     }
 }
 
+/// Nobody has a gate that goes as its handler any more. As far as the effort goes; gives whether that was all.
+fn forget_handlers(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
+    let list = kernel.gates.capabilities(gate);
+    while let Some(Standing::Use(lent)) = derivation::first_in_list(&kernel.uses, list) {
+        let lent = *kernel.uses.get(lent);
+        if lent.kind == UseKind::Marker {
+            inside::forget_marker(kernel, kernel.threads.id_at(lent.number).expect(LISTED));
+        } else {
+            handlers::end(kernel, &lent);
+        }
+        if !effort.spend(HANDLER_UNITS) {
+            return derivation::first_in_list(&kernel.uses, list).is_none();
+        }
+    }
+    true
+}
+
+/// Effort of forgetting a handler.
+const HANDLER_UNITS: u32 = 20;
+
 impl End for Gate {
     #[inline(never)]
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
-        if !closing::close(kernel, index, effort) {
+        if !closing::close(kernel, index, effort) || !forget_handlers(kernel, index, effort) {
             return false;
         }
         let gate = kernel.gates.remove_at(index);

@@ -108,7 +108,8 @@ fn reap_as(kernel: &mut Kernel, owner: Option<ThreadId>, mut effort: Effort) {
 fn settle(kernel: &mut Kernel, owner: Option<ThreadId>) {
     let heir = kernel.heir.take();
     let debt = kernel.debts.take();
-    let lives = |id: &ThreadId| kernel.threads.find(*id).is_some_and(|thread| !thread.has_ended());
+    // Who has something else to see to first owes nothing besides.
+    let lives = |id: &ThreadId| kernel.threads.find(*id).is_some_and(|thread| !thread.has_ended() && thread.can_owe());
     let Some(id) = owner.filter(lives).or(heir.filter(lives)) else {
         return kernel.leave_unowed(debt);
     };

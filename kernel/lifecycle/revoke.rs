@@ -17,7 +17,7 @@ use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
 use crate::paging::range::PageRange;
 use crate::sched::{
-    activations, closing, deletion, ending, guests, inside, landing, looking, remote, running,
+    activations, closing, deletion, ending, guests, handlers, inside, landing, looking, remote, running,
     way_in::{self, Closing},
 };
 use crate::state::kernel::Kernel;
@@ -256,6 +256,7 @@ pub(super) fn revoke_use(kernel: &mut Kernel, by: Revoker, id: UseId, effort: &m
         }
         UseKind::Fallback => inside::set_fallback(kernel, thread_of(kernel, &lent), None),
         UseKind::Marker => inside::forget_marker(kernel, thread_of(kernel, &lent)),
+        UseKind::Handler => handlers::end(kernel, &lent),
         UseKind::Object | UseKind::Free => unreachable!("what stands below a capability is lent"),
     }
     effort.spend(USE_UNITS);

@@ -1,8 +1,12 @@
 //! A thread's suspended activations: what the fast path writes, and what the kernel notes of each.
 
+use alloc::boxed::Box;
+
 use crate::cpu::activations::{Activations, SUSPENDED_MAX};
 use crate::mem::block;
+use crate::object::handler::{Handler, handler_bytes};
 use crate::object::id::{GateId, SpaceId, UseId};
+use crate::object::interrupted::{INTERRUPTED_BYTES, Interrupted};
 use crate::object::use_pool::USE_BYTES;
 
 /// What is noted of a suspended activation.
@@ -27,6 +31,25 @@ pub struct ActivationStack {
     pub fast: Activations,
     /// What is noted, the lowest first.
     pub noted: [Noted; SUSPENDED_MAX],
+    /// The registers of those that were interrupted to ask a handler.
+    pub interrupted: [Option<Box<Interrupted>>; SUSPENDED_MAX],
+    /// Room for the next such, if one has come back.
+    pub spare: Option<Box<Interrupted>>,
+    /// How many of both there are.
+    pub interrupted_count: u64,
+    /// Who is asked of the thread's faults and calls.
+    pub handler: Option<Box<Handler>>,
+    /// A call of which its handler was asked, and that is made again until it is done: its number, and one more.
+    pub asked_call: u64,
+    /// A call of which its handler is told when it is over: its number, and one more.
+    pub told_call: u64,
+}
+
+impl ActivationStack {
+    /// What it costs, bytes.
+    pub fn bytes(&self) -> u64 {
+        ACTIVATION_BYTES + self.interrupted_count * INTERRUPTED_BYTES + handler_bytes(self.handler.as_deref())
+    }
 }
 
 /// Uses that the activations of a thread are at most, besides its own.

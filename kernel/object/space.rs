@@ -1,5 +1,6 @@
 //! Spaces: address spaces as objects of their own.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -14,6 +15,7 @@ use crate::mem::FrameAllocator;
 use crate::mem::block;
 use crate::object::account::{frame_bytes, object_bytes};
 use crate::object::address_map::{AddressMap, MAP_BYTES};
+use crate::object::handler::{Handler, handler_bytes};
 use crate::object::id::{AccountId, Object, SpaceId, ThreadId, UseId, kind};
 use crate::object::links::{Chain, Link, List};
 use crate::object::store::Store;
@@ -72,6 +74,8 @@ pub struct Space {
     pub unasked: CpuSet,
     /// Whether it goes because it was taken back, so that those in it are told so.
     pub is_revoked: bool,
+    /// Who is asked of faults in it.
+    pub handler: Option<Box<Handler>>,
 }
 
 impl Object for Space {
@@ -87,7 +91,8 @@ impl Object for Space {
     /// What the space's tables, mappings, attachments and lists cost now, bytes. A view costs its base's list an entry.
     fn extra_bytes(&self) -> u64 {
         let listed = if self.seen.is_some() { VIEW_BYTES } else { 0 };
-        self.map.charged_bytes() + VIEWS_BYTES + self.other_roots_bytes() + listed
+        let handler = handler_bytes(self.handler.as_deref());
+        self.map.charged_bytes() + VIEWS_BYTES + self.other_roots_bytes() + listed + handler
     }
 }
 
@@ -123,6 +128,7 @@ impl Space {
             lent: None,
             unasked: cpu_set::ALL,
             is_revoked: false,
+            handler: None,
             views: BTreeSet::new(),
             view_roots: ViewRoots::default(),
             other_roots: Vec::new(),

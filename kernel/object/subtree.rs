@@ -1,10 +1,13 @@
 //! Subtrees: page tables built once and attached to many spaces.
 
+use alloc::boxed::Box;
+
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES, Rights, USER_START};
 use tessera_arch::{Frame, TOP_LEVEL};
 
 use crate::object::address_map::{AddressMap, MAP_BYTES};
+use crate::object::handler::{Handler, handler_bytes};
 use crate::object::id::{AccountId, Object, SubtreeId, kind};
 use crate::object::reverse_map::{LIST_BYTES, ReverseMap, Sharer};
 use crate::object::space::SLOT_PAGES;
@@ -73,6 +76,8 @@ pub struct Subtree {
     pub public: Option<usize>,
     /// For people.
     pub name: Name,
+    /// Who is asked of faults in it.
+    pub handler: Option<Box<Handler>>,
 }
 
 impl Object for Subtree {
@@ -87,7 +92,7 @@ impl Object for Subtree {
 
     /// What its tables, mappings, attachments and lists cost now, bytes.
     fn extra_bytes(&self) -> u64 {
-        self.map.charged_bytes() + LIST_BYTES
+        self.map.charged_bytes() + LIST_BYTES + handler_bytes(self.handler.as_deref())
     }
 }
 
@@ -100,6 +105,7 @@ impl Subtree {
             map: AddressMap::new(Tree::new(root, level - 1)),
             sharers: ReverseMap::default(),
             withdrawn: None,
+            handler: None,
             public: None,
             is_sealed: false,
         }

@@ -11,9 +11,10 @@ use crate::cpu::activations::{Activations, NO_ACTIVATIONS};
 use crate::cpu::slice_pointer::Kept;
 use crate::cpu::table_view::{NO_TABLE, TableView};
 use crate::object::account::object_bytes;
-use crate::object::activation_stack::{ACTIVATION_BYTES, ActivationStack};
+use crate::object::activation_stack::ActivationStack;
 use crate::object::doomed::Debt;
-use crate::object::id::{AccountId, Object, SpaceId, TableId, UseId, kind};
+use crate::object::id::{AccountId, GateId, Object, SpaceId, TableId, UseId, kind};
+use crate::object::interrupted::Asked;
 use crate::object::links::{Links, List, Node};
 use crate::object::progress::Progress;
 use crate::object::use_pool::USE_BYTES;
@@ -47,12 +48,27 @@ pub enum Wait {
     Somewhere,
 }
 
+/// What a handler is to be asked of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// The fault that it came into the kernel with and that is not seen to yet, and who was asked: it was taken off its CPU before,
+    /// waits for a handler, or for its turn on the console to have it reported.
+    Fault(Fault, Asked),
+    /// The call that it came with.
+    Call,
+    /// A call that is over, of which its handler is told.
+    Return,
+}
+
 /// What has to be seen to before a thread goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pending {
-    /// The fault that it came into the kernel with and that is not seen to yet: it was taken off its CPU before, or it
-    /// waits for its turn on the console to have it reported.
-    Fault(Fault),
+    /// What a handler is to be asked.
+    Asks(Asking),
+    /// A call of which its handler was asked, and did not answer.
+    Unanswered,
+    /// One of these, for which it has waited: a stack of the handler's gate is its own now, by its number.
+    Served(GateId, u32, Asking),
     /// What it doomed by a call from which it does not come back before that is taken apart.
     Debt(Debt),
 }
@@ -124,7 +140,7 @@ impl Object for Thread {
 
     #[inline(always)]
     fn extra_bytes(&self) -> u64 {
-        CONTEXT_BYTES + if self.activations.is_some() { ACTIVATION_BYTES } else { 0 }
+        CONTEXT_BYTES + self.activations.as_ref().map_or(0, |stack| stack.bytes())
     }
 }
 
@@ -238,8 +254,13 @@ impl Thread {
     pub fn debt(&self) -> Debt {
         match self.pending.as_deref() {
             Some(Pending::Debt(debt)) => *debt,
-            Some(Pending::Fault(_)) | None => Debt::NONE,
+            _ => Debt::NONE,
         }
+    }
+
+    /// Whether nothing but what it owes is pending.
+    pub fn can_owe(&self) -> bool {
+        matches!(self.pending.as_deref(), None | Some(Pending::Debt(_)))
     }
 
     /// What it owes, and owes no more.

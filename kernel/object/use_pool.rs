@@ -60,6 +60,8 @@ pub enum UseKind {
     Called,
     /// A guest's state is in a page of a segment.
     State,
+    /// A gate is the handler of a thread, a space or a subtree.
+    Handler,
     /// Not a use: how far a thread has come that goes through the list.
     Marker,
 }
@@ -76,7 +78,7 @@ pub struct Use {
     is_in_space: bool,
     /// Of the space or subtree that shows something, of the view, of the thread, of the object.
     pub number: u32,
-    /// Where in it: a mapping's first page, an attachment's place; the object's kind; a marker's handle.
+    /// Where in it: a mapping's first page, an attachment's place; the kind of the object, or of what has the handler; a marker's handle.
     at: u64,
     /// The badge of the capability that was used; of a marker, when it moved last, and what its thread has counted.
     pub badge: u64,
@@ -135,6 +137,11 @@ impl Use {
         Use::new(kind, number)
     }
 
+    /// One that is the handler of an object.
+    pub fn handler(kind: ObjectKind, number: u32) -> Use {
+        Use { at: kind as u64, ..Use::new(UseKind::Handler, number) }
+    }
+
     /// One of an activation of a thread that is suspended: of so many below.
     pub fn of_level(kind: UseKind, thread: u32, level: usize) -> Use {
         Use { at: level as u64, ..Use::new(kind, thread) }
@@ -161,7 +168,7 @@ impl Use {
         Use { previous, next, badge, ..self }
     }
 
-    /// The kind of the object whose capabilities are listed.
+    /// The kind of the object whose capabilities are listed, or that has the handler.
     pub fn object_kind(&self) -> Option<ObjectKind> {
         ObjectKind::from_number(self.at)
     }

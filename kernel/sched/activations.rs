@@ -12,10 +12,11 @@ use tessera_abi::{Error, Handle};
 
 use crate::object::activation_stack::{ACTIVATION_USES, ActivationStack, Noted};
 use crate::object::derivation;
-use crate::object::id::{GateId, Object, ThreadId};
+use crate::object::id::{GateId, Object, ObjectRef, ThreadId};
+use crate::object::interrupted::Why;
 use crate::object::use_pool::UseKind;
 use crate::sched::noting::{self, KNOWN, stack_of};
-use crate::sched::{exchange, ready};
+use crate::sched::{exchange, handlers, interrupting, ready};
 use crate::state::kernel::Kernel;
 
 /// Gives a thread room for activations. Account and heap were found to have it.
@@ -49,7 +50,14 @@ pub fn pop(kernel: &mut Kernel, id: ThreadId, mut result: Result<u64, Error>) ->
     loop {
         let Some(level) = kernel.threads.at(id.index()).depth().checked_sub(1) else { return Out::Nowhere };
         let was_guest = kernel.threads.at(id.index()).is_in_guest();
-        if unmake(kernel, id, level) {
+        let (is_sound, why) = unmake(kernel, id, level);
+        if is_sound {
+            if let Some(why) = why {
+                if result.is_err() {
+                    interrupting::leave_unanswered(kernel, id, why);
+                }
+                return Out::Sound;
+            }
             if was_guest {
                 // It has all its registers as they were when it made the call.
                 ready::finish_call(kernel, id, result);
@@ -61,8 +69,8 @@ pub fn pop(kernel: &mut Kernel, id: ThreadId, mut result: Result<u64, Error>) ->
             thread.context.registers_mut().leave_call(place, result.map_err(Error::status));
             return Out::Sound;
         }
-        if was_guest {
-            // Whoever ran it is passed over, with what it has in any register.
+        if (was_guest || why.is_some()) && !kernel.threads.at(id.index()).is_in_guest() {
+            // Whoever ran it, or was interrupted, is passed over, with what it has in any register.
             let context = &mut kernel.threads.at_mut(id.index()).context;
             context.registers_mut().clear();
             context.reset_floating_point();
@@ -71,13 +79,15 @@ pub fn pop(kernel: &mut Kernel, id: ThreadId, mut result: Result<u64, Error>) ->
     }
 }
 
-/// Unmakes the topmost activation, above this level; gives whether the one at the level is sound, and the thread is there now.
-fn unmake(kernel: &mut Kernel, id: ThreadId, level: usize) -> bool {
+/// Unmakes the topmost activation, above this level; gives whether the one at the level is sound, and the thread is there now; and
+/// why that was interrupted, if the topmost was a handler.
+fn unmake(kernel: &mut Kernel, id: ThreadId, level: usize) -> (bool, Option<Why>) {
     let inner = kernel.threads.at_mut(id.index()).inside.take();
     if kernel.threads.at(id.index()).is_in_guest() {
         let guest = stack_of(kernel, id).fast.at(level).stack.load(Relaxed);
         exchange::put_back(kernel, id, guest);
     }
+    let why = interrupting::take_registers_back(kernel, id, level);
     let Noted { space, inside, gate, called, is_gone } = take_noted(kernel, id, level);
     for lent in [inner, called].into_iter().flatten() {
         derivation::take_back_promised(&mut kernel.tables, &mut kernel.uses, lent);
@@ -97,7 +107,7 @@ fn unmake(kernel: &mut Kernel, id: ThreadId, level: usize) -> bool {
     if kernel.spaces.id_at(space.index()) == Some(space) {
         noting::note_space(kernel, id, space);
     }
-    is_sound
+    (is_sound, why)
 }
 
 fn take_noted(kernel: &mut Kernel, id: ThreadId, level: usize) -> Noted {
@@ -165,8 +175,10 @@ pub fn lose_gate(kernel: &mut Kernel, gate: GateId, stack: u32) -> Option<(Threa
 #[inline(never)]
 pub fn end(kernel: &mut Kernel, id: ThreadId) {
     while let Some(level) = kernel.threads.at(id.index()).depth().checked_sub(1) {
-        unmake(kernel, id, level);
+        let _ = unmake(kernel, id, level);
     }
+    handlers::forget(kernel, ObjectRef::Thread(id));
+    interrupting::forget_pending(kernel, id);
     (0..ACTIVATION_USES).for_each(|_| kernel.uses.unpromise());
 }
 

@@ -14,8 +14,9 @@ use crate::object::links::Chain;
 use crate::sched::activations::{self, Out};
 use crate::sched::entering::{Given, HEAP_PAGES, WAITS};
 use crate::sched::moving::{self, MOVES};
-use crate::sched::{enter, entering, running, way_in};
+use crate::sched::{enter, entering, running, upcall, way_in};
 use crate::state::kernel::Kernel;
+use crate::state::scheduler::Left;
 
 /// How a call ends for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,9 @@ pub enum Returning {
 /// # Errors
 /// Those of `gate_return`.
 pub fn go_back(kernel: &mut Kernel, cpu: usize, id: ThreadId, given: [u64; 3]) -> Result<Returning, Error> {
+    if upcall::is_in_handler(kernel, id) {
+        return answer(kernel, cpu, id, given[0]);
+    }
     way_in::note_here(kernel, id);
     if given[2] & !MOVES != 0 {
         return Err(Error::BadArgument);
@@ -142,7 +146,21 @@ pub fn go_back(kernel: &mut Kernel, cpu: usize, id: ThreadId, given: [u64; 3]) -
         return Ok(Returning::Out(out));
     }
     running::go_on_as_noted(kernel, cpu, id);
+    let thread = kernel.threads.at(id.index());
+    if thread.depth() == 0 && thread.activations.as_ref().is_some_and(|stack| stack.told_call != 0) {
+        kernel.scheduler.cpus[cpu].left = Left::Return;
+    }
     Ok(Returning::Back)
+}
+
+/// The same of a handler's return, which is an answer.
+#[cold]
+#[inline(never)]
+fn answer(kernel: &mut Kernel, cpu: usize, id: ThreadId, capability: u64) -> Result<Returning, Error> {
+    if capability != tessera_abi::Handle::NONE.bits() {
+        return Err(Error::BadArgument);
+    }
+    Ok(upcall::answer(kernel, cpu, id)?.map_or(Returning::Back, Returning::Out))
 }
 
 /// The number of the table of whoever made the call that a thread is in, if anybody sound did.

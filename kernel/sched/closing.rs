@@ -20,7 +20,9 @@ pub fn close_to_new(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool
     while let Some(id) = kernel.gates.at(gate).waiting.first(&kernel.threads) {
         entering::stop_calling(kernel, id, gate);
         moving::give_up_waiting(kernel, id);
-        ready::finish_call(kernel, id, Err(Error::Gone));
+        if kernel.threads.at(id.index()).pending.is_none() {
+            ready::finish_call(kernel, id, Err(Error::Gone));
+        }
         ready::make_ready(kernel, id);
         // Whoever has come so far with nothing left does one thing more, or would never be nearer to the end.
         if !effort.spend(running::wake_units(kernel)) {

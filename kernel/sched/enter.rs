@@ -10,6 +10,7 @@ use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::handshake::NO_SPACE;
 use crate::cpu::per_cpu::PerCpu;
+use crate::cpu::switch;
 use crate::cpu::tags::TagWord;
 use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
@@ -119,4 +120,15 @@ fn closing_units() -> u32 {
 pub fn ensure_enterable(kernel: &Kernel, cpu: usize, space: SpaceId) -> Result<(), Error> {
     let only_cpu = kernel.shared.space_words(space.index()).only_cpu();
     if only_cpu.is_none_or(|only| only == cpu) { Ok(()) } else { Err(Error::WrongCpu) }
+}
+
+/// Has the calling CPU enter a space in which its thread may be, by its pass if that is good.
+#[inline(always)]
+pub fn go_to(kernel: &mut Kernel, cpu: usize, space: SpaceId, by: Handle) {
+    let line = &kernel.shared.cpus[cpu];
+    if line.presence.space() == space.index() {
+        line.entered_by.store(by.bits(), Relaxed);
+    } else if !switch::enter_by_pass(line, space.index(), by) {
+        enter_space(kernel, cpu, space, by);
+    }
 }

@@ -13,7 +13,7 @@ use crate::object::id::{CapId, GateId, ThreadId};
 use crate::object::links::Chain;
 use crate::sched::moving::{self, MOVES};
 use crate::sched::noting::{self, KNOWN, Place};
-use crate::sched::{deletion, ready, running, way_in};
+use crate::sched::{deletion, interrupting, ready, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// The caller waits for a stack if none is free.
@@ -199,6 +199,10 @@ fn serve_first(kernel: &mut Kernel, gate: u32) {
     let Some(stack) = kernel.shared.gate_words(gate).take_stack_first() else { return };
     stop_calling(kernel, id, gate);
     let thread = kernel.threads.at(id.index());
+    if thread.pending.is_some() {
+        interrupting::reserve(kernel, id, (gate, stack));
+        return ready::make_ready(kernel, id);
+    }
     let (words, table) = (thread.context.registers().call_arguments(), thread.table_view.get().number());
     let planned = kernel.reserve_heap(HEAP_PAGES).and_then(|()| plan(kernel, table, &words));
     match planned {

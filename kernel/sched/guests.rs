@@ -14,11 +14,10 @@ use crate::base::effort::Effort;
 use crate::cpu::gate_words::GUEST_WORDS;
 use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::slice_pointer::Kept;
-use crate::cpu::switch;
 use crate::object::derivation;
 use crate::object::guest::Came;
 use crate::object::id::{GuestId, SpaceId, ThreadId};
-use crate::object::thread::Pending;
+use crate::object::thread::{Asking, Pending};
 use crate::sched::activations::{self, Out};
 use crate::sched::{calling, closing, ending, enter, exchange, running};
 use crate::state::kernel::Kernel;
@@ -75,7 +74,7 @@ pub fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId, run: Run) -> Result<Op
     tessera_arch::resume_context(&kernel.threads.at(id.index()).context);
     kernel.shared.cpus[cpu].leave_table();
     let (space, by) = run.space;
-    enter(kernel, cpu, space, by);
+    enter::go_to(kernel, cpu, space, by);
     if run.deadline_ns != u64::MAX {
         kernel.guests_until += 1;
         kernel.scheduler.cpus[cpu].need_resched.set(true);
@@ -114,16 +113,6 @@ fn suspend(kernel: &Kernel, cpu: usize, (guest, called): (GuestId, Handle)) {
     stack.depth.store(depth as u32 + 1, Relaxed);
 }
 
-/// Has the calling CPU enter a space in which its thread may be.
-fn enter(kernel: &mut Kernel, cpu: usize, space: SpaceId, by: Handle) {
-    let line = &kernel.shared.cpus[cpu];
-    if line.presence.space() == space.index() {
-        line.entered_by.store(by.bits(), Relaxed);
-    } else if !switch::enter_by_pass(line, space.index(), by) {
-        enter::enter_space(kernel, cpu, space, by);
-    }
-}
-
 /// The calling CPU's thread comes out of the guest that it runs, whose registers are saved.
 pub fn leave(kernel: &mut Kernel, cpu: usize, id: ThreadId, came: Came) {
     let line = &kernel.shared.cpus[cpu];
@@ -145,7 +134,7 @@ pub fn leave(kernel: &mut Kernel, cpu: usize, id: ThreadId, came: Came) {
     let context = &mut kernel.threads.at_mut(id.index()).context;
     context.registers_mut().set_result(0, came.end as u64);
     tessera_arch::resume_context(context);
-    enter(kernel, cpu, space, by);
+    enter::go_to(kernel, cpu, space, by);
 }
 
 /// The same of one that was noted: what it goes back to may have gone.
@@ -177,10 +166,17 @@ pub fn kick(kernel: &mut Kernel, guest: GuestId) {
         return;
     };
     closing::take_off(kernel, runner);
+    if !kernel.threads.at(runner.index()).is_in_guest() {
+        // It is in a handler, and comes out when it is back.
+        kernel.guests.at_mut(guest.index()).is_kicked = true;
+        return;
+    }
     // What has happened already and would not happen again comes first.
     let is_behind = |kind| matches!(kind, FaultKind::Breakpoint | FaultKind::Step);
     match kernel.threads.at(runner.index()).pending.as_deref() {
-        Some(Pending::Fault(fault)) if is_behind(fault.kind) => kernel.guests.at_mut(guest.index()).is_kicked = true,
+        Some(Pending::Asks(Asking::Fault(fault, _))) if is_behind(fault.kind) => {
+            kernel.guests.at_mut(guest.index()).is_kicked = true
+        }
         _ => {
             kernel.guests.at_mut(guest.index()).came = Some(Came::by(GuestEnd::Kick));
             take_out(kernel, runner, Ok(GuestEnd::Kick as u64), &mut Effort::of_entry());
@@ -194,7 +190,8 @@ fn take_out(kernel: &mut Kernel, runner: ThreadId, result: Result<u64, Error>, e
 
 /// A guest is over: its state is taken back, or it goes. Who runs it comes out.
 pub fn close(kernel: &mut Kernel, guest: u32, effort: &mut Effort) {
-    if let Some(runner) = kernel.guests.at(guest).runner {
+    // If a handler is asked of what it does, that comes out first.
+    while let Some(runner) = kernel.guests.at(guest).runner {
         closing::take_off(kernel, runner);
         take_out(kernel, runner, Err(Error::Gone), effort);
     }

@@ -6,7 +6,7 @@ use tessera_abi::layout::FallbackReason;
 use crate::cpu::switch;
 use crate::object::id::ThreadId;
 use crate::object::thread::Fallback;
-use crate::sched::{enter, inside, noting, running};
+use crate::sched::{enter, inside, interrupting, noting, running};
 use crate::state::kernel::Kernel;
 
 /// Where a thread lands that has to leave the space in whose list it is.
@@ -48,8 +48,8 @@ pub(super) fn forget_call(kernel: &mut Kernel, id: ThreadId) {
         forget_progress(kernel, id);
         thread = kernel.threads.at_mut(id.index());
     }
-    if thread.pending.is_some() && thread.debt().is_none() {
-        thread.pending = None;
+    if thread.pending.is_some() {
+        interrupting::forget_pending(kernel, id);
     }
 }
 

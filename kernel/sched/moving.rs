@@ -55,7 +55,8 @@ pub fn give_up(kernel: &mut Kernel, table: u32, handle: Handle) {
 pub(super) fn give_up_waiting(kernel: &mut Kernel, id: ThreadId) {
     let thread = kernel.threads.at(id.index());
     let (words, table) = (thread.context.registers().call_arguments(), thread.table_view.get().number());
-    if words[1] & MOVES != 0 {
+    // Who waits for a handler has made no call.
+    if thread.pending.is_none() && words[1] & MOVES != 0 {
         give_up(kernel, table, Handle::from_bits(words[2]));
     }
 }

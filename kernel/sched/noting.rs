@@ -84,12 +84,15 @@ fn settle(kernel: &mut Kernel, id: ThreadId, place: Place, by: Kept<TableView>) 
 /// is fresh.
 fn suspend_noted(kernel: &mut Kernel, id: ThreadId, level: usize) {
     let last = stack_of(kernel, id).fast.at(level);
-    let (space, gate, stack) = (last.space.load(Relaxed), last.gate.get().number(), last.stack.load(Relaxed));
+    let (gate, stack) = (last.gate.get().number(), last.stack.load(Relaxed));
+    let interrupted = stack_of(kernel, id).interrupted[level].as_ref();
+    let space = interrupted.map_or(last.space.load(Relaxed), |interrupted| interrupted.space.index());
     let [entered_by, called] = [&last.entered_by, &last.called].map(|handle| Handle::from_bits(handle.load(Relaxed)));
     let table = last.table.kept();
     settle(kernel, id, Place { space, entered_by, table }, table);
     let by = CapId::at(table.get().number(), called.slot());
-    let is_lent = kernel.tables.at(by.table()).is_derived(by.slot());
+    // Handlers are called by nobody's capability.
+    let is_lent = called != Handle::NONE && kernel.tables.at(by.table()).is_derived(by.slot());
     let called = is_lent.then(|| lend_promised(kernel, by, Use::of_level(UseKind::Called, id.index(), level)));
     let gate = kernel.gates.id_at(gate);
     if let Some(gate) = gate {

@@ -5,7 +5,8 @@ use alloc::boxed::Box;
 use crate::cpu::handshake::Request;
 use crate::cpu::requests;
 use crate::object::id::ThreadId;
-use crate::object::thread::Pending;
+use crate::object::interrupted::Asked;
+use crate::object::thread::{Asking, Pending};
 use crate::sched::noting::{self, Place};
 use crate::sched::{ready, running};
 use crate::state::kernel::Kernel;
@@ -34,7 +35,7 @@ pub fn stall_remote(kernel: &mut Kernel, cpu: usize) -> Option<ThreadId> {
     let thread = &mut kernel.threads[id];
     // Who owes something came in with nothing else, and owes it still.
     if let Some(fault) = pending {
-        thread.pending = Some(Box::new(Pending::Fault(fault)));
+        thread.pending = Some(Box::new(Pending::Asks(Asking::Fault(fault, Asked::Nobody))));
     }
     noting::note(kernel, id, place);
     Some(id)

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::Handle;
-use tessera_arch::{CPUS_MAX, Fault, Stamp};
+use tessera_arch::{CPUS_MAX, Stamp};
 
 use crate::base::effort::Effort;
 use crate::cpu::activations::{Activations, NO_ACTIVATIONS};
@@ -214,12 +214,12 @@ fn go_on_with(kernel: &mut Kernel, line: &PerCpu, id: ThreadId, entry: Entry) {
 
 /// What a CPU does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a fault must be seen to"]
+#[must_use = "what is pending must be seen to"]
 pub enum Next {
     /// It runs the thread that is current now.
     Runs,
-    /// The thread that is current now came into the kernel with this fault when it was taken off its CPU.
-    Faults(Fault),
+    /// The thread that is current now came into the kernel with this when it was taken off its CPU, or waited.
+    Asks(Pending),
     /// The thread that is current now must work its debt off before it goes on.
     Owes(Debt),
     /// There is nothing to run.
@@ -231,8 +231,8 @@ impl Next {
     fn with(pending: Option<Pending>) -> Next {
         match pending {
             None => Next::Runs,
-            Some(Pending::Fault(fault)) => Next::Faults(fault),
             Some(Pending::Debt(debt)) => Next::Owes(debt),
+            Some(pending) => Next::Asks(pending),
         }
     }
 }

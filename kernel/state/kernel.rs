@@ -14,7 +14,7 @@ use crate::object::cap_table::CapTable;
 use crate::object::doomed::{Debt, Debts};
 use crate::object::gate::{GATE_SHARE_BYTES, Gate};
 use crate::object::guest::{GUEST_SHARE_BYTES, Guest};
-use crate::object::id::{SpaceId, ThreadId};
+use crate::object::id::{GateId, SpaceId, ThreadId};
 use crate::object::neighbour::Neighbour;
 use crate::object::segment::Segment;
 use crate::object::space::{Space, ViewOf};
@@ -60,6 +60,10 @@ pub struct Kernel {
     pub guests: Store<Guest>,
     /// How many of them run that are to come out at some time, so that the timer asks about that only if there are any.
     pub guests_until: u32,
+    /// A stack of a gate that is kept for the thread that is being seen to: it has waited for it.
+    pub reserved_stack: Option<(GateId, u32)>,
+    /// How many subtrees have a handler.
+    pub subtree_handlers: u32,
     /// What was lent through capabilities, and where those of each object are listed.
     pub uses: UsePool,
     /// Where those to the machine are.
@@ -126,6 +130,8 @@ impl Kernel {
             gates: Store::for_memory(&mut frames, memory_bytes, GATE_SHARE_BYTES, debts),
             guests: Store::for_memory(&mut frames, memory_bytes, GUEST_SHARE_BYTES, debts),
             guests_until: 0,
+            reserved_stack: None,
+            subtree_handlers: 0,
             uses: UsePool::for_memory(&mut frames, memory_bytes),
             machine_list: Neighbour::NOBODY,
             scheduler: Scheduler::new(&mut frames, shared, boot_info.cpus),

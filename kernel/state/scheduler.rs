@@ -19,7 +19,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::PRIORITY_MAX;
 use tessera_abi::layout::ThreadState;
-use tessera_arch::{CPUS_MAX, Stamp};
+use tessera_arch::{CPUS_MAX, Fault, Stamp};
 
 use crate::base::cpu_set::{self, CpuSet};
 use crate::base::steps;
@@ -27,6 +27,7 @@ use crate::cpu::per_cpu::Shared;
 use crate::mem::FrameAllocator;
 use crate::object::agenda::Agenda;
 use crate::object::id::ThreadId;
+use crate::object::interrupted::Asked;
 use crate::object::links::{Chain, Link, List};
 use crate::object::set_queue::SetQueue;
 use crate::object::store::{Opened, Store};
@@ -80,6 +81,20 @@ impl Flag {
     }
 }
 
+/// What is left to be done of a call that was an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The thread, which is back in its own registers, makes the call that it was about to make.
+    Call,
+    /// A call is over of which its handler is to be told.
+    Return,
+    /// Who was asked last of a fault of the thread has passed it on.
+    Fault(Fault, Asked),
+}
+
 /// What runs on one CPU, and which threads wait there, by priorities.
 #[derive(Debug, Default)]
 pub struct RunQueue {
@@ -105,6 +120,8 @@ pub struct RunQueue {
     pub timer_ns: Option<u64>,
     /// Whether the call that the CPU is in the kernel for has done a step and is to be made again.
     pub is_again: bool,
+    /// What is left to be done when the call is served that the CPU is in the kernel for.
+    pub left: Left,
     /// What the entry on this CPU has spent of its effort for taking apart.
     pub spent_units: u32,
     /// Whether anything has changed here since it was found that the current thread goes on, and the timer set. It lies in the

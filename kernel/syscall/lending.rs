@@ -183,6 +183,7 @@ fn describe_use(kernel: &Kernel, id: UseId) -> Option<LentInfo> {
         UseKind::State => (LentKind::Guest, ObjectKind::Guest),
         UseKind::Suspended => (LentKind::Suspended, ObjectKind::Thread),
         UseKind::Called => (LentKind::Call, ObjectKind::Thread),
+        UseKind::Handler => (LentKind::Handler, lent.object_kind()?),
         UseKind::Marker | UseKind::Object | UseKind::Free => return None,
     };
     let (address, length_bytes, rights) = match lent.kind {

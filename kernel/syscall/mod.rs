@@ -6,6 +6,7 @@ mod account;
 mod capability;
 mod gate;
 mod guest;
+mod handler;
 mod lending;
 mod machine;
 mod mapping;

@@ -6,7 +6,7 @@ use tessera_arch::{Access, Frame, Leaf, VirtAddr};
 
 use crate::object::account::{self, frame_bytes};
 use crate::object::address_map::Cost;
-use crate::object::id::{AccountId, MapTarget, SpaceId};
+use crate::object::id::{AccountId, MapTarget, SpaceId, SubtreeId};
 use crate::object::segment::Touch;
 use crate::paging::page_table::{Slot, new_table};
 use crate::state::kernel::Kernel;
@@ -80,6 +80,13 @@ pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
         };
     }
     location
+}
+
+/// The subtree in which an address of a space lies, if it lies in one, and where there, bytes from its beginning.
+pub fn subtree_at(kernel: &Kernel, space: SpaceId, address: VirtAddr) -> Option<(SubtreeId, u64)> {
+    let location = locate(kernel, space, address.value() / PAGE_BYTES);
+    let MapTarget::Subtree(subtree) = location.owner else { return None };
+    Some((subtree, location.page * PAGE_BYTES + address.value() % PAGE_BYTES))
 }
 
 /// The frame behind an address of a space, if the access is allowed; populates on first touch.

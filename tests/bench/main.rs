@@ -24,6 +24,7 @@ mod support {
     pub(crate) mod count;
     pub(crate) mod crowd;
     pub(crate) mod guests;
+    pub(crate) mod handlers;
     pub(crate) mod lateness;
     pub(crate) mod machine;
     pub(crate) mod others;
@@ -99,6 +100,12 @@ suite! {
     mod guest {
         mod run;
         mod create;
+    }
+
+    mod handler {
+        mod faults;
+        mod calls;
+        mod set;
     }
 
     mod thread {

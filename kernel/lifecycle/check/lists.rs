@@ -10,6 +10,7 @@ use crate::object::list_check;
 use crate::object::neighbour::{Neighbour, Standing};
 use crate::object::reverse_map::Sharer;
 use crate::object::use_pool::{Use, UseKind};
+use crate::sched::handlers;
 use crate::state::kernel::Kernel;
 use crate::state::self_check::Walk;
 use crate::vm::target;
@@ -166,6 +167,10 @@ fn is_known(kernel: &Kernel, object: ObjectRef, id: UseId, lent: &Use) -> bool {
         (UseKind::Fallback, ObjectRef::Space(space)) => {
             let fallback = thread().and_then(|thread| thread.fallback);
             fallback.is_some_and(|fallback| fallback.lent == Some(id) && fallback.space == space)
+        }
+        (UseKind::Handler, ObjectRef::Gate(gate)) => {
+            let handler = handlers::object_of(kernel, lent).and_then(|object| handlers::of(kernel, object));
+            handler.is_some_and(|handler| (handler.lent, handler.gate) == (id, gate))
         }
         (UseKind::Marker, _) => thread().is_some_and(|thread| thread.marker == Some(id)),
         _ => false,

@@ -75,13 +75,15 @@ pub unsafe extern "C" fn gate_entry<S: crate::gate::Serve>() {
         "mov x30, xzr",
         "bl {serve}",
         "mov x2, #2",
-        "2: ldp x20, x21, [sp]", "ldp x22, x23, [sp, #16]", "ldp x24, x25, [sp, #32]",
+        "ldp x20, x21, [sp]", "ldp x22, x23, [sp, #16]", "ldp x24, x25, [sp, #32]",
         "mov x18, xzr", "mov x19, xzr", "mov x26, xzr", "mov x27, xzr", "mov x28, xzr", "mov x29, xzr", "mov x30, xzr",
         "mov x8, #{gate_return}",
         "svc #0",
-        // What was to go along could not: the words alone.
+        // What was to go along could not: the words alone. If these are refused as well, they are no answer to a handler's question.
         "mov x0, xzr", "mov x1, xzr", "mov x2, xzr",
-        "b 2b",
+        "mov x8, #{gate_return}",
+        "svc #0",
+        "brk #1",
         serve = sym crate::gate::served::<S>,
         gate_return = const number::gate_return,
     )

@@ -70,13 +70,15 @@ pub unsafe extern "C" fn gate_entry<S: crate::gate::Serve>() {
         "mov rdi, rax",
         "mov rsi, rdx",
         "mov edx, 2",
-        "2: mov r12, [rsp]", "mov r13, [rsp + 8]", "mov r14, [rsp + 16]", "mov r15, [rsp + 24]",
+        "mov r12, [rsp]", "mov r13, [rsp + 8]", "mov r14, [rsp + 16]", "mov r15, [rsp + 24]",
         "mov rbx, [rsp + 32]", "mov rbp, [rsp + 40]",
         "mov eax, {gate_return}",
         "syscall",
-        // What was to go along could not: the words alone.
+        // What was to go along could not: the words alone. If these are refused as well, they are no answer to a handler's question.
         "xor edi, edi", "xor esi, esi", "xor edx, edx",
-        "jmp 2b",
+        "mov eax, {gate_return}",
+        "syscall",
+        "ud2",
         serve = sym crate::gate::served::<S>,
         gate_return = const number::gate_return,
     )

@@ -45,6 +45,7 @@ pub fn takes(name: &str, kind: ObjectKind) -> bool {
     match name {
         "handle" | "capability" => true,
         "target" => matches!(kind, ObjectKind::Space | ObjectKind::Subtree),
+        "object" => matches!(kind, ObjectKind::Thread | ObjectKind::Space | ObjectKind::Subtree),
         "account" => kind == ObjectKind::Account,
         "space" => kind == ObjectKind::Space,
         "subtree" => kind == ObjectKind::Subtree,

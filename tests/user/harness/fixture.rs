@@ -114,6 +114,8 @@ impl Fixture {
             guest_run => [of(ObjectKind::Guest), space, 0, 0, 0, 0],
             guest_kick => [of(ObjectKind::Guest), 0, 0, 0, 0, 0],
             gate_close => [of(ObjectKind::Gate), 0, 0, 0, 0, 0],
+            handler_set => [space, of(ObjectKind::Gate), 1, 0, 0, 0],
+            interrupted_read | interrupted_write => [buffer, 0, 0, 0, 0, 0],
             view_create => [account, space, u64::from(Rights::READ.bits()), 0, 0, 0],
             _ => self.memory_words(call),
         }
@@ -226,6 +228,8 @@ pub const NEEDS: &[Need] = &[
     need(gate_create, 1, Rights::SWITCH),
     need(gate_create, 2, Rights::CONTROL),
     need(gate_close, 0, Rights::CONTROL),
+    need(handler_set, 0, Rights::CONTROL),
+    need(handler_set, 1, Rights::CALL),
     need(gate_call, 0, Rights::CALL),
     need(gate_call, 2, Rights::GRANT),
     need(view_create, 0, Rights::CHARGE),

@@ -31,6 +31,7 @@ mod cpus;
 mod failure;
 mod fixture;
 mod guest;
+mod handler;
 mod landing;
 mod random;
 mod room;
@@ -50,6 +51,7 @@ pub use cpus::{
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
 pub use guest::{GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_NOTHING, GuestScene};
+pub use handler::{CALLS, FAULTS, handler, with_handler, with_handler_by};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};

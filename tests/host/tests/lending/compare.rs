@@ -375,8 +375,10 @@ fn describe(kernel: &Kernel, standing: Standing) -> Option<(Described, u64)> {
                 UseKind::View => Described::View(lent.number),
                 UseKind::Inside => Described::Inside(lent.number),
                 UseKind::Fallback => Described::Fallback(lent.number),
-                // No thread of the model makes a gate call, or runs a guest.
-                UseKind::Gate | UseKind::State | UseKind::Suspended | UseKind::Called => return None,
+                // No thread of the model makes a gate call, or runs a guest, and nothing has a handler.
+                UseKind::Gate | UseKind::Handler | UseKind::State | UseKind::Suspended | UseKind::Called => {
+                    return None;
+                }
                 UseKind::Marker | UseKind::Object | UseKind::Free => return None,
             };
             Some((described, lent.badge))
@@ -394,6 +396,6 @@ fn is_going(kernel: &Kernel, lent: &Use) -> bool {
         }
         UseKind::Gate => kernel.gates.is_doomed(lent.number),
         UseKind::State => kernel.guests.is_doomed(lent.number),
-        UseKind::Marker | UseKind::Object | UseKind::Free => false,
+        UseKind::Handler | UseKind::Marker | UseKind::Object | UseKind::Free => false,
     }
 }

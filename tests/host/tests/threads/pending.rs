@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use tessera_kernel::entry::{trap, yielding};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::thread::Pending;
+use tessera_kernel::object::interrupted::Asked;
+use tessera_kernel::object::thread::{Asking, Pending};
 use tessera_kernel::sched::running;
 
 use host_tests::machine::{CODE, STACK_END, UNFINISHED};
@@ -184,7 +185,7 @@ fn a_fault_in_hand_is_seen_to_when_another_gives_way() {
     let (_, other) = started(&mut machine, space, 31, 1);
     let (_, last) = started(&mut machine, space, 31, 1);
     let fault = Fault { kind: FaultKind::Arithmetic, address: VirtAddr::new(CODE), access: Access::Execute };
-    machine.kernel.threads[other].pending = Some(Box::new(Pending::Fault(fault)));
+    machine.kernel.threads[other].pending = Some(Box::new(Pending::Asks(Asking::Fault(fault, Asked::Nobody))));
     assert_eq!(machine.call(Call::YieldNow {}), Ok(0));
     assert_eq!(machine.kernel.threads[other].state, ThreadState::Faulted);
     assert_eq!(running::current(&machine.kernel, 0), Some(last), "it came before the one that gave way");

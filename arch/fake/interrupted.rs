@@ -1,0 +1,21 @@
+//! The registers of a thread that was interrupted, for its handler to see and to change; and threads whose handler is asked of calls.
+
+use super::context::ThreadContext;
+use crate::guest::GuestPage;
+
+impl ThreadContext {
+    /// Puts registers into the words of a guest's state.
+    pub fn store_interrupted(&mut self, page: &GuestPage) {
+        self.store_guest(page);
+    }
+
+    /// Takes registers from there; gives whether they are fit to be used.
+    pub fn load_interrupted(&mut self, page: &GuestPage) -> bool {
+        self.load_guest(page, false)
+    }
+
+    /// Has system calls come in by the way of a guest's, or not any more.
+    pub fn set_traced(&mut self, is_traced: bool) {
+        self.is_traced = is_traced;
+    }
+}

@@ -1,0 +1,44 @@
+//! The registers of a thread that was interrupted, for its handler to see and to change; and threads whose handler is asked of calls.
+
+use super::context::ThreadContext;
+use super::percpu::this;
+use super::registers::{CALL_BYTES, IS_FLOATING_NEW, IS_GUEST};
+use super::{call_entry, floating};
+use crate::guest::{Common, GuestPage};
+
+impl ThreadContext {
+    /// Puts registers into the words of a guest's state. The context is not current.
+    pub fn store_interrupted(&mut self, page: &GuestPage) {
+        let state = self.state_mut();
+        if state.marks & IS_FLOATING_NEW != 0 {
+            state.floating.write(floating::FIRST.clone());
+            state.marks &= !IS_FLOATING_NEW;
+        }
+        self.store_guest(page);
+    }
+
+    /// Takes registers from there; gives whether they are fit to be used, and changes nothing if they are not. The context is not
+    /// current; what it is, and how it came into the kernel, stays.
+    pub fn load_interrupted(&mut self, page: &GuestPage) -> bool {
+        // A call may have to be made again, from its instruction on.
+        if Common::read(page).is_none_or(|common| common.instruction_pointer < CALL_BYTES) {
+            return false;
+        }
+        let state = self.state();
+        let (marks, steps, vector) = (state.marks, state.steps, state.registers.frame.vector);
+        self.load_guest(page, steps);
+        let state = self.state_mut();
+        (state.marks, state.registers.frame.vector) = (marks & !IS_FLOATING_NEW, vector);
+        true
+    }
+
+    /// Has system calls come in by the way of a guest's, or not any more. The context is current on the calling CPU or on none.
+    pub fn set_traced(&mut self, is_traced: bool) {
+        let is_current = core::ptr::addr_eq(this().current.get(), self.state());
+        let marks = &mut self.state_mut().marks;
+        *marks = *marks & !IS_GUEST | if is_traced { IS_GUEST } else { 0 };
+        if is_current {
+            call_entry::choose(is_traced);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The registers of threads that were interrupted to ask a handler: how they come back.
+
+use alloc::boxed::Box;
+
+use crate::object::id::{GateId, ThreadId};
+use crate::object::interrupted::{INTERRUPTED_BYTES, Why};
+use crate::object::thread::{Asking, Pending};
+use crate::sched::noting::KNOWN;
+use crate::state::kernel::Kernel;
+
+/// Gives the thread its own registers back, which comes out of a handler, above this level, and has gone on with others so far. If it
+/// was in none, gives nothing; else why it was interrupted.
+pub(super) fn take_registers_back(kernel: &mut Kernel, id: ThreadId, level: usize) -> Option<Why> {
+    let thread = kernel.threads.at_mut(id.index());
+    let stack = thread.activations.as_mut().expect(KNOWN);
+    let mut interrupted = stack.interrupted[level].take()?;
+    core::mem::swap(&mut thread.context, &mut interrupted.context);
+    let why = interrupted.why;
+    if stack.spare.is_none() {
+        stack.spare = Some(interrupted);
+    } else {
+        stack.interrupted_count -= 1;
+        let account = thread.account;
+        drop(interrupted);
+        kernel.accounts[account].credit(INTERRUPTED_BYTES);
+    }
+    Some(why)
+}
+
+/// A thread that has waited for a stack of a handler's gate has this one when it goes on.
+pub(super) fn reserve(kernel: &mut Kernel, id: ThreadId, (gate, stack): (u32, u32)) {
+    let gate = kernel.gates.id_at(gate).expect("somebody waits for a gate that is there");
+    let pending = kernel.threads.at_mut(id.index()).pending.as_deref_mut();
+    if let Some(Pending::Asks(asking)) = pending.copied() {
+        kernel.threads.at_mut(id.index()).pending = Some(Box::new(Pending::Served(gate, stack, asking)));
+    } else {
+        give_back(kernel, gate, stack);
+    }
+}
+
+/// A stack of a gate is not used after all, if the gate is there still.
+pub(super) fn give_back(kernel: &mut Kernel, gate: GateId, stack: u32) {
+    if kernel.gates.find(gate).is_some() && kernel.shared.gate_words(gate.index()).give_back(stack) {
+        kernel.gates.list_due(gate.index());
+    }
+}
+
+/// Nothing of what was pending happens any more to a thread that ends, or goes on elsewhere; but for what it owes.
+pub(super) fn forget_pending(kernel: &mut Kernel, id: ThreadId) {
+    let thread = kernel.threads.at_mut(id.index());
+    if thread.debt().is_none()
+        && let Some(Pending::Served(gate, stack, _)) = thread.pending.take().map(|pending| *pending)
+    {
+        give_back(kernel, gate, stack);
+    }
+}
+
+/// A thread has come out of a handler that did not answer: whoever comes next is asked when it goes on.
+pub(super) fn leave_unanswered(kernel: &mut Kernel, id: ThreadId, why: Why) {
+    let pending = match why {
+        Why::Fault(fault, asked) => Pending::Asks(Asking::Fault(fault, asked)),
+        Why::Call => Pending::Unanswered,
+        Why::Return => return,
+    };
+    let thread = kernel.threads.at_mut(id.index());
+    thread.pending = Some(Box::new(pending));
+}

@@ -1,0 +1,376 @@
+//! Handlers: a thread is asked about on its own CPU, with its registers kept, and whatever is taken away finds it there.
+
+use host_tests::machine::{BUFFER, CODE, STACK_END};
+use host_tests::smp::Cpus;
+use host_tests::{FLAVOURS, Machine, Options};
+use proptest::prelude::*;
+use tessera_abi::layout::{AccountInfo, GateLayout, Words};
+use tessera_abi::syscall::number;
+use tessera_abi::upcall::{Answer, UpcallKind, asked_of};
+use tessera_abi::{Call, Error, Handle, Rights};
+use tessera_arch::fake::Flavour;
+use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
+use tessera_kernel::object::id::{SpaceId, ThreadId};
+use tessera_kernel::object::thread::Thread;
+use tessera_kernel::sched::{running, upcall};
+
+const ENTRY: u64 = CODE + 0x100;
+const STACKS: u64 = 0x70_0000;
+const MISSING: u64 = 7 << 40;
+const RETURNS: Call = Call::GateReturn { capability: Handle::NONE, rights: Rights::empty(), flags: 0 };
+
+/// A machine with a handler's gate in a space of its own, which is nobody's handler yet.
+struct Scene {
+    machine: Machine,
+    gate: Handle,
+    space: Handle,
+}
+
+impl Scene {
+    fn new(flavour: Flavour, cpus: usize, stacks: u64) -> Scene {
+        let mut machine = Machine::boot(&Options { cpus, ..Options::new(flavour).frames(4096).slots(64) });
+        let account = machine.account;
+        let (space, table) = (machine.new_space(), machine.make(Call::TableCreate { account, slots: 8 }));
+        let mut words = [0; GateLayout::COUNT];
+        GateLayout { entry: ENTRY, stacks: STACKS, stack_bytes: 0x1000, count: stacks }.write(&mut words);
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        machine.write(BUFFER, &bytes);
+        let gate = machine.make(Call::GateCreate { account, space, table, layout: BUFFER });
+        Scene { machine, gate, space }
+    }
+
+    fn set(&mut self, object: Handle, asks: u64) {
+        let gate = self.gate;
+        self.machine.call(Call::HandlerSet { object, gate, asks }).expect("it is its owner's");
+        check::check(&self.machine.kernel);
+    }
+
+    fn current(&self) -> ThreadId {
+        running::current(&self.machine.kernel, tessera_arch::cpu_index()).expect("some thread runs")
+    }
+
+    fn trap(&mut self, trap: Trap) {
+        self.machine.trap(trap);
+        check::check(&self.machine.kernel);
+    }
+
+    fn faults(&mut self) {
+        self.trap(Trap::Fault(Fault { kind: FaultKind::Page, address: VirtAddr::new(MISSING), access: Access::Write }));
+    }
+
+    /// The current thread, a handler, answers.
+    fn answers(&mut self, answer: Answer, [status, value]: [u64; 2]) {
+        let id = self.current();
+        self.machine.kernel.threads[id].context.registers_mut().set_words([answer as u64, status, value, 0, 0, 0]);
+        self.machine.call_commonly(RETURNS);
+        check::check(&self.machine.kernel);
+    }
+
+    fn is_asked(&self, id: ThreadId) -> bool {
+        upcall::is_in_handler(&self.machine.kernel, id)
+    }
+
+    /// Where a thread is: instruction pointer, space, and in how many calls.
+    fn place(&self, id: ThreadId) -> (u64, SpaceId, usize) {
+        let kernel = &self.machine.kernel;
+        let ip = kernel.threads[id].context.registers().instruction_pointer();
+        (ip, running::space_of(kernel, id), kernel.threads[id].depth())
+    }
+
+    /// Takes the current thread off its CPU, so that all of it is noted, and has it go on.
+    fn note(&mut self) {
+        let cpu = tessera_arch::cpu_index();
+        self.machine.feed_line();
+        running::requeue_current(&mut self.machine.kernel, cpu);
+        assert!(trap::schedule(&mut self.machine.kernel, cpu));
+        check::check(&self.machine.kernel);
+    }
+}
+
+/// At once, and after the thread was taken off its CPU in the handler: it is back where it was, with all that it had.
+#[test]
+fn a_fault_is_asked_of_and_the_thread_goes_on() {
+    for flavour in FLAVOURS {
+        for is_noted in [false, true, false] {
+            let mut scene = Scene::new(flavour, 1, 1);
+            let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
+            scene.set(thread, asked_of::FAULTS);
+            let home = scene.place(id);
+            for value in 1..4 {
+                scene.machine.kernel.threads[id].context.registers_mut().set_words([value; 6]);
+                scene.machine.kernel.threads[id].context.floating_control = value;
+                scene.faults();
+                assert!(scene.is_asked(id));
+                assert_eq!(scene.place(id), (ENTRY, scene.machine.space_id(scene.space), 1));
+                let context = &scene.machine.kernel.threads[id].context;
+                assert_eq!(context.floating_control, 0, "the handler has that of a new thread");
+                let seen = home.0;
+                assert_eq!(context.registers().words(), [UpcallKind::Fault as u64, 0, MISSING, 1, MISSING, seen]);
+                if is_noted {
+                    scene.note();
+                }
+                scene.answers(Answer::Resume, [0; 2]);
+                assert_eq!(scene.place(id), home);
+                let context = &scene.machine.kernel.threads[id].context;
+                assert_eq!((context.registers().words(), context.floating_control), ([value; 6], value));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_passed_on_or_not_answered_ends_the_thread() {
+    for flavour in FLAVOURS {
+        for how in 0..4 {
+            let mut scene = Scene::new(flavour, 1, 1);
+            let (thread, id) = {
+                let (account, table, space) = (scene.machine.account, scene.machine.table, scene.machine.space);
+                scene.machine.new_thread(Call::ThreadCreate { account, table, space, priority: 31 })
+            };
+            scene.set(thread, asked_of::FAULTS);
+            let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
+            let start = Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: 0 };
+            scene.machine.call(start).expect("it is new");
+            scene.note();
+            assert_eq!(scene.current(), id, "it is more urgent or its turn has come");
+            scene.faults();
+            assert!(scene.is_asked(id));
+            match how {
+                0 => scene.answers(Answer::Pass, [0; 2]),
+                1 => scene.answers(Answer::End, [0; 2]),
+                // A mistake of the handler's.
+                2 => scene.faults(),
+                _ => {
+                    scene.machine.call_commonly(Call::ThreadExit { code: 3 });
+                }
+            }
+            check::check(&scene.machine.kernel);
+            let has_ended = |scene: &Scene| scene.machine.kernel.threads.find(id).is_none_or(Thread::has_ended);
+            for _ in 0..20 {
+                if !has_ended(&scene) {
+                    scene.note();
+                }
+            }
+            assert_eq!(scene.machine.call(Call::ThreadJoin { thread }), Err(Error::Faulted), "{how}");
+        }
+    }
+}
+
+#[test]
+fn a_call_is_asked_of_made_and_told_of() {
+    for flavour in FLAVOURS {
+        for is_noted in [false, true] {
+            let mut scene = Scene::new(flavour, 1, 1);
+            let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
+            scene.set(thread, asked_of::CALLS | asked_of::RETURNS);
+            assert!(scene.machine.kernel.threads[id].context.is_traced);
+            let (call, words) = Call::Clock {}.encode();
+            scene.machine.kernel.threads[id].context.registers_mut().set_call(call, words);
+            scene.trap(Trap::GuestCall);
+            let told = |scene: &Scene| scene.machine.kernel.threads[id].context.registers().words();
+            assert_eq!(told(&scene)[..2], [UpcallKind::Call as u64, number::clock]);
+            if is_noted {
+                scene.note();
+            }
+            scene.answers(Answer::Resume, [0; 2]);
+            assert_eq!(told(&scene)[..3], [UpcallKind::Return as u64, number::clock, 0]);
+            scene.answers(Answer::Cancel, [Error::Busy.status(), 0]);
+            assert!(!scene.is_asked(id));
+            let result = scene.machine.kernel.threads[id].context.registers().result();
+            assert_eq!(result.0, Error::Busy.status(), "another result than it had");
+            // What is cancelled is not made.
+            let used = |scene: &mut Scene| {
+                let account = scene.machine.account;
+                let info: AccountInfo =
+                    scene.machine.info(|buffer| Call::AccountInfo { account, buffer }).expect("own");
+                info.used_bytes
+            };
+            let before = used(&mut scene);
+            let (call, words) = Call::SpaceCreate { account: scene.machine.account }.encode();
+            scene.machine.kernel.threads[id].context.registers_mut().set_call(call, words);
+            scene.trap(Trap::GuestCall);
+            scene.answers(Answer::Cancel, [Error::MissingRight.status(), 0]);
+            assert_eq!(used(&mut scene), before);
+        }
+    }
+}
+
+/// One thing that happens to some thread, or to what they are in.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Faults,
+    Calls,
+    Answers(u64),
+    Yields,
+    Ticks,
+    Sets(usize, u64),
+    Clears(usize),
+    Stops(usize),
+    Switches,
+    Revokes,
+    Closes,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => Just(Act::Faults),
+        4 => Just(Act::Calls),
+        8 => (0..5_u64).prop_map(Act::Answers),
+        3 => Just(Act::Yields),
+        2 => Just(Act::Ticks),
+        3 => (0..6_usize, 1..8_u64).prop_map(|(object, asks)| Act::Sets(object, asks)),
+        1 => (0..6_usize).prop_map(Act::Clears),
+        1 => (0..4_usize).prop_map(Act::Stops),
+        2 => Just(Act::Switches),
+        1 => Just(Act::Revokes),
+        1 => Just(Act::Closes),
+    ]
+}
+
+/// The threads of a random scene, the space that they go to and back from, and what can have a handler.
+struct Crowd {
+    scene: Scene,
+    cpus: Cpus,
+    objects: Vec<Handle>,
+    threads: Vec<(Handle, ThreadId)>,
+    lent: Handle,
+}
+
+impl Crowd {
+    fn new(flavour: Flavour, stacks: u64) -> Crowd {
+        let mut scene = Scene::new(flavour, 2, stacks);
+        let cpus = Cpus::new(scene.machine.kernel.shared);
+        let away = scene.machine.new_space();
+        scene.machine.attach_program(away);
+        let mut threads = Vec::new();
+        for turn in 0..4_u64 {
+            let (account, table, space) = (scene.machine.account, scene.machine.table, scene.machine.space);
+            let (thread, id) = scene.machine.new_thread(Call::ThreadCreate { account, table, space, priority: 16 });
+            scene.machine.call(Call::ThreadSetAffinity { thread, cpus: 1 << (turn % 2) }).expect("both run");
+            let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
+            let start = Call::ThreadStart { thread, instruction_pointer, stack_pointer, argument: turn };
+            scene.machine.call(start).expect("it is new");
+            threads.push((thread, id));
+        }
+        let lent = scene.machine.make(Call::CapabilityDerive { handle: scene.gate, rights: Rights::all(), badge: 1 });
+        let mut objects = vec![scene.machine.space, away];
+        objects.extend(threads.iter().map(|(thread, _)| *thread));
+        Crowd { scene, cpus, objects, threads, lent }
+    }
+
+    /// Has somebody run on a CPU, if anybody can; the machine's first thread does what none of the others does.
+    fn play(&mut self, cpu: usize) -> Option<ThreadId> {
+        self.cpus.play(cpu);
+        self.scene.machine.feed_line();
+        trap::schedule(&mut self.scene.machine.kernel, cpu);
+        running::current(&self.scene.machine.kernel, cpu)
+    }
+
+    fn act(&mut self, cpu: usize, act: Act) {
+        let Some(id) = self.play(cpu) else { return };
+        let is_first = id == self.scene.machine.thread_id;
+        match act {
+            Act::Faults if is_first && !self.scene.is_asked(id) => {}
+            Act::Faults => self.scene.faults(),
+            Act::Calls => {
+                let (call, words) = Call::Clock {}.encode();
+                let context = &mut self.scene.machine.kernel.threads[id].context;
+                context.registers_mut().set_call(call, words);
+                let trap = if context.is_traced { Trap::GuestCall } else { Trap::Call };
+                self.scene.trap(trap);
+            }
+            Act::Answers(answer) => {
+                let answers = [Answer::Pass, Answer::Resume, Answer::Cancel, Answer::End, Answer::Resume];
+                if self.scene.is_asked(id) {
+                    self.scene.answers(answers[answer as usize], [0, 5]);
+                }
+            }
+            Act::Yields => {
+                self.scene.machine.call_commonly(Call::YieldNow {});
+            }
+            Act::Ticks => self.scene.trap(Trap::Interrupt(Interrupt::Timer)),
+            Act::Switches => {
+                let space = self.objects[1];
+                self.scene.machine.call_commonly(Call::SpaceSwitch { space });
+            }
+            _ => self.rule(id, act),
+        }
+        check::check(&self.scene.machine.kernel);
+    }
+
+    /// What only somebody does who has the program's table.
+    fn rule(&mut self, id: ThreadId, act: Act) {
+        if self.scene.machine.kernel.threads[id].depth() != 0 {
+            return;
+        }
+        let call = match act {
+            Act::Sets(object, asks) => {
+                let is_thread = object > 1;
+                let asks = if is_thread { asks } else { asked_of::FAULTS };
+                Call::HandlerSet { object: self.objects[object], gate: self.lent, asks }
+            }
+            Act::Clears(object) => Call::HandlerSet { object: self.objects[object], gate: Handle::NONE, asks: 0 },
+            Act::Stops(thread) => Call::ThreadStop { thread: self.threads[thread].0 },
+            Act::Revokes => Call::CapabilityRevoke { handle: self.scene.gate },
+            _ => Call::GateClose { gate: self.scene.gate, how: 1 },
+        };
+        if id == self.scene.machine.thread_id || !matches!(act, Act::Stops(_)) {
+            self.scene.machine.call_commonly(call);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Every record is true after each, and when all threads were stopped nothing is left with them.
+    #[test]
+    fn whatever_happens_to_threads_that_are_asked_about(
+        stacks in 1..3_u64,
+        acts in prop::collection::vec((0..2_usize, act()), 1..120),
+    ) {
+        let mut crowd = Crowd::new(Flavour::X86, stacks);
+        for (cpu, act) in acts {
+            crowd.act(cpu, act);
+        }
+        let (kernel, threads) = (&mut crowd.scene.machine.kernel, crowd.threads.clone());
+        for (_, id) in threads {
+            if kernel.threads.find(id).is_some() {
+                tessera_kernel::sched::ending::stop_thread(kernel, id, &mut tessera_kernel::base::effort::Effort::unlimited());
+                check::check(kernel);
+            }
+        }
+    }
+}
+
+/// Whoever was asked of a handler is found by who takes its gate away, on another CPU.
+#[test]
+fn a_handler_is_taken_out_on_another_cpu() {
+    for flavour in FLAVOURS {
+        for is_noted in [false, true] {
+            let mut crowd = Crowd::new(flavour, 1);
+            let thread = crowd.threads[1].0;
+            crowd.scene.set(thread, asked_of::FAULTS);
+            let id = crowd.play(1).expect("it was started there");
+            assert_eq!(id, crowd.threads[1].1);
+            crowd.scene.faults();
+            assert!(crowd.scene.is_asked(id));
+            if is_noted {
+                crowd.scene.note();
+            }
+            crowd.cpus.play(0);
+            let gate = crowd.scene.gate;
+            crowd.scene.machine.call(Call::GateClose { gate, how: 1 }).expect("it is its owner's");
+            check::check(&crowd.scene.machine.kernel);
+            for _ in 0..4 {
+                crowd.play(1);
+                check::check(&crowd.scene.machine.kernel);
+                running::requeue_current(&mut crowd.scene.machine.kernel, 1);
+                trap::schedule(&mut crowd.scene.machine.kernel, 1);
+            }
+            assert!(crowd.scene.machine.kernel.threads.find(id).is_none_or(Thread::has_ended), "nobody answered");
+        }
+    }
+}

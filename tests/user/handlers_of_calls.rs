@@ -1,0 +1,152 @@
+//! Handlers of system calls: asked before they are made, told when they are over.
+
+#![no_std]
+#![no_main]
+
+use conformance::{
+    CALLS, Claim, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler, lent, peek, refused, run,
+    serves, the_kernel_passes_its_own_checks, with_handler,
+};
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use libvas::gate::{Answer, Called, Serve};
+use libvas::handler::{Asks, Decide, Decision, Upcall};
+use libvas::{Cap, Error, Gate, Thread};
+use tessera_abi::syscall::number;
+
+rt::main!(main);
+
+fn main() -> u8 {
+    const CLAIMS: &[Claim] = &[
+        claim!(calls_are_asked_of_before_and_told_of_afterwards),
+        claim!(a_call_is_cancelled_with_a_result),
+        claim!(a_handler_of_calls_that_faults_ends_the_thread),
+        claim!(calls_that_wait_are_told_of_when_they_are_over),
+        claim!(a_callee_is_not_asked_about_by_its_callers_handler),
+        claim!(the_kernel_passes_its_own_checks),
+    ];
+    run("handlers_of_calls", CLAIMS)
+}
+
+/// What a handler was asked and told of calls: `number + 1` in a byte, and 0x80 for the end.
+static TRACE: AtomicU64 = AtomicU64::new(0);
+
+decides!(Traces, |_, upcall| {
+    let mark = match upcall {
+        Upcall::Call { number, .. } => number + 1,
+        Upcall::Return { number, .. } => 0x80 | (number + 1),
+        _ => return Decision::Pass,
+    };
+    TRACE.store(TRACE.load(SeqCst) << 8 | mark, SeqCst);
+    Decision::Resume
+});
+
+/// Makes calls with a handler that notes them, and gives what it has noted.
+fn traced(gate: &Cap<Gate>, asks: Asks, calls: impl FnOnce() + Send + 'static) -> Result<u64, Error> {
+    let body = move |own: u64| {
+        TRACE.store(0, SeqCst);
+        calls();
+        lent::<Thread>(own).clear_handler()
+    };
+    with_handler(gate, asks, body)?.join()??;
+    Ok(TRACE.swap(0, SeqCst))
+}
+
+/// Quick calls, calls of the fast path, the null call and unknown ones alike; and no call is made otherwise than without a handler.
+fn calls_are_asked_of_before_and_told_of_afterwards() -> Verdict {
+    let service = handler::<Traces>(1)?;
+    let gate = &service.gate;
+    let calls = || {
+        assert_eq!(attempt(number::null, [0; 6]), Ok(0));
+        assert!(attempt(number::clock, [0; 6]).is_ok());
+        assert_eq!(attempt(100, [0; 6]), Err(Error::BadCall));
+        assert_eq!(attempt(number::space_switch, [0; 6]), Err(Error::BadHandle));
+    };
+    let before = |number: u64| number + 1;
+    let after = |number: u64| 0x80 | (number + 1);
+    let numbers = [number::null, number::clock, 100, number::space_switch];
+    // The last call is the one that ends it: it is asked of, and told of by nobody.
+    let last = before(number::handler_set);
+    let all = |of: fn(u64) -> [u64; 2], last: Option<u64>| {
+        let marks = numbers.into_iter().flat_map(of).filter(|mark| *mark != 0).chain(last);
+        marks.fold(0_u64, |all, mark| all << 8 | mark)
+    };
+    let both = Asks { faults: false, calls: true, returns: true };
+    let seen = traced(gate, CALLS, calls)?;
+    ensure_eq!(seen, all(|number| [number + 1, 0], Some(last)));
+    let seen = traced(gate, Asks { faults: false, calls: false, returns: true }, calls)?;
+    ensure_eq!(seen, all(|number| [0, 0x80 | (number + 1)], None));
+    let seen = traced(gate, both, || {
+        assert!(attempt(number::clock, [0; 6]).is_ok());
+    })?;
+    ensure_eq!(seen, before(number::clock) << 16 | after(number::clock) << 8 | last);
+    Ok(())
+}
+
+fn a_call_is_cancelled_with_a_result() -> Verdict {
+    decides!(Denies, |_, upcall| match upcall {
+        Upcall::Call { number: number::clock, .. } => Decision::Cancel(Ok(77)),
+        Upcall::Call { number: number::null, .. } => Decision::Cancel(Err(Error::MissingRight)),
+        _ => Decision::Pass,
+    });
+    let service = handler::<Denies>(1)?;
+    let body = |own: u64| -> Result<[Result<u64, Error>; 3], Error> {
+        let results = [number::clock, number::null, 101].map(|number| attempt(number, [0; 6]));
+        lent::<Thread>(own).clear_handler()?;
+        Ok(results)
+    };
+    let results = with_handler(&service.gate, CALLS, body)?.join()??;
+    ensure_eq!(results, [Ok(77), Err(Error::MissingRight), Err(Error::BadCall)]);
+    Ok(())
+}
+
+/// It might have forbidden the call.
+fn a_handler_of_calls_that_faults_ends_the_thread() -> Verdict {
+    decides!(Fails, |_, _upcall| {
+        peek(UNMAPPED);
+        Decision::Pass
+    });
+    let service = handler::<Fails>(1)?;
+    static IS_PAST: AtomicU64 = AtomicU64::new(0);
+    let body = |_| {
+        let _ = attempt(number::clock, [0; 6]);
+        IS_PAST.store(1, SeqCst);
+    };
+    refused(with_handler(&service.gate, CALLS, body)?.join(), Error::Faulted)?;
+    ensure_eq!(IS_PAST.load(SeqCst), 0);
+    Ok(())
+}
+
+/// A thread that sleeps in a call is told of when it wakes up; a call into a gate when it is back.
+fn calls_that_wait_are_told_of_when_they_are_over() -> Verdict {
+    serves!(Counts, |called| [called.words[0] + 1, 0, 0, 0, 0, 0]);
+    let (service, counts) = (handler::<Traces>(1)?, Service::new::<Counts>(1)?);
+    let (gate, callee) = (&service.gate, counts.bits());
+    let both = Asks { faults: false, calls: true, returns: true };
+    let seen = traced(gate, both, move || {
+        libvas::clock::sleep(core::time::Duration::from_millis(1));
+        assert_eq!(lent::<Gate>(callee).call_short([4, 0]).map(|words| words[0]), Ok(5));
+    })?;
+    let pairs = [number::sleep, number::gate_call].map(|number| (number + 1) << 8 | 0x80 | (number + 1));
+    ensure_eq!(seen, pairs[0] << 24 | pairs[1] << 8 | (number::handler_set + 1));
+    Ok(())
+}
+
+/// What a callee does in a gate is none of its callers' handlers' business: neither its calls nor its mistakes.
+fn a_callee_is_not_asked_about_by_its_callers_handler() -> Verdict {
+    serves!(Errs, |called| {
+        let now = attempt(number::clock, [0; 6]).unwrap_or(0);
+        if called.words[0] == 1 {
+            peek(UNMAPPED);
+        }
+        [now, 0, 0, 0, 0, 0]
+    });
+    let (service, errs) = (handler::<Traces>(1)?, Service::new::<Errs>(1)?);
+    let (gate, callee) = (&service.gate, errs.bits());
+    let all = Asks { faults: true, calls: true, returns: false };
+    let seen = traced(gate, all, move || {
+        assert!(lent::<Gate>(callee).call_short([0, 0]).is_ok_and(|words| words[0] != 0));
+        assert_eq!(lent::<Gate>(callee).call_short([1, 0]), Err(Error::Faulted));
+    })?;
+    ensure_eq!(seen, (number::gate_call + 1) << 16 | (number::gate_call + 1) << 8 | (number::handler_set + 1));
+    Ok(())
+}
