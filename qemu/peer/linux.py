@@ -13,11 +13,12 @@ from pathlib import Path
 
 from .. import base, setup
 from ..base import LOGS, Failure, say, step
+from ..debian import scratch
 from ..machine import COMMON, ICOUNT
 from ..patience import Patience, used_s
 from ..serial import Splitter
 from .cpio import archive
-from .kernel import Kernel, kernel, scratch
+from .kernel import Kernel, kernel
 from .output import Output
 
 SOURCES = Path(__file__).resolve().parent / "linux"
