@@ -114,7 +114,8 @@ impl Program {
         self.machine.as_ref()
     }
 
-    /// The boot archive and its length in bytes; only the first program, `init`, is given it.
+    /// The boot archive and its length in bytes. The first program, `init`, is given it, and hands it on, to be read only, if
+    /// `archive=read` stands in the archive's `cmdline`.
     pub fn archive(&self) -> Option<(&Cap<Segment>, u64)> {
         self.archive.as_ref().map(|archive| (archive, self.info.archive_bytes))
     }

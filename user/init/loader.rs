@@ -31,6 +31,8 @@ pub(crate) struct Gifts<'a> {
     pub(crate) arguments: &'a str,
     pub(crate) machine: &'a Cap<Machine>,
     pub(crate) machine_rights: Rights,
+    /// The boot archive and its length in bytes, for a program that may read it.
+    pub(crate) archive: Option<(&'a Cap<Segment>, u64)>,
 }
 
 impl Loaded {
@@ -90,6 +92,10 @@ impl Loaded {
     /// Copies the program's own capabilities into its table.
     fn give(&self, image: &Image<'_>, gifts: &Gifts<'_>) -> Result<ProgramInfo, Error> {
         let (image_start, image_end) = image.bounds();
+        let (archive, archive_bytes) = match gifts.archive {
+            Some((archive, bytes)) => (archive.copy_into(&self.table, Rights::READ, 0)?.bits(), bytes),
+            None => (0, 0),
+        };
         Ok(ProgramInfo {
             version: PROGRAM_INFO_VERSION,
             account: self.hand_over(&self.account)?,
@@ -98,8 +104,8 @@ impl Loaded {
             table: self.hand_over(&self.table)?,
             thread: self.hand_over(&self.thread)?,
             machine: gifts.machine.copy_into(&self.table, gifts.machine_rights, 0)?.bits(),
-            archive: 0,
-            archive_bytes: 0,
+            archive,
+            archive_bytes,
             arguments: INFO + ProgramInfo::BYTES as u64,
             arguments_bytes: gifts.arguments.len() as u64,
             image_start,

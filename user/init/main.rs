@@ -39,7 +39,7 @@ fn main() -> Result<(), Error> {
 fn run_archive(machine: &Cap<Machine>) -> Result<u8, Error> {
     let (archive, archive_bytes) = program().archive().ok_or(Error::Gone)?;
     let window = program().window(archive, 0..archive_bytes.next_multiple_of(PAGE_BYTES), Rights::READ)?;
-    // SAFETY: the kernel gives the archive to this program alone, which only reads it.
+    // SAFETY: the kernel lets nobody write to the archive, neither this program nor those that it lets read.
     let bytes = unsafe { window.as_slice() };
     // A loader may hand over more than the file; a tar is whole blocks of 512 bytes.
     let bytes = &bytes[..archive_bytes as usize / 512 * 512];
@@ -89,7 +89,8 @@ fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name
         Err(flaw) => return refuse(name, flaw),
     };
     let machine_rights = if plan.machine_control { Rights::INSPECT | Rights::CONTROL } else { Rights::INSPECT };
-    let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights };
+    let archive = program().archive().filter(|_| plan.archive_read);
+    let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights, archive };
     match Loaded::new(&image, &gifts).map(|loaded| loaded.run()) {
         Err(error) => {
             println!("[init] cannot start {name}: {error}");

@@ -10,12 +10,15 @@ pub struct Plan<'a> {
     pub leak_check: bool,
     /// `machine=control`: programs get all rights to the machine instead of a look at it.
     pub machine_control: bool,
+    /// `archive=read`: programs can read the boot archive.
+    pub archive_read: bool,
 }
 
 impl<'a> Plan<'a> {
     /// Reads the line. `args=` takes all that follows it, spaces included; of a word given twice the last counts.
     pub fn parse(line: &'a str) -> Plan<'a> {
-        let mut plan = Plan { run: "tour", arguments: "", leak_check: false, machine_control: false };
+        let mut plan =
+            Plan { run: "tour", arguments: "", leak_check: false, machine_control: false, archive_read: false };
         // Blanks at the end may be the arguments' own; the line's end is not.
         let mut rest = line.strip_suffix('\n').unwrap_or(line).trim_start();
         while !rest.is_empty() {
@@ -35,6 +38,7 @@ impl<'a> Plan<'a> {
             Some(("run", programs)) => self.run = programs,
             Some(("leakcheck", value)) => self.leak_check = value == "1",
             Some(("machine", value)) => self.machine_control = value == "control",
+            Some(("archive", value)) => self.archive_read = value == "read",
             _ => {}
         }
     }
@@ -53,15 +57,16 @@ mod tests {
     fn the_tour_is_the_default() {
         let plan = Plan::parse("  \n");
         assert!(plan.programs().eq(["tour"]));
-        assert_eq!((plan.arguments, plan.leak_check, plan.machine_control), ("", false, false));
+        assert_eq!((plan.arguments, plan.leak_check), ("", false));
+        assert!(!plan.machine_control && !plan.archive_read);
     }
 
     #[test]
     fn words_in_any_order_and_arguments_to_the_end() {
-        let plan = Plan::parse("tags=off leakcheck=1 run=a,,b machine=control args=x=1 run=c  end\n");
+        let plan = Plan::parse("tags=off leakcheck=1 run=a,,b machine=control archive=read args=x=1 run=c  end\n");
         assert!(plan.programs().eq(["a", "b"]));
         assert_eq!(plan.arguments, "x=1 run=c  end");
-        assert!(plan.leak_check && plan.machine_control);
+        assert!(plan.leak_check && plan.machine_control && plan.archive_read);
     }
 
     #[test]
@@ -72,8 +77,8 @@ mod tests {
 
     #[test]
     fn other_values_switch_nothing_on() {
-        let plan = Plan::parse("leakcheck=0 machine=inspect args");
-        assert!(!plan.leak_check && !plan.machine_control);
+        let plan = Plan::parse("leakcheck=0 machine=inspect archive=1 args");
+        assert!(!plan.leak_check && !plan.machine_control && !plan.archive_read);
         assert_eq!(plan.arguments, "");
     }
 }
