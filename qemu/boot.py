@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, TextIO
 
-from . import base, bochs, build, image, machine, words
+from . import base, bochs, build, extras, image, machine, words
 from .base import LOGS, TARGET
 from .ending import Outcome, Said, judge
 from .patience import Patience, used_s
@@ -61,6 +61,7 @@ def boot(job: Job, on_line: Callable[[str], None], on_wait: Callable[[str], None
     names = [*job.run, *job.extra]
     binaries = {name: build.output(job.machine.arch, job.profile, name) for name in [build.INIT, *names]}
     symboliser = Symboliser(build.output(job.machine.arch, job.profile, job.machine.kernel), binaries)
+    files = extras.files_for(job.machine.arch, job.run)
     scratch = TARGET / "boot"
     scratch.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(scratch)
@@ -68,7 +69,7 @@ def boot(job: Job, on_line: Callable[[str], None], on_wait: Callable[[str], None
     try:
         archive = folder / "archive.tar"
         image.write_archive(archive, job.machine.arch, job.profile, cmdline, names, job.machine.boot == "stub",
-                            job.machine.kernel)
+                            job.machine.kernel, files)
         disk = None
         if job.machine.needs_disk():
             disk = image.write_disk(folder, job.machine.arch, job.profile, job.machine.boot, archive,

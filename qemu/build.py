@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,10 @@ class Needs:
     memory_mib: int = MEMORY_MIB
     # Words for the kernel's command line.
     options: str = ""
+    # What is in the boot archive beside programs, by a name that `extras.py` knows.
+    files: str = ""
+    # Whether the program splits its arguments as a shell does, so that blanks in them have to be quoted.
+    is_quoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,14 @@ def workspace() -> list:
 def read_needs(package: dict) -> Needs:
     """Reads `[package.metadata.tessera]` of a package, as cargo gives it."""
     told = (package.get("metadata") or {}).get("tessera") or {}
-    memory, options = told.get("memory", MEMORY_MIB), told.get("options", "")
-    if set(told) - {"memory", "options"} or type(memory) is not int or memory < 1 or not isinstance(options, str):
-        raise Failure(f"{package['name']}: [package.metadata.tessera] has memory = MIB and options = \"WORDS\"; "
-                      f"not {told}")
-    return Needs(memory, options)
+    memory, options, files = told.get("memory", MEMORY_MIB), told.get("options", ""), told.get("files", "")
+    arguments = told.get("arguments", "")
+    is_sound = (type(memory) is int and memory > 0 and isinstance(options, str) and isinstance(files, str)
+                and arguments in ("", "quoted"))
+    if set(told) - {"memory", "options", "files", "arguments"} or not is_sound:
+        raise Failure(f"{package['name']}: [package.metadata.tessera] has memory = MIB, options = \"WORDS\", "
+                      f"files = \"NAME\" and arguments = \"quoted\"; not {told}")
+    return Needs(memory, options, files, arguments == "quoted")
 
 
 def needs_of(names: list) -> Needs:
@@ -81,6 +89,11 @@ def needs_of(names: list) -> Needs:
     each = [programs()[name].needs for name in names]
     words = dict.fromkeys(word for needs in each for word in needs.options.split())
     return Needs(max((needs.memory_mib for needs in each), default=MEMORY_MIB), " ".join(words))
+
+
+def arguments_for(name: str, arguments: list) -> list:
+    """A program's arguments as it wants them."""
+    return [shlex.quote(each) for each in arguments] if programs()[name].needs.is_quoted else arguments
 
 
 @functools.lru_cache(maxsize=None)

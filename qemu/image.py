@@ -27,13 +27,14 @@ CHUNK_BYTES = 64 * SECTOR_BYTES
 
 
 def write_archive(path: Path, arch: str, profile: str, cmdline: str, names: list, with_kernel: bool,
-                  kernel: str = build.KERNEL) -> None:
-    """Writes the boot archive: `cmdline`, then the programs; with the kernel first where the stub looks for it."""
+                  kernel: str = build.KERNEL, files: dict | None = None) -> None:
+    """Writes the boot archive: `cmdline`, then programs and files; with the kernel first where the stub looks for it."""
     members = [("cmdline", cmdline.encode() + b"\n")]
     if with_kernel:
         members.insert(0, ("kernel", build.stripped(arch, profile, kernel).read_bytes()))
     for name in dict.fromkeys([build.INIT, *names]):
         members.append((name, build.stripped(arch, profile, name).read_bytes()))
+    members += (files or {}).items()
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in members:
             entry = tarfile.TarInfo(name)

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from . import build, image, run, setup
+from . import build, extras, image, run, setup
 from .base import EXIT_USAGE, TARGET, Failure, say, step
 from .boot import Job
 from .machine import BOOTS, Machine
@@ -30,14 +30,15 @@ def image_verb(options) -> int:
     run.known(options.program)
     build.build(options.arch, "release", [options.program])
     needs = build.needs_of([options.program])
-    job = Job("image", machine, "release", [options.program], options.arguments,
+    job = Job("image", machine, "release", [options.program], build.arguments_for(options.program, options.arguments),
               options=words_of(needs.options, options.options, tags_option(options.tags)))
     step(f"writing an image for {options.arch} ({options.boot}) that runs {options.program}")
     scratch = TARGET / "boot"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=scratch) as folder:
         archive = Path(folder) / "archive.tar"
-        image.write_archive(archive, options.arch, "release", job.cmdline(), job.run, with_kernel=False)
+        image.write_archive(archive, options.arch, "release", job.cmdline(), job.run, with_kernel=False,
+                            files=extras.files_for(options.arch, job.run))
         disk = image.write_disk(Path(folder), options.arch, "release", options.boot, archive, options.limine_dir)
         data = disk.read_bytes()
     try:

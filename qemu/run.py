@@ -58,8 +58,9 @@ def run_verb(options) -> int:
     others = [name for name in build.of_purpose("user") if name != build.INIT]
     build.build(options.arch, options.profile, [options.program, *others])
     timeout_s = 24 * 3600.0 if options.gdb else float(options.timeout or TIMEOUT_S)
-    job = Job(f"run-{options.arch}-{options.program}", machine, options.profile, [options.program], options.arguments,
-              others, words_of(needs.options, options.options, tags_option(options.tags)), timeout_s,
+    arguments = build.arguments_for(options.program, options.arguments)
+    job = Job(f"run-{options.arch}-{options.program}", machine, options.profile, [options.program], arguments, others,
+              words_of(needs.options, options.options, tags_option(options.tags)), timeout_s,
               exact=bool(options.timeout))
     if options.gdb:
         step(f"waiting for: ./x.py gdb {options.program} --arch {options.arch}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -20,6 +21,8 @@ from .serial import KERNEL
 
 # For a boot of programs that check themselves, in all and without a line.
 RUN_TIMEOUT_S, RUN_SILENCE_S = 600.0, 240.0
+# How a program that checks itself says that it could not, or not all: a line of its own.
+SKIPPED_LINE = re.compile(r"^([a-z0-9_-]+): skipped: (.+)$")
 # What is booted at the moment, by the names of reports.
 _running: list = []
 
@@ -158,13 +161,14 @@ def _run(arch: str, run: tuple, report: Report) -> None:
     except Failure as failure:
         report.add(title, "FAILED", str(failure))
         return
-    report.add(title, *_verdict_on_run(outcome), outcome.seconds)
+    report.add(title, *verdict_on_run(outcome, names), outcome.seconds)
 
 
-def _verdict_on_run(outcome: Outcome) -> tuple:
+def verdict_on_run(outcome: Outcome, names: list) -> tuple:
     """The verdict on such a boot, and why."""
     if outcome.kind == "exit" and outcome.code == 0:
-        return "ok", ""
+        found = [each for each in map(SKIPPED_LINE.match, outcome.lines) if each and each.group(1) in names]
+        return ("skipped", "; ".join(each.group(0) for each in found)) if found else ("ok", "")
     told = next((f"; {line}" for line in outcome.lines if "[init]" in line), "")
     return "FAILED", f"{outcome.sentence()}{told} (log: {_short(outcome.log)})"
 

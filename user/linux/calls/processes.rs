@@ -1,0 +1,132 @@
+//! Calls on the program itself and the machine.
+
+use super::Served;
+use crate::files::DESCRIPTORS;
+use crate::memory::{COPY_BYTES_MAX, STACK_BYTES};
+use crate::process::{Ended, PROCESS_NUMBER, Process, signal};
+use libvas::{USER_END, clock, program, raw};
+use linux::errno::Errno;
+use linux::records;
+
+/// `exit(status)`, `exit_group(status)`
+pub(super) fn exit(process: &mut Process<'_>, [status, ..]: [u64; 6]) -> Served {
+    process.ended = Some(Ended::Exited(status as u8));
+    Ok(0)
+}
+
+/// `kill(process, signal)`, `tkill(thread, signal)`
+pub(super) fn kill(process: &mut Process<'_>, [whom, number, ..]: [u64; 6]) -> Served {
+    // 0 is its own group.
+    if ![0, PROCESS_NUMBER].contains(&whom) {
+        return Err(Errno::ESRCH);
+    }
+    match number {
+        0 => {}
+        number if number > signal::LAST => return Err(Errno::EINVAL),
+        number if signal::HARMLESS.contains(&number) => {}
+        number => process.ended = Some(Ended::Killed(number as u8)),
+    }
+    Ok(0)
+}
+
+/// `tgkill(process, thread, signal)`
+pub(super) fn kill_thread(process: &mut Process<'_>, [_, thread, number, ..]: [u64; 6]) -> Served {
+    kill(process, [thread, number, 0, 0, 0, 0])
+}
+
+/// `rt_sigaction(signal, new, old, length)`: kept, and never done.
+pub(super) fn set_action(process: &mut Process<'_>, [number, new, old, ..]: [u64; 6]) -> Served {
+    if !(1..=signal::LAST).contains(&number) {
+        return Err(Errno::EINVAL);
+    }
+    let mut action = [0; 32];
+    if new != 0 {
+        process.memory.read(new, &mut action)?;
+    }
+    if old != 0 {
+        process.memory.write(old, process.actions.get(&number).unwrap_or(&[0; 32]))?;
+    }
+    if new != 0 {
+        process.actions.insert(number, action);
+    }
+    Ok(0)
+}
+
+/// `rt_sigprocmask(how, new, old, length)`
+pub(super) fn set_mask(process: &mut Process<'_>, [how, new, old, ..]: [u64; 6]) -> Served {
+    let before = process.mask;
+    if new != 0 {
+        let set = process.memory.word(new)?;
+        process.mask = match how {
+            0 => before | set,
+            1 => before & !set,
+            2 => set,
+            _ => return Err(Errno::EINVAL),
+        };
+    }
+    if old != 0 {
+        process.memory.write(old, &before.to_le_bytes())?;
+    }
+    Ok(0)
+}
+
+/// `arch_prctl(what, address)`: the bases of FS and GS, on x86_64.
+pub(super) fn set_pointer(process: &mut Process<'_>, [what, address, ..]: [u64; 6]) -> Served {
+    const SET_GS: u64 = 0x1001;
+    const SET_FS: u64 = 0x1002;
+    const GET_FS: u64 = 0x1003;
+    const GET_GS: u64 = 0x1004;
+    let guest = &process.guest;
+    match what {
+        SET_FS | SET_GS if address >= USER_END => return Err(Errno::EPERM),
+        SET_FS => guest.set_thread_pointer(address),
+        SET_GS => guest.set_second_pointer(address),
+        GET_FS => process.memory.write(address, &guest.thread_pointer().to_le_bytes())?,
+        GET_GS => process.memory.write(address, &guest.second_pointer().to_le_bytes())?,
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+/// `getrandom(buffer, length)`: there is no source of chance, so these are numbers that look like it.
+pub(super) fn random(process: &mut Process<'_>, [buffer, length, ..]: [u64; 6]) -> Served {
+    let length = length.min(COPY_BYTES_MAX) as usize;
+    let bytes: alloc::vec::Vec<u8> = (0..length).map(|_| process.random.below(256) as u8).collect();
+    process.memory.write(buffer, &bytes)?;
+    Ok(length as u64)
+}
+
+/// `prlimit64(process, resource, new, old)`: limits are what they are.
+pub(super) fn limits(process: &mut Process<'_>, [_, resource, new, old, ..]: [u64; 6]) -> Served {
+    const RESOURCES: u64 = 16;
+    const STACK: u64 = 3;
+    const FILES: u64 = 7;
+    if resource >= RESOURCES {
+        return Err(Errno::EINVAL);
+    }
+    if new != 0 {
+        return Err(Errno::EPERM);
+    }
+    let limit = match resource {
+        STACK => STACK_BYTES,
+        FILES => DESCRIPTORS as u64,
+        _ => u64::MAX,
+    };
+    if old != 0 {
+        process.memory.write(old, &records::pair(limit, limit))?;
+    }
+    Ok(0)
+}
+
+/// `uname(buffer)`
+pub(super) fn names(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served {
+    process.memory.write(buffer, &records::names(raw::ELF_MACHINE)).map(|()| 0)
+}
+
+/// `sysinfo(buffer)`: the memory is what this program can have.
+pub(super) fn system(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served {
+    let account = program().account().info()?;
+    let free_bytes = account.limit_bytes.saturating_sub(account.used_bytes);
+    let bytes = records::system(clock::now().as_secs(), account.limit_bytes, free_bytes);
+    process.memory.write(buffer, &bytes).map(|()| 0)
+}

@@ -1,0 +1,90 @@
+//! Calls on time. It begins when the machine is started: there is no clock that knows the date.
+
+use super::Served;
+use crate::process::Process;
+use core::time::Duration;
+use libvas::{clock, thread};
+use linux::errno::Errno;
+use linux::records;
+
+/// The clocks that Linux has, by number. All are the same here.
+const CLOCKS: u64 = 12;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+fn now_ns() -> u64 {
+    clock::now().as_nanos() as u64
+}
+
+/// `clock_gettime(clock, buffer)`
+pub(super) fn now(process: &mut Process<'_>, [clock, buffer, ..]: [u64; 6]) -> Served {
+    if clock >= CLOCKS {
+        return Err(Errno::EINVAL);
+    }
+    process.memory.write(buffer, &records::time(now_ns())).map(|()| 0)
+}
+
+/// `clock_getres(clock, buffer)`
+pub(super) fn resolution(process: &mut Process<'_>, [clock, buffer, ..]: [u64; 6]) -> Served {
+    if clock >= CLOCKS {
+        return Err(Errno::EINVAL);
+    }
+    if buffer != 0 {
+        process.memory.write(buffer, &records::time(1))?;
+    }
+    Ok(0)
+}
+
+/// `gettimeofday(buffer, zone)`
+pub(super) fn time_of_day(process: &mut Process<'_>, [buffer, zone, ..]: [u64; 6]) -> Served {
+    let now = now_ns();
+    if buffer != 0 {
+        process.memory.write(buffer, &records::pair(now / SECOND_NS, now % SECOND_NS / 1000))?;
+    }
+    if zone != 0 {
+        process.memory.write(zone, &[0; 8])?;
+    }
+    Ok(0)
+}
+
+/// `time(buffer)`
+pub(super) fn seconds(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served {
+    let seconds = now_ns() / SECOND_NS;
+    if buffer != 0 {
+        process.memory.write(buffer, &seconds.to_le_bytes())?;
+    }
+    Ok(seconds)
+}
+
+/// `nanosleep(time, rest)`
+pub(super) fn sleep(process: &mut Process<'_>, [time, ..]: [u64; 6]) -> Served {
+    clock::sleep(Duration::from_nanos(asked_ns(process, time)?));
+    Ok(0)
+}
+
+/// `clock_nanosleep(clock, flags, time, rest)`
+pub(super) fn sleep_by(process: &mut Process<'_>, [clock, flags, time, ..]: [u64; 6]) -> Served {
+    const UNTIL: u64 = 1;
+    if clock >= CLOCKS {
+        return Err(Errno::EINVAL);
+    }
+    let time_ns = asked_ns(process, time)?;
+    let rest_ns = if flags & UNTIL != 0 { time_ns.saturating_sub(now_ns()) } else { time_ns };
+    clock::sleep(Duration::from_nanos(rest_ns));
+    Ok(0)
+}
+
+/// The time in a `struct timespec` of the program's.
+fn asked_ns(process: &Process<'_>, address: u64) -> Result<u64, Errno> {
+    let (seconds, rest) = (process.memory.word(address)?, process.memory.word(address.wrapping_add(8))?);
+    if rest >= SECOND_NS || i64::try_from(seconds).is_err() {
+        return Err(Errno::EINVAL);
+    }
+    Ok(seconds.saturating_mul(SECOND_NS).saturating_add(rest))
+}
+
+/// `sched_yield()`
+pub(super) fn give_way(_process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
+    thread::yield_now();
+    Ok(0)
+}

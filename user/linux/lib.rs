@@ -1,0 +1,26 @@
+//! The parts of `linux` that concern no kernel: numbers, structures and paths of Linux, executables, addresses, and what is
+//! expected of programs. Tested on hosts.
+//!
+//! | file | has |
+//! |---|---|
+//! | `numbers`, `errno` | the system calls that are served, and what refuses them |
+//! | `executable`, `probe` | ELF files, read and made |
+//! | `stack` | what a program finds when it starts |
+//! | `regions` | which addresses are taken |
+//! | `tree`, `records` | files by their paths; structures that programs are given |
+//! | `words`, `expectations` | command lines, and what came of them elsewhere |
+
+#![cfg_attr(target_os = "none", no_std)]
+
+extern crate alloc;
+
+pub mod errno;
+pub mod executable;
+pub mod expectations;
+pub mod numbers;
+pub mod probe;
+pub mod records;
+pub mod regions;
+pub mod stack;
+pub mod tree;
+pub mod words;
