@@ -68,7 +68,9 @@ fn function_of(call: Call) -> Function {
         Call::SignalAction => processes::set_action,
         Call::SignalMask => processes::set_mask,
         Call::ArchPrctl => processes::set_pointer,
-        Call::Getpid | Call::Gettid | Call::SetTidAddress => |_, _| Ok(crate::process::PROCESS_NUMBER),
+        Call::Getpid | Call::Gettid | Call::SetTidAddress => processes::number,
+        // It leads its group and its session, of which it is the only member.
+        Call::Getpgrp | Call::Getpgid | Call::Getsid => processes::number,
         Call::Getppid => |_, _| Ok(1),
         Call::Getrandom => processes::random,
         Call::Prlimit => processes::limits,
@@ -78,14 +80,16 @@ fn function_of(call: Call) -> Function {
         Call::ClockGettime => times::now,
         Call::ClockGetres => times::resolution,
         Call::Gettimeofday => times::time_of_day,
+        Call::Times => times::ticks,
+        Call::Getrusage => times::usage,
         Call::Time => times::seconds,
         Call::Nanosleep => times::sleep,
         Call::ClockNanosleep => times::sleep_by,
         Call::Yield => times::give_way,
         // Nobody else is there: no other user, no other thread.
         Call::Getuid | Call::Geteuid | Call::Getgid | Call::Getegid | Call::Getgroups | Call::SetRobustList => nothing,
-        // Advice that nothing here can follow.
-        Call::Fadvise => nothing,
+        // Advice that nothing here can follow, and a group that it is in already.
+        Call::Fadvise | Call::Setpgid => nothing,
         Call::Prctl => |_, _| Err(Errno::EINVAL),
         // Every C library asks, and does without, as with kernels before 4.18.
         Call::Rseq => |_, _| Err(Errno::ENOSYS),

@@ -8,6 +8,11 @@ use libvas::{USER_END, clock, program, raw};
 use linux::errno::Errno;
 use linux::records;
 
+/// `getpid()` and its like
+pub(super) fn number(_process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
+    Ok(PROCESS_NUMBER)
+}
+
 /// `exit(status)`, `exit_group(status)`
 pub(super) fn exit(process: &mut Process<'_>, [status, ..]: [u64; 6]) -> Served {
     process.ended = Some(Ended::Exited(status as u8));

@@ -56,6 +56,28 @@ pub(super) fn seconds(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Serv
     Ok(seconds)
 }
 
+/// `times(buffer)`: what the program has used is all the time that there was.
+pub(super) fn ticks(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served {
+    // As the auxiliary vector says (`CLOCK_TICKS` in stack.rs).
+    const TICKS_PER_SECOND: u64 = 100;
+    let ticks = now_ns() / (SECOND_NS / TICKS_PER_SECOND);
+    if buffer != 0 {
+        process.memory.write(buffer, &records::pair(ticks, 0))?;
+        process.memory.write(buffer.wrapping_add(16), &records::pair(0, 0))?;
+    }
+    Ok(ticks)
+}
+
+/// `getrusage(who, buffer)`: the same, but for children, of which there are none; nothing else is counted.
+pub(super) fn usage(process: &mut Process<'_>, [who, buffer, ..]: [u64; 6]) -> Served {
+    const USAGE_BYTES: usize = 144;
+    const CHILDREN: i32 = -1;
+    let mut bytes = [0; USAGE_BYTES];
+    let now = if who as i32 == CHILDREN { 0 } else { now_ns() };
+    bytes[..16].copy_from_slice(&records::pair(now / SECOND_NS, now % SECOND_NS / 1000));
+    process.memory.write(buffer, &bytes).map(|()| 0)
+}
+
 /// `nanosleep(time, rest)`
 pub(super) fn sleep(process: &mut Process<'_>, [time, ..]: [u64; 6]) -> Served {
     clock::sleep(Duration::from_nanos(asked_ns(process, time)?));
