@@ -47,16 +47,21 @@ def files(arch: str) -> dict:
     """The files of the boot archive: the root of Linux programs, and what to expect, or why there is nothing."""
     try:
         root = furnished(arch)
-        found = in_archive(root)
-        runner = runner_for(arch)
     except Failure as failure:
-        reason = str(failure).splitlines()[-1]
-        warn(f"{PACKAGE} for {arch} is not to be had: {reason}")
-        return {SKIPPED: f"{PACKAGE} is not to be had: {reason}\n".encode()}
+        return _skipped(f"{PACKAGE} is not to be had: {str(failure).splitlines()[-1]}")
+    found, runner = in_archive(root), runner_for(arch)
     if runner is None:
-        return {**found, SKIPPED: b"nothing on this machine runs it to compare with\n"}
+        return {**found, **_skipped(f"nothing on this machine runs {PACKAGE} to compare with")}
     step(f"what Linux programs for {arch} print is compared with what {runner.name} gives")
-    return {**found, EXPECTED: expected(runner, arch)}
+    try:
+        return {**found, EXPECTED: expected(runner, arch)}
+    except Failure as failure:
+        return {**found, **_skipped(str(failure))}
+
+
+def _skipped(reason: str) -> dict:
+    warn(reason)
+    return {SKIPPED: reason.encode() + b"\n"}
 
 
 def furnished(arch: str) -> Path:
@@ -152,7 +157,7 @@ def runs(runner: Runner, root: Path) -> bool:
     """Whether programs can be run so at all."""
     try:
         return outcome(runner, root, ["busybox", "echo", "yes"]) == (0, b"yes\n")
-    except (OSError, subprocess.TimeoutExpired):
+    except Failure:
         return False
 
 
@@ -161,10 +166,16 @@ def outcome(runner: Runner, root: Path, words: list) -> tuple:
     program = root / "bin" / words[0]
     # The program is told the name by which it was called, as programs are there.
     command = [*runner.prefix, "-0", words[0], program] if runner.prefix else [words[0]]
-    base.show_command([*command, *words[1:]])
-    done = subprocess.run([str(word) for word in [*command, *words[1:]]], executable=None if runner.prefix else program,
-                          cwd=root, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=COMMAND_TIMEOUT_S, check=False)
+    command = [str(word) for word in [*command, *words[1:]]]
+    base.show_command(command)
+    try:
+        done = subprocess.run(command, executable=None if runner.prefix else program, cwd=root, env=ENVIRONMENT,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=COMMAND_TIMEOUT_S, check=False)
+    except OSError as error:
+        raise Failure(f"{words[0]} cannot be run here: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{' '.join(words)} does not end here within {COMMAND_TIMEOUT_S} s") from None
     return (done.returncode if done.returncode >= 0 else 128 - done.returncode), done.stdout
 
 

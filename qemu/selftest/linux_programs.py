@@ -48,6 +48,20 @@ class Expectations(unittest.TestCase):
             program.write_text("#!/bin/sh\nkill -ABRT $$\n")
             self.assertEqual(linux_programs.outcome(SHELL, root, ["script"]), (134, b""))
             self.assertFalse(linux_programs.runs(SHELL, root))
+            (root / "bin" / "busybox").symlink_to("script")
+            for text, answer in (("#!/bin/sh\necho yes\n", True), ("#!/bin/sh\necho no\n", False), ("", False)):
+                program.write_text(text)
+                self.assertEqual(linux_programs.runs(SHELL, root), answer)
+
+    def test_a_command_that_does_not_end(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(linux_programs, "COMMAND_TIMEOUT_S", 0.1):
+            program = Path(folder) / "bin" / "sleeper"
+            program.parent.mkdir()
+            program.write_text("#!/bin/sh\nexec sleep 60\n")
+            program.chmod(0o755)
+            with self.assertRaises(base.Failure) as caught:
+                linux_programs.outcome(SHELL, Path(folder), ["sleeper", "x"])
+            self.assertEqual(str(caught.exception), "sleeper x does not end here within 0.1 s")
 
 
 class Archive(unittest.TestCase):
@@ -76,7 +90,7 @@ class Archive(unittest.TestCase):
         found = self._files(self._fetched(), mock.patch.object(linux_programs, "_runner_of", return_value=None))
         self.assertEqual(found["linux/bin/busybox"], b"elf")
         self.assertIn("linux/share/poem.txt", found)
-        self.assertEqual(found["linux.skipped"], b"nothing on this machine runs it to compare with\n")
+        self.assertEqual(found["linux.skipped"], b"nothing on this machine runs busybox-static to compare with\n")
 
     def test_the_other_architecture_serves_where_it_must(self):
         asked: list = []
