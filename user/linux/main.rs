@@ -16,6 +16,7 @@ mod calls;
 mod checks;
 mod files;
 mod memory;
+mod nonsense;
 mod output;
 mod process;
 mod run;
@@ -66,6 +67,7 @@ fn run_one(tree: &Tree<'_>, words: &[String]) -> u8 {
 fn check_all(files: &[(String, &[u8])], tree: &Tree<'_>) -> Result<u8, Failure> {
     println!("Linux programs as guests: each in a space of its own, and every system call comes out to a supervisor.");
     checks::try_supervisor(tree)?;
+    nonsense::try_all(tree)?;
     checks::compare(files, tree)?;
     let facts = program().machine().ok_or(Error::MissingRight)?.check()?;
     println!("   the kernel checked {facts} facts about itself");

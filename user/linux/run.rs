@@ -65,6 +65,19 @@ pub(crate) fn image(
     words: &[&str],
     output: Output,
 ) -> Result<(Ended, Vec<u8>), Refusal> {
+    let mut process = loaded(tree, path, file, words, output)?;
+    let ended = to_its_end(&mut process)?;
+    Ok((ended, process.output.finish()))
+}
+
+/// A program before its first instruction.
+pub(crate) fn loaded<'a>(
+    tree: &'a Tree<'a>,
+    path: &'a str,
+    file: &[u8],
+    words: &[&'a str],
+    output: Output,
+) -> Result<Process<'a>, Refusal> {
     let executable = Executable::parse(file, raw::ELF_MACHINE).map_err(Refusal::Flawed)?;
     let memory = Memory::new(&executable)?;
     // Different each time, though nobody should rely on it.
@@ -78,7 +91,7 @@ pub(crate) fn image(
     let guest = GuestContext::new(program().account())?;
     guest.set_instruction_pointer(executable.entry);
     guest.set_stack_pointer(pointer);
-    let mut process = Process {
+    Ok(Process {
         name: words.first().copied().unwrap_or(path),
         path: String::from(path),
         guest,
@@ -90,9 +103,7 @@ pub(crate) fn image(
         random,
         ended: None,
         unknown: BTreeSet::new(),
-    };
-    let ended = to_its_end(&mut process)?;
-    Ok((ended, process.output.finish()))
+    })
 }
 
 /// Runs it, and serves its calls, until one ends it or it does what it cannot do.
