@@ -1,5 +1,5 @@
-//! The parts of `init` that concern no kernel: what to run, what an executable holds, how
-//! it ended, what it left behind. Tested on hosts.
+//! The parts of `init` that others use as well, or that concern no kernel: what to run, what an executable holds, how
+//! it ended, what it left behind. But for the loader they are tested on hosts.
 
 #![cfg_attr(target_os = "none", no_std)]
 
@@ -7,5 +7,6 @@ extern crate alloc;
 
 pub mod figures;
 pub mod image;
+pub mod loader;
 pub mod outcome;
 pub mod plan;

@@ -1,7 +1,7 @@
 //! Making a program out of an image: account, table, subtree, space, memory, first thread.
 
+use crate::image::{Image, Part};
 use alloc::vec::Vec;
-use init::image::{Image, Part};
 use libvas::layout::program::{INFO, INFO_BYTES, STACK_BYTES, STACK_STRIDE, STACKS};
 use libvas::layout::{PROGRAM_INFO_VERSION, ProgramInfo, Words};
 use libvas::{
@@ -11,12 +11,13 @@ use libvas::{
 /// Room in a program's capability table.
 const TABLE_SLOTS: u64 = 4096;
 
-/// A program gets this part of what is left of the budget: all but an eighth, which pays for what `init` does.
+/// A program gets this part of what is left of the budget: all but an eighth, which pays for what its starter does.
 const SHARE: (u64, u64) = (7, 8);
 
 /// A program that can be started. Dropping it takes it down: its threads are stopped, then the objects are given up in
 /// the order of the fields.
-pub(crate) struct Loaded {
+#[derive(Debug)]
+pub struct Loaded {
     thread: Cap<Thread>,
     table: Cap<CapTable>,
     space: Cap<Space>,
@@ -26,18 +27,26 @@ pub(crate) struct Loaded {
 }
 
 /// What a program is to be given besides its image.
-pub(crate) struct Gifts<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) arguments: &'a str,
-    pub(crate) machine: &'a Cap<Machine>,
-    pub(crate) machine_rights: Rights,
+#[derive(Clone, Copy, Debug)]
+pub struct Gifts<'a> {
+    /// Its name, for people.
+    pub name: &'a str,
+    /// Its arguments.
+    pub arguments: &'a str,
+    /// The machine, which whoever starts it must be able to hand on.
+    pub machine: &'a Cap<Machine>,
+    /// What it may do with it.
+    pub machine_rights: Rights,
     /// The boot archive and its length in bytes, for a program that may read it.
-    pub(crate) archive: Option<(&'a Cap<Segment>, u64)>,
+    pub archive: Option<(&'a Cap<Segment>, u64)>,
 }
 
 impl Loaded {
     /// Makes the program; nothing of it remains if a step fails.
-    pub(crate) fn new(image: &Image<'_>, gifts: &Gifts<'_>) -> Result<Loaded, Error> {
+    ///
+    /// # Errors
+    /// Those of making its parts.
+    pub fn new(image: &Image<'_>, gifts: &Gifts<'_>) -> Result<Loaded, Error> {
         let budget_bytes = program().account().available_bytes()? / SHARE.1 * SHARE.0;
         let account = program().account().split(budget_bytes)?;
         let table = CapTable::new(&account, TABLE_SLOTS)?;
@@ -54,8 +63,26 @@ impl Loaded {
         Ok(loaded)
     }
 
+    /// Its first thread.
+    pub fn thread(&self) -> &Cap<Thread> {
+        &self.thread
+    }
+
+    /// Its capability table.
+    pub fn table(&self) -> &Cap<CapTable> {
+        &self.table
+    }
+
+    /// The space that it starts in.
+    pub fn space(&self) -> &Cap<Space> {
+        &self.space
+    }
+
     /// Starts the program and waits for its first thread to end; returns its exit code.
-    pub(crate) fn run(&self) -> Result<u64, Error> {
+    ///
+    /// # Errors
+    /// `Faulted` or `Gone` if that thread ended otherwise.
+    pub fn run(&self) -> Result<u64, Error> {
         let stack_pointer = STACKS + STACK_STRIDE;
         // SAFETY: the thread runs in a space that holds none of this program.
         unsafe { self.thread.start(self.entry, stack_pointer, INFO) }?;

@@ -9,15 +9,14 @@
 extern crate alloc;
 
 mod leak;
-mod loader;
 
 use alloc::vec::Vec;
 use init::image::{Flaw, Image};
+use init::loader::{Gifts, Loaded};
 use init::outcome::{LEAKED, NO_ARCHIVE, NO_PROGRAM, NOT_STARTED, of_machine, of_program};
 use init::plan::Plan;
 use leak::Census;
 use libvas::{Cap, Error, Machine, PAGE_BYTES, Rights, program, raw};
-use loader::{Gifts, Loaded};
 use rt::println;
 use tar_no_std::{ArchiveEntry, TarArchiveRef};
 
@@ -88,7 +87,7 @@ fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name
         Ok(image) => image,
         Err(flaw) => return refuse(name, flaw),
     };
-    let machine_rights = if plan.machine_control { Rights::INSPECT | Rights::CONTROL } else { Rights::INSPECT };
+    let machine_rights = plan.machine_rights();
     let archive = program().archive().filter(|_| plan.archive_read);
     let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights, archive };
     match Loaded::new(&image, &gifts).map(|loaded| loaded.run()) {

@@ -1,5 +1,7 @@
 //! The boot archive's `cmdline`: one line of `key=value` words.
 
+use libvas::Rights;
+
 /// What to run, and how. Words that are not for `init` (kernel options) are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan<'a> {
@@ -10,7 +12,7 @@ pub struct Plan<'a> {
     pub leak_check: bool,
     /// `machine=control`: programs get all rights to the machine instead of a look at it.
     pub machine_control: bool,
-    /// `archive=read`: programs can read the boot archive.
+    /// `archive=read`: programs can read the boot archive, and start what they find there: they may hand on the machine.
     pub archive_read: bool,
 }
 
@@ -43,6 +45,14 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// What programs may do with the machine.
+    pub fn machine_rights(&self) -> Rights {
+        let mut rights = Rights::INSPECT;
+        rights.set(Rights::CONTROL, self.machine_control);
+        rights.set(Rights::GRANT, self.archive_read);
+        rights
+    }
+
     /// `run=`: the programs to run, one after another; `tour` if the line does not say.
     pub fn programs(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.run.split(',').filter(|name| !name.is_empty())
@@ -51,7 +61,7 @@ impl<'a> Plan<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Plan;
+    use super::{Plan, Rights};
 
     #[test]
     fn the_tour_is_the_default() {
@@ -59,6 +69,7 @@ mod tests {
         assert!(plan.programs().eq(["tour"]));
         assert_eq!((plan.arguments, plan.leak_check), ("", false));
         assert!(!plan.machine_control && !plan.archive_read);
+        assert_eq!(plan.machine_rights(), Rights::INSPECT);
     }
 
     #[test]
@@ -67,6 +78,7 @@ mod tests {
         assert!(plan.programs().eq(["a", "b"]));
         assert_eq!(plan.arguments, "x=1 run=c  end");
         assert!(plan.leak_check && plan.machine_control && plan.archive_read);
+        assert_eq!(plan.machine_rights(), Rights::INSPECT | Rights::CONTROL | Rights::GRANT);
     }
 
     #[test]
