@@ -11,7 +11,8 @@ SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection
            "robust", "revoke", "gates")
 # User programs that check themselves: those of one boot, and their arguments.
 RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("library", "commons", "mshare"), ""),
-        (("lend", "compartment"), ""), (("library_gate",), ""), (("linux",), ""), (("calls",), ""), (("pager",), ""), (("trace", "hello"), ""),
+        (("lend", "compartment"), ""), (("library_gate",), ""), (("linux",), ""),
+        (("calls",), ""), (("pager",), ""), (("trace", "hello"), ""),
         (("sga",), "gib=2 clients=100"), (("stress",), "3"))
 
 

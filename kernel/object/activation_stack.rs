@@ -39,6 +39,8 @@ pub struct ActivationStack {
     pub interrupted_count: u64,
     /// Who is asked of the thread's faults and calls.
     pub handler: Option<Box<Handler>>,
+    /// Whether what the lowest was in was revoked, so that the thread is told so if it falls back.
+    pub is_revoked: bool,
     /// A call of which its handler was asked, and that is made again until it is done: its number, and one more.
     pub asked_call: u64,
     /// A call of which its handler is told when it is over: its number, and one more.

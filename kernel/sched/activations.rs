@@ -133,10 +133,11 @@ pub fn comes_out(kernel: &Kernel, id: ThreadId) -> bool {
     suspended.iter().any(|noted| !noted.is_gone && kernel.spaces.find(noted.space).is_some())
 }
 
-/// Notes that a suspended activation has lost the space that it was in: its use of the capability goes.
+/// Notes that a suspended activation has lost the space that it was in, by a revocation: its use of the capability goes.
 pub fn lose_space(kernel: &mut Kernel, id: ThreadId, level: usize) {
     let stack = kernel.threads.at_mut(id.index()).activations.as_mut().expect(KNOWN);
     stack.noted[level].is_gone = true;
+    stack.is_revoked |= level == 0;
     if let Some(inside) = stack.noted[level].inside.take() {
         derivation::take_back_promised(&mut kernel.tables, &mut kernel.uses, inside);
     }

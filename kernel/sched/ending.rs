@@ -130,7 +130,10 @@ pub fn come_out(kernel: &mut Kernel, id: ThreadId, out: Out) {
     if out == Out::Nowhere {
         kernel.threads.at_mut(id.index()).context.registers_mut().clear();
     }
-    come_out_for(kernel, id, out, FallbackReason::SpaceDestroyed, &mut Effort::of_entry());
+    let stack = kernel.threads.at_mut(id.index()).activations.as_mut();
+    let is_revoked = stack.is_some_and(|stack| core::mem::take(&mut stack.is_revoked));
+    let reason = if is_revoked { FallbackReason::SpaceRevoked } else { FallbackReason::SpaceDestroyed };
+    come_out_for(kernel, id, out, reason, &mut Effort::of_entry());
 }
 
 fn come_out_for(kernel: &mut Kernel, id: ThreadId, out: Out, reason: FallbackReason, effort: &mut Effort) {

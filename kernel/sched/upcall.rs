@@ -154,7 +154,7 @@ pub fn ask_of_call(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Result<(), 
 pub fn tell_of_return(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
     let thread = kernel.threads.at_mut(id.index());
     let Some(stack) = thread.activations.as_mut() else { return };
-    let told = core::mem::take(&mut stack.told_call);
+    let told = stack.told_call;
     if told == 0 {
         return;
     }
@@ -163,8 +163,14 @@ pub fn tell_of_return(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
     let registers = kernel.threads.at(id.index()).context.registers();
     let (at, [status, value]) = (registers.instruction_pointer(), registers.call_result());
     let words = [UpcallKind::Return as u64, number, status, value, 0, if handler.sees_registers { at } else { 0 }];
-    // Who cannot be told is not.
+    // Who cannot be told is not; who has to wait is told then.
     let _ = deliver(kernel, cpu, id, Why::Return, (&handler, words), Asked::Nobody);
+    let thread = kernel.threads.at_mut(id.index());
+    if thread.calling().is_none()
+        && let Some(stack) = thread.activations.as_mut()
+    {
+        stack.told_call = 0;
+    }
 }
 
 fn is_open(kernel: &Kernel, handler: &Handler) -> bool {

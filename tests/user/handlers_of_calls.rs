@@ -3,14 +3,16 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 use conformance::{
-    CALLS, Claim, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler, lent, peek, refused, run,
-    serves, the_kernel_passes_its_own_checks, with_handler,
+    CALLS, Claim, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler, lent, nap, peek, refused,
+    run, serves, the_kernel_passes_its_own_checks, with_handler,
 };
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use libvas::gate::{Answer, Called, Serve};
 use libvas::handler::{Asks, Decide, Decision, Upcall};
-use libvas::{Cap, Error, Gate, Thread};
+use libvas::{Cap, Error, Gate, Rights, Space, Thread, program, raw, thread};
 use tessera_abi::syscall::number;
 
 rt::main!(main);
@@ -22,6 +24,8 @@ fn main() -> u8 {
         claim!(a_handler_of_calls_that_faults_ends_the_thread),
         claim!(calls_that_wait_are_told_of_when_they_are_over),
         claim!(a_callee_is_not_asked_about_by_its_callers_handler),
+        claim!(who_waits_for_a_stack_is_told_of_returns_too),
+        claim!(who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run("handlers_of_calls", CLAIMS)
@@ -148,5 +152,72 @@ fn a_callee_is_not_asked_about_by_its_callers_handler() -> Verdict {
         assert_eq!(lent::<Gate>(callee).call_short([1, 0]), Err(Error::Faulted));
     })?;
     ensure_eq!(seen, (number::gate_call + 1) << 16 | (number::gate_call + 1) << 8 | (number::handler_set + 1));
+    Ok(())
+}
+
+static BEFORE: AtomicU64 = AtomicU64::new(0);
+static AFTER: AtomicU64 = AtomicU64::new(0);
+
+/// One stack, and several threads that make calls at once: for each call that is asked of one is told of.
+fn who_waits_for_a_stack_is_told_of_returns_too() -> Verdict {
+    decides!(CountsSlowly, |_, upcall| {
+        match upcall {
+            Upcall::Call { number: number::null, .. } => BEFORE.fetch_add(1, SeqCst),
+            Upcall::Return { number: number::null, .. } => AFTER.fetch_add(1, SeqCst),
+            _ => 0,
+        };
+        nap();
+        Decision::Resume
+    });
+    let service = handler::<CountsSlowly>(1)?;
+    let both = Asks { faults: false, calls: true, returns: true };
+    let mut threads = alloc::vec::Vec::new();
+    for _ in 0..4 {
+        threads.push(with_handler(&service.gate, both, |_| {
+            for _ in 0..10 {
+                assert_eq!(attempt(number::null, [0; 6]), Ok(0));
+            }
+        })?);
+    }
+    for thread in threads {
+        thread.join()?;
+    }
+    ensure_eq!((BEFORE.load(SeqCst), AFTER.load(SeqCst)), (40, 40));
+    Ok(())
+}
+
+/// The thread is thrown out of the space when the handler has answered, and told why.
+fn who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason() -> Verdict {
+    static IS_IN: AtomicU64 = AtomicU64::new(0);
+    extern "C" fn lands(reason: u64, _: u64) -> ! {
+        thread::exit(100 + reason)
+    }
+    decides!(Stays, |_, upcall| {
+        if let Upcall::Call { number: number::null, .. } = upcall {
+            IS_IN.store(1, SeqCst);
+            while IS_IN.load(SeqCst) == 1 {
+                nap();
+            }
+        }
+        Decision::Resume
+    });
+    let (service, space) = (handler::<Stays>(1)?, program().new_space()?);
+    let borrowed = space.derive(Rights::SWITCH, 0)?.into_handle().bits();
+    let stack = alloc::boxed::Box::leak(alloc::boxed::Box::new([0_u128; 1024]));
+    let top = (&raw const *stack).expose_provenance() as u64 + 16 * 1024 - raw::STACK_ENTRY_BIAS_BYTES;
+    let thread = with_handler(&service.gate, CALLS, move |_| -> Result<(), Error> {
+        // SAFETY: the landing never returns, and the stack is its own.
+        unsafe { thread::set_fallback(program().space(), lands as *const () as usize as u64, top) }?;
+        lent::<Space>(borrowed).switch()?;
+        let _ = attempt(number::null, [0; 6]);
+        Ok(())
+    })?;
+    while IS_IN.load(SeqCst) == 0 {
+        nap();
+    }
+    space.revoke()?;
+    IS_IN.store(2, SeqCst);
+    ensure_eq!(thread.thread().join()?, 100 + libvas::layout::FallbackReason::SpaceRevoked as u64);
+    let _ = thread.join();
     Ok(())
 }
