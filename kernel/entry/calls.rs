@@ -29,6 +29,7 @@ pub(super) enum Served {
 }
 
 /// Serves a call.
+#[inline(always)]
 pub(super) fn call(kernel: &mut Kernel, cpu: usize) -> Served {
     // A step that was done before the registers were saved is not followed by a second one.
     let is_again = core::mem::take(&mut kernel.scheduler.cpus[cpu].is_again);
@@ -46,7 +47,15 @@ pub(super) fn call(kernel: &mut Kernel, cpu: usize) -> Served {
     Served::Done
 }
 
+/// The same for calls that have a handler in the way.
+#[cold]
+#[inline(never)]
+fn call_out_of_line(kernel: &mut Kernel, cpu: usize) -> Served {
+    call(kernel, cpu)
+}
+
 /// Serves a call; gives whether something is left to be done.
+#[inline(always)]
 fn serve(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> bool {
     let line = &kernel.shared.cpus[cpu];
     line.counters.system_calls.add(1);
@@ -65,7 +74,7 @@ fn serve(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> bool {
 pub(super) fn handle(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Served {
     let number = kernel.threads.at(id.index()).context.registers().call_number();
     match upcall::of_call(kernel, id, number) {
-        OfCall::Nothing => call(kernel, cpu),
+        OfCall::Nothing => call_out_of_line(kernel, cpu),
         OfCall::After => make_told(kernel, cpu, id, number),
         OfCall::Before => {
             ask(kernel, cpu, id);
@@ -91,7 +100,7 @@ pub(super) fn make(kernel: &mut Kernel, cpu: usize) -> Served {
 fn make_told(kernel: &mut Kernel, cpu: usize, id: ThreadId, number: u64) -> Served {
     let at = kernel.threads.at(id.index()).context.registers().instruction_pointer();
     upcall::begin_call(kernel, id, number);
-    let served = call(kernel, cpu);
+    let served = call_out_of_line(kernel, cpu);
     if running::current(kernel, cpu) == Some(id) {
         let thread = kernel.threads.at(id.index());
         if thread.depth() != 0 {

@@ -64,7 +64,9 @@ impl End for Space {
         } else if !dismantle(kernel, MapTarget::Space(id), effort) {
             return false;
         }
-        handlers::forget(kernel, ObjectRef::Space(id));
+        if kernel.spaces[id].handler.is_some() {
+            handlers::forget(kernel, ObjectRef::Space(id));
+        }
         let space = kernel.spaces.remove(id);
         space.free_root(&mut kernel.frames);
         kernel.credit(&*space);
@@ -85,7 +87,9 @@ impl End for Subtree {
         if !public::unpublish_step(kernel, id, effort) || !dismantle(kernel, MapTarget::Subtree(id), effort) {
             return false;
         }
-        handlers::forget(kernel, ObjectRef::Subtree(id));
+        if kernel.subtrees[id].handler.is_some() {
+            handlers::forget(kernel, ObjectRef::Subtree(id));
+        }
         let subtree = kernel.subtrees.remove(id);
         kernel.frames.free_table(subtree.map.tree.root);
         kernel.credit(&*subtree);

@@ -66,6 +66,8 @@ pub fn set(kernel: &mut Kernel, object: ObjectRef, gate: GateId, by: CapId, (ask
 }
 
 /// Takes an object's handler from it, if it has one.
+#[cold]
+#[inline(never)]
 pub fn forget(kernel: &mut Kernel, object: ObjectRef) {
     let Some(handler) = place(kernel, object).and_then(Option::take) else { return };
     derivation::take_back(&mut kernel.tables, &mut kernel.uses, handler.lent);
