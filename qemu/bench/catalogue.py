@@ -109,7 +109,7 @@ def _points(value: list, tokens: list, what: str) -> tuple:
 
 def calls() -> list:
     """The calls of the ABI, in order."""
-    return CALL.findall((ROOT / "kernel" / "abi" / "syscall.rs").read_text())
+    return CALL.findall((ROOT / "kernel" / "abi" / "calls.rs").read_text())
 
 
 def resolve(words: list) -> list:

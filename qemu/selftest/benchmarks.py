@@ -40,7 +40,7 @@ class Names(unittest.TestCase):
         self.assertEqual([call for call in calls if call not in names], [])
 
     def _table(self) -> str:
-        return (base.ROOT / "kernel" / "abi" / "syscall.rs").read_text()
+        return (base.ROOT / "kernel" / "abi" / "calls.rs").read_text()
 
     def test_budgets(self):
         names, told = catalogue.resolve([]), budgets.budgets()

@@ -20,7 +20,7 @@ class Reaching(unittest.TestCase):
         tested, documented = self._reached(["init"])
         self.assertIn("user/init/plan.rs", tested)
         self.assertIn("user/init/plan.rs", documented)
-        self.assertNotIn("user/init/loader.rs", tested)
+        self.assertNotIn("user/init/leak.rs", tested)
         self.assertIn("tests/host/oracle/truth.rs", reach.modules_of(base.ROOT / "tests" / "host" / "lib.rs"))
 
     def test_what_is_not_run_is_not_reached(self):
