@@ -145,7 +145,7 @@ pub fn go_back(kernel: &mut Kernel, cpu: usize, id: ThreadId, given: [u64; 3]) -
     if out == Out::Nowhere || activations::ends_here(kernel, id) {
         return Ok(Returning::Out(out));
     }
-    running::go_on_as_noted(kernel, cpu, id);
+    running::go_on_out_of_call(kernel, cpu, id);
     let thread = kernel.threads.at(id.index());
     if thread.depth() == 0 && thread.activations.as_ref().is_some_and(|stack| stack.told_call != 0) {
         kernel.scheduler.cpus[cpu].left = Left::Return;

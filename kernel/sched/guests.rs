@@ -145,8 +145,7 @@ fn leave_noted(kernel: &mut Kernel, cpu: usize, id: ThreadId, end: GuestEnd) {
     if out == Out::Nowhere || activations::ends_here(kernel, id) {
         return ending::come_out(kernel, id, out);
     }
-    tessera_arch::resume_context(&kernel.threads.at(id.index()).context);
-    running::go_on_as_noted(kernel, cpu, id);
+    running::go_on_out_of_call(kernel, cpu, id);
 }
 
 /// Has the calling CPU's thread come out of a guest whose time is over.

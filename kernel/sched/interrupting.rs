@@ -16,12 +16,11 @@ pub(super) fn take_registers_back(kernel: &mut Kernel, id: ThreadId, level: usiz
     let mut interrupted = stack.interrupted[level].take()?;
     core::mem::swap(&mut thread.context, &mut interrupted.context);
     let why = interrupted.why;
-    if stack.spare.is_none() {
-        stack.spare = Some(interrupted);
-    } else {
+    // The calling CPU may have these registers still, so that it is the block which was spare before that goes.
+    if let Some(before) = stack.spare.replace(interrupted) {
         stack.interrupted_count -= 1;
         let account = thread.account;
-        drop(interrupted);
+        drop(before);
         kernel.accounts[account].credit(INTERRUPTED_BYTES);
     }
     Some(why)

@@ -99,6 +99,16 @@ pub fn go_on_as_noted(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
     }
 }
 
+/// The same of one that has come out of a call, or out of a handler, in which it may have had other registers. If it came past a handler
+/// that did not answer, whoever comes next is asked before it goes on.
+pub fn go_on_out_of_call(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
+    tessera_arch::resume_context(&kernel.threads.at(id.index()).context);
+    go_on_as_noted(kernel, cpu, id);
+    if kernel.threads.at(id.index()).pending.is_some() && current(kernel, cpu) == Some(id) {
+        requeue_current(kernel, cpu);
+    }
+}
+
 /// Notes in a CPU's thread, which is taken off it, what it did with its space. Gives whether all else is noted: the thread is
 /// in that space's list, by the capability that it is noted to have entered by, and has made no call.
 #[inline(always)]

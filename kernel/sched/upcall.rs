@@ -370,8 +370,7 @@ pub fn answer(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Result<Option<Ou
     if out == Out::Nowhere || activations::ends_here(kernel, id) {
         return Ok(Some(out));
     }
-    tessera_arch::resume_context(&kernel.threads.at(id.index()).context);
-    running::go_on_as_noted(kernel, cpu, id);
+    running::go_on_out_of_call(kernel, cpu, id);
     // Where it was is gone, or it goes on at another CPU.
     let is_back = kernel.threads.at(id.index()).depth() + 1 == depth && running::current(kernel, cpu) == Some(id);
     if is_back {

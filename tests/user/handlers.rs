@@ -36,6 +36,7 @@ fn main() -> u8 {
         claim!(registers_that_make_no_sense_are_refused),
         claim!(who_finds_all_stacks_taken_waits),
         claim!(handlers_nest_to_the_bound),
+        claim!(handlers_that_nest_go_on_one_by_one),
         claim!(a_guests_fault_goes_to_the_spaces_handler_first),
         claim!(a_handler_is_listed_and_taken_back),
         claim!(handlers_that_make_no_sense_are_refused),
@@ -420,6 +421,43 @@ fn handlers_nest_to_the_bound() -> Verdict {
     refused(thread::spawn(body)?.join(), Error::Faulted)?;
     ensure_eq!(told()[0], 15);
     ensure_eq!(service.gate.info()?.free, 20);
+    Ok(())
+}
+
+/// A handler that is asked of its own fault sees to it, and then to what it was asked of before: once, and with room for more.
+fn handlers_that_nest_go_on_one_by_one() -> Verdict {
+    decides!(MapsBelow, |badge, upcall| {
+        let Upcall::Fault { address, .. } = upcall else { return Decision::Pass };
+        // Each question but the last leads to one about what lies a page further, of the handler's own space.
+        let next = address + PAGE;
+        if TOLD[0].fetch_add(1, SeqCst) < 6 {
+            peek(next);
+        }
+        TARGET.store(TOLD[1].load(SeqCst), SeqCst);
+        if TOLD[0].fetch_sub(1, SeqCst) == 1 {
+            TARGET.store(TOLD[2].load(SeqCst), SeqCst);
+        }
+        Maps::decide(badge, upcall)
+    });
+    let (service, space) = (handler::<MapsBelow>(8)?, program().new_space()?);
+    let segment = page_with(0x1234)?;
+    SEGMENT.store(segment.handle().bits(), SeqCst);
+    space.set_handler(&service.gate)?;
+    service.space.set_handler(&service.gate)?;
+    let handle = space.handle().bits();
+    for _ in 0..3 {
+        let at = fresh_address();
+        TOLD[0].store(0, SeqCst);
+        TOLD[1].store(service.space.handle().bits(), SeqCst);
+        TOLD[2].store(handle, SeqCst);
+        let read = move || -> Result<u64, Error> {
+            lent::<Space>(handle).switch()?;
+            Ok(Place::<u64>::new(at)?.get())
+        };
+        ensure_eq!(thread::spawn(read)?.join()??, 0x1234);
+        ensure_eq!(TOLD[0].load(SeqCst), 0);
+    }
+    ensure_eq!(service.gate.info()?.free, 8);
     Ok(())
 }
 

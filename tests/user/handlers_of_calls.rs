@@ -26,6 +26,7 @@ fn main() -> u8 {
         claim!(a_callee_is_not_asked_about_by_its_callers_handler),
         claim!(who_waits_for_a_stack_is_told_of_returns_too),
         claim!(who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason),
+        claim!(a_handler_that_has_lost_its_space_is_passed_over),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run("handlers_of_calls", CLAIMS)
@@ -220,4 +221,31 @@ fn who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason() -> Verd
     ensure_eq!(thread.thread().join()?, 100 + libvas::layout::FallbackReason::SpaceRevoked as u64);
     let _ = thread.join();
     Ok(())
+}
+
+/// A handler calls on, and has lost its space when that returns: the thread is back in its own registers, and nobody has answered.
+fn a_handler_that_has_lost_its_space_is_passed_over() -> Verdict {
+    static STEP: AtomicU64 = AtomicU64::new(0);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    decides!(CallsOn, |_, _upcall| {
+        let _ = lent::<Gate>(NEXT.load(SeqCst)).call([0; 6]);
+        Decision::Resume
+    });
+    serves!(Waits, |called| {
+        STEP.store(1, SeqCst);
+        while STEP.load(SeqCst) == 1 {
+            nap();
+        }
+        called.words
+    });
+    let waits = Service::new::<Waits>(1)?;
+    NEXT.store(waits.bits(), SeqCst);
+    let Service { gate, space, .. } = handler::<CallsOn>(1)?;
+    let thread = with_handler(&gate, CALLS, |_| attempt(number::clock, [0; 6]))?;
+    while STEP.load(SeqCst) == 0 {
+        nap();
+    }
+    space.delete()?;
+    STEP.store(2, SeqCst);
+    refused(thread.join(), Error::Faulted)
 }
