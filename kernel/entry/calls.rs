@@ -101,15 +101,12 @@ fn make_told(kernel: &mut Kernel, cpu: usize, id: ThreadId, number: u64) -> Serv
     let at = kernel.threads.at(id.index()).context.registers().instruction_pointer();
     upcall::begin_call(kernel, id, number);
     let served = call_out_of_line(kernel, cpu);
-    if running::current(kernel, cpu) == Some(id) {
-        let thread = kernel.threads.at(id.index());
-        if thread.depth() != 0 {
-            // It is in a gate; it is told when it comes back.
-        } else if served == Served::Step || thread.context.registers().is_before_call(at) {
-            upcall::note_again(kernel, id, number);
-        } else {
-            upcall::tell_of_return(kernel, cpu, id);
-        }
+    // In a gate it is told when it comes back.
+    let Some(thread) = kernel.threads.find(id).filter(|thread| thread.depth() == 0) else { return served };
+    if served == Served::Step || thread.context.registers().is_before_call(at) {
+        upcall::note_again(kernel, id, number);
+    } else if running::current(kernel, cpu) == Some(id) {
+        upcall::tell_of_return(kernel, cpu, id);
     } else {
         upcall::note_return(kernel, id);
     }

@@ -89,7 +89,7 @@ pub enum OfCall {
     Nothing,
     /// Before it is made.
     Before,
-    /// Nothing before, but it is told when it is over.
+    /// Nothing before, but perhaps it is told when it is over.
     After,
 }
 
@@ -101,10 +101,10 @@ pub fn of_call(kernel: &mut Kernel, id: ThreadId, number: u64) -> OfCall {
     let is_again = core::mem::take(&mut stack.asked_call) == number.wrapping_add(1);
     let asks = handlers::of(kernel, ObjectRef::Thread(id)).filter(|handler| is_open(kernel, handler));
     let asks = asks.map_or(0, |handler| handler.asks);
-    match (asks & asked_of::CALLS != 0 && !is_again, asks & asked_of::RETURNS != 0) {
-        (true, _) => OfCall::Before,
-        (false, true) => OfCall::After,
-        (false, false) => OfCall::Nothing,
+    match asks & (asked_of::CALLS | asked_of::RETURNS) {
+        0 => OfCall::Nothing,
+        of_calls if of_calls & asked_of::CALLS != 0 && !is_again => OfCall::Before,
+        _ => OfCall::After,
     }
 }
 

@@ -26,6 +26,7 @@ fn main() -> u8 {
         claim!(a_callee_is_not_asked_about_by_its_callers_handler),
         claim!(who_waits_for_a_stack_is_told_of_returns_too),
         claim!(who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason),
+        claim!(a_long_call_is_asked_of_once),
         claim!(a_handler_that_has_lost_its_space_is_passed_over),
         claim!(the_kernel_passes_its_own_checks),
     ];
@@ -220,6 +221,22 @@ fn who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason() -> Verd
     IS_IN.store(2, SeqCst);
     ensure_eq!(thread.thread().join()?, 100 + libvas::layout::FallbackReason::SpaceRevoked as u64);
     let _ = thread.join();
+    Ok(())
+}
+
+/// A call that is made step by step is asked of once, and told of once.
+fn a_long_call_is_asked_of_once() -> Verdict {
+    let service = handler::<Traces>(1)?;
+    let account = program().account().handle().bits();
+    let (create, mark) = (number::segment_create, number::segment_create + 1);
+    for (asks, marks) in [(CALLS, mark), (Asks { faults: false, calls: true, returns: true }, mark << 8 | 0x80 | mark)]
+    {
+        let seen = traced(&service.gate, asks, move || {
+            let made = attempt(create, [account, 8 << 20, 0, 0, 0, 0]);
+            assert!(made.is_ok(), "{made:?}");
+        })?;
+        ensure_eq!(seen, marks << 8 | (number::handler_set + 1));
+    }
     Ok(())
 }
 
