@@ -62,8 +62,9 @@ fn forged_handles_are_refused_by_every_call() -> Verdict {
     for (call, index, name) in handle_arguments() {
         let mut forgeries: Vec<u64> = (0..8).map(|_| random.next_word()).collect();
         forgeries.extend([u64::MAX, 1 << 32 | u64::from(u32::MAX), random.below(4096)]);
-        // The null handle takes a fallback away, and has nothing go along; it is refused everywhere else.
-        let may_be_null = call == number::thread_set_fallback || name == "capability";
+        // The null handle takes a fallback or a handler away, and has nothing go along; it is refused everywhere else.
+        let takes_away = call == number::thread_set_fallback || (call, name) == (number::handler_set, "gate");
+        let may_be_null = takes_away || name == "capability";
         forgeries.extend((!may_be_null).then_some(0));
         for forgery in forgeries {
             let result = with_argument(&fixture, call, index, forgery);
