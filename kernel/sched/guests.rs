@@ -183,6 +183,14 @@ pub fn kick(kernel: &mut Kernel, guest: GuestId) {
     }
 }
 
+/// Has the calling CPU's thread come out of the guest that it runs if that was kicked while a handler was asked of what it did.
+pub(super) fn end_kicked(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
+    let stack = kernel.shared.cpus[cpu].activations.get();
+    if stack.is_in_guest() && core::mem::take(&mut kernel.guests.at_mut(stack.last().stack.load(Relaxed)).is_kicked) {
+        leave(kernel, cpu, id, Came::by(GuestEnd::Kick));
+    }
+}
+
 fn take_out(kernel: &mut Kernel, runner: ThreadId, result: Result<u64, Error>, effort: &mut Effort) {
     ending::unwind_with(kernel, runner, result, FallbackReason::SpaceDestroyed, effort);
 }
