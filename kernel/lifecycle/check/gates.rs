@@ -39,16 +39,15 @@ pub(super) fn check_gate(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) 
     true
 }
 
-/// A guest knows who runs it, and whoever does has it as topmost activation.
+/// A guest knows who runs it, and whoever does is in it, or in a handler that is asked of it.
 pub(super) fn check_guest(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
     let Some((_, guest)) = kernel.guests.look(walk.number) else { return true };
     effort.spend(LEVEL_UNITS);
     walk.facts += 1;
     let Some(runner) = guest.runner else { return true };
     let stack = kernel.threads[runner].activations.as_ref().expect("who runs a guest has activations");
-    let level = stack.fast.depth().wrapping_sub(1);
-    let is_topmost = stack.fast.is_in_guest() && stack.fast.at(level).stack.load(Relaxed) == walk.number;
-    assert!(is_topmost, "who runs a guest is in it");
+    let is_it = |level: usize| stack.fast.is_guest_at(level) && stack.fast.at(level).stack.load(Relaxed) == walk.number;
+    assert!((0..stack.fast.depth()).any(is_it), "who runs a guest is in it");
     true
 }
 

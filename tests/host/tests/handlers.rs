@@ -4,17 +4,18 @@ use host_tests::machine::{BUFFER, CODE, STACK_END};
 use host_tests::smp::Cpus;
 use host_tests::{FLAVOURS, Machine, Options};
 use proptest::prelude::*;
+use tessera_abi::guest::GuestEnd;
 use tessera_abi::layout::{AccountInfo, GateLayout, Words};
 use tessera_abi::syscall::number;
 use tessera_abi::upcall::{Answer, UpcallKind, asked_of};
-use tessera_abi::{Call, Error, Handle, Rights};
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::{SpaceId, ThreadId};
+use tessera_kernel::object::id::{ObjectRef, SpaceId, ThreadId};
 use tessera_kernel::object::thread::Thread;
-use tessera_kernel::sched::{running, upcall};
+use tessera_kernel::sched::{guests, running, upcall};
 
 const ENTRY: u64 = CODE + 0x100;
 const STACKS: u64 = 0x70_0000;
@@ -372,5 +373,31 @@ fn a_handler_is_taken_out_on_another_cpu() {
             }
             assert!(crowd.scene.machine.kernel.threads.find(id).is_none_or(Thread::has_ended), "nobody answered");
         }
+    }
+}
+
+/// A guest that is kicked while a handler is asked of its fault comes out when that has it try again, and not a run later.
+#[test]
+fn a_kick_finds_a_guest_whose_handler_is_asked() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 1);
+        let (account, id) = (scene.machine.account, scene.machine.thread_id);
+        let (space, segment) = (scene.machine.new_space(), scene.machine.segment(PAGE_BYTES, 0));
+        let guest = scene.machine.make(Call::GuestCreate { account, segment, offset: 0 });
+        let ObjectRef::Guest(number) = scene.machine.object(guest) else { panic!("a guest") };
+        scene.set(space, asked_of::FAULTS);
+        let home = scene.place(id);
+        scene.machine.call_commonly(Call::GuestRun { guest, space, flags: 0, deadline_ns: u64::MAX });
+        scene.faults();
+        assert!(scene.is_asked(id), "before its supervisor");
+        guests::kick(&mut scene.machine.kernel, number);
+        check::check(&scene.machine.kernel);
+        assert!(scene.is_asked(id), "what it is asked, it answers");
+        scene.answers(Answer::Resume, [0; 2]);
+        assert_eq!(scene.place(id), home);
+        let result = scene.machine.kernel.threads[id].context.registers().result();
+        assert_eq!(result, (0, GuestEnd::Kick as u64));
+        scene.machine.call_commonly(Call::GuestRun { guest, space, flags: 0, deadline_ns: u64::MAX });
+        assert!(guests::is_in_guest(&scene.machine.kernel.shared.cpus[0]), "the kick is over");
     }
 }
