@@ -21,6 +21,7 @@ use crate::object::thread::{Asking, Pending};
 use crate::sched::activations::{self, Out};
 use crate::sched::{calling, closing, ending, enter, exchange, running};
 use crate::state::kernel::Kernel;
+use crate::state::scheduler::Left;
 
 /// What a thread asks for that runs a guest.
 #[derive(Clone, Copy, Debug)]
@@ -184,9 +185,13 @@ pub fn kick(kernel: &mut Kernel, guest: GuestId) {
 }
 
 /// Has the calling CPU's thread come out of the guest that it runs if that was kicked while a handler was asked of what it did.
-pub(super) fn end_kicked(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
+pub fn end_kicked(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
     let stack = kernel.shared.cpus[cpu].activations.get();
-    if stack.is_in_guest() && core::mem::take(&mut kernel.guests.at_mut(stack.last().stack.load(Relaxed)).is_kicked) {
+    let goes_on = running::current(kernel, cpu) == Some(id) && kernel.scheduler.cpus[cpu].left == Left::Nothing;
+    if goes_on
+        && stack.is_in_guest()
+        && core::mem::take(&mut kernel.guests.at_mut(stack.last().stack.load(Relaxed)).is_kicked)
+    {
         leave(kernel, cpu, id, Came::by(GuestEnd::Kick));
     }
 }

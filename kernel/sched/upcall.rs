@@ -24,7 +24,7 @@ use crate::object::links::Chain;
 use crate::object::thread::{Asking, Pending};
 use crate::sched::activations::{self, Out};
 use crate::sched::noting::KNOWN;
-use crate::sched::{closing, ending, enter, entering, guests, handlers, interrupting, running};
+use crate::sched::{closing, ending, enter, entering, handlers, interrupting, running};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::Left;
 
@@ -412,7 +412,6 @@ fn settle(kernel: &mut Kernel, cpu: usize, id: ThreadId, answered: (Answer, Why)
         (Answer::Cancel, _) => kernel.threads.at_mut(id.index()).context.registers_mut().set_result(status, value),
         (Answer::Pass, Why::Fault(fault, asked)) => *left = Left::Fault(fault, asked),
         (_, Why::Call) => *left = Left::Call,
-        (Answer::Resume, Why::Fault(..)) => guests::end_kicked(kernel, cpu, id),
         (Answer::Resume | Answer::Pass, _) => {}
     }
 }

@@ -17,7 +17,7 @@ use crate::object::id::{CapId, GateId, ObjectRef};
 use crate::object::links::List;
 use crate::object::use_pool::{Use, UseKind};
 use crate::sched::calling::{self, Calling, Returning};
-use crate::sched::{closing, ending, moving};
+use crate::sched::{closing, ending, guests, moving};
 
 /// A stack is a multiple of so many bytes, and begins at one.
 const STACK_ALIGNMENT: u64 = 16;
@@ -120,7 +120,7 @@ impl Caller<'_> {
         }
         let given = [capability.bits(), u64::from(rights.bits()), flags];
         match calling::go_back(self.kernel, self.cpu, self.thread, given) {
-            Ok(Returning::Back) => {}
+            Ok(Returning::Back) => guests::end_kicked(self.kernel, self.cpu, self.thread),
             Ok(Returning::Out(out)) => ending::come_out(self.kernel, self.thread, out),
             Ok(Returning::Again) => return Ok(self.again(number::gate_return, 1)),
             Err(error) => return Err(self.refuse_moving(is_under_way, capability, error)),
