@@ -30,7 +30,8 @@ use crate::vm::fault::{self, AccessError};
 const FAULT_LINE_BYTES: u64 = 256;
 
 /// Chooses who goes on when the kernel is left, and sees to the fault that it was taken off its CPU with. Gives whether
-/// there is anyone.
+/// there is anyone. If that thread does not go on, whoever is next is chosen behind a break (`reap::has_to_go_on`): very many
+/// may have waited for one handler.
 pub fn schedule(kernel: &mut Kernel, cpu: usize) -> bool {
     loop {
         match running::schedule(kernel, cpu) {
@@ -41,7 +42,14 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> bool {
             }
             Next::Runs => return true,
             Next::Nothing => return false,
-            Next::Asks(pending) => handle_pending(kernel, cpu, pending),
+            Next::Asks(pending) => {
+                handle_pending(kernel, cpu, pending);
+                if running::current(kernel, cpu).is_none() {
+                    running::leave(kernel, cpu);
+                    kernel.scheduler.cpus[cpu].needs_break = true;
+                    return false;
+                }
+            }
         }
     }
 }

@@ -76,16 +76,17 @@ pub fn is_any_doomed(kernel: &Kernel) -> bool {
 }
 
 /// Whether a CPU has to go on taking apart before it does anything else: its thread owes something, or it has none, and
-/// somebody's debt is owed by nobody.
+/// somebody's debt is owed by nobody; or only has to take interrupts, and give the lock up, before it chooses a thread.
 pub fn has_to_go_on(kernel: &Kernel, cpu: usize) -> bool {
     match running::current(kernel, cpu) {
         Some(id) => !kernel.threads[id].debt().is_none(),
-        None => !kernel.unowed.is_none(),
+        None => !kernel.unowed.is_none() || kernel.scheduler.cpus[cpu].needs_break,
     }
 }
 
 /// The next step of a CPU that has to go on, if that is still so: it has had no lock meanwhile.
 pub fn go_on(kernel: &mut Kernel, cpu: usize) {
+    kernel.scheduler.cpus[cpu].needs_break = false;
     let owner = running::current(kernel, cpu);
     if let Some(id) = owner {
         let debt = kernel.threads[id].take_debt();

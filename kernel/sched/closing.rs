@@ -14,9 +14,10 @@ use crate::state::kernel::Kernel;
 /// Effort of taking a thread out of a call.
 const UNWIND_UNITS: u32 = 120;
 
-/// Lets nobody into a gate any more, and tells those who wait, as far as the effort goes; gives whether that was all. It is open
-/// until they are told.
+/// Lets nobody into a gate any more, and tells those who wait, as far as the effort goes; gives whether that was all. It is closed
+/// before the first is told: more urgent ones that come again at once would wait again, and that for ever.
 pub fn close_to_new(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool {
+    kernel.shared.gate_words(gate).close();
     while let Some(id) = kernel.gates.at(gate).waiting.first(&kernel.threads) {
         entering::stop_calling(kernel, id, gate);
         moving::give_up_waiting(kernel, id);
@@ -29,7 +30,6 @@ pub fn close_to_new(kernel: &mut Kernel, gate: u32, effort: &mut Effort) -> bool
             return false;
         }
     }
-    kernel.shared.gate_words(gate).close();
     true
 }
 

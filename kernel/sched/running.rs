@@ -271,16 +271,20 @@ pub fn schedule(kernel: &mut Kernel, cpu: usize) -> Next {
     match next_thread(kernel, cpu) {
         Some(id) => Next::with(switch_to(kernel, cpu, id)),
         None => {
-            // The thread that it had may wait for another CPU now.
-            kernel.note_activity();
-            tessera_arch::leave_context();
-            let line = &kernel.shared.cpus[cpu];
-            line.need_resched.store(false, Relaxed);
-            kernel.shared.leave_space(line);
+            leave(kernel, cpu);
+            kernel.shared.cpus[cpu].need_resched.store(false, Relaxed);
             set_timer(kernel, cpu, None);
             Next::Nothing
         }
     }
+}
+
+/// A CPU has no thread: it is in no space either.
+pub fn leave(kernel: &mut Kernel, cpu: usize) {
+    // The thread that it had may wait for another CPU now.
+    kernel.note_activity();
+    tessera_arch::leave_context();
+    kernel.shared.leave_space(&kernel.shared.cpus[cpu]);
 }
 
 /// Whether no thread can ever run again: none runs or is ready, and none sleeps. There are no interrupts from

@@ -122,6 +122,8 @@ pub struct RunQueue {
     pub is_again: bool,
     /// What is left to be done when the call is served that the CPU is in the kernel for.
     pub left: Left,
+    /// Whether a thread that was chosen here was seen to and does not go on: a break comes before the next one.
+    pub needs_break: bool,
     /// What the entry on this CPU has spent of its effort for taking apart.
     pub spent_units: u32,
     /// Whether anything has changed here since it was found that the current thread goes on, and the timer set. It lies in the

@@ -157,7 +157,8 @@ impl Machine {
         self.go_on(cpu)
     }
 
-    fn go_on(&mut self, cpu: usize) -> bool {
+    /// Leaves the kernel on a CPU; gives whether that has a thread to run.
+    pub fn go_on(&mut self, cpu: usize) -> bool {
         self.feed_line();
         loop {
             let runs = trap::schedule(&mut self.kernel, cpu);

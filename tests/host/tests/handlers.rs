@@ -12,7 +12,7 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::entry::trap;
-use tessera_kernel::lifecycle::check;
+use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::object::id::{ObjectRef, SpaceId, ThreadId};
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::{guests, running, upcall};
@@ -83,9 +83,8 @@ impl Scene {
     /// Takes the current thread off its CPU, so that all of it is noted, and has it go on.
     fn note(&mut self) {
         let cpu = tessera_arch::cpu_index();
-        self.machine.feed_line();
         running::requeue_current(&mut self.machine.kernel, cpu);
-        assert!(trap::schedule(&mut self.machine.kernel, cpu));
+        assert!(self.machine.go_on(cpu));
         check::check(&self.machine.kernel);
     }
 }
@@ -399,5 +398,61 @@ fn a_kick_finds_a_guest_whose_handler_is_asked() {
         assert_eq!(result, (0, GuestEnd::Kick as u64));
         scene.machine.call_commonly(Call::GuestRun { guest, space, flags: 0, deadline_ns: u64::MAX });
         assert!(guests::is_in_guest(&scene.machine.kernel.shared.cpus[0]), "the kick is over");
+    }
+}
+
+/// Very many wait for the stack of a handler when its gate closes: nobody answers, and each is seen to by itself, with a break in
+/// which the CPU is in no space and takes interrupts.
+#[test]
+fn who_waits_for_a_handler_is_seen_to_one_at_a_time() {
+    const CROWD: usize = 40;
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 1);
+        scene.set(scene.machine.space, asked_of::FAULTS);
+        let (account, table, space) = (scene.machine.account, scene.machine.table, scene.machine.space);
+        let create = Call::ThreadCreate { account, table, space, priority: 31 };
+        let threads: Vec<_> = (0..CROWD).map(|_| scene.machine.new_thread(create)).collect();
+        let (thread, priority) = (scene.machine.thread, 1);
+        scene.machine.call(Call::ThreadSetPriority { thread, priority }).expect("it is its own");
+        for (thread, id) in &threads {
+            let (instruction_pointer, stack_pointer) = (CODE, STACK_END);
+            let start = Call::ThreadStart { thread: *thread, instruction_pointer, stack_pointer, argument: 0 };
+            scene.machine.call_commonly(start);
+            assert_eq!(scene.current(), *id, "it is more urgent");
+            scene.faults();
+            // The first is asked about and would run on; it sleeps in the handler.
+            if scene.current() == *id {
+                assert!(scene.is_asked(*id));
+                scene.machine.call_commonly(Call::Sleep { nanoseconds: 1 << 62 });
+            }
+            assert_eq!(scene.current(), scene.machine.thread_id);
+        }
+        let (number, words) = Call::GateClose { gate: scene.gate, how: 1 }.encode();
+        let id = scene.machine.thread_id;
+        scene.machine.kernel.threads[id].context.registers_mut().set_call(number, words);
+        let ended = |scene: &Scene| {
+            let has_ended = |(_, id): &&(Handle, ThreadId)| scene.machine.kernel.threads.find(*id).is_none_or(Thread::has_ended);
+            threads.iter().filter(has_ended).count()
+        };
+        let (mut before, mut breaks) = (ended(&scene), 0);
+        while before < CROWD {
+            scene.machine.feed_line();
+            if running::current(&scene.machine.kernel, 0) == Some(id) {
+                // Closing goes by steps, too.
+                trap::handle(&mut scene.machine.kernel, 0, Trap::Call);
+            }
+            let runs = trap::schedule(&mut scene.machine.kernel, 0);
+            let now = ended(&scene);
+            assert!(now <= before + 1, "{} at once", now - before);
+            before = now;
+            check::check(&scene.machine.kernel);
+            if reap::has_to_go_on(&scene.machine.kernel, 0) {
+                breaks += 1;
+                reap::go_on(&mut scene.machine.kernel, 0);
+            } else {
+                assert!(runs);
+            }
+        }
+        assert!(breaks >= CROWD, "{breaks} breaks");
     }
 }
