@@ -32,6 +32,14 @@ pub(crate) struct Common {
     pub(crate) second_pointer: u64,
 }
 
+/// Where they go, but for flags.
+pub(crate) struct CommonPlaces<'a> {
+    pub(crate) stack_pointer: &'a mut u64,
+    pub(crate) instruction_pointer: &'a mut u64,
+    pub(crate) thread_pointer: &'a mut u64,
+    pub(crate) second_pointer: &'a mut u64,
+}
+
 impl Common {
     /// Reads them; `None` if an address is not a user's. A stack may end where user memory does.
     pub(crate) fn read(page: &GuestPage) -> Option<Common> {
@@ -48,6 +56,28 @@ impl Common {
             && read.thread_pointer < USER_END
             && read.second_pointer < USER_END;
         is_user.then_some(read)
+    }
+
+    /// Reads all but flags to where they are used, one by one, so that they take few registers; gives whether they are plainly fit for
+    /// that, which is found by one comparison. Few are fit that are not plainly so.
+    #[inline(always)]
+    pub(crate) fn read_plain(page: &GuestPage, to: CommonPlaces<'_>) -> bool {
+        let mut all = 0;
+        let mut read = |at: usize, to: &mut u64| {
+            *to = page[at].load(Relaxed);
+            all |= *to;
+        };
+        read(INSTRUCTION_POINTER, to.instruction_pointer);
+        read(STACK_POINTER, to.stack_pointer);
+        read(THREAD_POINTER, to.thread_pointer);
+        read(SECOND_POINTER, to.second_pointer);
+        all < USER_END
+    }
+
+    /// Reads the flags.
+    #[inline(always)]
+    pub(crate) fn read_flags(page: &GuestPage) -> u64 {
+        page[FLAGS].load(Relaxed)
     }
 
     /// Writes them.

@@ -220,6 +220,15 @@ pub mod upcall {
         /// Called for `gate_return` with a capability, likewise; the first word is the call's value then.
         pub safe fn kernel_gate_return_along(words: &mut [u64; 3]) -> UserPlace;
 
+        /// Called for `guest_run` with neither flags nor a deadline, likewise, but for the registers that functions keep, which are
+        /// saved: with both handles. Gives what [`ThreadContext::begin_run`](crate::ThreadContext::begin_run) gave, or 0 if it is left
+        /// to the common path.
+        pub safe fn kernel_guest_run(guest: u64, space: u64) -> u64;
+
+        /// Called for a guest's system call, likewise, with the guest's general registers in its page. Gives what
+        /// [`ThreadContext::end_run`](crate::ThreadContext::end_run) gave, or 0.
+        pub safe fn kernel_guest_call() -> u64;
+
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
         pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;
 

@@ -4,6 +4,8 @@ use crate::call::perform;
 use crate::raw::GUEST_CALL;
 use crate::{Account, Cap, Enterable, Error, Handle, PAGE_BYTES, Rights, Segment, Window, program};
 use core::mem::offset_of;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::Call;
 use tessera_abi::guest::{FLOATING, GENERAL, GuestEnd, GuestState, OWN_NUMBER, STEP};
 
@@ -63,6 +65,8 @@ pub enum End {
 pub struct GuestContext {
     guest: Cap<Guest>,
     state: Window,
+    /// Where that begins.
+    state_address: u64,
     _segment: Cap<Segment>,
 }
 
@@ -103,7 +107,7 @@ impl GuestContext {
         let segment = Segment::new(account, state_bytes()?.next_multiple_of(PAGE_BYTES))?;
         let guest = Cap::new_guest(account, &segment, 0)?;
         let state = program().window(&segment, 0..PAGE_BYTES, Rights::READ_WRITE)?;
-        Ok(GuestContext { guest, state, _segment: segment })
+        Ok(GuestContext { guest, state_address: state.address(), state, _segment: segment })
     }
 
     /// The guest, to be kicked, named or handed on.
@@ -119,6 +123,7 @@ impl GuestContext {
     ///
     /// # Safety
     /// What the guest does to memory of this program that the space has is fit to be done.
+    #[inline]
     pub unsafe fn run(&self, space: &Cap<impl Enterable>) -> Result<End, Error> {
         self.run_with(space, 0, u64::MAX)
     }
@@ -145,9 +150,19 @@ impl GuestContext {
         self.run_with(space, STEP, u64::MAX)
     }
 
+    #[inline(always)]
     fn run_with(&self, space: &Cap<impl Enterable>, flags: u64, deadline_ns: u64) -> Result<End, Error> {
         let call = Call::GuestRun { guest: self.guest.handle(), space: space.handle(), flags, deadline_ns };
         let end = perform(call)?;
+        if end == GuestEnd::Call as u64 {
+            return Ok(End::Call(self.word(offset_of!(GuestState, number))));
+        }
+        self.end_of(end)
+    }
+
+    /// Why it came out, by the number of that.
+    #[cold]
+    fn end_of(&self, end: u64) -> Result<End, Error> {
         Ok(match GuestEnd::from_number(end).ok_or(Error::BadState)? {
             GuestEnd::Call => End::Call(self.word(offset_of!(GuestState, number))),
             GuestEnd::Fault => End::Fault { address: self.address(), access: self.access() },
@@ -236,14 +251,24 @@ impl GuestContext {
         self.state.write(registers as u64, &bytes[registers..]).expect(IN_PAGE);
     }
 
+    #[inline(always)]
     fn word(&self, at: usize) -> u64 {
-        let mut bytes = [0; 8];
-        self.state.read(at as u64, &mut bytes).expect(IN_PAGE);
-        u64::from_le_bytes(bytes)
+        self.place(at).load(Relaxed)
     }
 
+    #[inline(always)]
     fn set_word(&self, at: usize, value: u64) {
-        self.state.write(at as u64, &value.to_le_bytes()).expect(IN_PAGE);
+        self.place(at).store(value, Relaxed);
+    }
+
+    /// The word that begins so many bytes behind the beginning.
+    #[inline(always)]
+    fn place(&self, at: usize) -> &AtomicU64 {
+        assert!(at.is_multiple_of(8) && at < GuestState::BYTES, "{IN_PAGE}");
+        let place = core::ptr::with_exposed_provenance_mut(self.state_address as usize + at);
+        // SAFETY: the window shows the page until it is dropped, readable and writable; of its words nobody here makes references
+        // but these.
+        unsafe { AtomicU64::from_ptr(place) }
     }
 }
 

@@ -5,7 +5,7 @@ use core::arch::asm;
 use super::features;
 
 unsafe extern "C" {
-    /// Both are in `entry`.
+    /// Both are in `entry`; what comes from a guest leads on to `guest_entry`.
     static exception_vectors: [u8; 2048];
     static guest_vectors: [u8; 2048];
 }

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::registers::{CALL_BYTES, Registers, SavedState, USER_PSTATE};
+use super::registers::{CALL_BYTES, GuestPart, Registers, SavedState, USER_PSTATE};
 use super::{call_entry, floating, percpu};
 
 /// A thread's saved state, in memory of its own that does not move.
@@ -33,22 +33,15 @@ impl ThreadContext {
     pub fn new() -> ThreadContext {
         // Made where it stays, but for the vector registers, which nobody reads before they were written.
         let mut state = Box::<SavedState>::new_uninit();
+        let place = state.as_mut_ptr();
         // SAFETY: the block is as large as a state; what is not written here need not be.
         let mut state = unsafe {
-            clear(&raw mut (*state.as_mut_ptr()).registers);
+            clear(&raw mut (*place).registers);
+            (&raw mut (*place).guest).write(GuestPart::NONE);
             state.assume_init()
         };
         (state.registers.flags, state.registers.is_floating_new) = (USER_PSTATE, true);
         ThreadContext { state: NonNull::from(Box::leak(state)) }
-    }
-
-    /// The registers of a guest, in their first state.
-    pub fn guest() -> ThreadContext {
-        let mut context = ThreadContext::new();
-        let state = context.state_mut();
-        state.floating.write(floating::FIRST.clone());
-        (state.registers.is_guest, state.registers.is_floating_new) = (true, false);
-        context
     }
 
     /// All that is saved. The context is not current, or the CPU's own registers do not matter.

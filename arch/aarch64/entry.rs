@@ -20,9 +20,10 @@ const CLASS_SYSTEM_CALL: u64 = 0x15;
 /// The number of `space_switch`, whose fast path begins here.
 const SPACE_SWITCH: u64 = number::space_switch;
 
-// The assembly below compares with zero for the one and subtracts for the other; and one comparison tells the two calls of gates,
-// the last ones, from all others.
-const _: () = assert!(number::null == 0 && SPACE_SWITCH == 1 && number::gate_return == number::gate_call + 1);
+// The assembly below compares with zero for the one and subtracts for the other; and one comparison tells the last three calls from
+// all others.
+const _: () = assert!(number::null == 0 && SPACE_SWITCH == 1);
+const _: () = assert!(number::gate_return == number::gate_call + 1 && number::guest_run == number::gate_return + 1);
 // `kernel_fast_switch` and `kernel_quick_call` give two words back in x0 and x1, as the procedure call standard has it.
 const _: () = assert!(size_of::<crate::CallResult>() == 16);
 // A place is given back in two registers, the instruction pointer first.
@@ -179,8 +180,7 @@ global_asm!(
     "    ubfx x17, x17, #{class_shift}, #6",
     "    sub x17, x17, #{system_call}",
     "    cbnz x17, 1f",
-    "    mov x17, #{guest_call}",
-    "    b save_and_dispatch",
+    "    b leave_guest",
     "1:  mov x17, #0",
     "    b save_and_dispatch",
     "    .balign 128",
@@ -246,7 +246,8 @@ global_asm!(
     "5:  mov x0, xzr",
     "    mov x1, xzr",
     "    b save_and_yield",
-    // `gate_call`, `gate_return`, and numbers of no call. The words that cross stay where they are, in registers that functions keep.
+    // `gate_call`, `gate_return`, `guest_run`, and numbers of no call. The words that cross stay where they are, in registers that
+    // functions keep.
     "call_gate:",
     "    b.ne return_from_gate",
     "    orr x17, x2, x1, lsr #1",
@@ -272,11 +273,16 @@ global_asm!(
     "    ldp x13, x14, [sp, #64]",
     "    ldp x15, x16, [sp, #64]",
     "    ldp x18, x30, [sp], #64",
-    "6:  str xzr, [sp, #-16]",
+    ".global call_as_it_came",
+    "call_as_it_came:",
+    "    str xzr, [sp, #-16]",
     "    b call_commonly",
+    "10: cmp x8, #{guest_run}",
+    "    b.eq run_guest",
+    "    b call_as_it_came",
     "return_from_gate:",
     "    cmp x8, #{gate_return}",
-    "    b.ne 6b",
+    "    b.ne 10b",
     "    cbnz x0, return_along",
     "    stp x18, x30, [sp, #-64]!",
     "    bl {gate_path_return}",
@@ -352,12 +358,12 @@ global_asm!(
     space_switch = const SPACE_SWITCH,
     yield_number = const number::yield_now,
     call = const trap::CALL,
-    guest_call = const trap::GUEST_CALL,
     finish = const trap::FINISH,
     switch = sym upcall::kernel_fast_switch,
     quick_call = sym upcall::kernel_quick_call,
     gate_call = const number::gate_call,
     gate_return = const number::gate_return,
+    guest_run = const number::guest_run,
     gate_path_call = sym upcall::kernel_gate_call,
     gate_call_along = sym upcall::kernel_gate_call_along,
     gate_return_along = sym upcall::kernel_gate_return_along,
@@ -403,6 +409,7 @@ global_asm!(
     "    SAVE_REGISTERS",
     "    bl {yield_now}",
     "    b return_to_user",
+    ".global save_and_dispatch",
     "save_and_dispatch:",
     "    SAVE_REGISTERS",
     "    bl {dispatch}",

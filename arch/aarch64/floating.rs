@@ -12,40 +12,24 @@ use aarch64_cpu::registers::{CPACR_EL1, TPIDRRO_EL0, Writeable};
 pub(super) struct State {
     /// q0 to q31.
     registers: [[u64; 2]; 32],
-    /// FPCR: rounding mode and enabled exceptions; zero at the start.
-    control: u64,
-    /// FPSR: cumulative exceptions; zero at the start.
-    status: u64,
+    /// FPCR: rounding mode and enabled exceptions; FPSR: cumulative exceptions. Zero at the start.
+    control: [u64; 2],
 }
 
 impl State {
-    /// As words: the registers, then control and status.
-    pub(super) fn words(&self) -> [u64; WORDS] {
-        let mut words = [0; WORDS];
-        words[..64].copy_from_slice(self.registers.as_flattened());
-        [words[64], words[65]] = [self.control, self.status];
-        words
+    /// As words: the registers; control and status.
+    pub(super) fn words(&self) -> (&[u64], &[u64; 2]) {
+        (self.registers.as_flattened(), &self.control)
     }
 
-    /// From words; of control and status, the bits that every CPU has: the others stay zero (DDI 0487, C5.2.8 "FPCR", C5.2.10
-    /// "FPSR").
-    pub(super) fn from_words(words: &[u64; WORDS]) -> State {
-        let mut registers = [[0; 2]; 32];
-        registers.as_flattened_mut().copy_from_slice(&words[..64]);
-        State { registers, control: words[64] & CONTROL_BITS, status: words[65] & STATUS_BITS }
+    /// The same, to be changed. A program can set all of it to any value, control and status too.
+    pub(super) fn words_mut(&mut self) -> (&mut [u64], &mut [u64; 2]) {
+        (self.registers.as_flattened_mut(), &mut self.control)
     }
 }
 
-/// Words of a state.
-pub(super) const WORDS: usize = 66;
-
-/// AHP, DN, FZ, RMode, and the enabled exceptions.
-const CONTROL_BITS: u64 = 0x07c0_9f00;
-/// QC, the cumulative exceptions, and the condition flags of AArch32.
-const STATUS_BITS: u64 = 0xf800_009f;
-
 /// What a thread starts with.
-pub(super) static FIRST: State = State { registers: [[0; 2]; 32], control: 0, status: 0 };
+pub(super) static FIRST: State = State { registers: [[0; 2]; 32], control: [0; 2] };
 
 /// Lets user mode use the registers, or keeps it from them; the return to it makes that hold. Programs are told, so that who has to keep
 /// or clear them can leave alone what was never used.

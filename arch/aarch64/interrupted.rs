@@ -20,7 +20,7 @@ impl ThreadContext {
             return false;
         }
         let steps = self.registers().steps;
-        self.load_guest(page, steps)
+        self.load_registers(page, steps)
     }
 
     /// Has system calls come in by the way of a guest's, or not any more. The context is current on the calling CPU or on none.
@@ -33,6 +33,11 @@ impl ThreadContext {
         if self.is_current_here() {
             call_entry::choose(is_traced, false);
         }
+    }
+
+    /// Whether they do so, of a thread.
+    pub fn is_traced(&self) -> bool {
+        self.registers().is_guest
     }
 
     /// The vector registers mean something from here on: what a new thread finds, if they meant nothing so far.

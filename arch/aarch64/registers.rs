@@ -2,8 +2,11 @@
 
 use core::fmt;
 use core::mem::MaybeUninit;
+use core::ptr::null_mut;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::floating;
+use crate::Table;
 
 /// PSTATE of user mode: EL0, AArch64, no exception masked but FIQ, which nothing is configured as: one that comes all the
 /// same would come again and again (DDI 0487, C5.2.18 "SPSR_EL1"). All else that a program can set in PSTATE (the
@@ -81,10 +84,18 @@ impl Registers {
         self.instruction_pointer.wrapping_add(CALL_BYTES) == behind
     }
 
+    /// In pieces: for one that is so long the compiler would call a routine that takes longer.
+    pub(super) fn forget_scratch(&mut self) {
+        for piece in self.general[..SCRATCH].as_chunks_mut().0 {
+            *piece = [0; SCRATCH / 3];
+            compiler_fence(Ordering::SeqCst);
+        }
+    }
+
     /// Makes a thread that made a gate call go on in the gate: at a place, on a stack, with two arguments (x0 and x1). The
     /// registers of words, and those behind them, stay; no other says anything.
     pub fn enter_call(&mut self, (ip, sp): (u64, u64), arguments: [u64; 2]) {
-        self.general[..SCRATCH].fill(0);
+        self.forget_scratch();
         self.set_entry(ip, sp, arguments);
     }
 
@@ -154,4 +165,20 @@ pub(super) struct SavedState {
     pub(super) registers: Registers,
     /// Saved and loaded when the current thread changes.
     pub(super) floating: MaybeUninit<floating::State>,
+    /// What only a guest has.
+    pub(super) guest: GuestPart,
+}
+
+/// What is known of a guest besides its registers.
+#[repr(C)]
+pub(super) struct GuestPart {
+    /// Its page of state, which stays as long as it runs; none if they are no guest's.
+    pub(super) page: Option<&'static Table>,
+    /// While it runs, the state of the thread that runs it, if the entry code may go straight back to that; else null.
+    pub(super) runner: *mut SavedState,
+}
+
+impl GuestPart {
+    /// Of what is no guest.
+    pub(super) const NONE: GuestPart = GuestPart { page: None, runner: null_mut() };
 }

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use super::cpu::cpu_index;
 use super::registers::Registers;
-use crate::CPUS_MAX;
+use crate::{CPUS_MAX, Table};
 
 thread_local! {
     /// The current context of each CPU, by where it lies; 0 for none.
@@ -21,6 +21,12 @@ pub fn forget_all() {
 #[derive(Clone, Debug, Default)]
 pub struct ThreadContext {
     registers: Registers,
+    /// Its place in memory, which stays as it is when contexts are exchanged.
+    place: Box<u8>,
+    /// Of a guest that runs: the place of whose registers it has taken.
+    pub(super) runner: usize,
+    /// A guest's: its page of state.
+    pub(super) page: Option<&'static Table>,
     /// What the program made of its floating-point control word; 0 is what a new thread has.
     pub floating_control: u64,
     /// Whether system calls come in by the way of a guest's.
@@ -33,11 +39,6 @@ impl ThreadContext {
 
     /// A fresh user-mode state.
     pub fn new() -> ThreadContext {
-        ThreadContext::default()
-    }
-
-    /// The registers of a guest, in their first state.
-    pub fn guest() -> ThreadContext {
         ThreadContext::default()
     }
 
@@ -55,8 +56,12 @@ impl ThreadContext {
         self.floating_control = 0;
     }
 
+    pub(super) fn place(&self) -> usize {
+        core::ptr::from_ref(&*self.place).addr()
+    }
+
     fn is_current_anywhere(&self) -> bool {
-        let place = core::ptr::from_ref(self).addr();
+        let place = self.place();
         CURRENT.with(|cpus| cpus.iter().any(|current| current.get() == place))
     }
 
@@ -76,7 +81,7 @@ impl Drop for ThreadContext {
 
 /// Names the context to return to: tests look at the scheduler instead.
 pub fn resume_context(context: &ThreadContext) {
-    set_current(core::ptr::from_ref(context).addr());
+    set_current(context.place());
 }
 
 /// Leaves the current context.
@@ -84,7 +89,12 @@ pub fn leave_context() {
     set_current(0);
 }
 
-fn set_current(place: usize) {
+/// The place of the current context; 0 for none.
+pub(super) fn current() -> usize {
+    CURRENT.with(|cpus| cpus[cpu_index()].get())
+}
+
+pub(super) fn set_current(place: usize) {
     CURRENT.with(|cpus| cpus[cpu_index()].set(place));
 }
 

@@ -18,4 +18,9 @@ impl ThreadContext {
     pub fn set_traced(&mut self, is_traced: bool) {
         self.is_traced = is_traced;
     }
+
+    /// Whether they do so.
+    pub fn is_traced(&self) -> bool {
+        self.is_traced
+    }
 }

@@ -61,6 +61,10 @@ impl Registers {
         self.words = words;
     }
 
+    pub(super) fn forget_scratch(&mut self) {
+        (self.arguments, self.result) = ([0; 6], (0, 0));
+    }
+
     /// Makes a thread that made a gate call go on in the gate; the words stay.
     pub fn enter_call(&mut self, (ip, sp): (u64, u64), arguments: [u64; 2]) {
         self.arguments = [0; 6];

@@ -4,7 +4,7 @@ use x86_64::VirtAddr as MachineAddress;
 use x86_64::registers::model_specific::LStar;
 
 unsafe extern "C" {
-    /// Both are in `entry`.
+    /// In `entry` and `guest_entry`.
     static tessera_system_call: u8;
     static tessera_guest_call: u8;
 }

@@ -11,7 +11,7 @@ use x86_64::registers::model_specific::FsBase;
 
 use super::percpu::this;
 use super::registers::{
-    CALL_BYTES, CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, IS_FLOATING_NEW, IS_GUEST, Registers, State,
+    CALL_BYTES, CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, GuestPart, IS_FLOATING_NEW, IS_GUEST, Registers, State,
 };
 use super::{call_entry, floating, gdt};
 
@@ -66,20 +66,12 @@ impl ThreadContext {
             clear(&raw mut (*place).registers);
             (&raw mut (*place).marks).write(IS_FLOATING_NEW);
             (&raw mut (*place).steps).write(false);
+            (&raw mut (*place).guest).write(GuestPart::NONE);
             state.assume_init()
         };
         let frame = &mut state.registers.frame;
         (frame.cs, frame.ss, frame.rflags) = (u64::from(gdt::USER_CODE), u64::from(gdt::USER_DATA), FIRST_FLAGS);
         ThreadContext { state: NonNull::from(Box::leak(state)) }
-    }
-
-    /// The registers of a guest, in their first state.
-    pub fn guest() -> ThreadContext {
-        let mut context = ThreadContext::new();
-        let state = context.state_mut();
-        state.floating.write(floating::FIRST.clone());
-        state.marks = IS_GUEST;
-        context
     }
 
     /// All that is saved. The context is not current, or the CPU's own registers do not matter.

@@ -177,6 +177,8 @@ tessera_system_call:
     pop r9
     pop r11
     pop rcx
+.global tessera_call_commonly
+tessera_call_commonly:
 3:  save_call
 4:  mov rsp, gs:[{kernel_stack}]
     xor ebp, ebp
@@ -195,8 +197,8 @@ tessera_system_call:
     call {finish}
     jmp tessera_resume
 
-    /* `gate_call`, `gate_return`, and numbers of no call. All that takes these registers back to what they were for the common path
-       is done here. The words that cross stay where they are, in registers that functions keep. A callee finds in rax where it
+    /* `gate_call`, `gate_return`, `guest_run`, and numbers of no call. All that takes these registers back to what they were for the
+       common path is done here. The words that cross stay where they are, in registers that functions keep. A callee finds in rax where it
        begins, which it knows. */
 9:  jne 24f
     mov r11, rsi
@@ -301,7 +303,7 @@ tessera_system_call:
     jmp 21b
 
 24: cmp rax, {gate_return}
-    jne 21b
+    jne 29f
     test rdi, rdi
     jnz 27b
     push rdi
@@ -344,6 +346,10 @@ tessera_system_call:
     call {finish}
     jmp tessera_resume
 
+29: cmp rax, {guest_run}
+    je tessera_guest_run
+    jmp 21b
+
     /* The thread that goes on may be another: this one's registers are saved at once, with the call's result. */
 8:  xor eax, eax
     xor edx, edx
@@ -369,12 +375,10 @@ tessera_resume:
 5:  add rsp, 16
     iretq
 
-/* A guest's `syscall` comes here, whatever its number. */
+/* A guest's `syscall` that is for the common path. */
 .balign 16
-.global tessera_guest_call
-tessera_guest_call:
-    swapgs
-    mov gs:[{scratch}], rsp
+.global tessera_guest_call_commonly
+tessera_guest_call_commonly:
     save_call {guest_call_mark}
     jmp 4b
 
@@ -498,6 +502,7 @@ tessera_trap_stubs:
     yield_call = sym upcall::kernel_yield,
     gate_call = const number::gate_call,
     gate_return = const number::gate_return,
+    guest_run = const number::guest_run,
     gate_path_call = sym upcall::kernel_gate_call,
     gate_call_along = sym upcall::kernel_gate_call_along,
     gate_return_along = sym upcall::kernel_gate_return_along,
@@ -512,8 +517,9 @@ tessera_trap_stubs:
 
 // A place is given back in two registers, the instruction pointer first.
 const _: () = assert!(size_of::<UserPlace>() == 16 && offset_of!(UserPlace, instruction_pointer) == 0);
-// One comparison tells the two calls, the last ones, from all others.
-const _: () = assert!(number::null == 0 && number::space_switch == 1 && number::gate_return == number::gate_call + 1);
+// One comparison tells the last three calls from all others.
+const _: () = assert!(number::null == 0 && number::space_switch == 1);
+const _: () = assert!(number::gate_return == number::gate_call + 1 && number::guest_run == number::gate_return + 1);
 
 unsafe extern "C" {
     static tessera_system_call: u8;

@@ -18,7 +18,10 @@ const FIRST_MXCSR: u64 = 0x1f80;
 pub(super) struct State([u64; WORDS]);
 
 /// Words of it.
-const WORDS: usize = 64;
+pub(super) const WORDS: usize = 64;
+
+/// Where MXCSR lies in it.
+pub(super) const MXCSR_BYTE: usize = 24;
 
 /// What a thread starts with.
 pub(super) static FIRST: State = {
@@ -27,8 +30,8 @@ pub(super) static FIRST: State = {
     State(words)
 };
 
-/// Bits that MXCSR has on this machine; another one set would be a fault of the kernel when it is loaded (SDM volume 1, 11.6.6).
-static CONTROL_BITS: AtomicU32 = AtomicU32::new(0);
+/// Bits that MXCSR does not have on this machine; one set would be a fault of the kernel when it is loaded (SDM volume 1, 11.6.6).
+pub(super) static FORBIDDEN_CONTROL: AtomicU32 = AtomicU32::new(u32::MAX);
 
 /// Finds out which bits MXCSR has; where the CPU does not say, those that the first had. All CPUs of a machine are alike.
 pub(super) fn note_control_bits() {
@@ -37,12 +40,12 @@ pub(super) fn note_control_bits() {
     save(&mut state);
     // SAFETY: it was initialised before anything was saved there.
     let bits = (unsafe { state.assume_init_ref() }.0[3] >> 32) as u32;
-    CONTROL_BITS.store(if bits == 0 { FIRST_CPUS } else { bits }, Relaxed);
+    FORBIDDEN_CONTROL.store(!if bits == 0 { FIRST_CPUS } else { bits }, Relaxed);
 }
 
 /// The bits of MXCSR that may be set.
 pub(super) fn control_bits() -> u64 {
-    u64::from(CONTROL_BITS.load(Relaxed))
+    u64::from(!FORBIDDEN_CONTROL.load(Relaxed))
 }
 
 /// Stores the CPU's registers. What FXSAVE does not write, FXRSTOR does not read.
@@ -57,9 +60,9 @@ impl State {
         &self.0
     }
 
-    /// The words of one that may hold nothing yet, with zeros where that is so.
-    pub(super) fn uninitialised_words(state: &mut MaybeUninit<State>) -> &mut [u64; WORDS] {
-        &mut state.write(State([0; WORDS])).0
+    /// The same, to be changed.
+    pub(super) fn words_mut(&mut self) -> &mut [u64; WORDS] {
+        &mut self.0
     }
 
     /// Loads the CPU's registers from here. The kernel itself is compiled without using any of them.

@@ -26,7 +26,7 @@ impl ThreadContext {
         }
         let state = self.state();
         let (marks, steps, vector) = (state.marks, state.steps, state.registers.frame.vector);
-        self.load_guest(page, steps);
+        self.load_registers(page, steps);
         let state = self.state_mut();
         (state.marks, state.registers.frame.vector) = (marks & !IS_FLOATING_NEW, vector);
         true
@@ -40,5 +40,10 @@ impl ThreadContext {
         if is_current {
             call_entry::choose(is_traced);
         }
+    }
+
+    /// Whether they do so, of a thread.
+    pub fn is_traced(&self) -> bool {
+        self.state().marks & IS_GUEST != 0
     }
 }

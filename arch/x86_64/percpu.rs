@@ -58,6 +58,7 @@ pub(super) mod offsets {
 
     pub(in super::super) const KERNEL_STACK: usize = offset_of!(PerCpu, kernel_stack);
     pub(in super::super) const SCRATCH: usize = offset_of!(PerCpu, scratch);
+    pub(in super::super) const CURRENT: usize = offset_of!(PerCpu, current);
     pub(in super::super) const CLEARS_ACCESS_FLAG: usize = offset_of!(PerCpu, clears_access_flag);
     /// The stack for traps from user mode in the task state (SDM volume 3, figure 9-11): the end of the
     /// current context's registers, so that the CPU itself pushes the trap frame into the context.

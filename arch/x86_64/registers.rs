@@ -2,10 +2,12 @@
 
 use core::fmt;
 use core::mem::{MaybeUninit, offset_of};
+use core::ptr::null_mut;
 
 use tessera_abi::USER_END;
 
 use super::floating;
+use crate::Table;
 
 /// Length of the instruction `syscall`, bytes.
 pub(super) const CALL_BYTES: u64 = 2;
@@ -72,6 +74,22 @@ pub(super) struct State {
     pub(super) marks: u8,
     /// Whether the guest executes one instruction only.
     pub(super) steps: bool,
+    /// What only a guest has.
+    pub(super) guest: GuestPart,
+}
+
+/// What is known of a guest besides its registers.
+#[repr(C)]
+pub(super) struct GuestPart {
+    /// Its page of state, which stays as long as it runs; none if they are no guest's.
+    pub(super) page: Option<&'static Table>,
+    /// While it runs, the state of the thread that runs it, if the entry code may go straight back to that; else null.
+    pub(super) runner: *mut State,
+}
+
+impl GuestPart {
+    /// Of what is no guest.
+    pub(super) const NONE: GuestPart = GuestPart { page: None, runner: null_mut() };
 }
 
 /// The thread has never run, or is to find what a new one finds: `floating` means nothing.
@@ -166,7 +184,7 @@ impl Registers {
         [frame.rdi, frame.rsi, frame.rbx, frame.rbp, frame.r12, frame.r13, frame.r14, frame.r15] = [0; 8];
     }
 
-    fn forget_scratch(&mut self) {
+    pub(super) fn forget_scratch(&mut self) {
         let frame = &mut self.frame;
         [frame.rax, frame.rcx, frame.rdx, frame.r8, frame.r9, frame.r10, frame.r11] = [0; 7];
     }

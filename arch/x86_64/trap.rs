@@ -8,7 +8,7 @@ use super::fault::{KernelException, fault_of};
 use super::idt::vector;
 use super::interrupts;
 use super::registers::{CALL_MARK, Frame, GUEST_CALL_MARK};
-use super::{console, cpu, percpu::this, smp, timer};
+use super::{console, cpu, guest_entry, percpu::this, smp, timer};
 use crate::{Interrupt, Trap, upcall};
 
 /// System control port B, and its bits that tell of errors: of memory or the bus (SERR#), of a device (IOCHK#) (Intel I/O
@@ -49,6 +49,9 @@ fn take_interrupt(number: u8) -> Interrupt {
 pub(super) extern "C" fn from_kernel(frame: &mut Frame) {
     let cpu = this();
     if frame.vector < u64::from(vector::EXCEPTIONS) || !cpu.is_waiting.get() {
+        if guest_entry::mend(frame) {
+            return;
+        }
         fatal(frame);
     }
     cpu.arrived.set(Some(take_interrupt(frame.vector as u8)));

@@ -493,18 +493,6 @@ macro_rules! with_system_calls {
             /// Returns 0. Errors: those of `interrupted_read`; `BadAddress` for a pointer that is no user address.
             65 interrupted_write InterruptedWrite(buffer: u64);
 
-            /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
-            /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
-            /// `deadline_ns` (`u64::MAX` for never). Its registers are in its state then, with why it came out, and the
-            /// thread has its own again, floating point and thread pointer included. Pages that get their memory on first
-            /// touch get it without that. Flags: 1 to execute one instruction.
-            /// Needs `RUN` on the guest and on the space. If space or guest is destroyed or revoked, the run ends with `Gone`, and the
-            /// state has the registers as they were then. Returns why the guest came out, a number of `GuestEnd`.
-            ///
-            /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
-            /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
-            66 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
-
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
             /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
@@ -522,14 +510,26 @@ macro_rules! with_system_calls {
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
             /// anything then, floating point, SIMD and the thread pointer included.
-            67 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+            66 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
             /// it). A thread that was stopped meanwhile ends when it comes out.
             ///
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
-            68 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+            67 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+
+            /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
+            /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
+            /// `deadline_ns` (`u64::MAX` for never). Its registers are in its state then, with why it came out, and the
+            /// thread has its own again, floating point and thread pointer included. Pages that get their memory on first
+            /// touch get it without that. Flags: 1 to execute one instruction.
+            /// Needs `RUN` on the guest and on the space. If space or guest is destroyed or revoked, the run ends with `Gone`, and the
+            /// state has the registers as they were then. Returns why the guest came out, a number of `GuestEnd`.
+            ///
+            /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
+            /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
+            68 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
         }
     };
 }

@@ -47,6 +47,14 @@ pub struct Suspended {
     pub(crate) stack: AtomicU32,
 }
 
+impl Suspended {
+    /// Whether what it did is running a guest.
+    #[inline(always)]
+    pub fn is_guest(&self) -> bool {
+        core::ptr::eq(self.gate.get(), &raw const GUEST_WORDS)
+    }
+}
+
 /// A thread's suspended activations, the lowest first.
 #[repr(align(64))]
 #[derive(Debug)]
@@ -115,7 +123,7 @@ impl Activations {
     /// Whether what the last suspended one did is running a guest.
     #[inline(always)]
     pub fn is_in_guest(&self) -> bool {
-        core::ptr::eq(self.last().gate.get(), &raw const GUEST_WORDS)
+        self.last().is_guest()
     }
 
     /// Whether what the one with so many below did is running a guest.

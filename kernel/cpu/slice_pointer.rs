@@ -28,6 +28,21 @@ impl<T> SlicePointer<T> {
         self.count.store(slice.len(), Release);
     }
 
+    /// Two elements, by one look at where they are.
+    #[inline(always)]
+    pub(crate) fn get_both(&self, indices: [u32; 2]) -> Option<[&T; 2]> {
+        let [one, other] = indices.map(|index| index as usize);
+        if one.max(other) >= self.count.load(Relaxed) {
+            return None;
+        }
+        // SAFETY: as for `get`, of each of the two.
+        unsafe {
+            let first = self.first.load(Relaxed);
+            core::hint::assert_unchecked(!first.is_null());
+            Some([&*first.add(one), &*first.add(other)])
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
         let index = index as usize;

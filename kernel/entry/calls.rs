@@ -105,19 +105,10 @@ fn make_told(kernel: &mut Kernel, cpu: usize, id: ThreadId, number: u64) -> Serv
     let Some(thread) = kernel.threads.find(id).filter(|thread| thread.depth() == 0) else { return served };
     if served == Served::Step || thread.context.registers().is_before_call(at) {
         upcall::note_again(kernel, id, number);
-    } else if running::current(kernel, cpu) == Some(id) {
-        upcall::tell_of_return(kernel, cpu, id);
     } else {
-        upcall::note_return(kernel, id);
+        upcall::tell_out(kernel, cpu, id);
     }
     served
-}
-
-/// Tells the handler of the CPU's thread that a call is over.
-pub(super) fn tell(kernel: &mut Kernel, cpu: usize) {
-    if let Some(id) = running::current(kernel, cpu) {
-        upcall::tell_of_return(kernel, cpu, id);
-    }
 }
 
 /// Sees to what a thread came with that was just chosen to run.

@@ -151,7 +151,7 @@ fn is_step(kernel: &mut Kernel, cpu: usize, served: Served) -> bool {
     }
 }
 
-/// Does what the answer of a handler has left to be done, or the return from a call; gives whether that was a step of a call.
+/// Does what the answer of a handler has left to be done; gives whether that was a step of a call.
 #[cold]
 #[inline(never)]
 fn see_to_left(kernel: &mut Kernel, cpu: usize) -> bool {
@@ -159,7 +159,6 @@ fn see_to_left(kernel: &mut Kernel, cpu: usize) -> bool {
         Left::Nothing => {}
         Left::Fault(what, asked) => fault(kernel, cpu, what, asked),
         Left::Call => return calls::make(kernel, cpu) == Served::Step,
-        Left::Return => calls::tell(kernel, cpu),
     }
     false
 }
@@ -212,7 +211,7 @@ fn wait(kernel: &mut Kernel, cpu: usize) {
     match running::current(kernel, cpu).filter(|_| guests::is_in_guest(line)) {
         None => running::requeue_current(kernel, cpu),
         Some(id) => {
-            let words = [GuestException::Wait as u64, kernel.threads[id].context.registers().instruction_pointer(), 0];
+            let words = [GuestException::Wait as u64, guests::registers(kernel, cpu, id).instruction_pointer(), 0];
             guests::leave(kernel, cpu, id, Came { end: GuestEnd::Exception, words });
         }
     }
@@ -225,7 +224,7 @@ fn guest_call(kernel: &mut Kernel, cpu: usize) -> Served {
     if !guests::is_in_guest(&kernel.shared.cpus[cpu]) {
         return calls::handle(kernel, cpu, id);
     }
-    let number = kernel.threads[id].context.registers().call_number();
+    let number = guests::registers(kernel, cpu, id).call_number();
     guests::leave(kernel, cpu, id, Came { end: GuestEnd::Call, words: [number, 0, 0] });
     Served::Done
 }

@@ -14,7 +14,7 @@ use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::{gate_path, switch};
 use crate::entry::{quick, trap, yielding};
 use crate::lifecycle::reap;
-use crate::sched::{along, calling, running};
+use crate::sched::{along, calling, guest_path, running};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Handled};
 
@@ -104,6 +104,20 @@ extern "C" fn kernel_gate_return_along(words: &mut [u64; 3]) -> UserPlace {
     along::go_back(of_call(&mut guard), line(), words)
 }
 
+/// `guest_run` without flags and deadline, if the lock is free.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_guest_run(guest: u64, space: u64) -> u64 {
+    let Some(mut guard) = KERNEL.try_lock() else { return 0 };
+    guest_path::run(of_call(&mut guard), line(), [guest, space].map(Handle::from_bits))
+}
+
+/// A guest's system call, if the lock is free.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_guest_call() -> u64 {
+    let Some(mut guard) = KERNEL.try_lock() else { return 0 };
+    guest_path::leave(of_call(&mut guard), line())
+}
+
 /// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult {
@@ -125,9 +139,12 @@ extern "C" fn kernel_yield() {
 /// The kernel, in a call.
 #[inline(always)]
 fn of_call<'a>(guard: &'a mut BigGuard<'static, Option<Kernel>>) -> &'a mut Kernel {
-    // SAFETY: a call comes from a program, and the first of these begins after the boot list has put the kernel here,
-    // where it stays.
-    unsafe { guard.as_mut().unwrap_unchecked() }
+    match &mut **guard {
+        Some(kernel) => kernel,
+        // SAFETY: a call comes from a program, and the first of these begins after the boot list has put the kernel here,
+        // where it stays.
+        None => unsafe { core::hint::unreachable_unchecked() },
+    }
 }
 
 /// What a quick call left to be done, now that the thread's registers are saved.

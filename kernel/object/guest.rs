@@ -6,7 +6,7 @@
 use tessera_abi::guest::GuestEnd;
 use tessera_abi::layout::Name;
 use tessera_abi::{ObjectKind, PAGE_BYTES};
-use tessera_arch::{Frame, ThreadContext};
+use tessera_arch::{CPUS_MAX, Frame, ThreadContext};
 
 use crate::object::id::{AccountId, Object, SegmentId, ThreadId, UseId, kind};
 use crate::object::use_pool::USE_BYTES;
@@ -38,6 +38,25 @@ impl Came {
     }
 }
 
+/// How a guest stands, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing(u32);
+
+impl Standing {
+    /// Nobody runs it, and whoever can may.
+    pub const READY: Standing = Standing(0);
+    /// Nobody runs it, and its next run ends at once.
+    pub const KICKED: Standing = Standing(u32::MAX - 1);
+    /// It is noted who runs it, or it is over.
+    pub const OTHER: Standing = Standing(u32::MAX);
+
+    /// The thread of a CPU runs it, and that is not noted.
+    #[inline(always)]
+    pub fn fresh_on(cpu: usize) -> Standing {
+        Standing(cpu as u32 + 1)
+    }
+}
+
 /// A guest.
 pub struct Guest {
     /// For people.
@@ -48,7 +67,9 @@ pub struct Guest {
     pub context: ThreadContext,
     /// Where its state is, unless that was taken back: then it is over.
     pub state: Option<StatePage>,
-    /// Who runs it.
+    /// How it stands, so that the fast path needs one look.
+    pub standing: Standing,
+    /// Who runs it, once that is noted.
     pub runner: Option<ThreadId>,
     /// Whether somebody kicked it while it did not run.
     pub is_kicked: bool,
@@ -56,6 +77,34 @@ pub struct Guest {
     pub deadline_ns: u64,
     /// Why it is about to come out.
     pub came: Option<Came>,
+}
+
+impl Guest {
+    /// Finds out how it stands, after a change to what else says that.
+    #[inline(always)]
+    pub fn settle(&mut self) {
+        self.standing = self.settled();
+    }
+
+    /// How it stands, unless it is run and that is not noted.
+    #[inline(always)]
+    pub fn settled(&self) -> Standing {
+        if self.state.is_none() || self.runner.is_some() {
+            return Standing::OTHER;
+        }
+        if self.is_kicked { Standing::KICKED } else { Standing::READY }
+    }
+
+    /// The CPU whose thread runs it, if that is not noted.
+    pub fn fresh_cpu(&self) -> Option<usize> {
+        let cpu = self.standing.0.wrapping_sub(1) as usize;
+        (cpu < CPUS_MAX).then_some(cpu)
+    }
+
+    /// Whether somebody runs it.
+    pub fn is_run(&self) -> bool {
+        self.runner.is_some() || self.fresh_cpu().is_some()
+    }
 }
 
 impl Object for Guest {

@@ -85,6 +85,7 @@ fn unmake(kernel: &mut Kernel, id: ThreadId, level: usize) -> (bool, Option<Why>
     let inner = kernel.threads.at_mut(id.index()).inside.take();
     if kernel.threads.at(id.index()).is_in_guest() {
         let guest = stack_of(kernel, id).fast.at(level).stack.load(Relaxed);
+        exchange::exchange(kernel, id, guest);
         exchange::put_back(kernel, id, guest);
     }
     let why = interrupting::take_registers_back(kernel, id, level);

@@ -16,7 +16,6 @@ use crate::sched::entering::{Given, HEAP_PAGES, WAITS};
 use crate::sched::moving::{self, MOVES};
 use crate::sched::{enter, entering, running, upcall, way_in};
 use crate::state::kernel::Kernel;
-use crate::state::scheduler::Left;
 
 /// How a call ends for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,10 +145,7 @@ pub fn go_back(kernel: &mut Kernel, cpu: usize, id: ThreadId, given: [u64; 3]) -
         return Ok(Returning::Out(out));
     }
     running::go_on_out_of_call(kernel, cpu, id);
-    let thread = kernel.threads.at(id.index());
-    if thread.depth() == 0 && thread.activations.as_ref().is_some_and(|stack| stack.told_call != 0) {
-        kernel.scheduler.cpus[cpu].left = Left::Return;
-    }
+    upcall::tell_out(kernel, cpu, id);
     Ok(Returning::Back)
 }
 

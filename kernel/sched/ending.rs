@@ -11,7 +11,7 @@ use crate::object::id::{CapId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
 use crate::object::thread::{Fallback, Thread};
 use crate::sched::activations::{self, Out};
-use crate::sched::{deletion, entering, inside, landing, moving, ready, remote, running, way_in};
+use crate::sched::{deletion, entering, inside, interrupting, landing, moving, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
@@ -139,6 +139,7 @@ pub fn come_out(kernel: &mut Kernel, id: ThreadId, out: Out) {
 fn come_out_for(kernel: &mut Kernel, id: ThreadId, out: Out, reason: FallbackReason, effort: &mut Effort) {
     if !activations::ends_here(kernel, id) {
         if out == Out::Sound {
+            interrupting::note_return(kernel, id);
             return ready::make_ready(kernel, id);
         } else if let Some(fallback) = landing::landing(kernel, id) {
             landing::land(kernel, id, fallback, reason);

@@ -8,18 +8,20 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::guest::GuestEnd;
 use tessera_abi::layout::FallbackReason;
 use tessera_abi::{Error, Handle};
-use tessera_arch::FaultKind;
+use tessera_arch::{FaultKind, Registers};
 
 use crate::base::effort::Effort;
+use crate::cpu::activations::Activations;
 use crate::cpu::gate_words::GUEST_WORDS;
 use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::slice_pointer::Kept;
 use crate::object::derivation;
-use crate::object::guest::Came;
+use crate::object::guest::{Came, Standing};
 use crate::object::id::{GuestId, SpaceId, ThreadId};
 use crate::object::thread::{Asking, Pending};
 use crate::sched::activations::{self, Out};
-use crate::sched::{calling, closing, ending, enter, exchange, running};
+use crate::sched::exchange::runner;
+use crate::sched::{calling, closing, ending, enter, exchange, running, upcall};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::Left;
 
@@ -42,13 +44,25 @@ pub fn is_in_guest(line: &PerCpu) -> bool {
     line.activations.get().is_in_guest()
 }
 
+/// The registers of a CPU's thread, with which it came in; a guest's if it runs one.
+pub fn registers(kernel: &Kernel, cpu: usize, id: ThreadId) -> &Registers {
+    let stack = kernel.shared.cpus[cpu].activations.get();
+    let is_fresh = stack.is_in_guest() && stack.is_any_fresh();
+    let context = if is_fresh {
+        &kernel.guests.at(stack.last().stack.load(Relaxed)).context
+    } else {
+        &kernel.threads.at(id.index()).context
+    };
+    context.registers()
+}
+
 /// Has the calling CPU's thread run a guest. If that is over before it begins, gives why.
 ///
 /// # Errors
 /// Those of `guest_run`.
 pub fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId, run: Run) -> Result<Option<GuestEnd>, Error> {
     let (guest, object) = (run.guest.0, kernel.guests.at(run.guest.0.index()));
-    if object.runner.is_some() {
+    if object.is_run() {
         return Err(Error::Busy);
     }
     if object.state.is_none() {
@@ -59,6 +73,7 @@ pub fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId, run: Run) -> Result<Op
     load(kernel, guest, run.steps)?;
     let object = kernel.guests.at_mut(guest.index());
     if core::mem::take(&mut object.is_kicked) {
+        object.settle();
         return Ok(Some(end_unrun(kernel, guest, GuestEnd::Kick)));
     }
     if run.deadline_ns != u64::MAX && run.deadline_ns <= tessera_arch::now_ns() {
@@ -69,17 +84,23 @@ pub fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId, run: Run) -> Result<Op
         let line = &kernel.shared.cpus[cpu];
         line.activations.set(kernel.threads.at(id.index()).goes_back_to());
     }
-    kernel.guests.at_mut(guest.index()).deadline_ns = run.deadline_ns;
-    suspend(kernel, cpu, run.guest);
-    exchange::take_registers(kernel, id, guest);
-    tessera_arch::resume_context(&kernel.threads.at(id.index()).context);
-    kernel.shared.cpus[cpu].leave_table();
-    let (space, by) = run.space;
-    enter::go_to(kernel, cpu, space, by);
+    let (is_traced, object) = (kernel.threads.at(id.index()).context.is_traced(), kernel.guests.at_mut(guest.index()));
+    if is_traced || run.deadline_ns != u64::MAX {
+        object.context.end_commonly();
+    }
     if run.deadline_ns != u64::MAX {
+        object.deadline_ns = run.deadline_ns;
         kernel.guests_until += 1;
         kernel.scheduler.cpus[cpu].need_resched.set(true);
     }
+    let line = &kernel.shared.cpus[cpu];
+    let stack = line.activations.get();
+    suspend(line, (stack, stack.depth()), (guest.index(), run.guest.1));
+    let object = kernel.guests.at_mut(guest.index());
+    object.standing = Standing::fresh_on(cpu);
+    tessera_arch::resume_context(&object.context);
+    let (space, by) = run.space;
+    enter::go_to(kernel, cpu, space, by);
     Ok(None)
 }
 
@@ -99,19 +120,19 @@ fn end_unrun(kernel: &Kernel, guest: GuestId, end: GuestEnd) -> GuestEnd {
     end
 }
 
-/// The calling CPU's thread has suspended where it is, to run a guest that a handle names. It is fresh, as after a gate call.
-fn suspend(kernel: &Kernel, cpu: usize, (guest, called): (GuestId, Handle)) {
-    let line = &kernel.shared.cpus[cpu];
-    let stack = line.activations.get();
-    let depth = stack.depth();
+/// The calling CPU's thread has suspended where it is, to run a guest that a handle names, without a table. It is fresh, as after a gate
+/// call.
+#[inline(always)]
+pub(super) fn suspend(line: &PerCpu, (stack, depth): (&Activations, usize), (guest, called): (u32, Handle)) {
     let next = stack.at(depth);
     next.table.set(line.table.kept());
     next.called.store(called.bits(), Relaxed);
     next.entered_by.store(line.entered_by.load(Relaxed), Relaxed);
     next.space.store(line.presence.space(), Relaxed);
     next.gate.set(Kept::of(&GUEST_WORDS));
-    next.stack.store(guest.index(), Relaxed);
+    next.stack.store(guest, Relaxed);
     stack.depth.store(depth as u32 + 1, Relaxed);
+    line.leave_table();
 }
 
 /// The calling CPU's thread comes out of the guest that it runs, whose registers are saved.
@@ -136,6 +157,7 @@ pub fn leave(kernel: &mut Kernel, cpu: usize, id: ThreadId, came: Came) {
     context.registers_mut().set_result(0, came.end as u64);
     tessera_arch::resume_context(context);
     enter::go_to(kernel, cpu, space, by);
+    upcall::tell_out(kernel, cpu, id);
 }
 
 /// The same of one that was noted: what it goes back to may have gone.
@@ -147,6 +169,7 @@ fn leave_noted(kernel: &mut Kernel, cpu: usize, id: ThreadId, end: GuestEnd) {
         return ending::come_out(kernel, id, out);
     }
     running::go_on_out_of_call(kernel, cpu, id);
+    upcall::tell_out(kernel, cpu, id);
 }
 
 /// Has the calling CPU's thread come out of a guest whose time is over.
@@ -161,9 +184,10 @@ pub fn end_overdue(kernel: &mut Kernel, cpu: usize) {
 
 /// Has a guest come out, wherever it runs, or the next time that it is run.
 pub fn kick(kernel: &mut Kernel, guest: GuestId) {
-    let Some(runner) = kernel.guests.at(guest.index()).runner else {
-        kernel.guests.at_mut(guest.index()).is_kicked = true;
-        return;
+    let Some(runner) = runner(kernel, guest.index()) else {
+        let object = kernel.guests.at_mut(guest.index());
+        object.is_kicked = true;
+        return object.settle();
     };
     closing::take_off(kernel, runner);
     if !kernel.threads.at(runner.index()).is_in_guest() {
@@ -203,12 +227,14 @@ fn take_out(kernel: &mut Kernel, runner: ThreadId, result: Result<u64, Error>, e
 /// A guest is over: its state is taken back, or it goes. Who runs it comes out.
 pub fn close(kernel: &mut Kernel, guest: u32, effort: &mut Effort) {
     // If a handler is asked of what it does, that comes out first.
-    while let Some(runner) = kernel.guests.at(guest).runner {
+    while let Some(runner) = runner(kernel, guest) {
         closing::take_off(kernel, runner);
         take_out(kernel, runner, Err(Error::Gone), effort);
     }
     let Kernel { guests, segments, tables, uses, .. } = kernel;
-    if let Some(state) = guests.at_mut(guest).state.take() {
+    let object = guests.at_mut(guest);
+    if let Some(state) = object.state.take() {
+        object.standing = Standing::OTHER;
         derivation::take_back(tables, uses, state.lent);
         segments.release(state.segment);
     }

@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 
+use tessera_abi::layout::ThreadState;
+
 use crate::object::id::{GateId, ThreadId};
 use crate::object::interrupted::{INTERRUPTED_BYTES, Why};
 use crate::object::thread::{Asking, Pending};
@@ -63,4 +65,15 @@ pub(super) fn leave_unanswered(kernel: &mut Kernel, id: ThreadId, why: Why) {
     };
     let thread = kernel.threads.at_mut(id.index());
     thread.pending = Some(Box::new(pending));
+}
+
+/// A thread that has left its CPU in a call of its own, which is over or ends before it goes on, is to tell of that then, if its handler is
+/// told of calls.
+pub(super) fn note_return(kernel: &mut Kernel, id: ThreadId) {
+    let Some(thread) = kernel.threads.find(id) else { return };
+    let is_told = thread.activations.as_ref().is_some_and(|stack| stack.told_call != 0 && stack.fast.depth() == 0);
+    // Who waits for a stack has not begun, and comes back from the gate.
+    if is_told && thread.pending.is_none() && !thread.has_ended() && thread.state != ThreadState::Calling {
+        kernel.threads.at_mut(id.index()).pending = Some(Box::new(Pending::Asks(Asking::Return)));
+    }
 }

@@ -15,7 +15,7 @@ use crate::object::activation_stack::{ActivationStack, Noted};
 use crate::object::derivation;
 use crate::object::id::{CapId, SpaceId, ThreadId, UseId};
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::inside;
+use crate::sched::{exchange, inside};
 use crate::state::kernel::Kernel;
 
 pub(super) const KNOWN: &str = "a thread in a call has activations";
@@ -89,11 +89,15 @@ fn suspend_noted(kernel: &mut Kernel, id: ThreadId, level: usize) {
     let space = interrupted.map_or(last.space.load(Relaxed), |interrupted| interrupted.space.index());
     let [entered_by, called] = [&last.entered_by, &last.called].map(|handle| Handle::from_bits(handle.load(Relaxed)));
     let table = last.table.kept();
+    let is_guest = last.is_guest();
     // A guest that a handler is asked of entered by a handle of whoever runs it, as in `note`.
     let own = &stack_of(kernel, id).fast;
-    let is_guest = level != 0 && own.is_guest_at(level - 1);
-    let entered_from = if is_guest { own.at(level - 1).table.kept() } else { table };
+    let is_of_guest = level != 0 && own.is_guest_at(level - 1);
+    let entered_from = if is_of_guest { own.at(level - 1).table.kept() } else { table };
     settle(kernel, id, Place { space, entered_by, table }, entered_from);
+    if is_guest {
+        exchange::note(kernel, id, stack);
+    }
     let by = CapId::at(table.get().number(), called.slot());
     // Handlers are called by nobody's capability.
     let is_lent = called != Handle::NONE && kernel.tables.at(by.table()).is_derived(by.slot());

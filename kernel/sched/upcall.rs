@@ -24,7 +24,7 @@ use crate::object::links::Chain;
 use crate::object::thread::{Asking, Pending};
 use crate::sched::activations::{self, Out};
 use crate::sched::noting::KNOWN;
-use crate::sched::{closing, ending, enter, entering, handlers, interrupting, running};
+use crate::sched::{closing, ending, enter, entering, handlers, interrupting, running, way_in};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::Left;
 
@@ -45,6 +45,10 @@ pub fn ask(
 ) -> bool {
     let (mut asked, space) = (asked, running::space_of(kernel, id));
     while let Some(next) = handlers::next(kernel, (id, space), &fault, (within, asked)) {
+        if kernel.shared.cpus[cpu].activations.get().is_in_guest() {
+            // The thread has the guest's registers from then on.
+            way_in::note_here(kernel, id);
+        }
         let registers = kernel.threads.at(id.index()).context.registers();
         let seen = if next.handler.sees_registers { registers.instruction_pointer() } else { 0 };
         let words = fault_words(&fault, next.place, seen);
@@ -123,16 +127,23 @@ pub fn note_again(kernel: &mut Kernel, id: ThreadId, number: u64) {
     }
 }
 
-/// A thread that has left its CPU in a call is to tell of that when it goes on, if it does.
-pub fn note_return(kernel: &mut Kernel, id: ThreadId) {
-    if kernel.threads.find(id).is_none() {
-        return;
+/// The calling CPU's thread has come out of a gate or a guest: if that was a call of its own, its handler is told, when the thread goes on
+/// if that is not here.
+#[inline(always)]
+pub fn tell_out(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
+    let stack = kernel.threads.at(id.index()).activations.as_ref();
+    if stack.is_some_and(|stack| stack.told_call != 0 && stack.fast.depth() == 0) {
+        tell_or_note(kernel, cpu, id);
     }
-    let thread = kernel.threads.at_mut(id.index());
-    let is_told = thread.activations.as_ref().is_some_and(|stack| stack.told_call != 0);
-    // Who waits for a stack has not begun, and comes back from the gate.
-    if is_told && thread.pending.is_none() && !thread.has_ended() && thread.state != ThreadState::Calling {
-        thread.pending = Some(Box::new(Pending::Asks(Asking::Return)));
+}
+
+#[cold]
+#[inline(never)]
+fn tell_or_note(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
+    if running::current(kernel, cpu) == Some(id) {
+        tell_of_return(kernel, cpu, id);
+    } else {
+        interrupting::note_return(kernel, id);
     }
 }
 

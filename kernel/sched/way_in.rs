@@ -12,7 +12,7 @@ use crate::cpu::cap_word::CapWord;
 use crate::object::derivation;
 use crate::object::id::{CapId, ThreadId};
 use crate::sched::noting::{self, Place};
-use crate::sched::{fresh, remote, running};
+use crate::sched::{exchange, fresh, remote, running};
 use crate::state::kernel::Kernel;
 
 /// Whether threads may be in a space by a capability, or in a call of a gate.
@@ -149,7 +149,7 @@ fn note_callers(kernel: &mut Kernel, gate: u32, cpus: CpuSet, effort: &mut Effor
 
 /// The CPU of whoever runs a guest.
 fn runner_cpu(kernel: &Kernel, guest: u32) -> CpuSet {
-    kernel.guests.at(guest).runner.map_or(0, |id| 1 << kernel.threads.at(id.index()).cpu())
+    exchange::runner(kernel, guest).map_or(0, |id| 1 << kernel.threads.at(id.index()).cpu())
 }
 
 /// Whether a CPU has a thread that uses a table, or may come back to it, because it makes gate calls.

@@ -89,8 +89,6 @@ pub enum Left {
     Nothing,
     /// The thread, which is back in its own registers, makes the call that it was about to make.
     Call,
-    /// A call is over of which its handler is to be told.
-    Return,
     /// Who was asked last of a fault of the thread has passed it on.
     Fault(Fault, Asked),
 }

@@ -7,7 +7,7 @@ use tessera_arch::{CallResult, ThreadContext, table};
 
 use super::{Caller, Outcome, Result};
 use crate::cpu::per_cpu::PerCpu;
-use crate::object::guest::{GUEST_EXTRA_BYTES, Guest, StatePage};
+use crate::object::guest::{GUEST_EXTRA_BYTES, Guest, Standing, StatePage};
 use crate::object::id::{CapId, GuestId, ObjectRef};
 use crate::object::use_pool::{Use, UseKind};
 use crate::sched::guests::{self, Run};
@@ -21,10 +21,10 @@ pub(super) fn kick_quickly(kernel: &mut Kernel, line: &'static PerCpu, words: &[
     let caller = super::caller(kernel, line);
     let Ok(id) = caller.guest(Handle::from_bits(words[0]), Rights::KICK) else { return CallResult::COMMON };
     let guest = caller.kernel.guests.at_mut(id.index());
-    if guest.runner.is_some() || guest.state.is_none() {
+    if !matches!(guest.standing, Standing::READY | Standing::KICKED) {
         return CallResult::COMMON;
     }
-    guest.is_kicked = true;
+    (guest.is_kicked, guest.standing) = (true, Standing::KICKED);
     CallResult { status: 0, value: 0 }
 }
 
@@ -53,14 +53,14 @@ impl Caller<'_> {
         let guest = Guest {
             name: Name::EMPTY,
             account,
-            context: ThreadContext::guest(),
+            context: ThreadContext::guest(table(frame)),
             state: None,
+            standing: Standing::READY,
             runner: None,
             is_kicked: false,
             deadline_ns: u64::MAX,
             came: None,
         };
-        guest.context.store_guest(&table(frame)[..]);
         self.kernel.charge(&guest);
         let id = self.kernel.guests.insert(guest);
         let lent = self.kernel.lend(by, Use::of_number(UseKind::State, id.index()));

@@ -5,12 +5,14 @@
 
 extern crate alloc;
 
+use alloc::sync::Arc;
 use conformance::{
-    CALLS, Claim, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler, lent, nap, peek, refused,
-    run, serves, the_kernel_passes_its_own_checks, with_handler,
+    CALLS, Claim, GuestScene, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler, lent, nap, peek,
+    refused, run, serves, the_kernel_passes_its_own_checks, with_handler,
 };
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use libvas::gate::{Answer, Called, Serve};
+use libvas::guest::End;
 use libvas::handler::{Asks, Decide, Decision, Upcall};
 use libvas::{Cap, Error, Gate, Rights, Space, Thread, program, raw, thread};
 use tessera_abi::syscall::number;
@@ -23,6 +25,7 @@ fn main() -> u8 {
         claim!(a_call_is_cancelled_with_a_result),
         claim!(a_handler_of_calls_that_faults_ends_the_thread),
         claim!(calls_that_wait_are_told_of_when_they_are_over),
+        claim!(a_guest_is_not_asked_about_by_its_supervisors_handler),
         claim!(a_callee_is_not_asked_about_by_its_callers_handler),
         claim!(who_waits_for_a_stack_is_told_of_returns_too),
         claim!(who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason),
@@ -137,6 +140,27 @@ fn calls_that_wait_are_told_of_when_they_are_over() -> Verdict {
     Ok(())
 }
 
+/// A guest's calls end its run, and are its supervisor's: the handler is asked of and told of `guest_run`.
+fn a_guest_is_not_asked_about_by_its_supervisors_handler() -> Verdict {
+    /// A system call, then back to it, for ever.
+    const LOOP: (&[u8], &[u32]) = (&[0x0f, 0x05, 0xeb, 0xfc], &[0xd400_0001, 0x17ff_ffff]);
+    let (service, scene) = (handler::<Traces>(1)?, Arc::new(GuestScene::new(LOOP.0, LOOP.1)?));
+    let runs = scene.clone();
+    let both = Asks { faults: false, calls: true, returns: true };
+    let seen = traced(&service.gate, both, move || {
+        for number in [number::null, 500] {
+            runs.context.set_general(if raw::ELF_MACHINE == 62 { 0 } else { 8 }, number);
+            assert_eq!(runs.run(), Ok(End::Call(number)));
+        }
+        assert!(attempt(number::clock, [0; 6]).is_ok());
+    })?;
+    let pairs =
+        [number::guest_run, number::guest_run, number::clock].map(|number| (number + 1) << 8 | 0x80 | (number + 1));
+    ensure_eq!(seen, (pairs[0] << 32 | pairs[1] << 16 | pairs[2]) << 8 | (number::handler_set + 1));
+    ensure_eq!(scene.run()?, End::Call(500));
+    Ok(())
+}
+
 /// What a callee does in a gate is none of its callers' handlers' business: neither its calls nor its mistakes.
 fn a_callee_is_not_asked_about_by_its_callers_handler() -> Verdict {
     serves!(Errs, |called| {
@@ -148,12 +172,13 @@ fn a_callee_is_not_asked_about_by_its_callers_handler() -> Verdict {
     });
     let (service, errs) = (handler::<Traces>(1)?, Service::new::<Errs>(1)?);
     let (gate, callee) = (&service.gate, errs.bits());
-    let all = Asks { faults: true, calls: true, returns: false };
+    let all = Asks { faults: true, calls: true, returns: true };
     let seen = traced(gate, all, move || {
         assert!(lent::<Gate>(callee).call_short([0, 0]).is_ok_and(|words| words[0] != 0));
         assert_eq!(lent::<Gate>(callee).call_short([1, 0]), Err(Error::Faulted));
     })?;
-    ensure_eq!(seen, (number::gate_call + 1) << 16 | (number::gate_call + 1) << 8 | (number::handler_set + 1));
+    let pair = (number::gate_call + 1) << 8 | 0x80 | (number::gate_call + 1);
+    ensure_eq!(seen, pair << 24 | pair << 8 | (number::handler_set + 1));
     Ok(())
 }
 

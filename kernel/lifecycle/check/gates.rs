@@ -6,6 +6,7 @@ use crate::base::effort::Effort;
 use crate::object::activation_stack::ActivationStack;
 use crate::object::id::ThreadId;
 use crate::object::links::Chain;
+use crate::sched::exchange;
 use crate::state::kernel::Kernel;
 use crate::state::self_check::Walk;
 
@@ -44,7 +45,11 @@ pub(super) fn check_guest(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort)
     let Some((_, guest)) = kernel.guests.look(walk.number) else { return true };
     effort.spend(LEVEL_UNITS);
     walk.facts += 1;
-    let Some(runner) = guest.runner else { return true };
+    assert!(!guest.is_run() || guest.state.is_some(), "a guest that runs has its state");
+    if guest.fresh_cpu().is_none() {
+        assert_eq!(guest.standing, guest.settled(), "how a guest stands the rest of it says");
+    }
+    let Some(runner) = exchange::runner(kernel, walk.number) else { return true };
     let stack = kernel.threads[runner].activations.as_ref().expect("who runs a guest has activations");
     let is_it = |level: usize| stack.fast.is_guest_at(level) && stack.fast.at(level).stack.load(Relaxed) == walk.number;
     assert!((0..stack.fast.depth()).any(is_it), "who runs a guest is in it");

@@ -1,93 +1,23 @@
 //! Guests: a thread that runs one has its registers, comes out with whatever it wants, and whatever is taken away finds it inside.
 
+mod fast;
+mod scene;
+
 use core::sync::atomic::Ordering::Relaxed;
 
+use host_tests::FLAVOURS;
 use host_tests::machine::{CODE, STACK_END};
 use host_tests::smp::Cpus;
-use host_tests::{FLAVOURS, Machine, Options};
-use tessera_abi::guest::{GuestEnd, GuestException, GuestState, OWN_NUMBER};
+use scene::{FLOATING, GUEST_IP, INSTRUCTION_POINTER, NUMBER, Path, STACK_POINTER, Scene, THREAD_POINTER, result};
+use tessera_abi::guest::{GuestEnd, GuestException, OWN_NUMBER};
 use tessera_abi::layout::{LentInfo, LentKind, ThreadState};
-use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights, USER_END};
+use tessera_abi::{Call, Error, Rights, USER_END};
 use tessera_arch::fake::Flavour;
-use tessera_arch::{Access, Fault, FaultKind, GuestPage, Interrupt, Trap, VirtAddr, table};
+use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::{ObjectRef, ThreadId};
-use tessera_kernel::sched::{guests, running};
-
-const GUEST_IP: u64 = 0x9000;
-/// Where the words of the state are that the fake machine has, in words.
-const NUMBER: usize = core::mem::offset_of!(GuestState, general) / 8;
-const STACK_POINTER: usize = core::mem::offset_of!(GuestState, stack_pointer) / 8;
-const INSTRUCTION_POINTER: usize = core::mem::offset_of!(GuestState, instruction_pointer) / 8;
-const THREAD_POINTER: usize = core::mem::offset_of!(GuestState, thread_pointer) / 8;
-const FLOATING: usize = core::mem::offset_of!(GuestState, floating) / 8;
-
-/// A machine with a guest, a space for it, and the segment of its state.
-struct Scene {
-    machine: Machine,
-    guest: Handle,
-    space: Handle,
-    segment: Handle,
-}
-
-impl Scene {
-    fn new(flavour: Flavour, cpus: usize) -> Scene {
-        let mut machine = Machine::boot(&Options { cpus, ..Options::new(flavour).frames(4096).slots(64) });
-        let account = machine.account;
-        let (space, segment) = (machine.new_space(), machine.segment(PAGE_BYTES, 0));
-        let guest = machine.make(Call::GuestCreate { account, segment, offset: 0 });
-        let scene = Scene { machine, guest, space, segment };
-        scene.page()[INSTRUCTION_POINTER].store(GUEST_IP, Relaxed);
-        scene
-    }
-
-    fn page(&self) -> &'static GuestPage {
-        let ObjectRef::Segment(id) = self.machine.object(self.segment) else { panic!("a segment") };
-        &table(self.machine.kernel.segments[id].frame(0).expect("it has its memory"))[..]
-    }
-
-    fn word(&self, at: usize) -> u64 {
-        self.page()[at].load(Relaxed)
-    }
-
-    fn run_call(&self) -> Call {
-        Call::GuestRun { guest: self.guest, space: self.space, flags: 0, deadline_ns: u64::MAX }
-    }
-
-    /// Has the current thread run the guest.
-    fn run(&mut self) {
-        self.machine.call_commonly(self.run_call());
-        check::check(&self.machine.kernel);
-    }
-
-    /// The current thread traps, and whoever goes on is chosen.
-    fn trap(&mut self, trap: Trap) {
-        self.machine.trap(trap);
-        check::check(&self.machine.kernel);
-    }
-
-    fn is_inside(&self) -> bool {
-        guests::is_in_guest(&self.machine.kernel.shared.cpus[tessera_arch::cpu_index()])
-    }
-
-    fn is_home(&self) -> bool {
-        let (kernel, id) = (&self.machine.kernel, self.machine.thread_id);
-        let registers = kernel.threads[id].context.registers();
-        running::space_of(kernel, id) == self.machine.space_id
-            && (registers.instruction_pointer(), registers.stack_pointer()) == (CODE, STACK_END)
-            && kernel.threads[id].depth() == 0
-    }
-
-    fn result(&self) -> Result<u64, Error> {
-        result(&self.machine, self.machine.thread_id)
-    }
-}
-
-fn result(machine: &Machine, id: ThreadId) -> Result<u64, Error> {
-    let (status, value) = machine.kernel.threads[id].context.registers().result();
-    Error::from_status(status).map(|()| value)
-}
+use tessera_kernel::object::id::ObjectRef;
+use tessera_kernel::sched::running;
 
 fn fault(kind: FaultKind) -> Trap {
     Trap::Fault(Fault { kind, address: VirtAddr::new(7 << 40), access: Access::Write })
@@ -111,9 +41,12 @@ fn whatever_a_guest_does_brings_its_thread_back() {
         let mut scene = Scene::new(flavour, 1);
         for (trap, end, words) in ends {
             // At once, and after it was taken off its CPU.
-            for is_noted in [false, true] {
+            for (is_noted, path) in
+                [(false, Path::Common), (true, Path::Common), (false, Path::Fast), (true, Path::Fast)]
+            {
                 scene.page()[NUMBER].store(55, Relaxed);
-                scene.run();
+                let call = scene.run_call();
+                assert_eq!(scene.run_by(path, call), path);
                 assert!(scene.is_inside(), "{trap:?}");
                 let here = running::space_of(&scene.machine.kernel, scene.machine.thread_id);
                 assert_eq!(here, scene.machine.space_id(scene.space));
@@ -144,8 +77,8 @@ fn any_page_is_run_or_refused() {
         state ^= state << 17;
         state
     };
-    let (mut run, mut refused) = (0, 0);
-    for _ in 0..100_000 {
+    let (mut run, mut refused, mut fast) = (0, 0, 0);
+    for _ in 0..20_000 {
         for word in scene.page() {
             let value = random();
             // Small ones as well, of which some are addresses of users.
@@ -155,10 +88,12 @@ fn any_page_is_run_or_refused() {
             [STACK_POINTER, INSTRUCTION_POINTER, THREAD_POINTER, THREAD_POINTER + 1].map(|at| scene.word(at));
         let is_sound = pointers.iter().all(|pointer| *pointer < USER_END);
         let before = (scene.word(NUMBER), scene.word(FLOATING));
-        scene.machine.call_commonly(scene.run_call());
+        let call = scene.run_call();
+        let by = if random() % 2 == 0 { Path::Fast } else { Path::Common };
+        fast += u64::from(scene.run_by(by, call) == Path::Fast);
         assert_eq!(scene.is_inside(), is_sound, "{pointers:x?}");
         if is_sound {
-            scene.machine.trap(Trap::GuestCall);
+            scene.leave_by(by);
             assert_eq!((scene.result(), scene.word(1)), (Ok(GuestEnd::Call as u64), before.0));
             run += 1;
         } else {
@@ -169,14 +104,14 @@ fn any_page_is_run_or_refused() {
         assert_eq!((scene.word(NUMBER), scene.word(FLOATING)), before);
     }
     check::check(&scene.machine.kernel);
-    assert!(run > 1000 && refused > 1000, "{run} runs, {refused} refused");
+    assert!(run > 1000 && refused > 1000 && fast > 500, "{run} runs, {refused} refused, {fast} fast");
 }
 
 /// From another CPU, with the guest fresh or noted: who runs it is told, and the state has its registers.
 #[test]
 fn what_is_taken_away_finds_who_is_inside() {
     for flavour in FLAVOURS {
-        for is_noted in [false, true] {
+        for (is_noted, path) in [(false, Path::Common), (true, Path::Common), (false, Path::Fast), (true, Path::Fast)] {
             for what in 0..4 {
                 let mut scene = Scene::new(flavour, 2);
                 let cpus = Cpus::new(scene.machine.kernel.shared);
@@ -194,7 +129,12 @@ fn what_is_taken_away_finds_who_is_inside() {
                 cpus.play(1);
                 assert!(trap::schedule(&mut scene.machine.kernel, 1));
                 let run = Call::GuestRun { guest: by_guest, space: by_space, flags: 0, deadline_ns: u64::MAX };
-                scene.machine.call_commonly(run);
+                // A thread's first run goes the common path.
+                assert_eq!(scene.run_by(path, run), Path::Common);
+                if path == Path::Fast {
+                    assert_eq!(scene.leave_by(path), path);
+                    assert_eq!(scene.run_by(path, run), path);
+                }
                 assert!(scene.is_inside());
                 if is_noted {
                     running::requeue_current(&mut scene.machine.kernel, 1);
