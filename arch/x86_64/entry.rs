@@ -372,7 +372,12 @@ tessera_resume:
     mov r11, [rsp + 32]
     mov rsp, [rsp + 40]
     sysretq
+    /* Here a program has the segments and the privileges of a program, as it cannot but have on any CPU. QEMU 10 lets it load CS and
+       enter virtual 8086 mode, the kernel could not go back to where that leads, and with IOPL it would have the ports. */
 5:  add rsp, 16
+    mov dword ptr [rsp + 8], {user_code}
+    and dword ptr [rsp + 16], ~{privileges}
+    mov dword ptr [rsp + 32], {user_data}
     iretq
 
 /* A guest's `syscall` that is for the common path. */
@@ -386,8 +391,8 @@ tessera_guest_call_commonly:
 trap_entry:
     push_registers
     cld
-    test byte ptr [rsp + {cs}], 3
-    jz 6f
+    cmp byte ptr [rsp + {cs}], {kernel_code}
+    je 6f
     swapgs
     cmp byte ptr gs:[{clears_access_flag}], 0
     je 4b
@@ -439,8 +444,8 @@ fatal_entry:
 
 /* The debug trap has a stack of its own; from user mode its frame is moved to where the others are. */
 debug_entry:
-    test byte ptr [rsp + 8], 3
-    jnz 7f
+    cmp byte ptr [rsp + 8], {kernel_code}
+    jne 7f
     and dword ptr [rsp + 16], ~0x100
     iretq
 7:  swapgs
@@ -491,6 +496,8 @@ tessera_trap_stubs:
     clears_access_flag = const offsets::CLEARS_ACCESS_FLAG,
     user_data = const gdt::USER_DATA,
     user_code = const gdt::USER_CODE,
+    kernel_code = const gdt::KERNEL_CODE,
+    privileges = const PRIVILEGES,
     call_mark = const CALL_MARK,
     guest_call_mark = const GUEST_CALL_MARK,
     frame_bytes = const FRAME_BYTES,
@@ -514,6 +521,9 @@ tessera_trap_stubs:
     fatal = sym trap::fatal,
     non_maskable = sym trap::non_maskable,
 );
+
+/// Flags that are no program's: IOPL, VM, VIF, VIP (SDM volume 1, 3.4.3).
+const PRIVILEGES: u32 = 0x1a_3000;
 
 // A place is given back in two registers, the instruction pointer first.
 const _: () = assert!(size_of::<UserPlace>() == 16 && offset_of!(UserPlace, instruction_pointer) == 0);

@@ -230,7 +230,8 @@ fn a_single_step_stops_its_thread_alone() -> Verdict {
 }
 
 /// A program may load its own two segments, and none. They do it no harm, nor the kernel; after another thread's turn they
-/// may be gone. All other selectors stop the thread, those of a local table included.
+/// may be gone. All other selectors stop the thread, those of a local table included. Whatever comes of a code segment that an emulator
+/// lets a program load, the kernel goes on.
 fn segments_are_the_few_for_programs() -> Verdict {
     // mov ds, edi; mov es, edi; mov fs, edi; mov gs, edi; push rdi; mov eax, 3; syscall; pop rdi; mov ds, edi;
     // mov eax, edi; ret
@@ -248,6 +249,19 @@ fn segments_are_the_few_for_programs() -> Verdict {
     for selector in [0, 3, 0x10, 0x18, 0x23, 0x1f] {
         // mov edx, ss; mov ss, edi; mov ss, edx; ret
         stops("loading ss", &[0x8c, 0xd2, 0x8e, 0xd7, 0x8e, 0xd2, 0xc3], selector)?;
+    }
+    for selector in [0, 1, 2, 3, 8, 0x10, 0x1b, 0x20, 0x21, 0x22, 0x23, 0x24, 0x28] {
+        // mov ecx, 0x200000; mov cs, edi (no instruction at all; QEMU 10 executes it); 1: loop 1b; int3
+        tries(&[0xb9, 0x00, 0x00, 0x20, 0x00, 0x8e, 0xcf, 0xe2, 0xfe, 0xcc], selector)?;
+    }
+    for flags in [0x2_0202, 0x2_3202, 0x1a_3202] {
+        // sub rsp, 0x40; mov dword [rsp], 0; mov dword [rsp + 4], 0x1000; mov [rsp + 8], edi; iretd (there is no such code segment, but
+        // QEMU 10 enters virtual 8086 mode)
+        let bytes = [
+            0x48, 0x83, 0xec, 0x40, 0xc7, 0x04, 0x24, 0, 0, 0, 0, 0xc7, 0x44, 0x24, 0x04, 0, 0x10, 0, 0, 0x89, 0x7c,
+            0x24, 0x08, 0xcf,
+        ];
+        tries(&bytes, flags)?;
     }
     Ok(())
 }
