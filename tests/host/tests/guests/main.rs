@@ -1,6 +1,7 @@
 //! Guests: a thread that runs one has its registers, comes out with whatever it wants, and whatever is taken away finds it inside.
 
 mod fast;
+mod model;
 mod scene;
 
 use core::sync::atomic::Ordering::Relaxed;
