@@ -431,7 +431,8 @@ fn who_waits_for_a_handler_is_seen_to_one_at_a_time() {
         let id = scene.machine.thread_id;
         scene.machine.kernel.threads[id].context.registers_mut().set_call(number, words);
         let ended = |scene: &Scene| {
-            let has_ended = |(_, id): &&(Handle, ThreadId)| scene.machine.kernel.threads.find(*id).is_none_or(Thread::has_ended);
+            let has_ended =
+                |(_, id): &&(Handle, ThreadId)| scene.machine.kernel.threads.find(*id).is_none_or(Thread::has_ended);
             threads.iter().filter(has_ended).count()
         };
         let (mut before, mut breaks) = (ended(&scene), 0);
