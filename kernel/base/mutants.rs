@@ -45,6 +45,16 @@ pub enum Mutant {
     FreshNotNoted,
     /// Who is on a stack of a gate that closes stays.
     HolderStays,
+    /// A guest that is kicked while nobody runs it is run all the same.
+    KickLost,
+    /// Who runs a guest is not known before that is noted.
+    FreshRunnerUnknown,
+    /// Who runs a guest that is noted has its own registers still.
+    GuestNotExchanged,
+    /// Whoever comes next is not asked where a handler was taken out of a question.
+    QuestionLost,
+    /// A thread that was interrupted goes on with the registers of its handler.
+    HandlersRegistersKept,
     /// A CPU that may hold translations is not marked.
     StaleMarkForgotten,
     /// Tables are freed before the invalidation.
@@ -188,6 +198,12 @@ pub const LENDING_MUTANTS: [Mutant; 11] = [
 
 /// Those of gate calls, which a naive model of activations shows (`tests/host/tests/calls`).
 pub const CALL_MUTANTS: [Mutant; 2] = [Mutant::FreshNotNoted, Mutant::HolderStays];
+
+/// Those of guests, which a naive model shows (`tests/host/tests/guests`).
+pub const GUEST_MUTANTS: [Mutant; 3] = [Mutant::KickLost, Mutant::FreshRunnerUnknown, Mutant::GuestNotExchanged];
+
+/// Those of handlers (`tests/host/tests/handlers.rs`).
+pub const HANDLER_MUTANTS: [Mutant; 2] = [Mutant::QuestionLost, Mutant::HandlersRegistersKept];
 
 /// All others, which the oracle of the fake machine catches (`tests/host`).
 pub const MUTANTS: [Mutant; 38] = [

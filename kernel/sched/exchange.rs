@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_arch::{CPUS_MAX, GuestPage, table};
 
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::guest::Standing;
 use crate::object::id::ThreadId;
 use crate::state::kernel::Kernel;
@@ -18,12 +19,17 @@ pub(super) fn page_of(kernel: &Kernel, guest: u32) -> Option<&GuestPage> {
 /// Who runs a guest.
 pub fn runner(kernel: &Kernel, guest: u32) -> Option<ThreadId> {
     let object = kernel.guests.at(guest);
+    if is_seeded(Mutant::FreshRunnerUnknown) {
+        return object.runner;
+    }
     object.fresh_cpu().map_or(object.runner, |cpu| kernel.scheduler.cpus[cpu % CPUS_MAX].current)
 }
 
 /// It is noted who runs a guest: the two have exchanged their registers.
 pub(super) fn note(kernel: &mut Kernel, id: ThreadId, guest: u32) {
-    exchange(kernel, id, guest);
+    if !is_seeded(Mutant::GuestNotExchanged) {
+        exchange(kernel, id, guest);
+    }
     let object = kernel.guests.at_mut(guest);
     (object.runner, object.standing) = (Some(id), Standing::OTHER);
 }

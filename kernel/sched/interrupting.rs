@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use tessera_abi::layout::ThreadState;
 
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::id::{GateId, ThreadId};
 use crate::object::interrupted::{INTERRUPTED_BYTES, Why};
 use crate::object::thread::{Asking, Pending};
@@ -16,7 +17,9 @@ pub(super) fn take_registers_back(kernel: &mut Kernel, id: ThreadId, level: usiz
     let thread = kernel.threads.at_mut(id.index());
     let stack = thread.activations.as_mut().expect(KNOWN);
     let mut interrupted = stack.interrupted[level].take()?;
-    core::mem::swap(&mut thread.context, &mut interrupted.context);
+    if !is_seeded(Mutant::HandlersRegistersKept) {
+        core::mem::swap(&mut thread.context, &mut interrupted.context);
+    }
     let why = interrupted.why;
     // The calling CPU may have these registers still, so that it is the block which was spare before that goes.
     if let Some(before) = stack.spare.replace(interrupted) {
@@ -58,6 +61,9 @@ pub(super) fn forget_pending(kernel: &mut Kernel, id: ThreadId) {
 
 /// A thread has come out of a handler that did not answer: whoever comes next is asked when it goes on.
 pub(super) fn leave_unanswered(kernel: &mut Kernel, id: ThreadId, why: Why) {
+    if is_seeded(Mutant::QuestionLost) {
+        return;
+    }
     let pending = match why {
         Why::Fault(fault, asked) => Pending::Asks(Asking::Fault(fault, asked)),
         Why::Call => Pending::Unanswered,

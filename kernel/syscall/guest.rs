@@ -6,6 +6,7 @@ use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
 use tessera_arch::{CallResult, ThreadContext, table};
 
 use super::{Caller, Outcome, Result};
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::per_cpu::PerCpu;
 use crate::object::guest::{GUEST_EXTRA_BYTES, Guest, Standing, StatePage};
 use crate::object::id::{CapId, GuestId, ObjectRef};
@@ -24,7 +25,9 @@ pub(super) fn kick_quickly(kernel: &mut Kernel, line: &'static PerCpu, words: &[
     if !matches!(guest.standing, Standing::READY | Standing::KICKED) {
         return CallResult::COMMON;
     }
-    (guest.is_kicked, guest.standing) = (true, Standing::KICKED);
+    if !is_seeded(Mutant::KickLost) {
+        (guest.is_kicked, guest.standing) = (true, Standing::KICKED);
+    }
     CallResult { status: 0, value: 0 }
 }
 

@@ -11,6 +11,7 @@ use tessera_abi::upcall::{Answer, UpcallKind, asked_of};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::base::mutants::{HANDLER_MUTANTS, Mutant, seed};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::object::id::{ObjectRef, SpaceId, ThreadId};
@@ -456,4 +457,22 @@ fn who_waits_for_a_handler_is_seen_to_one_at_a_time() {
         }
         assert!(breaks >= CROWD, "{breaks} breaks");
     }
+}
+
+#[test]
+fn seeded_bugs_are_caught() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let is_caught = |mutant, claim: fn()| {
+        seed(Some(mutant));
+        let result = std::panic::catch_unwind(claim);
+        seed(None);
+        result.is_err()
+    };
+    let caught = [
+        is_caught(Mutant::QuestionLost, what_is_passed_on_or_not_answered_ends_the_thread),
+        is_caught(Mutant::HandlersRegistersKept, a_fault_is_asked_of_and_the_thread_goes_on),
+    ];
+    std::panic::set_hook(hook);
+    assert_eq!(caught, [true; HANDLER_MUTANTS.len()]);
 }

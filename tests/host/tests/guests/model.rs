@@ -12,6 +12,7 @@ use tessera_abi::guest::{GuestEnd, STEP};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::{Flavour, oracle};
 use tessera_arch::{Access, Fault, FaultKind, GuestPage, Interrupt, Registers, Trap, VirtAddr, table};
+use tessera_kernel::base::mutants::{GUEST_MUTANTS, seed};
 use tessera_kernel::entry::trap;
 use tessera_kernel::object::id::{ObjectRef, ThreadId};
 use tessera_kernel::sched::{guests, running};
@@ -322,16 +323,38 @@ fn play(flavour: Flavour, acts: &[(u8, u8, u8)]) -> u64 {
     world.fast
 }
 
+/// How many runs of the fast path random acts have had; `None` if the model does not agree.
+fn agrees(flavour: Flavour, cases: u32) -> Option<u64> {
+    let acts = vec((0..26_u8, 0..8_u8, 0..9_u8), 1..100);
+    let fast = core::cell::Cell::new(0);
+    let outcome = TestRunner::new(config(cases)).run(&acts, |acts| {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(flavour, &acts)));
+        result.map(|count| fast.set(fast.get() + count)).map_err(|_| TestCaseError::fail("see above"))
+    });
+    outcome.ok().map(|()| fast.get())
+}
+
 #[test]
 fn a_naive_model_agrees() {
-    let acts = vec((0..26_u8, 0..8_u8, 0..9_u8), 1..100);
     for flavour in FLAVOURS {
-        let fast = core::cell::Cell::new(0);
-        let outcome = TestRunner::new(config(120)).run(&acts, |acts| {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(flavour, &acts)));
-            result.map(|count| fast.set(fast.get() + count)).map_err(|_| TestCaseError::fail("see above"))
-        });
-        assert!(outcome.is_ok(), "{outcome:?}");
-        assert!(fast.get() > 100, "{} by the fast path", fast.get());
+        let fast = agrees(flavour, 120);
+        assert!(fast.is_some_and(|fast| fast > 100), "{fast:?} by the fast path");
     }
+}
+
+#[test]
+fn seeded_bugs_are_caught() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let missed: Vec<_> = GUEST_MUTANTS
+        .into_iter()
+        .filter(|mutant| {
+            seed(Some(*mutant));
+            let is_missed = agrees(FLAVOURS[0], 120).is_some();
+            seed(None);
+            is_missed
+        })
+        .collect();
+    std::panic::set_hook(hook);
+    assert_eq!(missed, []);
 }
