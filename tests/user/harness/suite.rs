@@ -4,14 +4,15 @@ use crate::{Failure, Verdict, ensure};
 use alloc::format;
 use core::time::Duration;
 use libvas::thread::{self, Builder, JoinHandle, ThreadState};
-use libvas::{Error, NAME_BYTES, clock, program};
+use libvas::{Error, NAME_BYTES, clock, counters, program};
 use rt::println;
 
 /// Claims run at this priority. The thread that watches over them has the highest, and is awake for moments only.
 pub const CLAIM_PRIORITY: u64 = 20;
 
-/// A claim that takes longer has failed.
+/// A claim that takes longer has failed, where there are at most so many CPUs; with more, each does its part on fewer of the host's.
 const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT_CPUS: u64 = 4;
 
 /// A set with all CPUs, however many there are.
 const EVERY_CPU: u64 = u64::MAX;
@@ -74,9 +75,10 @@ fn check(claim: &Claim, cpus: u64) -> Verdict {
     let name = &claim.name[..claim.name.len().min(NAME_BYTES)];
     let builder = Builder::new().priority(CLAIM_PRIORITY).cpus(cpus).stack_bytes(STACK_BYTES).name(name);
     let thread = builder.spawn(claim.body)?;
-    if !ends_in_time(&thread)? {
+    let limit = LIMIT * counters::cpus()?.div_ceil(LIMIT_CPUS) as u32;
+    if !ends_within(&thread, limit)? {
         thread.thread().stop()?;
-        return Err(Failure::new(format!("took longer than {LIMIT:?}")));
+        return Err(Failure::new(format!("took longer than {limit:?}")));
     }
     thread.join().unwrap_or_else(|error| {
         Err(Failure::new(match error {
@@ -87,9 +89,9 @@ fn check(claim: &Claim, cpus: u64) -> Verdict {
     })
 }
 
-fn ends_in_time(thread: &JoinHandle<Verdict>) -> Result<bool, Error> {
+fn ends_within(thread: &JoinHandle<Verdict>, limit: Duration) -> Result<bool, Error> {
     let start = clock::now();
-    let deadline = start + LIMIT;
+    let deadline = start + limit;
     let mut nap = Duration::from_micros(100);
     use ThreadState::{Calling, Created, Joining, Ready, Sleeping};
     let running = [Created, Ready, Sleeping, Joining, Calling];
