@@ -1,7 +1,9 @@
 //! Where system calls lead: to the kernel's calls, or out of a guest.
 
-use x86_64::VirtAddr as MachineAddress;
-use x86_64::registers::model_specific::LStar;
+use x86_64::registers::model_specific::Msr;
+
+/// The entry of `syscall` (SDM volume 3, 6.8.8).
+const CALL_ENTRY: Msr = Msr::new(0xc000_0082);
 
 unsafe extern "C" {
     /// In `entry` and `guest_entry`.
@@ -10,9 +12,10 @@ unsafe extern "C" {
 }
 
 /// Has `syscall` on the running CPU mean a guest's call, or a thread's.
-#[cold]
-#[inline(never)]
+#[inline(always)]
 pub(super) fn choose(is_guest: bool) {
     let entry = if is_guest { &raw const tessera_guest_call } else { &raw const tessera_system_call };
-    LStar::write(MachineAddress::from_ptr(entry));
+    let mut register = CALL_ENTRY;
+    // SAFETY: every x86_64 CPU has the register, and both are entries of system calls, at addresses of the kernel's: canonical.
+    unsafe { register.write(entry.addr() as u64) }
 }

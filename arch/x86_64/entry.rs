@@ -323,8 +323,11 @@ tessera_call_commonly:
     swapgs
     sysretq
 
-    /* Either it is for the common path, or it has returned and something came of it. */
-25: pop rdi
+    /* Either it is for the common path, or it has returned and something came of it; or a handler answers, whose registers nobody needs
+       if that is done with at once. */
+25: cmp rax, {is_answer}
+    je 31f
+32: pop rdi
     xor esi, esi
     xor r8d, r8d
     xor r9d, r9d
@@ -345,6 +348,13 @@ tessera_call_commonly:
     push rbp
     call {finish}
     jmp tessera_resume
+
+31: mov rdi, r12
+    call {answer}
+    test rax, rax
+    jnz tessera_resume
+    mov rax, -1
+    jmp 32b
 
 29: cmp rax, {guest_run}
     je tessera_guest_run
@@ -380,6 +390,19 @@ tessera_resume:
 .global tessera_guest_call_commonly
 tessera_guest_call_commonly:
     save_call {guest_call_mark}
+    jmp 4b
+
+/* That of a thread whose handler is asked of it: mostly that is done at once. */
+.balign 16
+.global tessera_asked_call
+tessera_asked_call:
+    save_call {guest_call_mark}
+    mov rsp, gs:[{kernel_stack}]
+    xor ebp, ebp
+    push rbp
+    call {asked_call}
+    test rax, rax
+    jnz tessera_resume
     jmp 4b
 
 /* Every vector's stub comes here, with the frame, an error code and the vector's number on the stack. */
@@ -507,6 +530,9 @@ tessera_trap_stubs:
     gate_call_along = sym upcall::kernel_gate_call_along,
     gate_return_along = sym upcall::kernel_gate_return_along,
     gate_path_return = sym upcall::kernel_gate_return,
+    answer = sym upcall::kernel_answer,
+    asked_call = sym upcall::kernel_asked_call,
+    is_answer = const UserPlace::ANSWER.instruction_pointer as i64,
     first_flags = const FIRST_FLAGS,
     finish = sym trap::finish,
     from_user = sym trap::from_user,

@@ -11,11 +11,14 @@ use tessera_abi::upcall::{Answer, UpcallKind, asked_of};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
 use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_kernel::Kernel;
+use tessera_kernel::cpu::per_cpu::PerCpu;
+use tessera_kernel::entry::answering::{self, Answered};
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::object::id::{ObjectRef, SpaceId, ThreadId};
 use tessera_kernel::object::thread::Thread;
-use tessera_kernel::sched::{guests, running, upcall};
+use tessera_kernel::sched::{guests, handler_path, running, upcall};
 
 const ENTRY: u64 = CODE + 0x100;
 const STACKS: u64 = 0x70_0000;
@@ -27,6 +30,10 @@ struct Scene {
     machine: Machine,
     gate: Handle,
     space: Handle,
+    /// Whether the fast path is tried first, as the entry code does.
+    is_fast: bool,
+    /// What went that way: faults, calls, answers.
+    fast: [u32; 3],
 }
 
 impl Scene {
@@ -39,7 +46,19 @@ impl Scene {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         machine.write(BUFFER, &bytes);
         let gate = machine.make(Call::GateCreate { account, space, table, layout: BUFFER });
-        Scene { machine, gate, space }
+        Scene { machine, gate, space, is_fast: true, fast: [0; 3] }
+    }
+
+    fn commonly(self) -> Scene {
+        Scene { is_fast: false, ..self }
+    }
+
+    /// Tries the fast path, if that is to be; gives whether it served.
+    fn tries(&mut self, which: usize, act: impl FnOnce(&mut Kernel, &'static PerCpu) -> bool) -> bool {
+        let line = &self.machine.kernel.shared.cpus[tessera_arch::cpu_index()];
+        let is_served = self.is_fast && act(&mut self.machine.kernel, line);
+        self.fast[which] += u32::from(is_served);
+        is_served
     }
 
     fn set(&mut self, object: Handle, asks: u64) {
@@ -58,14 +77,41 @@ impl Scene {
     }
 
     fn faults(&mut self) {
-        self.trap(Trap::Fault(Fault { kind: FaultKind::Page, address: VirtAddr::new(MISSING), access: Access::Write }));
+        let fault = Fault { kind: FaultKind::Page, address: VirtAddr::new(MISSING), access: Access::Write };
+        if !self.tries(0, |kernel, line| trap::ask_at_once(kernel, line, &fault)) {
+            self.machine.trap(Trap::Fault(fault));
+        }
+        check::check(&self.machine.kernel);
+    }
+
+    /// The current thread, which has a handler that is asked of calls, makes this one.
+    fn calls(&mut self, call: Call) {
+        let (id, (number, words)) = (self.current(), call.encode());
+        self.machine.kernel.threads[id].context.registers_mut().set_call(number, words);
+        if !self.tries(1, handler_path::ask_of_call) {
+            self.machine.trap(Trap::GuestCall);
+        }
+        check::check(&self.machine.kernel);
     }
 
     /// The current thread, a handler, answers.
-    fn answers(&mut self, answer: Answer, [status, value]: [u64; 2]) {
+    fn answers(&mut self, answer: Answer, result: [u64; 2]) {
+        self.answers_number(answer as u64, result);
+    }
+
+    fn answers_number(&mut self, number: u64, [status, value]: [u64; 2]) {
         let id = self.current();
-        self.machine.kernel.threads[id].context.registers_mut().set_words([answer as u64, status, value, 0, 0, 0]);
-        self.machine.call_commonly(RETURNS);
+        self.machine.kernel.threads[id].context.registers_mut().set_words([number, status, value, 0, 0, 0]);
+        let mut answered = Answered::Not;
+        let is_served = self.tries(2, |kernel, line| {
+            answered = answering::answer(kernel, line, number);
+            answered != Answered::Not
+        });
+        if answered == Answered::Made {
+            self.machine.go_on(tessera_arch::cpu_index());
+        } else if !is_served {
+            self.machine.call_commonly(RETURNS);
+        }
         check::check(&self.machine.kernel);
     }
 
@@ -93,8 +139,9 @@ impl Scene {
 #[test]
 fn a_fault_is_asked_of_and_the_thread_goes_on() {
     for flavour in FLAVOURS {
-        for is_noted in [false, true, false] {
-            let mut scene = Scene::new(flavour, 1, 1);
+        for (is_noted, is_fast) in [(false, true), (true, true), (false, false), (true, false)] {
+            let scene = Scene::new(flavour, 1, 1);
+            let mut scene = if is_fast { scene } else { scene.commonly() };
             let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
             scene.set(thread, asked_of::FAULTS);
             let home = scene.place(id);
@@ -116,6 +163,8 @@ fn a_fault_is_asked_of_and_the_thread_goes_on() {
                 let context = &scene.machine.kernel.threads[id].context;
                 assert_eq!((context.registers().words(), context.floating_control), ([value; 6], value));
             }
+            // The first leads where the CPU has never been. What was noted is gone back from by the common path.
+            assert_eq!(scene.fast, if is_fast { [2, 0, if is_noted { 0 } else { 3 }] } else { [0; 3] });
         }
     }
 }
@@ -161,14 +210,13 @@ fn what_is_passed_on_or_not_answered_ends_the_thread() {
 #[test]
 fn a_call_is_asked_of_made_and_told_of() {
     for flavour in FLAVOURS {
-        for is_noted in [false, true] {
-            let mut scene = Scene::new(flavour, 1, 1);
+        for (is_noted, is_fast) in [(false, true), (true, true), (false, false), (true, false)] {
+            let scene = Scene::new(flavour, 1, 1);
+            let mut scene = if is_fast { scene } else { scene.commonly() };
             let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
             scene.set(thread, asked_of::CALLS | asked_of::RETURNS);
             assert!(scene.machine.kernel.threads[id].context.is_traced);
-            let (call, words) = Call::Clock {}.encode();
-            scene.machine.kernel.threads[id].context.registers_mut().set_call(call, words);
-            scene.trap(Trap::GuestCall);
+            scene.calls(Call::Clock {});
             let told = |scene: &Scene| scene.machine.kernel.threads[id].context.registers().words();
             assert_eq!(told(&scene)[..2], [UpcallKind::Call as u64, number::clock]);
             if is_noted {
@@ -188,12 +236,93 @@ fn a_call_is_asked_of_made_and_told_of() {
                 info.used_bytes
             };
             let before = used(&mut scene);
-            let (call, words) = Call::SpaceCreate { account: scene.machine.account }.encode();
-            scene.machine.kernel.threads[id].context.registers_mut().set_call(call, words);
-            scene.trap(Trap::GuestCall);
+            scene.calls(Call::SpaceCreate { account: scene.machine.account });
             scene.answers(Answer::Cancel, [Error::MissingRight.status(), 0]);
             assert_eq!(used(&mut scene), before);
         }
+    }
+}
+
+/// A call of which the handler is told nothing afterwards is made when it has answered: one that does nothing, a quick one, one that is
+/// made by the common path, and one that there is not. Each is counted once, as the answer is.
+#[test]
+fn a_call_that_was_asked_of_is_made_at_once() {
+    for flavour in FLAVOURS {
+        for is_fast in [true, false] {
+            let scene = Scene::new(flavour, 1, 1);
+            let mut scene = if is_fast { scene } else { scene.commonly() };
+            let (id, thread, account) = (scene.machine.thread_id, scene.machine.thread, scene.machine.account);
+            scene.set(thread, asked_of::CALLS);
+            let spaces = scene.machine.kernel.spaces.len();
+            let made = |scene: &mut Scene, call: Call| {
+                let before = scene.machine.kernel.shared.cpus[0].counters.system_calls.get();
+                scene.calls(call);
+                assert!(scene.is_asked(id));
+                scene.answers(Answer::Resume, [0; 2]);
+                assert!(!scene.is_asked(id));
+                let after = scene.machine.kernel.shared.cpus[0].counters.system_calls.get();
+                assert_eq!(after - before, 2, "the answer and the call");
+                scene.machine.kernel.threads[id].context.registers().result()
+            };
+            assert_eq!(made(&mut scene, Call::Null {}), (0, 0));
+            assert_eq!(made(&mut scene, Call::SpaceCreate { account }).0, 0);
+            assert_eq!(scene.machine.kernel.spaces.len(), spaces + 1);
+            let info = Call::ThreadInfo { thread: Handle::NONE, buffer: BUFFER };
+            assert_eq!(made(&mut scene, info).0, Error::BadHandle.status());
+            // The first leads where the CPU has never been.
+            assert_eq!(scene.fast, if is_fast { [0, 2, 3] } else { [0; 3] });
+        }
+    }
+}
+
+/// Nothing but one answer is taken on the fast path, and none by whoever is in no handler; what is no answer is refused, and the thread is
+/// in the handler still.
+#[test]
+fn answers_that_make_no_sense_go_no_fast_way() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 1);
+        let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
+        scene.set(thread, asked_of::FAULTS);
+        let nowhere =
+            |scene: &mut Scene| scene.tries(2, |kernel, line| handler_path::answer(kernel, line, 1).is_some());
+        assert!(!nowhere(&mut scene), "it is in no handler");
+        scene.faults();
+        for number in [4, 1 << 32 | 1, u64::MAX, Answer::Cancel as u64] {
+            scene.answers_number(number, [0; 2]);
+            assert!(scene.is_asked(id), "{number}");
+            let result = scene.machine.kernel.threads[id].context.registers().result();
+            assert_eq!(result.0, Error::BadArgument.status());
+        }
+        assert_eq!(scene.fast[2], 0);
+        scene.answers(Answer::Resume, [0; 2]);
+        assert!(!scene.is_asked(id) && scene.fast[2] == 1);
+        assert!(!nowhere(&mut scene), "it is in none again");
+    }
+}
+
+/// A handler of a space that faults itself is asked of that too, on the fast path: each has its own block of registers, and the outer
+/// ones come back by the common path, which gives up the block that is too many.
+#[test]
+fn handlers_nest_on_the_fast_path() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 3);
+        let (id, space, own) = (scene.machine.thread_id, scene.space, scene.machine.space);
+        scene.set(own, asked_of::FAULTS);
+        scene.set(space, asked_of::FAULTS);
+        let home = scene.place(id);
+        let used = |scene: &Scene| scene.machine.kernel.threads[id].activations.as_ref().map_or(0, |own| own.bytes());
+        for depth in 1..4 {
+            scene.machine.kernel.threads[id].context.registers_mut().set_flags(depth);
+            scene.faults();
+            assert_eq!(scene.machine.kernel.threads[id].depth() as u64, depth);
+        }
+        let most = used(&scene);
+        for depth in (1..4).rev() {
+            scene.answers(Answer::Resume, [0; 2]);
+            assert_eq!(scene.machine.kernel.threads[id].context.registers().flags(), depth);
+        }
+        assert_eq!(scene.place(id), home);
+        assert!(used(&scene) < most, "one block is kept, no more");
     }
 }
 
@@ -275,11 +404,11 @@ impl Crowd {
             Act::Faults if is_first && !self.scene.is_asked(id) => {}
             Act::Faults => self.scene.faults(),
             Act::Calls => {
-                let (call, words) = Call::Clock {}.encode();
-                let context = &mut self.scene.machine.kernel.threads[id].context;
-                context.registers_mut().set_call(call, words);
-                let trap = if context.is_traced { Trap::GuestCall } else { Trap::Call };
-                self.scene.trap(trap);
+                if self.scene.machine.kernel.threads[id].context.is_traced {
+                    self.scene.calls(Call::Clock {});
+                } else {
+                    self.scene.machine.call_commonly(Call::Clock {});
+                }
             }
             Act::Answers(answer) => {
                 let answers = [Answer::Pass, Answer::Resume, Answer::Cancel, Answer::End, Answer::Resume];
@@ -329,10 +458,11 @@ proptest! {
     #[test]
     fn whatever_happens_to_threads_that_are_asked_about(
         stacks in 1..3_u64,
-        acts in prop::collection::vec((0..2_usize, act()), 1..120),
+        acts in prop::collection::vec((0..2_usize, any::<bool>(), act()), 1..120),
     ) {
         let mut crowd = Crowd::new(Flavour::X86, stacks);
-        for (cpu, act) in acts {
+        for (cpu, is_fast, act) in acts {
+            crowd.scene.is_fast = is_fast;
             crowd.act(cpu, act);
         }
         let (kernel, threads) = (&mut crowd.scene.machine.kernel, crowd.threads.clone());
@@ -371,6 +501,47 @@ fn a_handler_is_taken_out_on_another_cpu() {
                 trap::schedule(&mut crowd.scene.machine.kernel, 1);
             }
             assert!(crowd.scene.machine.kernel.threads.find(id).is_none_or(Thread::has_ended), "nobody answered");
+        }
+    }
+}
+
+/// What a thread was interrupted in, or its handler's gate, is taken away on another CPU: who answers then finds that out, by the common path.
+#[test]
+fn an_answer_after_something_was_taken_away_goes_the_common_way() {
+    for flavour in FLAVOURS {
+        for is_gate in [true, false] {
+            let mut crowd = Crowd::new(flavour, 1);
+            let (thread, id) = crowd.threads[1];
+            crowd.scene.set(thread, asked_of::FAULTS);
+            assert_eq!(crowd.play(1), Some(id));
+            // By a capability of its own, which is taken back.
+            let away = crowd.objects[1];
+            let by = Call::CapabilityDerive { handle: away, rights: Rights::all(), badge: 0 };
+            let space = crowd.scene.machine.make(by);
+            crowd.scene.machine.call(Call::SpaceSwitch { space }).expect("it may");
+            let home = crowd.scene.place(id);
+            crowd.scene.faults();
+            assert!(crowd.scene.is_asked(id));
+            crowd.scene.answers(Answer::Resume, [0; 2]);
+            crowd.scene.faults();
+            assert!(crowd.scene.is_asked(id) && crowd.scene.fast == [1, 0, 1]);
+            crowd.cpus.play(0);
+            crowd.scene.machine.feed_line();
+            trap::schedule(&mut crowd.scene.machine.kernel, 0);
+            let gate = crowd.scene.gate;
+            // Those inside finish.
+            let takes =
+                if is_gate { Call::GateClose { gate, how: 0 } } else { Call::CapabilityRevoke { handle: away } };
+            crowd.scene.machine.call(takes).expect("it is its owner's");
+            check::check(&crowd.scene.machine.kernel);
+            let before = crowd.play(1);
+            assert_eq!(before, Some(id), "it answers yet");
+            assert!(crowd.scene.is_asked(id));
+            crowd.scene.answers(Answer::Resume, [0; 2]);
+            assert_eq!(crowd.scene.fast[2], 1, "what was noted is looked at");
+            let kernel = &crowd.scene.machine.kernel;
+            let has_ended = kernel.threads.find(id).is_none_or(Thread::has_ended);
+            assert!(if is_gate { crowd.scene.place(id) == home } else { has_ended }, "{is_gate}");
         }
     }
 }
@@ -431,7 +602,8 @@ fn who_waits_for_a_handler_is_seen_to_one_at_a_time() {
         let id = scene.machine.thread_id;
         scene.machine.kernel.threads[id].context.registers_mut().set_call(number, words);
         let ended = |scene: &Scene| {
-            let has_ended = |(_, id): &&(Handle, ThreadId)| scene.machine.kernel.threads.find(*id).is_none_or(Thread::has_ended);
+            let has_ended =
+                |(_, id): &&(Handle, ThreadId)| scene.machine.kernel.threads.find(*id).is_none_or(Thread::has_ended);
             threads.iter().filter(has_ended).count()
         };
         let (mut before, mut breaks) = (ended(&scene), 0);
