@@ -1,5 +1,5 @@
-//! The ways of a thread into its handler and back that most go, with the kernel's lock, and by few looks. Of an answer none of the handler's
-//! registers is saved.
+//! The ways of a thread into its handler and back that most go, with the kernel's lock, and by few looks. When a handler answers, none
+//! of its registers is saved.
 //!
 //! What stands in the way sends either to the common path (`sched::upcall`), which does the same, and tells what is wrong.
 

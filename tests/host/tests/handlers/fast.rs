@@ -94,8 +94,8 @@ fn handlers_nest_on_the_fast_path() {
     }
 }
 
-/// What a thread was interrupted in is taken away on another CPU: who answers then finds that out, by the common path. Or its handler's gate
-/// closes: who is in it finishes.
+/// What a thread was interrupted in is taken away on another CPU: who answers then finds that out, by the common path. Or its handler's
+/// gate closes: who is in it finishes.
 #[test]
 fn an_answer_after_something_was_taken_away() {
     for flavour in FLAVOURS {
