@@ -101,7 +101,7 @@ pub use backend::secondary::start_cpus;
 pub use backend::registers::Registers;
 
 /// Threads' contexts.
-pub use backend::context::{ThreadContext, leave_context, restart_call, resume_context};
+pub use backend::context::{ThreadContext, leave_context, restart_call, resume_context, resume_over};
 
 /// `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context that `resume_context` named
 /// last and never comes back to its caller.
@@ -209,6 +209,10 @@ pub mod upcall {
         /// Called for `gate_return` without a capability, likewise.
         pub safe fn kernel_gate_return() -> UserPlace;
 
+        /// Called where that gave [`UserPlace::ANSWER`], likewise, with the first word of the answer. Gives 0 if it is left to the
+        /// common path; else the thread goes on with the context that `resume_context` or `resume_over` named last.
+        pub safe fn kernel_answer(number: u64) -> u64;
+
         /// Called for `gate_call` with a capability, or with flags, likewise: with the words of arguments, of which the first two are
         /// badge and capability then, and where the thread is. If it is left to the common path, the words are as they were.
         pub safe fn kernel_gate_call_along(
@@ -228,6 +232,10 @@ pub mod upcall {
         /// Called for a guest's system call, likewise, with the guest's general registers in its page. Gives what
         /// [`ThreadContext::end_run`](crate::ThreadContext::end_run) gave, or 0.
         pub safe fn kernel_guest_call() -> u64;
+
+        /// Called for a call of a thread whose handler is asked of its calls, with the thread's registers saved. Gives 0 if that is left to
+        /// [`kernel_trap`]; else the thread goes on with the context that `resume_context` named last.
+        pub safe fn kernel_asked_call() -> u64;
 
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
         pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;

@@ -86,6 +86,8 @@ pub struct UserPlace {
 impl UserPlace {
     /// Nothing was done: the call takes the common path, with the thread's registers saved.
     pub const COMMON: UserPlace = UserPlace { instruction_pointer: u64::MAX, stack_pointer: 0 };
+    /// Likewise, and the call is a handler's answer, for which there is a way of its own (`kernel_answer`).
+    pub const ANSWER: UserPlace = UserPlace { instruction_pointer: u64::MAX - 1, stack_pointer: 0 };
 }
 
 /// What a call that the entry code makes straight into the kernel gives back to it, in two registers.

@@ -12,8 +12,7 @@ unsafe extern "C" {
 
 /// Has system calls on this CPU mean a guest's, or a thread's; and has each instruction of the guest be the
 /// last, if it `steps`.
-#[cold]
-#[inline(never)]
+#[inline(always)]
 pub(super) fn choose(is_guest: bool, steps: bool) {
     let table = if is_guest { &raw const guest_vectors } else { &raw const exception_vectors };
     // SAFETY: both tables are complete and aligned to 2048 bytes. They differ in what comes from user mode only, and the return

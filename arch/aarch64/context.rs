@@ -129,6 +129,15 @@ pub fn resume_context(context: &ThreadContext) {
     load_floating(next);
 }
 
+/// The same in the place of a context whose registers mean nothing from here on, and whose system calls come in as a thread's: nothing
+/// of it is saved.
+#[inline(always)]
+pub fn resume_over(context: &ThreadContext) {
+    let next = context.state.as_ptr();
+    percpu::current().context.store(next, Ordering::Relaxed);
+    load_floating(next);
+}
+
 /// Sees to a thread's first use of the vector registers; gives whether that is why it came into the kernel.
 pub(super) fn begin_floating_point() -> bool {
     let block = percpu::current();
@@ -150,26 +159,36 @@ fn load_floating(next: *const SavedState) {
     let is_new = unsafe { (*next).registers.is_floating_new };
     let was_granted = percpu::current().grants_floating.load(Ordering::Relaxed);
     // Between two threads of which neither uses them, nothing is to be done.
-    if !is_new || was_granted {
-        load_used(next, is_new, was_granted);
+    if !is_new {
+        load_own(next, was_granted);
+    } else if was_granted {
+        load_first();
     }
 }
 
-/// The same where one of the two has used them. Out of line, so that those who use none pay nothing for it.
+/// The same where the next one has used them. Out of line, as what follows is, so that those who use none pay nothing for it.
 #[inline(never)]
-fn load_used(next: *const SavedState, is_new: bool, was_granted: bool) {
+fn load_own(next: *const SavedState, was_granted: bool) {
     // SAFETY: what is not new was saved when it was left, and is nowhere else.
-    unsafe { floating::load(if is_new { &raw const floating::FIRST } else { (&raw const (*next).floating).cast() }) };
-    if is_new == was_granted {
-        percpu::current().grants_floating.store(!is_new, Ordering::Relaxed);
-        floating::grant(!is_new);
+    unsafe { floating::load((&raw const (*next).floating).cast()) };
+    if !was_granted {
+        percpu::current().grants_floating.store(true, Ordering::Relaxed);
+        floating::grant(true);
     }
-    // A guest's registers are never new.
-    // SAFETY: as above.
+    // SAFETY: the state is alive, as in `load_floating`.
     let (is_guest, steps) = unsafe { ((*next).registers.is_guest, (*next).registers.steps) };
     if is_guest {
         call_entry::choose(true, steps);
     }
+}
+
+/// The same where the one before has used them, and the next one has not. A guest's are never new.
+#[inline(never)]
+fn load_first() {
+    // SAFETY: a static is there for ever, and what the registers held was saved, or is needed by nobody.
+    unsafe { floating::load(&raw const floating::FIRST) };
+    percpu::current().grants_floating.store(false, Ordering::Relaxed);
+    floating::grant(false);
 }
 
 /// Leaves the current context, if any: there is none until `resume_context` names one.

@@ -291,9 +291,13 @@ global_asm!(
     "    eret",
     "    dsb nsh",
     "    isb",
-    // Either it is for the common path, or it has returned and something came of it.
-    "8:  cmn x0, #1",
+    // Either it is for the common path, or it has returned and something came of it; or a handler answers, whose registers nobody needs
+    // if that is done with at once.
+    "8:  cmn x0, #{is_answer}",
+    "    b.eq 11f",
+    "    cmn x0, #1",
     "    b.ne 9f",
+    "12:",
     "    mov x0, xzr",
     "    mov x1, xzr",
     "    mov x8, #{gate_return}",
@@ -303,6 +307,11 @@ global_asm!(
     "    str xzr, [sp, #-16]",
     "    mov x17, #{finish}",
     "    b save_and_dispatch",
+    "11: mov x0, x20",
+    "    bl {answer}",
+    "    cbz x0, 12b",
+    "    add sp, sp, #64",
+    "    b return_to_user",
     // With a capability that goes along, or flags: the words of arguments lie in the stack in their order.
     "call_along:",
     "    stp x18, x30, [sp, #-64]!",
@@ -368,6 +377,8 @@ global_asm!(
     gate_call_along = sym upcall::kernel_gate_call_along,
     gate_return_along = sym upcall::kernel_gate_return_along,
     gate_path_return = sym upcall::kernel_gate_return,
+    answer = sym upcall::kernel_answer,
+    is_answer = const UserPlace::ANSWER.instruction_pointer.wrapping_neg(),
     user_state = const USER_PSTATE,
 );
 
@@ -409,6 +420,15 @@ global_asm!(
     "    SAVE_REGISTERS",
     "    bl {yield_now}",
     "    b return_to_user",
+    // A call of a thread whose handler is asked of it: mostly that is done at once.
+    ".global save_and_ask",
+    "save_and_ask:",
+    "    SAVE_REGISTERS",
+    "    bl {asked_call}",
+    "    cbnz x0, return_to_user",
+    "    mov x0, #{guest_call_kind}",
+    "    bl {dispatch}",
+    "    b return_to_user",
     ".global save_and_dispatch",
     "save_and_dispatch:",
     "    SAVE_REGISTERS",
@@ -447,6 +467,8 @@ global_asm!(
     thread_pointer = const offset_of!(Registers, thread_pointer),
     dispatch = sym trap::dispatch,
     yield_now = sym upcall::kernel_yield,
+    asked_call = sym upcall::kernel_asked_call,
+    guest_call_kind = const trap::GUEST_CALL,
 );
 
 // An exception of the kernel itself. The stack pointer may be what is wrong, so everything goes to the emergency

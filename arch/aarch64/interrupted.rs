@@ -6,6 +6,16 @@ use super::{call_entry, floating};
 use crate::guest::{Common, GuestPage};
 
 impl ThreadContext {
+    /// Makes the registers those with which a handler begins: at this place, with an argument, and with words. All others are those of a
+    /// new thread, vector registers and thread pointer included. The context is not current.
+    #[inline(always)]
+    pub fn begin_handler(&mut self, place: (u64, u64), argument: u64, words: [u64; 6]) {
+        debug_assert!(!self.is_current_here(), "the CPU would keep its own registers");
+        let registers = self.registers_mut();
+        registers.begin(place, argument, words);
+        (registers.thread_pointer, registers.is_floating_new) = (0, true);
+    }
+
     /// Puts registers into the words of a guest's state. The context is not current.
     pub fn store_interrupted(&mut self, page: &GuestPage) {
         self.use_floating_point();

@@ -55,7 +55,9 @@ impl Registers {
 
     /// The arguments of the system call: x0 to x5.
     pub fn call_arguments(&self) -> [u64; 6] {
-        core::array::from_fn(|index| self.general[index])
+        // One by one: the compiler would go through them.
+        let [x0, x1, x2, x3, x4, x5, ..] = &self.general;
+        [*x0, *x1, *x2, *x3, *x4, *x5]
     }
 
     /// Sets the result of the system call: x0 and x1.
@@ -112,6 +114,17 @@ impl Registers {
     pub fn clear(&mut self) {
         self.general.fill(0);
         self.thread_pointer = 0;
+    }
+
+    /// Makes the thread begin at a place with an argument and words: all other general registers are zero.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, (ip, sp): (u64, u64), argument: u64, words: [u64; 6]) {
+        self.forget_scratch();
+        let [kept @ .., x26, x27, x28, x29, x30] = &mut self.general;
+        [*x26, *x27, *x28, *x29, *x30] = [0; 5];
+        (kept[SCRATCH], kept[SCRATCH + 1]) = (0, 0);
+        self.set_words(words);
+        self.set_entry(ip, sp, [argument, 0]);
     }
 
     /// Where the thread goes on.

@@ -84,6 +84,11 @@ pub fn resume_context(context: &ThreadContext) {
     set_current(context.place());
 }
 
+/// The same in the place of one whose registers mean nothing any more.
+pub fn resume_over(context: &ThreadContext) {
+    set_current(context.place());
+}
+
 /// Leaves the current context.
 pub fn leave_context() {
     set_current(0);

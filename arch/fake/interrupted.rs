@@ -4,6 +4,15 @@ use super::context::ThreadContext;
 use crate::guest::GuestPage;
 
 impl ThreadContext {
+    /// Makes the registers those with which a handler begins: at this place, with an argument, and with words.
+    pub fn begin_handler(&mut self, (ip, sp): (u64, u64), argument: u64, words: [u64; 6]) {
+        self.reset_floating_point();
+        let registers = self.registers_mut();
+        registers.clear();
+        registers.set_entry(ip, sp, [argument, 0]);
+        registers.set_words(words);
+    }
+
     /// Puts registers into the words of a guest's state.
     pub fn store_interrupted(&mut self, page: &GuestPage) {
         self.store_guest(page);

@@ -13,7 +13,7 @@ use super::memory_map::MemoryMap;
 use super::paging::Device;
 use super::stacks::{BOOT_STACKS, KERNEL_STACK_END};
 use super::trampoline::FRAMES;
-use super::{console, entry, features, gdt, idt, interrupts, machine, paging, percpu, secondary, timer};
+use super::{call_entry, console, entry, features, gdt, idt, interrupts, machine, paging, percpu, secondary, timer};
 use crate::ranges::RangeList;
 use crate::{BootInfo, CPUS_MAX, Frame, PhysAddr, PhysRange, upcall};
 
@@ -82,7 +82,7 @@ pub(super) fn start(mut loader: Loader) -> ! {
     });
     let low_frames = leave_loader(&mut loader, cpus);
     features::enable();
-    entry::enable_system_calls();
+    call_entry::enable_system_calls();
     interrupts::silence_old_controllers();
     interrupts::enable();
     timer::init(port_of_timer);

@@ -169,6 +169,24 @@ pub fn resume_context(context: &ThreadContext) {
     cpu.set_frame_end((&raw const state.floating).addr() as u64);
 }
 
+/// The same in the place of a context whose registers mean nothing from here on, and whose system calls come in as a thread's: nothing
+/// of it is saved.
+#[inline(always)]
+pub fn resume_over(context: &ThreadContext) {
+    let (cpu, next) = (this(), context.state.as_ptr());
+    // SAFETY: as in `resume_context`.
+    let state = unsafe { &*next };
+    if state.marks == 0 {
+        // SAFETY: what is not new was saved when it was left.
+        unsafe { state.floating.assume_init_ref() }.load();
+    } else {
+        load_marked(state);
+    }
+    gdt::exchange_user_segments(cpu, state.registers.bases, None);
+    cpu.current.set(next);
+    cpu.set_frame_end((&raw const state.floating).addr() as u64);
+}
+
 /// Does what the marks of the state before ask for, and loads the floating point of this one.
 #[cold]
 #[inline(never)]

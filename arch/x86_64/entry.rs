@@ -16,10 +16,6 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
-use x86_64::VirtAddr as MachineAddress;
-use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
-use x86_64::registers::rflags::RFlags;
-
 use super::percpu::{offsets, this};
 use super::registers::{CALL_MARK, FIRST_FLAGS, FRAME_BYTES, FRAME_RIP, GUEST_CALL_MARK};
 use super::{gdt, trap};
@@ -323,8 +319,11 @@ tessera_call_commonly:
     swapgs
     sysretq
 
-    /* Either it is for the common path, or it has returned and something came of it. */
-25: pop rdi
+    /* Either it is for the common path, or it has returned and something came of it; or a handler answers, whose registers nobody needs
+       if that is done with at once. */
+25: cmp rax, {is_answer}
+    je 31f
+32: pop rdi
     xor esi, esi
     xor r8d, r8d
     xor r9d, r9d
@@ -345,6 +344,13 @@ tessera_call_commonly:
     push rbp
     call {finish}
     jmp tessera_resume
+
+31: mov rdi, r12
+    call {answer}
+    test rax, rax
+    jnz tessera_resume
+    mov rax, -1
+    jmp 32b
 
 29: cmp rax, {guest_run}
     je tessera_guest_run
@@ -385,6 +391,19 @@ tessera_resume:
 .global tessera_guest_call_commonly
 tessera_guest_call_commonly:
     save_call {guest_call_mark}
+    jmp 4b
+
+/* That of a thread whose handler is asked of it: mostly that is done at once. */
+.balign 16
+.global tessera_asked_call
+tessera_asked_call:
+    save_call {guest_call_mark}
+    mov rsp, gs:[{kernel_stack}]
+    xor ebp, ebp
+    push rbp
+    call {asked_call}
+    test rax, rax
+    jnz tessera_resume
     jmp 4b
 
 /* Every vector's stub comes here, with the frame, an error code and the vector's number on the stack. */
@@ -514,6 +533,9 @@ tessera_trap_stubs:
     gate_call_along = sym upcall::kernel_gate_call_along,
     gate_return_along = sym upcall::kernel_gate_return_along,
     gate_path_return = sym upcall::kernel_gate_return,
+    answer = sym upcall::kernel_answer,
+    asked_call = sym upcall::kernel_asked_call,
+    is_answer = const UserPlace::ANSWER.instruction_pointer as i64,
     first_flags = const FIRST_FLAGS,
     finish = sym trap::finish,
     from_user = sym trap::from_user,
@@ -532,37 +554,9 @@ const _: () = assert!(number::null == 0 && number::space_switch == 1);
 const _: () = assert!(number::gate_return == number::gate_call + 1 && number::guest_run == number::gate_return + 1);
 
 unsafe extern "C" {
-    static tessera_system_call: u8;
     static tessera_trap_stubs: u8;
     /// Enters user mode with the current context.
     fn tessera_resume() -> !;
-}
-
-/// SYSENTER's code segment; 0 makes the instruction fault.
-const SYSENTER_CODE: Msr = Msr::new(0x174);
-
-/// Makes `syscall` lead to the entry code on the running CPU (SDM volume 3, 6.8.8).
-pub(super) fn enable_system_calls() {
-    // SAFETY: the selectors are those of `gdt`: `syscall` takes the first for code and the next for the stack,
-    // `sysret` the second plus 8 for the stack and plus 16 for code. SYSENTER is not used.
-    unsafe {
-        Star::write_raw(gdt::KERNEL_DATA | 3, gdt::KERNEL_CODE);
-        let mut sysenter = SYSENTER_CODE;
-        sysenter.write(0);
-    }
-    LStar::write(MachineAddress::from_ptr(&raw const tessera_system_call));
-    // Whatever the user's flags, the kernel runs without interrupts, single steps, reversed string instructions,
-    // nested tasks (IRET would fault) and access to user memory.
-    SFMask::write(
-        RFlags::INTERRUPT_FLAG
-            | RFlags::TRAP_FLAG
-            | RFlags::DIRECTION_FLAG
-            | RFlags::NESTED_TASK
-            | RFlags::ALIGNMENT_CHECK
-            | RFlags::IOPL_LOW
-            | RFlags::IOPL_HIGH
-            | RFlags::ID,
-    );
 }
 
 /// Where the gate of a vector is to lead.

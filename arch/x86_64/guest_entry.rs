@@ -136,7 +136,7 @@ tessera_guest_call:
     mov rsp, gs:[{frame_end}]
     mov rsp, [rsp + {page} - {end}]
     test rsp, rsp
-    jz tessera_guest_call_commonly
+    jz tessera_asked_call
     mov [rsp + {general} + 0], rax
     mov [rsp + {general} + 8], rbx
     mov [rsp + {general} + 16], rcx

@@ -2,11 +2,31 @@
 
 use super::context::ThreadContext;
 use super::percpu::this;
-use super::registers::{CALL_BYTES, IS_FLOATING_NEW, IS_GUEST};
+use super::registers::{CALL_BYTES, FIRST_FLAGS, IS_FLOATING_NEW, IS_GUEST};
 use super::{call_entry, floating};
 use crate::guest::{Common, GuestPage};
+use tessera_abi::USER_END;
 
 impl ThreadContext {
+    /// Makes the registers those with which a handler begins: at this place, with an argument, and with words. All others are those of a
+    /// new thread, floating point and bases included. The context is not current.
+    ///
+    /// # Panics
+    /// As [`Registers::set_entry`](super::registers::Registers::set_entry).
+    #[inline(always)]
+    pub fn begin_handler(&mut self, (ip, sp): (u64, u64), argument: u64, words: [u64; 6]) {
+        assert!(ip < USER_END, "a handler begins at a user address");
+        debug_assert!(!core::ptr::addr_eq(this().current.get(), self.state()), "the CPU would keep its own registers");
+        let state = self.state_mut();
+        state.marks = IS_FLOATING_NEW;
+        state.registers.bases = [0; 2];
+        state.registers.forget_scratch();
+        state.registers.set_words(words);
+        let frame = &mut state.registers.frame;
+        (frame.rdi, frame.rsi, frame.vector) = (argument, 0, 0);
+        (frame.rip, frame.rsp, frame.rflags) = (ip, sp, FIRST_FLAGS);
+    }
+
     /// Puts registers into the words of a guest's state. The context is not current.
     pub fn store_interrupted(&mut self, page: &GuestPage) {
         let state = self.state_mut();

@@ -12,7 +12,7 @@ use super::interrupts::{self, Message};
 use super::machine::CpuList;
 use super::smp::wait_ns;
 use super::trampoline::{self, FRAMES};
-use super::{entry, features, gdt, idt, paging, percpu, plugin, smp, stacks};
+use super::{call_entry, features, gdt, idt, paging, percpu, plugin, smp, stacks};
 use crate::ranges::RangeList;
 use crate::{CPUS_MAX, Frame, upcall};
 
@@ -116,7 +116,7 @@ extern "C" fn enter(cpu: u64) -> ! {
     idt::load();
     paging::use_kernel_root();
     features::enable();
-    entry::enable_system_calls();
+    call_entry::enable_system_calls();
     interrupts::enable();
     plugin::begin_cpu();
     ARRIVED.store(cpu, Ordering::Release);

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{CallResult, UserPlace};
 
-use crate::cpu::activations::{Activations, SUSPENDED_MAX};
+use crate::cpu::activations::{Activations, IN_HANDLER, SUSPENDED_MAX};
 use crate::cpu::gate_words::GateWords;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::slice_pointer::Kept;
@@ -68,6 +68,13 @@ fn common() -> UserPlace {
     core::hint::black_box(UserPlace::COMMON)
 }
 
+/// No good pass leads back. None leads to whoever was interrupted to ask a handler.
+#[cold]
+#[inline(never)]
+fn no_way(space: u32, in_handler: UserPlace) -> UserPlace {
+    core::hint::black_box(if space == IN_HANDLER { in_handler } else { UserPlace::COMMON })
+}
+
 /// The CPU's pass was made stale at this moment, so the call goes by the common path. If somebody began to wait for the stack
 /// meanwhile, that sees to it.
 #[cold]
@@ -81,9 +88,9 @@ fn undo(activations: &Activations) -> UserPlace {
 }
 
 /// Returns from the call that the thread is in to who made it; gives where that is. [`CallResult::UNFINISHED`] is added if somebody
-/// waits for the stack that it was on.
+/// waits for the stack that it was on. A handler's return is an answer, which gives `in_handler`.
 #[inline(always)]
-pub fn go_back(line: &PerCpu) -> UserPlace {
+pub fn go_back(line: &PerCpu, in_handler: UserPlace) -> UserPlace {
     let activations = line.activations.get();
     let depth = activations.depth();
     if depth == activations.noted() {
@@ -93,7 +100,10 @@ pub fn go_back(line: &PerCpu) -> UserPlace {
     let space = last.space.load(Relaxed);
     let way = line.pass_to(space);
     let pass = way.read();
-    if !pass.is_good() || !line.presence.enter(space, way, pass) {
+    if !pass.is_good() {
+        return no_way(space, in_handler);
+    }
+    if !line.presence.enter(space, way, pass) {
         return common();
     }
     arrive(line, (pass.root(), pass.word()), last.entered_by.load(Relaxed), last.table.kept());

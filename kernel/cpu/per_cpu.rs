@@ -244,6 +244,8 @@ pub struct Shared {
     pub empty_root: AtomicU64,
     /// Whether no pass may become good, as tags are taken back. Changed by the holder of the kernel's lock only.
     pub is_closing_tags: AtomicBool,
+    /// How many objects have a handler. Changed by the holder of the kernel's lock only.
+    pub handlers: AtomicU32,
     /// Where text waits for the serial line.
     pub console: Console,
     /// What is being taken apart. Used by the holder of the kernel's lock only; here every call finds it by one load.
@@ -266,6 +268,7 @@ impl Shared {
             count: AtomicUsize::new(0),
             empty_root: AtomicU64::new(0),
             is_closing_tags: AtomicBool::new(false),
+            handlers: AtomicU32::new(0),
             console: Console::new(ring),
             debts: DebtWords::new(),
             spaces: SlicePointer::none(),

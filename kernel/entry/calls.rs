@@ -4,10 +4,14 @@ use alloc::boxed::Box;
 
 use tessera_abi::Error;
 use tessera_abi::layout::{FallbackReason, ThreadState};
+use tessera_abi::syscall::number;
+use tessera_abi::upcall::asked_of;
 use tessera_arch::CallResult;
 
 use crate::base::effort::Effort;
 use crate::base::log::{Word, log};
+use crate::cpu::per_cpu::PerCpu;
+use crate::entry::quick;
 use crate::object::id::ThreadId;
 use crate::object::thread::{Asking, Pending};
 use crate::sched::upcall::{self, OfCall};
@@ -94,6 +98,36 @@ pub(super) fn make(kernel: &mut Kernel, cpu: usize) -> Served {
     let Some(id) = running::current(kernel, cpu) else { return Served::Done };
     let number = kernel.threads.at(id.index()).context.registers().call_number();
     make_told(kernel, cpu, id, number)
+}
+
+/// The same of a call that is quick, or does nothing, and of which nobody is told when it is over; gives whether it was made.
+#[inline(always)]
+pub(super) fn make_quickly(kernel: &mut Kernel, line: &'static PerCpu) -> bool {
+    let id = kernel.scheduler.cpus[line.number()].caller;
+    let thread = kernel.threads.at_mut(id.index());
+    let Some(own) = thread.activations.as_mut() else { return false };
+    if own.handler.as_ref().is_none_or(|handler| handler.asks & asked_of::RETURNS != 0) {
+        return false;
+    }
+    own.told_call = 0;
+    let registers = thread.context.registers_mut();
+    let number = registers.call_number();
+    if number == number::null {
+        registers.set_result(0, 0);
+        line.counters.system_calls.add(1);
+        return true;
+    }
+    let words = registers.call_arguments();
+    let Some(handler) = (if number < HANDLERS.len() as u64 { quick::handler(number) } else { None }) else {
+        return false;
+    };
+    let result = handler(kernel, line, &words);
+    if result == CallResult::COMMON {
+        return false;
+    }
+    line.counters.system_calls.add(1);
+    kernel.threads.at_mut(id.index()).context.registers_mut().set_result(result.status, result.value);
+    true
 }
 
 /// Makes a call; if its handler is to be told when it is over, and it is, tells that.

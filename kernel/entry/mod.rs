@@ -1,5 +1,6 @@
 //! Coming in: traps, the calls of the architecture, the boot list, options, the first program.
 
+pub mod answering;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;

@@ -10,6 +10,7 @@ use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::effort::Effort;
 use crate::base::log::{Word, log};
+use crate::cpu::per_cpu::PerCpu;
 use crate::entry::calls::{self, Served};
 use crate::lifecycle::reap;
 use crate::object::doomed::Debt;
@@ -19,6 +20,7 @@ use crate::object::interrupted::Asked;
 use crate::object::thread::{Asking, Pending};
 use crate::sched::ending;
 use crate::sched::guests;
+use crate::sched::handler_path;
 use crate::sched::running::{self, Next};
 use crate::sched::turn;
 use crate::sched::upcall;
@@ -79,15 +81,11 @@ pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
     match trap {
         Trap::Call => {
             let served = calls::call(kernel, cpu);
-            if is_step(kernel, cpu, served) {
-                return finish_step(kernel, cpu);
-            }
+            return end_call(kernel, cpu, served);
         }
         Trap::GuestCall => {
             let served = guest_call(kernel, cpu);
-            if is_step(kernel, cpu, served) {
-                return finish_step(kernel, cpu);
-            }
+            return end_call(kernel, cpu, served);
         }
         Trap::Fault(what) => fault(kernel, cpu, what, Asked::Nobody),
         // Without the thread's turn, no interrupt need ever come: waiting is yielding.
@@ -95,6 +93,12 @@ pub fn handle(kernel: &mut Kernel, cpu: usize, trap: Trap) {
         Trap::Interrupt(what) => interrupt(kernel, cpu, what),
     }
     finish(kernel);
+}
+
+/// What may have to be done after a call.
+#[inline(always)]
+pub(super) fn end_call(kernel: &mut Kernel, cpu: usize, served: Served) {
+    if is_step(kernel, cpu, served) { finish_step(kernel, cpu) } else { finish(kernel) }
 }
 
 /// What may have to be done after anything that changed objects.
@@ -163,16 +167,30 @@ fn see_to_left(kernel: &mut Kernel, cpu: usize) -> bool {
     false
 }
 
+/// Asks the handler of the calling CPU's thread, or of its space, of a fault where nothing is; gives whether the thread is with it. If not,
+/// nothing has changed.
+#[inline(always)]
+pub fn ask_at_once(kernel: &mut Kernel, line: &PerCpu, fault: &Fault) -> bool {
+    let is_asked = handler_path::ask_of_fault(kernel, line, fault, |public, space| {
+        fault::is_nothing_at(public, space, fault.address)
+    });
+    line.counters.faults.add(u64::from(is_asked));
+    is_asked
+}
+
 fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault, asked: Asked) {
     // None likewise; the thread has kept the fault.
     let Some(id) = running::current(kernel, cpu) else { return };
     kernel.shared.cpus[cpu].counters.faults.add(u64::from(asked == Asked::Nobody));
     let mut denial = None;
     if fault.kind == FaultKind::Page {
-        denial = fault::handle_fault(kernel, running::space_of(kernel, id), fault.address, fault.access).err();
+        denial = fault::handle_fault(kernel, running::space_here(kernel, cpu, id), fault.address, fault.access).err();
         if denial.is_none() {
             return;
         }
+    }
+    if asked == Asked::Nobody && handler_path::ask_of_fault(kernel, &kernel.shared.cpus[cpu], &fault, |_, _| true) {
+        return;
     }
     let within = if kernel.subtree_handlers == 0 { None } else { subtree_of(kernel, id, &fault) };
     if upcall::ask(kernel, cpu, id, fault, (within, asked)) {
@@ -221,7 +239,8 @@ fn wait(kernel: &mut Kernel, cpu: usize) {
 /// handler has.
 fn guest_call(kernel: &mut Kernel, cpu: usize) -> Served {
     let Some(id) = running::current(kernel, cpu) else { return Served::Done };
-    if !guests::is_in_guest(&kernel.shared.cpus[cpu]) {
+    let line = &kernel.shared.cpus[cpu];
+    if !guests::is_in_guest(line) {
         return calls::handle(kernel, cpu, id);
     }
     let number = guests::registers(kernel, cpu, id).call_number();

@@ -4,7 +4,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tessera_abi::Handle;
-use tessera_arch::{CallResult, Interrupt, Trap, UserPlace};
+use tessera_arch::{CallResult, Fault, Interrupt, Trap, UserPlace};
 
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
@@ -12,9 +12,10 @@ use crate::base::sync::{BigGuard, BigLock};
 use crate::bench::standby;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::{gate_path, switch};
+use crate::entry::answering::{self, Answered};
 use crate::entry::{quick, trap, yielding};
 use crate::lifecycle::reap;
-use crate::sched::{along, calling, guest_path, running};
+use crate::sched::{along, calling, guest_path, handler_path, running};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Handled};
 
@@ -60,6 +61,12 @@ fn kernel_trap(trap: Trap) {
             return;
         }
     }
+    if let Trap::Fault(fault) = &trap
+        && SHARED.handlers.load(Ordering::Relaxed) != 0
+        && ask_at_once(line, fault)
+    {
+        return;
+    }
     let mut guard = lock(line, Some(trap));
     with(&mut guard, |kernel| trap::handle(kernel, line.number(), trap));
     // Most calls leave the scheduler as it was, and nothing for the serial line.
@@ -87,7 +94,24 @@ extern "C" fn kernel_gate_call(
 
 #[unsafe(no_mangle)]
 extern "C" fn kernel_gate_return() -> UserPlace {
-    gate_path::go_back(line())
+    gate_path::go_back(line(), UserPlace::ANSWER)
+}
+
+/// A handler's answer, if the lock is free.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_answer(number: u64) -> u64 {
+    let Some(mut guard) = KERNEL.try_lock() else { return 0 };
+    let line = line();
+    match answering::answer(of_call(&mut guard), line, number) {
+        Answered::Not => return 0,
+        Answered::Back => {}
+        Answered::Made => {
+            if is_due_here(line) {
+                go_on(guard, line);
+            }
+        }
+    }
+    1
 }
 
 /// `gate_call` with a capability, if the lock is free.
@@ -116,6 +140,19 @@ extern "C" fn kernel_guest_run(guest: u64, space: u64) -> u64 {
 extern "C" fn kernel_guest_call() -> u64 {
     let Some(mut guard) = KERNEL.try_lock() else { return 0 };
     guest_path::leave(of_call(&mut guard), line())
+}
+
+/// A call of a thread whose handler is asked of it, if the lock is free.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_asked_call() -> u64 {
+    let Some(mut guard) = KERNEL.try_lock() else { return 0 };
+    u64::from(handler_path::ask_of_call(of_call(&mut guard), line()))
+}
+
+/// Asks a handler of a fault, if the lock is free, and where nothing is; gives whether the thread is with it.
+#[inline(never)]
+fn ask_at_once(line: &PerCpu, fault: &Fault) -> bool {
+    KERNEL.try_lock().is_some_and(|mut guard| trap::ask_at_once(of_call(&mut guard), line, fault))
 }
 
 /// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.

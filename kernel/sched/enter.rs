@@ -8,7 +8,7 @@ use tessera_arch::Frame;
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::cpu::handshake::NO_SPACE;
+use crate::cpu::handshake::{NO_SPACE, PassWord};
 use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::switch;
 use crate::cpu::tags::TagWord;
@@ -131,4 +131,13 @@ pub fn go_to(kernel: &mut Kernel, cpu: usize, space: SpaceId, by: Handle) {
     } else if !switch::enter_by_pass(line, space.index(), by) {
         enter_space(kernel, cpu, space, by);
     }
+}
+
+/// Has a CPU enter a space by a good pass. The lock is held, so nobody turns that stale meanwhile.
+#[inline(always)]
+pub(super) fn by_good_pass(line: &PerCpu, space: u32, pass: PassWord, entered_by: u64) {
+    line.presence.stay(space);
+    line.root.store(pass.root(), Relaxed);
+    line.entered_by.store(entered_by, Relaxed);
+    line.counters.count_switch(tessera_arch::load_root(pass.word()));
 }

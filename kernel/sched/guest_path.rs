@@ -8,10 +8,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, ObjectKind, Rights};
 
 use crate::cpu::activations::SUSPENDED_MAX;
-use crate::cpu::handshake::PassWord;
 use crate::cpu::per_cpu::PerCpu;
 use crate::object::guest::Standing;
-use crate::sched::guests;
+use crate::sched::{enter, guests};
 use crate::state::kernel::Kernel;
 
 /// Has the calling CPU's thread run the guest that the first handle names in the space that the second one names, until it wants
@@ -41,7 +40,7 @@ pub fn run(kernel: &mut Kernel, line: &PerCpu, [guest, space]: [Handle; 2]) -> u
     }
     object.standing = Standing::fresh_on(line.index);
     guests::suspend(line, (stack, depth), (guest_word.index(), guest));
-    enter(line, space_word.index(), pass, space.bits());
+    enter::by_good_pass(line, space_word.index(), pass, space.bits());
     line.counters.system_calls.add(1);
     place
 }
@@ -70,7 +69,7 @@ pub fn leave(kernel: &mut Kernel, line: &PerCpu) -> u64 {
     object.standing = Standing::READY;
     stack.depth.store(depth as u32 - 1, Relaxed);
     line.table.set(last.table.kept());
-    enter(line, space, pass, last.entered_by.load(Relaxed));
+    enter::by_good_pass(line, space, pass, last.entered_by.load(Relaxed));
     place
 }
 
@@ -79,13 +78,4 @@ pub fn leave(kernel: &mut Kernel, line: &PerCpu) -> u64 {
 #[inline(never)]
 fn common() -> u64 {
     core::hint::black_box(0)
-}
-
-/// Enters a space by a good pass. The lock is held, so nobody turns that stale meanwhile.
-#[inline(always)]
-fn enter(line: &PerCpu, space: u32, pass: PassWord, entered_by: u64) {
-    line.presence.stay(space);
-    line.root.store(pass.root(), Relaxed);
-    line.entered_by.store(entered_by, Relaxed);
-    line.counters.count_switch(tessera_arch::load_root(pass.word()));
 }

@@ -1,6 +1,7 @@
 //! Handlers of threads, spaces and subtrees: setting one, forgetting it, and finding who is asked next.
 
 use alloc::boxed::Box;
+use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::upcall::asked_of;
 use tessera_abi::{Error, ObjectKind};
@@ -62,6 +63,7 @@ pub fn set(kernel: &mut Kernel, object: ObjectRef, gate: GateId, by: CapId, (ask
     if let Some(account) = payer(kernel, object) {
         kernel.accounts[account].charge(HANDLER_BYTES);
     }
+    kernel.shared.handlers.fetch_add(1, Relaxed);
     kernel.subtree_handlers += u32::from(matches!(object, ObjectRef::Subtree(_)));
 }
 
@@ -74,6 +76,7 @@ pub fn forget(kernel: &mut Kernel, object: ObjectRef) {
     if let Some(account) = payer(kernel, object) {
         kernel.accounts[account].credit(HANDLER_BYTES);
     }
+    kernel.shared.handlers.fetch_sub(1, Relaxed);
     kernel.subtree_handlers -= u32::from(matches!(object, ObjectRef::Subtree(_)));
 }
 

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod fresh;
 pub mod guest_path;
 pub mod guests;
+pub mod handler_path;
 pub mod handlers;
 pub mod inside;
 mod interrupting;

@@ -40,6 +40,13 @@ pub fn space_of(kernel: &Kernel, id: ThreadId) -> SpaceId {
     kernel.spaces.id_at(space).unwrap_or(thread.space)
 }
 
+/// The space that the thread is in which runs on a CPU.
+#[inline(always)]
+pub fn space_here(kernel: &Kernel, cpu: usize, id: ThreadId) -> SpaceId {
+    let space = kernel.spaces.id_at(kernel.shared.cpus[cpu % CPUS_MAX].presence.space());
+    space.unwrap_or_else(|| kernel.threads.at(id.index()).space)
+}
+
 /// How many threads are in a space that have not ended.
 pub fn threads_in(kernel: &Kernel, space: SpaceId) -> u64 {
     let mut count = kernel.spaces[space].thread_count;

@@ -11,17 +11,19 @@ use tessera_abi::guest::{GuestEnd, GuestException, OWN_NUMBER};
 use tessera_abi::layout::{FallbackReason, ThreadState};
 use tessera_abi::upcall::{Answer, UpcallKind, asked_of};
 use tessera_abi::{Error, Handle};
-use tessera_arch::{Access, Fault, FaultKind, ThreadContext};
+use tessera_arch::{Access, Fault, FaultKind, Registers, ThreadContext};
 
 use crate::base::effort::Effort;
 use crate::cpu::activations::{IN_HANDLER, SUSPENDED_MAX};
+use crate::cpu::gate_words::GateWords;
+use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::slice_pointer::Kept;
 use crate::object::activation_stack::ACTIVATION_BYTES;
 use crate::object::handler::Handler;
 use crate::object::id::{GateId, ObjectRef, SpaceId, SubtreeId, ThreadId};
 use crate::object::interrupted::{Asked, INTERRUPTED_BYTES, Interrupted, Why};
 use crate::object::links::Chain;
-use crate::object::thread::{Asking, Pending};
+use crate::object::thread::{Asking, Pending, Thread};
 use crate::sched::activations::{self, Out};
 use crate::sched::noting::KNOWN;
 use crate::sched::{closing, ending, enter, entering, handlers, interrupting, running, way_in};
@@ -32,7 +34,7 @@ use crate::state::scheduler::Left;
 const HEAP_PAGES: u64 = entering::HEAP_PAGES + 2;
 
 /// What a handler is told: the words of its call.
-type Words = [u64; 6];
+pub(super) type Words = [u64; 6];
 
 /// Asks whoever is to be asked next of a fault of the calling CPU's thread; gives whether there is anybody. The thread is with the
 /// handler then, or waits for it.
@@ -62,12 +64,14 @@ pub fn ask(
 }
 
 /// What is told of a fault.
-fn fault_words(fault: &Fault, place: u64, seen: u64) -> Words {
+#[inline(always)]
+pub(super) fn fault_words(fault: &Fault, place: u64, seen: u64) -> Words {
     let (end, [number, address, access]) = told_of_fault(fault);
     [end as u64, number, address, access, place, seen]
 }
 
 /// What a guest's supervisor is told of a fault, which a handler is told as well: number, address and access.
+#[inline(always)]
 pub fn told_of_fault(fault: &Fault) -> (GuestEnd, [u64; 3]) {
     let access = match fault.access {
         Access::Read => 0,
@@ -153,12 +157,17 @@ fn tell_or_note(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
 /// Why it cannot be asked; the call fails with that.
 pub fn ask_of_call(kernel: &mut Kernel, cpu: usize, id: ThreadId) -> Result<(), Error> {
     let handler = *handlers::of(kernel, ObjectRef::Thread(id)).ok_or(Error::Gone)?;
-    let registers = kernel.threads.at(id.index()).context.registers();
+    let words = call_words(&handler, kernel.threads.at(id.index()).context.registers());
+    deliver(kernel, cpu, id, Why::Call, (&handler, words), Asked::Nobody)
+}
+
+/// What is told of a call.
+#[inline(always)]
+pub(super) fn call_words(handler: &Handler, registers: &Registers) -> Words {
     let [first, second, third, ..] = registers.call_arguments();
     let seen = |word: u64| if handler.sees_registers { word } else { 0 };
     let (number, at) = (registers.call_number(), registers.instruction_pointer());
-    let words = [UpcallKind::Call as u64, number, seen(first), seen(second), seen(third), seen(at)];
-    deliver(kernel, cpu, id, Why::Call, (&handler, words), Asked::Nobody)
+    [UpcallKind::Call as u64, number, seen(first), seen(second), seen(third), seen(at)]
 }
 
 /// Tells the thread's handler that a call is over, whose result the thread has, if it is to be told.
@@ -219,15 +228,9 @@ fn deliver(
         wait(kernel, cpu, id, why, (handler, before));
         return Ok(());
     };
-    push(kernel, cpu, id, (why, handler, stack));
-    let gate_words = kernel.shared.gate_words(handler.gate.index());
-    let (place, table) = ((gate_words.entry(), gate_words.stack_end(stack)), gate_words.table.kept());
-    let context = &mut kernel.threads.at_mut(id.index()).context;
-    let registers = context.registers_mut();
-    registers.enter_call(place, [handler.badge, 0]);
-    registers.set_words(words);
-    tessera_arch::resume_context(context);
-    kernel.shared.cpus[cpu].table.set(table);
+    let (line, gate) = (&kernel.shared.cpus[cpu], kernel.shared.gate_words(handler.gate.index()));
+    let from = kernel.spaces.id_at(line.presence.space()).expect("a thread that runs is in a space");
+    push(line, gate, kernel.threads.at_mut(id.index()), from, (why, handler, words, stack));
     enter::go_to(kernel, cpu, space, Handle::NONE);
     Ok(())
 }
@@ -287,13 +290,16 @@ pub(super) fn make_room(kernel: &mut Kernel, id: ThreadId) {
     }
 }
 
-/// Suspends the calling CPU's thread, to have it call a handler on this stack: it is fresh, as after a gate call. It has the registers for
-/// the handler then, which are to be set.
+/// Suspends a CPU's thread, which is in this space, to have it call a handler on this stack of its gate: it is fresh, as after a gate call.
+/// There is room. The CPU has the handler's registers and table then, and is to enter its space.
 #[inline(always)]
-fn push(kernel: &mut Kernel, cpu: usize, id: ThreadId, (why, handler, stack): (Why, &Handler, u32)) {
-    let line = &kernel.shared.cpus[cpu];
-    let space = kernel.spaces.id_at(line.presence.space()).expect("a thread that runs is in a space");
-    let thread = kernel.threads.at_mut(id.index());
+pub(super) fn push(
+    line: &PerCpu,
+    gate: &GateWords,
+    thread: &mut Thread,
+    space: SpaceId,
+    (why, handler, words, stack): (Why, &Handler, Words, u32),
+) {
     let own = thread.activations.as_mut().expect(KNOWN);
     let level = own.fast.depth();
     let next = own.fast.at(level);
@@ -302,16 +308,17 @@ fn push(kernel: &mut Kernel, cpu: usize, id: ThreadId, (why, handler, stack): (W
     next.entered_by.store(line.entered_by.load(Relaxed), Relaxed);
     // No space is gone back to without the lock.
     next.space.store(IN_HANDLER, Relaxed);
-    next.gate.set(Kept::of(kernel.shared.gate_words(handler.gate.index())));
+    next.gate.set(Kept::of(gate));
     next.stack.store(stack, Relaxed);
     own.fast.depth.store(level as u32 + 1, Relaxed);
     let mut spare = own.spare.take().expect("there is room to be interrupted");
     (spare.why, spare.sees_registers, spare.space) = (why, handler.sees_registers, space);
-    // The handler finds what a new thread does.
-    spare.context.registers_mut().clear();
-    spare.context.reset_floating_point();
+    spare.context.begin_handler((gate.entry(), gate.stack_end(stack)), handler.badge, words);
     core::mem::swap(&mut thread.context, &mut spare.context);
-    own.interrupted[level] = Some(spare);
+    // None was there: there is nothing to be dropped.
+    core::mem::forget(own.interrupted[level].replace(spare));
+    tessera_arch::resume_context(&thread.context);
+    line.table.set(gate.table.kept());
 }
 
 /// Has the calling CPU's thread wait for a stack of a handler; what it came with it is asked of again then.

@@ -1,13 +1,17 @@
 //! What an access to a space's memory meets: whose map covers the page, whether it is allowed, and its frame, which the
 //! first touch brings.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use tessera_abi::{Error, PAGE_BYTES, Rights};
-use tessera_arch::{Access, Frame, Leaf, VirtAddr};
+use tessera_arch::{Access, Frame, Leaf, VirtAddr, table};
 
 use crate::object::account::{self, frame_bytes};
 use crate::object::address_map::Cost;
 use crate::object::id::{AccountId, MapTarget, SpaceId, SubtreeId};
 use crate::object::segment::Touch;
+use crate::object::space::{SLOT_PAGES, Space};
+use crate::object::subtree::Public;
 use crate::paging::page_table::{Slot, new_table};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
@@ -62,6 +66,10 @@ pub enum AccessError {
 /// Finds whose map covers a page of a space, as the calling CPU sees it.
 #[inline(always)]
 pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
+    let object = kernel.spaces.at(space.index());
+    if object.seen.is_none() && is_own(&kernel.public, object, page) {
+        return Location { owner: MapTarget::Space(space), page, bounds: Rights::ACCESS, view: Rights::ACCESS };
+    }
     if let Some(public) = public::public_at(kernel, space, page) {
         let owner = MapTarget::Subtree(public.subtree);
         return Location { owner, page: page - public.page(), bounds: public.bounds, view: Rights::ACCESS };
@@ -80,6 +88,26 @@ pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
         };
     }
     location
+}
+
+/// Whether whatever covers a page of a space, which is no view, is mapped in its own map: nothing is attached there, nor public.
+#[inline(always)]
+fn is_own(public: &[Public], space: &Space, page: u64) -> bool {
+    if public.is_empty() && space.map.attachments() == 0 {
+        return true;
+    }
+    // Either would be shown by an entry.
+    let slot = page / SLOT_PAGES;
+    let root = table(space.root(tessera_arch::cpu_index()));
+    root.get(slot as usize).is_some_and(|entry| entry.load(Relaxed) == 0)
+}
+
+/// Whether nothing is at an address of a space, as far as a short look tells.
+#[inline(always)]
+pub fn is_nothing_at(public: &[Public], space: &Space, address: VirtAddr) -> bool {
+    let page = address.value() / PAGE_BYTES;
+    let may_be_missing = address.is_user() && space.seen.is_none() && is_own(public, space, page);
+    may_be_missing && space.map.find(page).is_none()
 }
 
 /// The subtree in which an address of a space lies, if it lies in one, and where there, bytes from its beginning.

@@ -30,6 +30,7 @@ fn main() -> u8 {
         claim!(who_waits_for_a_stack_is_told_of_returns_too),
         claim!(who_is_in_a_handler_when_its_space_is_revoked_lands_for_that_reason),
         claim!(a_long_call_is_asked_of_once),
+        claim!(calls_made_when_their_handler_has_answered_are_whole),
         claim!(a_handler_that_has_lost_its_space_is_passed_over),
         claim!(the_kernel_passes_its_own_checks),
     ];
@@ -179,6 +180,34 @@ fn a_callee_is_not_asked_about_by_its_callers_handler() -> Verdict {
     })?;
     let pair = (number::gate_call + 1) << 8 | 0x80 | (number::gate_call + 1);
     ensure_eq!(seen, pair << 24 | pair << 8 | (number::handler_set + 1));
+    Ok(())
+}
+
+/// What they make is there, what they take away is gone and paid back when they are over, and each is asked of once.
+fn calls_made_when_their_handler_has_answered_are_whole() -> Verdict {
+    static CALLS_ASKED: AtomicU64 = AtomicU64::new(0);
+    decides!(CountsCalls, |_, _upcall| {
+        CALLS_ASKED.fetch_add(1, SeqCst);
+        Decision::Resume
+    });
+    let service = handler::<CountsCalls>(1)?;
+    let body = |own: u64| -> Result<[u64; 4], Error> {
+        let account = program().account();
+        let (before, asked) = (account.info()?.used_bytes, CALLS_ASKED.load(SeqCst));
+        let space = Space::new(account)?;
+        let between = account.info()?.used_bytes;
+        drop(space);
+        let after = account.info()?.used_bytes;
+        let asked = CALLS_ASKED.load(SeqCst) - asked;
+        assert_eq!(attempt(number::capability_delete, [0; 6]), Err(Error::BadHandle));
+        lent::<Thread>(own).clear_handler()?;
+        Ok([before, between, after, asked])
+    };
+    for _ in 0..20 {
+        let [before, between, after, asked] = with_handler(&service.gate, CALLS, body)?.join()??;
+        ensure_eq!((before < between, after), (true, before));
+        ensure_eq!(asked, 4);
+    }
     Ok(())
 }
 

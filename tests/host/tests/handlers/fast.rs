@@ -1,0 +1,143 @@
+//! The fast path to a handler and back, and what it leaves to the common one.
+
+use host_tests::FLAVOURS;
+use host_tests::machine::BUFFER;
+use tessera_abi::upcall::{Answer, asked_of};
+use tessera_abi::{Call, Error, Handle, Rights};
+use tessera_kernel::entry::trap;
+use tessera_kernel::lifecycle::check;
+use tessera_kernel::object::thread::Thread;
+use tessera_kernel::sched::{handler_path, running};
+
+use crate::{Crowd, Scene};
+
+/// A call of which the handler is told nothing afterwards is made when it has answered: one that does nothing, a quick one, one that is
+/// made by the common path, and one that there is not. Each is counted once, as the answer is.
+#[test]
+fn a_call_that_was_asked_of_is_made_at_once() {
+    for flavour in FLAVOURS {
+        for is_fast in [true, false] {
+            let scene = Scene::new(flavour, 1, 1);
+            let mut scene = if is_fast { scene } else { scene.commonly() };
+            let (id, thread, account) = (scene.machine.thread_id, scene.machine.thread, scene.machine.account);
+            scene.set(thread, asked_of::CALLS);
+            let spaces = scene.machine.kernel.spaces.len();
+            let made = |scene: &mut Scene, call: Call| {
+                let before = scene.machine.kernel.shared.cpus[0].counters.system_calls.get();
+                scene.calls(call);
+                assert!(scene.is_asked(id));
+                scene.answers(Answer::Resume, [0; 2]);
+                assert!(!scene.is_asked(id));
+                let after = scene.machine.kernel.shared.cpus[0].counters.system_calls.get();
+                assert_eq!(after - before, 2, "the answer and the call");
+                scene.machine.kernel.threads[id].context.registers().result()
+            };
+            assert_eq!(made(&mut scene, Call::Null {}), (0, 0));
+            assert_eq!(made(&mut scene, Call::SpaceCreate { account }).0, 0);
+            assert_eq!(scene.machine.kernel.spaces.len(), spaces + 1);
+            let info = Call::ThreadInfo { thread: Handle::NONE, buffer: BUFFER };
+            assert_eq!(made(&mut scene, info).0, Error::BadHandle.status());
+            // The first leads where the CPU has never been.
+            assert_eq!(scene.fast, if is_fast { [0, 2, 3] } else { [0; 3] });
+        }
+    }
+}
+
+/// Nothing but one answer is taken on the fast path, and none by whoever is in no handler; what is no answer is refused, and the thread is
+/// in the handler still.
+#[test]
+fn answers_that_make_no_sense_go_no_fast_way() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 1);
+        let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
+        scene.set(thread, asked_of::FAULTS);
+        let nowhere =
+            |scene: &mut Scene| scene.tries(2, |kernel, line| handler_path::answer(kernel, line, 1).is_some());
+        assert!(!nowhere(&mut scene), "it is in no handler");
+        scene.faults();
+        for number in [4, 1 << 32 | 1, u64::MAX, Answer::Cancel as u64] {
+            scene.answers_number(number, [0; 2]);
+            assert!(scene.is_asked(id), "{number}");
+            let result = scene.machine.kernel.threads[id].context.registers().result();
+            assert_eq!(result.0, Error::BadArgument.status());
+        }
+        assert_eq!(scene.fast[2], 0);
+        scene.answers(Answer::Resume, [0; 2]);
+        assert!(!scene.is_asked(id) && scene.fast[2] == 1);
+        assert!(!nowhere(&mut scene), "it is in none again");
+    }
+}
+
+/// A handler of a space that faults itself is asked of that too, on the fast path: each has its own block of registers, and the outer
+/// ones come back by the common path, which gives up the block that is too many.
+#[test]
+fn handlers_nest_on_the_fast_path() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 3);
+        let (id, space, own) = (scene.machine.thread_id, scene.space, scene.machine.space);
+        scene.set(own, asked_of::FAULTS);
+        scene.set(space, asked_of::FAULTS);
+        let home = scene.place(id);
+        let used = |scene: &Scene| scene.machine.kernel.threads[id].activations.as_ref().map_or(0, |own| own.bytes());
+        for depth in 1..4 {
+            scene.machine.kernel.threads[id].context.registers_mut().set_flags(depth);
+            scene.faults();
+            assert_eq!(scene.machine.kernel.threads[id].depth() as u64, depth);
+        }
+        let most = used(&scene);
+        for depth in (1..4).rev() {
+            scene.answers(Answer::Resume, [0; 2]);
+            assert_eq!(scene.machine.kernel.threads[id].context.registers().flags(), depth);
+        }
+        assert_eq!(scene.place(id), home);
+        assert!(used(&scene) < most, "one block is kept, no more");
+    }
+}
+
+/// What a thread was interrupted in is taken away on another CPU: who answers then finds that out, by the common path. Or its handler's
+/// gate closes: who is in it finishes.
+#[test]
+fn an_answer_after_something_was_taken_away() {
+    for flavour in FLAVOURS {
+        for is_gate in [true, false] {
+            let mut crowd = Crowd::new(flavour, 1);
+            let (thread, id) = crowd.threads[1];
+            crowd.scene.set(thread, asked_of::FAULTS);
+            assert_eq!(crowd.play(1), Some(id));
+            // By a capability of its own, which is taken back.
+            let away = crowd.objects[1];
+            let by = Call::CapabilityDerive { handle: away, rights: Rights::all(), badge: 0 };
+            let space = crowd.scene.machine.make(by);
+            crowd.scene.machine.call(Call::SpaceSwitch { space }).expect("it may");
+            let home = crowd.scene.place(id);
+            crowd.scene.faults();
+            assert!(crowd.scene.is_asked(id));
+            crowd.scene.answers(Answer::Resume, [0; 2]);
+            crowd.scene.faults();
+            assert!(crowd.scene.is_asked(id) && crowd.scene.fast == [1, 0, 1]);
+            crowd.cpus.play(0);
+            crowd.scene.machine.feed_line();
+            trap::schedule(&mut crowd.scene.machine.kernel, 0);
+            let gate = crowd.scene.gate;
+            // Those inside finish.
+            let takes =
+                if is_gate { Call::GateClose { gate, how: 0 } } else { Call::CapabilityRevoke { handle: away } };
+            crowd.scene.machine.call(takes).expect("it is its owner's");
+            check::check(&crowd.scene.machine.kernel);
+            // It may have had to let others of its CPU go first.
+            for _ in 0..4 {
+                if crowd.play(1) != Some(id) {
+                    running::requeue_current(&mut crowd.scene.machine.kernel, 1);
+                }
+            }
+            assert_eq!(crowd.play(1), Some(id), "it answers yet");
+            assert!(crowd.scene.is_asked(id));
+            crowd.scene.answers(Answer::Resume, [0; 2]);
+            // Who closes a gate to new ones only need not know who is in it; what was noted is looked at.
+            assert_eq!(crowd.scene.fast[2], if is_gate { 2 } else { 1 });
+            let kernel = &crowd.scene.machine.kernel;
+            let has_ended = kernel.threads.find(id).is_none_or(Thread::has_ended);
+            assert!(if is_gate { crowd.scene.place(id) == home } else { has_ended }, "{is_gate}");
+        }
+    }
+}
