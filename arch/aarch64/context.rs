@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::registers::{CALL_BYTES, GuestPart, Registers, SavedState, USER_PSTATE};
+use super::registers::{CALL_BYTES, Registers, SavedState, USER_PSTATE};
 use super::{call_entry, floating, percpu};
 
 /// A thread's saved state, in memory of its own that does not move.
@@ -37,7 +37,6 @@ impl ThreadContext {
         // SAFETY: the block is as large as a state; what is not written here need not be.
         let mut state = unsafe {
             clear(&raw mut (*place).registers);
-            (&raw mut (*place).guest).write(GuestPart::NONE);
             state.assume_init()
         };
         (state.registers.flags, state.registers.is_floating_new) = (USER_PSTATE, true);

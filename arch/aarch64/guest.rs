@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::context::ThreadContext;
 use super::floating;
 use super::percpu;
-use super::registers::{Registers, USER_PSTATE};
+use super::registers::{GuestPart, Registers, USER_PSTATE};
 use crate::Table;
 use crate::guest::{self, Common, CommonPlaces, GuestPage};
 
@@ -23,7 +23,7 @@ impl ThreadContext {
         let state = context.state_mut();
         state.floating.write(floating::FIRST.clone());
         (state.registers.is_guest, state.registers.is_floating_new) = (true, false);
-        state.guest.page = Some(page);
+        state.guest.write(GuestPart { page: Some(page), runner: null_mut() });
         context.store_guest(&page[..]);
         context
     }
@@ -34,7 +34,7 @@ impl ThreadContext {
     pub fn load_guest(&mut self, page: &GuestPage, steps: bool) -> bool {
         let is_sound = self.load_registers(page, steps);
         let runner = if steps { null_mut() } else { percpu::current().context.load(Relaxed) };
-        self.state_mut().guest.runner = runner;
+        self.part().runner = runner;
         is_sound
     }
 
@@ -56,9 +56,16 @@ impl ThreadContext {
         true
     }
 
+    /// What only a guest has.
+    #[inline(always)]
+    fn part(&mut self) -> &mut GuestPart {
+        // SAFETY: as in `begin_run`.
+        unsafe { self.state_mut().guest.assume_init_mut() }
+    }
+
     /// Has the run that was loaded end by the common path.
     pub fn end_commonly(&mut self) {
-        self.state_mut().guest.runner = null_mut();
+        self.part().runner = null_mut();
     }
 
     /// Begins to run a guest in the place of the current thread, whose registers the entry code has saved; gives where the entry code
@@ -66,7 +73,9 @@ impl ThreadContext {
     #[inline(always)]
     pub fn begin_run(&mut self) -> u64 {
         let state = self.state_mut();
-        let Some(page) = state.guest.page else { return 0 };
+        // SAFETY: a guest's has been there from the beginning.
+        let part = unsafe { state.guest.assume_init_mut() };
+        let Some(page) = part.page else { return 0 };
         let page = &page[..];
         let Registers { stack_pointer, instruction_pointer, thread_pointer, .. } = &mut state.registers;
         let second_pointer = &mut 0;
@@ -75,7 +84,7 @@ impl ThreadContext {
             return 0;
         }
         state.registers.flags = Common::read_flags(page) & USER_FLAGS | USER_PSTATE;
-        state.guest.runner = percpu::current().context.load(Relaxed);
+        part.runner = percpu::current().context.load(Relaxed);
         core::ptr::from_mut(state).addr() as u64
     }
 
@@ -90,7 +99,7 @@ impl ThreadContext {
     /// this is for the common path.
     #[inline(always)]
     pub fn end_run(&mut self) -> u64 {
-        self.state_mut().guest.runner.addr() as u64
+        self.part().runner.addr() as u64
     }
 
     /// Puts them there. The context is not current, and has been, or is new. It executes as many instructions as it likes from here on.

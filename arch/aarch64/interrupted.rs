@@ -1,7 +1,7 @@
 //! The registers of a thread that was interrupted, for its handler to see and to change; and threads whose handler is asked of calls.
 
 use super::context::ThreadContext;
-use super::registers::CALL_BYTES;
+use super::registers::{CALL_BYTES, GuestPart};
 use super::{call_entry, floating};
 use crate::guest::{Common, GuestPage};
 
@@ -39,6 +39,7 @@ impl ThreadContext {
         if is_traced {
             self.use_floating_point();
         }
+        self.state_mut().guest.write(GuestPart::NONE);
         self.registers_mut().is_guest = is_traced;
         if self.is_current_here() {
             call_entry::choose(is_traced, false);

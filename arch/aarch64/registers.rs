@@ -178,8 +178,8 @@ pub(super) struct SavedState {
     pub(super) registers: Registers,
     /// Saved and loaded when the current thread changes.
     pub(super) floating: MaybeUninit<floating::State>,
-    /// What only a guest has.
-    pub(super) guest: GuestPart,
+    /// What only a guest has; of a thread whose calls come in by a guest's entry, that it has none. Of others it means nothing.
+    pub(super) guest: MaybeUninit<GuestPart>,
 }
 
 /// What is known of a guest besides its registers.

@@ -14,8 +14,8 @@ unsafe extern "C" {
     static tessera_guest_call: u8;
 }
 
-/// Has `syscall` on the running CPU mean a guest's call, or a thread's.
-#[inline(always)]
+/// Has `syscall` on the running CPU mean a guest's call, or a thread's. Out of line: it would take registers of whoever resumes a thread.
+#[inline(never)]
 pub(super) fn choose(is_guest: bool) {
     let entry = if is_guest { &raw const tessera_guest_call } else { &raw const tessera_system_call };
     let mut register = CALL_ENTRY;

@@ -11,7 +11,7 @@ use x86_64::registers::model_specific::FsBase;
 
 use super::percpu::this;
 use super::registers::{
-    CALL_BYTES, CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, GuestPart, IS_FLOATING_NEW, IS_GUEST, Registers, State,
+    CALL_BYTES, CALL_MARK, FIRST_FLAGS, GUEST_CALL_MARK, IS_FLOATING_NEW, IS_GUEST, Registers, State,
 };
 use super::{call_entry, floating, gdt};
 
@@ -66,7 +66,6 @@ impl ThreadContext {
             clear(&raw mut (*place).registers);
             (&raw mut (*place).marks).write(IS_FLOATING_NEW);
             (&raw mut (*place).steps).write(false);
-            (&raw mut (*place).guest).write(GuestPart::NONE);
             state.assume_init()
         };
         let frame = &mut state.registers.frame;

@@ -5,7 +5,7 @@ use core::ptr::null_mut;
 use super::context::ThreadContext;
 use super::floating;
 use super::percpu::this;
-use super::registers::{CALL_MARK, FIRST_FLAGS, Frame, IS_FLOATING_NEW, IS_GUEST, Registers};
+use super::registers::{CALL_MARK, FIRST_FLAGS, Frame, GuestPart, IS_FLOATING_NEW, IS_GUEST, Registers};
 use crate::Table;
 use crate::guest::{self, Common, CommonPlaces, GuestPage};
 
@@ -25,7 +25,7 @@ impl ThreadContext {
         let mut context = ThreadContext::new();
         let state = context.state_mut();
         state.floating.write(floating::FIRST.clone());
-        state.guest.page = Some(page);
+        state.guest.write(GuestPart { page: Some(page), runner: null_mut() });
         state.marks = IS_GUEST;
         context.store_guest(&page[..]);
         context
@@ -37,7 +37,7 @@ impl ThreadContext {
     pub fn load_guest(&mut self, page: &GuestPage, steps: bool) -> bool {
         let is_sound = self.load_registers(page, steps);
         let can_go_back = !steps && this().has_base_instructions.get();
-        self.state_mut().guest.runner = if can_go_back { this().current.get() } else { null_mut() };
+        self.part().runner = if can_go_back { this().current.get() } else { null_mut() };
         is_sound
     }
 
@@ -62,9 +62,16 @@ impl ThreadContext {
         true
     }
 
+    /// What only a guest has.
+    #[inline(always)]
+    fn part(&mut self) -> &mut GuestPart {
+        // SAFETY: as in `begin_run`.
+        unsafe { self.state_mut().guest.assume_init_mut() }
+    }
+
     /// Has the run that was loaded end by the common path.
     pub fn end_commonly(&mut self) {
-        self.state_mut().guest.runner = null_mut();
+        self.part().runner = null_mut();
     }
 
     /// Begins to run a guest in the place of the current thread, whose registers the entry code has saved; gives where the entry code
@@ -73,7 +80,9 @@ impl ThreadContext {
     pub fn begin_run(&mut self) -> u64 {
         let cpu = this();
         let state = self.state_mut();
-        let Some(page) = state.guest.page else { return 0 };
+        // SAFETY: a guest's has been there from the beginning.
+        let part = unsafe { state.guest.assume_init_mut() };
+        let Some(page) = part.page else { return 0 };
         let page = &page[..];
         let Registers { bases: [thread_pointer, second_pointer], frame } = &mut state.registers;
         let Frame { rsp: stack_pointer, rip: instruction_pointer, .. } = frame;
@@ -82,7 +91,7 @@ impl ThreadContext {
             return 0;
         }
         frame.rflags = Common::read_flags(page) & USER_FLAGS | FIRST_FLAGS;
-        state.guest.runner = cpu.current.get();
+        part.runner = cpu.current.get();
         core::ptr::from_mut(state).addr() as u64
     }
 
@@ -101,7 +110,7 @@ impl ThreadContext {
     /// this is for the common path.
     #[inline(always)]
     pub fn end_run(&mut self) -> u64 {
-        self.state_mut().guest.runner.addr() as u64
+        self.part().runner.addr() as u64
     }
 
     /// Puts them there. The context is not current, and has been, or is new. It executes as many instructions as it likes from here on.

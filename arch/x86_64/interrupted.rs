@@ -2,7 +2,7 @@
 
 use super::context::ThreadContext;
 use super::percpu::this;
-use super::registers::{CALL_BYTES, FIRST_FLAGS, IS_FLOATING_NEW, IS_GUEST};
+use super::registers::{CALL_BYTES, FIRST_FLAGS, GuestPart, IS_FLOATING_NEW, IS_GUEST};
 use super::{call_entry, floating};
 use crate::guest::{Common, GuestPage};
 use tessera_abi::USER_END;
@@ -55,8 +55,9 @@ impl ThreadContext {
     /// Has system calls come in by the way of a guest's, or not any more. The context is current on the calling CPU or on none.
     pub fn set_traced(&mut self, is_traced: bool) {
         let is_current = core::ptr::addr_eq(this().current.get(), self.state());
-        let marks = &mut self.state_mut().marks;
-        *marks = *marks & !IS_GUEST | if is_traced { IS_GUEST } else { 0 };
+        let state = self.state_mut();
+        state.guest.write(GuestPart::NONE);
+        state.marks = state.marks & !IS_GUEST | if is_traced { IS_GUEST } else { 0 };
         if is_current {
             call_entry::choose(is_traced);
         }

@@ -74,8 +74,8 @@ pub(super) struct State {
     pub(super) marks: u8,
     /// Whether the guest executes one instruction only.
     pub(super) steps: bool,
-    /// What only a guest has.
-    pub(super) guest: GuestPart,
+    /// What only a guest has; of a thread whose calls come in by a guest's entry, that it has none. Of others it means nothing.
+    pub(super) guest: MaybeUninit<GuestPart>,
 }
 
 /// What is known of a guest besides its registers.
