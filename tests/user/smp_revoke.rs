@@ -543,19 +543,14 @@ fn a_loan_that_is_used_by_nobody_interrupts_nobody() -> Verdict {
     let sent = |space: &Cap<Space>| {
         let prepare = || {
             segment.revoke()?;
-            let lent = segment.derive(Rights::READ, 1)?;
-            space.map(at + PAGE, &lent, 0..PAGE, Rights::READ)?;
-            core::mem::forget(lent);
-            Ok(())
+            let lent = core::mem::ManuallyDrop::new(segment.derive(Rights::READ, 1)?);
+            space.map(at + PAGE, &lent, 0..PAGE, Rights::READ)
         };
         conformance::counted(prepare, || segment.revoke()).map(|change| change.shootdowns_sent)
     };
     ensure_eq!(sent(&other)?, 0);
     // A CPU that was just in the kernel is in no space; each is found there at some time, and never twice.
-    let mut most = 0;
-    for _ in 0..20 {
-        most = most.max(sent(&busy)?);
-    }
+    let most = (0..20).try_fold(0, |most: u64, _| sent(&busy).map(|now| most.max(now)))?;
     ensure_eq!(most, interrupts_for(readers.len() as u64));
     readers.into_iter().try_for_each(Spinner::end)?;
     Ok(())
