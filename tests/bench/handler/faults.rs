@@ -28,8 +28,20 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         name: "pager_page",
         points: &[],
         axis: "",
-        what: "the same with a page that the handler maps: from the instruction until that has read it",
+        what: "the same with a page that the handler maps beside one that is there: from the instruction until that has read it",
         leaves_out: "making the page; unmapping it",
+        measure: |meter, _| {
+            let handled = Handled::by::<Brings>(FAULTS)?;
+            handled.map_neighbour()?;
+            meter.sample_from(|_| handled.asked(1))
+        },
+    },
+    Benchmark {
+        name: "pager_first_page",
+        points: &[],
+        axis: "",
+        what: "the same with nothing near it, so that mapping makes tables of three levels",
+        leaves_out: "the same",
         measure: |meter, _| {
             let handled = Handled::by::<Brings>(FAULTS)?;
             meter.sample_from(|_| handled.asked(1))

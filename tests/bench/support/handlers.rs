@@ -10,6 +10,8 @@ use tessera_abi::upcall::Answer;
 
 /// Where nothing is, but for what a handler maps.
 const MISSING: u64 = 0x5000_0000_0000;
+/// The page behind it.
+const NEIGHBOUR: u64 = MISSING + PAGE_BYTES;
 
 /// After how many questions more the page is brought, and of which segment.
 static LEFT: AtomicU64 = AtomicU64::new(0);
@@ -78,6 +80,11 @@ impl Handled {
         Ok(Handled { _service: service, segment })
     }
 
+    /// Maps the page behind the one that is missing, for as long as the handler is there.
+    pub(crate) fn map_neighbour(&self) -> Result<(), Error> {
+        program().space().map(NEIGHBOUR, &self.segment, 0..PAGE_BYTES, Rights::READ)
+    }
+
     /// Reads where nothing is until the handler has been asked so often; gives how long that took.
     pub(crate) fn asked(&self, times: u64) -> Result<u64, Error> {
         let missing = Place::<u64>::new(MISSING)?;
@@ -93,7 +100,8 @@ impl Handled {
 
 impl Drop for Handled {
     fn drop(&mut self) {
-        // Of a thread that is there, by a capability with all rights, this is not refused.
+        // Of a thread that is there, by a capability with all rights, this is not refused; nor is unmapping, also of nothing.
         let _ = program().thread().clear_handler();
+        let _ = program().space().unmap(NEIGHBOUR..NEIGHBOUR + PAGE_BYTES);
     }
 }
