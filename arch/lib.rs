@@ -66,7 +66,7 @@ pub use address::{Frame, PhysAddr, VirtAddr};
 pub use boot_info::{BootInfo, PhysRange};
 pub use format::{Leaf, PageFormat, Share};
 pub use guest::GuestPage;
-pub use trap::{Access, CallResult, Fault, FaultKind, Interrupt, Trap, UserPlace};
+pub use trap::{Access, CallResult, Fault, FaultKind, HandlerStart, Interrupt, Trap, UserPlace};
 
 /// The page-table format of this machine.
 pub use backend::format::Format;
@@ -101,7 +101,11 @@ pub use backend::secondary::start_cpus;
 pub use backend::registers::Registers;
 
 /// Threads' contexts.
-pub use backend::context::{ThreadContext, leave_context, restart_call, resume_context, resume_over};
+pub use backend::context::{ThreadContext, begin_context, leave_context, restart_call, resume_context, resume_over};
+
+/// `page_access(syndrome)`: what an exception of user mode tried to do, if it is one for a page that is missing, or that does not allow
+/// it; the syndrome is what the entry code gives to `kernel_asked_fault`.
+pub use backend::fault::page_access;
 
 /// `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context that `resume_context` named
 /// last and never comes back to its caller.
@@ -163,7 +167,7 @@ pub type Table = [core::sync::atomic::AtomicU64; TABLE_ENTRIES];
 
 /// What the kernel gives to a backend.
 pub mod upcall {
-    use crate::{BootInfo, CallResult, Trap, UserPlace};
+    use crate::{BootInfo, CallResult, HandlerStart, Trap, UserPlace};
 
     #[allow(improper_ctypes, reason = "both sides are Rust and built by one compiler")]
     unsafe extern "Rust" {
@@ -233,9 +237,13 @@ pub mod upcall {
         /// [`ThreadContext::end_run`](crate::ThreadContext::end_run) gave, or 0.
         pub safe fn kernel_guest_call() -> u64;
 
-        /// Called for a call of a thread whose handler is asked of its calls, with the thread's registers saved. Gives 0 if that is left to
-        /// [`kernel_trap`]; else the thread goes on with the context that `resume_context` named last.
-        pub safe fn kernel_asked_call() -> u64;
+        /// Called for a call of a thread whose handler is asked of its calls, with the thread's registers saved. Gives
+        /// [`UserPlace::COMMON`] if that is left to [`kernel_trap`]; else a handler begins there, as `begin_context` says.
+        pub safe fn kernel_asked_call(start: &mut HandlerStart) -> UserPlace;
+
+        /// Called for a fault, likewise, before `kernel_trap` is: with what [`page_access`](crate::page_access) tells of, and the
+        /// address.
+        pub safe fn kernel_asked_fault(syndrome: u64, address: u64, start: &mut HandlerStart) -> UserPlace;
 
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
         pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;

@@ -90,6 +90,16 @@ impl UserPlace {
     pub const ANSWER: UserPlace = UserPlace { instruction_pointer: u64::MAX - 1, stack_pointer: 0 };
 }
 
+/// What a handler finds in its registers when it begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct HandlerStart {
+    /// The words that go along with a gate call.
+    pub words: [u64; 6],
+    /// The badge of the capability to the gate.
+    pub badge: u64,
+}
+
 /// What a call that the entry code makes straight into the kernel gives back to it, in two registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]

@@ -128,6 +128,19 @@ pub fn resume_context(context: &ThreadContext) {
     load_floating(next);
 }
 
+/// The same for a context with whose registers a handler begins: as those of a new thread, but for the general ones and the thread pointer,
+/// which the entry code sets. What is saved in it means nothing.
+#[inline(always)]
+pub fn begin_context(context: &mut ThreadContext) {
+    let next = context.state.as_ptr();
+    context.registers_mut().is_floating_new = true;
+    let current = &percpu::current().context;
+    let previous = current.load(Ordering::Relaxed);
+    current.store(next, Ordering::Relaxed);
+    save_previous(previous);
+    load_floating(next);
+}
+
 /// The same in the place of a context whose registers mean nothing from here on, and whose system calls come in as a thread's: nothing
 /// of it is saved.
 #[inline(always)]

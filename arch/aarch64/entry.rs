@@ -125,8 +125,7 @@ global_asm!(
     "    mov x0, xzr",
     "    mov x1, xzr",
     "    eret",
-    "1:  mov x17, #0",
-    "    b save_and_dispatch",
+    "1:  b save_and_ask_of_fault",
     // `space_switch`: x0 is the handle. The Rust function may clobber x0 to x18 and x30 by the procedure call
     // standard; the ABI lets x0 to x17 be lost, so x18 and x30 are kept, and x0 for the common path. What the kernel
     // left in the others is wiped, by loading the zeros above the empty stack.
@@ -181,8 +180,7 @@ global_asm!(
     "    sub x17, x17, #{system_call}",
     "    cbnz x17, 1f",
     "    b leave_guest",
-    "1:  mov x17, #0",
-    "    b save_and_dispatch",
+    "1:  b save_and_ask_of_fault",
     "    .balign 128",
     "    ENTER_FROM_USER 1",
     "    .balign 128",
@@ -424,11 +422,10 @@ global_asm!(
     ".global save_and_ask",
     "save_and_ask:",
     "    SAVE_REGISTERS",
-    "    bl {asked_call}",
-    "    cbnz x0, return_to_user",
-    "    mov x0, #{guest_call_kind}",
-    "    bl {dispatch}",
-    "    b return_to_user",
+    "    b ask_of_call",
+    "save_and_ask_of_fault:",
+    "    SAVE_REGISTERS",
+    "    b ask_of_fault",
     ".global save_and_dispatch",
     "save_and_dispatch:",
     "    SAVE_REGISTERS",
@@ -467,8 +464,6 @@ global_asm!(
     thread_pointer = const offset_of!(Registers, thread_pointer),
     dispatch = sym trap::dispatch,
     yield_now = sym upcall::kernel_yield,
-    asked_call = sym upcall::kernel_asked_call,
-    guest_call_kind = const trap::GUEST_CALL,
 );
 
 // An exception of the kernel itself. The stack pointer may be what is wrong, so everything goes to the emergency

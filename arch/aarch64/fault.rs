@@ -26,6 +26,13 @@ pub(super) fn read_syndrome() -> Syndrome {
     Syndrome { bits, fault_address }
 }
 
+/// What a synchronous exception of user mode tried to do, by its ESR_EL1, if it is one for a page that is missing, or that does not allow
+/// it. The address may be none of user memory.
+#[inline(always)]
+pub fn page_access(syndrome: u64) -> Option<Access> {
+    Syndrome { bits: syndrome, fault_address: 0 }.page_access()
+}
+
 /// What a synchronous exception from user mode other than a system call means. The registers are saved in the current
 /// context.
 pub(super) fn trap_of(syndrome: Syndrome) -> Trap {

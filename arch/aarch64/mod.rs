@@ -9,7 +9,7 @@
 //! | `entry`, `call_entry`, `trap` | a trap's way in and out in assembly; where calls lead; its Rust side |
 //! | `fault`, `syndrome` | what a fault means |
 //! | `registers`, `floating`, `guest`, `interrupted` | a thread's registers in memory; a guest's; one's that a handler sees |
-//! | `guest_entry` | the fast way into a guest and out of it, in assembly |
+//! | `guest_entry`, `handler_entry` | the fast ways into a guest and out of it, and into a handler, in assembly |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controller: GICv3 |
@@ -35,7 +35,7 @@ pub mod entry;
 #[cfg(any(test, all(target_os = "none", target_arch = "aarch64")))]
 mod errata;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-mod fault;
+pub mod fault;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod features;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
@@ -44,6 +44,8 @@ mod floating;
 mod guest;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod guest_entry;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+mod handler_entry;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod interrupted;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

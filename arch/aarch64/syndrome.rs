@@ -117,6 +117,13 @@ impl Syndrome {
         }
     }
 
+    /// What user mode tried to do, if a page is missing or does not allow it. That the address may be none of user memory is not told.
+    #[inline(always)]
+    pub(super) fn page_access(self) -> Option<Access> {
+        let is_abort = matches!(self.class(), class::FETCH_FROM_USER | class::DATA_FROM_USER);
+        (is_abort && matches!(self.status(), 0b000100..=0b001111)).then(|| self.access())
+    }
+
     /// What it means, if the kernel caused it.
     pub(super) fn kernel_meaning(self) -> KernelMeaning {
         match self.class() {
@@ -247,6 +254,23 @@ mod tests {
                     let bits = syndrome(class, details | status).bits;
                     let kind = expected.unwrap_or(FaultKind::Other(bits as u32));
                     same_with_anything_added(class, details | status, Meaning::At(kind, ADDRESS, access));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_page_was_wanted_for_is_told_of_pages_only() {
+        for (class, status) in (0..64).flat_map(|class| (0..64).map(move |status| (class, status))) {
+            for details in [0, WRITE, WRITE | CACHE_MAINTENANCE, ON_WALK, DETAIL] {
+                let found = syndrome(class, details | status);
+                // A walk that goes one level further than these tables have is none of them.
+                let expected = match found.meaning() {
+                    Meaning::At(FaultKind::Page, _, access) if status != 0b101011 => Some(access),
+                    _ => None,
+                };
+                for added in ADDED {
+                    assert_eq!(Syndrome { bits: found.bits | added, ..found }.page_access(), expected);
                 }
             }
         }

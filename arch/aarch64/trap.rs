@@ -10,7 +10,7 @@ use super::registers::Registers;
 use super::{console, context, cpu, percpu, power, smp};
 
 /// Which of the four vectors of an origin was taken; `entry.rs` passes the number.
-const SYNCHRONOUS: u64 = 0;
+pub(super) const SYNCHRONOUS: u64 = 0;
 const INTERRUPT: u64 = 1;
 /// Instead of `SYNCHRONOUS`: a system call, as the entry code found out.
 pub(super) const CALL: u64 = 4;

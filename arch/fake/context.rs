@@ -84,6 +84,13 @@ pub fn resume_context(context: &ThreadContext) {
     set_current(context.place());
 }
 
+/// The same of one whose registers are what a handler begins with, but for those that the caller sets.
+pub fn begin_context(context: &mut ThreadContext) {
+    context.reset_floating_point();
+    context.registers_mut().clear();
+    set_current(context.place());
+}
+
 /// The same in the place of one whose registers mean nothing any more.
 pub fn resume_over(context: &ThreadContext) {
     set_current(context.place());

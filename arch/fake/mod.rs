@@ -7,6 +7,7 @@ pub mod console;
 pub mod context;
 pub mod cpu;
 pub mod entry;
+pub mod fault;
 pub mod format;
 pub mod guest;
 pub mod interrupted;

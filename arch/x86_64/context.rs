@@ -3,6 +3,7 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
+use core::mem::offset_of;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{Ordering, compiler_fence};
 
@@ -42,7 +43,7 @@ impl Registers {
 /// Everything of a thread that lives in CPU registers.
 ///
 /// Data segment selectors are no part of it: a program may load the few that exist, but finds null again after
-/// another thread has run.
+/// another thread has run, and perhaps others after a gate call or a handler.
 pub struct ThreadContext {
     state: NonNull<State>,
 }
@@ -165,7 +166,39 @@ pub fn resume_context(context: &ThreadContext) {
     // Canonical, as read from a current context or by `set_thread_pointer`: else it would be a fault of the kernel here.
     gdt::exchange_user_segments(cpu, state.registers.bases, old.map(|old| &mut old.registers.bases));
     cpu.current.set(next);
-    cpu.set_frame_end((&raw const state.floating).addr() as u64);
+    cpu.set_frame_end(frame_end(next));
+}
+
+/// The same for a context with whose registers a handler begins: as those of a new thread, bases included, but for the general ones, which
+/// the entry code sets. What is saved in it means nothing.
+///
+/// # Panics
+/// If there is no current context.
+#[inline(always)]
+pub fn begin_context(context: &mut ThreadContext) {
+    let (cpu, next) = (this(), context.state.as_ptr());
+    let old = save_floating(cpu.current.get()).expect("a handler begins in the place of a thread");
+    // Guests have contexts of their own, so it was none's.
+    context.state_mut().marks = IS_FLOATING_NEW;
+    floating::FIRST.load();
+    gdt::exchange_bases(cpu, [0; 2], Some(&mut old.registers.bases));
+    if old.marks != 0 {
+        leave_out_of_line(&mut old.marks);
+    }
+    cpu.current.set(next);
+    cpu.set_frame_end(frame_end(next));
+}
+
+/// Where the registers of a state end.
+#[inline(always)]
+fn frame_end(state: *const State) -> u64 {
+    state.addr() as u64 + offset_of!(State, floating) as u64
+}
+
+#[cold]
+#[inline(never)]
+fn leave_out_of_line(marks: &mut u8) {
+    leave_marked(marks);
 }
 
 /// The same in the place of a context whose registers mean nothing from here on, and whose system calls come in as a thread's: nothing
@@ -181,9 +214,9 @@ pub fn resume_over(context: &ThreadContext) {
     } else {
         load_marked(state);
     }
-    gdt::exchange_user_segments(cpu, state.registers.bases, None);
+    gdt::exchange_bases(cpu, state.registers.bases, None);
     cpu.current.set(next);
-    cpu.set_frame_end((&raw const state.floating).addr() as u64);
+    cpu.set_frame_end(frame_end(next));
 }
 
 /// Does what the marks of the state before ask for, and loads the floating point of this one.

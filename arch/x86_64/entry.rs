@@ -16,6 +16,7 @@
 use core::arch::global_asm;
 use core::mem::offset_of;
 
+use super::idt::vector;
 use super::percpu::{offsets, this};
 use super::registers::{CALL_MARK, FIRST_FLAGS, FRAME_BYTES, FRAME_RIP, GUEST_CALL_MARK};
 use super::{gdt, trap};
@@ -176,6 +177,8 @@ tessera_system_call:
 .global tessera_call_commonly
 tessera_call_commonly:
 3:  save_call
+.global tessera_trap_commonly
+tessera_trap_commonly:
 4:  mov rsp, gs:[{kernel_stack}]
     xor ebp, ebp
     push rbp
@@ -398,25 +401,26 @@ tessera_guest_call_commonly:
 .global tessera_asked_call
 tessera_asked_call:
     save_call {guest_call_mark}
-    mov rsp, gs:[{kernel_stack}]
-    xor ebp, ebp
-    push rbp
-    call {asked_call}
-    test rax, rax
-    jnz tessera_resume
-    jmp 4b
+    jmp tessera_ask_of_call
 
 /* Every vector's stub comes here, with the frame, an error code and the vector's number on the stack. */
-trap_entry:
+.macro enter_by_trap from_kernel, then
     push_registers
     cld
     cmp byte ptr [rsp + {cs}], {kernel_code}
-    je 6f
+    je \from_kernel
     swapgs
     cmp byte ptr gs:[{clears_access_flag}], 0
-    je 4b
+    je \then
     clac
-    jmp 4b
+    jmp \then
+.endm
+
+trap_entry:
+    enter_by_trap 6f, tessera_trap_commonly
+
+page_fault_entry:
+    enter_by_trap 6f, tessera_ask_of_fault
 
 6:  call_with_frame {from_kernel}
     mov rsp, rbx
@@ -500,6 +504,8 @@ tessera_trap_stubs:
     jmp non_maskable_entry
     .elseif vector == 8 || vector == 18
     jmp fatal_entry
+    .elseif vector == {page_fault}
+    jmp page_fault_entry
     .else
     jmp trap_entry
     .endif
@@ -534,7 +540,7 @@ tessera_trap_stubs:
     gate_return_along = sym upcall::kernel_gate_return_along,
     gate_path_return = sym upcall::kernel_gate_return,
     answer = sym upcall::kernel_answer,
-    asked_call = sym upcall::kernel_asked_call,
+    page_fault = const vector::PAGE_FAULT,
     is_answer = const UserPlace::ANSWER.instruction_pointer as i64,
     first_flags = const FIRST_FLAGS,
     finish = sym trap::finish,

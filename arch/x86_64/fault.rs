@@ -29,13 +29,21 @@ pub(super) fn fault_of(frame: &Frame) -> Fault {
 
 /// What a page fault's error code means (SDM volume 3, 5.7).
 fn page_fault(error: u64) -> Fault {
-    assert!(error & 8 == 0, "a page-table entry has a reserved bit set, address {:#x}", Cr2::read_raw());
-    let access = match (error & 2 != 0, error & 16 != 0) {
-        (_, true) => Access::Execute,
-        (true, false) => Access::Write,
-        (false, false) => Access::Read,
-    };
+    let access = page_access(error);
+    let access =
+        access.unwrap_or_else(|| panic!("a page-table entry has a reserved bit set, address {:#x}", Cr2::read_raw()));
     Fault { kind: FaultKind::Page, address: VirtAddr::new(Cr2::read_raw()), access }
+}
+
+/// What a page fault tried to do, by its error code, which is the syndrome here; nothing if a reserved bit of an entry is set.
+#[inline(always)]
+pub fn page_access(error: u64) -> Option<Access> {
+    match (error & 8 != 0, error & 2 != 0, error & 16 != 0) {
+        (true, ..) => None,
+        (_, _, true) => Some(Access::Execute),
+        (_, true, false) => Some(Access::Write),
+        (_, false, false) => Some(Access::Read),
+    }
 }
 
 /// An exception that the kernel cannot go on after, in words.

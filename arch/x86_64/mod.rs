@@ -10,7 +10,7 @@
 //! | `entry`, `call_entry`, `trap` | a trap's way in and out in assembly; where calls lead; its Rust side |
 //! | `fault`, `instruction` | what a fault means |
 //! | `registers`, `floating`, `guest`, `interrupted` | a thread's registers in memory; a guest's; one's that a handler sees |
-//! | `guest_entry` | the fast way into a guest and out of it, in assembly |
+//! | `guest_entry`, `handler_entry` | the fast ways into a guest and out of it, and into a handler, in assembly |
 //! | `secondary`, `trampoline` | the other CPUs: starting; their way into the kernel |
 //! | `context`, `memory`, `root`, `tlb`, `cpu`, `smp`, `provoke`, `plugin`, `timer`, `console` | the contract |
 //! | `interrupts` | interrupt controllers: the local APIC, and the old ones |
@@ -41,7 +41,7 @@ pub mod entry;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]
 mod errata;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-mod fault;
+pub mod fault;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod features;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -54,6 +54,8 @@ mod gdt;
 mod guest;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod guest_entry;
+#[cfg(all(target_os = "none", target_arch = "x86_64"))]
+mod handler_entry;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod idt;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

@@ -63,6 +63,8 @@ pub struct Activations {
     pub(crate) depth: AtomicU32,
     /// How many of them, from the lowest on, are noted.
     pub(crate) noted: AtomicU32,
+    /// The number of the thread.
+    pub(crate) thread: AtomicU32,
     /// A power of two, so that no look is too far; the last is never used.
     suspended: [Suspended; ACTIVATIONS_MAX],
 }
@@ -81,7 +83,12 @@ impl Activations {
                 stack: AtomicU32::new(0),
             }
         }; ACTIVATIONS_MAX];
-        Activations { depth: AtomicU32::new(count), noted: AtomicU32::new(count), suspended }
+        Activations {
+            depth: AtomicU32::new(count),
+            noted: AtomicU32::new(count),
+            thread: AtomicU32::new(u32::MAX),
+            suspended,
+        }
     }
 
     /// Those of a thread that makes its first call.
@@ -106,6 +113,12 @@ impl Activations {
     #[inline(always)]
     pub fn depth(&self) -> usize {
         self.depth.load(Relaxed) as usize
+    }
+
+    /// The number of the thread whose they are.
+    #[inline(always)]
+    pub fn thread(&self) -> u32 {
+        self.thread.load(Relaxed)
     }
 
     /// How many of them are noted.

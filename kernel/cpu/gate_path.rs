@@ -68,13 +68,6 @@ fn common() -> UserPlace {
     core::hint::black_box(UserPlace::COMMON)
 }
 
-/// No good pass leads back. None leads to whoever was interrupted to ask a handler.
-#[cold]
-#[inline(never)]
-fn no_way(space: u32, in_handler: UserPlace) -> UserPlace {
-    core::hint::black_box(if space == IN_HANDLER { in_handler } else { UserPlace::COMMON })
-}
-
 /// The CPU's pass was made stale at this moment, so the call goes by the common path. If somebody began to wait for the stack
 /// meanwhile, that sees to it.
 #[cold]
@@ -101,7 +94,8 @@ pub fn go_back(line: &PerCpu, in_handler: UserPlace) -> UserPlace {
     let way = line.pass_to(space);
     let pass = way.read();
     if !pass.is_good() {
-        return no_way(space, in_handler);
+        // None leads to whoever was interrupted to ask a handler.
+        return if space == IN_HANDLER { in_handler } else { UserPlace::COMMON };
     }
     if !line.presence.enter(space, way, pass) {
         return common();

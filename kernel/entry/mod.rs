@@ -1,6 +1,7 @@
 //! Coming in: traps, the calls of the architecture, the boot list, options, the first program.
 
 pub mod answering;
+pub mod asking;
 #[cfg(target_os = "none")]
 #[expect(unsafe_code, reason = "takes the machine's free memory into use")]
 pub mod boot;

@@ -10,7 +10,6 @@ use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap};
 
 use crate::base::effort::Effort;
 use crate::base::log::{Word, log};
-use crate::cpu::per_cpu::PerCpu;
 use crate::entry::calls::{self, Served};
 use crate::lifecycle::reap;
 use crate::object::doomed::Debt;
@@ -20,7 +19,6 @@ use crate::object::interrupted::Asked;
 use crate::object::thread::{Asking, Pending};
 use crate::sched::ending;
 use crate::sched::guests;
-use crate::sched::handler_path;
 use crate::sched::running::{self, Next};
 use crate::sched::turn;
 use crate::sched::upcall;
@@ -167,17 +165,6 @@ fn see_to_left(kernel: &mut Kernel, cpu: usize) -> bool {
     false
 }
 
-/// Asks the handler of the calling CPU's thread, or of its space, of a fault where nothing is; gives whether the thread is with it. If not,
-/// nothing has changed.
-#[inline(always)]
-pub fn ask_at_once(kernel: &mut Kernel, line: &PerCpu, fault: &Fault) -> bool {
-    let is_asked = handler_path::ask_of_fault(kernel, line, fault, |public, space| {
-        fault::is_nothing_at(public, space, fault.address)
-    });
-    line.counters.faults.add(u64::from(is_asked));
-    is_asked
-}
-
 fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault, asked: Asked) {
     // None likewise; the thread has kept the fault.
     let Some(id) = running::current(kernel, cpu) else { return };
@@ -188,9 +175,6 @@ fn fault(kernel: &mut Kernel, cpu: usize, fault: Fault, asked: Asked) {
         if denial.is_none() {
             return;
         }
-    }
-    if asked == Asked::Nobody && handler_path::ask_of_fault(kernel, &kernel.shared.cpus[cpu], &fault, |_, _| true) {
-        return;
     }
     let within = if kernel.subtree_handlers == 0 { None } else { subtree_of(kernel, id, &fault) };
     if upcall::ask(kernel, cpu, id, fault, (within, asked)) {

@@ -4,7 +4,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tessera_abi::Handle;
-use tessera_arch::{CallResult, Fault, Interrupt, Trap, UserPlace};
+use tessera_arch::{CallResult, HandlerStart, Interrupt, Trap, UserPlace, VirtAddr};
 
 use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
@@ -13,7 +13,7 @@ use crate::bench::standby;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::{gate_path, switch};
 use crate::entry::answering::{self, Answered};
-use crate::entry::{quick, trap, yielding};
+use crate::entry::{asking, quick, trap, yielding};
 use crate::lifecycle::reap;
 use crate::sched::{along, calling, guest_path, handler_path, running};
 use crate::state::kernel::Kernel;
@@ -60,12 +60,6 @@ fn kernel_trap(trap: Trap) {
         if handle_shootdown(line) {
             return;
         }
-    }
-    if let Trap::Fault(fault) = &trap
-        && SHARED.handlers.load(Ordering::Relaxed) != 0
-        && ask_at_once(line, fault)
-    {
-        return;
     }
     let mut guard = lock(line, Some(trap));
     with(&mut guard, |kernel| trap::handle(kernel, line.number(), trap));
@@ -144,15 +138,29 @@ extern "C" fn kernel_guest_call() -> u64 {
 
 /// A call of a thread whose handler is asked of it, if the lock is free.
 #[unsafe(no_mangle)]
-extern "C" fn kernel_asked_call() -> u64 {
-    let Some(mut guard) = KERNEL.try_lock() else { return 0 };
-    u64::from(handler_path::ask_of_call(of_call(&mut guard), line()))
+extern "C" fn kernel_asked_call(start: &mut HandlerStart) -> UserPlace {
+    let Some(mut guard) = KERNEL.try_lock() else { return UserPlace::COMMON };
+    handler_path::ask_of_call(of_call(&mut guard), line(), start).unwrap_or(UserPlace::COMMON)
 }
 
-/// Asks a handler of a fault, if the lock is free, and where nothing is; gives whether the thread is with it.
+/// A fault, if the lock is free, and there is any handler.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_asked_fault(syndrome: u64, address: u64, start: &mut HandlerStart) -> UserPlace {
+    if SHARED.handlers.load(Ordering::Relaxed) == 0 {
+        return UserPlace::COMMON;
+    }
+    ask_of_fault(syndrome, address, start)
+}
+
+/// Out of line, so that a fault that no handler can be asked of pays for nothing of it.
 #[inline(never)]
-fn ask_at_once(line: &PerCpu, fault: &Fault) -> bool {
-    KERNEL.try_lock().is_some_and(|mut guard| trap::ask_at_once(of_call(&mut guard), line, fault))
+extern "C" fn ask_of_fault(syndrome: u64, address: u64, start: &mut HandlerStart) -> UserPlace {
+    let Some(access) = tessera_arch::page_access(syndrome) else { return UserPlace::COMMON };
+    let Some(mut guard) = KERNEL.try_lock() else { return UserPlace::COMMON };
+    match asking::ask(of_call(&mut guard), line(), (access, VirtAddr::new(address)), start) {
+        Some(place) => place,
+        None => UserPlace::COMMON,
+    }
 }
 
 /// A call of the kind that [`quick`] serves, if the lock is free; for all others the thread's registers are saved first.

@@ -24,6 +24,7 @@ pub fn make_room(kernel: &mut Kernel, id: ThreadId) {
     let before = thread_bytes(kernel, id);
     (0..ACTIVATION_USES).for_each(|_| kernel.uses.promise());
     let stack: alloc::boxed::Box<ActivationStack> = alloc::boxed::Box::default();
+    stack.fast.thread.store(id.index(), Relaxed);
     let thread = kernel.threads.at_mut(id.index());
     thread.activations = Some(stack);
     let (after, account) = (thread_bytes(kernel, id), kernel.threads.at(id.index()).account);

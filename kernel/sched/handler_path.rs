@@ -7,102 +7,96 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::Handle;
 use tessera_abi::upcall::{Answer, asked_of};
-use tessera_arch::{Fault, FaultKind};
+use tessera_arch::{Access, Fault, FaultKind, HandlerStart, ThreadContext, UserPlace, VirtAddr};
 
 use crate::cpu::activations::SUSPENDED_MAX;
 use crate::cpu::per_cpu::{PerCpu, Shared};
-use crate::object::gate::Gate;
+use crate::object::activation_stack::ActivationStack;
 use crate::object::handler::Handler;
 use crate::object::id::SpaceId;
 use crate::object::interrupted::{Asked, Why};
 use crate::object::space::Space;
 use crate::object::store::Store;
-use crate::object::subtree::Public;
 use crate::object::thread::Thread;
 use crate::sched::enter;
-use crate::sched::upcall::{self, Words};
+use crate::sched::upcall;
 use crate::state::kernel::Kernel;
 
-/// Asks the handler of the space or of the thread of a fault of the calling CPU's thread that nobody was asked of yet, if the page
-/// is missing there. Gives whether the thread is with the handler; if not, nothing has changed.
+/// Asks the handler of the space or of the thread of a page's fault of the calling CPU's thread, which is in this space. No other handler
+/// comes before, and the page is none that the kernel brings. Gives where the handler begins; or nothing has changed.
 #[inline(always)]
 pub fn ask_of_fault(
-    kernel: &mut Kernel,
-    line: &PerCpu,
-    fault: &Fault,
-    is_missing: impl FnOnce(&[Public], &Space) -> bool,
-) -> bool {
+    (shared, line): (&Shared, &PerCpu),
+    threads: &mut Store<Thread>,
+    (space, object): (SpaceId, &Space),
+    (access, address): (Access, VirtAddr),
+    start: &mut HandlerStart,
+) -> Option<UserPlace> {
     let stack = line.activations.get();
     let depth = stack.depth();
-    // A guest's thread is noted first; a stack may have been kept for this one.
-    let is_apart = stack.is_in_guest() || kernel.subtree_handlers != 0 || kernel.reserved_stack.is_some();
-    if depth >= SUSPENDED_MAX || is_apart || fault.kind != FaultKind::Page {
-        return false;
+    // A guest's thread is noted first.
+    if depth >= SUSPENDED_MAX || depth != 0 && stack.is_in_guest() {
+        return None;
     }
-    let id = kernel.scheduler.cpus[line.number()].caller;
-    let Kernel { threads, spaces, gates, shared, public, .. } = kernel;
-    let Some((space, object)) = spaces.look(line.presence.space()) else { return false };
-    let thread = threads.at_mut(id.index());
-    let (handler, asked) = match (&object.handler, &thread.activations) {
+    let Thread { context, activations, .. } = threads.at_mut(stack.thread());
+    let own = activations.as_deref_mut()?;
+    let (handler, asked) = match (&object.handler, &own.handler) {
         (Some(handler), _) => (**handler, Asked::Space),
-        (None, Some(own)) if object.seen.is_none() && depth == 0 => match &own.handler {
-            Some(handler) if handler.asks & asked_of::FAULTS != 0 => (**handler, Asked::Thread),
-            _ => return false,
-        },
-        _ => return false,
+        (None, Some(handler)) if depth == 0 && handler.asks & asked_of::FAULTS != 0 => (**handler, Asked::Thread),
+        _ => return None,
     };
-    if !is_missing(public, object) {
-        return false;
-    }
-    let seen = if handler.sees_registers { thread.context.registers().instruction_pointer() } else { 0 };
-    let words = upcall::fault_words(fault, fault.address.value(), seen);
-    interrupt(line, (shared, gates), thread, space, (Why::Fault(*fault, asked), &handler, words))
+    let seen = if handler.sees_registers { context.registers().instruction_pointer() } else { 0 };
+    let fault = Fault { kind: FaultKind::Page, address, access };
+    start.words = upcall::fault_words(&fault, address.value(), seen);
+    interrupt(line, shared, (own, context), space, (Why::Fault(fault, asked), &handler), start)
 }
 
 /// Asks the handler of the calling CPU's thread before a call is made, which is not made again. Gives the same.
 #[inline(always)]
-pub fn ask_of_call(kernel: &mut Kernel, line: &PerCpu) -> bool {
-    if line.activations.get().depth() != 0 || kernel.reserved_stack.is_some() {
-        return false;
+pub fn ask_of_call(kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart) -> Option<UserPlace> {
+    let stack = line.activations.get();
+    if stack.depth() != 0 {
+        return None;
     }
-    let id = kernel.scheduler.cpus[line.number()].caller;
-    let Kernel { threads, spaces, gates, shared, .. } = kernel;
-    let thread = threads.at_mut(id.index());
-    let Some(own) = &thread.activations else { return false };
-    let Some(handler) = own.handler.as_deref().copied() else { return false };
+    let Kernel { threads, spaces, shared, .. } = kernel;
+    let Thread { context, activations, .. } = threads.at_mut(stack.thread());
+    let own = activations.as_deref_mut()?;
+    let handler = own.handler.as_deref().copied()?;
     if handler.asks & asked_of::CALLS == 0 || own.asked_call != 0 {
-        return false;
+        return None;
     }
-    let Some(space) = spaces.id_at(line.presence.space()) else { return false };
-    let words = upcall::call_words(&handler, thread.context.registers());
-    interrupt(line, (shared, gates), thread, space, (Why::Call, &handler, words))
+    let space = spaces.id_at(line.presence.space())?;
+    start.words = upcall::call_words(&handler, context.registers());
+    interrupt(line, shared, (own, context), space, (Why::Call, &handler), start)
 }
 
-/// Has the calling CPU's thread, which is in this space, call a handler; gives whether it does.
+/// Has the calling CPU's thread, which is in this space, call a handler; gives where that begins, if it does.
 #[inline(always)]
 fn interrupt(
     line: &PerCpu,
-    (shared, gates): (&Shared, &Store<Gate>),
-    thread: &mut Thread,
+    shared: &Shared,
+    (own, context): (&mut ActivationStack, &mut ThreadContext),
     space: SpaceId,
-    (why, handler, words): (Why, &Handler, Words),
-) -> bool {
-    let has_room = thread.activations.as_ref().is_some_and(|own| own.spare.is_some());
-    if !has_room || gates.find(handler.gate).is_none() {
-        return false;
-    }
+    (why, handler): (Why, &Handler),
+    start: &mut HandlerStart,
+) -> Option<UserPlace> {
     let gate = shared.gate_words(handler.gate.index());
+    if own.spare.is_none() || !gate.is_of(handler.gate.generation()) {
+        return None;
+    }
     // A gate that is closed leads to no space; as long as it is open its table is there. One that another CPU may not enter leads to it by
     // no good pass.
     let door = gate.door();
     let pass = line.numbered_pass(door).read();
     if !pass.is_good() {
-        return false;
+        return None;
     }
-    let Some(stack) = gate.take_stack() else { return false };
-    upcall::push(line, gate, thread, space, (why, handler, words, stack));
+    let stack = gate.take_stack()?;
+    start.badge = handler.badge;
+    upcall::push(line, gate, (own, context), space, (why, handler.sees_registers, stack));
+    tessera_arch::begin_context(context);
     enter::by_good_pass(line, door.wrapping_sub(1), pass, Handle::NONE.bits());
-    true
+    Some(UserPlace { instruction_pointer: gate.entry(), stack_pointer: gate.stack_end(stack) })
 }
 
 /// Has the calling CPU's thread, which is in a handler that answers with this number, go on where it was interrupted. Gives why it was; if
@@ -115,14 +109,14 @@ pub fn answer(kernel: &mut Kernel, line: &PerCpu, number: u64) -> Option<Why> {
     if number != Answer::Resume as u64 || !stack.is_any_fresh() {
         return None;
     }
-    let (last, id) = (stack.at(level), kernel.scheduler.cpus[line.number()].caller);
+    let last = stack.at(level);
     let gate = last.gate.get();
     // Nobody begins to wait meanwhile. A guest may have been kicked.
     if gate.is_waited_for() || level != 0 && stack.is_guest_at(level.wrapping_sub(1)) {
         return None;
     }
-    let thread = kernel.threads.at_mut(id.index());
-    let own = thread.activations.as_mut()?;
+    let thread = kernel.threads.at_mut(stack.thread());
+    let own = thread.activations.as_deref_mut()?;
     let place = own.interrupted.get_mut(level)?;
     // A thread has one block to spare.
     if own.spare.is_some() {

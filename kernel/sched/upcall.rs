@@ -18,12 +18,12 @@ use crate::cpu::activations::{IN_HANDLER, SUSPENDED_MAX};
 use crate::cpu::gate_words::GateWords;
 use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::slice_pointer::Kept;
-use crate::object::activation_stack::ACTIVATION_BYTES;
+use crate::object::activation_stack::{ACTIVATION_BYTES, ActivationStack};
 use crate::object::handler::Handler;
 use crate::object::id::{GateId, ObjectRef, SpaceId, SubtreeId, ThreadId};
 use crate::object::interrupted::{Asked, INTERRUPTED_BYTES, Interrupted, Why};
 use crate::object::links::Chain;
-use crate::object::thread::{Asking, Pending, Thread};
+use crate::object::thread::{Asking, Pending};
 use crate::sched::activations::{self, Out};
 use crate::sched::noting::KNOWN;
 use crate::sched::{closing, ending, enter, entering, handlers, interrupting, running, way_in};
@@ -230,7 +230,11 @@ fn deliver(
     };
     let (line, gate) = (&kernel.shared.cpus[cpu], kernel.shared.gate_words(handler.gate.index()));
     let from = kernel.spaces.id_at(line.presence.space()).expect("a thread that runs is in a space");
-    push(line, gate, kernel.threads.at_mut(id.index()), from, (why, handler, words, stack));
+    let thread = kernel.threads.at_mut(id.index());
+    let own = thread.activations.as_deref_mut().expect(KNOWN);
+    push(line, gate, (own, &mut thread.context), from, (why, handler.sees_registers, stack));
+    thread.context.begin_handler((gate.entry(), gate.stack_end(stack)), handler.badge, words);
+    tessera_arch::resume_context(&thread.context);
     enter::go_to(kernel, cpu, space, Handle::NONE);
     Ok(())
 }
@@ -291,16 +295,16 @@ pub(super) fn make_room(kernel: &mut Kernel, id: ThreadId) {
 }
 
 /// Suspends a CPU's thread, which is in this space, to have it call a handler on this stack of its gate: it is fresh, as after a gate call.
-/// There is room. The CPU has the handler's registers and table then, and is to enter its space.
+/// There is room. The CPU has the handler's table then; it is to have the thread's registers, which are another block, and to enter the
+/// handler's space.
 #[inline(always)]
 pub(super) fn push(
     line: &PerCpu,
     gate: &GateWords,
-    thread: &mut Thread,
+    (own, context): (&mut ActivationStack, &mut ThreadContext),
     space: SpaceId,
-    (why, handler, words, stack): (Why, &Handler, Words, u32),
+    (why, sees_registers, stack): (Why, bool, u32),
 ) {
-    let own = thread.activations.as_mut().expect(KNOWN);
     let level = own.fast.depth();
     let next = own.fast.at(level);
     next.table.set(line.table.kept());
@@ -312,12 +316,10 @@ pub(super) fn push(
     next.stack.store(stack, Relaxed);
     own.fast.depth.store(level as u32 + 1, Relaxed);
     let mut spare = own.spare.take().expect("there is room to be interrupted");
-    (spare.why, spare.sees_registers, spare.space) = (why, handler.sees_registers, space);
-    spare.context.begin_handler((gate.entry(), gate.stack_end(stack)), handler.badge, words);
-    core::mem::swap(&mut thread.context, &mut spare.context);
+    (spare.why, spare.sees_registers, spare.space) = (why, sees_registers, space);
+    core::mem::swap(context, &mut spare.context);
     // None was there: there is nothing to be dropped.
     core::mem::forget(own.interrupted[level].replace(spare));
-    tessera_arch::resume_context(&thread.context);
     line.table.set(gate.table.kept());
 }
 

@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{Error, PAGE_BYTES, Rights};
-use tessera_arch::{Access, Frame, Leaf, VirtAddr, table};
+use tessera_arch::{Access, Format, Frame, Leaf, PageFormat, VirtAddr, table};
 
 use crate::object::account::{self, frame_bytes};
 use crate::object::address_map::Cost;
@@ -96,18 +96,33 @@ fn is_own(public: &[Public], space: &Space, page: u64) -> bool {
     if public.is_empty() && space.map.attachments() == 0 {
         return true;
     }
-    // Either would be shown by an entry.
-    let slot = page / SLOT_PAGES;
-    let root = table(space.root(tessera_arch::cpu_index()));
-    root.get(slot as usize).is_some_and(|entry| entry.load(Relaxed) == 0)
+    // Either would be shown by an entry that is not the space's own: in the root, or, of what is attached, further down.
+    let (slot, root) = (page / SLOT_PAGES, space.root(tessera_arch::cpu_index()));
+    let Some(entry) = table(root).get(slot as usize).map(|entry| entry.load(Relaxed)) else { return false };
+    let tree = &space.map.tree;
+    entry == 0
+        || !Format::is_shared(entry)
+            && (tree.attached_below == 0 || tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES)).is_none())
 }
 
-/// Whether nothing is at an address of a space, as far as a short look tells.
+/// Whether nothing is at an address of a space, or what is there does not allow an access, as far as a short look tells.
 #[inline(always)]
-pub fn is_nothing_at(public: &[Public], space: &Space, address: VirtAddr) -> bool {
+pub fn is_denied(public: &[Public], space: &Space, address: VirtAddr, access: Access) -> bool {
     let page = address.value() / PAGE_BYTES;
-    let may_be_missing = address.is_user() && space.seen.is_none() && is_own(public, space, page);
-    may_be_missing && space.map.find(page).is_none()
+    if !address.is_user() || space.seen.is_some() || !is_own(public, space, page) {
+        return false;
+    }
+    space.map.find(page).is_none_or(|(_, mapping)| !mapping.rights.contains(needed_for(access)))
+}
+
+/// The right that an access takes.
+#[inline(always)]
+fn needed_for(access: Access) -> Rights {
+    match access {
+        Access::Read => Rights::READ,
+        Access::Write => Rights::WRITE,
+        Access::Execute => Rights::EXECUTE,
+    }
 }
 
 /// The subtree in which an address of a space lies, if it lies in one, and where there, bytes from its beginning.
@@ -162,11 +177,7 @@ fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access)
     let location = locate(kernel, space, address.value() / PAGE_BYTES);
     let target = target::look(kernel, location.owner);
     let (first, mapping) = target.map.find(location.page).ok_or(AccessError::NothingMapped)?;
-    let needed = match access {
-        Access::Read => Rights::READ,
-        Access::Write => Rights::WRITE,
-        Access::Execute => Rights::EXECUTE,
-    };
+    let needed = needed_for(access);
     if !mapping.rights.contains(needed) {
         return Err(AccessError::MappingForbids(mapping.rights));
     }

@@ -12,12 +12,12 @@ use tessera_abi::syscall::number;
 use tessera_abi::upcall::{Answer, UpcallKind, asked_of};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::fake::Flavour;
-use tessera_arch::{Access, Fault, FaultKind, Interrupt, Trap, VirtAddr};
+use tessera_arch::{Access, Fault, FaultKind, HandlerStart, Interrupt, Trap, UserPlace, VirtAddr};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::mutants::{HANDLER_MUTANTS, Mutant, seed};
 use tessera_kernel::cpu::per_cpu::PerCpu;
 use tessera_kernel::entry::answering::{self, Answered};
-use tessera_kernel::entry::trap;
+use tessera_kernel::entry::{asking, trap};
 use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::object::id::{ObjectRef, SpaceId, ThreadId};
 use tessera_kernel::object::thread::Thread;
@@ -37,6 +37,21 @@ struct Scene {
     is_fast: bool,
     /// What went that way: faults, calls, answers.
     fast: [u32; 3],
+}
+
+/// Has a handler begin, as the entry code does; gives whether one does.
+fn begins(
+    kernel: &mut Kernel,
+    line: &PerCpu,
+    ask: impl FnOnce(&mut Kernel, &PerCpu, &mut HandlerStart) -> Option<UserPlace>,
+) -> bool {
+    let mut start = HandlerStart::default();
+    let Some(place) = ask(kernel, line, &mut start) else { return false };
+    let id = running::current(kernel, line.index).expect("whoever is in a handler runs");
+    let registers = kernel.threads[id].context.registers_mut();
+    registers.set_entry(place.instruction_pointer, place.stack_pointer, [start.badge, 0]);
+    registers.set_words(start.words);
+    true
 }
 
 impl Scene {
@@ -80,8 +95,12 @@ impl Scene {
     }
 
     fn faults(&mut self) {
-        let fault = Fault { kind: FaultKind::Page, address: VirtAddr::new(MISSING), access: Access::Write };
-        if !self.tries(0, |kernel, line| trap::ask_at_once(kernel, line, &fault)) {
+        let (access, address) = (Access::Write, VirtAddr::new(MISSING));
+        let fault = Fault { kind: FaultKind::Page, address, access };
+        let asks = |kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart| {
+            asking::ask(kernel, line, (access, address), start)
+        };
+        if !self.tries(0, |kernel, line| begins(kernel, line, asks)) {
             self.machine.trap(Trap::Fault(fault));
         }
         check::check(&self.machine.kernel);
@@ -91,7 +110,7 @@ impl Scene {
     fn calls(&mut self, call: Call) {
         let (id, (number, words)) = (self.current(), call.encode());
         self.machine.kernel.threads[id].context.registers_mut().set_call(number, words);
-        if !self.tries(1, handler_path::ask_of_call) {
+        if !self.tries(1, |kernel, line| begins(kernel, line, handler_path::ask_of_call)) {
             self.machine.trap(Trap::GuestCall);
         }
         check::check(&self.machine.kernel);
