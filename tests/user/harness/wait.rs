@@ -14,10 +14,12 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 /// A failure if it does not come true, and what asking fails with.
 #[track_caller]
 pub fn wait_until(mut is_true: impl FnMut() -> Result<bool, libvas::Error>) -> Result<(), Failure> {
-    let deadline = clock::now() + LIMIT;
+    let (deadline, mut nap_us) = (clock::now() + LIMIT, 100);
     while !is_true()? {
         ensure!(clock::now() < deadline, "what was waited for did not happen within {LIMIT:?}");
-        thread::sleep(Duration::from_micros(200));
+        thread::sleep(Duration::from_micros(nap_us));
+        // Never in step with others that sleep again and again: where time is the count of instructions, that would last for ever.
+        nap_us = (nap_us + 37) % 211 + 50;
     }
     Ok(())
 }
