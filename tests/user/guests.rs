@@ -7,8 +7,9 @@ extern crate alloc;
 
 use alloc::sync::Arc;
 use conformance::{
-    CLAIM_PRIORITY, Claim, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_NOTHING, GuestScene, KERNEL_ADDRESSES, Verdict,
-    claim, ensure, ensure_eq, refused, run, the_kernel_passes_its_own_checks, wait_until,
+    CLAIM_PRIORITY, Claim, GUEST_CALLS, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_LOADS, GUEST_NOTHING, GuestCode,
+    GuestScene, KERNEL_ADDRESSES, Verdict, claim, ensure, ensure_eq, refused, run, the_kernel_passes_its_own_checks,
+    wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
@@ -52,18 +53,14 @@ fn main() -> u8 {
     run("guests", CLAIMS)
 }
 
-/// A system call, then back to it, for ever.
-const CALLS: (&[u8], &[u32]) = (&[0x0f, 0x05, 0xeb, 0xfc], &[0xd400_0001, 0x17ff_ffff]);
 /// An endless loop.
-const LOOP: (&[u8], &[u32]) = (&[0xeb, 0xfe], &[0x1400_0000]);
-/// A load from where the first argument says, into the register of a call's result; then a call.
-const LOADS: (&[u8], &[u32]) = (&[0x48, 0x8b, 0x07, 0x0f, 0x05], &[0xf940_0000, 0xd400_0001]);
+const LOOP: GuestCode = (&[0xeb, 0xfe], &[0x1400_0000]);
 /// A store of the second argument to where the first says, then a call.
-const STORES: (&[u8], &[u32]) = (&[0x48, 0x89, 0x37, 0x0f, 0x05], &[0xf900_0001, 0xd400_0001]);
+const STORES: GuestCode = (&[0x48, 0x89, 0x37, 0x0f, 0x05], &[0xf900_0001, 0xd400_0001]);
 
 const IS_X86_64: bool = raw::ELF_MACHINE == 62;
 
-fn scene((x86_64, aarch64): (&[u8], &[u32])) -> Result<GuestScene, Error> {
+fn scene((x86_64, aarch64): GuestCode) -> Result<GuestScene, Error> {
     GuestScene::new(x86_64, aarch64)
 }
 
@@ -75,7 +72,7 @@ fn called(end: End) -> Verdict {
 
 /// Whatever its number, a guest's system call comes out, those that the kernel serves fastest included.
 fn every_system_call_comes_out_and_none_is_served() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     for number in (0..80).chain([1 << 20, 1 << 63, u64::MAX]) {
         scene.context.set_general(GUEST_CALL.number, number);
         ensure_eq!(scene.run()?, End::Call(number));
@@ -85,7 +82,7 @@ fn every_system_call_comes_out_and_none_is_served() -> Verdict {
 
 /// The arguments are those that it had, and the result is what it finds.
 fn a_call_has_its_arguments_and_gets_a_result() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let arguments = [11, 12, 13, 14, 15, 16];
     for (number, value) in GUEST_CALL.arguments.into_iter().zip(arguments) {
         scene.context.set_general(number, value);
@@ -100,7 +97,7 @@ fn a_call_has_its_arguments_and_gets_a_result() -> Verdict {
 
 /// All general registers are loaded, and stored, but for those that the instruction itself changes.
 fn general_registers_are_the_guests_and_the_callers_are_kept() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let count = if IS_X86_64 { 15 } else { 31 };
     for round in 1..4 {
         let pattern = |number: usize| 0x0101_0101_0101_0101 * round + number as u64;
@@ -119,7 +116,7 @@ fn general_registers_are_the_guests_and_the_callers_are_kept() -> Verdict {
 
 /// A fault comes out with where it was and what was tried, and the guest goes on there when that is mended.
 fn a_fault_comes_out_with_address_and_access() -> Verdict {
-    let reads = scene(LOADS)?;
+    let reads = scene(GUEST_LOADS)?;
     reads.context.set_arguments([GUEST_NOTHING + 8, 0]);
     let fault = End::Fault { address: GUEST_NOTHING + 8, access: Rights::READ };
     ensure_eq!((reads.run()?, reads.run()?), (fault, fault));
@@ -159,7 +156,7 @@ fn a_first_touch_is_resolved_inside() -> Verdict {
 
 /// An instruction that does not exist, and one that is not for programs.
 fn what_else_it_cannot_do_comes_out() -> Verdict {
-    let codes: [(&[u8], &[u32]); 2] = [(&[0x0f, 0x0b], &[0]), (&[0xf4], &[0xd508_831f])];
+    let codes: [GuestCode; 2] = [(&[0x0f, 0x0b], &[0]), (&[0xf4], &[0xd508_831f])];
     for code in codes {
         let scene = scene(code)?;
         let what = End::Exception { what: Ok(GuestException::Instruction), address: GUEST_CODE };
@@ -228,7 +225,7 @@ fn a_kick_ends_an_endless_loop() -> Verdict {
 
 /// A kick that comes too early is kept for the next run, once.
 fn a_kick_before_the_run_ends_it_at_once() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     scene.context.guest().kick()?;
     scene.context.guest().kick()?;
     ensure_eq!(scene.run()?, End::Kick);
@@ -250,7 +247,7 @@ fn a_deadline_ends_an_endless_loop() -> Verdict {
 
 /// What is over is over.
 fn a_deadline_that_has_passed_ends_the_run_at_once() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     ensure_eq!((scene.run_until(0)?, scene.run_until(1)?), (End::Deadline, End::Deadline));
     ensure_eq!(scene.context.instruction_pointer(), GUEST_CODE);
     Ok(())
@@ -258,7 +255,7 @@ fn a_deadline_that_has_passed_ends_the_run_at_once() -> Verdict {
 
 /// No pointer in the state leads out of user memory.
 fn bad_addresses_are_refused_and_nothing_changes() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let set: [fn(&GuestContext, u64); 3] =
         [GuestContext::set_instruction_pointer, GuestContext::set_stack_pointer, GuestContext::set_thread_pointer];
     for set in set {
@@ -274,7 +271,7 @@ fn bad_addresses_are_refused_and_nothing_changes() -> Verdict {
 
 /// All flags are asked for; those that a program cannot set are not there.
 fn flags_that_are_not_a_programs_do_not_survive() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     // But single steps, which would come out first.
     scene.context.set_flags(if IS_X86_64 { !0x100 } else { !0 });
     called(scene.run()?)?;
@@ -287,7 +284,7 @@ fn flags_that_are_not_a_programs_do_not_survive() -> Verdict {
 
 /// The guest's are loaded and stored, and the program's own stay as they were.
 fn vector_registers_are_isolated_both_ways() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let mut words = scene.context.floating();
     // Of x86_64's, those behind the control words of x87 and SSE: registers.
     let registers = if IS_X86_64 { 20..52 } else { 0..64 };
@@ -305,7 +302,7 @@ fn vector_registers_are_isolated_both_ways() -> Verdict {
 
 /// Each has its own.
 fn the_thread_pointer_is_isolated_both_ways() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     thread::set_pointer(0x5000)?;
     scene.context.set_thread_pointer(0x6000);
     scene.context.set_second_pointer(if IS_X86_64 { 0x7000 } else { 0 });
@@ -457,7 +454,7 @@ fn guests_that_make_no_sense_are_not_made() -> Verdict {
 
 /// A run needs rights, flags that there are, and a space.
 fn runs_that_make_no_sense_are_refused() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let (guest, space) = (scene.context.guest(), &scene.space);
     let run = |guest: u64, space: u64, flags: u64| {
         conformance::attempt(tessera_abi::syscall::number::guest_run, [guest, space, flags, u64::MAX, 0, 0])
@@ -478,10 +475,10 @@ fn runs_that_make_no_sense_are_refused() -> Verdict {
 /// All of it comes back to the account, and nothing is left.
 fn what_a_guest_costs_comes_back() -> Verdict {
     // A thread's first run makes room for its activations.
-    scene(CALLS)?.run()?;
+    scene(GUEST_CALLS)?.run()?;
     let used = program().account().info()?.used_bytes;
     for _ in 0..50 {
-        let scene = scene(CALLS)?;
+        let scene = scene(GUEST_CALLS)?;
         scene.run()?;
     }
     ensure_eq!(program().account().info()?.used_bytes, used);

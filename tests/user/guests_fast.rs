@@ -8,8 +8,8 @@ extern crate alloc;
 
 use alloc::sync::Arc;
 use conformance::{
-    CLAIM_PRIORITY, Claim, GUEST_CODE, GUEST_NOTHING, GuestScene, Verdict, claim, ensure, ensure_eq, needs_cpus,
-    on_cpu, refused, run_on, the_kernel_passes_its_own_checks,
+    CLAIM_PRIORITY, Claim, GUEST_CALLS, GUEST_CODE, GUEST_NOTHING, GuestCode, GuestScene, Verdict, claim, ensure,
+    ensure_eq, needs_cpus, on_cpu, refused, run_on, the_kernel_passes_its_own_checks,
 };
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use libvas::guest::{End, GuestContext};
@@ -40,10 +40,8 @@ fn main() -> u8 {
     run_on("guests_fast", CLAIMS, 1)
 }
 
-/// A system call, then back to it, for ever.
-const CALLS: (&[u8], &[u32]) = (&[0x0f, 0x05, 0xeb, 0xfc], &[0xd400_0001, 0x17ff_ffff]);
 /// A load from where the first argument says.
-const LOADS: (&[u8], &[u32]) = (&[0x48, 0x8b, 0x07], &[0xf940_0000]);
+const LOADS: GuestCode = (&[0x48, 0x8b, 0x07], &[0xf940_0000]);
 
 const IS_X86_64: bool = raw::ELF_MACHINE == 62;
 
@@ -59,7 +57,7 @@ fn is_changed(number: usize) -> bool {
     IS_X86_64 && [2, 10].contains(&number)
 }
 
-fn scene((x86_64, aarch64): (&[u8], &[u32])) -> Result<GuestScene, Error> {
+fn scene((x86_64, aarch64): GuestCode) -> Result<GuestScene, Error> {
     GuestScene::new(x86_64, aarch64)
 }
 
@@ -125,7 +123,7 @@ fn ensure_kept(after: &EveryRegister, scene: &GuestScene) -> Verdict {
 
 /// General registers, vectors, x87, control words and pointers: each side has its own, in both directions and again and again.
 fn neither_side_sees_or_loses_a_register() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     fill(&scene.context);
     for _ in 0..5 {
         let after = run_marked(&scene);
@@ -153,7 +151,7 @@ fn who_comes_out_by_a_fault_sees_nothing_either() -> Verdict {
 /// On aarch64 it is not said to have used any, and finds them empty when it does.
 fn a_thread_without_vector_registers_has_none_afterwards() -> Verdict {
     let body = || -> Result<[bool; 2], Error> {
-        let scene = scene(CALLS)?;
+        let scene = scene(GUEST_CALLS)?;
         fill(&scene.context);
         let were_used = ExtraRegisters::are_vectors_used();
         (0..5).try_for_each(|_| scene.run().map(drop))?;
@@ -168,7 +166,7 @@ fn a_thread_without_vector_registers_has_none_afterwards() -> Verdict {
 
 /// The kernel loads what the page says; it does not fault for that, and the guest has the bits that there are.
 fn a_control_word_that_cannot_be_is_masked() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     scene.run()?;
     let at = if IS_X86_64 { 3 } else { 64 };
     let known = scene.context.floating()[at];
@@ -191,7 +189,7 @@ type Set = fn(&GuestContext, u64);
 
 /// Addresses that are no user's are refused; those that are lead to a fault of the guest's.
 fn no_pointer_in_the_page_leads_the_kernel_astray() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     scene.run()?;
     let set: [(Set, u64); 4] = [
         (GuestContext::set_instruction_pointer, GUEST_CODE),
@@ -228,7 +226,7 @@ fn no_pointer_in_the_page_leads_the_kernel_astray() -> Verdict {
 
 /// What is behind its instruction is no user address: it comes out, and cannot go on there.
 fn a_call_at_the_end_of_user_memory_comes_out() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let code = Segment::new(program().account(), PAGE)?;
     let (bytes, length): (&[u8], u64) = if IS_X86_64 { (&[0x0f, 0x05], 2) } else { (&[1, 0, 0, 0xd4], 4) };
     code.write(PAGE - length, bytes)?;
@@ -244,7 +242,7 @@ fn a_call_at_the_end_of_user_memory_comes_out() -> Verdict {
 
 /// Interrupts stay on, and nothing of the privilege that the page asks for is there.
 fn flags_are_a_programs_whatever_the_page_says() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let own = if IS_X86_64 { 0x24_0cd5 } else { 0xf300_1c00 };
     for flags in [0, !0x100, 0x3000, 0x2_0000, 0x200, 0x4000, 5, 0x2c5, 0xf000_0000, 1 << 20] {
         scene.context.set_flags(flags);
@@ -263,7 +261,7 @@ fn flags_are_a_programs_whatever_the_page_says() -> Verdict {
 /// Two threads on one CPU, each with a guest, change places between a run and its end and within runs.
 fn guests_of_several_threads_take_turns() -> Verdict {
     let body = || -> Result<(), Error> {
-        let scene = scene(CALLS)?;
+        let scene = scene(GUEST_CALLS)?;
         fill(&scene.context);
         for round in 0..200 {
             let after = run_marked(&scene);
@@ -313,7 +311,7 @@ impl Beside {
 /// Whatever another CPU writes there while it is loaded from, used and stored to.
 fn the_page_may_change_at_any_moment() -> Verdict {
     needs_cpus(2)?;
-    let scene = Arc::new(scene(CALLS)?);
+    let scene = Arc::new(scene(GUEST_CALLS)?);
     let (inner, mut state) = (Arc::clone(&scene), 0x2545_f491_4f6c_dd1d_u64);
     let changes = beside(move || {
         let mut words = inner.context.floating();
@@ -351,7 +349,7 @@ fn the_page_may_change_at_any_moment() -> Verdict {
 /// Kicks end a run or the next one, and none is lost or seen twice in a row without a cause.
 fn a_kick_from_another_cpu_comes_between_calls() -> Verdict {
     needs_cpus(2)?;
-    let scene = Arc::new(scene(CALLS)?);
+    let scene = Arc::new(scene(GUEST_CALLS)?);
     fill(&scene.context);
     let inner = Arc::clone(&scene);
     let mut pause = 0;
@@ -382,7 +380,7 @@ fn a_kick_from_another_cpu_comes_between_calls() -> Verdict {
 fn what_is_revoked_on_another_cpu_ends_the_runs() -> Verdict {
     needs_cpus(2)?;
     for round in 0..12 {
-        let scene = scene(CALLS)?;
+        let scene = scene(GUEST_CALLS)?;
         let segment = Segment::new(program().account(), PAGE)?;
         let lent = segment.derive(Rights::READ_WRITE, 1)?;
         let guest = Cap::new_guest(program().account(), &lent, 0)?;

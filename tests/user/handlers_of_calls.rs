@@ -7,8 +7,8 @@ extern crate alloc;
 
 use alloc::sync::Arc;
 use conformance::{
-    CALLS, Claim, GuestScene, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler, lent, nap, peek,
-    refused, run, serves, the_kernel_passes_its_own_checks, with_handler,
+    CALLS, Claim, GUEST_CALLS, GuestScene, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler,
+    lent, nap, peek, refused, run, serves, the_kernel_passes_its_own_checks, with_handler,
 };
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use libvas::gate::{Answer, Called, Serve};
@@ -143,9 +143,7 @@ fn calls_that_wait_are_told_of_when_they_are_over() -> Verdict {
 
 /// A guest's calls end its run, and are its supervisor's: the handler is asked of and told of `guest_run`.
 fn a_guest_is_not_asked_about_by_its_supervisors_handler() -> Verdict {
-    /// A system call, then back to it, for ever.
-    const LOOP: (&[u8], &[u32]) = (&[0x0f, 0x05, 0xeb, 0xfc], &[0xd400_0001, 0x17ff_ffff]);
-    let (service, scene) = (handler::<Traces>(1)?, Arc::new(GuestScene::new(LOOP.0, LOOP.1)?));
+    let (service, scene) = (handler::<Traces>(1)?, Arc::new(GuestScene::new(GUEST_CALLS.0, GUEST_CALLS.1)?));
     let runs = scene.clone();
     let both = Asks { faults: false, calls: true, returns: true };
     let seen = traced(&service.gate, both, move || {

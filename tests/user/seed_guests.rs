@@ -7,8 +7,8 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use conformance::{
-    Claim, GUEST_CODE, GUEST_DATA, GUEST_NOTHING, GuestScene, Verdict, claim, ensure, ensure_eq, refused, run,
-    the_kernel_passes_its_own_checks,
+    Claim, GUEST_CALLS, GUEST_CODE, GUEST_DATA, GUEST_LOADS, GUEST_NOTHING, GuestCode, GuestScene, Verdict, claim,
+    ensure, ensure_eq, refused, run, the_kernel_passes_its_own_checks,
 };
 use libvas::guest::{End, state_bytes};
 use libvas::process_vm_exec::{Executor, Signal, arguments_of, context_bytes, set_result_of};
@@ -34,19 +34,12 @@ fn main() -> u8 {
     run("seed_guests", CLAIMS)
 }
 
-/// A guest's code: bytes for x86_64, instructions for aarch64.
-type Code = (&'static [u8], &'static [u32]);
-
-/// A system call, then back to it, for ever.
-const CALLS: Code = (&[0x0f, 0x05, 0xeb, 0xfc], &[0xd400_0001, 0x17ff_ffff]);
-/// A load from where the first argument says, into the register of a call's result; then a call.
-const LOADS: Code = (&[0x48, 0x8b, 0x07, 0x0f, 0x05], &[0xf940_0000, 0xd400_0001]);
 /// A store of the second argument to where the first says, then a call.
-const STORES: Code = (&[0x48, 0x89, 0x37, 0x0f, 0x05], &[0xf900_0001, 0xd400_0001]);
+const STORES: GuestCode = (&[0x48, 0x89, 0x37, 0x0f, 0x05], &[0xf900_0001, 0xd400_0001]);
 
 const IS_X86_64: bool = raw::ELF_MACHINE == 62;
 
-fn scene((x86_64, aarch64): Code) -> Result<GuestScene, Error> {
+fn scene((x86_64, aarch64): GuestCode) -> Result<GuestScene, Error> {
     GuestScene::new(x86_64, aarch64)
 }
 
@@ -59,7 +52,7 @@ fn the_size_of_a_context_is_asked_for() -> Verdict {
 
 /// The post's own test: the code makes system calls, which come back and are the caller's to serve.
 fn code_is_executed_elsewhere_until_it_makes_a_call() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let executor = Executor::new(program().account())?;
     let mut context = executor.first_context();
     context.instruction_pointer = GUEST_CODE;
@@ -80,7 +73,7 @@ fn code_is_executed_elsewhere_until_it_makes_a_call() -> Verdict {
 
 /// Two executions take turns in one executor, and one of them in two, each with registers of its own.
 fn a_context_is_the_callers_and_goes_on_with_any_executor() -> Verdict {
-    let (one, other) = (scene(CALLS)?, scene(CALLS)?);
+    let (one, other) = (scene(GUEST_CALLS)?, scene(GUEST_CALLS)?);
     let executors = [Executor::new(program().account())?, Executor::new(program().account())?];
     let mut contexts = [executors[0].first_context(), executors[0].first_context()];
     // A register that no call changes: rbx; x19.
@@ -105,7 +98,7 @@ fn a_context_is_the_callers_and_goes_on_with_any_executor() -> Verdict {
 /// The discussion's answer to how memory is copied on write: both spaces have the page without `WRITE`, and the supervisor sees to the
 /// fault of whoever writes.
 fn a_supervisor_copies_on_write() -> Verdict {
-    let (parent, child) = (scene(STORES)?, scene(LOADS)?);
+    let (parent, child) = (scene(STORES)?, scene(GUEST_LOADS)?);
     let executor = Executor::new(program().account())?;
     let shared = Segment::new(program().account(), PAGE)?;
     shared.write(0, &7_u64.to_le_bytes())?;
@@ -140,11 +133,11 @@ fn a_supervisor_copies_on_write() -> Verdict {
 /// What Linux would have sent as signals.
 fn signals_tell_what_code_did() -> Verdict {
     let executor = Executor::new(program().account())?;
-    let mut cases: Vec<(Code, Signal)> = Vec::new();
+    let mut cases: Vec<(GuestCode, Signal)> = Vec::new();
     cases.push(((&[0x0f, 0x0b], &[0]), Signal::Ill(GUEST_CODE)));
     cases.push(((&[0xcc], &[0xd420_0000]), Signal::Trap));
     let access = Rights::READ;
-    cases.push((LOADS, Signal::Segv { address: 0, access }));
+    cases.push((GUEST_LOADS, Signal::Segv { address: 0, access }));
     if IS_X86_64 {
         // `div` by a register that is zero.
         cases.push(((&[0x48, 0xf7, 0xf1], &[]), Signal::Fpe(GUEST_CODE)));
@@ -157,7 +150,7 @@ fn signals_tell_what_code_did() -> Verdict {
         let signal = unsafe { executor.process_vm_exec(&scene.space, &mut context) }?;
         ensure_eq!(signal, expected);
     }
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let mut context = executor.first_context();
     context.instruction_pointer = GUEST_CODE;
     executor.guest().kick()?;
@@ -168,7 +161,7 @@ fn signals_tell_what_code_did() -> Verdict {
 
 /// No pointer leads out of user memory, and a space without the right is not run in; nothing has changed then.
 fn what_is_refused_leaves_the_context_as_it_was() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let executor = Executor::new(program().account())?;
     let mut context = executor.first_context();
     for address in [USER_END, 1 << 63, u64::MAX] {
@@ -191,7 +184,7 @@ fn what_is_refused_leaves_the_context_as_it_was() -> Verdict {
 
 /// UML's loop of the post: create, run, then read what it wants out of the context, do that, and cancel.
 fn a_kernel_in_user_mode_serves_an_unprivileged_context() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let mut context = unprivilege::create(program().account(), &scene.space, GUEST_DATA + PAGE, GUEST_CODE, 5)?;
     context.registers().set_general(GUEST_CALL.number, 1000);
     // SAFETY: the space has nothing of this program.
@@ -211,7 +204,7 @@ fn a_kernel_in_user_mode_serves_an_unprivileged_context() -> Verdict {
 
 /// The tracer's loop of the post, which runs where UML cancels: calls happen, and the context finds what they give.
 fn a_tracer_sees_calls_and_lets_them_happen() -> Verdict {
-    let scene = scene(CALLS)?;
+    let scene = scene(GUEST_CALLS)?;
     let mut context = unprivilege::create(program().account(), &scene.space, GUEST_DATA + PAGE, GUEST_CODE, 0)?;
     let (mut seen, mut last) = (Vec::new(), 0);
     for called in [number::clock, number::clock, u64::MAX, number::clock] {
@@ -236,7 +229,7 @@ fn a_tracer_sees_calls_and_lets_them_happen() -> Verdict {
 
 /// A page that is not there: the supervisor sees address and access, maps memory, and the instruction is executed again.
 fn a_fault_is_mended_and_the_context_goes_on() -> Verdict {
-    let scene = scene(LOADS)?;
+    let scene = scene(GUEST_LOADS)?;
     let mut context =
         unprivilege::create(program().account(), &scene.space, GUEST_DATA + PAGE, GUEST_CODE, GUEST_NOTHING)?;
     // SAFETY: the space has nothing of this program.

@@ -1,12 +1,11 @@
-//! The parts of `init` that others use as well, or that concern no kernel: what to run, what an executable holds, how
-//! it ended, what it left behind. But for the loader they are tested on hosts.
+//! The parts of `init` that others use as well, or that concern no kernel: what to run, how it ended, what it left
+//! behind. But for the loader they are tested on hosts.
 
 #![cfg_attr(target_os = "none", no_std)]
 
 extern crate alloc;
 
 pub mod figures;
-pub mod image;
 pub mod loader;
 pub mod outcome;
 pub mod plan;

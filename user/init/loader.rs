@@ -1,12 +1,15 @@
 //! Making a program out of an image: account, table, subtree, space, memory, first thread.
 
-use crate::image::{Image, Part};
 use alloc::vec::Vec;
-use libvas::layout::program::{INFO, INFO_BYTES, STACK_BYTES, STACK_STRIDE, STACKS};
+use executable::{Executable, Part, Room};
+use libvas::layout::program::{IMAGE, INFO, INFO_BYTES, STACK_BYTES, STACK_STRIDE, STACKS};
 use libvas::layout::{PROGRAM_INFO_VERSION, ProgramInfo, Words};
 use libvas::{
     Account, Cap, CapTable, Error, Machine, NAME_BYTES, Object, Rights, Segment, Space, Subtree, Thread, program,
 };
+
+/// Where programs may lie: they are linked to where they are.
+pub const IMAGES: Room = Room { range: IMAGE..INFO, anywhere: None };
 
 /// Room in a program's capability table.
 const TABLE_SLOTS: u64 = 4096;
@@ -46,7 +49,7 @@ impl Loaded {
     ///
     /// # Errors
     /// Those of making its parts.
-    pub fn new(image: &Image<'_>, gifts: &Gifts<'_>) -> Result<Loaded, Error> {
+    pub fn new(image: &Executable<'_>, gifts: &Gifts<'_>) -> Result<Loaded, Error> {
         let budget_bytes = program().account().available_bytes()? / SHARE.1 * SHARE.0;
         let account = program().account().split(budget_bytes)?;
         let table = CapTable::new(&account, TABLE_SLOTS)?;
@@ -96,7 +99,7 @@ impl Loaded {
 
     fn add_part(&self, part: &Part<'_>) -> Result<(), Error> {
         let memory = Segment::new(&self.account, part.length_bytes)?;
-        memory.write(0, part.bytes)?;
+        memory.write(part.skip_bytes, part.bytes)?;
         self.add(part.address, &memory, part.length_bytes, part.rights)
     }
 
@@ -105,7 +108,7 @@ impl Loaded {
         self.add(STACKS + STACK_STRIDE - STACK_BYTES, &memory, STACK_BYTES, Rights::READ_WRITE)
     }
 
-    fn add_info(&self, image: &Image<'_>, gifts: &Gifts<'_>) -> Result<(), Error> {
+    fn add_info(&self, image: &Executable<'_>, gifts: &Gifts<'_>) -> Result<(), Error> {
         let info = self.give(image, gifts)?;
         let mut words = [0; ProgramInfo::COUNT];
         info.write(&mut words);
@@ -117,7 +120,7 @@ impl Loaded {
     }
 
     /// Copies the program's own capabilities into its table.
-    fn give(&self, image: &Image<'_>, gifts: &Gifts<'_>) -> Result<ProgramInfo, Error> {
+    fn give(&self, image: &Executable<'_>, gifts: &Gifts<'_>) -> Result<ProgramInfo, Error> {
         let (image_start, image_end) = image.bounds();
         let (archive, archive_bytes) = match gifts.archive {
             Some((archive, bytes)) => (archive.copy_into(&self.table, Rights::READ, 0)?.bits(), bytes),

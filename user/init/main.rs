@@ -11,8 +11,8 @@ extern crate alloc;
 mod leak;
 
 use alloc::vec::Vec;
-use init::image::{Flaw, Image};
-use init::loader::{Gifts, Loaded};
+use executable::{Executable, Flaw};
+use init::loader::{Gifts, IMAGES, Loaded};
 use init::outcome::{LEAKED, NO_ARCHIVE, NO_PROGRAM, NOT_STARTED, of_machine, of_program};
 use init::plan::Plan;
 use leak::Census;
@@ -83,7 +83,7 @@ fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name
         files.iter().for_each(|file| println!("[init]   {}", file.filename().as_str().unwrap_or("?")));
         return NO_PROGRAM;
     };
-    let image = match Image::parse(file, raw::ELF_MACHINE) {
+    let image = match Executable::parse(file, raw::ELF_MACHINE, &IMAGES) {
         Ok(image) => image,
         Err(flaw) => return refuse(name, flaw),
     };

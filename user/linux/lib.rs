@@ -1,10 +1,10 @@
-//! The parts of `linux` that concern no kernel: numbers, structures and paths of Linux, executables, addresses, and what is
-//! expected of programs. Tested on hosts.
+//! The parts of `linux` that concern no kernel: numbers, structures and paths of Linux, programs made by hand, addresses, and
+//! what is expected of programs. Tested on hosts.
 //!
 //! | file | has |
 //! |---|---|
 //! | `numbers`, `errno` | the system calls that are served, and what refuses them |
-//! | `executable`, `probe` | ELF files, read and made |
+//! | `probe` | programs made by hand |
 //! | `stack` | what a program finds when it starts |
 //! | `regions` | which addresses are taken |
 //! | `tree`, `records` | files by their paths; structures that programs are given |
@@ -15,7 +15,6 @@
 extern crate alloc;
 
 pub mod errno;
-pub mod executable;
 pub mod expectations;
 pub mod numbers;
 pub mod probe;

@@ -5,10 +5,13 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
-use libvas::{Cap, Error, PAGE_BYTES, Rights, Segment, Space, program};
+use executable::{Executable, Room};
+use libvas::{Cap, Error, PAGE_BYTES, Rights, Segment, Space, USER_START, program};
 use linux::errno::Errno;
-use linux::executable::{Executable, IMAGES_END};
 use linux::regions::{Region, Regions};
+
+/// Where programs may lie, and where one is put that does not care: what is above is for `mmap`, `brk` and the stack.
+pub(crate) const IMAGES: Room = Room { range: USER_START..0x1000_0000_0000, anywhere: Some(0x0555_5000_0000) };
 
 /// Where `mmap` puts what may lie anywhere; above images and what `brk` adds to them, below the stack.
 pub(crate) const MAPS: Range<u64> = 0x2000_0000_0000..0x7000_0000_0000;
@@ -36,7 +39,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// Makes it with a program and an empty stack.
     pub(crate) fn new(executable: &Executable<'_>) -> Result<Memory, Error> {
-        let end = executable.end();
+        let (_, end) = executable.bounds();
         let space = Space::new(program().account())?;
         let mut memory = Memory { space, regions: Regions::new(), break_range: end..end };
         for part in &executable.parts {
@@ -69,7 +72,7 @@ impl Memory {
     pub(crate) fn map(&mut self, wanted: u64, length: u64, rights: Rights, bytes: &[u8]) -> Result<u64, Errno> {
         let wanted = wanted - wanted % PAGE_BYTES;
         let end = wanted.checked_add(length).ok_or(Errno::ENOMEM)?;
-        let fits = wanted >= IMAGES_END && end <= MAPS.end && self.regions.is_free(&(wanted..end));
+        let fits = wanted >= IMAGES.range.end && end <= MAPS.end && self.regions.is_free(&(wanted..end));
         let address = if fits { Some(wanted) } else { self.regions.gap(&MAPS, length) }.ok_or(Errno::ENOMEM)?;
         self.map_at(address, length, rights, bytes)
     }

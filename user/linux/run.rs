@@ -2,7 +2,7 @@
 
 use crate::calls;
 use crate::files::Files;
-use crate::memory::{Memory, STACK_TOP};
+use crate::memory::{IMAGES, Memory, STACK_TOP};
 use crate::output::Output;
 use crate::process::{Ended, Process, signal};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -10,10 +10,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use demonstration::Random;
+use executable::{Executable, Flaw};
 use libvas::guest::{End, GuestContext, GuestException};
 use libvas::{Error, Rights, clock, program, raw};
 use linux::errno::Errno;
-use linux::executable::{Executable, Flaw};
 use linux::stack::{self, Start};
 use linux::tree::{Kind, Tree};
 use rt::println;
@@ -78,7 +78,7 @@ pub(crate) fn loaded<'a>(
     words: &[&'a str],
     output: Output,
 ) -> Result<Process<'a>, Refusal> {
-    let executable = Executable::parse(file, raw::ELF_MACHINE).map_err(Refusal::Flawed)?;
+    let executable = Executable::parse(file, raw::ELF_MACHINE, &IMAGES).map_err(Refusal::Flawed)?;
     let memory = Memory::new(&executable)?;
     // Different each time, though nobody should rely on it.
     let mut random = Random::new(clock::ticks() | 1);

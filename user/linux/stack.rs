@@ -1,8 +1,8 @@
 //! What a Linux program finds on its stack when it starts (System V ABI for x86_64, 3.4.1; the same on aarch64).
 
-use crate::executable::Executable;
 use crate::numbers::AARCH64;
 use alloc::vec::Vec;
+use executable::Executable;
 
 /// What a program is started with.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ fn vector(machine: u16, executable: &Executable<'_>, random: u64, path: u64) -> 
 #[cfg(test)]
 mod tests {
     use super::{Start, filled};
-    use crate::executable::Executable;
+    use executable::Executable;
 
     const TOP: u64 = 0x7000_0000;
 

@@ -26,8 +26,8 @@ mod tracer;
 
 use archive::Archive;
 use demonstration::{Failure, chapter, check};
-use init::image::Image;
-use init::loader::{Gifts, Loaded};
+use executable::Executable;
+use init::loader::{Gifts, IMAGES, Loaded};
 use init::outcome::of_program;
 use libvas::{Error, Rights, program, raw};
 use record::Record;
@@ -77,7 +77,8 @@ impl Task {
 fn run(task: &Task) -> Result<u8, Failure> {
     let archive = Archive::open()?;
     let file = archive.find(task.name).ok_or(Failure::NotAsTold("the boot archive has that program"))?;
-    let image = Image::parse(file, raw::ELF_MACHINE).map_err(|_| Failure::NotAsTold("it is a program"))?;
+    let image =
+        Executable::parse(file, raw::ELF_MACHINE, &IMAGES).map_err(|_| Failure::NotAsTold("it is a program"))?;
     let machine = program().machine().ok_or(Error::MissingRight)?;
     let machine_rights = machine.rights()? - Rights::GRANT;
     let gifts = Gifts { name: task.name, arguments: task.arguments, machine, machine_rights, archive: None };

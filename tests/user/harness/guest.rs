@@ -16,6 +16,15 @@ pub const GUEST_LAZY: u64 = 0x3_0000;
 /// Where it has nothing.
 pub const GUEST_NOTHING: u64 = 0x4_0000;
 
+/// Code of a guest: bytes for x86_64, instructions for aarch64.
+pub type GuestCode = (&'static [u8], &'static [u32]);
+
+/// A system call, then back to it, for ever.
+pub const GUEST_CALLS: GuestCode = (&[0x0f, 0x05, 0xeb, 0xfc], &[0xd400_0001, 0x17ff_ffff]);
+
+/// A load from where the first argument says, into the register of a call's result; then a call.
+pub const GUEST_LOADS: GuestCode = (&[0x48, 0x8b, 0x07, 0x0f, 0x05], &[0xf940_0000, 0xd400_0001]);
+
 /// A guest, and a space that has its code and a page of data, and nothing of the program.
 #[derive(Debug)]
 pub struct GuestScene {
