@@ -3,7 +3,8 @@
 use host_tests::FLAVOURS;
 use host_tests::machine::BUFFER;
 use tessera_abi::upcall::{Answer, asked_of};
-use tessera_abi::{Call, Error, Handle, Rights};
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
+use tessera_arch::Access;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::thread::Thread;
@@ -40,6 +41,68 @@ fn a_call_that_was_asked_of_is_made_at_once() {
             // The first leads where the CPU has never been.
             assert_eq!(scene.fast, if is_fast { [0, 2, 3] } else { [0; 3] });
         }
+    }
+}
+
+/// A page that is missing, and one that does not allow the access, wherever in the space's own map: beside what is attached, in a slot of
+/// the root that has both, in one of its own. A page of what is attached is asked of by the common path, and one that the kernel brings by
+/// none.
+#[test]
+fn a_fault_is_asked_of_at_once_where_the_space_itself_has_nothing_for_it() {
+    const SLOT: u64 = 1 << 39;
+    const GIB: u64 = 1 << 30;
+    const PLACE: u64 = 9 * SLOT;
+    const INSIDE: u64 = 1 << 20;
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 1);
+        let (id, thread, account, space) =
+            (scene.machine.thread_id, scene.machine.thread, scene.machine.account, scene.machine.space);
+        scene.set(thread, asked_of::FAULTS);
+        let asked = |scene: &mut Scene, address: u64, access: Access| {
+            let before = scene.fast[0];
+            scene.faults_at(address, access);
+            let is_asked = scene.is_asked(id);
+            if is_asked {
+                scene.answers(Answer::Resume, [0; 2]);
+            }
+            (is_asked, scene.fast[0] == before + 1)
+        };
+        // The first leads where the CPU has never been.
+        assert_eq!(asked(&mut scene, PLACE, Access::Read), (true, false));
+        let (at_once, commonly, by_none) = ((true, true), (true, false), (false, false));
+        let map = |scene: &mut Scene, target, address, flags, rights| {
+            let segment = scene.machine.make(Call::SegmentCreate { account, length_bytes: PAGE_BYTES, flags });
+            let map = Call::Map { target, segment, offset: 0, address, length_bytes: PAGE_BYTES, rights };
+            scene.machine.call(map).expect("there is room");
+        };
+        map(&mut scene, space, PLACE, 0, Rights::READ);
+        map(&mut scene, space, PLACE + 2 * PAGE_BYTES, 1, Rights::READ_WRITE);
+        let own_pages = |scene: &mut Scene| {
+            assert_eq!(asked(scene, PLACE, Access::Write), at_once, "it may be read only");
+            assert_eq!(asked(scene, PLACE, Access::Execute), at_once);
+            assert_eq!(asked(scene, PLACE, Access::Read), by_none, "it is allowed");
+            assert_eq!(asked(scene, PLACE + PAGE_BYTES, Access::Read), at_once, "nothing is there");
+            assert_eq!(asked(scene, PLACE + 2 * PAGE_BYTES, Access::Write), by_none, "the kernel brings it");
+            assert_eq!(asked(scene, PLACE + 2 * PAGE_BYTES, Access::Execute), at_once);
+            assert_eq!(asked(scene, u64::MAX, Access::Read), commonly, "no page of a program's");
+        };
+        own_pages(&mut scene);
+        let subtree = |scene: &mut Scene, level, address| {
+            let subtree = scene.machine.make(Call::SubtreeCreate { account, level });
+            map(scene, subtree, INSIDE, 0, Rights::READ_WRITE);
+            let bounds = Rights::READ;
+            let attach = Call::SubtreeAttach { target: space, subtree, address, bounds, flags: 0 };
+            scene.machine.call(attach).expect("there is room");
+            assert_eq!(asked(scene, address + INSIDE, Access::Write), commonly, "its bounds forbid it");
+            assert_eq!(asked(scene, address + INSIDE + PAGE_BYTES, Access::Read), commonly, "nothing is there");
+        };
+        subtree(&mut scene, 3, 11 * SLOT);
+        own_pages(&mut scene);
+        // In the slot that the pages lie in.
+        subtree(&mut scene, 2, PLACE + 5 * GIB);
+        own_pages(&mut scene);
+        assert_eq!(asked(&mut scene, PLACE + 4 * GIB, Access::Read), at_once);
+        assert_eq!(asked(&mut scene, PLACE + 6 * GIB, Access::Read), at_once);
     }
 }
 

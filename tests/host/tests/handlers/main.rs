@@ -95,7 +95,11 @@ impl Scene {
     }
 
     fn faults(&mut self) {
-        let (access, address) = (Access::Write, VirtAddr::new(MISSING));
+        self.faults_at(MISSING, Access::Write);
+    }
+
+    fn faults_at(&mut self, address: u64, access: Access) {
+        let address = VirtAddr::new(address);
         let fault = Fault { kind: FaultKind::Page, address, access };
         let asks = |kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart| {
             asking::ask(kernel, line, (access, address), start)
