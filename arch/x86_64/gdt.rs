@@ -119,35 +119,6 @@ pub(super) fn exchange_user_segments(cpu: &PerCpu, next: [u64; 2], old: Option<&
     }
 }
 
-/// Sets the bases only, between a thread and its handler: what selectors each has loaded means nothing to the other, as in a gate call.
-#[inline(always)]
-pub(super) fn exchange_bases(cpu: &PerCpu, next: [u64; 2], old: Option<&mut [u64; 2]>) {
-    if !cpu.has_base_instructions.get() {
-        return exchange_by_registers(next, old);
-    }
-    let [fs, gs] = next;
-    let (old_fs, old_gs);
-    // SAFETY: as above.
-    unsafe {
-        asm!(
-            "rdfsbase {old_fs}",
-            "wrfsbase {fs}",
-            "swapgs",
-            "rdgsbase {old_gs}",
-            "wrgsbase {gs}",
-            "swapgs",
-            old_fs = out(reg) old_fs,
-            old_gs = out(reg) old_gs,
-            fs = in(reg) fs,
-            gs = in(reg) gs,
-            options(nostack, preserves_flags),
-        );
-    }
-    if let Some(old) = old {
-        *old = [canonical(old_fs), canonical(old_gs)];
-    }
-}
-
 /// The same on a CPU without instructions for bases.
 #[cold]
 #[inline(never)]

@@ -1,6 +1,5 @@
 //! A gate as a call reads it without the lock.
 
-use core::num::NonZeroU64;
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -32,8 +31,6 @@ pub struct GateWords {
     /// The table that calls use.
     pub(crate) table: Pointer<TableView>,
     number: AtomicU32,
-    /// The generation of the gate's id, zero before there was one.
-    generation: AtomicU64,
 }
 
 /// Those of no gate.
@@ -55,20 +52,11 @@ impl GateWords {
             free: AtomicU64::new(0),
             table: Pointer::to(&NO_TABLE),
             number: AtomicU32::new(number),
-            generation: AtomicU64::new(0),
         }
     }
 
-    /// Opens the gate of an id with this generation: into a space, with a table, at an entry, on so many stacks of so many bytes that lie
-    /// one behind the other.
-    pub fn open(
-        &self,
-        generation: NonZeroU64,
-        (space, table): (u32, &TableView),
-        entry: u64,
-        (stacks, bytes, count): (u64, u32, u64),
-    ) {
-        self.generation.store(generation.get(), Relaxed);
+    /// Opens a gate: into a space, with a table, at an entry, on so many stacks of so many bytes that lie one behind the other.
+    pub fn open(&self, space: u32, table: &TableView, entry: u64, (stacks, bytes, count): (u64, u32, u64)) {
         self.table.set(Kept::of(table));
         self.entry.store(entry, Relaxed);
         self.first_end.store(stacks + u64::from(bytes), Relaxed);
@@ -80,12 +68,6 @@ impl GateWords {
     /// The number of the gate.
     pub fn number(&self) -> u32 {
         self.number.load(Relaxed)
-    }
-
-    /// Whether the gate that was opened last is one with this generation.
-    #[inline(always)]
-    pub fn is_of(&self, generation: NonZeroU64) -> bool {
-        self.generation.load(Relaxed) == generation.get()
     }
 
     /// Lets nobody in any more.

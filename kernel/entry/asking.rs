@@ -16,12 +16,12 @@ pub fn ask(
     (access, address): (Access, VirtAddr),
     start: &mut HandlerStart,
 ) -> Option<UserPlace> {
-    let Kernel { spaces, public, threads, shared, subtree_handlers, .. } = kernel;
+    let Kernel { spaces, public, threads, gates, shared, subtree_handlers, .. } = kernel;
     let (id, space) = spaces.look(line.presence.space())?;
     if *subtree_handlers != 0 || !fault::is_denied(public, space, address, access) {
         return None;
     }
-    let place = handler_path::ask_of_fault((shared, line), threads, (id, space), (access, address), start)?;
+    let place = handler_path::ask_of_fault((shared, gates, line), threads, (id, space), (access, address), start)?;
     line.counters.faults.add(1);
     Some(place)
 }

@@ -33,7 +33,7 @@ impl<T: ?Sized> Id<T> {
     }
 
     #[inline(always)]
-    pub(crate) fn generation(self) -> NonZeroU64 {
+    pub(super) fn generation(self) -> NonZeroU64 {
         self.generation
     }
 }

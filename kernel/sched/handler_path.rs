@@ -12,6 +12,7 @@ use tessera_arch::{Access, Fault, FaultKind, HandlerStart, ThreadContext, UserPl
 use crate::cpu::activations::SUSPENDED_MAX;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::object::activation_stack::ActivationStack;
+use crate::object::gate::Gate;
 use crate::object::handler::Handler;
 use crate::object::id::SpaceId;
 use crate::object::interrupted::{Asked, Why};
@@ -26,7 +27,7 @@ use crate::state::kernel::Kernel;
 /// comes before, and the page is none that the kernel brings. Gives where the handler begins; or nothing has changed.
 #[inline(always)]
 pub fn ask_of_fault(
-    (shared, line): (&Shared, &PerCpu),
+    (shared, gates, line): (&Shared, &Store<Gate>, &PerCpu),
     threads: &mut Store<Thread>,
     (space, object): (SpaceId, &Space),
     (access, address): (Access, VirtAddr),
@@ -48,7 +49,7 @@ pub fn ask_of_fault(
     let seen = if handler.sees_registers { context.registers().instruction_pointer() } else { 0 };
     let fault = Fault { kind: FaultKind::Page, address, access };
     start.words = upcall::fault_words(&fault, address.value(), seen);
-    interrupt(line, shared, (own, context), space, (Why::Fault(fault, asked), &handler), start)
+    interrupt(line, (shared, gates), (own, context), space, (Why::Fault(fault, asked), &handler), start)
 }
 
 /// Asks the handler of the calling CPU's thread before a call is made, which is not made again. Gives the same.
@@ -58,7 +59,7 @@ pub fn ask_of_call(kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart)
     if stack.depth() != 0 {
         return None;
     }
-    let Kernel { threads, spaces, shared, .. } = kernel;
+    let Kernel { threads, spaces, gates, shared, .. } = kernel;
     let Thread { context, activations, .. } = threads.at_mut(stack.thread());
     let own = activations.as_deref_mut()?;
     let handler = own.handler.as_deref().copied()?;
@@ -67,23 +68,24 @@ pub fn ask_of_call(kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart)
     }
     let space = spaces.id_at(line.presence.space())?;
     start.words = upcall::call_words(&handler, context.registers());
-    interrupt(line, shared, (own, context), space, (Why::Call, &handler), start)
+    interrupt(line, (shared, gates), (own, context), space, (Why::Call, &handler), start)
 }
 
 /// Has the calling CPU's thread, which is in this space, call a handler; gives where that begins, if it does.
 #[inline(always)]
 fn interrupt(
     line: &PerCpu,
-    shared: &Shared,
+    (shared, gates): (&Shared, &Store<Gate>),
     (own, context): (&mut ActivationStack, &mut ThreadContext),
     space: SpaceId,
     (why, handler): (Why, &Handler),
     start: &mut HandlerStart,
 ) -> Option<UserPlace> {
-    let gate = shared.gate_words(handler.gate.index());
-    if own.spare.is_none() || !gate.is_of(handler.gate.generation()) {
+    // One that is about to be taken apart is there no more, though its words may still be those of an open gate.
+    if own.spare.is_none() || gates.find(handler.gate).is_none() {
         return None;
     }
+    let gate = shared.gate_words(handler.gate.index());
     // A gate that is closed leads to no space; as long as it is open its table is there. One that another CPU may not enter leads to it by
     // no good pass.
     let door = gate.door();

@@ -53,8 +53,7 @@ impl Caller<'_> {
         self.kernel.tables.at_mut(table.index()).is_of_gate = true;
         let stacks = (layout.stacks, stack_bytes, layout.count);
         let view = &self.kernel.tables.at(table.index()).view;
-        let words = self.kernel.shared.gate_words(id.index());
-        words.open(id.generation(), (space.index(), view), layout.entry, stacks);
+        self.kernel.shared.gate_words(id.index()).open(space.index(), view, layout.entry, stacks);
         let paid = (Rights::all(), Some(account.index()));
         Ok(self.kernel.insert_paid(self.table(), ObjectRef::Gate(id), paid).bits())
     }

@@ -4,13 +4,15 @@ use host_tests::FLAVOURS;
 use host_tests::machine::BUFFER;
 use tessera_abi::upcall::{Answer, asked_of};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
-use tessera_arch::Access;
-use tessera_kernel::entry::trap;
+use tessera_arch::{Access, HandlerStart, VirtAddr};
+use tessera_kernel::Kernel;
+use tessera_kernel::cpu::per_cpu::PerCpu;
+use tessera_kernel::entry::{asking, trap};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::thread::Thread;
 use tessera_kernel::sched::{handler_path, running};
 
-use crate::{Crowd, Scene};
+use crate::{Crowd, MISSING, Scene, begins};
 
 /// A call of which the handler is told nothing afterwards is made when it has answered: one that does nothing, a quick one, one that is
 /// made by the common path, and one that there is not. Each is counted once, as the answer is.
@@ -103,6 +105,35 @@ fn a_fault_is_asked_of_at_once_where_the_space_itself_has_nothing_for_it() {
         own_pages(&mut scene);
         assert_eq!(asked(&mut scene, PLACE + 4 * GIB, Access::Read), at_once);
         assert_eq!(asked(&mut scene, PLACE + 6 * GIB, Access::Read), at_once);
+    }
+}
+
+/// A gate that nothing refers to any more is no handler, from before the first step of taking it apart on.
+#[test]
+fn a_gate_that_is_about_to_be_taken_apart_is_not_asked() {
+    for flavour in FLAVOURS {
+        let mut scene = Scene::new(flavour, 1, 1);
+        let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
+        scene.set(thread, asked_of::FAULTS | asked_of::CALLS);
+        for fast in [[0, 0, 1], [1, 0, 2]] {
+            scene.faults();
+            assert!(scene.is_asked(id));
+            scene.answers(Answer::Resume, [0; 2]);
+            // The first leads where the CPU has never been.
+            assert_eq!(scene.fast, fast);
+        }
+        let own = scene.machine.kernel.threads[id].activations.as_ref();
+        let gate = own.and_then(|own| own.handler.as_ref()).expect("it has a handler").gate;
+        let gates = &mut scene.machine.kernel.gates;
+        gates.release(gate);
+        assert!(gates.find(gate).is_none());
+        assert!(scene.machine.kernel.shared.gate_words(gate.index()).is_open(), "nothing was done about it yet");
+        let fault = |kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart| {
+            asking::ask(kernel, line, (Access::Write, VirtAddr::new(MISSING)), start)
+        };
+        assert!(!scene.tries(0, |kernel, line| begins(kernel, line, fault)));
+        assert!(!scene.tries(1, |kernel, line| begins(kernel, line, handler_path::ask_of_call)));
+        assert!(!scene.is_asked(id));
     }
 }
 
