@@ -43,7 +43,7 @@ impl Registers {
 /// Everything of a thread that lives in CPU registers.
 ///
 /// Data segment selectors are no part of it: a program may load the few that exist, but finds null again after
-/// another thread has run, and perhaps others after a gate call or a handler.
+/// another thread has run, or a handler.
 pub struct ThreadContext {
     state: NonNull<State>,
 }
@@ -181,7 +181,7 @@ pub fn begin_context(context: &mut ThreadContext) {
     // Guests have contexts of their own, so it was none's.
     context.state_mut().marks = IS_FLOATING_NEW;
     floating::FIRST.load();
-    gdt::exchange_bases(cpu, [0; 2], Some(&mut old.registers.bases));
+    gdt::exchange_user_segments(cpu, [0; 2], Some(&mut old.registers.bases));
     if old.marks != 0 {
         leave_out_of_line(&mut old.marks);
     }
@@ -214,7 +214,7 @@ pub fn resume_over(context: &ThreadContext) {
     } else {
         load_marked(state);
     }
-    gdt::exchange_bases(cpu, state.registers.bases, None);
+    gdt::exchange_user_segments(cpu, state.registers.bases, None);
     cpu.current.set(next);
     cpu.set_frame_end(frame_end(next));
 }
