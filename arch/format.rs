@@ -24,9 +24,12 @@ pub enum Share {
     Window = 2,
     /// A subtree was attached on one CPU only.
     CoreWindow = 3,
+    /// A space or subtree was cloned: both have the table, until one of them changes what is in it.
+    Cloned = 4,
 }
 
-/// Bit 55 of an entry that points to a table: the table belongs to another tree. Bits 56 and 57: its [`Share`].
+/// Bit 55 of an entry that points to a table: the table belongs to another tree, or not to this one alone. Bits 56 to 58: its
+/// [`Share`].
 ///
 /// The hardware ignores these bits: x86_64 bits 52 to 62 of entries that reference a table (SDM volume 3, section 5.5.4,
 /// "Format of a PML4 entry" and its like), aarch64 bits 53 to 58 of table descriptors (DDI 0487, D8.3.1).
@@ -65,7 +68,9 @@ pub trait PageFormat {
     /// How such an entry came to be; `None` for any other that points to a table, and for zero.
     fn share(entry: u64) -> Option<Share> {
         let shares = [Share::Copy, Share::Attached, Share::Window, Share::CoreWindow];
-        Self::is_shared(entry).then(|| shares[(entry >> SHARE_SHIFT) as usize % shares.len()])
+        let number = (entry >> SHARE_SHIFT) as usize;
+        let share = if number & 4 != 0 { Share::Cloned } else { shares[number % shares.len()] };
+        Self::is_shared(entry).then_some(share)
     }
 
     /// The table or memory that a present entry points to.

@@ -76,6 +76,7 @@ pub mod program;
 pub mod raw;
 pub mod segment;
 mod slots;
+pub mod snapshot;
 pub mod space;
 mod spawn;
 mod stack;

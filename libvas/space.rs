@@ -33,6 +33,35 @@ impl Space {
         let bits = perform(Call::SpaceCreateLocal { account: account.handle(), cpu })?;
         Ok(Cap::from_handle(Handle::from_bits(bits)))
     }
+
+    /// Makes a space that begins with all that another one has mapped. Whichever of the two is written to, the other does not see it:
+    /// a page is copied at the first write to it. What is attached is the same in both, the program among it.
+    ///
+    /// It takes as long however much is mapped. The account is the one that pays for the space.
+    ///
+    /// ```no_run
+    /// use libvas::{Place, Rights, Segment, Space, program};
+    ///
+    /// const HERE: u64 = 0x100_0000_0000;
+    ///
+    /// let space = program().new_space()?;
+    /// space.map(HERE, &Segment::new(program().account(), 0x1000)?, 0..0x1000, Rights::READ_WRITE)?;
+    /// let place = Place::<u64>::new(HERE)?;
+    /// space.enter(|| place.set(7))?;
+    /// let clone = Space::clone_of(program().account(), &space)?;
+    /// space.enter(|| place.set(8))?;
+    /// assert_eq!(clone.enter(|| place.get())?, 7);
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `MissingRight` (`CHARGE` on the account, `INSPECT` and `MAP` on the space), `AccountExhausted`, `OutOfMemory`, `TableFull`;
+    /// `BadArgument` for another account; `BadState` if it has core windows, subtrees attached below its top level, or
+    /// mappings that can be taken back by themselves; `LimitReached` if more than 16 subtrees are attached.
+    pub fn clone_of(account: &Cap<Account>, space: &Cap<Space>) -> Result<Cap<Space>, Error> {
+        let bits = perform(Call::SpaceClone { account: account.handle(), space: space.handle() })?;
+        Ok(Cap::from_handle(Handle::from_bits(bits)))
+    }
 }
 
 /// What a thread can be in: a [`Space`] or a [`View`] of one.

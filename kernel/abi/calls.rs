@@ -493,6 +493,20 @@ macro_rules! with_system_calls {
             /// Returns 0. Errors: those of `interrupted_read`; `BadAddress` for a pointer that is no user address.
             65 interrupted_write InterruptedWrite(buffer: u64);
 
+            /// Makes a space that begins with all that another one has mapped, *copied when it is written to*: whichever of the two
+            /// is written to, the other does not see it. It takes as long however much is mapped; the first write to a page
+            /// pays for it. Subtrees that are attached stay the same in both.
+            ///
+            /// Needs `CHARGE` on the account, which is the one that pays for the space, and `INSPECT` and `MAP` on the space. The
+            /// account is charged with what the space has mapped as though the new one had it alone: records, tables, and pages
+            /// that were copied before; a page that is copied later is charged then, to the space that is written to.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `AccountExhausted`,
+            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the space; `BadState` for a view, and for a
+            /// space with core windows, with subtrees attached below its top level, or with mappings that can be taken back by
+            /// themselves; `LimitReached` if more than 16 subtrees are attached.
+            66 space_clone SpaceClone(account: Handle, space: Handle);
+
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
             /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
@@ -510,14 +524,14 @@ macro_rules! with_system_calls {
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
             /// anything then, floating point, SIMD and the thread pointer included.
-            66 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+            67 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
             /// it). A thread that was stopped meanwhile ends when it comes out.
             ///
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
-            67 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+            68 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
 
             /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
             /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
@@ -529,7 +543,7 @@ macro_rules! with_system_calls {
             ///
             /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
             /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
-            68 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
+            69 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
         }
     };
 }

@@ -9,6 +9,18 @@ use core::fmt::Write;
 /// One bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
+    /// What clones have in common can be written to.
+    CloneMayWrite,
+    /// A table that one more clone has is not counted for it.
+    CloneUncounted,
+    /// A table that clones have in common is replaced, and who holds what it showed is not told.
+    CloneBreakUnflushed,
+    /// A page is copied, and who holds what was shown before is not told.
+    CopiedUnflushed,
+    /// A page of a map's own that another one comes to have is not counted for it.
+    PrivateUncounted,
+    /// A page is written to that was copied before the map was cloned again.
+    PrivateWrittenThrough,
     /// A new generation of tags begins without the CPUs having to flush.
     NoFlushAtRollOver,
     /// A new generation leaves the passes of the old one good.
@@ -160,6 +172,16 @@ pub enum Mutant {
 /// Those of taking objects apart by steps (`tests/host/tests/debts`).
 pub const DEBT_MUTANTS: [Mutant; 4] =
     [Mutant::DoomedFound, Mutant::EmptyingForgetsSlot, Mutant::LooseTableForgotten, Mutant::DismantledUnflushed];
+
+/// Those of clones (`tests/host/tests/clones`).
+pub const CLONE_MUTANTS: [Mutant; 6] = [
+    Mutant::CloneMayWrite,
+    Mutant::CloneUncounted,
+    Mutant::CloneBreakUnflushed,
+    Mutant::CopiedUnflushed,
+    Mutant::PrivateUncounted,
+    Mutant::PrivateWrittenThrough,
+];
 
 /// Those of checks that are made in steps (`tests/host/tests/steps`).
 pub const CHECK_MUTANTS: [Mutant; 1] = [Mutant::ActivityUnseen];

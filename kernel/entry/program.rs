@@ -158,7 +158,7 @@ fn map_new(
     }
     kernel.charge(&segment);
     let id = kernel.segments.insert(segment);
-    let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights, lent: None };
+    let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights, lent: None, epoch: 0 };
     let owner = MapTarget::Subtree(first.subtree);
     let segment = &kernel.segments[id];
     let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, (segment, segment.extent(0, pages)));

@@ -52,6 +52,7 @@ const fn is_quick(number: u64) -> bool {
             | number::segment_info
             | number::space_create
             | number::space_create_local
+            | number::space_clone
             | number::space_info
             | number::mappings_list
             | number::subtree_create

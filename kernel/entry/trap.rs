@@ -24,7 +24,8 @@ use crate::sched::turn;
 use crate::sched::upcall;
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::Left;
-use crate::vm::fault::{self, AccessError};
+use crate::vm::fault;
+use crate::vm::showing::AccessError;
 
 /// About how long a line about a fault is.
 const FAULT_LINE_BYTES: u64 = 256;

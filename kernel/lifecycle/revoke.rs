@@ -281,7 +281,9 @@ fn detach(kernel: &mut Kernel, lent: &Use, subtree: u32) {
 fn unmap_some(kernel: &mut Kernel, lent: &Use, effort: &mut Effort) {
     let owner = target::owner_of(kernel, lent).expect(SHOWN);
     let (first, mapping) = target::map_of(kernel, owner).find(lent.page()).expect(SHOWN);
-    map_steps::unmap_front(kernel, owner, PageRange { first, count: mapping.pages }, effort);
+    // What is lent is in one map only, and so are the tables that show it.
+    let range = PageRange { first, count: mapping.pages };
+    map_steps::unmap_front(kernel, owner, (range, range.end()), effort);
 }
 
 /// Takes back the first thing that stands in the list of a view, which is a use itself; if nothing does, the view is

@@ -236,6 +236,31 @@ impl FrameAllocator {
         self.records[self.index(table) as usize].next
     }
 
+    /// Notes by how many entries a table is led to that clones have in common, or by how many leaves of a map's private pages a
+    /// page is held.
+    pub fn set_sharers(&mut self, frame: Frame, sharers: u32) {
+        self.set_table_owner(frame, sharers);
+    }
+
+    /// How many they are.
+    #[inline(always)]
+    pub fn sharers(&self, frame: Frame) -> u32 {
+        self.table_owner(frame)
+    }
+
+    /// Notes one more.
+    pub fn add_sharer(&mut self, frame: Frame) {
+        let index = self.index(frame) as usize;
+        self.records[index].next += 1;
+    }
+
+    /// Notes one less; gives whether none is left.
+    pub fn drop_sharer(&mut self, frame: Frame) -> bool {
+        let index = self.index(frame) as usize;
+        self.records[index].next -= 1;
+        self.records[index].next == 0
+    }
+
     /// Notes a number with a frame in use that is no table; [`FrameAllocator::position`] may tell it.
     pub fn set_position(&mut self, frame: Frame, position: u32) {
         if let Some(record) = self.records.get_mut(frame.number().wrapping_sub(self.first) as usize) {

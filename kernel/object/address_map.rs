@@ -17,6 +17,8 @@ use crate::object::cap_table::CapTable;
 use crate::object::derivation;
 use crate::object::id::{AttachPoint, UseId};
 use crate::object::page_map::{self, PageMap, Place};
+use crate::object::page_node::Copies;
+use crate::object::private_pages::PrivatePages;
 use crate::object::reverse_map::ATTACHMENT_BYTES;
 use crate::object::segment::{self, Extent, LENGTH_MAX_BYTES, Segment};
 use crate::object::store::Store;
@@ -51,6 +53,8 @@ pub struct Mapping {
     pub maximum: Rights,
     /// The use of that capability that it is; none for what the kernel mapped at boot.
     pub lent: Option<UseId>,
+    /// How often the map had been cloned when it was made. Who makes it need not know.
+    pub epoch: u32,
 }
 
 impl Mapping {
@@ -67,6 +71,7 @@ pub(super) struct Record {
     offset: u32,
     segment: u32,
     lent: Option<UseId>,
+    epoch: u32,
     rights: u8,
     maximum: u8,
 }
@@ -78,15 +83,20 @@ const _: () = assert!(Rights::ACCESS.bits() <= u8::MAX as u32, "the rights of a 
 impl Record {
     #[inline(always)]
     pub(super) fn of(mapping: &Mapping) -> Record {
-        let Mapping { pages, segment, offset, rights, maximum, lent } = *mapping;
+        let Mapping { pages, segment, offset, rights, maximum, lent, epoch } = *mapping;
         let pages = NonZeroU32::new(pages as u32).expect("a mapping has pages");
         let (rights, maximum) = (rights.bits() as u8, maximum.bits() as u8);
-        Record { pages, offset: offset as u32, segment, lent, rights, maximum }
+        Record { pages, offset: offset as u32, segment, lent, epoch, rights, maximum }
     }
 
     #[inline(always)]
     pub(super) fn pages(&self) -> u64 {
         u64::from(self.pages.get())
+    }
+
+    /// The segment's number.
+    pub(super) fn segment(&self) -> u32 {
+        self.segment
     }
 
     #[inline(always)]
@@ -103,14 +113,16 @@ impl Record {
             rights: Rights::from_bits_retain(u32::from(self.rights)),
             maximum: self.maximum(),
             lent: self.lent,
+            epoch: self.epoch,
         }
     }
 
     /// Notes that the mapping is gone, at its segment and at whoever lent it.
     #[inline(always)]
-    pub(super) fn give_up(&self, lenders: &mut Lenders<'_>) {
+    pub(super) fn give_up(&self, lenders: &mut Lenders<'_>, noted: &mut u32) {
         segment::drop_mapping(lenders.segments, self.segment);
         if let Some(lent) = self.lent {
+            *noted -= 1;
             lenders.take_back(lent);
         }
     }
@@ -144,6 +156,15 @@ impl Lenders<'_> {
     pub(super) fn split(&mut self, mapping: &Mapping, page: u64) -> Option<UseId> {
         let lent = mapping.lent.filter(|_| !is_seeded(Mutant::PartNotLent));
         lent.map(|lent| derivation::lend_beside(self.tables, self.uses, lent, page))
+    }
+}
+
+impl Copies<Record> for Lenders<'_> {
+    /// Clones have nothing in common that is noted as a use: it could be taken back from one, and the others not be found.
+    fn copy(&mut self, _: u64, record: &Record) -> Record {
+        assert!(record.lent.is_none(), "what is noted as a use is in one map only");
+        segment::add_mapping(self.segments, record.segment);
+        *record
     }
 }
 
@@ -184,7 +205,9 @@ pub struct Vacancy<'a> {
     place: Place<'a, Record>,
     slots: Slots,
     mapped_pages: &'a mut u64,
+    noted: &'a mut u32,
     global: bool,
+    epoch: u32,
 }
 
 impl Vacancy<'_> {
@@ -194,8 +217,11 @@ impl Vacancy<'_> {
         if let Some(frame) = memory {
             self.slots.fill(frames, frame, Leaf { rights: mapping.rights, global: self.global });
         }
-        self.place.insert(first, Record::of(mapping));
+        self.place.insert(first, Record::of(&Mapping { epoch: self.epoch, ..*mapping }));
         *self.mapped_pages += mapping.pages;
+        if mapping.lent.is_some() {
+            *self.noted += 1;
+        }
         tessera_arch::publish_tables();
     }
 }
@@ -208,6 +234,7 @@ pub struct Whole<'a> {
     slots: Slots,
     tree: &'a mut Tree,
     mapped_pages: &'a mut u64,
+    noted: &'a mut u32,
     global: bool,
 }
 
@@ -229,7 +256,7 @@ impl Whole<'_> {
     ) {
         self.tree.clear_slots(frames, self.slots, range.start(), freed);
         *self.mapped_pages -= range.count;
-        self.place.remove().give_up(lenders);
+        self.place.remove().give_up(lenders, self.noted);
     }
 
     /// Gives it new rights, which let nobody execute.
@@ -248,6 +275,10 @@ pub struct AddressMap {
     /// The page tables.
     pub tree: Tree,
     pub(super) mappings: PageMap<Record>,
+    /// Pages that were copied when they were written to.
+    pub privates: PrivatePages,
+    /// How many of its mappings are noted as uses of a capability.
+    pub(super) noted: u32,
     attachments: u64,
     core_windows: u64,
     pub(super) mapped_pages: u64,
@@ -262,6 +293,8 @@ impl AddressMap {
         AddressMap {
             tree,
             mappings: PageMap::default(),
+            privates: PrivatePages::default(),
+            noted: 0,
             attachments: 0,
             core_windows: 0,
             mapped_pages: 0,
@@ -292,14 +325,14 @@ impl AddressMap {
 
     /// What the map, its tables, mappings and attachments cost now, bytes.
     pub fn charged_bytes(&self) -> u64 {
-        let records = self.mappings.len() as u64;
-        MAP_BYTES + Cost { tables: self.tree.tables, records, attachments: self.attachments }.bytes()
+        MAP_BYTES + self.bytes() + Cost { attachments: self.attachments, ..Cost::default() }.bytes()
     }
 
     /// What its tables and mappings cost now, bytes: all that changes while no attachment comes or goes.
     #[inline(always)]
     pub fn bytes(&self) -> u64 {
-        Cost { tables: self.tree.tables, records: self.mappings.len() as u64, attachments: 0 }.bytes()
+        let mapped = Cost { tables: self.tree.tables, records: self.mappings.len() as u64, attachments: 0 }.bytes();
+        mapped + self.privates.bytes()
     }
 
     /// How many attachments there are, core windows included.
@@ -341,7 +374,9 @@ impl AddressMap {
         let place = self.mappings.place(range.end() - 1)?;
         let is_free = place.last().is_none_or(|(first, record)| first + record.pages() <= range.first);
         let is_vacant = is_free && place.has_room();
-        is_vacant.then_some(Vacancy { place, slots, mapped_pages: &mut self.mapped_pages, global: self.global })
+        let AddressMap { mapped_pages, noted, global, privates, .. } = self;
+        let (global, epoch) = (*global, privates.epoch());
+        is_vacant.then_some(Vacancy { place, slots, mapped_pages, noted, global, epoch })
     }
 
     /// The mapping that a range is, if it is one of those that a [`Whole`] is, shown by small pages or by `LARGE` ones.
@@ -350,11 +385,13 @@ impl AddressMap {
         let slots = if LARGE { self.tree.large_slots(range) } else { self.tree.lowest_slots(range) }?;
         let place = self.mappings.place(range.first)?;
         let (first, record) = place.last()?;
-        if first != range.first || record.pages() != range.count || !place.can_spare() {
+        // What is written to pages that were copied is a matter for each page.
+        let is_whole = first == range.first && record.pages() == range.count && record.epoch == self.privates.epoch();
+        if !is_whole || !place.can_spare() {
             return None;
         }
-        let AddressMap { tree, mapped_pages, global, .. } = self;
-        Some(Whole { place, slots, tree, mapped_pages, global: *global })
+        let AddressMap { tree, mapped_pages, noted, global, .. } = self;
+        Some(Whole { place, slots, tree, mapped_pages, noted, global: *global })
     }
 
     /// Writes the entry of an attachment at a place that was found vacant. Other CPUs' core windows are not in these
@@ -426,7 +463,8 @@ impl AddressMap {
     /// Whether a mapping is at a page, as it was made or, if others have changed it, again.
     pub fn shows(&self, first: u64, mapping: &Mapping) -> bool {
         // As which use, whoever has made it does not know.
-        self.find(first).is_some_and(|(at, found)| (at, found) == (first, Mapping { lent: found.lent, ..*mapping }))
+        let as_made = |found: &Mapping| Mapping { lent: found.lent, epoch: found.epoch, ..*mapping };
+        self.find(first).is_some_and(|(at, found)| (at, found) == (first, as_made(&found)))
     }
 
     /// Checks that a short mapping can be made, and what it takes.
@@ -472,12 +510,12 @@ impl AddressMap {
     pub fn map(
         &mut self,
         frames: &mut FrameAllocator,
-        segments: &mut Store<Segment>,
+        lenders: &mut Lenders<'_>,
         first: u64,
         mapping: Mapping,
         slots: Option<(Slots, Frame)>,
     ) {
-        let (segment, leaf) = (segment::add_mapping(segments, mapping.segment), self.leaf(mapping.rights));
+        let (segment, leaf) = (segment::add_mapping(lenders.segments, mapping.segment), self.leaf(mapping.rights));
         if mapping.rights.contains(Rights::EXECUTE) {
             publish_code(segment, &mapping);
         }
@@ -485,8 +523,9 @@ impl AddressMap {
             Some((slots, frame)) => slots.fill(frames, frame, leaf),
             None => self.show(frames, segment, first, &mapping),
         }
-        self.mappings.insert(first, Record::of(&mapping));
+        self.mappings.insert(first, Record::of(&Mapping { epoch: self.privates.epoch(), ..mapping }), lenders);
         self.mapped_pages += mapping.pages;
+        self.noted += u32::from(mapping.lent.is_some());
         tessera_arch::publish_tables();
     }
 
@@ -501,17 +540,19 @@ impl AddressMap {
 
     /// Forgets mappings, which no table shows any more; gives whether none is left.
     pub fn forget_mappings(&mut self, lenders: &mut Lenders<'_>, effort: &mut Effort) -> bool {
-        let AddressMap { mappings, mapped_pages, .. } = self;
+        let AddressMap { mappings, mapped_pages, noted, .. } = self;
         let mut units = 0;
         while mappings.take_last_leaf(|record| {
             *mapped_pages -= record.pages();
-            record.give_up(lenders);
+            record.give_up(lenders, noted);
             units += MAPPING_UNITS;
         }) {
             if !effort.spend(core::mem::take(&mut units)) {
                 return mappings.is_empty();
             }
         }
+        // What clones have as well was let go of at once.
+        *mapped_pages = 0;
         true
     }
 
@@ -534,10 +575,11 @@ impl AddressMap {
         let left = mapping.part(0, page - first);
         let mut right = mapping.part(page - first, first + mapping.pages - page);
         right.lent = lenders.split(&mapping, page);
-        if let Some(record) = self.mappings.get_mut(first) {
+        self.noted += u32::from(right.lent.is_some());
+        if let Some(record) = self.mappings.get_mut(first, lenders) {
             *record = Record::of(&left);
         }
-        self.mappings.insert(page, Record::of(&right));
+        self.mappings.insert(page, Record::of(&right), lenders);
         segment::add_mapping(lenders.segments, right.segment);
     }
 }

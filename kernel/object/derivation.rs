@@ -282,6 +282,14 @@ pub fn lend_beside(tables: &mut Store<CapTable>, uses: &mut UsePool, mapping: Us
     id
 }
 
+/// Notes a use of whatever another one is of.
+pub fn lend_alike(tables: &mut Store<CapTable>, uses: &mut UsePool, other: UseId, value: Use) -> UseId {
+    let &Use { previous, badge, .. } = uses.get(other);
+    let id = uses.insert(value.standing(previous, Neighbour::of_use(other), badge));
+    stand_between(tables, uses, id, previous, Neighbour::of_use(other));
+    id
+}
+
 /// Puts a use that stands in no list between two neighbours.
 #[inline(always)]
 fn stand_between(tables: &mut Store<CapTable>, uses: &mut UsePool, id: UseId, left: Neighbour, right: Neighbour) {

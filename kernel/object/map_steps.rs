@@ -11,7 +11,6 @@ use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::object::address_map::{AddressMap, Cost, Lenders, Mapping, Record};
 use crate::object::segment::{self, Extent, Segment};
-use crate::object::store::Store;
 use crate::object::use_pool::UsePool;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::TableCount;
@@ -71,28 +70,32 @@ impl AddressMap {
         cost
     }
 
-    /// Unmaps the front of a range; gives the first page that is left of it. Tables that became empty go to `freed`, to be
-    /// freed after what was unmapped is invalidated.
+    /// Unmaps the front of a range, up to a page at most; gives the first page that is left of it. Tables that became empty and
+    /// pages that were copied go to `freed`, to be freed after what was unmapped is invalidated.
     pub fn unmap_front(
         &mut self,
         frames: &mut FrameAllocator,
         lenders: &mut Lenders<'_>,
-        range: PageRange,
+        (range, until): (PageRange, u64),
         effort: &mut Effort,
         freed: &mut FrameList,
     ) -> u64 {
         let mut page = range.first;
         while let Some((first, mapping)) = self.next_within(page, range.end()) {
+            if first >= until {
+                return first;
+            }
             let end = first + mapping.pages;
-            page = self.tree.unmap_front(frames, (first, end), effort, freed);
+            page = self.tree.unmap_front(frames, (first, end.min(until)), effort, freed);
+            page = self.privates.forget(frames, (first, page), effort, freed);
             self.mapped_pages -= page - first;
-            self.mappings.remove(first);
+            self.mappings.remove(first, lenders);
             if page < end {
-                self.mappings.insert(page, Record::of(&mapping.part(page - first, end - page)));
+                self.mappings.insert(page, Record::of(&mapping.part(page - first, end - page)), lenders);
                 lenders.moved(&mapping, page);
                 return page;
             }
-            Record::of(&mapping).give_up(lenders);
+            Record::of(&mapping).give_up(lenders, &mut self.noted);
             if !effort.spend(RECORD_UNITS) {
                 return page;
             }
@@ -100,24 +103,28 @@ impl AddressMap {
         range.end()
     }
 
-    /// Gives the front of a range new rights; gives where what is left of it begins. A mapping of which only the front has
+    /// Gives the front of a range, up to a page at most, new rights; gives where what is left of it begins. A mapping of which only the
+    /// front has
     /// them is two meanwhile, for one more of which the account was found good.
     pub fn protect_front(
         &mut self,
         lenders: &mut Lenders<'_>,
-        range: PageRange,
+        (range, until): (PageRange, u64),
         from: Reached,
         rights: Rights,
         effort: &mut Effort,
     ) -> Reached {
-        let (mut page, mut is_rest, leaf) = (from.page, from.is_rest, self.leaf(rights));
+        let (mut page, mut is_rest) = (from.page, from.is_rest);
         while let Some((first, mapping)) = self.next_within(page, range.end()) {
-            let end = first + mapping.pages;
+            if first >= until {
+                return Reached { page: first, is_rest: is_rest && first == page };
+            }
+            let (end, leaf) = (first + mapping.pages, self.leaf_of(&Mapping { rights, ..mapping }));
             is_rest &= first == page;
             if !mapping.maximum.contains(rights) {
                 (page, is_rest) = (end, false);
             } else {
-                page = self.tree.protect_front((first, end), leaf, effort);
+                page = self.tree.protect_front((first, end.min(until)), leaf, effort);
                 self.note_rights(lenders, (first, mapping), page - first, rights, is_rest);
                 is_rest = page < end;
             }
@@ -142,21 +149,22 @@ impl AddressMap {
         let rest = (pages < mapping.pages).then(|| mapping.part(pages, mapping.pages - pages));
         let front = if is_rest { self.front_of(lenders.uses, first, rights) } else { None };
         if let Some((start, before)) = front {
-            self.mappings.remove(first);
-            self.set_record(start, &Mapping { pages: before.pages + pages, ..before });
+            self.mappings.remove(first, lenders);
+            self.set_record(lenders, start, &Mapping { pages: before.pages + pages, ..before });
             match rest {
                 Some(rest) => {
-                    self.mappings.insert(first + pages, Record::of(&rest));
+                    self.mappings.insert(first + pages, Record::of(&rest), lenders);
                     lenders.moved(&mapping, first + pages);
                 }
-                None => Record::of(&mapping).give_up(lenders),
+                None => Record::of(&mapping).give_up(lenders, &mut self.noted),
             }
             return;
         }
         let rest = rest.map(|rest| Mapping { lent: lenders.split(&mapping, first + pages), ..rest });
-        self.set_record(first, &changed);
+        self.set_record(lenders, first, &changed);
         if let Some(rest) = rest {
-            self.mappings.insert(first + pages, Record::of(&rest));
+            self.noted += u32::from(rest.lent.is_some());
+            self.mappings.insert(first + pages, Record::of(&rest), lenders);
             segment::add_mapping(lenders.segments, rest.segment);
         }
     }
@@ -201,26 +209,28 @@ impl AddressMap {
     }
 
     /// Notes a mapping, of whose memory nothing is shown yet.
-    pub fn note(&mut self, segments: &mut Store<Segment>, first: u64, mapping: &Mapping) {
-        segment::add_mapping(segments, mapping.segment);
-        self.mappings.insert(first, Record::of(mapping));
+    pub fn note(&mut self, lenders: &mut Lenders<'_>, first: u64, mapping: &Mapping) {
+        segment::add_mapping(lenders.segments, mapping.segment);
+        self.mappings.insert(first, Record::of(&Mapping { epoch: self.privates.epoch(), ..*mapping }), lenders);
         self.mapped_pages += mapping.pages;
+        self.noted += u32::from(mapping.lent.is_some());
     }
 
-    /// Shows more of a mapping's memory, from a page of it on, as far as `may_take` allows of tables. Gives the page that it
+    /// Shows more of a mapping's memory, from a page of it on and up to one, as far as `may_take` allows of tables. Gives the page that it
     /// came to; the last one if it can go no further, and what is not shown then is shown when it is touched.
     pub fn show_further(
         &mut self,
         frames: &mut FrameAllocator,
         segment: &Segment,
         (first, mapping): (u64, &Mapping),
-        mut done: u64,
+        (mut done, until): (u64, u64),
         effort: &mut Effort,
         may_take: impl Fn(&FrameAllocator, u64) -> bool,
     ) -> u64 {
-        let (leaf, before) = (self.leaf(mapping.rights), self.tree.tables);
-        while done < mapping.pages {
-            let piece = self.piece(segment, (first, mapping), done);
+        let (leaf, before) = (self.leaf_of(mapping), self.tree.tables);
+        while done < until {
+            let mut piece = self.piece(segment, (first, mapping), done);
+            piece.pages = piece.pages.min(until - done);
             match piece.frame {
                 Some(frame) => {
                     let (address, taken) = (page_address(first + done), self.tree.tables - before);
@@ -261,8 +271,8 @@ impl AddressMap {
         (first + record.pages() <= end).then(|| (first, record.mapping()))
     }
 
-    fn set_record(&mut self, first: u64, mapping: &Mapping) {
-        if let Some(record) = self.mappings.get_mut(first) {
+    fn set_record(&mut self, lenders: &mut Lenders<'_>, first: u64, mapping: &Mapping) {
+        if let Some(record) = self.mappings.get_mut(first, lenders) {
             *record = Record::of(mapping);
         }
     }

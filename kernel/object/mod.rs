@@ -19,9 +19,14 @@ pub mod interrupted;
 pub mod links;
 pub mod list;
 pub mod list_check;
+pub mod map_clone;
 pub mod map_steps;
 pub mod neighbour;
 pub mod page_map;
+#[cfg(test)]
+mod page_map_tests;
+mod page_node;
+pub mod private_pages;
 pub mod progress;
 pub mod reverse_map;
 pub mod segment;

@@ -15,7 +15,7 @@ use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::base::steps;
 use crate::object::id::{AttachPoint, Id, MapTarget, SpaceId, UseId};
-use crate::object::page_map::{self, PageMap, Values};
+use crate::object::page_map::{self, PageMap, Unshared, Values};
 use crate::object::use_pool::USE_BYTES;
 use crate::paging::chunk::entry_pages;
 use crate::paging::range::PageRange;
@@ -267,7 +267,7 @@ impl ReverseMap {
             }
             _ => sharer,
         };
-        self.others.insert(other.key, Listed { generation: other.generation, lent });
+        self.others.insert(other.key, Listed { generation: other.generation, lent }, &mut Unshared);
     }
 
     /// Forgets a place; gives as which use it was noted.
@@ -278,7 +278,7 @@ impl ReverseMap {
             self.first = if self.others.is_empty() { None } else { self.take_second() };
             lent
         } else {
-            self.others.remove(sharer.key)?.lent
+            self.others.remove(sharer.key, &mut Unshared)?.lent
         };
         self.nested -= usize::from(!sharer.is_in_space());
         lent
@@ -287,7 +287,7 @@ impl ReverseMap {
     #[inline(never)]
     fn take_second(&mut self) -> Option<Sharer> {
         let (key, _) = self.others.at_or_behind(0)?;
-        let listed = self.others.remove(key)?;
+        let listed = self.others.remove(key, &mut Unshared)?;
         self.first_lent = listed.lent;
         Some(Sharer { key, generation: listed.generation })
     }

@@ -1,6 +1,7 @@
 //! Page tables: the tables that tell the hardware, large pages, entries that show a shared table; looking up.
 
 pub mod chunk;
+pub mod cloned;
 pub mod large_page;
 pub mod page_table;
 pub mod range;

@@ -15,7 +15,7 @@ use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
 use crate::paging::chunk::{Chunk, chunk, entry_pages};
 use crate::paging::range::PageRange;
-use crate::paging::slots::{Slots, for_each, is_own_table};
+use crate::paging::slots::{Slots, for_each, is_cloned, is_own_table};
 
 /// A tree of tables.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ pub struct Tree {
     pub(crate) attached: u64,
     /// Of these, the ones below the root.
     pub(crate) attached_below: u64,
+    /// Whether some of the tables may be in common with clones, so that a walk over the tree's own may end too early.
+    pub(crate) has_cloned: bool,
+    /// Whether it is being taken apart and has let go of some of these, with all that was below them.
+    pub(crate) is_leaving: bool,
     /// The first and the last of the root's entries that changed since [`Tree::take_changed`]; kept for top-level roots
     /// only.
     changed: (u8, u8),
@@ -125,7 +129,17 @@ fn prefix(address: VirtAddr, level: usize) -> u64 {
 impl Tree {
     /// A tree of nothing but its root, a cleared table whose entries have this level.
     pub fn new(root: Frame, level: u8) -> Tree {
-        Tree { root, level, tables: 1, attached: 0, attached_below: 0, loose: FrameList::new(), changed: UNCHANGED }
+        Tree {
+            root,
+            level,
+            tables: 1,
+            attached: 0,
+            attached_below: 0,
+            loose: FrameList::new(),
+            has_cloned: false,
+            is_leaving: false,
+            changed: UNCHANGED,
+        }
     }
 
     /// Whether the root's entries were written since [`Tree::take_changed`]: known of top-level roots only.
@@ -137,6 +151,13 @@ impl Tree {
     pub fn take_changed(&mut self) -> Option<(usize, usize)> {
         let (first, last) = core::mem::replace(&mut self.changed, UNCHANGED);
         (first <= last).then_some((usize::from(first), usize::from(last)))
+    }
+
+    /// Notes that any of the root's entries may have been written.
+    pub(super) fn note_all_changed(&mut self) {
+        if self.level == TOP_LEVEL {
+            self.changed = (0, (TOP_SLOTS - 1) as u8);
+        }
     }
 
     /// Forgets that entries of the root were written: nobody had copies of them before, and who has some now has made them since.
@@ -289,15 +310,21 @@ impl Tree {
         }
     }
 
-    /// The frame that `address` translates to, and what the leaf allows.
+    /// The frame that `address` translates to, and what entries and leaf allow.
     pub fn translate(&self, address: VirtAddr) -> Option<(Frame, Rights)> {
-        let (holder, level) = self.walk(address, 0);
-        let entry = table(holder)[address.table_index(level)].load(Relaxed);
+        let (mut holder, mut level) = self.walk(address, 0);
+        let (mut bounds, mut entry) = (Rights::ACCESS, table(holder)[address.table_index(level)].load(Relaxed));
+        while level > 0 && (is_cloned(entry) || is_own_table(entry, level)) {
+            bounds &= Format::bounds(entry);
+            (holder, level) = (Frame::containing(Format::address(entry)), level - 1);
+            entry = table(holder)[address.table_index(level)].load(Relaxed);
+        }
         if !Format::is_present(entry) || Format::is_table(entry, level) {
             return None;
         }
+        let rights = Format::leaf(entry).rights & bounds;
         let within = (address.value() / PAGE_BYTES) % entry_pages(level);
-        Some((Frame::containing(Format::address(entry)).offset(within), Format::leaf(entry).rights))
+        Some((Frame::containing(Format::address(entry)).offset(within), rights))
     }
 
     /// Takes all entries out of the root, none of which leads to a table of the tree.
@@ -313,6 +340,13 @@ impl Tree {
             slot.store(0, Relaxed);
         }
         frames.change_table_entries(self.root, -i32::from(entries));
+    }
+
+    /// Counts the root only, of a tree that was taken apart and has let go of tables that clones have.
+    pub fn forget_cloned(&mut self) {
+        if self.is_leaving {
+            (self.tables, self.is_leaving) = (1, false);
+        }
     }
 
     /// Puts a table, to which nothing leads any more, with those that are cut loose: what is in it begins at a page, and its

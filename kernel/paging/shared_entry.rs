@@ -161,5 +161,5 @@ fn pass_unattached(entries: &[AtomicU64], may_lead: bool, level: u8) -> (u64, Op
 /// Whether an entry attaches a subtree.
 #[inline(always)]
 pub(super) fn is_attached(entry: u64) -> bool {
-    Format::is_shared(entry) && Format::share(entry) != Some(Share::Copy)
+    !matches!(Format::share(entry), None | Some(Share::Copy | Share::Cloned))
 }

@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::PAGE_BYTES;
-use tessera_arch::{Format, Frame, Leaf, PageFormat, PhysAddr, VirtAddr, table};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, PhysAddr, Share, VirtAddr, table};
 
 use crate::base::effort::{CLEAN_UNITS, Effort};
 use crate::mem::FrameAllocator;
@@ -129,6 +129,11 @@ impl Slots {
 /// Whether an entry leads to a table of the same tree.
 pub(crate) fn is_own_table(entry: u64, level: u8) -> bool {
     Format::is_present(entry) && Format::is_table(entry, level) && !Format::is_shared(entry)
+}
+
+/// Whether an entry leads to a table that clones have in common.
+pub(crate) fn is_cloned(entry: u64) -> bool {
+    Format::share(entry) == Some(Share::Cloned)
 }
 
 /// Calls `each` for all of some entries, eight in each round of the loop.

@@ -82,6 +82,11 @@ pub struct Kernel {
     pub boot_info: &'static BootInfo,
 }
 
+// SAFETY: all that keeps it from being `Send` are the counts of nodes that maps of pages share, which are not atomic. Maps that
+// share nodes are all in one kernel: none is ever taken out of it, and whoever reaches them holds the lock around it.
+#[expect(unsafe_code, reason = "maps of pages share nodes")]
+unsafe impl Send for Kernel {}
+
 impl Kernel {
     /// The kernel of a machine with this free memory, tags of so many bits, and one CPU running so far.
     ///

@@ -26,6 +26,8 @@ pub struct SelfCheck {
     pub facts: u64,
     /// The pass that is under way, if one is.
     pub course: Option<Course>,
+    /// How often everything was begun to be counted anew.
+    pub tallies: Cell<u32>,
     /// How often something was done that no counter of a CPU counts.
     pub(super) uncounted: Cell<u64>,
 }

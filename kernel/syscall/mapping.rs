@@ -12,10 +12,12 @@ use crate::object::address_map::Mapping;
 use crate::object::id::{AttachPoint, CapId, MapTarget, SegmentId, SubtreeId};
 use crate::object::segment::{Extent, Segment};
 use crate::object::space::SLOT_PAGES;
+use crate::paging::range::PageRange;
 use crate::vm::fast_map;
 use crate::vm::map;
 use crate::vm::map_steps;
 use crate::vm::next_attachment::{Next, next_attachment, next_core_window};
+use crate::vm::own;
 use crate::vm::public;
 use crate::vm::target::{self, Target};
 use crate::vm::user_memory;
@@ -82,18 +84,42 @@ impl Caller<'_> {
             return Err(Error::BadArgument);
         }
         let (maximum, lent) = (held & Rights::ACCESS, None);
-        let mapping = Mapping { pages: range.count, segment: id.index(), offset, rights, maximum, lent };
+        let mapping = Mapping { pages: range.count, segment: id.index(), offset, rights, maximum, lent, epoch: 0 };
         if !map_steps::is_mapped(progress) && public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
         }
         let Some(extent) = extent_at_once(segment, range.first, &mapping) else {
             return self.map_by_steps(target.owner, range.first, (&mapping, through), progress);
         };
-        let (owner, plan) = (target.owner, target.map.plan_map(range.first, &mapping, (segment, extent))?);
+        let (owner, is_cloned) = (target.owner, target.map.tree.has_cloned() && !target.map.overlaps(range));
+        if is_cloned {
+            self.own_tables(owner, range)?;
+        }
+        self.map_at_once(owner, (range.first, mapping, through), extent)
+    }
+
+    #[inline(always)]
+    fn map_at_once(
+        &mut self,
+        owner: MapTarget,
+        (first, mapping, through): (u64, Mapping, CapId),
+        extent: Extent,
+    ) -> Result<Outcome> {
+        let (target, segment) = (target::look(self.kernel, owner), self.kernel.segments.at(mapping.segment));
+        let plan = target.map.plan_map(first, &mapping, (segment, extent))?;
         target::ensure_cost(self.kernel, target.payer, plan.cost)?;
         self.kernel.reserve_heap(4)?;
-        map::map(self.kernel, owner, range.first, mapping, (plan, Some(through)));
+        map::map(self.kernel, owner, first, mapping, (plan, Some(through)));
         Ok(Outcome::Done(0))
+    }
+
+    /// Sees that where something is to be mapped at once, in a target that has been cloned, tables are its own. Nothing is mapped
+    /// there, so these are the ones on the ways to its ends.
+    #[inline(never)]
+    fn own_tables(&mut self, owner: MapTarget, range: PageRange) -> Result<()> {
+        self.kernel.reserve_heap(map_steps::CLONED_HEAP_PAGES)?;
+        own::own_front(self.kernel, owner, range, &mut Effort::of(u32::MAX))?;
+        Ok(())
     }
 
     #[inline(never)]

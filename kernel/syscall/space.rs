@@ -14,6 +14,7 @@ use crate::sched::{enter, running};
 use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
 use crate::state::memory::reserve_heap;
+use crate::vm::clone;
 use crate::vm::public;
 use crate::vm::shown_tables::{self, Count};
 use crate::vm::user_copy::{self, Side};
@@ -43,6 +44,27 @@ impl Caller<'_> {
         let id = spaces.insert(Space::new(payer.id, root));
         public::show_public(self.kernel, root);
         self.kernel.shared.space_words(id.index()).initialise(root, only_cpu);
+        let paid = (Rights::all(), Some(payer_number));
+        Ok(self.kernel.insert_paid(own, ObjectRef::Space(id), paid).bits())
+    }
+
+    pub(super) fn space_clone(&mut self, account: Handle, space: Handle) -> Result<u64> {
+        let payer_number = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
+        let source = self.space(space, Rights::INSPECT | Rights::MAP)?;
+        let own = self.table();
+        let payer = self.kernel.accounts.id_at(payer_number).ok_or(Error::BadHandle)?;
+        let extra_bytes = clone::plan(self.kernel, source, payer)?;
+        let Kernel { accounts, tables, spaces, frames, .. } = &mut *self.kernel;
+        spaces.ensure_room()?;
+        tables.at(own).ensure_slot()?;
+        reserve_heap(frames, clone::HEAP_PAGES)?;
+        ensure_frames(frames, 1)?;
+        let mut payer = accounts.open(payer_number).ok_or(Error::BadHandle)?;
+        payer.try_charge_object::<Space>(Space::NEW_BYTES + extra_bytes)?;
+        let root = page_table::new_table(frames);
+        let space = Space::new(payer.id, root);
+        public::show_public(self.kernel, root);
+        let id = clone::clone(self.kernel, source, space);
         let paid = (Rights::all(), Some(payer_number));
         Ok(self.kernel.insert_paid(own, ObjectRef::Space(id), paid).bits())
     }

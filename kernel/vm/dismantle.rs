@@ -22,7 +22,7 @@ use crate::object::space::SLOT_PAGES;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::own_entries;
 use crate::paging::range::EVERYTHING;
-use crate::paging::slots::is_own_table;
+use crate::paging::slots::{is_cloned, is_own_table};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush;
 use crate::vm::attach;
@@ -63,15 +63,23 @@ fn dismantle_some(kernel: &mut Kernel, owner: MapTarget, effort: &mut Effort) ->
     let is_done = take_other_roots(kernel, owner, effort)
         && empty_root(kernel, owner, effort)
         && free_loose_tables(kernel, owner, effort)
+        && forget_cloned_tables(kernel, owner)
         && forget_mappings(kernel, owner, effort);
     let after = charged_bytes(kernel, owner);
     kernel.adjust_charge(payer, before, after);
     is_done
 }
 
+/// Tables that were let go of because clones have them are not counted one by one: nothing is left now but the root.
+fn forget_cloned_tables(kernel: &mut Kernel, owner: MapTarget) -> bool {
+    target::map_mut(kernel, owner).tree.forget_cloned();
+    true
+}
+
 fn forget_mappings(kernel: &mut Kernel, owner: MapTarget, effort: &mut Effort) -> bool {
-    let Kernel { spaces, subtrees, segments, tables, uses, .. } = kernel;
-    target::open(spaces, subtrees, owner).0.forget_mappings(&mut Lenders { segments, tables, uses }, effort)
+    let Kernel { spaces, subtrees, segments, tables, uses, frames, .. } = kernel;
+    let map = target::open(spaces, subtrees, owner).0;
+    map.privates.forget_all(frames, effort) && map.forget_mappings(&mut Lenders { segments, tables, uses }, effort)
 }
 
 fn charged_bytes(kernel: &Kernel, owner: MapTarget) -> u64 {
@@ -189,15 +197,22 @@ fn empty_lowest(kernel: &mut Kernel, holder: Frame) -> u32 {
 
 /// Sees to what an entry led to that was taken out, and began at this page; gives the effort.
 fn see_to(kernel: &mut Kernel, owner: MapTarget, entry: u64, level: u8, page: u64) -> u32 {
-    if is_own_table(entry, level) {
+    let is_cloned = is_cloned(entry);
+    if is_cloned || is_own_table(entry, level) {
+        let lower = Frame::containing(Format::address(entry));
         let tree = &mut target::open(&mut kernel.spaces, &mut kernel.subtrees, owner).0.tree;
-        tree.cut_loose(&mut kernel.frames, Frame::containing(Format::address(entry)), level - 1, page);
+        if is_cloned && !kernel.frames.drop_sharer(lower) {
+            // Others have it, and all that is below it.
+            tree.is_leaving = true;
+            return TABLE_UNITS;
+        }
+        tree.cut_loose(&mut kernel.frames, lower, level - 1, page);
         return TABLE_UNITS;
     }
     let cpu = match Format::share(entry) {
         Some(Share::CoreWindow) => Some(0),
         Some(Share::Attached | Share::Window) => None,
-        Some(Share::Copy) | None => return LEAF_UNITS,
+        Some(Share::Copy | Share::Cloned) | None => return LEAF_UNITS,
     };
     let is_below = level < target::map_of(kernel, owner).tree.level;
     forget_place(kernel, owner, AttachPoint { page, cpu }, entry, is_below);

@@ -113,7 +113,7 @@ fn map_as<const NOTED: bool>(
         let through = CapId::at(table, slot);
         derivation::lend(tables, uses, through, Use::mapping(target.owner, range.first))
     });
-    let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum, lent };
+    let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum, lent, epoch: 0 };
     vacancy.map(frames, range.first, &mapping, memory);
     Some(())
 }

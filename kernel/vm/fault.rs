@@ -3,11 +3,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use tessera_abi::{Error, PAGE_BYTES, Rights};
-use tessera_arch::{Access, Format, Frame, Leaf, PageFormat, VirtAddr, table};
+use tessera_abi::{PAGE_BYTES, Rights};
+use tessera_arch::{Access, Format, Frame, PageFormat, VirtAddr, table};
 
 use crate::object::account::{self, frame_bytes};
-use crate::object::address_map::Cost;
 use crate::object::id::{AccountId, MapTarget, SpaceId, SubtreeId};
 use crate::object::segment::Touch;
 use crate::object::space::{SLOT_PAGES, Space};
@@ -15,53 +14,11 @@ use crate::object::subtree::Public;
 use crate::paging::page_table::{Slot, new_table};
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
+use crate::vm::copied;
+use crate::vm::own;
 use crate::vm::public;
+use crate::vm::showing::{AccessError, Found, Location, ensure_showable, ensure_shown, publish_code, show};
 use crate::vm::target;
-
-/// A page that a memory access concerns, found through attachments.
-#[derive(Clone, Copy, Debug)]
-pub struct Location {
-    /// Whose map covers it.
-    pub owner: MapTarget,
-    /// The page within that map.
-    pub page: u64,
-    /// What the attachments it was found through allow; everything for a space's own.
-    pub bounds: Rights,
-    /// What the view it was found through allows; everything in a space that is none.
-    pub view: Rights,
-}
-
-/// A page of a segment that a memory access concerns.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    location: Location,
-    /// The segment's number: the mapping keeps it.
-    segment: u32,
-    page: u64,
-    /// What an entry that shows it says.
-    leaf: Leaf,
-    /// Who pays for the tables that showing it takes.
-    table_payer: AccountId,
-    /// Whether it could be written by the way it was found, by whoever holds what was mapped.
-    may_write: bool,
-}
-
-/// Why an access to a space's memory is impossible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessError {
-    /// Nothing is mapped there.
-    NothingMapped,
-    /// The mapping does not allow it.
-    MappingForbids(Rights),
-    /// The mapping would, but the attachment's bounds do not.
-    BoundsForbid(Rights),
-    /// Mapping and attachments would, but the space is a view that does not.
-    ViewForbids(Rights),
-    /// The page has no memory yet, and the account cannot pay for it.
-    AccountExhausted,
-    /// The page has no memory yet, and there is none.
-    OutOfMemory,
-}
 
 /// Finds whose map covers a page of a space, as the calling CPU sees it.
 #[inline(always)]
@@ -143,6 +100,11 @@ pub fn handle_fault(
     access: Access,
 ) -> Result<Frame, AccessError> {
     let found = find_page(kernel, space, address, access)?;
+    if let Some(rights) = found.copied
+        && let Some(frame) = copied::handle(kernel, &found, rights, access)?
+    {
+        return Ok(frame);
+    }
     let segment = kernel.segments.at(found.segment);
     if let Some(frame) = segment.frame(found.page) {
         ensure_shown(kernel, &found, frame)?;
@@ -165,7 +127,8 @@ pub fn look_at(
     access: Access,
 ) -> Result<Option<Frame>, AccessError> {
     let found = find_page(kernel, space, address, access)?;
-    Ok(kernel.segments.at(found.segment).frame(found.page))
+    let private = if found.copied.is_some() { copied::private_frame(kernel, &found) } else { None };
+    Ok(private.or_else(|| kernel.segments.at(found.segment).frame(found.page)))
 }
 
 /// The page of a segment behind an address of a space, if the access is allowed.
@@ -188,8 +151,9 @@ fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access)
         return Err(AccessError::ViewForbids(location.view));
     }
     let may_write = (mapping.maximum & location.bounds & location.view).contains(Rights::WRITE);
-    let (page, leaf) = (mapping.offset + location.page - first, target.map.leaf(mapping.rights));
-    Ok(Found { location, segment: mapping.segment, page, leaf, table_payer: target.payer, may_write })
+    let (page, leaf) = (mapping.offset + location.page - first, target.map.leaf_of(&mapping));
+    let copied = target.map.is_copied(&mapping).then_some(mapping.rights);
+    Ok(Found { location, segment: mapping.segment, page, leaf, table_payer: target.payer, may_write, copied })
 }
 
 /// Gives a page of a segment its frame, which an account pays for, and shows it where it was missed.
@@ -198,6 +162,7 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
     // The heap first: it may take frames, and those that are found free after it stay so.
     kernel.reserve_heap(4).map_err(|_| AccessError::OutOfMemory)?;
     kernel.ensure_frames(4).map_err(|_| AccessError::OutOfMemory)?;
+    own::own_way(kernel, found.location.owner, found.location.page, 0).map_err(|_| AccessError::OutOfMemory)?;
     // Mostly the table is there that will have the entry.
     let slot = slot_of(kernel, found.location);
     let tables = if slot.is_some() { 0 } else { ensure_showable(kernel, found)? };
@@ -228,46 +193,4 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
 #[inline(always)]
 fn slot_of(kernel: &Kernel, location: Location) -> Option<Slot> {
     target::map_of(kernel, location.owner).tree.slot(VirtAddr::new(location.page * PAGE_BYTES))
-}
-
-/// Checks that the tables that showing a page takes are affordable; gives how many they are.
-#[inline(never)]
-fn ensure_showable(kernel: &Kernel, found: &Found) -> Result<u64, AccessError> {
-    let address = VirtAddr::new(found.location.page * PAGE_BYTES);
-    let tables = target::map_of(kernel, found.location.owner).tree.missing_tables(address, 0);
-    let cost = Cost { tables, ..Cost::default() };
-    target::ensure_cost(kernel, found.table_payer, cost).map_err(|error| match error {
-        Error::AccountExhausted => AccessError::AccountExhausted,
-        _ => AccessError::OutOfMemory,
-    })?;
-    Ok(tables)
-}
-
-#[inline(never)]
-fn ensure_shown(kernel: &mut Kernel, found: &Found, frame: Frame) -> Result<(), AccessError> {
-    let address = VirtAddr::new(found.location.page * PAGE_BYTES);
-    if target::map_of(kernel, found.location.owner).tree.translate(address).is_some() {
-        return Ok(());
-    }
-    ensure_showable(kernel, found)?;
-    show(kernel, found, frame);
-    Ok(())
-}
-
-/// Shows a page where it was missed; the tables that this takes were found affordable.
-#[inline(never)]
-fn show(kernel: &mut Kernel, found: &Found, frame: Frame) {
-    let (address, leaf) = (VirtAddr::new(found.location.page * PAGE_BYTES), found.leaf);
-    publish_code(leaf, frame);
-    target::change_map(kernel, found.location.owner, |map, frames, _| map.tree.map_page(frames, address, frame, leaf));
-    tessera_arch::publish_tables();
-}
-
-/// Makes a page fit to be fetched as code, if it may be.
-#[inline(always)]
-fn publish_code(leaf: Leaf, frame: Frame) {
-    if leaf.rights.contains(Rights::EXECUTE) {
-        tessera_arch::clean_code(frame, 1);
-        tessera_arch::publish_code();
-    }
 }

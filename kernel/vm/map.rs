@@ -4,7 +4,7 @@ use tessera_abi::PAGE_BYTES;
 use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
-use crate::object::address_map::{Cost, MapPlan, Mapping};
+use crate::object::address_map::{Cost, Lenders, MapPlan, Mapping};
 use crate::object::id::{CapId, MapTarget};
 use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
@@ -29,15 +29,15 @@ pub fn map(
     if plan.slots.is_none() {
         return map_adding_tables(kernel, owner, first, &mapping);
     }
-    let Kernel { spaces, subtrees, frames, segments, accounts, .. } = kernel;
+    let Kernel { spaces, subtrees, frames, segments, accounts, tables, uses, .. } = kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
-    map.map(frames, segments, first, mapping, plan.slots);
+    map.map(frames, &mut Lenders { segments, tables, uses }, first, mapping, plan.slots);
     accounts[payer].charge(plan.cost.bytes());
 }
 
 #[inline(never)]
 fn map_adding_tables(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: &Mapping) {
-    target::change_map(kernel, owner, |map, frames, lenders| map.map(frames, lenders.segments, first, *mapping, None));
+    target::change_map(kernel, owner, |map, frames, lenders| map.map(frames, lenders, first, *mapping, None));
 }
 
 /// Splits the large pages that straddle the ends of a range, then the mappings, if the plan found any that do.

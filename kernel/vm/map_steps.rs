@@ -20,6 +20,7 @@ use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::map::split_ends;
+use crate::vm::own;
 use crate::vm::target;
 use crate::vm::view;
 
@@ -36,24 +37,32 @@ pub fn unmap_step(kernel: &mut Kernel, owner: MapTarget, range: PageRange, word:
         if let Some(page) = left_at {
             return told(page, 0);
         }
+        own::own_ends(kernel, owner, range)?;
         let cost = target::map_of(kernel, owner).split_cost(range);
         ensure_change(kernel, owner, cost)?;
         split_ends(kernel, owner, range, cost);
         page = range.first;
     }
-    page = unmap_front(kernel, owner, PageRange { first: page, count: range.end() - page }, &mut effort);
+    let rest = PageRange { first: page, count: range.end() - page };
+    let until = own::own_front(kernel, owner, rest, &mut effort)?;
+    page = unmap_front(kernel, owner, (rest, until), &mut effort);
     if page < range.end() { told(page, CHANGING) } else { Ok(None) }
 }
 
-/// Unmaps the front of a range, and gives the first page that is left. The flush comes before tables are freed, and before
-/// memory that is not mapped any more can be (`lifecycle::reap`).
-pub(crate) fn unmap_front(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mut Effort) -> u64 {
+/// Unmaps the front of a range, up to a page at most, and gives the first page that is left. The flush comes before tables are
+/// freed, and before memory that is not mapped any more can be (`lifecycle::reap`).
+pub(crate) fn unmap_front(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    (range, until): (PageRange, u64),
+    effort: &mut Effort,
+) -> u64 {
     let mut freed_tables = FrameList::new();
     let Kernel { spaces, subtrees, frames, segments, accounts, tables, uses, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
     let before = map.bytes();
     let lenders = &mut Lenders { segments, tables, uses };
-    let end = map.unmap_front(frames, lenders, range, effort, &mut freed_tables);
+    let end = map.unmap_front(frames, lenders, (range, until), effort, &mut freed_tables);
     accounts[payer].credit(before - map.bytes());
     if map.tree.is_root_changed() {
         view::sync_roots(kernel, owner);
@@ -62,6 +71,9 @@ pub(crate) fn unmap_front(kernel: &mut Kernel, owner: MapTarget, range: PageRang
     flush::execute(kernel, Flush { owner, range, freed_tables });
     end
 }
+
+/// Kernel heap that copying nodes takes which clones have in common, pages: a list in the way of each kind of node, and uses.
+pub(crate) const CLONED_HEAP_PAGES: u64 = 8;
 
 /// How far `protect` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +130,9 @@ pub fn protect_step(
     } else if !goes_on(kernel, owner, from, rights) && may_be_cut(range.end() - from.page, &effort) {
         ensure_change(kernel, owner, Cost { records: 1, ..Cost::default() })?;
     }
-    let reached = protect_front(kernel, owner, range, from, rights, &mut effort);
+    let rest = PageRange { first: from.page, count: range.end() - from.page };
+    let until = own::own_front(kernel, owner, rest, &mut effort)?;
+    let reached = protect_front(kernel, owner, (range, until), from, rights, &mut effort);
     let is_left = reached.page < range.end();
     if is_left { told(reached.page, Phase::Changing, false, reached.is_rest) } else { Ok(None) }
 }
@@ -130,6 +144,7 @@ fn goes_on(kernel: &Kernel, owner: MapTarget, from: Reached, rights: Rights) -> 
 }
 
 fn begin_to_protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &Effort) -> Result<(), Error> {
+    own::own_ends(kernel, owner, range)?;
     let ends = target::map_of(kernel, owner).split_cost(range);
     // Where a step ends within a mapping, there is one more until the call is done.
     let records = ends.records + u64::from(may_be_cut(range.count, effort));
@@ -146,7 +161,7 @@ fn may_be_cut(pages: u64, effort: &Effort) -> bool {
 fn protect_front(
     kernel: &mut Kernel,
     owner: MapTarget,
-    range: PageRange,
+    (range, until): (PageRange, u64),
     from: Reached,
     rights: Rights,
     effort: &mut Effort,
@@ -154,7 +169,7 @@ fn protect_front(
     let Kernel { spaces, subtrees, segments, tables, uses, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
     let before = map.bytes();
-    let reached = map.protect_front(&mut Lenders { segments, tables, uses }, range, from, rights, effort);
+    let reached = map.protect_front(&mut Lenders { segments, tables, uses }, (range, until), from, rights, effort);
     let after = map.bytes();
     kernel.adjust_charge(payer, before, after);
     let count = if is_seeded(Mutant::ProtectUnflushed) { 0 } else { reached.page - from.page };
@@ -165,6 +180,10 @@ fn protect_front(
 
 /// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
 fn ensure_change(kernel: &mut Kernel, owner: MapTarget, cost: Cost) -> Result<(), Error> {
+    if target::map_of(kernel, owner).tree.has_cloned {
+        // Nodes on the way to each end may have to be copied.
+        kernel.reserve_heap(CLONED_HEAP_PAGES)?;
+    }
     if cost.records == 0 {
         return Ok(());
     }
@@ -237,7 +256,8 @@ pub fn map_step(
     } else if !is_made(kernel, owner, (first, mapping, through), &mut making, &mut effort)? {
         return Ok(Some(making.to_word()));
     }
-    making.done = show(kernel, owner, first, mapping, making.done, &mut effort);
+    let mapping = target::map_of(kernel, owner).find(first).map_or(*mapping, |(_, made)| made);
+    making.done = show(kernel, owner, first, &mapping, making.done, &mut effort);
     Ok((making.done < mapping.pages).then(|| making.to_word()))
 }
 
@@ -272,9 +292,9 @@ fn is_made(
     ensure_change(kernel, owner, Cost { tables: making.tables.0, records: 1, attachments: 0 })?;
     let payers = [target::payer_of(kernel, owner), kernel.segments.at(mapping.segment).account];
     let lent = kernel.note_use(through, payers, Use::mapping(owner, first));
-    let Kernel { spaces, subtrees, segments, accounts, .. } = &mut *kernel;
+    let Kernel { spaces, subtrees, segments, accounts, tables, uses, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
-    map.note(segments, first, &Mapping { lent, ..*mapping });
+    map.note(&mut Lenders { segments, tables, uses }, first, &Mapping { lent, ..*mapping });
     accounts[payer].charge(MAPPING_BYTES);
     *making = Making { phase: MakingPhase::Showing, done: 0, tables: (0, 0) };
     Ok(true)
@@ -282,6 +302,9 @@ fn is_made(
 
 /// Shows more of a mapping's memory, from a page of it on; gives where it came to.
 fn show(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: &Mapping, done: u64, effort: &mut Effort) -> u64 {
+    // What tables cannot be had for is shown when it is touched.
+    let rest = PageRange { first: first + done, count: mapping.pages - done };
+    let Ok(until) = own::own_front(kernel, owner, rest, effort) else { return mapping.pages };
     let Kernel { spaces, subtrees, frames, segments, accounts, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
     let (before, account) = (map.bytes(), &accounts[payer]);
@@ -289,7 +312,7 @@ fn show(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: &Mapping, do
         account.ensure(frame_bytes(tables)).is_ok() && ensure_frames(frames, tables).is_ok()
     };
     let segment = segments.at(mapping.segment);
-    let done = map.show_further(frames, segment, (first, mapping), done, effort, may_take);
+    let done = map.show_further(frames, segment, (first, mapping), (done, until - first), effort, may_take);
     accounts[payer].charge(map.bytes() - before);
     if map.tree.is_root_changed() {
         view::sync_roots(kernel, owner);

@@ -1,6 +1,8 @@
 //! What address spaces show: mapping, attaching, views, public subtrees, and memory of user programs.
 
 pub mod attach;
+pub mod clone;
+pub(crate) mod copied;
 pub mod dismantle;
 pub mod fast_attach;
 pub mod fast_map;
@@ -8,7 +10,9 @@ pub mod fault;
 pub mod map;
 pub mod map_steps;
 pub mod next_attachment;
+pub(crate) mod own;
 pub mod public;
+pub mod showing;
 pub mod shown_tables;
 pub mod target;
 pub mod user_copy;

@@ -123,6 +123,7 @@ pub fn entry_in_view(base: &Space, slot: usize, bounds: Rights) -> u64 {
     let (share, own_bounds) = match Format::share(entry) {
         // A public subtree: one translation serves all spaces, so none can have it otherwise.
         Some(Share::Copy) => return entry,
+        Some(Share::Cloned) => (Share::Copy, Format::bounds(entry)),
         // Beside core windows of other CPUs the first one has one itself, or nothing.
         Some(Share::CoreWindow) => return 0,
         Some(share) if share == windows => return entry,

@@ -78,6 +78,7 @@ suite! {
     mod space {
         mod create;
         mod create_destroy;
+        mod clone;
         mod create_local;
         mod info;
         mod switch;

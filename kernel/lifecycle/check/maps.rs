@@ -1,6 +1,6 @@
 //! Mappings: what the tables say is what the records say, for the first page of each.
 
-use tessera_abi::PAGE_BYTES;
+use tessera_abi::{PAGE_BYTES, Rights};
 use tessera_arch::VirtAddr;
 
 use crate::base::effort::Effort;
@@ -46,8 +46,15 @@ fn check_map(kernel: &Kernel, map: &AddressMap, walk: &mut Walk, effort: &mut Ef
 fn check_mapping(kernel: &Kernel, map: &AddressMap, first: u64, mapping: &Mapping) {
     let translated = map.tree.translate(VirtAddr::new(first * PAGE_BYTES));
     if let Some((frame, rights)) = translated {
-        assert_eq!(Some(frame), kernel.segments.at(mapping.segment).frame(mapping.offset), "tables tell the truth");
-        assert_eq!(rights, mapping.rights, "tables allow what the mapping allows");
+        let private = if map.is_copied(mapping) { map.privates.frame(first) } else { None };
+        let memory = private.or_else(|| kernel.segments.at(mapping.segment).frame(mapping.offset));
+        assert_eq!(Some(frame), memory, "tables tell the truth");
+        let is_written = || map.privates.written_frame(&kernel.frames, first).is_some();
+        // Until it is written to, tables do not let it be, also if nobody else has it any more.
+        let is_allowed = rights == mapping.rights || rights == map.leaf_of(mapping).rights;
+        assert!(is_allowed, "tables allow what the mapping allows: {rights:?}, not {:?}", mapping.rights);
+        let may_write = !map.is_copied(mapping) || is_written();
+        assert!(may_write || !rights.contains(Rights::WRITE), "what clones have in common is not written to");
         assert!(!rights.is_write_execute(), "nothing is writable and executable");
     }
 }

@@ -23,7 +23,8 @@ const PORTION: u32 = 16;
 /// Effort of a portion, of a capability in it, of a mapping, of an object, of whoever else pays for a segment.
 const PORTION_UNITS: u32 = 15;
 const CAPABILITY_UNITS: u32 = 7;
-const MAPPING_UNITS: u32 = 28;
+const MAPPING_UNITS: u32 = 12;
+const LEAF_UNITS: u32 = 30;
 const OBJECT_UNITS: u32 = 8;
 const PAYER_UNITS: u32 = 12;
 
@@ -137,6 +138,9 @@ const AMOUNTS: &[Phase] = &[
 /// If an object has more or fewer references than were found, or another amount of anything.
 pub(super) fn check_tallies(kernel: &Kernel, walk: &mut Walk, effort: &mut Effort) -> bool {
     let at = walk.place.tallies();
+    if (at.phase, at.index) == (0, 0) {
+        kernel.self_check.tallies.set(kernel.self_check.tallies.get().wrapping_add(1));
+    }
     let phases = || [CLEARING, COUNTING, AMOUNTS, COMPARING].into_iter().flatten();
     while let Some(phase) = phases().nth(at.phase) {
         if !effort.is_left() || !phase(kernel, at, effort, &mut walk.facts) {
@@ -202,16 +206,19 @@ fn count_capability(kernel: &Kernel, word: CapWord) {
 }
 
 fn count_mappings(kernel: &Kernel, map: &AddressMap, at: &mut TallyPlace, effort: &mut Effort) -> bool {
-    for (first, mapping) in map.from(at.inner) {
-        if !effort.is_left() {
-            return false;
-        }
-        let segment = kernel.segments.id_at(mapping.segment).expect("what is mapped exists");
-        kernel.segments.tally(segment).refer_with(1);
-        effort.spend(MAPPING_UNITS);
-        at.inner = first + mapping.pages;
+    let number = kernel.self_check.tallies.get();
+    while effort.is_left() {
+        // What clones have in common counts once.
+        let behind = map.visit_once(at.inner, number, |segment| {
+            let segment = kernel.segments.id_at(segment).expect("what is mapped exists");
+            kernel.segments.tally(segment).refer_with(1);
+            effort.spend(MAPPING_UNITS);
+        });
+        let Some(behind) = behind else { return true };
+        at.inner = behind;
+        effort.spend(LEAF_UNITS);
     }
-    true
+    false
 }
 
 fn count_payers(kernel: &Kernel, segment: &Segment, at: &mut TallyPlace, effort: &mut Effort) -> bool {

@@ -116,6 +116,7 @@ impl Fixture {
             gate_close => [of(ObjectKind::Gate), 0, 0, 0, 0, 0],
             handler_set => [space, of(ObjectKind::Gate), 1, 0, 0, 0],
             interrupted_read | interrupted_write => [buffer, 0, 0, 0, 0, 0],
+            space_clone => [account, space, 0, 0, 0, 0],
             view_create => [account, space, u64::from(Rights::READ.bits()), 0, 0, 0],
             _ => self.memory_words(call),
         }
@@ -232,6 +233,9 @@ pub const NEEDS: &[Need] = &[
     need(handler_set, 1, Rights::CALL),
     need(gate_call, 0, Rights::CALL),
     need(gate_call, 2, Rights::GRANT),
+    need(space_clone, 0, Rights::CHARGE),
+    need(space_clone, 1, Rights::INSPECT),
+    need(space_clone, 1, Rights::MAP),
     need(view_create, 0, Rights::CHARGE),
     need(view_create, 1, Rights::INSPECT),
     need(map, 0, Rights::MAP),

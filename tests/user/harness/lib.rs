@@ -17,6 +17,7 @@
 //! | `wait` | [`wait_until`], [`wait_for_state`] |
 //! | `cpus` | [`on_cpu`], [`needs_cpus`], [`Spinner`]: claims about several CPUs |
 //! | `census` | [`Census`], [`Snapshot`], [`leaves_nothing`]: what exists, to be compared before and after |
+//! | [`cloned`] | spaces to be cloned, and what is in them |
 //! | `service` | [`Service`], [`serves!`], [`caller`]: services behind gates, and threads that call them |
 //! | `guest` | [`GuestScene`]: a guest with its code in a space of its own |
 //! | `shared` | [`Shared`], [`Published`]: subtrees of every level, and [`spot`], where they go |
@@ -27,6 +28,7 @@ extern crate alloc;
 
 mod attempt;
 mod census;
+pub mod cloned;
 mod cpus;
 mod failure;
 mod fixture;

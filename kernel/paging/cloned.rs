@@ -1,0 +1,245 @@
+//! Tables that clones have in common: lending them out whole, and having one's own again where something is to change.
+//!
+//! An entry that leads to such a table is marked, and lets nobody write; the table counts the entries that lead to it. Whoever is
+//! to change what is in it takes the entry out, has it invalidated, and puts an entry in again that leads to a table of its own:
+//! the same one, if nobody else has it any more, or a copy. A copy has the tables below in common again, so only the tables on
+//! the way to one page are copied ("On-demand-fork: A Microsecond Fork for Memory-Intensive and Latency-Sensitive Applications",
+//! Zhao, Gong, Fonseca; EuroSys 2021). Of a lowest table only what lies around that page is: what is missing, the records tell.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use tessera_abi::{PAGE_BYTES, Rights};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, Share, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
+
+use crate::base::mutants::{Mutant, is_seeded};
+use crate::mem::{FrameAllocator, FrameList};
+use crate::paging::chunk::entry_pages;
+use crate::paging::page_table::{Tree, new_table, own_entries};
+use crate::paging::slots::{is_cloned, is_own_table};
+
+/// Entries of a lowest table that are copied with the one that is to change: a power of two.
+const AROUND: usize = 16;
+
+/// Tables that having one's own on the way to a page takes at most.
+pub const WAY_TABLES: u64 = TOP_LEVEL as u64;
+
+/// An entry that was taken out, to be replaced by one that leads to a table of the tree's own.
+#[derive(Debug)]
+#[must_use = "what it led to is not mapped until it is put back"]
+pub struct Taken {
+    address: VirtAddr,
+    holder: Frame,
+    level: u8,
+    lower: Frame,
+}
+
+impl Taken {
+    /// The pages that it led to: the first, and how many.
+    pub fn pages(&self) -> (u64, u64) {
+        let (page, count) = (self.address.value() / PAGE_BYTES, entry_pages(self.level));
+        (page - page % count, count)
+    }
+}
+
+impl Tree {
+    /// Lends all of its tables but the root to another tree, with nothing but its root yet. Both have them in common from now on;
+    /// what the root attaches, the other does not get.
+    pub fn lend_tables(&mut self, frames: &mut FrameAllocator, to: &mut Tree) {
+        copy_entries(frames, self.root, to.root, self.level, 0..TABLE_ENTRIES);
+        (self.has_cloned, to.has_cloned) = (true, true);
+        to.tables = self.tables;
+        self.note_all_changed();
+    }
+
+    /// Whether some of its tables may be in common with clones.
+    #[inline(always)]
+    pub fn has_cloned(&self) -> bool {
+        self.has_cloned
+    }
+
+    /// The first entry on the way to an address, above a level, that leads to a table in common: takes it out.
+    pub fn take_cloned(&mut self, frames: &mut FrameAllocator, address: VirtAddr, until: u8) -> Option<Taken> {
+        let (holder, level) = self.walk(address, until);
+        let entry = table(holder)[address.table_index(level)].load(Relaxed);
+        if level == until || !is_cloned(entry) {
+            return None;
+        }
+        self.write(frames, holder, address, level, 0);
+        Some(Taken { address, holder, level, lower: Frame::containing(Format::address(entry)) })
+    }
+
+    /// Puts an entry back that leads to a table of the tree's own, as do all on the way to the address, down to a level. As many
+    /// tables can be allocated as [`WAY_TABLES`].
+    pub fn put_own(&mut self, frames: &mut FrameAllocator, taken: Taken, until: u8) {
+        let Taken { address, holder, level, lower } = taken;
+        let own = own_way(frames, lower, (level - 1, until), address);
+        tessera_arch::publish_tables();
+        self.write(frames, holder, address, level, Format::table_entry(own.start(), Rights::ACCESS));
+    }
+
+    /// Lets go of a lowest table that was taken out, and that others have. Tables that become empty by that go to `freed`.
+    pub fn drop_lowest(&mut self, frames: &mut FrameAllocator, taken: Taken, freed: &mut FrameList) {
+        frames.drop_sharer(taken.lower);
+        self.tables -= 1;
+        if frames.table_entries(taken.holder) == 0 {
+            self.prune(frames, taken.address, freed);
+        }
+    }
+
+    /// Whether a table that was taken out is a lowest one, which others have too.
+    pub fn is_others_lowest(&self, frames: &FrameAllocator, taken: &Taken) -> bool {
+        taken.level == 1 && frames.sharers(taken.lower) > 1
+    }
+
+    /// The page behind those that the entry for a page stands for, in the lowest table of the tree's own on the way there.
+    pub fn behind_entry(&self, address: VirtAddr) -> u64 {
+        let (_, level) = self.walk(address, 0);
+        let (page, size) = (address.value() / PAGE_BYTES, entry_pages(level.max(1)));
+        page - page % size + size
+    }
+
+    /// Whether a large page covers an address, in tables of the tree's own.
+    pub fn is_large(&self, address: VirtAddr) -> bool {
+        let (holder, level) = self.walk(address, 0);
+        let entry = table(holder)[address.table_index(level)].load(Relaxed);
+        level > 0 && Format::is_present(entry) && !Format::is_table(entry, level)
+    }
+
+    /// Takes the entry out that shows a page, in a lowest table of the tree's own; the table stays. Gives whether there was one.
+    pub fn take_page(&mut self, frames: &mut FrameAllocator, address: VirtAddr) -> bool {
+        let (holder, level) = self.walk(address, 0);
+        let is_shown = level == 0 && table(holder)[address.table_index(0)].load(Relaxed) != 0;
+        if is_shown {
+            self.write(frames, holder, address, 0, 0);
+        }
+        is_shown
+    }
+
+    /// Takes a large page out that covers an address; gives what [`Tree::put_around`] needs to show a part of it in small pages.
+    pub fn take_large(&mut self, frames: &mut FrameAllocator, address: VirtAddr) -> Option<LargeTaken> {
+        if !self.is_large(address) {
+            return None;
+        }
+        let (holder, level) = self.walk(address, 0);
+        let entry = table(holder)[address.table_index(level)].load(Relaxed);
+        self.write(frames, holder, address, level, 0);
+        Some(LargeTaken { address, entry, level })
+    }
+
+    /// Shows what lies around an address of a large page that was taken out, for whoever may not write. The tables that it takes
+    /// can be had.
+    pub fn put_around(&mut self, frames: &mut FrameAllocator, large: LargeTaken) {
+        let LargeTaken { address, entry, level } = large;
+        let leaf = Format::leaf(entry);
+        let (page, first) = (address.value() / PAGE_BYTES, Frame::containing(Format::address(entry)));
+        let start = page - page % AROUND as u64;
+        for page in start..start + AROUND as u64 {
+            let frame = first.offset(page % entry_pages(level));
+            self.map_page(frames, VirtAddr::new(page * PAGE_BYTES), frame, without_write(leaf));
+        }
+    }
+}
+
+/// A large page that was taken out.
+#[derive(Debug)]
+#[must_use = "what it showed is not mapped until a part of it is put back"]
+pub struct LargeTaken {
+    address: VirtAddr,
+    entry: u64,
+    level: u8,
+}
+
+impl LargeTaken {
+    /// The pages that it showed: the first, and how many.
+    pub fn pages(&self) -> (u64, u64) {
+        let (page, count) = (self.address.value() / PAGE_BYTES, entry_pages(self.level));
+        (page - page % count, count)
+    }
+}
+
+fn without_write(leaf: Leaf) -> Leaf {
+    Leaf { rights: leaf.rights - Rights::WRITE, ..leaf }
+}
+
+/// A table like this one, which was in common, that is the tree's own, as are all below it on the way to an address.
+fn own_way(frames: &mut FrameAllocator, cloned: Frame, (level, until): (u8, u8), address: VirtAddr) -> Frame {
+    let index = address.table_index(level);
+    let own = if frames.sharers(cloned) == 1 {
+        mark_entries(frames, cloned, level);
+        cloned
+    } else {
+        let own = new_table(frames);
+        let all = if level == 0 { index - index % AROUND..index - index % AROUND + AROUND } else { 0..TABLE_ENTRIES };
+        copy_entries(frames, cloned, own, level, all);
+        frames.drop_sharer(cloned);
+        own
+    };
+    let slot = &table(own)[index];
+    let entry = slot.load(Relaxed);
+    if level > until && is_cloned(entry) {
+        let lower = own_way(frames, Frame::containing(Format::address(entry)), (level - 1, until), address);
+        slot.store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
+    }
+    own
+}
+
+/// Copies entries of a table to another, in which they are missing: both let nobody write by them from now on, and what they
+/// lead to is in common.
+fn copy_entries(frames: &mut FrameAllocator, from: Frame, to: Frame, level: u8, all: core::ops::Range<usize>) {
+    let (mut left, mut copied) = (frames.table_entries(from), 0);
+    let (sources, targets) = (own_entries(from, level), own_entries(to, level));
+    let all = all.start..all.end.min(sources.len());
+    for (source, target) in sources[all.clone()].iter().zip(&targets[all]) {
+        // Behind the last entry nothing is left to do.
+        if left == 0 {
+            break;
+        }
+        let entry = source.load(Relaxed);
+        if entry == 0 {
+            continue;
+        }
+        left -= 1;
+        let common = in_common(frames, entry, level, true);
+        if common != 0 {
+            source.store(common, Relaxed);
+            target.store(common, Relaxed);
+            copied += 1;
+        }
+    }
+    frames.change_table_entries(to, copied);
+}
+
+/// Marks what a table leads to as in common, though nobody else has it: what its leaves lead to may be.
+fn mark_entries(frames: &mut FrameAllocator, own: Frame, level: u8) {
+    let mut left = frames.table_entries(own);
+    for slot in own_entries(own, level) {
+        if left == 0 {
+            break;
+        }
+        let entry = slot.load(Relaxed);
+        if entry != 0 {
+            left -= 1;
+            slot.store(in_common(frames, entry, level, false), Relaxed);
+        }
+    }
+}
+
+/// The entry by which something is had in common, which is counted, by one more or by the one that there is; 0 for what it is not.
+fn in_common(frames: &mut FrameAllocator, entry: u64, level: u8, is_one_more: bool) -> u64 {
+    if is_own_table(entry, level) {
+        let lower = Frame::containing(Format::address(entry));
+        frames.set_sharers(lower, 1 + u32::from(is_one_more));
+        let rights = if is_seeded(Mutant::CloneMayWrite) { Rights::ACCESS } else { Rights::READ_EXECUTE };
+        return Format::shared_entry(lower.start(), rights, Share::Cloned);
+    }
+    if !Format::is_table(entry, level) {
+        return Format::leaf_entry(Format::address(entry), level, without_write(Format::leaf(entry)));
+    }
+    if !is_cloned(entry) {
+        return if is_one_more { 0 } else { entry };
+    }
+    if is_one_more && !is_seeded(Mutant::CloneUncounted) {
+        frames.add_sharer(Frame::containing(Format::address(entry)));
+    }
+    entry
+}

@@ -1,0 +1,168 @@
+//! Clones of spaces against a naive model: random operations in several clones of each other, both formats.
+
+mod model;
+mod scene;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use host_tests::{FLAVOURS, config};
+use proptest::prelude::*;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use tessera_abi::Rights;
+use tessera_arch::fake::Flavour;
+use tessera_kernel::base::mutants::{CLONE_MUTANTS, Mutant, seed};
+
+use scene::{FIRST, PAGES, SEGMENT_PAGES, Scene};
+
+/// Runs until a bug counts as missed.
+const RUNS: u32 = 100;
+
+/// Clones that there are at once, at most.
+const SPACES_MOST: usize = 6;
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Map { segment: usize, offset: u64, first: u64, pages: u64, rights: Rights },
+    Unmap { first: u64, pages: u64 },
+    Protect { first: u64, pages: u64, rights: Rights },
+    Write { page: u64 },
+    Clone,
+    Destroy,
+    Enter,
+}
+
+fn rights() -> impl Strategy<Value = Rights> {
+    prop_oneof![3 => Just(Rights::READ_WRITE), 1 => Just(Rights::READ), 1 => Just(Rights::READ_EXECUTE)]
+}
+
+/// Pages at which something begins, often that of a large page.
+fn first() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        (0..PAGES / 512).prop_map(|number| number * 512),
+        (0..PAGES / 64).prop_map(|number| number * 64),
+        0..PAGES
+    ]
+    .prop_map(|page| FIRST + page)
+}
+
+fn pages() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(512_u64), Just(1024), 1..20_u64, 1..600_u64]
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let offset = prop_oneof![3 => Just(0_u64), 1 => Just(512), 1 => 0..600_u64];
+    let map = (0..SEGMENT_PAGES.len(), offset, first(), pages(), rights()).prop_map(
+        |(segment, offset, first, pages, rights)| Operation::Map {
+            segment,
+            offset: offset % SEGMENT_PAGES[segment],
+            first,
+            pages,
+            rights,
+        },
+    );
+    prop_oneof![
+        4 => map,
+        2 => (first(), pages()).prop_map(|(first, pages)| Operation::Unmap { first, pages }),
+        2 => (first(), pages(), prop_oneof![Just(Rights::READ_WRITE), Just(Rights::READ)])
+            .prop_map(|(first, pages, rights)| Operation::Protect { first, pages, rights }),
+        12 => first().prop_map(|page| Operation::Write { page }),
+        2 => Just(Operation::Clone),
+        2 => Just(Operation::Enter),
+        1 => Just(Operation::Destroy),
+    ]
+}
+
+fn apply(scene: &mut Scene, at: usize, operation: &Operation, value: u64) {
+    let fit = |first: u64, pages: u64| pages.min(FIRST + PAGES - first);
+    match *operation {
+        Operation::Map { segment, offset, first, pages, rights } => {
+            scene.map(at, segment, (offset, first, pages), rights)
+        }
+        Operation::Unmap { first, pages } => scene.unmap(at, first, fit(first, pages)),
+        Operation::Protect { first, pages, rights } => scene.protect(at, first, fit(first, pages), rights),
+        Operation::Write { page } => scene.write(at, page, value),
+        Operation::Clone if scene.spaces.len() < SPACES_MOST => scene.clone_space(at),
+        Operation::Destroy if scene.spaces.len() > 1 => scene.destroy(at),
+        Operation::Enter => scene.enter(at),
+        Operation::Clone | Operation::Destroy => {}
+    }
+}
+
+fn play(flavour: Flavour, operations: &[(usize, Operation)], order: &[usize]) {
+    let mut scene = Scene::new(flavour);
+    // Something to begin with: large pages, pages on first touch.
+    scene.map(0, 0, (0, FIRST, 1024), Rights::READ_WRITE);
+    scene.map(0, 1, (0, FIRST + 1024, 700), Rights::READ_WRITE);
+    for (number, (at, operation)) in operations.iter().enumerate() {
+        let at = at % scene.spaces.len();
+        apply(&mut scene, at, operation, 1 + number as u64);
+        scene.check_held();
+        scene.check_writable();
+        let around = match operation {
+            Operation::Write { page } => *page,
+            Operation::Map { first, .. } | Operation::Unmap { first, .. } | Operation::Protect { first, .. } => *first,
+            Operation::Clone | Operation::Destroy | Operation::Enter => FIRST + number as u64 * 37 % PAGES,
+        };
+        scene.check_pages([around, around + 1, around ^ 16, around ^ 512].into_iter());
+        if number % 8 == 0 {
+            scene.check_kernel();
+        }
+    }
+    scene.check_pages((FIRST..FIRST + PAGES).step_by(61));
+    scene.check_kernel();
+    let mut order = order.iter().cycle();
+    scene.end(|count| order.next().map_or(0, |at| at % count));
+}
+
+fn run() -> impl Strategy<Value = (Vec<(usize, Operation)>, Vec<usize>)> {
+    let operations = prop::collection::vec((0..SPACES_MOST, operation()), 10..120);
+    (operations, prop::collection::vec(0..SPACES_MOST, 6))
+}
+
+proptest! {
+    #![proptest_config(config(48))]
+
+    #[test]
+    fn clones_hold_what_plain_maps_would((operations, order) in run()) {
+        for flavour in FLAVOURS {
+            play(flavour, &operations, &order);
+        }
+    }
+}
+
+/// Plays runs with a bug in the kernel until one finds it.
+fn is_caught(mutant: Mutant) -> bool {
+    let mut runner = TestRunner::new(config(RUNS));
+    (0..RUNS).any(|number| {
+        let (operations, order) = run().new_tree(&mut runner).expect("runs can be made").current();
+        let flavour = FLAVOURS[number as usize % 2];
+        seed(Some(mutant));
+        let played = catch_unwind(AssertUnwindSafe(|| play(flavour, &operations, &order)));
+        seed(None);
+        played.is_err()
+    })
+}
+
+macro_rules! caught {
+    ($($test:ident: $mutant:ident,)*) => {$(
+        #[test]
+        fn $test() {
+            assert!(is_caught(Mutant::$mutant), "no run shows {:?}", Mutant::$mutant);
+        }
+    )*
+
+    #[test]
+    fn every_bug_of_clones_has_its_test() {
+        assert!(CLONE_MUTANTS.iter().all(|mutant| [$(Mutant::$mutant,)*].contains(mutant)));
+    }};
+}
+
+caught! {
+    clone_that_may_write_is_caught: CloneMayWrite,
+    table_uncounted_is_caught: CloneUncounted,
+    table_replaced_without_flush_is_caught: CloneBreakUnflushed,
+    copied_page_without_flush_is_caught: CopiedUnflushed,
+    private_page_uncounted_is_caught: PrivateUncounted,
+    private_page_written_through_is_caught: PrivateWrittenThrough,
+}

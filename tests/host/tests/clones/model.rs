@@ -1,0 +1,83 @@
+//! What clones should hold, kept naively: each space is a plain map from page to what is there and what it allows.
+
+use std::collections::BTreeMap;
+
+use tessera_abi::Rights;
+
+/// What is behind a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// A segment's page; whether it is copied when it is written to.
+    Segment { segment: usize, page: u64, is_copied: bool },
+    /// A page of the space's own, with this in it.
+    Own(u64),
+}
+
+/// A page of a space.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    pub(crate) behind: Behind,
+    pub(crate) rights: Rights,
+}
+
+/// A space.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Space(pub(crate) BTreeMap<u64, Page>);
+
+/// What is in the pages of segments.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Segments(BTreeMap<(usize, u64), u64>);
+
+impl Space {
+    pub(crate) fn is_free(&self, first: u64, pages: u64) -> bool {
+        self.0.range(first..first + pages).next().is_none()
+    }
+
+    pub(crate) fn is_mapped(&self, first: u64, pages: u64) -> bool {
+        self.0.range(first..first + pages).count() as u64 == pages
+    }
+
+    pub(crate) fn map(&mut self, first: u64, (segment, offset): (usize, u64), pages: u64, rights: Rights) {
+        for number in 0..pages {
+            let behind = Behind::Segment { segment, page: offset + number, is_copied: false };
+            self.0.insert(first + number, Page { behind, rights });
+        }
+    }
+
+    pub(crate) fn unmap(&mut self, first: u64, pages: u64) {
+        self.0.retain(|page, _| !(first..first + pages).contains(page));
+    }
+
+    pub(crate) fn protect(&mut self, first: u64, pages: u64, rights: Rights) {
+        self.0.range_mut(first..first + pages).for_each(|(_, page)| page.rights = rights);
+    }
+
+    /// What both have from now on.
+    pub(crate) fn clone_it(&mut self) -> Space {
+        for page in self.0.values_mut() {
+            if let Behind::Segment { is_copied, .. } = &mut page.behind {
+                *is_copied = true;
+            }
+        }
+        self.clone()
+    }
+
+    pub(crate) fn read(&self, segments: &Segments, page: u64) -> Option<u64> {
+        Some(match self.0.get(&page)?.behind {
+            Behind::Own(value) => value,
+            Behind::Segment { segment, page, .. } => segments.0.get(&(segment, page)).copied().unwrap_or(0),
+        })
+    }
+
+    /// Gives whether it may be written to.
+    pub(crate) fn write(&mut self, segments: &mut Segments, page: u64, value: u64) -> bool {
+        let Some(page) = self.0.get_mut(&page).filter(|page| page.rights.contains(Rights::WRITE)) else { return false };
+        match page.behind {
+            Behind::Segment { segment, page, is_copied: false } => {
+                segments.0.insert((segment, page), value);
+            }
+            _ => page.behind = Behind::Own(value),
+        }
+        true
+    }
+}

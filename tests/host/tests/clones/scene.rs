@@ -1,0 +1,207 @@
+//! The machine and the model side by side.
+
+use std::collections::BTreeMap;
+
+use host_tests::machine::BUFFER;
+use host_tests::{Machine, Options, walker};
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
+use tessera_arch::fake::{Flavour, oracle};
+use tessera_kernel::lifecycle::check;
+use tessera_kernel::object::id::Object;
+
+use crate::model::{Behind, Segments, Space};
+
+/// Where mappings begin: so that large pages fit, in the space's own part.
+pub(crate) const FIRST: u64 = (0x80_0000_0000 + 0x4000_0000) / PAGE_BYTES;
+/// Pages in which mappings are made.
+pub(crate) const PAGES: u64 = 4 * 512;
+/// Pages of each segment.
+pub(crate) const SEGMENT_PAGES: [u64; 3] = [1024, 700, 40];
+
+/// A space, and what it should hold.
+pub(crate) struct Cloned {
+    pub(crate) handle: Handle,
+    pub(crate) model: Space,
+}
+
+/// Both.
+pub(crate) struct Scene {
+    pub(crate) machine: Machine,
+    segments: Vec<Handle>,
+    memory: Segments,
+    pub(crate) spaces: Vec<Cloned>,
+    charged_bytes: u64,
+    /// The space that the thread is in, if it is not its own.
+    inside: Option<Handle>,
+}
+
+impl Scene {
+    /// A space of nothing, and segments of all sorts: in large pages, on first touch, small.
+    pub(crate) fn new(flavour: Flavour) -> Scene {
+        let mut machine = Machine::boot(&Options::new(flavour).frames(8192).slots(64));
+        let segments = [(SEGMENT_PAGES[0], 0), (SEGMENT_PAGES[1], 1), (SEGMENT_PAGES[2], 0)];
+        let segments = segments.map(|(pages, flags)| machine.segment(pages * PAGE_BYTES, flags)).to_vec();
+        let charged_bytes = machine.kernel.accounts[machine.account_id].used_bytes();
+        let handle = machine.new_space();
+        machine.attach_program(handle);
+        oracle::watch();
+        let spaces = vec![Cloned { handle, model: Space::default() }];
+        Scene { machine, segments, memory: Segments::default(), spaces, charged_bytes, inside: None }
+    }
+
+    pub(crate) fn map(&mut self, at: usize, segment: usize, (offset, first, pages): (u64, u64, u64), rights: Rights) {
+        let space = &mut self.spaces[at];
+        let pages = pages.min(SEGMENT_PAGES[segment] - offset).min(FIRST + PAGES - first);
+        let expected = if space.model.is_free(first, pages) { Ok(0) } else { Err(Error::Overlap) };
+        let (address, length_bytes) = (first * PAGE_BYTES, pages * PAGE_BYTES);
+        let segment_handle = self.segments[segment];
+        let result = self.machine.map(space.handle, segment_handle, offset * PAGE_BYTES, address, length_bytes, rights);
+        assert_eq!(result, expected, "map {pages} pages at {first:#x}");
+        if result.is_ok() {
+            space.model.map(first, (segment, offset), pages, rights);
+        }
+    }
+
+    pub(crate) fn unmap(&mut self, at: usize, first: u64, pages: u64) {
+        let space = &mut self.spaces[at];
+        let expected = if space.model.is_mapped(first, pages) { Ok(0) } else { Err(Error::NotMapped) };
+        let (address, length_bytes) = (first * PAGE_BYTES, pages * PAGE_BYTES);
+        let result = self.machine.call(Call::Unmap { target: space.handle, address, length_bytes });
+        assert_eq!(result, expected, "unmap {pages} pages at {first:#x}");
+        if result.is_ok() {
+            space.model.unmap(first, pages);
+        }
+    }
+
+    pub(crate) fn protect(&mut self, at: usize, first: u64, pages: u64, rights: Rights) {
+        let space = &mut self.spaces[at];
+        let expected = if space.model.is_mapped(first, pages) { Ok(0) } else { Err(Error::NotMapped) };
+        let (address, length_bytes) = (first * PAGE_BYTES, pages * PAGE_BYTES);
+        let result = self.machine.call(Call::Protect { target: space.handle, address, length_bytes, rights });
+        assert_eq!(result, expected, "protect {pages} pages at {first:#x}");
+        if result.is_ok() {
+            space.model.protect(first, pages, rights);
+        }
+    }
+
+    /// Writes to a word of a page through the kernel, as a store would.
+    pub(crate) fn write(&mut self, at: usize, page: u64, value: u64) {
+        self.machine.write(BUFFER, &value.to_le_bytes());
+        let space = &mut self.spaces[at];
+        let call =
+            Call::MemoryWrite { space: space.handle, address: page * PAGE_BYTES + 16, buffer: BUFFER, length_bytes: 8 };
+        let result = self.machine.call(call);
+        let may_write = space.model.write(&mut self.memory, page, value);
+        assert_eq!(result.is_ok(), may_write, "write to {page:#x}: {result:?}");
+    }
+
+    pub(crate) fn clone_space(&mut self, at: usize) {
+        let (account, space) = (self.machine.account, self.spaces[at].handle);
+        let handle = self.machine.make(Call::SpaceClone { account, space });
+        let model = self.spaces[at].model.clone_it();
+        self.spaces.push(Cloned { handle, model });
+    }
+
+    pub(crate) fn destroy(&mut self, at: usize) {
+        let space = self.spaces.swap_remove(at);
+        if self.inside == Some(space.handle) {
+            let home = self.machine.space;
+            self.machine.call(Call::SpaceSwitch { space: home }).expect("its own space has the program");
+            self.inside = None;
+        }
+        self.machine.call(Call::CapabilityDelete { handle: space.handle }).expect("what there is can be given up");
+    }
+
+    /// Goes on in a space, where the CPU comes to hold all that it could.
+    pub(crate) fn enter(&mut self, at: usize) {
+        let space = self.spaces[at].handle;
+        self.machine.call(Call::SpaceSwitch { space }).expect("each has the program");
+        self.inside = Some(space);
+    }
+
+    /// Checks that the CPU holds nothing that the tables do not say.
+    pub(crate) fn check_held(&self) {
+        oracle::check();
+        assert_eq!(oracle::take_breach(), None);
+    }
+
+    /// Reads a page through the kernel.
+    fn read(&mut self, at: usize, page: u64) -> Result<u64, Error> {
+        let space = self.spaces[at].handle;
+        let address = page * PAGE_BYTES + 16;
+        self.machine.call(Call::MemoryRead { space, address, buffer: BUFFER, length_bytes: 8 })?;
+        let mut bytes = [0; 8];
+        self.machine.read(BUFFER, &mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Checks some pages of all spaces: what the kernel reads, and what the hardware would.
+    pub(crate) fn check_pages(&mut self, pages: impl Iterator<Item = u64> + Clone) {
+        for at in 0..self.spaces.len() {
+            for page in pages.clone() {
+                let expected = self.spaces[at].model.read(&self.memory, page);
+                assert_eq!(self.read(at, page).ok(), expected, "space {at}, page {page:#x}");
+                self.check_translation(at, page, expected);
+            }
+        }
+    }
+
+    fn check_translation(&self, at: usize, page: u64, expected: Option<u64>) {
+        let root = self.machine.kernel.spaces[self.machine.space_id(self.spaces[at].handle)].map.tree.root;
+        let Some(found) = walker::translate(root, page * PAGE_BYTES) else { return };
+        let expected = expected.unwrap_or_else(|| panic!("space {at} shows {page:#x}, where nothing is"));
+        let mut bytes = [0; 8];
+        let word = tessera_arch::PhysAddr::new(found.physical.value() + 16);
+        tessera_arch::read_physical(word, &mut bytes);
+        assert_eq!(u64::from_le_bytes(bytes), expected, "space {at}: what a load from {page:#x} finds");
+        let allowed = self.spaces[at].model.0[&page].rights;
+        assert!(allowed.contains(found.rights), "space {at}, page {page:#x}: {:?} is shown", found.rights);
+    }
+
+    /// No frame that somebody may write to by an entry is shown by another page, unless both are of one segment's page, for all.
+    pub(crate) fn check_writable(&self) {
+        let mut shown: BTreeMap<u64, Vec<(usize, u64, bool)>> = BTreeMap::new();
+        for (at, space) in self.spaces.iter().enumerate() {
+            let root = self.machine.kernel.spaces[self.machine.space_id(space.handle)].map.tree.root;
+            for page in space.model.0.keys() {
+                if let Some(found) = walker::translate(root, page * PAGE_BYTES) {
+                    let may_write = found.rights.contains(Rights::WRITE);
+                    shown.entry(found.physical.value()).or_default().push((at, *page, may_write));
+                }
+            }
+        }
+        for pages in shown.values().filter(|pages| pages.len() > 1) {
+            for (at, page, _) in pages.iter().filter(|(.., may_write)| *may_write) {
+                let behind = self.spaces[*at].model.0[page].behind;
+                let is_common = matches!(behind, Behind::Segment { is_copied: false, .. });
+                assert!(is_common, "space {at} may write to {page:#x}, which others show: {pages:x?}");
+            }
+        }
+    }
+
+    /// The kernel's own checks.
+    pub(crate) fn check_kernel(&self) {
+        check::check(&self.machine.kernel);
+    }
+
+    /// Gives all up, in this order, and checks that everything is as it was.
+    pub(crate) fn end(mut self, mut order: impl FnMut(usize) -> usize) {
+        while !self.spaces.is_empty() {
+            let at = order(self.spaces.len());
+            self.destroy(at);
+            self.check_kernel();
+            self.check_writable();
+        }
+        let used_bytes = self.machine.kernel.accounts[self.machine.account_id].used_bytes();
+        // What segments were touched for is theirs.
+        let segments: u64 = self.segment_bytes();
+        assert_eq!(used_bytes - segments, self.charged_bytes, "nothing is charged for what has gone");
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        let lazy = self.segments[1];
+        let tessera_kernel::object::id::ObjectRef::Segment(id) = self.machine.object(lazy) else { return 0 };
+        let segment = &self.machine.kernel.segments[id];
+        segment.extra_bytes() - tessera_kernel::object::segment::Segment::new_bytes(SEGMENT_PAGES[1], true)
+    }
+}
