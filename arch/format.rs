@@ -79,6 +79,9 @@ pub trait PageFormat {
     /// What a present leaf allows user mode.
     fn leaf(entry: u64) -> Leaf;
 
+    /// A present leaf that lets nobody write, else like this one.
+    fn read_only(entry: u64) -> u64;
+
     /// What a present table entry lets the leaves below it allow.
     fn bounds(entry: u64) -> Rights;
 }

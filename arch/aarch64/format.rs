@@ -105,6 +105,10 @@ impl PageFormat for Format {
         Leaf { rights, global: entry & NOT_GLOBAL == 0 }
     }
 
+    fn read_only(entry: u64) -> u64 {
+        entry | READ_ONLY
+    }
+
     fn bounds(entry: u64) -> Rights {
         let mut rights = Rights::READ;
         rights.set(Rights::WRITE, entry & TABLE_READ_ONLY == 0);

@@ -54,6 +54,9 @@ impl PageFormat for Format {
     fn leaf(entry: u64) -> Leaf {
         chosen!(leaf(entry))
     }
+    fn read_only(entry: u64) -> u64 {
+        chosen!(read_only(entry))
+    }
     fn bounds(entry: u64) -> Rights {
         chosen!(bounds(entry))
     }

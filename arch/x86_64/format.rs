@@ -77,6 +77,10 @@ impl PageFormat for Format {
         Leaf { rights: rights(entry), global: entry & GLOBAL != 0 }
     }
 
+    fn read_only(entry: u64) -> u64 {
+        entry & !(WRITABLE | DIRTY)
+    }
+
     fn bounds(entry: u64) -> Rights {
         rights(entry)
     }
@@ -108,6 +112,8 @@ mod tests {
                     let entry = Format::leaf_entry(address, level, leaf);
                     assert!(Format::is_present(entry) && !Format::is_table(entry, level));
                     assert_eq!((Format::address(entry), Format::leaf(entry)), (address, leaf));
+                    let less = Leaf { rights: rights - Rights::WRITE, ..leaf };
+                    assert_eq!(Format::read_only(entry), Format::leaf_entry(address, level, less));
                 }
             }
         }

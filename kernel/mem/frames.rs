@@ -261,6 +261,16 @@ impl FrameAllocator {
         self.records[index].next == 0
     }
 
+    /// Notes one less, unless there is but one; gives whether others are left.
+    #[inline(always)]
+    pub fn leave_to_others(&mut self, frame: Frame) -> bool {
+        let index = self.index(frame) as usize;
+        let sharers = &mut self.records[index].next;
+        let has_others = *sharers != 1;
+        *sharers -= u32::from(has_others);
+        has_others
+    }
+
     /// Notes a number with a frame in use that is no table; [`FrameAllocator::position`] may tell it.
     pub fn set_position(&mut self, frame: Frame, position: u32) {
         if let Some(record) = self.records.get_mut(frame.number().wrapping_sub(self.first) as usize) {

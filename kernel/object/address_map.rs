@@ -460,13 +460,6 @@ impl AddressMap {
         if is_free { Ok(()) } else { Err(Error::Overlap) }
     }
 
-    /// Whether a mapping is at a page, as it was made or, if others have changed it, again.
-    pub fn shows(&self, first: u64, mapping: &Mapping) -> bool {
-        // As which use, whoever has made it does not know.
-        let as_made = |found: &Mapping| Mapping { lent: found.lent, epoch: found.epoch, ..*mapping };
-        self.find(first).is_some_and(|(at, found)| (at, found) == (first, as_made(&found)))
-    }
-
     /// Checks that a short mapping can be made, and what it takes.
     ///
     /// # Errors

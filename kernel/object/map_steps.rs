@@ -208,6 +208,13 @@ impl AddressMap {
         (done, count.so_far(page_address(first + done)))
     }
 
+    /// Whether a mapping is at a page, as it was made or, if others have changed it, again.
+    pub fn shows(&self, first: u64, mapping: &Mapping) -> bool {
+        // As which use, whoever has made it does not know.
+        let as_made = |found: &Mapping| Mapping { lent: found.lent, epoch: found.epoch, ..*mapping };
+        self.find(first).is_some_and(|(at, found)| (at, found) == (first, as_made(&found)))
+    }
+
     /// Notes a mapping, of whose memory nothing is shown yet.
     pub fn note(&mut self, lenders: &mut Lenders<'_>, first: u64, mapping: &Mapping) {
         segment::add_mapping(lenders.segments, mapping.segment);

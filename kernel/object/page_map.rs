@@ -235,6 +235,10 @@ impl<V> PageMap<V> {
         {
             return place.insert(page, value);
         }
+        if self.root.is_none() {
+            (self.root, self.count) = (Some(Node::Leaf(Row::of_one(page, value))), 1);
+            return;
+        }
         self.insert_growing(page, value, copies);
     }
 
@@ -329,7 +333,7 @@ impl<V> PageMap<V> {
     #[inline(never)]
     fn insert_growing(&mut self, page: u64, value: V, copies: &mut impl Copies<V>) {
         self.count += 1;
-        let root = self.root.get_or_insert_with(|| Node::Leaf(Row::empty()));
+        let Some(root) = &mut self.root else { return };
         let Some(right) = root.insert(page, value, copies) else { return };
         let mut above = Row::empty();
         let row = Rc::get_mut(&mut above).expect(OWN);

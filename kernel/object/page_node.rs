@@ -229,6 +229,14 @@ impl<T, const MOST: usize> Row<T, MOST> {
         Rc::new(Row { count: 0, firsts: [NO_PAGE; MOST], items: [const { None }; MOST], visited: Cell::new(0) })
     }
 
+    /// A row of one item.
+    #[inline(always)]
+    pub(super) fn of_one(first: u64, item: T) -> Rc<Row<T, MOST>> {
+        let (mut firsts, mut items) = ([NO_PAGE; MOST], [const { None }; MOST]);
+        (firsts[0], items[0]) = (first, Some(item));
+        Rc::new(Row { count: 1, firsts, items, visited: Cell::new(0) })
+    }
+
     /// The same row once more, with items that `copy` makes of these.
     pub(super) fn copied(&self, mut copy: impl FnMut(u64, &T) -> T) -> Rc<Row<T, MOST>> {
         let items = core::array::from_fn(|at| self.items[at].as_ref().map(|item| copy(self.firsts[at], item)));

@@ -70,14 +70,16 @@ impl PrivatePages {
         self.find(page).map(|private| private.frame)
     }
 
-    /// The same, if nobody else has it, so that it may be written to.
-    pub fn written_frame(&self, frames: &FrameAllocator, page: u64) -> Option<Frame> {
+    /// The same, and whether nobody else has it, so that it may be written to.
+    #[inline(always)]
+    pub fn look(&self, frames: &FrameAllocator, page: u64) -> Option<(Frame, bool)> {
         let private = self.find(page)?;
         let is_alone = || frames.sharers(private.frame) == 1 && !self.pages.is_shared(page);
         let may_write = private.epoch == self.epoch || is_alone() || is_seeded(Mutant::PrivateWrittenThrough);
-        may_write.then_some(private.frame)
+        Some((private.frame, may_write))
     }
 
+    #[inline(always)]
     fn find(&self, page: u64) -> Option<&Private> {
         self.pages.at_or_before(page).filter(|(first, _)| *first == page).map(|(_, private)| private)
     }
@@ -93,20 +95,28 @@ impl PrivatePages {
         PRIVATE_BYTES + if self.pages.is_empty() { FIRST_BYTES } else { 0 }
     }
 
-    /// Takes a page in, with a frame that nothing knows yet. One that there was in its place goes to `freed` if nobody else has it,
-    /// to be freed after what showed it is invalidated.
-    pub fn place(&mut self, frames: &mut FrameAllocator, page: u64, frame: Frame, freed: &mut FrameList) {
-        let private = Private { frame, epoch: self.epoch };
+    /// Takes a page in that is not there, with a frame that nothing knows yet.
+    #[inline(always)]
+    pub fn insert(&mut self, frames: &mut FrameAllocator, page: u64, frame: Frame) {
+        let private = self.private(frames, frame);
+        self.pages.insert(page, private, &mut Holders(frames));
+    }
+
+    /// Gives a page that is there another frame, likewise. The one that it had goes to `freed` if nobody else has it, to be freed
+    /// after what showed it is invalidated.
+    pub fn replace(&mut self, frames: &mut FrameAllocator, page: u64, frame: Frame, freed: &mut FrameList) {
+        let private = self.private(frames, frame);
+        let place = self.pages.get_mut(page, &mut Holders(frames)).expect("the page is there");
+        let before = core::mem::replace(place, private);
+        let_go(frames, before, freed);
+    }
+
+    #[inline(always)]
+    fn private(&self, frames: &mut FrameAllocator, frame: Frame) -> Private {
         frames.set_sharers(frame, 1);
         // A frame that counts entries is not taken for one that holds zeros.
         frames.change_table_entries(frame, 1);
-        match self.pages.get_mut(page, &mut Holders(frames)) {
-            Some(place) => {
-                let before = core::mem::replace(place, private);
-                let_go(frames, before, freed);
-            }
-            None => self.pages.insert(page, private, &mut Holders(frames)),
-        }
+        Private { frame, epoch: self.epoch }
     }
 
     /// Gives pages up, from one on; gives the first that is left. Those that nobody else has go to `freed`.

@@ -9,16 +9,16 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::{PAGE_BYTES, Rights};
-use tessera_arch::{Format, Frame, Leaf, PageFormat, Share, TABLE_ENTRIES, TOP_LEVEL, VirtAddr, table};
+use tessera_arch::{Format, Frame, Leaf, PageFormat, Share, TOP_LEVEL, VirtAddr, table};
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
 use crate::paging::chunk::entry_pages;
-use crate::paging::page_table::{Tree, new_table, own_entries};
+use crate::paging::page_table::{Slot, Tree, new_table, own_entries};
 use crate::paging::slots::{is_cloned, is_own_table};
 
-/// Entries of a lowest table that are copied with the one that is to change: a power of two.
-const AROUND: usize = 16;
+/// Entries of a lowest table that are copied beside the one that is to change, and it counted: a power of two.
+const AROUND: usize = 8;
 
 /// Tables that having one's own on the way to a page takes at most.
 pub const WAY_TABLES: u64 = TOP_LEVEL as u64;
@@ -45,7 +45,7 @@ impl Tree {
     /// Lends all of its tables but the root to another tree, with nothing but its root yet. Both have them in common from now on;
     /// what the root attaches, the other does not get.
     pub fn lend_tables(&mut self, frames: &mut FrameAllocator, to: &mut Tree) {
-        copy_entries(frames, self.root, to.root, self.level, 0..TABLE_ENTRIES);
+        copy_entries(frames, self.root, to.root, self.level);
         (self.has_cloned, to.has_cloned) = (true, true);
         to.tables = self.tables;
         self.note_all_changed();
@@ -58,30 +58,44 @@ impl Tree {
     }
 
     /// The first entry on the way to an address, above a level, that leads to a table in common: takes it out.
-    pub fn take_cloned(&mut self, frames: &mut FrameAllocator, address: VirtAddr, until: u8) -> Option<Taken> {
+    pub fn take_cloned(&mut self, address: VirtAddr, until: u8) -> Option<Taken> {
         let (holder, level) = self.walk(address, until);
         let entry = table(holder)[address.table_index(level)].load(Relaxed);
         if level == until || !is_cloned(entry) {
             return None;
         }
-        self.write(frames, holder, address, level, 0);
+        // It counts as an entry still: one will be put back, or the table dropped.
+        self.write_again(holder, address, level, 0);
         Some(Taken { address, holder, level, lower: Frame::containing(Format::address(entry)) })
     }
 
     /// Puts an entry back that leads to a table of the tree's own, as do all on the way to the address, down to a level. As many
-    /// tables can be allocated as [`WAY_TABLES`].
-    pub fn put_own(&mut self, frames: &mut FrameAllocator, taken: Taken, until: u8) {
+    /// tables can be allocated as [`WAY_TABLES`]. Gives the place of the page's entry, if the way came to the lowest level.
+    #[inline(always)]
+    pub fn put_own(&mut self, frames: &mut FrameAllocator, taken: Taken, until: u8) -> Option<Slot> {
         let Taken { address, holder, level, lower } = taken;
-        let own = own_way(frames, lower, (level - 1, until), address);
+        let own = own_table(frames, lower, level - 1, address.table_index(level - 1));
+        let (mut lowest, mut at) = (own, level - 1);
+        while at > until {
+            let (above, index) = (lowest, address.table_index(at));
+            let entry = table(above)[index].load(Relaxed);
+            if !is_cloned(entry) {
+                break;
+            }
+            at -= 1;
+            lowest = own_table(frames, Frame::containing(Format::address(entry)), at, address.table_index(at));
+            table(above)[index].store(Format::table_entry(lowest.start(), Rights::ACCESS), Relaxed);
+        }
         tessera_arch::publish_tables();
-        self.write(frames, holder, address, level, Format::table_entry(own.start(), Rights::ACCESS));
+        self.write_again(holder, address, level, Format::table_entry(own.start(), Rights::ACCESS));
+        (at == 0).then(|| Slot::new(lowest, address))
     }
 
     /// Lets go of a lowest table that was taken out, and that others have. Tables that become empty by that go to `freed`.
     pub fn drop_lowest(&mut self, frames: &mut FrameAllocator, taken: Taken, freed: &mut FrameList) {
         frames.drop_sharer(taken.lower);
         self.tables -= 1;
-        if frames.table_entries(taken.holder) == 0 {
+        if frames.change_table_entries(taken.holder, -1) == 0 {
             self.prune(frames, taken.address, freed);
         }
     }
@@ -161,35 +175,41 @@ fn without_write(leaf: Leaf) -> Leaf {
     Leaf { rights: leaf.rights - Rights::WRITE, ..leaf }
 }
 
-/// A table like this one, which was in common, that is the tree's own, as are all below it on the way to an address.
-fn own_way(frames: &mut FrameAllocator, cloned: Frame, (level, until): (u8, u8), address: VirtAddr) -> Frame {
-    let index = address.table_index(level);
-    let own = if frames.sharers(cloned) == 1 {
+/// A table like this one, which was in common, that is the tree's own. In a lowest one, the entry at `index` may be missing.
+#[inline(always)]
+fn own_table(frames: &mut FrameAllocator, cloned: Frame, level: u8, index: usize) -> Frame {
+    if !frames.leave_to_others(cloned) {
         mark_entries(frames, cloned, level);
-        cloned
+        return cloned;
+    }
+    let own = new_table(frames);
+    if level == 0 {
+        copy_around(frames, cloned, own, index);
     } else {
-        let own = new_table(frames);
-        let all = if level == 0 { index - index % AROUND..index - index % AROUND + AROUND } else { 0..TABLE_ENTRIES };
-        copy_entries(frames, cloned, own, level, all);
-        frames.drop_sharer(cloned);
-        own
-    };
-    let slot = &table(own)[index];
-    let entry = slot.load(Relaxed);
-    if level > until && is_cloned(entry) {
-        let lower = own_way(frames, Frame::containing(Format::address(entry)), (level - 1, until), address);
-        slot.store(Format::table_entry(lower.start(), Rights::ACCESS), Relaxed);
+        copy_entries(frames, cloned, own, level);
     }
     own
 }
 
-/// Copies entries of a table to another, in which they are missing: both let nobody write by them from now on, and what they
-/// lead to is in common.
-fn copy_entries(frames: &mut FrameAllocator, from: Frame, to: Frame, level: u8, all: core::ops::Range<usize>) {
+/// Copies entries of a lowest table around one to another: all but this one, which is about to be written. Nobody writes by them.
+fn copy_around(frames: &mut FrameAllocator, from: Frame, to: Frame, index: usize) {
+    let (start, mut copied) = (index - index % AROUND, 0);
+    let sources = table(from)[start..start + AROUND].iter().zip(&table(to)[start..start + AROUND]);
+    for (at, (source, target)) in sources.enumerate() {
+        let entry = source.load(Relaxed);
+        if entry != 0 && start + at != index {
+            target.store(Format::read_only(entry), Relaxed);
+            copied += 1;
+        }
+    }
+    frames.change_table_entries(to, copied);
+}
+
+/// Copies the entries of a table to another, of nothing: both let nobody write by them from now on, and what they lead to is in
+/// common.
+fn copy_entries(frames: &mut FrameAllocator, from: Frame, to: Frame, level: u8) {
     let (mut left, mut copied) = (frames.table_entries(from), 0);
-    let (sources, targets) = (own_entries(from, level), own_entries(to, level));
-    let all = all.start..all.end.min(sources.len());
-    for (source, target) in sources[all.clone()].iter().zip(&targets[all]) {
+    for (source, target) in own_entries(from, level).iter().zip(own_entries(to, level)) {
         // Behind the last entry nothing is left to do.
         if left == 0 {
             break;
@@ -233,7 +253,7 @@ fn in_common(frames: &mut FrameAllocator, entry: u64, level: u8, is_one_more: bo
         return Format::shared_entry(lower.start(), rights, Share::Cloned);
     }
     if !Format::is_table(entry, level) {
-        return Format::leaf_entry(Format::address(entry), level, without_write(Format::leaf(entry)));
+        return Format::read_only(entry);
     }
     if !is_cloned(entry) {
         return if is_one_more { 0 } else { entry };

@@ -69,6 +69,28 @@ pub struct Slot {
 }
 
 impl Slot {
+    #[inline(always)]
+    pub(super) fn new(holder: Frame, address: VirtAddr) -> Slot {
+        Slot { holder, index: address.table_index(0) }
+    }
+
+    /// Takes the entry out, to put another one in; gives whether there was one.
+    #[inline(always)]
+    pub fn open(self) -> bool {
+        let slot = &table(self.holder)[self.index];
+        let is_taken = slot.load(Relaxed) != 0;
+        if is_taken {
+            slot.store(0, Relaxed);
+        }
+        is_taken
+    }
+
+    /// Writes another entry where one was taken out.
+    #[inline(always)]
+    pub fn refill(self, frame: Frame, leaf: Leaf) {
+        table(self.holder)[self.index].store(Format::leaf_entry(frame.start(), 0, leaf), Relaxed);
+    }
+
     /// Writes the entry, where there is none. The table has not gone since it was looked up.
     #[inline(always)]
     pub fn fill(self, frames: &mut FrameAllocator, frame: Frame, leaf: Leaf) {
@@ -408,13 +430,19 @@ impl Tree {
         level: u8,
         entry: u64,
     ) -> u16 {
+        self.write_again(holder, address, level, entry);
+        frames.change_table_entries(holder, if entry == 0 { -1 } else { 1 })
+    }
+
+    /// Writes an entry in the place of another one.
+    #[inline(always)]
+    pub(super) fn write_again(&mut self, holder: Frame, address: VirtAddr, level: u8, entry: u64) {
         let index = address.table_index(level);
         table(holder)[index].store(entry, Relaxed);
         if level == TOP_LEVEL {
             let (slot, (first, last)) = (index as u8, self.changed);
             self.changed = (first.min(slot), last.max(slot));
         }
-        frames.change_table_entries(holder, if entry == 0 { -1 } else { 1 })
     }
 
     /// Takes the tables out that are empty on the way to an address: the lowest is, and each one above it that has no

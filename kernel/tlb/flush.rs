@@ -106,7 +106,7 @@ pub fn begin(kernel: &Kernel, owner: MapTarget, range: PageRange) -> Asked {
 /// Whether a space sees alone what changes in it.
 #[inline(always)]
 pub fn is_alone(kernel: &Kernel, owner: MapTarget) -> bool {
-    matches!(owner, MapTarget::Space(id) if kernel.spaces[id].views.is_empty())
+    matches!(owner, MapTarget::Space(id) if kernel.spaces.at(id.index()).views.is_empty())
 }
 
 #[inline(always)]

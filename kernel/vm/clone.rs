@@ -65,7 +65,8 @@ pub fn clone(kernel: &mut Kernel, source: SpaceId, mut space: Space) -> SpaceId 
 /// Attaches to a clone what is attached to its source.
 fn attach_alike(kernel: &mut Kernel, source: SpaceId, clone: SpaceId) {
     let mut next = 0;
-    loop {
+    // Behind the last one there is nothing to be looked for.
+    for _ in 0..kernel.spaces[source].map.attachments() {
         let found = attach::attachments_between(kernel, MapTarget::Space(source), next, u64::MAX).next();
         let Some((place, attachment)) = found else { return };
         attach_one(kernel, (source, clone), place, &attachment);

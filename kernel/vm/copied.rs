@@ -5,23 +5,21 @@
 //! page when somebody has written to the new one.
 
 use tessera_abi::{PAGE_BYTES, Rights};
-use tessera_arch::{Access, Frame};
+use tessera_arch::{Access, Frame, Leaf};
 
+use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
-use crate::paging::page_table::new_table;
+use crate::paging::page_table::{Slot, new_table};
+use crate::paging::range::{PageRange, page_address};
 use crate::state::kernel::Kernel;
+use crate::tlb::flush::{self, Flush};
 use crate::vm::map_steps::CLONED_HEAP_PAGES;
 use crate::vm::own;
-use crate::vm::showing::{AccessError, Found, Location, ensure_showable, ensure_shown, show, take_shown};
+use crate::vm::showing::{AccessError, Found, Location, ensure_showable, ensure_shown, slot_of, split_large};
 use crate::vm::target;
 
 /// Frames that copying a page takes at most: itself, tables of the map's own on the way to it, and those for a large page's part.
 const FRAMES: u64 = 8;
-
-/// The frame that the map has of its own for a page.
-pub(super) fn private_frame(kernel: &Kernel, found: &Found) -> Option<Frame> {
-    target::map_of(kernel, found.location.owner).privates.frame(found.location.page)
-}
 
 /// The frame behind an access, which is allowed, shown as it may be; none if the page has no memory yet and is not written to.
 ///
@@ -35,14 +33,15 @@ pub(super) fn handle(
     access: Access,
 ) -> Result<Option<Frame>, AccessError> {
     let (map, page) = (target::map_of(kernel, found.location.owner), found.location.page);
-    let written = Found { leaf: map.leaf(rights), ..*found };
-    if let Some(frame) = map.privates.written_frame(&kernel.frames, page) {
-        ensure_shown(kernel, &written, frame)?;
+    let (own, leaf) = (map.privates.look(&kernel.frames, page), map.leaf(rights));
+    if let Some((frame, true)) = own {
+        ensure_shown(kernel, &Found { leaf, ..*found }, frame)?;
         return Ok(Some(frame));
     }
-    let memory = map.privates.frame(page).or_else(|| kernel.segments.at(found.segment).frame(found.page));
+    let memory = own.map_or_else(|| kernel.segments.at(found.segment).frame(found.page), |(frame, _)| Some(frame));
     if access == Access::Write {
-        return copy(kernel, &written, memory).map(Some);
+        let cost = if own.is_some() { 0 } else { map.privates.next_bytes() };
+        return copy(kernel, found, leaf, (memory, cost)).map(Some);
     }
     // The first touch brings what is not there yet, for all.
     if let Some(frame) = memory {
@@ -51,28 +50,68 @@ pub(super) fn handle(
     Ok(memory)
 }
 
-/// Gives the map a page of its own, with what this frame holds, or zeros.
-fn copy(kernel: &mut Kernel, found: &Found, memory: Option<Frame>) -> Result<Frame, AccessError> {
+/// Gives the map a page of its own, with what this frame holds, or zeros, at a cost besides tables, bytes; one that has been paid
+/// for takes the place of another.
+#[inline(always)]
+fn copy(
+    kernel: &mut Kernel,
+    found: &Found,
+    leaf: Leaf,
+    (memory, cost): (Option<Frame>, u64),
+) -> Result<Frame, AccessError> {
     let Location { owner, page, .. } = found.location;
     kernel.reserve_heap(CLONED_HEAP_PAGES).map_err(|_| AccessError::OutOfMemory)?;
     kernel.ensure_frames(FRAMES).map_err(|_| AccessError::OutOfMemory)?;
-    own::own_way(kernel, owner, page, 0).map_err(|_| AccessError::OutOfMemory)?;
-    let is_new = private_frame(kernel, found).is_none();
-    let cost = if is_new { target::map_of(kernel, owner).privates.next_bytes() } else { 0 };
-    let tables = ensure_showable(kernel, found)?;
-    let bytes = cost + tables * PAGE_BYTES;
-    kernel.accounts[found.table_payer].ensure(bytes).map_err(|_| AccessError::AccountExhausted)?;
+    kernel.accounts.at(found.table_payer.index()).ensure(cost).map_err(|_| AccessError::AccountExhausted)?;
+    let slot = match slot_of(kernel, found.location) {
+        Some(slot) => slot,
+        None => make_slot(kernel, found, cost)?,
+    };
+    let Kernel { spaces, subtrees, frames, accounts, .. } = &mut *kernel;
+    let (map, payer) = target::open(spaces, subtrees, owner);
     let frame = match memory {
         Some(from) => {
-            let frame = kernel.frames.allocate(0).expect("enough frames were found free before");
+            let frame = frames.allocate(0).expect("enough frames were found free before");
             tessera_arch::move_physical(from.start(), frame.start(), PAGE_BYTES as usize);
             frame
         }
-        None => new_table(&mut kernel.frames),
+        None => new_table(frames),
     };
-    let mut freed = FrameList::new();
-    target::change_map(kernel, owner, |map, frames, _| map.privates.place(frames, page, frame, &mut freed));
-    take_shown(kernel, found.location, freed);
-    show(kernel, found, frame);
+    let mut freed_tables = FrameList::new();
+    if cost == 0 {
+        map.privates.replace(frames, page, frame, &mut freed_tables);
+    } else {
+        map.privates.insert(frames, page, frame);
+        accounts.at_mut(payer.index()).charge(cost);
+    }
+    if slot.open() {
+        let count = if is_seeded(Mutant::CopiedUnflushed) { 0 } else { 1 };
+        flush::execute(kernel, Flush { owner, range: PageRange { first: page, count }, freed_tables });
+        slot.refill(frame, leaf);
+    } else {
+        // Where it is not shown, nobody else's page was.
+        frames.free_list(freed_tables);
+        slot.fill(frames, frame, leaf);
+    }
+    tessera_arch::publish_tables();
     Ok(frame)
+}
+
+/// Makes the table that will have a page's entry, and is the map's own; that can be paid for beside what the page costs. Of a large
+/// page, what lies around stays shown.
+#[inline(never)]
+fn make_slot(kernel: &mut Kernel, found: &Found, cost: u64) -> Result<Slot, AccessError> {
+    let Location { owner, page, .. } = found.location;
+    if let Some(slot) = own::own_tables(kernel, owner, page, 0) {
+        return Ok(slot);
+    }
+    let tables = ensure_showable(kernel, found)?;
+    let bytes = cost + tables * PAGE_BYTES;
+    kernel.accounts[found.table_payer].ensure(bytes).map_err(|_| AccessError::AccountExhausted)?;
+    let address = page_address(page);
+    split_large(kernel, owner, address);
+    target::change_map(kernel, owner, |map, frames, _| {
+        map.tree.grow_to(frames, address, 0);
+    });
+    Ok(slot_of(kernel, found.location).expect("the table was made"))
 }

@@ -11,13 +11,13 @@ use crate::object::id::{AccountId, MapTarget, SpaceId, SubtreeId};
 use crate::object::segment::Touch;
 use crate::object::space::{SLOT_PAGES, Space};
 use crate::object::subtree::Public;
-use crate::paging::page_table::{Slot, new_table};
+use crate::paging::page_table::new_table;
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
 use crate::vm::copied;
 use crate::vm::own;
 use crate::vm::public;
-use crate::vm::showing::{AccessError, Found, Location, ensure_showable, ensure_shown, publish_code, show};
+use crate::vm::showing::{AccessError, Found, Location, ensure_showable, ensure_shown, publish_code, show, slot_of};
 use crate::vm::target;
 
 /// Finds whose map covers a page of a space, as the calling CPU sees it.
@@ -127,7 +127,8 @@ pub fn look_at(
     access: Access,
 ) -> Result<Option<Frame>, AccessError> {
     let found = find_page(kernel, space, address, access)?;
-    let private = if found.copied.is_some() { copied::private_frame(kernel, &found) } else { None };
+    let own = &target::map_of(kernel, found.location.owner).privates;
+    let private = if found.copied.is_some() { own.frame(found.location.page) } else { None };
     Ok(private.or_else(|| kernel.segments.at(found.segment).frame(found.page)))
 }
 
@@ -187,10 +188,4 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
         None => show(kernel, found, frame),
     }
     Ok(frame)
-}
-
-/// Where the entry of a page goes, if the table that will have it is there.
-#[inline(always)]
-fn slot_of(kernel: &Kernel, location: Location) -> Option<Slot> {
-    target::map_of(kernel, location.owner).tree.slot(VirtAddr::new(location.page * PAGE_BYTES))
 }

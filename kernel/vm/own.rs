@@ -11,6 +11,7 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
 use crate::object::id::MapTarget;
 use crate::paging::cloned::{Taken, WAY_TABLES};
+use crate::paging::page_table::Slot;
 use crate::paging::range::{PageRange, page_address};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
@@ -27,16 +28,20 @@ const LOOK_UNITS: u32 = 8;
 /// `OutOfMemory`, with nothing changed.
 #[inline(always)]
 pub(crate) fn own_way(kernel: &mut Kernel, owner: MapTarget, page: u64, until: u8) -> Result<(), Error> {
-    if target::map_of(kernel, owner).tree.has_cloned { own_tables(kernel, owner, page, until) } else { Ok(()) }
-}
-
-#[inline(never)]
-fn own_tables(kernel: &mut Kernel, owner: MapTarget, page: u64, until: u8) -> Result<(), Error> {
-    kernel.ensure_frames(WAY_TABLES)?;
-    if let Some(taken) = take(kernel, owner, page_address(page), until) {
-        put_own(kernel, owner, taken, until);
+    if target::map_of(kernel, owner).tree.has_cloned {
+        kernel.ensure_frames(WAY_TABLES)?;
+        own_tables(kernel, owner, page, until);
+        tessera_arch::publish_tables();
     }
     Ok(())
+}
+
+/// The same, if as many frames can be had as [`WAY_TABLES`]; gives the place of the page's entry, if the way was not the owner's own
+/// before, and comes to the lowest level. The caller publishes.
+#[inline(never)]
+pub(crate) fn own_tables(kernel: &mut Kernel, owner: MapTarget, page: u64, until: u8) -> Option<Slot> {
+    let taken = take(kernel, owner, page_address(page), until)?;
+    put_own(kernel, owner, taken, until)
 }
 
 /// Sees that what lies at the front of a range is in tables of the owner's own, or in none; gives the page behind that. Lowest
@@ -82,7 +87,7 @@ fn own_some(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mu
                 if map.tree.is_others_lowest(&kernel.frames, &taken) {
                     drop_lowest(kernel, owner, taken);
                 } else {
-                    put_own(kernel, owner, taken, 1);
+                    let _slot = put_own(kernel, owner, taken, 1);
                 }
                 effort.spend(TABLE_UNITS);
             }
@@ -95,13 +100,13 @@ fn own_some(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mu
             break;
         }
     }
+    tessera_arch::publish_tables();
     Ok(page.min(range.end()))
 }
 
 /// Takes the first entry out on the way to an address, above a level, that leads to a table in common, and has it invalidated.
 fn take(kernel: &mut Kernel, owner: MapTarget, address: VirtAddr, until: u8) -> Option<Taken> {
-    let Kernel { spaces, subtrees, frames, .. } = &mut *kernel;
-    let taken = target::open(spaces, subtrees, owner).0.tree.take_cloned(frames, address, until)?;
+    let taken = target::map_mut(kernel, owner).tree.take_cloned(address, until)?;
     let (first, count) = taken.pages();
     view::sync_roots(kernel, owner);
     if !is_seeded(Mutant::CloneBreakUnflushed) {
@@ -110,11 +115,12 @@ fn take(kernel: &mut Kernel, owner: MapTarget, address: VirtAddr, until: u8) -> 
     Some(taken)
 }
 
-fn put_own(kernel: &mut Kernel, owner: MapTarget, taken: Taken, until: u8) {
+#[inline(always)]
+fn put_own(kernel: &mut Kernel, owner: MapTarget, taken: Taken, until: u8) -> Option<Slot> {
     let Kernel { spaces, subtrees, frames, .. } = &mut *kernel;
-    target::open(spaces, subtrees, owner).0.tree.put_own(frames, taken, until);
+    let slot = target::open(spaces, subtrees, owner).0.tree.put_own(frames, taken, until);
     view::sync_roots(kernel, owner);
-    tessera_arch::publish_tables();
+    slot
 }
 
 fn drop_lowest(kernel: &mut Kernel, owner: MapTarget, taken: Taken) {

@@ -3,10 +3,10 @@
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf, VirtAddr};
 
-use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameList;
 use crate::object::address_map::Cost;
 use crate::object::id::{AccountId, MapTarget};
+use crate::paging::page_table::Slot;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
@@ -61,6 +61,12 @@ pub enum AccessError {
     OutOfMemory,
 }
 
+/// Where the entry of a page goes, if the table that will have it is there.
+#[inline(always)]
+pub(super) fn slot_of(kernel: &Kernel, location: Location) -> Option<Slot> {
+    target::map_of(kernel, location.owner).tree.slot(VirtAddr::new(location.page * PAGE_BYTES))
+}
+
 /// Checks that the tables that showing a page takes are affordable; gives how many they are.
 #[inline(never)]
 pub(super) fn ensure_showable(kernel: &Kernel, found: &Found) -> Result<u64, AccessError> {
@@ -82,7 +88,7 @@ pub(super) fn ensure_shown(kernel: &mut Kernel, found: &Found, frame: Frame) -> 
     }
     own::own_way(kernel, found.location.owner, found.location.page, 0).map_err(|_| AccessError::OutOfMemory)?;
     ensure_showable(kernel, found)?;
-    take_shown(kernel, found.location, FrameList::new());
+    take_shown(kernel, found.location);
     show(kernel, found, frame);
     Ok(())
 }
@@ -105,22 +111,21 @@ pub(super) fn publish_code(leaf: Leaf, frame: Frame) {
     }
 }
 
-/// Takes the entry out that shows a page, if there is one, and has it invalidated; then frees what nobody has any more. Of a large
-/// page, what lies around stays shown.
-pub(super) fn take_shown(kernel: &mut Kernel, location: Location, freed_tables: FrameList) {
+/// Takes the entry out that shows a page, if there is one, and has it invalidated.
+fn take_shown(kernel: &mut Kernel, location: Location) {
     let Location { owner, page, .. } = location;
     let address = VirtAddr::new(page * PAGE_BYTES);
     split_large(kernel, owner, address);
     let mut taken = false;
     target::change_map(kernel, owner, |map, frames, _| taken = map.tree.take_page(frames, address));
-    if !taken && freed_tables.count() == 0 {
-        return;
+    if taken {
+        let range = PageRange { first: page, count: 1 };
+        flush::execute(kernel, Flush { owner, range, freed_tables: FrameList::new() });
     }
-    let count = if is_seeded(Mutant::CopiedUnflushed) { 0 } else { 1 };
-    flush::execute(kernel, Flush { owner, range: PageRange { first: page, count }, freed_tables });
 }
 
-fn split_large(kernel: &mut Kernel, owner: MapTarget, address: VirtAddr) {
+/// Takes a large page out that covers an address, and shows what lies around the address in small ones.
+pub(super) fn split_large(kernel: &mut Kernel, owner: MapTarget, address: VirtAddr) {
     let map = target::map_mut(kernel, owner);
     if !map.tree.is_large(address) {
         return;

@@ -68,8 +68,8 @@ impl<'a> Target<'a> {
 #[inline(always)]
 pub fn look(kernel: &Kernel, owner: MapTarget) -> Target<'_> {
     match owner {
-        MapTarget::Space(id) => Target::space(id, &kernel.spaces[id]),
-        MapTarget::Subtree(id) => Target::subtree(id, &kernel.subtrees[id]),
+        MapTarget::Space(id) => Target::space(id, kernel.spaces.at(id.index())),
+        MapTarget::Subtree(id) => Target::subtree(id, kernel.subtrees.at(id.index())),
     }
 }
 
@@ -154,11 +154,11 @@ pub(crate) fn open<'a>(
 ) -> (&'a mut AddressMap, AccountId) {
     match owner {
         MapTarget::Space(id) => {
-            let space = &mut spaces[id];
+            let space = spaces.at_mut(id.index());
             (&mut space.map, space.account)
         }
         MapTarget::Subtree(id) => {
-            let subtree = &mut subtrees[id];
+            let subtree = subtrees.at_mut(id.index());
             (&mut subtree.map, subtree.account)
         }
     }

@@ -79,7 +79,7 @@ pub fn forget_view(kernel: &mut Kernel, view: SpaceId) {
 /// After a change to a space's root: other CPUs' roots, if there are any, and those of views get it too.
 pub(crate) fn sync_roots(kernel: &mut Kernel, owner: MapTarget) {
     let MapTarget::Space(id) = owner else { return };
-    let space = &mut kernel.spaces[id];
+    let space = kernel.spaces.at_mut(id.index());
     if let Some(changed) = space.map.tree.take_changed()
         && space.has_copies()
     {

@@ -8,15 +8,13 @@ extern crate alloc;
 use alloc::vec::Vec;
 use conformance::cloned::{account, available, clone_of, get, set, space_with_pages, word};
 use conformance::{
-    Census, Claim, Failure, Shared, Verdict, attempt, claim, ends_in_fault, ensure, ensure_eq, fresh_address,
-    leaves_nothing, reach, refused, run, spot, the_kernel_passes_its_own_checks, word_at,
+    Census, Claim, Shared, Verdict, claim, ends_in_fault, ensure, ensure_eq, fresh_address, leaves_nothing, reach,
+    refused, run, spot, the_kernel_passes_its_own_checks, word_at,
 };
 use libvas::snapshot::Snapshot;
 use libvas::{
-    Account, Cap, CapTable, Error, Level, PAGE_BYTES as PAGE, Place, Rights, Segment, Space, Subtree,
-    TOP_SLOT_BYTES as SLOT, View, program, thread,
+    Error, Level, PAGE_BYTES as PAGE, Place, Rights, Segment, Space, TOP_SLOT_BYTES as SLOT, View, program, thread,
 };
-use tessera_abi::syscall::number;
 
 rt::main!(main);
 

@@ -49,7 +49,7 @@ fn check_mapping(kernel: &Kernel, map: &AddressMap, first: u64, mapping: &Mappin
         let private = if map.is_copied(mapping) { map.privates.frame(first) } else { None };
         let memory = private.or_else(|| kernel.segments.at(mapping.segment).frame(mapping.offset));
         assert_eq!(Some(frame), memory, "tables tell the truth");
-        let is_written = || map.privates.written_frame(&kernel.frames, first).is_some();
+        let is_written = || map.privates.look(&kernel.frames, first).is_some_and(|(_, may_write)| may_write);
         // Until it is written to, tables do not let it be, also if nobody else has it any more.
         let is_allowed = rights == mapping.rights || rights == map.leaf_of(mapping).rights;
         assert!(is_allowed, "tables allow what the mapping allows: {rights:?}, not {:?}", mapping.rights);

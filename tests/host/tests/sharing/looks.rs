@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use tessera_abi::{Call, PAGE_BYTES, TOP_SLOT_BYTES};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::sched::running;
-use tessera_kernel::vm::fault::{self, AccessError};
+use tessera_kernel::vm::fault;
+use tessera_kernel::vm::showing::AccessError;
 
 use crate::operations::Part;
 use crate::scene::{Check, Scene};
