@@ -37,6 +37,7 @@
 //! | see to faults and system calls of other threads | [`handler`] |
 //! | run code elsewhere until it wants something | [`guest`]; in Linux's words [`process_vm_exec`], [`unprivilege`] |
 //! | give capabilities names, and find them | [`names`] |
+//! | share spaces by name, in the words of others | [`vas`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
 //! | run code that the program wrote | [`code`] |
@@ -86,6 +87,7 @@ pub mod sync;
 pub mod table;
 pub mod thread;
 pub mod unprivilege;
+pub mod vas;
 pub mod view;
 pub mod window;
 
