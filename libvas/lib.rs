@@ -37,7 +37,7 @@
 //! | see to faults and system calls of other threads | [`handler`] |
 //! | run code elsewhere until it wants something | [`guest`]; in Linux's words [`process_vm_exec`], [`unprivilege`] |
 //! | give capabilities names, and find them | [`names`] |
-//! | share spaces by name, in the words of others | [`vas`] |
+//! | share spaces by name, in the words of others | [`vas`], [`mshare`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
 //! | run code that the program wrote | [`code`] |
@@ -73,6 +73,7 @@ pub mod handler;
 pub mod machine;
 pub mod mapping;
 pub mod memory;
+pub mod mshare;
 pub mod names;
 pub mod process_vm_exec;
 pub mod program;
