@@ -95,6 +95,7 @@ suite! {
     mod gate {
         mod call_return;
         mod create;
+        mod name_find;
     }
 
     mod guest {
