@@ -18,15 +18,14 @@
 
 extern crate alloc;
 
-mod archive;
 mod known;
 mod line;
 mod record;
 mod tracer;
 
-use archive::Archive;
 use demonstration::{Failure, chapter, check};
 use executable::Executable;
+use init::archive::Archive;
 use init::loader::{Gifts, IMAGES, Loaded};
 use init::outcome::of_program;
 use libvas::{Error, Names, Rights, program, raw};
