@@ -93,8 +93,8 @@ impl Called {
 pub struct Answer {
     /// The words.
     pub words: GateWords,
-    /// A capability that goes along. The callee gives it up if it can be given; if not, the words go alone.
-    pub given: Option<(Handle, Rights)>,
+    /// A capability that goes along. If it cannot be given, the words go alone; one that was to be moved the callee keeps then.
+    pub given: Option<Along>,
 }
 
 /// What is done with a call. It runs on a thread of the caller, on one of the gate's stacks.
@@ -120,7 +120,8 @@ pub trait ServeShort: 'static {
 #[repr(C)]
 pub struct Pair(u64, u64);
 
-/// What the entry code calls: the words are changed to those of the answer. Gives handle and rights of what goes along.
+/// What the entry code calls: the words are changed to those of the answer. Gives the handle of what goes along, and in one word its
+/// rights and, in the upper half, the flags of `gate_return`.
 ///
 /// The words are read and written one by one, here and by the caller: the compiler would have them copied by a routine that takes
 /// several times as long.
@@ -135,7 +136,8 @@ pub(crate) extern "C" fn served<S: Serve>(badge: u64, given: u64, words: &[Atomi
     if !S::TRUSTS {
         raw::clear_extra();
     }
-    answer.given.map_or(Pair(0, 0), |(handle, rights)| Pair(handle.bits(), u64::from(rights.bits())))
+    let Some(Along { handle, rights, moves }) = answer.given else { return Pair(0, 0) };
+    Pair(handle.bits(), u64::from(rights.bits()) | (u64::from(moves) << 1) << 32)
 }
 
 pub(crate) extern "C" fn served_short<S: ServeShort>(badge: u64, first: u64, second: u64) -> Pair {

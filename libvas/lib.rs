@@ -36,6 +36,8 @@
 //! | call into another space and come back | [`gate`] |
 //! | see to faults and system calls of other threads | [`handler`] |
 //! | run code elsewhere until it wants something | [`guest`]; in Linux's words [`process_vm_exec`], [`unprivilege`] |
+//! | give capabilities names, and find them | [`names`] |
+//! | share spaces by name, in the words of others | [`vas`], [`mshare`] |
 //! | budget memory | [`account`] |
 //! | weaken and hand on capabilities | [`capability`], [`table`] |
 //! | run code that the program wrote | [`code`] |
@@ -71,6 +73,8 @@ pub mod handler;
 pub mod machine;
 pub mod mapping;
 pub mod memory;
+pub mod mshare;
+pub mod names;
 pub mod process_vm_exec;
 pub mod program;
 pub mod raw;
@@ -85,6 +89,7 @@ pub mod sync;
 pub mod table;
 pub mod thread;
 pub mod unprivilege;
+pub mod vas;
 pub mod view;
 pub mod window;
 
@@ -95,6 +100,7 @@ pub use guest::{Guest, GuestContext};
 pub use machine::Machine;
 pub use mapping::{Mappable, Mapped};
 pub use memory::Place;
+pub use names::Names;
 pub use program::{Program, program};
 pub use segment::Segment;
 pub use space::{Enterable, Space};

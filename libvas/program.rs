@@ -1,8 +1,8 @@
 //! What the running program was given: account, space, program subtree, table, first thread, arguments.
 
-use crate::{Account, Cap, CapTable, Machine, Segment, Space, Subtree, Thread};
+use crate::{Account, Cap, CapTable, Machine, Names, Segment, Space, Subtree, Thread};
 use spin::Once;
-use tessera_abi::layout::{PROGRAM_INFO_VERSION, ProgramInfo};
+use tessera_abi::layout::{PROGRAM_INFO_VERSION, ProgramInfo, program::INFO_BYTES};
 use tessera_abi::{Error, Handle, Rights};
 
 static PROGRAM: Once<Program> = Once::new();
@@ -19,7 +19,12 @@ pub struct Program {
     thread: Cap<Thread>,
     machine: Option<Cap<Machine>>,
     archive: Option<Cap<Segment>>,
+    names: Option<Names>,
 }
+
+/// Where, in the page that begins with the `ProgramInfo`, the word is that names the gate to the name service: at its end. It is the
+/// null handle if there is none.
+pub const NAMES_WORD: u64 = INFO_BYTES - 8;
 
 /// The running program.
 ///
@@ -41,9 +46,12 @@ pub fn program() -> &'static Program {
 /// If the structure has another version than this library knows, or the arguments are no UTF-8.
 ///
 /// # Safety
-/// 1. `info` points to a `ProgramInfo` and its arguments, readable and unchanged for as long as the program runs.
+/// 1. `info` points to a page of `INFO_BYTES` with a `ProgramInfo`, its arguments, and what [`NAMES_WORD`] says, readable and unchanged
+///    for as long as the program runs.
 /// 2. Nobody else owns the capabilities that it names.
 pub unsafe fn start(info: *const ProgramInfo) {
+    // SAFETY: the caller promises that the page is there, whose last word this is.
+    let names = unsafe { *info.cast::<u64>().add(NAMES_WORD as usize / 8) };
     // SAFETY: the caller promises that a `ProgramInfo` is there.
     let info = unsafe { *info };
     assert_eq!(info.version, PROGRAM_INFO_VERSION, "this program was built for another kernel version");
@@ -54,11 +62,11 @@ pub unsafe fn start(info: *const ProgramInfo) {
         length => unsafe { core::slice::from_raw_parts(start, length as usize) },
     };
     let arguments = core::str::from_utf8(arguments).expect("arguments are UTF-8");
-    PROGRAM.call_once(|| Program::new(info, arguments));
+    PROGRAM.call_once(|| Program::new(info, arguments, Handle::from_bits(names)));
 }
 
 impl Program {
-    fn new(info: ProgramInfo, arguments: &'static str) -> Program {
+    fn new(info: ProgramInfo, arguments: &'static str, names: Handle) -> Program {
         Program {
             info,
             arguments,
@@ -69,6 +77,7 @@ impl Program {
             thread: Cap::from_handle(Handle::from_bits(info.thread)),
             machine: (info.machine != 0).then(|| Cap::from_handle(Handle::from_bits(info.machine))),
             archive: (info.archive != 0).then(|| Cap::from_handle(Handle::from_bits(info.archive))),
+            names: (names != Handle::NONE).then(|| Names::new(Cap::from_handle(names))),
         }
     }
 
@@ -118,6 +127,11 @@ impl Program {
     /// `archive=read` stands in the archive's `cmdline`.
     pub fn archive(&self) -> Option<(&Cap<Segment>, u64)> {
         self.archive.as_ref().map(|archive| (archive, self.info.archive_bytes))
+    }
+
+    /// The name service, if the program was given it; [`crate::names::service`] says so if not.
+    pub fn names(&self) -> Option<&Names> {
+        self.names.as_ref()
     }
 
     /// The arguments, one string, as they were written after `args=`.

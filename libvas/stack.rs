@@ -125,7 +125,12 @@ const fn header_address(area: u64) -> Option<usize> {
 
 /// The header of the stack that the calling thread runs on; `None` on the first thread's, and on foreign ones.
 pub(crate) fn header() -> Option<Header> {
-    let source: *const Header = ptr::with_exposed_provenance(header_address(own_area()?)?);
+    own_area().and_then(header_in)
+}
+
+/// The header of the area that the calling thread's stack lies in.
+fn header_in(own_area: u64) -> Option<Header> {
+    let source: *const Header = ptr::with_exposed_provenance(header_address(own_area)?);
     // SAFETY: this thread runs on a stack in the area, so it is mapped, and `Stack::new` wrote the header before
     // the thread began.
     Some(unsafe { *source })
@@ -133,11 +138,8 @@ pub(crate) fn header() -> Option<Header> {
 
 /// A number that no other thread of the program has: the bits of the calling thread's handle; or [`FOREIGN`].
 pub(crate) fn own_number() -> u64 {
-    match (own_area(), header()) {
-        (_, Some(header)) => header.thread,
-        (Some(_), None) => program().thread().handle().bits(),
-        (None, None) => FOREIGN,
-    }
+    let Some(area) = own_area() else { return FOREIGN };
+    header_in(area).map_or_else(|| program().thread().handle().bits(), |header| header.thread)
 }
 
 /// Whether the thread with this number is known to have ended. A foreign thread cannot know: its handles may be those of

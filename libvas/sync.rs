@@ -72,7 +72,9 @@ impl<T> Mutex<T> {
     /// # Panics
     /// If the thread that has the lock has ended, or is the calling one.
     pub fn lock<R>(&self, body: impl FnOnce(&mut T) -> R) -> R {
-        match self.acquire(stack::own_number(), stack::has_ended) {
+        let own = stack::own_number();
+        // Most often it is free.
+        match self.try_acquire(own).or_else(|_| self.acquire(own, stack::has_ended)) {
             Ok(()) => self.run(body),
             Err(refusal) => refuse(&refusal),
         }
@@ -114,6 +116,7 @@ impl<T> Mutex<T> {
         body(unsafe { &mut *self.value.get() })
     }
 
+    #[inline]
     fn try_acquire(&self, own: u64) -> Result<(), u64> {
         self.owner.compare_exchange(NOBODY, own, Ordering::Acquire, Ordering::Relaxed).map(|_| ())
     }

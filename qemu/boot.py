@@ -59,7 +59,8 @@ def boot(job: Job, on_line: Callable[[str], None], on_wait: Callable[[str], None
     job.machine.check()
     cmdline = job.cmdline()
     names = [*job.run, *job.extra]
-    binaries = {name: build.output(job.machine.arch, job.profile, name) for name in [build.INIT, *names]}
+    booted = [build.INIT, *build.services(cmdline), *names]
+    binaries = {name: build.output(job.machine.arch, job.profile, name) for name in booted}
     symboliser = Symboliser(build.output(job.machine.arch, job.profile, job.machine.kernel), binaries)
     files = extras.files_for(job.machine.arch, job.run)
     scratch = TARGET / "boot"

@@ -20,6 +20,8 @@ IMAGE_TOOL = TARGET / "image" / "release" / "tessera-image"
 HOST_TOOLS = {"report tool": ROOT / "qemu" / "report_tool", "TLB model": ROOT / "qemu" / "tlb"}
 REPORT_TOOL = TARGET / "report_tool" / "release" / "tessera-report"
 KERNEL, INIT = "tessera", "init"
+# The program that `init` starts beside others if this word stands in the archive's `cmdline`.
+NAMES, NAMES_WORD = "names", "names=start"
 # The kernel with bugs to be switched on (tests/seeded), and its package.
 SEEDED, SEEDED_PACKAGE = "tessera-seeded", "seeded"
 # The program that stands in for a loader, one for each architecture.
@@ -91,6 +93,11 @@ def needs_of(names: list) -> Needs:
     return Needs(max((needs.memory_mib for needs in each), default=MEMORY_MIB), " ".join(words))
 
 
+def services(options: str) -> list:
+    """The programs that `init` starts beside those it is to run, as the words of the command line say."""
+    return [NAMES] if NAMES_WORD in options.split(" args=")[0].split() else []
+
+
 def arguments_for(name: str, arguments: list) -> list:
     """A program's arguments as it wants them."""
     return [shlex.quote(each) for each in arguments] if programs()[name].needs.is_quoted else arguments
@@ -157,7 +164,7 @@ def forget_another_place() -> None:
 def build(arch: str, profile: str, names: list) -> None:
     """Builds the kernel, what boots it, and the named programs, with one cargo call."""
     forget_another_place()
-    packages = {KERNEL, STUBS[arch], programs()[INIT].package if INIT in programs() else KERNEL}
+    packages = {KERNEL, STUBS[arch], *(programs()[name].package for name in (INIT, NAMES) if name in programs())}
     packages.update(programs()[name].package for name in names)
     step(f"building for {arch} ({profile}): {', '.join(sorted(packages))}")
     words = [toolchain.cargo(), "build", "--profile", profile, *bare_arguments(arch)]

@@ -32,7 +32,7 @@ def write_archive(path: Path, arch: str, profile: str, cmdline: str, names: list
     members = [("cmdline", cmdline.encode() + b"\n")]
     if with_kernel:
         members.insert(0, ("kernel", build.stripped(arch, profile, kernel).read_bytes()))
-    for name in dict.fromkeys([build.INIT, *names]):
+    for name in dict.fromkeys([build.INIT, *build.services(cmdline), *names]):
         members.append((name, build.stripped(arch, profile, name).read_bytes()))
     members += (files or {}).items()
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:

@@ -10,7 +10,7 @@ PROFILE = "checked"
 SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection", "subtree", "view", "public",
            "robust", "revoke", "gates")
 # User programs that check themselves: those of one boot, and their arguments.
-RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("library", "commons", "mshare"), ""),
+RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("library", "commons"), ""), (("vas", "mshare"), ""),
         (("lend", "compartment"), ""), (("library_gate",), ""), (("linux",), ""),
         (("calls",), ""), (("pager",), ""), (("trace", "hello"), ""),
         (("sga",), "gib=2 clients=100"), (("stress",), "3"))

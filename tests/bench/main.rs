@@ -96,6 +96,7 @@ suite! {
     mod gate {
         mod call_return;
         mod create;
+        mod name_find;
     }
 
     mod guest {

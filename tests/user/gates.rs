@@ -318,11 +318,9 @@ fn a_capability_comes_back() -> Verdict {
     struct Returns;
     impl Serve for Returns {
         fn serve(called: Called) -> Answer {
-            if called.words[0] == 1 {
-                // A child of it, so that this side keeps it. That ends the call.
-                let _ = attempt(number::gate_return, [called.given.bits(), READ, 0, 0, 0, 0]);
-            }
-            Answer { words: called.words, given: Some((called.given, Rights::READ)) }
+            // Derived, this side keeps it.
+            let moves = called.words[0] == 0;
+            Answer { words: called.words, given: Some(Along { handle: called.given, rights: Rights::READ, moves }) }
         }
     }
     // With one slot, nothing is left behind of what is moved.
@@ -392,7 +390,8 @@ fn what_does_not_fit_into_the_callers_table_stays_the_callees() -> Verdict {
     struct Gives;
     impl Serve for Gives {
         fn serve(called: Called) -> Answer {
-            Answer { words: called.words, given: Some((Handle::from_bits(GIVEN.load(SeqCst)), Rights::READ)) }
+            let handle = Handle::from_bits(GIVEN.load(SeqCst));
+            Answer { words: called.words, given: Some(Along { handle, rights: Rights::READ, moves: true }) }
         }
     }
     extern "C" fn calls(gate: u64, _: u64) -> ! {

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 use executable::{Executable, Part, Room};
 use libvas::layout::program::{IMAGE, INFO, INFO_BYTES, STACK_BYTES, STACK_STRIDE, STACKS};
 use libvas::layout::{PROGRAM_INFO_VERSION, ProgramInfo, Words};
+use libvas::program::NAMES_WORD;
 use libvas::{
-    Account, Cap, CapTable, Error, Machine, NAME_BYTES, Object, Rights, Segment, Space, Subtree, Thread, program,
+    Account, Cap, CapTable, Error, Gate, Machine, NAME_BYTES, Object, Rights, Segment, Space, Subtree, Thread, program,
 };
 
 /// Where programs may lie: they are linked to where they are.
@@ -42,16 +43,20 @@ pub struct Gifts<'a> {
     pub machine_rights: Rights,
     /// The boot archive and its length in bytes, for a program that may read it.
     pub archive: Option<(&'a Cap<Segment>, u64)>,
+    /// The gate that is its way to the name service, if it has one.
+    pub names: Option<&'a Cap<Gate>>,
+    /// What it may spend; if nothing is said, all that its starter can but an eighth.
+    pub budget_bytes: Option<u64>,
 }
 
 impl Loaded {
     /// Makes the program; nothing of it remains if a step fails.
     ///
     /// # Errors
-    /// Those of making its parts.
+    /// Those of making its parts; `BadArgument` for arguments that do not fit into its page.
     pub fn new(image: &Executable<'_>, gifts: &Gifts<'_>) -> Result<Loaded, Error> {
-        let budget_bytes = program().account().available_bytes()? / SHARE.1 * SHARE.0;
-        let account = program().account().split(budget_bytes)?;
+        let share_bytes = program().account().available_bytes()? / SHARE.1 * SHARE.0;
+        let account = program().account().split(gifts.budget_bytes.unwrap_or(share_bytes))?;
         let table = CapTable::new(&account, TABLE_SLOTS)?;
         let subtree = Subtree::new(&account)?;
         let space = Space::new(&account)?;
@@ -114,8 +119,15 @@ impl Loaded {
         info.write(&mut words);
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         bytes.extend(gifts.arguments.as_bytes());
+        if bytes.len() as u64 > NAMES_WORD {
+            return Err(Error::BadArgument);
+        }
         let memory = Segment::new(&self.account, INFO_BYTES)?;
         memory.write(0, &bytes)?;
+        if let Some(gate) = gifts.names {
+            let names = gate.copy_into(&self.table, Rights::CALL | Rights::GRANT, 0)?;
+            memory.write(NAMES_WORD, &names.bits().to_le_bytes())?;
+        }
         self.add(INFO, &memory, INFO_BYTES, Rights::READ)
     }
 

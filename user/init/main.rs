@@ -9,6 +9,7 @@
 extern crate alloc;
 
 mod leak;
+mod names;
 
 use alloc::vec::Vec;
 use executable::{Executable, Flaw};
@@ -17,6 +18,7 @@ use init::outcome::{LEAKED, NO_ARCHIVE, NO_PROGRAM, NOT_STARTED, of_machine, of_
 use init::plan::Plan;
 use leak::Census;
 use libvas::{Cap, Error, Machine, PAGE_BYTES, Rights, program, raw};
+use names::{Admission, NameService};
 use rt::println;
 use tar_no_std::{ArchiveEntry, TarArchiveRef};
 
@@ -49,7 +51,18 @@ fn run_archive(machine: &Cap<Machine>) -> Result<u8, Error> {
     let files: Vec<ArchiveEntry<'_>> = files.entries().collect();
     let cmdline = find(&files, "cmdline").and_then(|bytes| core::str::from_utf8(bytes).ok());
     let plan = Plan::parse(cmdline.unwrap_or_default());
-    Ok(of_machine(plan.programs().map(|name| run_checked(machine, &files, &plan, name))))
+    let service = if plan.names_start { start_names(machine, &files) } else { None };
+    Ok(of_machine(plan.programs().map(|name| run_checked(machine, &files, &plan, name, service.as_ref()))))
+}
+
+/// Starts the name service. Where it cannot be, programs run without, and are told so when they want it.
+fn start_names(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>]) -> Option<NameService> {
+    let Some(Ok(image)) = find(files, "names").map(|file| Executable::parse(file, raw::ELF_MACHINE, &IMAGES)) else {
+        println!("[init] there is no program names to start");
+        return None;
+    };
+    let started = NameService::start(&image, machine);
+    started.inspect_err(|error| println!("[init] cannot start names: {error}")).ok()
 }
 
 fn find<'a>(files: &[ArchiveEntry<'a>], name: &str) -> Option<&'a [u8]> {
@@ -57,12 +70,18 @@ fn find<'a>(files: &[ArchiveEntry<'a>], name: &str) -> Option<&'a [u8]> {
 }
 
 /// Runs one program and, if asked to, checks that nothing of it remains.
-fn run_checked(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name: &str) -> u8 {
+fn run_checked(
+    machine: &Cap<Machine>,
+    files: &[ArchiveEntry<'_>],
+    plan: &Plan<'_>,
+    name: &str,
+    service: Option<&NameService>,
+) -> u8 {
     let before = plan.leak_check.then(|| {
         leak::warm_heap();
         Census::take(machine)
     });
-    let code = run(machine, files, plan, name);
+    let code = run(machine, files, plan, name, service);
     if code != 0 {
         println!("[init] {name} ended with exit code {code}");
     }
@@ -77,7 +96,13 @@ fn run_checked(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'
 }
 
 /// Runs one program; returns its exit code.
-fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name: &str) -> u8 {
+fn run(
+    machine: &Cap<Machine>,
+    files: &[ArchiveEntry<'_>],
+    plan: &Plan<'_>,
+    name: &str,
+    service: Option<&NameService>,
+) -> u8 {
     let Some(file) = find(files, name) else {
         println!("[init] there is no program {name}; the boot archive holds:");
         files.iter().for_each(|file| println!("[init]   {}", file.filename().as_str().unwrap_or("?")));
@@ -89,7 +114,10 @@ fn run(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>], plan: &Plan<'_>, name
     };
     let machine_rights = plan.machine_rights();
     let archive = program().archive().filter(|_| plan.archive_read);
-    let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights, archive };
+    // Until the program has ended; what it has registered stays.
+    let admission = service.and_then(|service| service.admit().ok());
+    let names = admission.as_ref().map(Admission::gate);
+    let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights, archive, names, budget_bytes: None };
     match Loaded::new(&image, &gifts).map(|loaded| loaded.run()) {
         Err(error) => {
             println!("[init] cannot start {name}: {error}");

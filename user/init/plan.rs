@@ -14,13 +14,21 @@ pub struct Plan<'a> {
     pub machine_control: bool,
     /// `archive=read`: programs can read the boot archive, and start what they find there: they may hand on the machine.
     pub archive_read: bool,
+    /// `names=start`: start the name service, and give each program a way to it.
+    pub names_start: bool,
 }
 
 impl<'a> Plan<'a> {
     /// Reads the line. `args=` takes all that follows it, spaces included; of a word given twice the last counts.
     pub fn parse(line: &'a str) -> Plan<'a> {
-        let mut plan =
-            Plan { run: "tour", arguments: "", leak_check: false, machine_control: false, archive_read: false };
+        let mut plan = Plan {
+            run: "tour",
+            arguments: "",
+            leak_check: false,
+            machine_control: false,
+            archive_read: false,
+            names_start: false,
+        };
         // Blanks at the end may be the arguments' own; the line's end is not.
         let mut rest = line.strip_suffix('\n').unwrap_or(line).trim_start();
         while !rest.is_empty() {
@@ -41,6 +49,7 @@ impl<'a> Plan<'a> {
             Some(("leakcheck", value)) => self.leak_check = value == "1",
             Some(("machine", value)) => self.machine_control = value == "control",
             Some(("archive", value)) => self.archive_read = value == "read",
+            Some(("names", value)) => self.names_start = value == "start",
             _ => {}
         }
     }
@@ -68,16 +77,17 @@ mod tests {
         let plan = Plan::parse("  \n");
         assert!(plan.programs().eq(["tour"]));
         assert_eq!((plan.arguments, plan.leak_check), ("", false));
-        assert!(!plan.machine_control && !plan.archive_read);
+        assert!(!plan.machine_control && !plan.archive_read && !plan.names_start);
         assert_eq!(plan.machine_rights(), Rights::INSPECT);
     }
 
     #[test]
     fn words_in_any_order_and_arguments_to_the_end() {
-        let plan = Plan::parse("tags=off leakcheck=1 run=a,,b machine=control archive=read args=x=1 run=c  end\n");
+        let plan =
+            Plan::parse("tags=off leakcheck=1 run=a,,b machine=control archive=read names=start args=x=1 run=c  end\n");
         assert!(plan.programs().eq(["a", "b"]));
         assert_eq!(plan.arguments, "x=1 run=c  end");
-        assert!(plan.leak_check && plan.machine_control && plan.archive_read);
+        assert!(plan.leak_check && plan.machine_control && plan.archive_read && plan.names_start);
         assert_eq!(plan.machine_rights(), Rights::INSPECT | Rights::CONTROL | Rights::GRANT);
     }
 
@@ -89,8 +99,8 @@ mod tests {
 
     #[test]
     fn other_values_switch_nothing_on() {
-        let plan = Plan::parse("leakcheck=0 machine=inspect archive=1 args");
-        assert!(!plan.leak_check && !plan.machine_control && !plan.archive_read);
+        let plan = Plan::parse("leakcheck=0 machine=inspect archive=1 names=1 args");
+        assert!(!plan.leak_check && !plan.machine_control && !plan.archive_read && !plan.names_start);
         assert_eq!(plan.arguments, "");
     }
 }

@@ -1,12 +1,13 @@
 //! mshare: a donor and a consumer of a shared region, as in the letter that proposed mshare for Linux in 2022.
 //!
 //! There, a donor gives a region of its memory a name; a consumer opens the name, reads where the region begins and how
-//! large it is, attaches it there, and uses the donor's page tables from then on. Here, the region is a subtree. No name
-//! is needed: the donor hands the consumer a capability, and what the consumer may do with the region is what that
-//! capability allows.
+//! large it is, attaches it there, and uses the donor's page tables from then on. That is `libvas::mshare`, and the letter's own
+//! listings come first.
 //!
-//! Both sides are threads of this program, but with a capability table each: the number by which the donor names the
-//! region means nothing to the consumer. What the consumer gets is a letter with its own handles, as numbers.
+//! Below it the region is a subtree, and no name is needed: the donor hands the consumer a capability, and what the consumer may do
+//! with the region is what that capability allows. So the chapters after that have it. In them both sides are threads of this
+//! program, but with a capability table each: the number by which the donor names the region means nothing to the consumer. What the
+//! consumer gets is a letter with its own handles, as numbers.
 
 #![no_std]
 #![no_main]
@@ -16,6 +17,7 @@ extern crate alloc;
 mod consumer;
 mod hire;
 mod letter;
+mod named;
 mod region;
 
 use demonstration::{Failure, chapter, check, refused};
@@ -27,6 +29,7 @@ use rt::println;
 rt::main!(main);
 
 fn main() -> Result<(), Failure> {
+    named::listings()?;
     chapter("The donor makes a region");
     let region = Region::new()?;
     region.attach_to(program().space())?;

@@ -47,13 +47,23 @@ impl Region {
 
 /// Writes a text, where the thread's space has the region.
 pub(crate) fn write(offset: u64, text: &str) -> Result<(), Error> {
-    let start = Place::<u8>::new(ADDRESS + offset)?;
+    write_at(ADDRESS + offset, text)
+}
+
+/// Writes a text to an address.
+pub(crate) fn write_at(address: u64, text: &str) -> Result<(), Error> {
+    let start = Place::<u8>::new(address)?;
     text.bytes().zip(0..).try_for_each(|(byte, index)| start.at(index).map(|place| place.set(byte)))
 }
 
 /// Whether a text is there, where the thread's space has the region.
 pub(crate) fn holds(offset: u64, text: &str) -> Result<bool, Error> {
-    let start = Place::<u8>::new(ADDRESS + offset)?;
+    holds_at(ADDRESS + offset, text)
+}
+
+/// Whether a text is at an address.
+pub(crate) fn holds_at(address: u64, text: &str) -> Result<bool, Error> {
+    let start = Place::<u8>::new(address)?;
     let mut same = true;
     for (byte, index) in text.bytes().zip(0..) {
         same &= start.at(index)?.get() == byte;
@@ -63,7 +73,12 @@ pub(crate) fn holds(offset: u64, text: &str) -> Result<bool, Error> {
 
 /// Copies text out to `bytes`, up to a zero byte or as much as fits; gives what is text of it.
 pub(crate) fn read(offset: u64, bytes: &mut [u8; 64]) -> Result<&str, Error> {
-    let start = Place::<u8>::new(ADDRESS + offset)?;
+    read_at(ADDRESS + offset, bytes)
+}
+
+/// The same from an address on.
+pub(crate) fn read_at(address: u64, bytes: &mut [u8; 64]) -> Result<&str, Error> {
+    let start = Place::<u8>::new(address)?;
     let mut length = 0;
     while length < bytes.len() {
         match start.at(length as u64)?.get() {

@@ -18,18 +18,17 @@
 
 extern crate alloc;
 
-mod archive;
 mod known;
 mod line;
 mod record;
 mod tracer;
 
-use archive::Archive;
 use demonstration::{Failure, chapter, check};
 use executable::Executable;
+use init::archive::Archive;
 use init::loader::{Gifts, IMAGES, Loaded};
 use init::outcome::of_program;
-use libvas::{Error, Rights, program, raw};
+use libvas::{Error, Names, Rights, program, raw};
 use record::Record;
 use rt::println;
 use tessera_abi::syscall::{DESCRIPTIONS, number};
@@ -81,7 +80,15 @@ fn run(task: &Task) -> Result<u8, Failure> {
         Executable::parse(file, raw::ELF_MACHINE, &IMAGES).map_err(|_| Failure::NotAsTold("it is a program"))?;
     let machine = program().machine().ok_or(Error::MissingRight)?;
     let machine_rights = machine.rights()? - Rights::GRANT;
-    let gifts = Gifts { name: task.name, arguments: task.arguments, machine, machine_rights, archive: None };
+    let gifts = Gifts {
+        name: task.name,
+        arguments: task.arguments,
+        machine,
+        machine_rights,
+        archive: None,
+        names: program().names().map(Names::gate),
+        budget_bytes: None,
+    };
     let loaded = Loaded::new(&image, &gifts)?;
     Record::begin(task.denied);
     let tracer = Tracer::new()?;

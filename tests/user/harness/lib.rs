@@ -20,6 +20,7 @@
 //! | [`cloned`] | spaces to be cloned, and what is in them |
 //! | `service` | [`Service`], [`serves!`], [`caller`]: services behind gates, and threads that call them |
 //! | `guest` | [`GuestScene`]: a guest with its code in a space of its own |
+//! | `naming` | [`Naming`]: a name service with clients |
 //! | `shared` | [`Shared`], [`Published`]: subtrees of every level, and [`spot`], where they go |
 
 #![no_std]
@@ -35,6 +36,7 @@ mod fixture;
 mod guest;
 mod handler;
 mod landing;
+mod naming;
 mod random;
 mod room;
 mod routine;
@@ -55,6 +57,7 @@ pub use fixture::{Fixture, NEEDS, Need};
 pub use guest::{GUEST_CALLS, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_LOADS, GUEST_NOTHING, GuestCode, GuestScene};
 pub use handler::{CALLS, FAULTS, handler, with_handler, with_handler_by};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
+pub use naming::{Naming, page};
 pub use random::Random;
 pub use room::{KERNEL_ADDRESSES, Room, UNMAPPED, fresh_address};
 pub use routine::Routine;

@@ -1,10 +1,11 @@
-//! The boot archive, where programs are found.
+//! The boot archive, where programs are found that a program is to start, if it may read it.
 
 use libvas::{Error, PAGE_BYTES, Rights, Window, program};
 use tar_no_std::TarArchiveRef;
 
 /// The archive, mapped.
-pub(crate) struct Archive {
+#[derive(Debug)]
+pub struct Archive {
     window: Window,
     length_bytes: usize,
 }
@@ -14,7 +15,7 @@ impl Archive {
     ///
     /// # Errors
     /// `MissingRight` without `archive=read` among the words of the command line, and what mapping can fail with.
-    pub(crate) fn open() -> Result<Archive, Error> {
+    pub fn open() -> Result<Archive, Error> {
         let (archive, length_bytes) = program().archive().ok_or(Error::MissingRight)?;
         let window = program().window(archive, 0..length_bytes.next_multiple_of(PAGE_BYTES), Rights::READ)?;
         // A loader may hand over more than the file; a tar is whole blocks of 512 bytes.
@@ -22,7 +23,7 @@ impl Archive {
     }
 
     /// A file's bytes.
-    pub(crate) fn find(&self, name: &str) -> Option<&[u8]> {
+    pub fn find(&self, name: &str) -> Option<&[u8]> {
         // SAFETY: nobody can write to the archive.
         let bytes = unsafe { self.window.as_slice() };
         let files = TarArchiveRef::new(bytes.get(..self.length_bytes)?).ok()?;
