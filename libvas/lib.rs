@@ -31,6 +31,7 @@
 //! | read and write memory that only some spaces have | [`Place`] |
 //! | share whole page tables | [`subtree`], [`Cap::attach`] |
 //! | show a space to others without letting them change it | [`view`] |
+//! | go on with a copy of a space, or back to what it held | [`Space::clone_of`], [`snapshot`] |
 //! | run a closure in a thread of its own, in any space | [`thread::spawn`], [`thread::spawn_in`] |
 //! | share what changes among threads | [`sync::Mutex`] |
 //! | call into another space and come back | [`gate`] |

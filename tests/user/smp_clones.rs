@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use conformance::cloned::{clone_of, get, set, space_with_pages, word};
 use conformance::{
     Claim, Failure, Spinner, Verdict, claim, ends_in_fault, ensure, ensure_eq, needs_cpus, on_cpu, run_on,
-    running_cpus, the_kernel_passes_its_own_checks, wait_until,
+    the_kernel_passes_its_own_checks, wait_until,
 };
 use libvas::{Error, PAGE_BYTES as PAGE, Rights, counters, thread};
 

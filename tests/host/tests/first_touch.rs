@@ -7,7 +7,8 @@ use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::object::segment::PAYER_BYTES;
-use tessera_kernel::vm::fault::{self, AccessError};
+use tessera_kernel::vm::fault;
+use tessera_kernel::vm::showing::AccessError;
 
 const HERE: u64 = 3 * TOP_SLOT_BYTES;
 const PAGES: u64 = 16;

@@ -6,7 +6,8 @@ use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
 use tessera_arch::{Access, VirtAddr};
 use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::state::charges::RESERVE_FRAMES;
-use tessera_kernel::vm::fault::{self, AccessError};
+use tessera_kernel::vm::fault;
+use tessera_kernel::vm::showing::AccessError;
 
 const GIG: u64 = 1 << 30;
 const BASE: u64 = 1 << 40;
