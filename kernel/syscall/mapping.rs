@@ -117,7 +117,6 @@ impl Caller<'_> {
     /// there, so these are the ones on the ways to its ends.
     #[inline(never)]
     fn own_tables(&mut self, owner: MapTarget, range: PageRange) -> Result<()> {
-        self.kernel.reserve_heap(map_steps::CLONED_HEAP_PAGES)?;
         own::own_front(self.kernel, owner, range, &mut Effort::of(u32::MAX))?;
         Ok(())
     }

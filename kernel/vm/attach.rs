@@ -29,6 +29,7 @@ use crate::sched::{enter, remote};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Asked, Flush};
 use crate::tlb::global;
+use crate::vm::own;
 use crate::vm::target;
 use crate::vm::view;
 
@@ -206,6 +207,8 @@ pub fn plan_attach(
     if is_windowed || object.public.is_some() {
         return Err(Error::BadState);
     }
+    // What is in common with clones says nothing of this place.
+    own::own_way(kernel, owner, place.page, level)?;
     if !is_vacant(kernel, owner, place, level) {
         return Err(Error::Overlap);
     }

@@ -13,8 +13,7 @@ use crate::paging::page_table::{Slot, new_table};
 use crate::paging::range::{PageRange, page_address};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
-use crate::vm::map_steps::CLONED_HEAP_PAGES;
-use crate::vm::own;
+use crate::vm::own::{self, CLONED_HEAP_PAGES};
 use crate::vm::showing::{AccessError, Found, Location, ensure_showable, ensure_shown, slot_of, split_large};
 use crate::vm::target;
 

@@ -163,7 +163,6 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
     // The heap first: it may take frames, and those that are found free after it stay so.
     kernel.reserve_heap(4).map_err(|_| AccessError::OutOfMemory)?;
     kernel.ensure_frames(4).map_err(|_| AccessError::OutOfMemory)?;
-    own::own_way(kernel, found.location.owner, found.location.page, 0).map_err(|_| AccessError::OutOfMemory)?;
     // Mostly the table is there that will have the entry.
     let slot = slot_of(kernel, found.location);
     let tables = if slot.is_some() { 0 } else { ensure_showable(kernel, found)? };
@@ -185,7 +184,10 @@ fn populate(kernel: &mut Kernel, found: &Found, payer: AccountId) -> Result<Fram
             slot.fill(&mut kernel.frames, frame, found.leaf);
             tessera_arch::publish_tables();
         }
-        None => show(kernel, found, frame),
+        None => {
+            own::own_found(kernel, found.location.owner, found.location.page);
+            show(kernel, found, frame);
+        }
     }
     Ok(frame)
 }

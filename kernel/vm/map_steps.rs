@@ -72,9 +72,6 @@ pub(crate) fn unmap_front(
     end
 }
 
-/// Kernel heap that copying nodes takes which clones have in common, pages: a list in the way of each kind of node, and uses.
-pub(crate) const CLONED_HEAP_PAGES: u64 = 8;
-
 /// How far `protect` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -118,7 +115,10 @@ pub fn protect_step(
         (phase, from.page) = (Phase::Cleaning, range.first);
     }
     if phase == Phase::Cleaning && rights.contains(Rights::EXECUTE) {
-        let page = target::map_of(kernel, owner).tree.clean_front((from.page, range.end()), &mut effort);
+        // What is in tables of its own is found there; the rest is cleaned when it is shown.
+        let rest = PageRange { first: from.page, count: range.end() - from.page };
+        let until = own::own_front(kernel, owner, rest, &mut effort)?;
+        let page = target::map_of(kernel, owner).tree.clean_front((from.page, until), &mut effort);
         if page < range.end() {
             return told(page, phase, false, false);
         }
@@ -182,7 +182,7 @@ fn protect_front(
 fn ensure_change(kernel: &mut Kernel, owner: MapTarget, cost: Cost) -> Result<(), Error> {
     if target::map_of(kernel, owner).tree.has_cloned {
         // Nodes on the way to each end may have to be copied.
-        kernel.reserve_heap(CLONED_HEAP_PAGES)?;
+        kernel.reserve_heap(own::CLONED_HEAP_PAGES)?;
     }
     if cost.records == 0 {
         return Ok(());

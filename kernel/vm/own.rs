@@ -18,6 +18,9 @@ use crate::tlb::flush::{self, Flush};
 use crate::vm::target;
 use crate::vm::view;
 
+/// Kernel heap that copying nodes takes which clones have in common, pages: those for what a step changes, of each kind.
+pub(crate) const CLONED_HEAP_PAGES: u64 = 8;
+
 /// Effort of having a table of one's own, and of going past one.
 const TABLE_UNITS: u32 = 150;
 const LOOK_UNITS: u32 = 8;
@@ -36,7 +39,14 @@ pub(crate) fn own_way(kernel: &mut Kernel, owner: MapTarget, page: u64, until: u
     Ok(())
 }
 
-/// The same, if as many frames can be had as [`WAY_TABLES`]; gives the place of the page's entry, if the way was not the owner's own
+/// The same, if as many frames can be had as [`WAY_TABLES`].
+pub(crate) fn own_found(kernel: &mut Kernel, owner: MapTarget, page: u64) {
+    if target::map_of(kernel, owner).tree.has_cloned {
+        own_tables(kernel, owner, page, 0);
+    }
+}
+
+/// The same of one that has been cloned, on the same condition; gives the place of the page's entry, if the way was not the owner's own
 /// before, and comes to the lowest level. The caller publishes.
 #[inline(never)]
 pub(crate) fn own_tables(kernel: &mut Kernel, owner: MapTarget, page: u64, until: u8) -> Option<Slot> {
@@ -78,6 +88,8 @@ pub(crate) fn own_ends(kernel: &mut Kernel, owner: MapTarget, range: PageRange) 
 
 #[inline(never)]
 fn own_some(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mut Effort) -> Result<u64, Error> {
+    // What comes next copies nodes of maps, at each step anew.
+    kernel.reserve_heap(CLONED_HEAP_PAGES)?;
     let mut page = range.first;
     while page < range.end() {
         kernel.ensure_frames(WAY_TABLES)?;

@@ -8,9 +8,11 @@ extern crate alloc;
 use alloc::vec::Vec;
 use conformance::cloned::{account, available, clone_of, get, set, space_with_pages, word};
 use conformance::{
-    Census, Claim, Shared, Verdict, claim, ends_in_fault, ensure, ensure_eq, fresh_address, leaves_nothing, reach,
-    refused, run, spot, the_kernel_passes_its_own_checks, word_at,
+    Census, Claim, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_STORES, GuestScene, Shared, Verdict, claim, ends_in_fault,
+    ensure, ensure_eq, fresh_address, leaves_nothing, reach, refused, run, spot, the_kernel_passes_its_own_checks,
+    word_at,
 };
+use libvas::guest::End;
 use libvas::snapshot::Snapshot;
 use libvas::{
     Error, Level, PAGE_BYTES as PAGE, Place, Rights, Segment, Space, TOP_SLOT_BYTES as SLOT, View, program, thread,
@@ -38,7 +40,9 @@ fn main() -> u8 {
         claim!(code_can_be_run_in_a_clone),
         claim!(subtrees_stay_the_same_in_both),
         claim!(what_is_attached_later_is_in_one_only),
+        claim!(a_subtree_is_attached_beside_what_was_cloned),
         claim!(a_subtree_withdrawn_is_gone_from_both),
+        claim!(guests_in_a_clone_write_to_pages_of_its_own),
         claim!(views_follow_the_space_that_they_are_of),
         claim!(a_clone_of_a_local_space_is_local),
         claim!(threads_run_in_a_clone),
@@ -306,6 +310,48 @@ fn what_is_attached_later_is_in_one_only() -> Verdict {
     ensure_eq!((reach(&space, at)?, clone.info()?.attachments), (Rights::empty(), space.info()?.attachments + 1));
     clone.detach(at)?;
     ensure_eq!(reach(&clone, at)?, Rights::empty());
+    Ok(())
+}
+
+/// In the same table, which both have in common until then.
+fn a_subtree_is_attached_beside_what_was_cloned() -> Verdict {
+    let (space, address) = (program().new_space()?, 3 * SLOT);
+    let segment = Segment::new(account(), 4 * PAGE)?;
+    space.map(address, &segment, 0..4 * PAGE, Rights::READ_WRITE)?;
+    set(&space, word(address, 1)?, 1)?;
+    let clone = clone_of(&space)?;
+    let (shared, at) = (Shared::new(Level::TwoMib, Rights::READ_WRITE)?, address + 4 * LARGE);
+    clone.attach(at, &shared.subtree, Rights::READ_WRITE)?;
+    set(&clone, word_at(at)?, 5)?;
+    ensure_eq!((reach(&space, at)?, get(&clone, word(address, 1)?)?), (Rights::empty(), 1));
+    set(&clone, word(address, 1)?, 2)?;
+    ensure_eq!((get(&space, word(address, 1)?)?, get(&clone, word_at(at)?)?), (1, 5));
+    refused(clone_of(&clone), Error::BadState)?;
+    refused(clone.attach(address, &shared.subtree, Rights::READ), Error::Overlap)?;
+    clone.detach(at)?;
+    ensure_eq!(get(&clone_of(&clone)?, word(address, 1)?)?, 2);
+    Ok(())
+}
+
+fn guests_in_a_clone_write_to_pages_of_its_own() -> Verdict {
+    let scene = GuestScene::new(GUEST_STORES.0, GUEST_STORES.1)?;
+    scene.data.write(0, &[1; 8])?;
+    let clone = clone_of(&scene.space)?;
+    for (address, value) in [(GUEST_DATA, 77), (GUEST_LAZY, 78)] {
+        scene.context.set_instruction_pointer(GUEST_CODE);
+        scene.context.set_arguments([address, value]);
+        // SAFETY: the clone has nothing of this program, as its source has not.
+        let end = unsafe { scene.context.run(&clone) }?;
+        ensure!(matches!(end, End::Call(_)), "the guest came out as {end:?}");
+        let mut bytes = [0; 8];
+        clone.read(address, &mut bytes)?;
+        ensure_eq!(u64::from_le_bytes(bytes), value);
+    }
+    let mut bytes = [0; 8];
+    scene.space.read(GUEST_DATA, &mut bytes)?;
+    ensure_eq!(bytes, [1; 8]);
+    scene.space.read(GUEST_LAZY, &mut bytes)?;
+    ensure_eq!(bytes, [0; 8]);
     Ok(())
 }
 

@@ -7,9 +7,9 @@ extern crate alloc;
 
 use alloc::sync::Arc;
 use conformance::{
-    CLAIM_PRIORITY, Claim, GUEST_CALLS, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_LOADS, GUEST_NOTHING, GuestCode,
-    GuestScene, KERNEL_ADDRESSES, Verdict, claim, ensure, ensure_eq, refused, run, the_kernel_passes_its_own_checks,
-    wait_until,
+    CLAIM_PRIORITY, Claim, GUEST_CALLS, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_LOADS, GUEST_NOTHING, GUEST_STORES,
+    GuestCode, GuestScene, KERNEL_ADDRESSES, Verdict, claim, ensure, ensure_eq, refused, run,
+    the_kernel_passes_its_own_checks, wait_until,
 };
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
@@ -55,8 +55,6 @@ fn main() -> u8 {
 
 /// An endless loop.
 const LOOP: GuestCode = (&[0xeb, 0xfe], &[0x1400_0000]);
-/// A store of the second argument to where the first says, then a call.
-const STORES: GuestCode = (&[0x48, 0x89, 0x37, 0x0f, 0x05], &[0xf900_0001, 0xd400_0001]);
 
 const IS_X86_64: bool = raw::ELF_MACHINE == 62;
 
@@ -126,7 +124,7 @@ fn a_fault_comes_out_with_address_and_access() -> Verdict {
     reads.space.map(GUEST_NOTHING, &memory, 0..PAGE, Rights::READ)?;
     called(reads.run()?)?;
     ensure_eq!(reads.context.general(GUEST_CALL.result), 5);
-    let writes = scene(STORES)?;
+    let writes = scene(GUEST_STORES)?;
     for address in [GUEST_NOTHING, GUEST_CODE] {
         writes.context.set_instruction_pointer(GUEST_CODE);
         writes.context.set_arguments([address, 1]);
@@ -145,7 +143,7 @@ fn a_fault_comes_out_with_address_and_access() -> Verdict {
 
 /// A page that gets its memory on first touch gets it, and nobody is asked.
 fn a_first_touch_is_resolved_inside() -> Verdict {
-    let scene = scene(STORES)?;
+    let scene = scene(GUEST_STORES)?;
     scene.context.set_arguments([GUEST_LAZY + 16, 9]);
     called(scene.run()?)?;
     let mut bytes = [0; 8];
@@ -316,7 +314,7 @@ fn the_thread_pointer_is_isolated_both_ways() -> Verdict {
 
 /// A view shows what it shows: what it forbids, the guest cannot do.
 fn a_guest_runs_in_a_view() -> Verdict {
-    let scene = scene(STORES)?;
+    let scene = scene(GUEST_STORES)?;
     let view = View::new(program().account(), &scene.space, Rights::READ_EXECUTE)?;
     scene.context.set_arguments([GUEST_DATA, 1]);
     // SAFETY: the view has nothing of this program.

@@ -25,6 +25,9 @@ pub const GUEST_CALLS: GuestCode = (&[0x0f, 0x05, 0xeb, 0xfc], &[0xd400_0001, 0x
 /// A load from where the first argument says, into the register of a call's result; then a call.
 pub const GUEST_LOADS: GuestCode = (&[0x48, 0x8b, 0x07, 0x0f, 0x05], &[0xf940_0000, 0xd400_0001]);
 
+/// A store of the second argument to where the first says; then a call.
+pub const GUEST_STORES: GuestCode = (&[0x48, 0x89, 0x37, 0x0f, 0x05], &[0xf900_0001, 0xd400_0001]);
+
 /// A guest, and a space that has its code and a page of data, and nothing of the program.
 #[derive(Debug)]
 pub struct GuestScene {

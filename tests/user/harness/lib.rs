@@ -54,7 +54,9 @@ pub use cpus::{
 };
 pub use failure::{Failure, Verdict, refused};
 pub use fixture::{Fixture, NEEDS, Need};
-pub use guest::{GUEST_CALLS, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_LOADS, GUEST_NOTHING, GuestCode, GuestScene};
+pub use guest::{
+    GUEST_CALLS, GUEST_CODE, GUEST_DATA, GUEST_LAZY, GUEST_LOADS, GUEST_NOTHING, GUEST_STORES, GuestCode, GuestScene,
+};
 pub use handler::{CALLS, FAULTS, handler, with_handler, with_handler_by};
 pub use landing::{SpareStack, jump_to, set_fallback, start_at, start_on};
 pub use naming::{Naming, page};
