@@ -194,14 +194,16 @@ fn own_table(frames: &mut FrameAllocator, cloned: Frame, level: u8, index: usize
 /// Copies entries of a lowest table around one to another: all but this one, which is about to be written. Nobody writes by them.
 fn copy_around(frames: &mut FrameAllocator, from: Frame, to: Frame, index: usize) {
     let (start, mut copied) = (index - index % AROUND, 0);
-    let sources = table(from)[start..start + AROUND].iter().zip(&table(to)[start..start + AROUND]);
-    for (at, (source, target)) in sources.enumerate() {
+    for (source, target) in table(from)[start..start + AROUND].iter().zip(&table(to)[start..start + AROUND]) {
         let entry = source.load(Relaxed);
-        if entry != 0 && start + at != index {
+        if entry != 0 {
             target.store(Format::read_only(entry), Relaxed);
             copied += 1;
         }
     }
+    let written = &table(to)[index];
+    copied -= i32::from(written.load(Relaxed) != 0);
+    written.store(0, Relaxed);
     frames.change_table_entries(to, copied);
 }
 

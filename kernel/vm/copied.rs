@@ -61,13 +61,14 @@ fn copy(
     let Location { owner, page, .. } = found.location;
     kernel.reserve_heap(CLONED_HEAP_PAGES).map_err(|_| AccessError::OutOfMemory)?;
     kernel.ensure_frames(FRAMES).map_err(|_| AccessError::OutOfMemory)?;
-    kernel.accounts.at(found.table_payer.index()).ensure(cost).map_err(|_| AccessError::AccountExhausted)?;
+    let payer = kernel.accounts.at_mut(found.table_payer.index());
+    payer.try_charge(cost).map_err(|_| AccessError::AccountExhausted)?;
     let slot = match slot_of(kernel, found.location) {
         Some(slot) => slot,
-        None => make_slot(kernel, found, cost)?,
+        None => make_slot(kernel, found).inspect_err(|_| kernel.accounts[found.table_payer].credit(cost))?,
     };
-    let Kernel { spaces, subtrees, frames, accounts, .. } = &mut *kernel;
-    let (map, payer) = target::open(spaces, subtrees, owner);
+    let Kernel { spaces, subtrees, frames, .. } = &mut *kernel;
+    let (map, _) = target::open(spaces, subtrees, owner);
     let frame = match memory {
         Some(from) => {
             let frame = frames.allocate(0).expect("enough frames were found free before");
@@ -81,7 +82,6 @@ fn copy(
         map.privates.replace(frames, page, frame, &mut freed_tables);
     } else {
         map.privates.insert(frames, page, frame);
-        accounts.at_mut(payer.index()).charge(cost);
     }
     if slot.open() {
         let count = if is_seeded(Mutant::CopiedUnflushed) { 0 } else { 1 };
@@ -96,17 +96,14 @@ fn copy(
     Ok(frame)
 }
 
-/// Makes the table that will have a page's entry, and is the map's own; that can be paid for beside what the page costs. Of a large
-/// page, what lies around stays shown.
+/// Makes the table that will have a page's entry, and is the map's own. Of a large page, what lies around stays shown.
 #[inline(never)]
-fn make_slot(kernel: &mut Kernel, found: &Found, cost: u64) -> Result<Slot, AccessError> {
+fn make_slot(kernel: &mut Kernel, found: &Found) -> Result<Slot, AccessError> {
     let Location { owner, page, .. } = found.location;
     if let Some(slot) = own::own_tables(kernel, owner, page, 0) {
         return Ok(slot);
     }
-    let tables = ensure_showable(kernel, found)?;
-    let bytes = cost + tables * PAGE_BYTES;
-    kernel.accounts[found.table_payer].ensure(bytes).map_err(|_| AccessError::AccountExhausted)?;
+    ensure_showable(kernel, found)?;
     let address = page_address(page);
     split_large(kernel, owner, address);
     target::change_map(kernel, owner, |map, frames, _| {
