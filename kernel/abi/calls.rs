@@ -108,7 +108,7 @@ macro_rules! with_system_calls {
             /// Returns what it was. Errors: `BadAddress` if it is neither 0 nor a user address.
             14 thread_set_pointer ThreadSetPointer(value: u64);
 
-            /// Sets where the calling thread lands if its space is destroyed under it. Needs `SWITCH` on the space.
+            /// Sets where the calling thread lands if its space is destroyed or revoked under it. Needs `SWITCH` on the space.
             ///
             /// It then goes on in `space` at `instruction_pointer` with `stack_pointer` and the reason code as first
             /// function argument. Whatever it was doing, it finds flags and floating-point control as after `thread_start`, and

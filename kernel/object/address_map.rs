@@ -1,7 +1,7 @@
 //! Address maps: which ranges are mapped to what, and the page tables that say so to the hardware.
 //!
 //! A space has one for what is its own, a subtree one for what is in it. Besides mappings a map has attachments: other
-//! subtrees, an entry each, which is all there is to say of them (`attachment`). Each operation has a `plan_`
+//! subtrees, an entry each, which is all there is to say of them (`vm/attach.rs`). Each operation has a `plan_`
 //! half that checks everything and changes nothing, and a perform half that cannot be refused.
 
 use core::num::NonZeroU32;

@@ -1,5 +1,5 @@
 //! Entries that attach subtrees: writing them into a tree, taking them out, finding them. What they mean is
-//! `attachment`'s business.
+//! `vm/attach.rs`'s business.
 
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
