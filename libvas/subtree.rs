@@ -61,6 +61,18 @@ impl Subtree {
         let bits = perform(Call::SubtreeCreate { account: account.handle(), level: level as u64 })?;
         Ok(Cap::from_handle(Handle::from_bits(bits)))
     }
+
+    /// Makes a subtree that begins with all that another one has mapped. Whichever of the two is written to, wherever it is attached,
+    /// the other does not see it ([`crate::Space::clone_of`]). It is attached nowhere yet, and not sealed.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CHARGE` on the account; `INSPECT`, `MAP` and `READ` on the subtree), `AccountExhausted`, `OutOfMemory`,
+    /// `TableFull`; `BadArgument` for another account than the one that pays for it; `BadState` if it is public, something is
+    /// attached to it, or something is mapped in it that can be taken back by itself.
+    pub fn clone_of(account: &Cap<Account>, subtree: &Cap<Subtree>) -> Result<Cap<Subtree>, Error> {
+        let bits = perform(Call::SubtreeClone { account: account.handle(), subtree: subtree.handle() })?;
+        Ok(Cap::from_handle(Handle::from_bits(bits)))
+    }
 }
 
 impl Cap<Subtree> {

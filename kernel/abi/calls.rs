@@ -362,7 +362,8 @@ macro_rules! with_system_calls {
             ///
             /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (no `READ` in bounds, or
             /// `WRITE`), `Misaligned`, `BadAddress`, `WrongLevel` for a subtree of another level, `BadState` if it is
-            /// attached or public already or holds subtrees, `Overlap` if any space has something there.
+            /// attached or public already, holds subtrees, or was cloned or is a clone, `Overlap` if any space has something
+            /// there.
             50 subtree_publish SubtreePublish(machine: Handle, subtree: Handle, address: u64, bounds: Rights);
 
             /// Makes a *view* of a space: a space with a tag of its own that shows what the base space holds, now and
@@ -507,6 +508,17 @@ macro_rules! with_system_calls {
             /// themselves; `LimitReached` if more than 16 subtrees are attached.
             66 space_clone SpaceClone(account: Handle, space: Handle);
 
+            /// Makes a subtree of the same level that begins with all that another one has mapped, copied when it is written to, as
+            /// `space_clone` does for spaces. It is attached nowhere yet, and not sealed.
+            ///
+            /// Needs `CHARGE` on the account, which is the one that pays for the subtree, and `INSPECT`, `MAP` and `READ` on the
+            /// subtree.
+            ///
+            /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `AccountExhausted`,
+            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the subtree; `BadState` if it is public,
+            /// something is attached to it, or something is mapped in it that can be taken back by itself.
+            67 subtree_clone SubtreeClone(account: Handle, subtree: Handle);
+
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
             /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
@@ -524,14 +536,14 @@ macro_rules! with_system_calls {
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
             /// anything then, floating point, SIMD and the thread pointer included.
-            67 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+            68 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
             /// it). A thread that was stopped meanwhile ends when it comes out.
             ///
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
-            68 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+            69 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
 
             /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
             /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
@@ -543,7 +555,7 @@ macro_rules! with_system_calls {
             ///
             /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
             /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
-            69 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
+            70 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
         }
     };
 }

@@ -7,6 +7,7 @@ use tessera_arch::TOP_LEVEL;
 
 use super::{Caller, Outcome, Result};
 use crate::base::effort::Effort;
+use crate::object::account::{object_bytes, open_charge};
 use crate::object::address_map::Cost;
 use crate::object::id::{AttachPoint, CapId, MapTarget, ObjectRef, SubtreeId};
 use crate::object::space::{SLOT_PAGES, top_slot};
@@ -14,6 +15,7 @@ use crate::object::subtree::Subtree;
 use crate::paging::chunk;
 use crate::paging::page_table;
 use crate::vm::attach::{self, Attachment};
+use crate::vm::clone;
 use crate::vm::fast_attach;
 use crate::vm::public;
 use crate::vm::target;
@@ -32,6 +34,21 @@ impl Caller<'_> {
         let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
         self.kernel.charge(&subtree);
         let id = attach::add_subtree(self.kernel, subtree);
+        let paid = (Rights::all(), Some(account.index()));
+        Ok(self.kernel.insert_paid(self.table(), ObjectRef::Subtree(id), paid).bits())
+    }
+
+    pub(super) fn subtree_clone(&mut self, account: Handle, subtree: Handle) -> Result<u64> {
+        let account = self.account(account, Rights::CHARGE)?;
+        let source = self.subtree(subtree, Rights::INSPECT | Rights::MAP | Rights::READ)?;
+        let extra_bytes = clone::plan_subtree(self.kernel, source, account)?;
+        let level = self.kernel.subtrees[source].level();
+        self.kernel.subtrees.ensure_room()?;
+        self.kernel.ensure_object::<Subtree>(account, Subtree::NEW_BYTES + extra_bytes, 1)?;
+        self.ensure_can_create(0)?;
+        let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
+        let id = clone::clone_subtree(self.kernel, source, subtree);
+        open_charge(&mut self.kernel.accounts, account, object_bytes::<Subtree>() + Subtree::NEW_BYTES + extra_bytes);
         let paid = (Rights::all(), Some(account.index()));
         Ok(self.kernel.insert_paid(self.table(), ObjectRef::Subtree(id), paid).bits())
     }

@@ -1,4 +1,5 @@
-//! Clones of spaces: another one that begins with all that this one has mapped, and sees nothing of what either writes from then on.
+//! Clones of spaces and subtrees: another one that begins with all that this one has mapped, and sees nothing of what either writes
+//! from then on.
 //!
 //! Nothing is gone through: not the memory, nor the mappings, nor the tables below the root. Mappings and pages that were copied
 //! before are in trees that both share (`object/page_map.rs`), page tables hang from both roots (`paging/cloned.rs`), and what is
@@ -9,11 +10,12 @@ use tessera_arch::TOP_LEVEL;
 
 use crate::mem::FrameList;
 use crate::object::derivation;
-use crate::object::id::{AccountId, AttachPoint, MapTarget, SpaceId};
+use crate::object::id::{AccountId, AttachPoint, MapTarget, SpaceId, SubtreeId};
 use crate::object::reverse_map::{ATTACHMENT_BYTES, Sharer};
 use crate::object::space::Space;
+use crate::object::subtree::Subtree;
 use crate::object::use_pool::Use;
-use crate::paging::range::EVERYTHING;
+use crate::paging::range::{EVERYTHING, PageRange};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::attach::{self, Attachment};
@@ -60,6 +62,36 @@ pub fn clone(kernel: &mut Kernel, source: SpaceId, mut space: Space) -> SpaceId 
     view::sync_roots(kernel, owner);
     flush::execute(kernel, Flush { owner, range: EVERYTHING, freed_tables: FrameList::new() });
     id
+}
+
+/// The same of a subtree.
+///
+/// # Errors
+/// `BadState` if it is public or on the way, something is attached to it, or something is mapped in it that can be taken back by
+/// itself; `BadArgument` if another account pays for it.
+pub fn plan_subtree(kernel: &Kernel, source: SubtreeId, account: AccountId) -> Result<u64, Error> {
+    let subtree = &kernel.subtrees[source];
+    if subtree.public.is_some() || subtree.map.attachments() != 0 || !subtree.map.may_be_cloned() {
+        return Err(Error::BadState);
+    }
+    if subtree.account != account {
+        return Err(Error::BadArgument);
+    }
+    Ok(subtree.map.bytes_below_root())
+}
+
+/// Has a new subtree begin with what another one has mapped. It has been charged; memory was found to be there.
+pub fn clone_subtree(kernel: &mut Kernel, source: SubtreeId, mut subtree: Subtree) -> SubtreeId {
+    let Kernel { subtrees, frames, .. } = &mut *kernel;
+    subtrees[source].map.clone_to(frames, &mut subtree.map);
+    let id = attach::add_subtree(kernel, subtree);
+    let owner = MapTarget::Subtree(source);
+    flush::execute(kernel, Flush { owner, range: whole(kernel, source), freed_tables: FrameList::new() });
+    id
+}
+
+fn whole(kernel: &Kernel, subtree: SubtreeId) -> PageRange {
+    PageRange { first: 0, count: kernel.subtrees[subtree].pages() }
 }
 
 /// Attaches to a clone what is attached to its source.

@@ -134,7 +134,8 @@ fn begin(kernel: &mut Kernel, subtree: SubtreeId, slot: usize, bounds: Rights) -
     if object.level() != TOP_LEVEL {
         return Err(Error::WrongLevel);
     }
-    if !object.sharers.is_empty() || object.map.attachments() != 0 {
+    // What clones have in common cannot be global for one of them.
+    if !object.sharers.is_empty() || object.map.attachments() != 0 || object.map.tree.has_cloned() {
         return Err(Error::BadState);
     }
     if kernel.public.iter().any(|public| public.slot == slot) {

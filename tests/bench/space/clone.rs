@@ -2,7 +2,7 @@
 
 use crate::measure::{Benchmark, Measured, Meter};
 use libvas::snapshot::Snapshot;
-use libvas::{Account, Cap, Error, PAGE_BYTES, Place, Rights, Segment, Space, TOP_SLOT_BYTES, program};
+use libvas::{Account, Cap, Error, PAGE_BYTES, Place, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES, program};
 
 /// Where what is cloned is mapped: large pages fit.
 const START: u64 = 4 * TOP_SLOT_BYTES;
@@ -41,6 +41,14 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         what: "cloning a space with 1 GiB mapped in 262,144 mappings of a page each, all of the same page",
         leaves_out: "making it; and giving up what was made, which is done after the measurement",
         measure: |meter, _| clone_whole(meter, PAGE_BYTES, GIB),
+    },
+    Benchmark {
+        name: "subtree_clone",
+        points: &[],
+        axis: "",
+        what: "cloning a subtree of the top level with a mapping of 4 MiB, which is attached to the caller's space",
+        leaves_out: "making it; and giving up what was made, which is done after the measurement",
+        measure: clone_subtree,
     },
     Benchmark {
         name: "clone_first_write",
@@ -100,6 +108,15 @@ fn mapped_from(start: u64, segment_bytes: u64, length_bytes: u64) -> Result<Cap<
 fn clone_whole(meter: &mut Meter, segment_bytes: u64, length_bytes: u64) -> Measured {
     let space = mapped(segment_bytes, length_bytes)?;
     meter.call(|| Space::clone_of(account(), &space))
+}
+
+fn clone_subtree(meter: &mut Meter, _: u64) -> Measured {
+    let (subtree, segment) = (Subtree::new(account())?, Segment::new(account(), 4 * MIB)?);
+    subtree.map(4 * MIB, &segment, 0..4 * MIB, Rights::READ_WRITE)?;
+    program().space().attach(START, &subtree, Rights::READ_WRITE)?;
+    let measured = meter.call(|| Subtree::clone_of(account(), &subtree));
+    program().space().detach(START)?;
+    measured
 }
 
 /// A page behind the start of a large one, so that all pages are small.

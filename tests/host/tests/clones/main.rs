@@ -13,7 +13,7 @@ use tessera_abi::Rights;
 use tessera_arch::fake::Flavour;
 use tessera_kernel::base::mutants::{CLONE_MUTANTS, Mutant, seed};
 
-use scene::{FIRST, PAGES, SEGMENT_PAGES, Scene};
+use scene::{FIRST, Of, PAGES, SEGMENT_PAGES, Scene};
 
 /// Runs until a bug counts as missed.
 const RUNS: u32 = 100;
@@ -89,8 +89,8 @@ fn apply(scene: &mut Scene, at: usize, operation: &Operation, value: u64) {
     }
 }
 
-fn play(flavour: Flavour, operations: &[(usize, Operation)], order: &[usize]) {
-    let mut scene = Scene::new(flavour);
+fn play(flavour: Flavour, of: Of, operations: &[(usize, Operation)], order: &[usize]) {
+    let mut scene = Scene::new(flavour, of);
     // Something to begin with: large pages, pages on first touch.
     scene.map(0, 0, (0, FIRST, 1024), Rights::READ_WRITE);
     scene.map(0, 1, (0, FIRST + 1024, 700), Rights::READ_WRITE);
@@ -126,7 +126,14 @@ proptest! {
     #[test]
     fn clones_hold_what_plain_maps_would((operations, order) in run()) {
         for flavour in FLAVOURS {
-            play(flavour, &operations, &order);
+            play(flavour, Of::Spaces, &operations, &order);
+        }
+    }
+
+    #[test]
+    fn clones_of_subtrees_hold_what_plain_maps_would((operations, order) in run()) {
+        for flavour in FLAVOURS {
+            play(flavour, Of::Subtrees, &operations, &order);
         }
     }
 }
@@ -138,7 +145,7 @@ fn is_caught(mutant: Mutant) -> bool {
         let (operations, order) = run().new_tree(&mut runner).expect("runs can be made").current();
         let flavour = FLAVOURS[number as usize % 2];
         seed(Some(mutant));
-        let played = catch_unwind(AssertUnwindSafe(|| play(flavour, &operations, &order)));
+        let played = catch_unwind(AssertUnwindSafe(|| play(flavour, Of::Spaces, &operations, &order)));
         seed(None);
         played.is_err()
     })

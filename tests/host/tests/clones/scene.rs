@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use host_tests::machine::BUFFER;
 use host_tests::{Machine, Options, walker};
-use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
+use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::{Flavour, oracle};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::id::Object;
@@ -18,10 +18,21 @@ pub(crate) const PAGES: u64 = 4 * 512;
 /// Pages of each segment.
 pub(crate) const SEGMENT_PAGES: [u64; 3] = [1024, 700, 40];
 
-/// A space, and what it should hold.
+/// What is cloned, and what it should hold.
 pub(crate) struct Cloned {
-    pub(crate) handle: Handle,
+    /// The space, or the subtree.
+    target: Handle,
+    /// The space that shows it.
+    handle: Handle,
     pub(crate) model: Space,
+}
+
+/// What is cloned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Spaces,
+    /// Each attached to a space of its own.
+    Subtrees,
 }
 
 /// Both.
@@ -33,11 +44,12 @@ pub(crate) struct Scene {
     charged_bytes: u64,
     /// The space that the thread is in, if it is not its own.
     inside: Option<Handle>,
+    of: Of,
 }
 
 impl Scene {
     /// A space of nothing, and segments of all sorts: in large pages, on first touch, small.
-    pub(crate) fn new(flavour: Flavour) -> Scene {
+    pub(crate) fn new(flavour: Flavour, of: Of) -> Scene {
         let mut machine = Machine::boot(&Options::new(flavour).frames(8192).slots(64));
         let segments = [(SEGMENT_PAGES[0], 0), (SEGMENT_PAGES[1], 1), (SEGMENT_PAGES[2], 0)];
         let segments = segments.map(|(pages, flags)| machine.segment(pages * PAGE_BYTES, flags)).to_vec();
@@ -45,17 +57,41 @@ impl Scene {
         let handle = machine.new_space();
         machine.attach_program(handle);
         oracle::watch();
-        let spaces = vec![Cloned { handle, model: Space::default() }];
-        Scene { machine, segments, memory: Segments::default(), spaces, charged_bytes, inside: None }
+        let (spaces, memory) = (Vec::new(), Segments::default());
+        let mut scene = Scene { machine, segments, memory, spaces, charged_bytes, inside: None, of };
+        let target = match of {
+            Of::Spaces => handle,
+            Of::Subtrees => {
+                let account = scene.machine.account;
+                let subtree = scene.machine.make(Call::SubtreeCreate { account, level: 3 });
+                scene.show(handle, subtree);
+                subtree
+            }
+        };
+        scene.spaces.push(Cloned { target, handle, model: Space::default() });
+        scene
+    }
+
+    /// Attaches a subtree where it is to be found.
+    fn show(&mut self, target: Handle, subtree: Handle) {
+        let (address, bounds) = (TOP_SLOT_BYTES, Rights::ACCESS);
+        let call = Call::SubtreeAttach { target, subtree, address, bounds, flags: 0 };
+        self.machine.call(call).expect("the slot is free");
+    }
+
+    /// The address in what is cloned at which a page of the space lies.
+    fn address(&self, page: u64) -> u64 {
+        page * PAGE_BYTES - if self.of == Of::Spaces { 0 } else { TOP_SLOT_BYTES }
     }
 
     pub(crate) fn map(&mut self, at: usize, segment: usize, (offset, first, pages): (u64, u64, u64), rights: Rights) {
+        let address = self.address(first);
         let space = &mut self.spaces[at];
         let pages = pages.min(SEGMENT_PAGES[segment] - offset).min(FIRST + PAGES - first);
         let expected = if space.model.is_free(first, pages) { Ok(0) } else { Err(Error::Overlap) };
-        let (address, length_bytes) = (first * PAGE_BYTES, pages * PAGE_BYTES);
+        let length_bytes = pages * PAGE_BYTES;
         let segment_handle = self.segments[segment];
-        let result = self.machine.map(space.handle, segment_handle, offset * PAGE_BYTES, address, length_bytes, rights);
+        let result = self.machine.map(space.target, segment_handle, offset * PAGE_BYTES, address, length_bytes, rights);
         assert_eq!(result, expected, "map {pages} pages at {first:#x}");
         if result.is_ok() {
             space.model.map(first, (segment, offset), pages, rights);
@@ -63,10 +99,11 @@ impl Scene {
     }
 
     pub(crate) fn unmap(&mut self, at: usize, first: u64, pages: u64) {
+        let address = self.address(first);
         let space = &mut self.spaces[at];
         let expected = if space.model.is_mapped(first, pages) { Ok(0) } else { Err(Error::NotMapped) };
-        let (address, length_bytes) = (first * PAGE_BYTES, pages * PAGE_BYTES);
-        let result = self.machine.call(Call::Unmap { target: space.handle, address, length_bytes });
+        let length_bytes = pages * PAGE_BYTES;
+        let result = self.machine.call(Call::Unmap { target: space.target, address, length_bytes });
         assert_eq!(result, expected, "unmap {pages} pages at {first:#x}");
         if result.is_ok() {
             space.model.unmap(first, pages);
@@ -74,10 +111,11 @@ impl Scene {
     }
 
     pub(crate) fn protect(&mut self, at: usize, first: u64, pages: u64, rights: Rights) {
+        let address = self.address(first);
         let space = &mut self.spaces[at];
         let expected = if space.model.is_mapped(first, pages) { Ok(0) } else { Err(Error::NotMapped) };
-        let (address, length_bytes) = (first * PAGE_BYTES, pages * PAGE_BYTES);
-        let result = self.machine.call(Call::Protect { target: space.handle, address, length_bytes, rights });
+        let length_bytes = pages * PAGE_BYTES;
+        let result = self.machine.call(Call::Protect { target: space.target, address, length_bytes, rights });
         assert_eq!(result, expected, "protect {pages} pages at {first:#x}");
         if result.is_ok() {
             space.model.protect(first, pages, rights);
@@ -96,10 +134,22 @@ impl Scene {
     }
 
     pub(crate) fn clone_space(&mut self, at: usize) {
-        let (account, space) = (self.machine.account, self.spaces[at].handle);
-        let handle = self.machine.make(Call::SpaceClone { account, space });
+        let (account, source) = (self.machine.account, self.spaces[at].target);
+        let (target, handle) = match self.of {
+            Of::Spaces => {
+                let clone = self.machine.make(Call::SpaceClone { account, space: source });
+                (clone, clone)
+            }
+            Of::Subtrees => {
+                let clone = self.machine.make(Call::SubtreeClone { account, subtree: source });
+                let space = self.machine.new_space();
+                self.machine.attach_program(space);
+                self.show(space, clone);
+                (clone, space)
+            }
+        };
         let model = self.spaces[at].model.clone_it();
-        self.spaces.push(Cloned { handle, model });
+        self.spaces.push(Cloned { target, handle, model });
     }
 
     pub(crate) fn destroy(&mut self, at: usize) {
@@ -109,7 +159,9 @@ impl Scene {
             self.machine.call(Call::SpaceSwitch { space: home }).expect("its own space has the program");
             self.inside = None;
         }
-        self.machine.call(Call::CapabilityDelete { handle: space.handle }).expect("what there is can be given up");
+        for handle in [space.handle, space.target].into_iter().take(if self.of == Of::Spaces { 1 } else { 2 }) {
+            self.machine.call(Call::CapabilityDelete { handle }).expect("what there is can be given up");
+        }
     }
 
     /// Goes on in a space, where the CPU comes to hold all that it could.
