@@ -116,7 +116,7 @@ impl Fixture {
             gate_close => [of(ObjectKind::Gate), 0, 0, 0, 0, 0],
             handler_set => [space, of(ObjectKind::Gate), 1, 0, 0, 0],
             interrupted_read | interrupted_write => [buffer, 0, 0, 0, 0, 0],
-            space_clone => [account, space, 0, 0, 0, 0],
+            space_clone => [payer(), space, 0, 0, 0, 0],
             view_create => [account, space, u64::from(Rights::READ.bits()), 0, 0, 0],
             _ => self.memory_words(call),
         }
@@ -139,7 +139,7 @@ impl Fixture {
             object_set_name => [segment, buffer, 0, 0, 0, 0],
             space_info => [space, buffer, 0, 0, 0, 0],
             subtree_info => [subtree.bits(), buffer, 0, 0, 0, 0],
-            subtree_clone => [self.account.handle().bits(), subtree.bits(), 0, 0, 0, 0],
+            subtree_clone => [payer(), subtree.bits(), 0, 0, 0, 0],
             subtree_seal | subtree_withdraw => [subtree.bits(), 0, 0, 0, 0, 0],
             subtree_publish => [self.machine.handle().bits(), subtree.bits(), 40 * TOP_SLOT_BYTES, read_execute, 0, 0],
             mappings_list => [space, 0, buffer, 1, 0, 0],
@@ -152,6 +152,11 @@ impl Fixture {
             _ => [0; 6],
         }
     }
+}
+
+/// Who pays for the space and the subtree: nobody else can for their clones.
+fn payer() -> u64 {
+    program().account().handle().bits()
 }
 
 /// The address of a layout that a gate can have: an entry and a stack where nothing is.
