@@ -126,12 +126,16 @@ pub fn protect_step(
     }
     if !is_begun {
         from.page = range.first;
-        begin_to_protect(kernel, owner, range, &effort)?;
-    } else if !goes_on(kernel, owner, from, rights) && may_be_cut(range.end() - from.page, &effort) {
-        ensure_change(kernel, owner, Cost { records: 1, ..Cost::default() })?;
     }
+    // First: what that takes of the effort, and how far it comes, says whether the step may end within a mapping.
     let rest = PageRange { first: from.page, count: range.end() - from.page };
     let until = own::own_front(kernel, owner, rest, &mut effort)?;
+    let is_cut = until < range.end() || may_be_cut(rest.count, &effort);
+    if !is_begun {
+        begin_to_protect(kernel, owner, range, is_cut)?;
+    } else if is_cut && !goes_on(kernel, owner, from, rights) {
+        ensure_change(kernel, owner, Cost { records: 1, ..Cost::default() })?;
+    }
     let reached = protect_front(kernel, owner, (range, until), from, rights, &mut effort);
     let is_left = reached.page < range.end();
     if is_left { told(reached.page, Phase::Changing, false, reached.is_rest) } else { Ok(None) }
@@ -143,11 +147,11 @@ fn goes_on(kernel: &Kernel, owner: MapTarget, from: Reached, rights: Rights) -> 
     from.is_rest && target::map_of(kernel, owner).front_of(&kernel.uses, from.page, rights).is_some()
 }
 
-fn begin_to_protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &Effort) -> Result<(), Error> {
+fn begin_to_protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, is_cut: bool) -> Result<(), Error> {
     own::own_ends(kernel, owner, range)?;
     let ends = target::map_of(kernel, owner).split_cost(range);
     // Where a step ends within a mapping, there is one more until the call is done.
-    let records = ends.records + u64::from(may_be_cut(range.count, effort));
+    let records = ends.records + u64::from(is_cut);
     ensure_change(kernel, owner, Cost { records, ..ends })?;
     split_ends(kernel, owner, range, ends);
     Ok(())

@@ -37,7 +37,9 @@ fn check_map(kernel: &Kernel, map: &AddressMap, walk: &mut Walk, effort: &mut Ef
         effort.spend(MAPPING_UNITS);
     }
     if walk.is_still {
-        assert_eq!(at.pages, map.mapped_pages(), "a map counts its pages");
+        // What is being taken apart lets go at once of mappings that clones have too, and counts them until all is gone.
+        let is_going = map.is_unseen && map.tree.has_cloned() && at.pages < map.mapped_pages();
+        assert!(at.pages == map.mapped_pages() || is_going, "a map counts its pages");
         walk.facts += 1;
     }
     true

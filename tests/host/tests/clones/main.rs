@@ -138,6 +138,22 @@ proptest! {
     }
 }
 
+/// Protecting is cut within a mapping, as having tables of one's own takes effort, and a record more cannot be paid for.
+#[test]
+fn who_can_pay_for_nothing_protects_in_a_clone_or_is_refused() {
+    for flavour in FLAVOURS {
+        for first in (0..512).step_by(64) {
+            let mut scene = Scene::new(flavour, Of::Spaces);
+            scene.map(0, 0, (1, FIRST + 1 + first, 400), Rights::READ_WRITE);
+            scene.clone_space(0);
+            // Then the tables are its own again, and are not let go of.
+            scene.destroy(1);
+            scene.protect_without_means(0, FIRST + 1 + first, 400);
+            scene.check_kernel();
+        }
+    }
+}
+
 /// Plays runs with a bug in the kernel until one finds it.
 fn is_caught(mutant: Mutant) -> bool {
     let mut runner = TestRunner::new(config(RUNS));

@@ -122,6 +122,18 @@ impl Scene {
         }
     }
 
+    /// Protects, while the account has nothing left; whether that is refused depends on where it ends.
+    pub(crate) fn protect_without_means(&mut self, at: usize, first: u64, pages: u64) {
+        let account = &mut self.machine.kernel.accounts[self.machine.account_id];
+        let left = account.limit_bytes() - account.used_bytes();
+        account.charge(left);
+        let (target, address) = (self.spaces[at].target, self.address(first));
+        let call = Call::Protect { target, address, length_bytes: pages * PAGE_BYTES, rights: Rights::READ };
+        let result = self.machine.call(call);
+        assert!(matches!(result, Ok(0) | Err(Error::AccountExhausted)), "{result:?}");
+        self.machine.kernel.accounts[self.machine.account_id].credit(left);
+    }
+
     /// Writes to a word of a page through the kernel, as a store would.
     pub(crate) fn write(&mut self, at: usize, page: u64, value: u64) {
         self.machine.write(BUFFER, &value.to_le_bytes());
