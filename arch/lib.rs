@@ -79,7 +79,7 @@ pub use backend::memory::{
 
 /// The value of a CPU's root register: [`root_word`] puts root table and tag together so that nothing that the CPU holds
 /// under the tag is dropped, [`load_root`] loads it, [`root_of_word`] gives the root table's address. No such value has the
-/// two bits of [`PASS_MARKS`], by which the kernel marks values that must not be loaded as they are.
+/// three bits of [`PASS_MARKS`], by which the kernel marks values that must not be loaded as they are.
 pub use backend::root::{PASS_MARKS, load_root, root_of_word, root_word};
 
 /// Root tables, tags and invalidation. The local forms reach the calling CPU alone. The plain forms reach every CPU if
@@ -200,6 +200,9 @@ pub mod upcall {
         /// Called for `space_switch` straight from the entry code, with only the registers that a function
         /// call clobbers saved. Takes the handle and the user's instruction and stack pointer.
         pub safe fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult;
+
+        /// Called where that left it to the common path, likewise, for a space with locks: what takes the kernel's lock, and no more.
+        pub safe fn kernel_switch_with_locks(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult;
 
         /// Called for `gate_call` without a capability, likewise: with the gate's handle, a place for the badge of the
         /// capability, and where the thread is. Gives where it goes on.

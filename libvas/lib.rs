@@ -71,6 +71,7 @@ pub mod counters;
 pub mod gate;
 pub mod guest;
 pub mod handler;
+mod lock;
 pub mod machine;
 pub mod mapping;
 pub mod memory;

@@ -24,7 +24,7 @@
 //! has bounds of its own: one who opened it to be read cannot write.
 
 use crate::gate::Along;
-use crate::names::{Class, EXISTS, Mode, NOT_FOUND, NameInfo, Operation};
+use crate::names::{Class, Mode, NameInfo, Operation};
 use crate::{Cap, Error, Level, Names, Rights, Space, Subtree, program};
 use core::ops::Range;
 
@@ -45,7 +45,7 @@ pub const ALIGNMENT_BYTES: u64 = Level::Top.size_bytes();
 /// What is known of the region of this name.
 ///
 /// # Errors
-/// `NOT_FOUND`, and those of [`Cap::request`].
+/// `NotFound`, and those of [`Cap::request`].
 pub fn info(names: &Names, name: &str) -> Result<Info, Error> {
     let known = NameInfo::decode(names.about(Operation::Info, Class::Region, name)?);
     Ok(Info { start: known.value, size_bytes: ALIGNMENT_BYTES, alignment_bytes: ALIGNMENT_BYTES })
@@ -54,7 +54,7 @@ pub fn info(names: &Names, name: &str) -> Result<Info, Error> {
 /// Takes a region's name away. Who has it mapped keeps it.
 ///
 /// # Errors
-/// `NOT_FOUND`; `MissingRight` unless this program made it, or its mode lets it write.
+/// `NotFound`; `MissingRight` unless this program made it, or its mode lets it write.
 pub fn unlink(names: &Names, name: &str) -> Result<(), Error> {
     names.about(Operation::Unregister, Class::Region, name).map(|_| ())
 }
@@ -101,7 +101,7 @@ impl Options {
     /// Opens the region of a name, which lies at these addresses.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `EXISTS`; `Misaligned` for addresses that are no multiples of [`ALIGNMENT_BYTES`]; `BadArgument` for another size,
+    /// `NotFound`; `Exists`; `Misaligned` for addresses that are no multiples of [`ALIGNMENT_BYTES`]; `BadArgument` for another size,
     /// which would be several entries; `BadAddress` if the region lies elsewhere; `MissingRight` if its mode withholds it; and the
     /// others of [`Names::register`], [`Names::find`] and [`Subtree::new`].
     pub fn open(&self, names: &Names, name: &str, addresses: Range<u64>) -> Result<Region, Error> {
@@ -113,12 +113,12 @@ impl Options {
             return Err(Error::BadArgument);
         }
         match self.find(names, name, start) {
-            Err(NOT_FOUND) if self.creates => match self.make(names, name, start) {
+            Err(Error::NotFound) if self.creates => match self.make(names, name, start) {
                 // Another one was faster.
-                Err(EXISTS) if !self.is_exclusive => self.find(names, name, start),
+                Err(Error::Exists) if !self.is_exclusive => self.find(names, name, start),
                 made => made.and_then(|()| self.find(names, name, start)),
             },
-            Ok(_) if self.creates && self.is_exclusive => Err(EXISTS),
+            Ok(_) if self.creates && self.is_exclusive => Err(Error::Exists),
             found => found,
         }
     }

@@ -29,12 +29,6 @@ use tessera_abi::layout::Name;
 
 pub use words::{Class, Mode, NameInfo, Operation, Question, name_of, name_words};
 
-/// The error of a name that is taken: something is there already.
-pub const EXISTS: Error = Error::Overlap;
-
-/// The error of a name that nobody has registered: nothing is there.
-pub const NOT_FOUND: Error = Error::NotMapped;
-
 /// The error of a program that was given no way to the service.
 pub const NO_SERVICE: Error = Error::NotSupported;
 
@@ -87,7 +81,7 @@ impl Names {
     /// must have `GRANT`, or nobody could be given it; finders get that only if it is among those rights.
     ///
     /// # Errors
-    /// [`EXISTS`], `BadText`, `MissingRight`, `LimitReached` beyond [`NAMES_OF_CLIENT`], and those of [`Cap::request`]. A capability
+    /// `Exists`, `BadText`, `MissingRight`, `LimitReached` beyond [`NAMES_OF_CLIENT`], and those of [`Cap::request`]. A capability
     /// that was to be moved is given up if the service refuses it.
     pub fn register(&self, name: &str, what: Along, mode: Mode) -> Result<(), Error> {
         self.register_in(Class::Plain, name, what, mode, 0)
@@ -113,7 +107,7 @@ impl Names {
     /// A capability derived from what a name stands for, with these rights.
     ///
     /// # Errors
-    /// [`NOT_FOUND`], `WrongObject` if it is of another kind, `MissingRight` for one that was not registered or that the mode
+    /// `NotFound`, `WrongObject` if it is of another kind, `MissingRight` for one that was not registered or that the mode
     /// withholds, `TableFull`, and those of [`Cap::request`].
     #[inline]
     pub fn find<T: Object>(&self, name: &str, rights: Rights) -> Result<Cap<T>, Error> {
@@ -145,7 +139,7 @@ impl Names {
     /// Forgets a name: one's own, or one whose mode lets others change it. What it named goes if nobody else has it.
     ///
     /// # Errors
-    /// [`NOT_FOUND`], `MissingRight`, and those of [`Cap::request`].
+    /// `NotFound`, `MissingRight`, and those of [`Cap::request`].
     pub fn unregister(&self, name: &str) -> Result<(), Error> {
         self.about(Operation::Unregister, Class::Plain, name).map(|_| ())
     }
@@ -153,7 +147,7 @@ impl Names {
     /// What is known of a name.
     ///
     /// # Errors
-    /// [`NOT_FOUND`], and those of [`Cap::request`].
+    /// `NotFound`, and those of [`Cap::request`].
     pub fn info(&self, name: &str) -> Result<NameInfo, Error> {
         self.about(Operation::Info, Class::Plain, name).map(NameInfo::decode)
     }
@@ -214,7 +208,7 @@ impl Names {
     /// Why an answer came without its capability: there was no room for it, or it went at that moment.
     #[cold]
     fn why_nothing_came(&self) -> Error {
-        self.gate.derive(Rights::empty(), 0).err().unwrap_or(NOT_FOUND)
+        self.gate.derive(Rights::empty(), 0).err().unwrap_or(Error::NotFound)
     }
 }
 
@@ -236,7 +230,7 @@ impl Iterator for List<'_> {
                 let class = *Class::ALL.get((place & 0xff) as usize)?;
                 Some(Ok(Listed { name: Name::from_words([first, second, third, fourth]), class }))
             }
-            Err(NOT_FOUND) => None,
+            Err(Error::NotFound) => None,
             Err(error) => Some(Err(error)),
         }
     }

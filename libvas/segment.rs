@@ -36,6 +36,24 @@ impl Segment {
     pub fn new_lazy(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
         create(account, length_bytes, 1)
     }
+
+    /// Like [`Segment::new`], but *lockable*: whoever enters a space in which it is mapped has it for itself if it may be written
+    /// there, else together with others who only read, and waits until that is so ([`Cap::enter`], [`Cap::try_enter`],
+    /// [`Cap::enter_within`]). It is mapped whole, once in a space, and in no subtree.
+    ///
+    /// # Errors
+    /// As [`Segment::new`].
+    pub fn new_lockable(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
+        create(account, length_bytes, 2)
+    }
+
+    /// The same, with memory as [`Segment::new_lazy`] has it.
+    ///
+    /// # Errors
+    /// As [`Segment::new_lazy`].
+    pub fn new_lockable_lazy(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
+        create(account, length_bytes, 3)
+    }
 }
 
 fn create(account: &Cap<Account>, length_bytes: u64, flags: u64) -> Result<Cap<Segment>, Error> {

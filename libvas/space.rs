@@ -89,10 +89,12 @@ impl<T: Enterable> Cap<T> {
     ///
     /// # Errors
     /// `MissingRight` (`SWITCH`), `NotShared` if the space lacks the program subtree, `WrongCpu` if it is local to
-    /// another CPU; the closure has not run then.
+    /// another CPU, `Deadlock` if the thread would wait for itself to have its locks ([`Segment::new_lockable`](crate::Segment));
+    /// the closure has not run then.
     ///
     /// # Panics
-    /// If the way back is gone: the closure gave up the capability to the space that it came from.
+    /// If the way back is gone: the closure gave up the capability to the space that it came from; or that has locks, and the
+    /// thread would wait for itself to have them again.
     #[inline]
     pub fn enter<R>(&self, body: impl FnOnce() -> R) -> Result<R, Error> {
         let way_back = WayBack(self.switch()?);
@@ -103,11 +105,13 @@ impl<T: Enterable> Cap<T> {
 
     /// Switches the calling thread into the space; it goes on at the next instruction there.
     ///
+    /// Who enters a space in which lockable segments are mapped waits for their locks.
+    ///
     /// Returns the handle by which the thread had entered the space it left, or [`Handle::NONE`] if that is the
     /// space that it started in. The bare operation, for measuring and for schedulers; [`Cap::enter`] is easier.
     ///
     /// # Errors
-    /// `MissingRight` (`SWITCH`), `NotShared`, `WrongCpu`.
+    /// `MissingRight` (`SWITCH`), `NotShared`, `WrongCpu`; with locks `Deadlock`, `AccountExhausted`, `OutOfMemory`.
     #[inline(always)]
     pub fn switch(&self) -> Result<Handle, Error> {
         perform_short(Call::SpaceSwitch { space: self.handle() }).map(Handle::from_bits)
@@ -117,7 +121,7 @@ impl<T: Enterable> Cap<T> {
     /// function arguments, `argument` and the handle of the space it came from. Returns only if that was refused.
     ///
     /// # Errors
-    /// `MissingRight` (`SWITCH`), `BadAddress`.
+    /// `MissingRight` (`SWITCH`), `BadAddress`; with locks those of [`Cap::switch`].
     ///
     /// # Safety
     /// 1. Code that may run there lies at `instruction_pointer`, and a stack of its own below `stack_pointer`.
@@ -163,7 +167,7 @@ impl Cap<Space> {
 }
 
 /// Switches back when dropped, to the space that was entered by this handle.
-struct WayBack(Handle);
+pub(crate) struct WayBack(pub(crate) Handle);
 
 impl Drop for WayBack {
     #[inline]

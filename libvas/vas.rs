@@ -30,7 +30,7 @@
 //! | `vas_switch`, `active_vas` | [`Process::switch`] (`None` for 0, the original one), [`Process::active`] |
 //! | `vas_getattr`, `vas_setattr`; `vas_ctl` | [`Process::attributes`], [`Process::set_attributes`] |
 //! | `vas_seg_create`, `seg_alloc`, and so on | [`Process::create_segment`], and so on |
-//! | `EEXIST`, `ESRCH` | [`crate::names::EXISTS`], [`crate::names::NOT_FOUND`] |
+//! | `EEXIST`, `ESRCH` | `Exists`, `NotFound` |
 //! | `EBUSY`, `EINVAL`, `EACCES` | `Busy`, `BadArgument`, `MissingRight` |
 //!
 //! A VAS, and a segment, has one who writes or any number who read. Nobody counts them: the kernel knows what it has lent, so a
@@ -103,7 +103,7 @@ impl<'a> Process<'a> {
     /// Makes a VAS, of which nothing is there but its name; the program's account pays for it.
     ///
     /// # Errors
-    /// `EXISTS`, and the others of [`Names::register`] and [`Subtree::new`].
+    /// `Exists`, and the others of [`Names::register`] and [`Subtree::new`].
     pub fn create(&self, name: &str, mode: Mode) -> Result<Vid, Error> {
         let vid = Vid(Name::new(name).ok_or(Error::BadText)?);
         let subtree = Subtree::new(program().account())?;
@@ -116,7 +116,7 @@ impl<'a> Process<'a> {
     /// The VAS of this name.
     ///
     /// # Errors
-    /// `NOT_FOUND`, `BadText`, and those of [`Cap::request`].
+    /// `NotFound`, `BadText`, and those of [`Cap::request`].
     pub fn find(&self, name: &str) -> Result<Vid, Error> {
         self.names.about(Operation::Info, Class::Space, name)?;
         Name::new(name).map(Vid).ok_or(Error::BadText)
@@ -125,7 +125,7 @@ impl<'a> Process<'a> {
     /// Forgets a VAS that nobody has attached; this process must have made it, or its mode let it write.
     ///
     /// # Errors
-    /// `Busy`, `NOT_FOUND`, `MissingRight`.
+    /// `Busy`, `NotFound`, `MissingRight`.
     pub fn delete(&self, vid: Vid) -> Result<(), Error> {
         self.names.about(Operation::Remove, Class::Space, vid.0.as_str()).map(|_| ())
     }
@@ -133,7 +133,7 @@ impl<'a> Process<'a> {
     /// Attaches a VAS, so that threads can switch there. One that is attached already stays as it is.
     ///
     /// # Errors
-    /// `Busy` if another one writes, or reads while this one wants to write; `NOT_FOUND`; `MissingRight` if the mode withholds it;
+    /// `Busy` if another one writes, or reads while this one wants to write; `NotFound`; `MissingRight` if the mode withholds it;
     /// `LimitReached` beyond [`ATTACHED_MAX`]; and those of [`crate::Program::new_space`] and [`Cap::attach`].
     pub fn attach(&mut self, vid: Vid, access: Access) -> Result<(), Error> {
         if self.attachment(vid).is_ok() {
@@ -211,7 +211,7 @@ impl<'a> Process<'a> {
     /// A VAS's attributes: its mode, and what this process may do by it.
     ///
     /// # Errors
-    /// `NOT_FOUND`.
+    /// `NotFound`.
     pub fn attributes(&self, vid: Vid) -> Result<NameInfo, Error> {
         self.names.about(Operation::Info, Class::Space, vid.0.as_str()).map(NameInfo::decode)
     }
@@ -219,7 +219,7 @@ impl<'a> Process<'a> {
     /// Gives a VAS another mode, which holds for who attaches from then on.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `MissingRight` unless this process made it, or the mode lets it write.
+    /// `NotFound`; `MissingRight` unless this process made it, or the mode lets it write.
     pub fn set_attributes(&self, vid: Vid, mode: Mode) -> Result<(), Error> {
         self.names.set_mode(Class::Space, vid.0.as_str(), mode)
     }

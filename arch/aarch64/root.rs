@@ -8,8 +8,8 @@ use crate::Frame;
 const TAG_SHIFT: u32 = 48;
 const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
-/// Bits 1 and 2 belong to the address of a table that is smaller than a page.
-pub const PASS_MARKS: [u64; 2] = [1 << 1, 1 << 2];
+/// Bits 1 to 3 belong to the address of a table that is smaller than a page.
+pub const PASS_MARKS: [u64; 3] = [1 << 1, 1 << 2, 1 << 3];
 
 /// Root table and tag together; tag 0 stands for untagged, which keeps nothing.
 #[inline(always)]

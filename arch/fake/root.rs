@@ -6,8 +6,8 @@ use crate::Frame;
 const TAG_SHIFT: u32 = 48;
 const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
-/// Bits 0 and 1 are no part of a page's address.
-pub const PASS_MARKS: [u64; 2] = [1 << 0, 1 << 1];
+/// Bits 0 to 2 are no part of a page's address.
+pub const PASS_MARKS: [u64; 3] = [1 << 0, 1 << 1, 1 << 2];
 
 /// Root table and tag together; tag 0 stands for untagged, which keeps nothing.
 pub fn root_word(root: Frame, tag: u16) -> u64 {

@@ -113,7 +113,7 @@ tessera_system_call:
     pop rdi
     test rax, rax
     js 1f
-    pop r11
+5:  pop r11
     pop rcx
     xor esi, esi
     xor r8d, r8d
@@ -123,8 +123,17 @@ tessera_system_call:
     swapgs
     sysretq
 
+    /* There may be locks to be taken or given up. */
+1:  push rdi
+    mov rsi, [rsp + 16]
+    mov rdx, gs:[{scratch}]
+    call {switch_with_locks}
+    pop rdi
+    test rax, rax
+    jns 5b
+
     /* The call as it came, for the common path. */
-1:  pop r11
+    pop r11
     pop rcx
     xor esi, esi
     xor r8d, r8d
@@ -529,6 +538,7 @@ tessera_trap_stubs:
     rip = const FRAME_RIP,
     cs = const FRAME_RIP + 8,
     fast_switch = sym upcall::kernel_fast_switch,
+    switch_with_locks = sym upcall::kernel_switch_with_locks,
     quick_call = sym upcall::kernel_quick_call,
     yield_now = const number::yield_now,
     yield_call = sym upcall::kernel_yield,

@@ -11,8 +11,8 @@ use crate::Frame;
 pub(super) const KEEP: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
-/// Bits 62 and 61 would switch linear-address masking on, which the kernel never does.
-pub const PASS_MARKS: [u64; 2] = [1 << 62, 1 << 61];
+/// Bits 62 and 61 would switch linear-address masking on, which the kernel never does; bit 60 is reserved.
+pub const PASS_MARKS: [u64; 3] = [1 << 62, 1 << 61, 1 << 60];
 
 /// The wish, or nothing where the CPU does not know it (`plugin`).
 static WISH: AtomicU64 = AtomicU64::new(KEEP);

@@ -17,8 +17,14 @@ macro_rules! with_system_calls {
             /// pointer must resolve to the same tables in both spaces, so that the switch cannot pull the ground
             /// from under the thread.
             ///
+            /// A space in which lockable segments are mapped is entered with their locks: exclusively of those that may be written there,
+            /// together with others of those that may only be read; by a view without `WRITE`, all together with others. The thread waits
+            /// until it can have all of them, in the order of coming, and keeps what it holds where it is until then. It gives them up
+            /// when it leaves: by a switch, a jump, its end, or because the space is destroyed or revoked. In a gate call it keeps them.
+            ///
             /// Returns the handle by which the thread had entered the space it leaves, or the null handle if it
-            /// entered otherwise. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `NotShared`, `WrongCpu`.
+            /// entered otherwise. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `NotShared`, `WrongCpu`; with locks
+            /// `Deadlock` if the thread would wait for itself, `AccountExhausted` and `OutOfMemory` at the first.
             1 space_switch SpaceSwitch(space: Handle);
 
             /// Enters a space at a given place, without the check of `space_switch`.
@@ -28,7 +34,7 @@ macro_rules! with_system_calls {
             /// registers keep their values.
             ///
             /// Returns nothing on success. Errors: `BadHandle`, `WrongObject`, `MissingRight` (`SWITCH`),
-            /// `BadAddress` if either pointer is no user address, `WrongCpu`.
+            /// `BadAddress` if either pointer is no user address, `WrongCpu`; with locks those of `space_switch`.
             2 space_jump SpaceJump(space: Handle, instruction_pointer: u64, stack_pointer: u64, argument: u64);
 
             /// Lets other threads of the same priority run first.
@@ -164,7 +170,8 @@ macro_rules! with_system_calls {
             /// `AccountExhausted`, `OutOfMemory`, `TableFull`.
             23 table_create TableCreate(account: Handle, slots: u64);
 
-            /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or 1 to populate on first touch. The account pays
+            /// Makes a segment of zeroed memory. Needs `CHARGE`. `flags`: 0, or the sum of 1 to populate on first touch and 2
+            /// for one that is lockable (`space_switch`). The account pays
             /// for pages that are there from the start, and for those first touched where they may be written; for others pays
             /// the account of the space that touched them.
             ///
@@ -237,9 +244,14 @@ macro_rules! with_system_calls {
             /// Needs `MAP` on the target and on the segment each of the rights asked for; `READ` always, `WRITE` and
             /// `EXECUTE` never together. 2 MiB and 1 GiB pages are used where address, offset and memory allow.
             ///
+            /// A lockable segment is mapped whole, once in a space, four of them at most, and each in 32 spaces; not in subtrees, nor
+            /// in a space that has views. Such a space is entered by switches and jumps only: no gate leads there, no guest runs there, no
+            /// thread begins or lands there.
+            ///
             /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument` (rights without `READ`
             /// or range beyond the segment), `Misaligned`, `BadAddress`, `Overlap`, `WriteExecute`, `Sealed`,
-            /// `AccountExhausted`, `OutOfMemory`.
+            /// `AccountExhausted`, `OutOfMemory`; of a lockable segment also `BadArgument` for a part of it, `BadState` in a subtree, in a
+            /// space with views and where it is mapped already, `Busy` while a thread is in the space, `LimitReached`.
             33 map Map(target: Handle, segment: Handle, offset: u64, address: u64, length_bytes: u64, rights: Rights);
 
             /// Unmaps a range of a space or subtree; every page of it must be mapped. Needs `MAP`.
@@ -519,6 +531,12 @@ macro_rules! with_system_calls {
             /// something is attached to it, or something is mapped in it that can be taken back by itself.
             67 subtree_clone SubtreeClone(account: Handle, subtree: Handle);
 
+            /// Switches as `space_switch` does, and waits for locks until the time since boot is `until_ns` at most: 0 for not at all,
+            /// `u64::MAX` for as long as it takes.
+            ///
+            /// Returns what that does. Errors: those of `space_switch`; `Busy` if it was not to wait, `TimedOut`.
+            68 space_switch_until SpaceSwitchUntil(space: Handle, until_ns: u64);
+
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
             /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
@@ -536,14 +554,14 @@ macro_rules! with_system_calls {
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
             /// anything then, floating point, SIMD and the thread pointer included.
-            68 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+            69 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
             /// it). A thread that was stopped meanwhile ends when it comes out.
             ///
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
-            69 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+            70 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
 
             /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
             /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
@@ -555,7 +573,7 @@ macro_rules! with_system_calls {
             ///
             /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
             /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
-            70 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
+            71 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
         }
     };
 }

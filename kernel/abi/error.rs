@@ -42,7 +42,7 @@ pub enum Error {
     Gone = 17,
     /// The thread that was waited for stopped by a fault instead of exiting.
     Faulted = 18,
-    /// The thread would wait for itself.
+    /// The thread would wait for itself, directly or through others.
     Deadlock = 19,
     /// A text argument is no valid UTF-8, is too long, or holds what a name must not.
     BadText = 20,
@@ -58,13 +58,20 @@ pub enum Error {
     TooDeep = 25,
     /// The subtree is sealed: what is mapped in it stays as it is.
     Sealed = 26,
-    /// All stacks of the gate are taken, and the caller did not ask to wait; or another thread runs the guest.
+    /// All stacks of the gate are taken, another thread runs the guest, or others hold the locks of a space, and the caller did not
+    /// ask to wait; or threads are in a space in which a lockable segment is to be mapped.
     Busy = 27,
+    /// Something of this name is there already.
+    Exists = 28,
+    /// Nothing has this name.
+    NotFound = 29,
+    /// What was waited for did not happen in time.
+    TimedOut = 30,
 }
 
 impl Error {
     /// Every error, in numeric order.
-    pub const ALL: [Error; 27] = [
+    pub const ALL: [Error; 30] = [
         Error::BadCall,
         Error::BadHandle,
         Error::WrongObject,
@@ -92,6 +99,9 @@ impl Error {
         Error::TooDeep,
         Error::Sealed,
         Error::Busy,
+        Error::Exists,
+        Error::NotFound,
+        Error::TimedOut,
     ];
 
     /// The status word of a call that failed this way.
@@ -142,7 +152,10 @@ impl Error {
             Error::WrongLevel => "the subtree's level does not fit there",
             Error::TooDeep => "subtrees or calls would be nested too deep",
             Error::Sealed => "the subtree is sealed",
-            Error::Busy => "all stacks of the gate are taken, or another thread runs the guest",
+            Error::Busy => "all stacks of the gate are taken, another thread runs the guest, or others hold the lock",
+            Error::Exists => "something of this name is there already",
+            Error::NotFound => "nothing has this name",
+            Error::TimedOut => "what was waited for did not happen in time",
         }
     }
 }

@@ -92,6 +92,14 @@ word_structures! {
         pub populated_bytes: u64,
         /// How many mappings of it exist.
         pub mappings: u64,
+        /// Whether it is lockable, 1 if so.
+        pub is_lockable: u64,
+        /// How many threads hold its lock exclusively, one at most.
+        pub writers: u64,
+        /// How many hold it together.
+        pub readers: u64,
+        /// How many wait for it.
+        pub waiting: u64,
     }
 
     /// What `space_info` tells.
@@ -377,6 +385,8 @@ pub enum ThreadState {
     Stopped = 6,
     /// Waiting for a stack of a gate.
     Calling = 7,
+    /// Waiting for the locks of a space.
+    Entering = 8,
 }
 
 /// Why a thread landed at its fallback; the first function argument there.

@@ -21,6 +21,16 @@ pub enum Mutant {
     PrivateUncounted,
     /// A page is written to that was copied before the map was cloned again.
     PrivateWrittenThrough,
+    /// Who held a lock exclusively holds it still when it has left.
+    LockKept,
+    /// A lock is free, and nobody who waits for it is told.
+    LockWakesNobody,
+    /// A space is entered by a good pass although it takes locks.
+    LockPassedBy,
+    /// Who leaves a space with locks by a switch holds them still.
+    LockLeftByFastPath,
+    /// A thread would wait for itself, and does.
+    DeadlockUnseen,
     /// A new generation of tags begins without the CPUs having to flush.
     NoFlushAtRollOver,
     /// A new generation leaves the passes of the old one good.
@@ -181,6 +191,15 @@ pub const CLONE_MUTANTS: [Mutant; 6] = [
     Mutant::CopiedUnflushed,
     Mutant::PrivateUncounted,
     Mutant::PrivateWrittenThrough,
+];
+
+/// Those of locks (`tests/host/tests/locks`).
+pub const LOCK_MUTANTS: [Mutant; 5] = [
+    Mutant::LockKept,
+    Mutant::LockWakesNobody,
+    Mutant::LockPassedBy,
+    Mutant::LockLeftByFastPath,
+    Mutant::DeadlockUnseen,
 ];
 
 /// Those of checks that are made in steps (`tests/host/tests/steps`).

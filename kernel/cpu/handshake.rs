@@ -58,13 +58,19 @@ pub enum Request {
 /// the translations that the CPU may still hold under the tag are good. A bit that no such value has says that they are not:
 /// the CPU has *never* been in the space under its tag and holds nothing; or, with one more bit, it has been, and what it may
 /// hold is *stale*. So a good pass is loaded as it is.
+///
+/// To a space that takes locks no pass is ever good: it is *locked* where it would be. What the CPU holds is worth keeping, but
+/// whoever enters goes the long way, by the locks (`sched::locks`).
 #[derive(Debug)]
 pub struct Pass(AtomicU64);
 
 const NOT_GOOD: u64 = PASS_MARKS[0];
 const HELD: u64 = PASS_MARKS[1];
+const BEHIND_LOCKS: u64 = PASS_MARKS[2];
 const NEVER: u64 = NOT_GOOD;
 const STALE: u64 = NOT_GOOD | HELD;
+const LOCKED: u64 = NOT_GOOD | BEHIND_LOCKS;
+const MARKS: u64 = STALE | LOCKED;
 
 /// What a pass said at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +90,25 @@ impl PassWord {
 
     /// Whether the CPU holds nothing of the space.
     pub fn is_never(self) -> bool {
-        self.0 & STALE == NEVER
+        self.0 & MARKS == NEVER
+    }
+
+    /// Whether it would be good if the space took no locks.
+    #[inline(always)]
+    pub fn is_locked(self) -> bool {
+        self.0 & MARKS == LOCKED
     }
 
     /// The root table's address.
     #[inline(always)]
     pub fn root(self) -> u64 {
         tessera_arch::root_of_word(self.0)
+    }
+
+    /// What the root register takes, if the pass is good, or locked and whoever enters has the locks.
+    #[inline(always)]
+    pub fn word_behind_locks(self) -> u64 {
+        self.0 & !MARKS
     }
 
     /// What the root register takes, if the pass is good.
@@ -122,14 +140,14 @@ impl Pass {
     /// Under the lock: the way in leads to another root. What the CPU holds, it holds from the old one.
     pub fn redirect(&self, root: u64) {
         let pass = self.read();
-        let held = if pass.is_good() || pass.is_stale() { STALE } else { NEVER };
+        let held = if pass.is_never() { NEVER } else { STALE };
         self.0.store(root | held, Ordering::Relaxed);
     }
 
     /// Under the lock: the CPU holds nothing that is worth keeping. If it is in the space, it stays under its tag, which the
     /// word keeps for [`Presence::invalidate`].
     pub fn forget(&self) {
-        self.0.store(self.read().0 & !STALE | NEVER, Ordering::Relaxed);
+        self.0.store(self.read().0 & !MARKS | NEVER, Ordering::Relaxed);
     }
 
     /// Under the lock, on the CPU itself: what it holds under the root register's value `word` is good from here on,
@@ -138,20 +156,34 @@ impl Pass {
         self.0.store(word, Ordering::Relaxed);
     }
 
+    /// The same of a space that takes locks.
+    pub fn make_locked(&self, word: u64) {
+        self.0.store(word | LOCKED, Ordering::Relaxed);
+    }
+
+    /// Under the lock: the space takes locks from here on, so that nobody enters without.
+    pub fn lock(&self) {
+        let pass = self.read();
+        if pass.is_good() {
+            self.make_locked(pass.0);
+        }
+    }
+
     /// For the changer, after its change: turns a good pass stale; gives whether it was good, so that the CPU may be
     /// in the space at this moment. Only the holder of the lock changes passes, or a CPU that it waits for.
     pub fn make_stale(&self) -> bool {
         let pass = self.read();
-        if pass.is_good() {
-            self.0.store(pass.0 | STALE, Ordering::Relaxed);
+        let held = pass.is_good() || pass.is_locked();
+        if held {
+            self.0.store(pass.0 & !MARKS | STALE, Ordering::Relaxed);
         }
-        pass.is_good()
+        held
     }
 
     /// On the CPU itself, which is in the space, while the changer waits for it: what it held was flushed, and the rest of
     /// the word is as when it came.
     fn refresh(&self) {
-        self.0.store(self.read().0 & !STALE, Ordering::Relaxed);
+        self.0.store(self.read().0 & !MARKS, Ordering::Relaxed);
     }
 }
 
@@ -241,13 +273,13 @@ impl Presence {
     /// gives whether it is. If not, the pass is stale and stays so. One change must not ask twice for one space: the
     /// first answer would make the pass good while the second is due.
     ///
-    /// While no pass may become good (`is_closing`), it stays stale as well.
-    pub fn invalidate(&self, space: u32, way: &Pass, is_closing: bool, flush: impl FnOnce()) -> bool {
+    /// Where no pass may become good (`stays_stale`), it stays stale as well.
+    pub fn invalidate(&self, space: u32, way: &Pass, stays_stale: bool, flush: impl FnOnce()) -> bool {
         if self.space() != space {
             return false;
         }
         flush();
-        if !is_closing {
+        if !stays_stale {
             way.refresh();
         }
         true

@@ -40,6 +40,7 @@ const ANY_CPU: u32 = u32::MAX;
 pub struct Words {
     tag: AtomicU64,
     only_cpu: AtomicU32,
+    takes_locks: AtomicBool,
     /// What the space sees of the change that is under way.
     note: Note,
 }
@@ -50,7 +51,12 @@ impl Words {
     /// Those of no space yet.
     #[expect(clippy::new_without_default, reason = "no words are what a space would have by default")]
     pub const fn new() -> Words {
-        Words { tag: AtomicU64::new(0), only_cpu: AtomicU32::new(ANY_CPU), note: Note::new() }
+        Words {
+            tag: AtomicU64::new(0),
+            only_cpu: AtomicU32::new(ANY_CPU),
+            takes_locks: AtomicBool::new(false),
+            note: Note::new(),
+        }
     }
 }
 
@@ -67,6 +73,7 @@ impl<'a> SpaceWords<'a> {
     pub fn initialise(self, root: Frame, only_cpu: Option<usize>) {
         self.passes().for_each(|pass| pass.reset(root.to_word()));
         self.words.tag.store(0, Relaxed);
+        self.words.takes_locks.store(false, Relaxed);
         self.words.only_cpu.store(only_cpu.map_or(ANY_CPU, |cpu| cpu as u32), Relaxed);
     }
 
@@ -132,6 +139,20 @@ impl<'a> SpaceWords<'a> {
     pub fn only_cpu(self) -> Option<usize> {
         let cpu = self.words.only_cpu.load(Relaxed);
         (cpu != ANY_CPU).then_some(cpu as usize)
+    }
+
+    /// Whether who enters takes locks (`sched::locks`).
+    #[inline(always)]
+    pub fn takes_locks(self) -> bool {
+        self.words.takes_locks.load(Relaxed)
+    }
+
+    /// Says whether who enters takes locks. If so, nobody enters by a pass from here on.
+    pub fn set_takes_locks(self, takes_locks: bool) {
+        self.words.takes_locks.store(takes_locks, Relaxed);
+        if takes_locks {
+            self.passes().for_each(Pass::lock);
+        }
     }
 
     /// Room to note what the space sees of a change.
@@ -242,6 +263,9 @@ pub struct Shared {
     count: AtomicUsize,
     /// A root table without user mappings, for CPUs that are in no space.
     pub empty_root: AtomicU64,
+    /// A table of which no entry is like any in a root: while a thread is where it holds locks, its CPU shares no ground with any
+    /// space, so that it leaves by the common path.
+    pub no_ground: AtomicU64,
     /// Whether no pass may become good, as tags are taken back. Changed by the holder of the kernel's lock only.
     pub is_closing_tags: AtomicBool,
     /// How many objects have a handler. Changed by the holder of the kernel's lock only.
@@ -267,6 +291,7 @@ impl Shared {
             cpus,
             count: AtomicUsize::new(0),
             empty_root: AtomicU64::new(0),
+            no_ground: AtomicU64::new(0),
             is_closing_tags: AtomicBool::new(false),
             handlers: AtomicU32::new(0),
             console: Console::new(ring),

@@ -15,7 +15,7 @@ use crate::cpu::{gate_path, switch};
 use crate::entry::answering::{self, Answered};
 use crate::entry::{asking, quick, trap, yielding};
 use crate::lifecycle::reap;
-use crate::sched::{along, calling, guest_path, handler_path, running};
+use crate::sched::{along, calling, guest_path, handler_path, lock_path, running};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Handled};
 
@@ -73,6 +73,20 @@ fn kernel_trap(trap: Trap) {
 extern "C" fn kernel_fast_switch(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult {
     let line = line();
     switch::space_switch(line, Handle::from_bits(handle), instruction_pointer, stack_pointer)
+}
+
+/// `space_switch` into a space that takes locks, or out of it, if the kernel's is free.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_switch_with_locks(handle: u64, instruction_pointer: u64, stack_pointer: u64) -> CallResult {
+    let (line, handle) = (line(), Handle::from_bits(handle));
+    let Some(space) = lock_path::goal(&SHARED, line, handle) else { return CallResult::COMMON };
+    let Some(mut guard) = KERNEL.try_lock() else { return CallResult::COMMON };
+    let place = UserPlace { instruction_pointer, stack_pointer };
+    let result = lock_path::switch(of_call(&mut guard), line, (space, handle), place);
+    if result != CallResult::COMMON {
+        line.counters.system_calls.add(1);
+    }
+    result
 }
 
 #[unsafe(no_mangle)]

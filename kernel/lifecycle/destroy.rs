@@ -15,7 +15,7 @@ use crate::object::space::Space;
 use crate::object::subtree::Subtree;
 use crate::object::thread::Thread;
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::{closing, deletion, ending, entering, eviction, guests, handlers, inside, running};
+use crate::sched::{closing, deletion, ending, entering, eviction, guests, handlers, inside, locking, locks, running};
 use crate::state::kernel::Kernel;
 use crate::vm::dismantle::dismantle;
 use crate::vm::public;
@@ -67,6 +67,9 @@ impl End for Space {
         if kernel.spaces[id].handler.is_some() {
             handlers::forget(kernel, ObjectRef::Space(id));
         }
+        if kernel.spaces[id].locks.is_some() {
+            locks::forget_space(kernel, id);
+        }
         let space = kernel.spaces.remove(id);
         space.free_root(&mut kernel.frames);
         kernel.credit(&*space);
@@ -100,6 +103,9 @@ impl End for Subtree {
 impl End for Segment {
     #[inline(never)]
     fn take_apart(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        if kernel.segments.at(index).lock.is_some() && !locking::go_on(kernel, index, effort) {
+            return false;
+        }
         let segment = kernel.segments.at_mut(index);
         if !segment.release_frames(&mut kernel.frames, effort) {
             return false;
@@ -113,6 +119,10 @@ impl End for Segment {
         let segment = kernel.segments.remove_at(index);
         kernel.credit(&*segment);
         true
+    }
+
+    fn go_on(kernel: &mut Kernel, index: u32, effort: &mut Effort) -> bool {
+        locking::go_on(kernel, index, effort)
     }
 }
 

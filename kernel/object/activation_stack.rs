@@ -2,11 +2,14 @@
 
 use alloc::boxed::Box;
 
-use crate::cpu::activations::{Activations, SUSPENDED_MAX};
+use tessera_abi::Handle;
+
+use crate::cpu::activations::{ACTIVATIONS_MAX, Activations, SUSPENDED_MAX};
 use crate::mem::block;
 use crate::object::handler::{Handler, handler_bytes};
 use crate::object::id::{GateId, SpaceId, UseId};
 use crate::object::interrupted::{INTERRUPTED_BYTES, Interrupted};
+use crate::object::lock::Held;
 use crate::object::use_pool::USE_BYTES;
 
 /// What is noted of a suspended activation.
@@ -24,7 +27,18 @@ pub struct Noted {
     pub is_gone: bool,
 }
 
-/// The activations of a thread that has made a call. What each may become a use of is promised from the start.
+/// What a thread waits for that enters a space with locks.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited {
+    /// The number of the segment in the queue for whose lock it is.
+    pub segment: u32,
+    /// The handle of the space.
+    pub handle: Handle,
+    /// Whether it waits until some time, and sleeps as well.
+    pub is_timed: bool,
+}
+
+/// The activations of a thread that has made a call, or held a lock. What each may become a use of is promised from the start.
 #[derive(Debug, Default)]
 pub struct ActivationStack {
     /// What the fast path writes.
@@ -37,6 +51,10 @@ pub struct ActivationStack {
     pub spare: Option<Box<Interrupted>>,
     /// How many of both there are.
     pub interrupted_count: u64,
+    /// The locks that each holds where it is, the topmost's included, which are noted always.
+    pub held: [Option<Held>; ACTIVATIONS_MAX],
+    /// What it waits for, if that is locks.
+    pub awaited: Option<Awaited>,
     /// Who is asked of the thread's faults and calls.
     pub handler: Option<Box<Handler>>,
     /// Whether what the lowest was in was revoked, so that the thread is told so if it falls back.

@@ -2,9 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 use core::ops::Bound;
-use core::slice;
 
 use tessera_abi::layout::Name;
 use tessera_abi::{Error, ObjectKind, PAGE_BYTES};
@@ -14,139 +12,17 @@ use crate::base::effort::Effort;
 use crate::mem::FrameAllocator;
 use crate::mem::block;
 use crate::object::id::{AccountId, Object, kind};
+use crate::object::lock::Lock;
+use crate::object::regions::{EMPTY, LIST_REGIONS, REGION_UNITS, Region, Regions};
 use crate::object::store::Store;
 
-/// Pages in one region, the unit in which a segment's frames are kept: 2 MiB.
-pub const REGION_PAGES: u64 = 512;
+pub use crate::object::regions::REGION_PAGES;
 
 /// The longest segment, bytes: 1 TiB.
 pub const LENGTH_MAX_BYTES: u64 = 1 << 40;
 
-/// Effort of giving a region back, and a page of one that has its pages one by one.
-const REGION_UNITS: u32 = 40;
+/// Effort of giving back a page of a region that has its pages one by one.
 const PAGE_UNITS: u32 = 10;
-
-/// The frames behind one 2 MiB of a segment, or behind what is left at its end.
-#[derive(Debug)]
-enum Region {
-    /// None yet.
-    Empty,
-    /// All, one behind the other.
-    Block(Frame),
-    /// Page by page, as many as there are; 0 for none. (Frame 0 is never handed out: it holds the first physical page.)
-    Pages(Box<[u64]>),
-}
-
-impl Region {
-    /// Whether there are frames, or there is a list of them.
-    fn is_taken(&self) -> bool {
-        !matches!(self, Region::Empty)
-    }
-}
-
-/// Regions in one list, at most: what is longer has a list of lists, each of which is made when something in it is.
-const LIST_REGIONS: usize = 128;
-
-/// The regions of a segment, in order. Most have only one, which lies in their record.
-#[derive(Debug)]
-enum Regions {
-    One(Region),
-    List(Vec<Region>),
-    Lists(Vec<Option<Box<[Region; LIST_REGIONS]>>>),
-}
-
-/// What a region is that is in no list yet.
-static EMPTY: Region = Region::Empty;
-
-impl Regions {
-    #[inline(always)]
-    fn new(count: usize) -> Result<Regions, Error> {
-        if count == 1 { Ok(Regions::One(Region::Empty)) } else { Regions::several(count) }
-    }
-
-    #[inline(never)]
-    fn several(count: usize) -> Result<Regions, Error> {
-        Ok(if count <= LIST_REGIONS {
-            Regions::List(empty_list(count, || Region::Empty)?)
-        } else {
-            Regions::Lists(empty_list(count.div_ceil(LIST_REGIONS), || None)?)
-        })
-    }
-
-    #[inline(always)]
-    fn get(&self, number: usize) -> Option<&Region> {
-        match self {
-            Regions::One(region) => (number == 0).then_some(region),
-            Regions::List(list) => list.get(number),
-            Regions::Lists(lists) => {
-                let list = lists.get(number / LIST_REGIONS)?;
-                Some(list.as_ref().map_or(&EMPTY, |list| &list[number % LIST_REGIONS]))
-            }
-        }
-    }
-
-    /// The region with a number that the segment has, to be changed. The heap has room for the list that it is in.
-    #[inline(always)]
-    fn get_mut(&mut self, number: usize) -> &mut Region {
-        match self {
-            Regions::One(region) => region,
-            Regions::List(list) => &mut list[number],
-            Regions::Lists(lists) => {
-                let list = &mut lists[number / LIST_REGIONS];
-                &mut list.get_or_insert_with(|| Box::new([const { Region::Empty }; LIST_REGIONS]))
-                    [number % LIST_REGIONS]
-            }
-        }
-    }
-
-    /// The pages of kernel heap that a page's frame takes where none is yet near it, in a segment whose lists are made on
-    /// first touch.
-    #[inline(always)]
-    fn missing_lists(&self, number: usize) -> u64 {
-        let Regions::Lists(lists) = self else { return 0 };
-        match &lists[number / LIST_REGIONS] {
-            None => 2,
-            Some(list) => u64::from(matches!(list[number % LIST_REGIONS], Region::Empty)),
-        }
-    }
-
-    /// Lets go of lists at the end in which nothing is; gives false if the effort was spent by that.
-    fn shorten(&mut self, effort: &mut Effort) -> bool {
-        let Regions::Lists(lists) = self else { return true };
-        while let Some(last) = lists.last() {
-            if last.as_ref().is_some_and(|list| list.iter().any(Region::is_taken)) {
-                return true;
-            }
-            let units = if last.is_some() { REGION_UNITS } else { 1 };
-            lists.pop();
-            if !effort.spend(units) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// The last region that is not empty, with its number, where lists without any were let go of.
-    fn last_taken(&mut self) -> Option<(usize, &mut Region)> {
-        let (before, regions) = match self {
-            Regions::One(region) => (0, slice::from_mut(region)),
-            Regions::List(list) => (0, list.as_mut_slice()),
-            Regions::Lists(lists) => {
-                let before = lists.len().saturating_sub(1) * LIST_REGIONS;
-                (before, lists.last_mut()?.as_mut()?.as_mut_slice())
-            }
-        };
-        let last = regions.iter().rposition(Region::is_taken)?;
-        Some((before + last, &mut regions[last]))
-    }
-}
-
-fn empty_list<T>(count: usize, empty: impl FnMut() -> T) -> Result<Vec<T>, Error> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(count).map_err(|_| Error::OutOfMemory)?;
-    list.resize_with(count, empty);
-    Ok(list)
-}
 
 /// Contiguous frames of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,16 +40,19 @@ pub struct Segment {
     pub name: Name,
     /// Who pays for record and frames; but for those that others touched first who may not write.
     pub account: AccountId,
-    /// Mappings of it that exist.
-    pub mappings: u64,
+    /// Mappings of it that exist; each is a reference to it as well, of which there are no more.
+    pub mappings: u32,
     regions: Regions,
     pages: u32,
     populated_pages: u32,
-    /// Pages of kernel heap that are charged as they are taken: lists of a long segment, made on first touch.
+    /// Pages of kernel heap that are charged as they are taken: lists of a long segment, made on first touch. Of one that is being made,
+    /// which has none, how many pages have been cleared so far of those that have frames.
     list_pages: u32,
     /// How many pages others pay for, lists included, and who: those who touched first and may not write.
     others: BTreeMap<AccountId, u64>,
     origin: Origin,
+    /// Its lock, if it is lockable.
+    pub lock: Option<Box<Lock>>,
 }
 
 /// Where a segment's frames come from.
@@ -183,8 +62,8 @@ enum Origin {
     Touch,
     /// All were there at once.
     Start,
-    /// The same, of one that is being made: so many pages have been cleared so far, of those that have frames.
-    Making(u32),
+    /// The same, of one that is being made.
+    Making,
     /// They are not the frame allocator's.
     Elsewhere,
 }
@@ -206,6 +85,9 @@ pub struct Touch {
 /// What the first touch of a page by somebody who may not write, the first in this segment, costs besides the page.
 pub const PAYER_BYTES: u64 = block::tree_entry_bytes::<AccountId, u64>();
 
+/// What a segment costs more that is lockable, bytes.
+pub const LOCK_BYTES: u64 = block::box_bytes::<Lock>();
+
 // More would be charged for the next byte.
 const _: () = assert!(size_of::<Segment>() <= 128, "a segment's record fits into a block of 128 bytes");
 
@@ -221,9 +103,10 @@ impl Object for Segment {
 
     /// What the account is charged besides the record, bytes.
     fn extra_bytes(&self) -> u64 {
-        match self.origin {
+        let lock = if self.lock.is_some() { LOCK_BYTES } else { 0 };
+        lock + match self.origin {
             Origin::Elsewhere => Segment::region_bytes(self.pages()),
-            Origin::Start | Origin::Making(_) => Segment::new_bytes(self.pages(), false),
+            Origin::Start | Origin::Making => Segment::new_bytes(self.pages(), false),
             Origin::Touch => {
                 let others = self.others.values().sum::<u64>();
                 let taken = u64::from(self.populated_pages) + u64::from(self.list_pages);
@@ -243,7 +126,8 @@ impl Segment {
         let regions = Regions::new(pages.div_ceil(REGION_PAGES) as usize)?;
         let (others, origin, pages) = (BTreeMap::new(), Origin::Touch, pages as u32);
         let (name, mappings, populated_pages, list_pages) = (Name::EMPTY, 0, 0, 0);
-        Ok(Segment { name, account, mappings, regions, pages, populated_pages, list_pages, others, origin })
+        let lock = None;
+        Ok(Segment { name, account, mappings, regions, pages, populated_pages, list_pages, others, origin, lock })
     }
 
     /// A segment over memory that is not the frame allocator's, and stays when the segment goes.
@@ -334,28 +218,31 @@ impl Segment {
 
     /// Begins to give every page a cleared frame, in steps.
     pub fn begin_to_populate(&mut self) {
-        self.origin = Origin::Making(0);
+        self.origin = Origin::Making;
     }
 
     /// Whether it is being made, with so many pages for an account.
     pub fn is_being_made(&self, account: AccountId, pages: u64) -> bool {
-        matches!(self.origin, Origin::Making(_)) && (self.account, self.pages()) == (account, pages)
+        self.origin == Origin::Making && (self.account, self.pages()) == (account, pages)
     }
 
     /// A part of giving every page a cleared frame: takes the next block of frames if all that were taken are cleared, else
     /// clears up to so many pages. Gives how many pages were taken and how many cleared, neither when all is done; `None`
     /// if there is no frame. For each block the heap has [`Segment::STEP_HEAP_PAGES`].
     pub fn populate_further(&mut self, frames: &mut FrameAllocator, most: u64) -> Option<(u64, u64)> {
-        let Origin::Making(cleared) = self.origin else { return Some((0, 0)) };
+        if self.origin != Origin::Making {
+            return Some((0, 0));
+        }
+        let cleared = self.list_pages;
         if cleared < self.populated_pages {
             let count = self.clear(u64::from(cleared), most.min(u64::from(self.populated_pages - cleared)));
-            self.origin = Origin::Making(cleared + count as u32);
+            self.list_pages = cleared + count as u32;
             return Some((0, count));
         }
         if self.populated_pages < self.pages {
             return self.take_frames(frames).map(|taken| (taken, 0));
         }
-        self.origin = Origin::Start;
+        (self.origin, self.list_pages) = (Origin::Start, 0);
         Some((0, 0))
     }
 
@@ -585,5 +472,10 @@ pub fn add_mapping(segments: &mut Store<Segment>, number: u32) -> &Segment {
 /// Notes one mapping less.
 #[inline(always)]
 pub fn drop_mapping(segments: &mut Store<Segment>, number: u32) {
-    segments.released_at(number).mappings -= 1;
+    let segment = segments.released_at(number);
+    segment.mappings -= 1;
+    if segment.lock.is_some() {
+        // Whether it is mapped still where it was is looked at before the kernel is left.
+        segments.list_due(number);
+    }
 }

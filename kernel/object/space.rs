@@ -18,6 +18,7 @@ use crate::object::address_map::{AddressMap, MAP_BYTES};
 use crate::object::handler::{Handler, handler_bytes};
 use crate::object::id::{AccountId, Object, SpaceId, ThreadId, UseId, kind};
 use crate::object::links::{Chain, Link, List};
+use crate::object::lock::SpaceLocks;
 use crate::object::store::Store;
 use crate::object::thread::Thread;
 use crate::object::use_pool::USE_BYTES;
@@ -31,6 +32,9 @@ pub const VIEW_BYTES: u64 = block::tree_entry_bytes::<SpaceId, ()>() + USE_BYTES
 
 /// What a space's list of its views costs at worst besides what is in it, bytes.
 const VIEWS_BYTES: u64 = block::tree_base_bytes::<SpaceId, ()>();
+
+/// What a space costs more with which locks are taken, bytes.
+pub const SPACE_LOCKS_BYTES: u64 = block::box_bytes::<SpaceLocks>();
 
 /// Pages that one top-level entry stands for.
 pub const SLOT_PAGES: u64 = TOP_SLOT_BYTES / PAGE_BYTES;
@@ -76,6 +80,8 @@ pub struct Space {
     pub is_revoked: bool,
     /// Who is asked of faults in it.
     pub handler: Option<Box<Handler>>,
+    /// The locks that are taken with it. A view takes those of what it shows.
+    pub locks: Option<Box<SpaceLocks>>,
 }
 
 impl Object for Space {
@@ -92,7 +98,8 @@ impl Object for Space {
     fn extra_bytes(&self) -> u64 {
         let listed = if self.seen.is_some() { VIEW_BYTES } else { 0 };
         let handler = handler_bytes(self.handler.as_deref());
-        self.map.charged_bytes() + VIEWS_BYTES + self.other_roots_bytes() + listed + handler
+        let locks = if self.locks.is_some() { SPACE_LOCKS_BYTES } else { 0 };
+        self.map.charged_bytes() + VIEWS_BYTES + self.other_roots_bytes() + listed + handler + locks
     }
 }
 
@@ -129,6 +136,7 @@ impl Space {
             unasked: cpu_set::ALL,
             is_revoked: false,
             handler: None,
+            locks: None,
             views: BTreeSet::new(),
             view_roots: ViewRoots::default(),
             other_roots: Vec::new(),

@@ -16,7 +16,7 @@ use crate::object::id::{GateId, Object, ObjectRef, ThreadId};
 use crate::object::interrupted::Why;
 use crate::object::use_pool::UseKind;
 use crate::sched::noting::{self, KNOWN, stack_of};
-use crate::sched::{exchange, handlers, interrupting, ready};
+use crate::sched::{exchange, handlers, interrupting, locks, ready};
 use crate::state::kernel::Kernel;
 
 /// Gives a thread room for activations. Account and heap were found to have it.
@@ -83,6 +83,7 @@ pub fn pop(kernel: &mut Kernel, id: ThreadId, mut result: Result<u64, Error>) ->
 /// Unmakes the topmost activation, above this level; gives whether the one at the level is sound, and the thread is there now; and
 /// why that was interrupted, if the topmost was a handler.
 fn unmake(kernel: &mut Kernel, id: ThreadId, level: usize) -> (bool, Option<Why>) {
+    locks::leave(kernel, id, level + 1);
     let inner = kernel.threads.at_mut(id.index()).inside.take();
     if kernel.threads.at(id.index()).is_in_guest() {
         let guest = stack_of(kernel, id).fast.at(level).stack.load(Relaxed);
@@ -137,6 +138,7 @@ pub fn comes_out(kernel: &Kernel, id: ThreadId) -> bool {
 
 /// Notes that a suspended activation has lost the space that it was in, by a revocation: its use of the capability goes.
 pub fn lose_space(kernel: &mut Kernel, id: ThreadId, level: usize) {
+    locks::leave(kernel, id, level);
     let stack = kernel.threads.at_mut(id.index()).activations.as_mut().expect(KNOWN);
     stack.noted[level].is_gone = true;
     stack.is_revoked |= level == 0;
@@ -180,6 +182,7 @@ pub fn end(kernel: &mut Kernel, id: ThreadId) {
     while let Some(level) = kernel.threads.at(id.index()).depth().checked_sub(1) {
         let _ = unmake(kernel, id, level);
     }
+    locks::leave(kernel, id, 0);
     handlers::forget(kernel, ObjectRef::Thread(id));
     interrupting::forget_pending(kernel, id);
     (0..ACTIVATION_USES).for_each(|_| kernel.uses.unpromise());

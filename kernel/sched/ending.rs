@@ -11,7 +11,7 @@ use crate::object::id::{CapId, TableId, ThreadId};
 use crate::object::links::{Chain, Link};
 use crate::object::thread::{Fallback, Thread};
 use crate::sched::activations::{self, Out};
-use crate::sched::{deletion, entering, inside, interrupting, landing, moving, ready, remote, running, way_in};
+use crate::sched::{deletion, entering, inside, interrupting, landing, locks, moving, ready, remote, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// Takes a new thread in, with one reference. Account, heap and store were found to have room.
@@ -318,6 +318,7 @@ fn take_off_queues(kernel: &mut Kernel, id: ThreadId) {
             entering::stop_calling(kernel, id, gate);
             moving::give_up_waiting(kernel, id);
         }
+        ThreadState::Entering => locks::stop_waiting(kernel, id),
         _ => {}
     }
 }

@@ -34,13 +34,23 @@ pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: SpaceId, entered_by: 
     let is_tagged = tag.tag() != 0 || is_seeded(Mutant::UntaggedKept);
     let keep = is_tagged && !flush_all && !pass.is_stale();
     line.presence.enter(space.index(), words.pass(cpu), pass);
-    let root = Frame::from_word(pass.root());
-    words.pass(cpu).make_good(tessera_arch::root_word(root, tag.tag()));
+    let (root, takes_locks) = (Frame::from_word(pass.root()), words.takes_locks());
+    let word = tessera_arch::root_word(root, tag.tag());
+    if takes_locks && !is_seeded(Mutant::LockPassedBy) {
+        words.pass(cpu).make_locked(word)
+    } else {
+        words.pass(cpu).make_good(word)
+    }
     if kernel.tags.is_closing() {
         words.pass(cpu).make_stale();
     }
     tessera_arch::activate(root, tag.tag(), keep);
-    line.root.store(root.to_word(), Relaxed);
+    let ground = if takes_locks && !is_seeded(Mutant::LockLeftByFastPath) {
+        shared.no_ground.load(Relaxed)
+    } else {
+        root.to_word()
+    };
+    line.root.store(ground, Relaxed);
     line.entered_by.store(entered_by.bits(), Relaxed);
     line.counters.count_switch(keep);
 }

@@ -13,7 +13,7 @@ use crate::object::id::{CapId, GateId, ThreadId};
 use crate::object::links::Chain;
 use crate::sched::moving::{self, MOVES};
 use crate::sched::noting::{self, KNOWN, Place};
-use crate::sched::{deletion, interrupting, ready, running, way_in};
+use crate::sched::{deletion, interrupting, locks, ready, running, way_in};
 use crate::state::kernel::Kernel;
 
 /// The caller waits for a stack if none is free.
@@ -41,7 +41,7 @@ impl Given {
 }
 
 /// What a handle names; what is being moved by the call has its rights still.
-fn word_in(kernel: &Kernel, table: u32, handle: Handle, is_moved: bool) -> Result<CapWord, Error> {
+pub(super) fn word_in(kernel: &Kernel, table: u32, handle: Handle, is_moved: bool) -> Result<CapWord, Error> {
     let slot = kernel.tables.at(table).cap_slots().get(handle.slot() as usize);
     let word = slot.and_then(|slot| slot.read(handle.generation())).filter(|word| *word != CapWord::FREE);
     if is_moved && word.is_some_and(CapWord::is_closed) {
@@ -118,6 +118,7 @@ pub(super) fn plan(kernel: &mut Kernel, table: u32, words: &[u64; 6]) -> Result<
     if !is_open || kernel.spaces.find(space).is_none() || kernel.tables.find(inner).is_none() {
         return Err(Error::Gone);
     }
+    locks::ensure_none(kernel, space)?;
     plan_given(kernel, table, [handle, rights, flags], inner.index()).map(|given| (id, given))
 }
 

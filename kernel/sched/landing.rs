@@ -6,7 +6,7 @@ use tessera_abi::layout::FallbackReason;
 use crate::cpu::switch;
 use crate::object::id::ThreadId;
 use crate::object::thread::Fallback;
-use crate::sched::{enter, inside, interrupting, noting, running};
+use crate::sched::{enter, inside, interrupting, locks, noting, running};
 use crate::state::kernel::Kernel;
 
 /// Where a thread lands that has to leave the space in whose list it is.
@@ -22,6 +22,7 @@ pub fn landing_from(kernel: &Kernel, id: ThreadId, space: u32) -> Option<Fallbac
         fallback.space.index() != space
             && kernel.spaces.find(fallback.space).is_some()
             && kernel.shared.space_words(fallback.space.index()).only_cpu().is_none_or(enterable)
+            && locks::ensure_none(kernel, fallback.space).is_ok()
     };
     thread.fallback.filter(usable)
 }
@@ -29,6 +30,7 @@ pub fn landing_from(kernel: &Kernel, id: ThreadId, space: u32) -> Option<Fallbac
 /// Has a thread land, which is in no queue, and whose registers no CPU has.
 pub(super) fn land(kernel: &mut Kernel, id: ThreadId, fallback: Fallback, reason: FallbackReason) {
     forget_call(kernel, id);
+    locks::leave(kernel, id, 0);
     noting::note_space(kernel, id, fallback.space);
     inside::note_landing(kernel, id, fallback.lent);
     let thread = kernel.threads.at_mut(id.index());

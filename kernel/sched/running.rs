@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use tessera_abi::Handle;
+use tessera_abi::layout::ThreadState;
 use tessera_arch::{CPUS_MAX, Stamp};
 
 use crate::base::effort::Effort;
@@ -15,7 +16,7 @@ use crate::object::doomed::Debt;
 use crate::object::id::{SpaceId, ThreadId};
 use crate::object::thread::{Pending, Thread};
 use crate::sched::noting::{self, Place};
-use crate::sched::{enter, ready};
+use crate::sched::{enter, locks, ready};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::{Rotation, Standing, earlier};
 
@@ -342,6 +343,9 @@ pub fn tick(kernel: &mut Kernel, cpu: usize) {
     while effort.is_left()
         && let Some(id) = kernel.scheduler.take_woken(&mut kernel.threads, cpu, now_ns)
     {
+        if kernel.threads.at(id.index()).state == ThreadState::Entering {
+            locks::give_up(kernel, id);
+        }
         ready::make_ready(kernel, id);
         effort.spend(wake_units(kernel));
     }

@@ -26,7 +26,7 @@ use crate::object::links::Chain;
 use crate::object::thread::{Asking, Pending};
 use crate::sched::activations::{self, Out};
 use crate::sched::noting::KNOWN;
-use crate::sched::{closing, ending, enter, entering, handlers, interrupting, running, way_in};
+use crate::sched::{closing, ending, enter, entering, handlers, interrupting, locks, running, way_in};
 use crate::state::kernel::Kernel;
 use crate::state::scheduler::Left;
 
@@ -198,6 +198,7 @@ fn is_open(kernel: &Kernel, handler: &Handler) -> bool {
     let (space, table) = (gate.space, gate.table);
     kernel.shared.gate_words(handler.gate.index()).is_open()
         && kernel.spaces.find(space).is_some()
+        && locks::ensure_none(kernel, space).is_ok()
         && kernel.tables.find(table).is_some()
 }
 

@@ -101,6 +101,10 @@ impl Kernel {
         let empty_root = crate::paging::page_table::new_table(&mut frames);
         tessera_arch::prepare_root(empty_root);
         shared.empty_root.store(empty_root.to_word(), core::sync::atomic::Ordering::Relaxed);
+        let no_ground = crate::paging::page_table::new_table(&mut frames);
+        // Not present, and not what an entry is that is not present.
+        tessera_arch::table(no_ground)[0].store(1 << 1, core::sync::atomic::Ordering::Relaxed);
+        shared.no_ground.store(no_ground.to_word(), core::sync::atomic::Ordering::Relaxed);
         let memory_bytes = frame_bytes(frames.managed_frames());
         crate::mem::provide_list::<Public>(&mut frames, TOP_SLOTS);
         // The tags that are taken, and those that a check has seen.

@@ -144,7 +144,14 @@ impl RunQueue {
         (at, effort): (&mut AgendaPlace, &mut Effort),
         facts: &mut u64,
     ) -> bool {
-        let is_asleep = |thread: &Thread| (thread.state, thread.cpu()) == (ThreadState::Sleeping, cpu);
+        // Or wait for locks until some time.
+        let is_timed = |thread: &Thread| {
+            thread.activations.as_ref().is_some_and(|stack| stack.awaited.is_some_and(|awaited| awaited.is_timed))
+        };
+        let is_asleep = |thread: &Thread| {
+            let sleeps = thread.state == ThreadState::Sleeping;
+            thread.cpu() == cpu && (sleeps || thread.state == ThreadState::Entering && is_timed(thread))
+        };
         self.sleepers.check_further(threads, at, effort, |id| {
             assert!(is_asleep(&threads[id]), "sleepers sleep");
             *facts += 1;

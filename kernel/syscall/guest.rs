@@ -12,6 +12,7 @@ use crate::object::guest::{GUEST_EXTRA_BYTES, Guest, Standing, StatePage};
 use crate::object::id::{CapId, GuestId, ObjectRef};
 use crate::object::use_pool::{Use, UseKind};
 use crate::sched::guests::{self, Run};
+use crate::sched::locks;
 use crate::state::kernel::Kernel;
 
 /// Heap pages that making a guest may take: its record, its registers, its capability's list, its use.
@@ -79,6 +80,7 @@ impl Caller<'_> {
         if flags & !STEP != 0 {
             return Err(Error::BadArgument);
         }
+        locks::ensure_none(self.kernel, into)?;
         let run = Run { guest: (id, guest), space: (into, space), steps: flags & STEP != 0, deadline_ns };
         // Once it runs, the thread's registers are the guest's.
         Ok(match guests::run(self.kernel, self.cpu, self.thread, run)? {

@@ -13,7 +13,9 @@ use crate::object::id::{AttachPoint, CapId, MapTarget, SegmentId, SubtreeId};
 use crate::object::segment::{Extent, Segment};
 use crate::object::space::SLOT_PAGES;
 use crate::paging::range::PageRange;
+use crate::sched::locks;
 use crate::vm::fast_map;
+use crate::vm::lockable;
 use crate::vm::map;
 use crate::vm::map_steps;
 use crate::vm::next_attachment::{Next, next_attachment, next_core_window};
@@ -83,10 +85,15 @@ impl Caller<'_> {
         if offset.saturating_add(range.count) > segment.pages() {
             return Err(Error::BadArgument);
         }
-        let (maximum, lent) = (held & Rights::ACCESS, None);
-        let mapping = Mapping { pages: range.count, segment: id.index(), offset, rights, maximum, lent, epoch: 0 };
+        // Who comes to read a locked segment must not be let write while others read.
+        let maximum = if segment.lock.is_some() { rights } else { held & Rights::ACCESS };
+        let mapping =
+            Mapping { pages: range.count, segment: id.index(), offset, rights, maximum, lent: None, epoch: 0 };
         if !map_steps::is_mapped(progress) && public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
+        }
+        if segment.lock.is_some() && !map_steps::is_mapped(progress) {
+            return self.map_lockable(target.owner, (range.first, mapping, through), progress);
         }
         let Some(extent) = extent_at_once(segment, range.first, &mapping) else {
             return self.map_by_steps(target.owner, range.first, (&mapping, through), progress);
@@ -96,6 +103,30 @@ impl Caller<'_> {
             self.own_tables(owner, range)?;
         }
         self.map_at_once(owner, (range.first, mapping, through), extent)
+    }
+
+    /// The same of a lockable segment, until it is mapped.
+    #[inline(never)]
+    fn map_lockable(
+        &mut self,
+        owner: MapTarget,
+        (first, mapping, through): (u64, Mapping, CapId),
+        progress: u64,
+    ) -> Result<Outcome> {
+        let space = lockable::begin(self.kernel, owner, &mapping)?;
+        let extent = extent_at_once(self.kernel.segments.at(mapping.segment), first, &mapping);
+        let made = match extent {
+            Some(extent) => self
+                .own_tables(owner, PageRange { first, count: mapping.pages })
+                .and_then(|()| self.map_at_once(owner, (first, mapping, through), extent)),
+            None => self.map_by_steps(owner, first, (&mapping, through), progress),
+        };
+        if locks::is_mapped(target::map_of(self.kernel, owner), mapping.segment, first, 1) {
+            lockable::note(self.kernel, space, first, &mapping);
+        } else if made.is_err() {
+            locks::forget_if_over(self.kernel, space);
+        }
+        made
     }
 
     #[inline(always)]

@@ -10,14 +10,15 @@ use super::{Caller, Outcome, Result};
 use crate::base::effort::{Effort, PAGE_UNITS};
 use crate::object::account::{object_bytes, open_charge};
 use crate::object::id::{AccountId, ObjectRef};
-use crate::object::segment::{LENGTH_MAX_BYTES, REGION_PAGES, Segment};
+use crate::object::segment::{LENGTH_MAX_BYTES, LOCK_BYTES, REGION_PAGES, Segment};
 use crate::state::kernel::Kernel;
 
 /// What a thread remembers that makes a segment, besides the segment's number.
 const IS_BEGUN: u64 = 1 << 32;
 
-/// Flag of `segment_create`: populate on first touch.
+/// Flags of `segment_create`: populate on first touch; lockable.
 const ON_FIRST_TOUCH: u64 = 1;
+const LOCKABLE: u64 = 2;
 
 impl Caller<'_> {
     pub(super) fn segment_create(&mut self, account: Handle, length_bytes: u64, flags: u64) -> Result<Outcome> {
@@ -25,26 +26,31 @@ impl Caller<'_> {
         if !length_bytes.is_multiple_of(PAGE_BYTES) {
             return Err(Error::Misaligned);
         }
-        if length_bytes == 0 || length_bytes > LENGTH_MAX_BYTES || flags > ON_FIRST_TOUCH {
+        if length_bytes == 0 || length_bytes > LENGTH_MAX_BYTES || flags > ON_FIRST_TOUCH | LOCKABLE {
             return Err(Error::BadArgument);
         }
         let pages = length_bytes / PAGE_BYTES;
-        let populated = if flags == ON_FIRST_TOUCH { 0 } else { pages };
+        let (is_lockable, is_lazy) = (flags & LOCKABLE != 0, flags & ON_FIRST_TOUCH != 0);
+        let populated = if is_lazy { 0 } else { pages };
         let mut effort = Effort::of_entry();
         if populated >= u64::from(effort.left()) || !effort.spend(populated as u32 * PAGE_UNITS) {
-            return self.create_by_steps(account, pages);
+            return self.create_by_steps(account, (pages, is_lockable));
         }
-        let bytes = Segment::new_bytes(pages, populated == 0);
+        let bytes = Segment::new_bytes(pages, is_lazy) + if is_lockable { LOCK_BYTES } else { 0 };
         self.kernel.segments.ensure_room()?;
         payer.ensure_object::<Segment>(bytes)?;
         self.kernel.ensure_frames(populated)?;
-        self.ensure_can_create(if populated == 0 { 0 } else { Segment::heap_pages(pages) })?;
+        let heap_pages = if is_lazy { 0 } else { Segment::heap_pages(pages) };
+        self.ensure_can_create(heap_pages + u64::from(is_lockable))?;
         self.kernel.reserve_block(Segment::list_bytes(pages))?;
         // Once more: the heap may have taken some.
         self.kernel.ensure_frames(populated)?;
         let mut segment = Box::new(Segment::new(account, pages)?);
         if populated != 0 {
             segment.populate(&mut self.kernel.frames);
+        }
+        if is_lockable {
+            segment.lock = Some(Box::default());
         }
         // What `charge` would find, and is at hand.
         open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
@@ -55,10 +61,10 @@ impl Caller<'_> {
 
     /// Makes a segment with all its memory, step by step. Until it is done nobody can name it, and its thread keeps it.
     #[inline(never)]
-    fn create_by_steps(&mut self, account: AccountId, pages: u64) -> Result<Outcome> {
+    fn create_by_steps(&mut self, account: AccountId, what: (u64, bool)) -> Result<Outcome> {
         let index = match self.progress(number::segment_create) {
-            0 => self.begin_segment(account, pages)?,
-            word => self.segment_begun(word as u32, account, pages)?,
+            0 => self.begin_segment(account, what)?,
+            word => self.segment_begun(word as u32, account, what)?,
         };
         match self.populate_step(index) {
             Ok(true) => {
@@ -75,27 +81,31 @@ impl Caller<'_> {
     }
 
     /// Makes the record of a segment that gets its memory step by step, all of which is paid for now. Gives its number.
-    fn begin_segment(&mut self, account: AccountId, pages: u64) -> Result<u32> {
-        let bytes = Segment::new_bytes(pages, false);
+    fn begin_segment(&mut self, account: AccountId, (pages, is_lockable): (u64, bool)) -> Result<u32> {
+        let bytes = Segment::new_bytes(pages, false) + if is_lockable { LOCK_BYTES } else { 0 };
         self.kernel.segments.ensure_room()?;
         self.kernel.accounts[account].ensure_object::<Segment>(bytes)?;
         self.kernel.ensure_frames(pages)?;
-        self.ensure_can_create(0)?;
+        self.ensure_can_create(u64::from(is_lockable))?;
         self.kernel.reserve_block(Segment::list_bytes(pages))?;
         let mut segment = Box::new(Segment::new(account, pages)?);
         segment.begin_to_populate();
+        if is_lockable {
+            segment.lock = Some(Box::default());
+        }
         open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
         Ok(self.kernel.segments.insert_boxed(segment).index())
     }
 
     /// The segment that the step before left, if it is what this one is to make.
-    fn segment_begun(&mut self, index: u32, account: AccountId, pages: u64) -> Result<u32> {
-        if self.kernel.segments.at(index).is_being_made(account, pages) {
+    fn segment_begun(&mut self, index: u32, account: AccountId, what: (u64, bool)) -> Result<u32> {
+        let segment = self.kernel.segments.at(index);
+        if segment.is_being_made(account, what.0) && segment.lock.is_some() == what.1 {
             return Ok(index);
         }
         // The program has put another call in the place of the one that was under way.
         self.kernel.segments.release_at(index);
-        self.begin_segment(account, pages)
+        self.begin_segment(account, what)
     }
 
     /// Gives a segment that is being made more of its memory; gives whether that was all.
@@ -128,10 +138,15 @@ impl Caller<'_> {
             return Err(Error::MissingRight);
         }
         let segment = &self.kernel.segments[id];
+        let lock = segment.lock.as_deref();
         let info = SegmentInfo {
             length_bytes: segment.pages() * PAGE_BYTES,
             populated_bytes: segment.populated_pages() * PAGE_BYTES,
-            mappings: segment.mappings,
+            mappings: u64::from(segment.mappings),
+            is_lockable: u64::from(segment.lock.is_some()),
+            writers: lock.map_or(0, |lock| u64::from(lock.writer.is_some())),
+            readers: lock.map_or(0, |lock| u64::from(lock.readers)),
+            waiting: lock.map_or(0, |lock| u64::from(lock.waiting_count)),
         };
         self.write(buffer, &info).map(|()| 0)
     }

@@ -3,14 +3,15 @@
 use tessera_abi::layout::SpaceInfo;
 use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
-use tessera_arch::{Access, Frame, VirtAddr};
+use tessera_arch::{Access, CallResult, Frame, UserPlace, VirtAddr};
 
 use super::{Caller, Outcome, Result};
 use crate::cpu::switch;
 use crate::object::id::{ObjectRef, SpaceId};
 use crate::object::space::Space;
 use crate::paging::page_table;
-use crate::sched::{enter, running};
+use crate::sched::locking::{self, Entering};
+use crate::sched::{enter, lock_path, locks, running};
 use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
 use crate::state::memory::reserve_heap;
@@ -69,16 +70,30 @@ impl Caller<'_> {
         Ok(self.kernel.insert_paid(own, ObjectRef::Space(id), paid).bits())
     }
 
-    /// The common path of `space_switch`, taken when the space's tag must be renewed or flushed first.
-    pub(super) fn space_switch(&mut self, space: Handle) -> Result<u64> {
+    /// The common path of `space_switch`, taken when the space's tag must be renewed or flushed first, or locks are to be seen to.
+    pub(super) fn space_switch(&mut self, space: Handle) -> Result<Outcome> {
+        self.space_switch_until(space, u64::MAX)
+    }
+
+    pub(super) fn space_switch_until(&mut self, space: Handle, until_ns: u64) -> Result<Outcome> {
         let target = self.space(space, Rights::SWITCH)?;
         let registers = self.kernel.threads[self.thread].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
+        if locks::concern(self.kernel, self.thread, target) {
+            let place = UserPlace { instruction_pointer: ip, stack_pointer: sp };
+            let result = lock_path::switch(self.kernel, self.line, (target.index(), space), place);
+            if result != CallResult::COMMON {
+                return Ok(Outcome::Done(result.value));
+            }
+        }
         if !switch::is_ground_shared(self.root(self.here()), self.root(target), ip, sp) {
             return Err(Error::NotShared);
         }
         enter::ensure_enterable(self.kernel, self.cpu, target)?;
-        Ok(self.enter(target, space))
+        match self.enter(target, space, until_ns)? {
+            Some(previous) => Ok(Outcome::Done(previous)),
+            None => Ok(Outcome::Unfinished),
+        }
     }
 
     pub(super) fn space_jump(
@@ -91,7 +106,7 @@ impl Caller<'_> {
         let target = self.space(space, Rights::SWITCH)?;
         ensure_entry(instruction_pointer, stack_pointer)?;
         enter::ensure_enterable(self.kernel, self.cpu, target)?;
-        let previous = self.enter(target, space);
+        let Some(previous) = self.enter(target, space, u64::MAX)? else { return Ok(Outcome::Unfinished) };
         let registers = self.kernel.threads[self.thread].context.registers_mut();
         registers.set_entry(instruction_pointer, stack_pointer, [argument, previous]);
         Ok(Outcome::Unfinished)
@@ -213,11 +228,17 @@ impl Caller<'_> {
         self.kernel.shared.space_words(space.index()).root(self.cpu)
     }
 
-    /// Enters a space; gives the handle by which the thread had entered the one it leaves.
-    fn enter(&mut self, space: SpaceId, handle: Handle) -> u64 {
+    /// Enters a space, with its locks, for which it is waited until this time at most; gives the handle by which the thread had
+    /// entered the one it leaves. Nothing if it waits.
+    fn enter(&mut self, space: SpaceId, handle: Handle, until_ns: u64) -> Result<Option<u64>> {
+        if locks::concern(self.kernel, self.thread, space)
+            && locking::enter(self.kernel, self.cpu, self.thread, (space, handle), until_ns)? == Entering::Waits
+        {
+            return Ok(None);
+        }
         let previous = self.line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
-        enter::enter_space(self.kernel, self.cpu, space, handle);
-        previous
+        enter::go_to(self.kernel, self.cpu, space, handle);
+        Ok(Some(previous))
     }
 }
 

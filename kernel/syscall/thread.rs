@@ -14,7 +14,7 @@ use crate::object::derivation;
 use crate::object::id::{CapId, ObjectRef, ThreadId};
 use crate::object::thread::{CONTEXT_BYTES, Fallback, Thread};
 use crate::object::use_pool::{Use, UseKind};
-use crate::sched::{ending, inside, preference, ready, running};
+use crate::sched::{ending, inside, locks, preference, ready, running, waits};
 use crate::state::kernel::Kernel;
 use crate::state::memory::reserve_heap;
 
@@ -35,6 +35,7 @@ impl Caller<'_> {
         let own = self.table();
         let by = CapId::at(own, space.slot());
         let space = self.space(space, Rights::SWITCH)?;
+        locks::ensure_none(self.kernel, space)?;
         let priority = self.allowed_priority(priority)?;
         let Kernel { accounts, tables, threads, frames, .. } = &mut *self.kernel;
         threads.ensure_room()?;
@@ -88,6 +89,11 @@ impl Caller<'_> {
     pub(super) fn thread_join(&mut self, thread: Handle) -> Result<Outcome> {
         let target = self.thread(thread, Rights::WAIT)?;
         self.ensure_end_of_waiting(target)?;
+        if self.kernel.threads.at(self.thread.index()).activations.is_some()
+            && waits::is_waiting_for(self.kernel, target, self.thread)
+        {
+            return Err(Error::Deadlock);
+        }
         if self.kernel.threads[target].has_ended() {
             return ending::join_result(self.kernel, target).map(Outcome::Done);
         }

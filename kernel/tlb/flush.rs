@@ -296,8 +296,8 @@ fn act(shared: &Shared, line: &PerCpu, in_hand: Option<Trap>, request: Request) 
         Request::Pages { space, tag, first, count } => {
             let way = line.pass_to(space);
             let flush = || flush_here(line, tag, PageRange { first, count });
-            let is_closing = shared.is_closing_tags.load(Relaxed);
-            if !line.presence.invalidate(space, way, is_closing, flush) {
+            let stays_stale = shared.is_closing_tags.load(Relaxed) || shared.space_words(space).takes_locks();
+            if !line.presence.invalidate(space, way, stays_stale, flush) {
                 line.counters.shootdowns_spurious.add(1);
             }
         }

@@ -30,11 +30,11 @@ pub const HEAP_PAGES: u64 = 4 + ATTACHMENTS_MOST / 2;
 /// What a clone costs besides what any new space does, bytes: what it begins with, as though it had that alone.
 ///
 /// # Errors
-/// `BadState` for a view, one with core windows, with something attached below its root, or of which something is mapped that can
-/// be taken back by itself; `BadArgument` if another account pays for it; `LimitReached`.
+/// `BadState` for a view, one with core windows, with something attached below its root, of which something is mapped that can
+/// be taken back by itself, or with which locks are taken; `BadArgument` if another account pays for it; `LimitReached`.
 pub fn plan(kernel: &Kernel, source: SpaceId, account: AccountId) -> Result<u64, Error> {
     let space = &kernel.spaces[source];
-    if space.seen.is_some() || space.map.core_windows() != 0 || !space.map.may_be_cloned() {
+    if space.seen.is_some() || space.map.core_windows() != 0 || space.locks.is_some() || !space.map.may_be_cloned() {
         return Err(Error::BadState);
     }
     if space.account != account {

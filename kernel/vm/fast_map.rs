@@ -98,8 +98,8 @@ fn map_as<const NOTED: bool>(
     if rest != 0 || offset + range.count > segment.object.pages() {
         return None;
     }
-    // What another account pays for can be taken back by itself: that is noted on the common path.
-    if segment.object.account.index() != target.payer {
+    // What another account pays for can be taken back by itself: that is noted on the common path, and so is what is locked.
+    if segment.object.account.index() != target.payer || segment.object.lock.is_some() {
         return None;
     }
     let memory = segment.object.memory_at_once(offset, range.count)?;

@@ -19,6 +19,7 @@ use crate::paging::range::PageRange;
 use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
+use crate::vm::lockable;
 use crate::vm::map::split_ends;
 use crate::vm::own;
 use crate::vm::target;
@@ -39,6 +40,9 @@ pub fn unmap_step(kernel: &mut Kernel, owner: MapTarget, range: PageRange, word:
         }
         own::own_ends(kernel, owner, range)?;
         let cost = target::map_of(kernel, owner).split_cost(range);
+        if cost.records != 0 {
+            lockable::ensure_unsplit(kernel, owner, range)?;
+        }
         ensure_change(kernel, owner, cost)?;
         split_ends(kernel, owner, range, cost);
         page = range.first;
@@ -150,6 +154,9 @@ fn goes_on(kernel: &Kernel, owner: MapTarget, from: Reached, rights: Rights) -> 
 fn begin_to_protect(kernel: &mut Kernel, owner: MapTarget, range: PageRange, is_cut: bool) -> Result<(), Error> {
     own::own_ends(kernel, owner, range)?;
     let ends = target::map_of(kernel, owner).split_cost(range);
+    if ends.records != 0 {
+        lockable::ensure_unsplit(kernel, owner, range)?;
+    }
     // Where a step ends within a mapping, there is one more until the call is done.
     let records = ends.records + u64::from(is_cut);
     ensure_change(kernel, owner, Cost { records, ..ends })?;

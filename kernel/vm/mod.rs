@@ -7,6 +7,7 @@ pub mod dismantle;
 pub mod fast_attach;
 pub mod fast_map;
 pub mod fault;
+pub mod lockable;
 pub mod map;
 pub mod map_steps;
 pub mod next_attachment;

@@ -36,6 +36,9 @@ pub fn make_paid_view(kernel: &mut Kernel, account: AccountId, seen: ViewOf, thr
     kernel.spaces.at_mut(id.index()).lent = Some(lent);
     let only_cpu = kernel.shared.space_words(seen.base.index()).only_cpu();
     kernel.shared.space_words(id.index()).initialise(root, only_cpu);
+    if kernel.shared.space_words(seen.base.index()).takes_locks() {
+        kernel.shared.space_words(id.index()).set_takes_locks(true);
+    }
     kernel.spaces.at_mut(seen.base.index()).views.insert(id);
     id
 }

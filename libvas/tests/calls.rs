@@ -21,7 +21,9 @@ fn recorder(number: u64, words: [u64; 6]) -> (u64, u64) {
             let goal = std::ptr::with_exposed_provenance_mut::<u64>(buffer as usize);
             // SAFETY: libvas passes a buffer that holds the structure.
             let goal = unsafe { std::slice::from_raw_parts_mut(goal, SegmentInfo::COUNT) };
-            SegmentInfo { length_bytes: 0x5000, populated_bytes: 0x1000, mappings: 3 }.write(goal);
+            let info =
+                SegmentInfo { length_bytes: 0x5000, populated_bytes: 0x1000, mappings: 3, ..SegmentInfo::default() };
+            info.write(goal);
             (0, 0)
         }
         _ => (0, 7),

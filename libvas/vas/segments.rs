@@ -23,7 +23,7 @@ impl Process<'_> {
     /// Makes a segment, with all its memory, that lies at these addresses wherever it is attached.
     ///
     /// # Errors
-    /// `EXISTS`, `Misaligned`; `BadAddress` outside of what a VAS fills; and the others of [`crate::Names::register`] and
+    /// `Exists`, `Misaligned`; `BadAddress` outside of what a VAS fills; and the others of [`crate::Names::register`] and
     /// [`Segment::new`].
     pub fn create_segment(&self, name: &str, addresses: Range<u64>, mode: Mode) -> Result<Sid, Error> {
         let sid = Sid(Name::new(name).ok_or(Error::BadText)?);
@@ -57,7 +57,7 @@ impl Process<'_> {
     ///
     /// # Errors
     /// `Busy` if it is attached elsewhere to be written, or at all while this one is to write; `Overlap` if another one lies there;
-    /// `NOT_FOUND`, `MissingRight`, and the others of [`Cap::map`].
+    /// `NotFound`, `MissingRight`, and the others of [`Cap::map`].
     pub fn attach_segment(&self, vid: Vid, sid: Sid, access: Access) -> Result<(), Error> {
         let vas = self.changed(vid)?;
         // Given up before the claim, which would find it.
@@ -73,7 +73,7 @@ impl Process<'_> {
     /// Detaches a segment from a VAS, for all who have that attached.
     ///
     /// # Errors
-    /// `BadArgument` if it is not attached there, `NOT_FOUND`, `MissingRight`, and the others of [`Cap::unmap`].
+    /// `BadArgument` if it is not attached there, `NotFound`, `MissingRight`, and the others of [`Cap::unmap`].
     pub fn detach_segment(&self, vid: Vid, sid: Sid) -> Result<(), Error> {
         let (vas, placed) = (self.changed(vid)?, self.placed(sid, Operation::Find, Rights::READ)?);
         if !placed.is_in(&vas)? {
@@ -85,7 +85,7 @@ impl Process<'_> {
     /// A segment's attributes; [`NameInfo::value`] is where it begins.
     ///
     /// # Errors
-    /// `NOT_FOUND`.
+    /// `NotFound`.
     pub fn segment_attributes(&self, sid: Sid) -> Result<NameInfo, Error> {
         self.names.about(Operation::Info, Class::Segment, sid.0.as_str()).map(NameInfo::decode)
     }

@@ -208,6 +208,7 @@ suite! {
     mod switch {
         mod round_robin;
         mod into;
+        mod lock;
         mod rollover;
         mod refill;
     }

@@ -2,7 +2,7 @@
 
 use tessera_abi::layout::Words;
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights};
-use tessera_arch::{CallResult, Frame, Interrupt, PhysRange, Trap, fake};
+use tessera_arch::{CallResult, Frame, Interrupt, PhysRange, Trap, UserPlace, fake};
 use tessera_kernel::Kernel;
 use tessera_kernel::cpu::switch;
 use tessera_kernel::entry::{quick, trap, yielding};
@@ -10,7 +10,7 @@ use tessera_kernel::lifecycle::reap;
 use tessera_kernel::object::account::Account;
 use tessera_kernel::object::id::{AccountId, ObjectRef, SpaceId, TableId, ThreadId};
 use tessera_kernel::object::segment::Segment;
-use tessera_kernel::sched::running;
+use tessera_kernel::sched::{lock_path, running};
 
 use crate::walker;
 
@@ -231,7 +231,14 @@ impl Machine {
         let id = running::current(&self.kernel, cpu).expect("some thread runs");
         let registers = self.kernel.threads[id].context.registers();
         let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        let result = switch::space_switch(&self.kernel.shared.cpus[cpu], space, ip, sp);
+        let line = &self.kernel.shared.cpus[cpu];
+        let mut result = switch::space_switch(line, space, ip, sp);
+        if result == CallResult::COMMON
+            && let Some(number) = lock_path::goal(self.kernel.shared, line, space)
+        {
+            let place = UserPlace { instruction_pointer: ip, stack_pointer: sp };
+            result = lock_path::switch(&mut self.kernel, line, (number, space), place);
+        }
         if result == CallResult::COMMON {
             return self.call(Call::SpaceSwitch { space });
         }

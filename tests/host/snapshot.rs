@@ -66,7 +66,7 @@ pub struct Snapshot {
     /// What is public: slot, subtree, bounds.
     pub public: Vec<(usize, u32, Rights)>,
     /// Number, populated pages, mappings, references of each segment.
-    pub segments: Vec<(u32, u64, u64, u32)>,
+    pub segments: Vec<(u32, u64, u32, u32)>,
     /// Number, state, priority, space, references of each thread.
     pub threads: Vec<(u32, u64, u8, u32, u32)>,
     /// Number of the table, handle, rights and badge of each capability.

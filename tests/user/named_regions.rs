@@ -11,7 +11,7 @@ use conformance::{
 };
 use core::ops::Range;
 use libvas::mshare::{self, ALIGNMENT_BYTES, Info, Options, Region};
-use libvas::names::{EXISTS, Mode, NOT_FOUND};
+use libvas::names::Mode;
 use libvas::{Cap, Error, Names, PAGE_BYTES as PAGE, Place, Rights, Space, program};
 
 rt::main!(main);
@@ -135,7 +135,7 @@ fn a_region_without_a_name_stays_for_those_who_have_it() -> Verdict {
     let donor = with(&donated(&naming.one, 0o600)?)?;
     set(&donor, 11)?;
     mshare::unlink(&naming.one, "testregion")?;
-    refused(mshare::info(&naming.one, "testregion").map(|_| ()), NOT_FOUND)?;
+    refused(mshare::info(&naming.one, "testregion").map(|_| ()), Error::NotFound)?;
     ensure_eq!(get(&donor)?, 11);
     let other = with(&donated(&naming.one, 0o600)?)?;
     set(&other, 22)?;
@@ -197,7 +197,7 @@ fn what_is_there_is_not_made_exclusively() -> Verdict {
     let naming = Naming::new()?;
     let first = donated(&naming.one, 0o606)?;
     for names in [&naming.one, &naming.other] {
-        refused(donated(names, 0o606).map(|_| ()), EXISTS)?;
+        refused(donated(names, 0o606).map(|_| ()), Error::Exists)?;
     }
     ensure_eq!(first.subtree().info()?.mappings, 1);
     Ok(())
@@ -207,10 +207,10 @@ fn what_is_there_is_not_made_exclusively() -> Verdict {
 fn what_is_not_there_is_not_opened() -> Verdict {
     let naming = Naming::new()?;
     for options in [Options::new(), Options::new().write(), Options::new().exclusive()] {
-        refused(options.open(&naming.one, "nothing", REGION).map(|_| ()), NOT_FOUND)?;
+        refused(options.open(&naming.one, "nothing", REGION).map(|_| ()), Error::NotFound)?;
     }
-    refused(mshare::info(&naming.one, "nothing").map(|_| ()), NOT_FOUND)?;
-    refused(mshare::unlink(&naming.one, "nothing"), NOT_FOUND)
+    refused(mshare::info(&naming.one, "nothing").map(|_| ()), Error::NotFound)?;
+    refused(mshare::unlink(&naming.one, "nothing"), Error::NotFound)
 }
 
 /// And exactly one of them is filled.

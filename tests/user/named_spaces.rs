@@ -11,7 +11,7 @@ use conformance::{
     Census, Claim, Naming, Verdict, claim, ends_in_fault, ensure, ensure_eq, refused, run,
     the_kernel_passes_its_own_checks,
 };
-use libvas::names::{EXISTS, Mode, NOT_FOUND};
+use libvas::names::Mode;
 use libvas::vas::{ATTACHED_MAX, Access, END, Process, START, Vid};
 use libvas::{Error, PAGE_BYTES as PAGE, Place, thread};
 
@@ -269,8 +269,8 @@ fn taken_names_are_refused() -> Verdict {
     process.create("taken", OWN)?;
     process.create_segment("taken", HERE..HERE + PAGE, OWN)?;
     for process in [&process, &other] {
-        refused(process.create("taken", ALL), EXISTS)?;
-        refused(process.create_segment("taken", HERE..HERE + PAGE, ALL), EXISTS)?;
+        refused(process.create("taken", ALL), Error::Exists)?;
+        refused(process.create_segment("taken", HERE..HERE + PAGE, ALL), Error::Exists)?;
     }
     refused(process.create("a name that has more than 32 bytes", OWN), Error::BadText)?;
     refused(process.create("", OWN), Error::BadText)
@@ -280,17 +280,17 @@ fn taken_names_are_refused() -> Verdict {
 fn unknown_names_are_not_found() -> Verdict {
     let naming = Naming::new()?;
     let mut process = Process::new(&naming.one);
-    refused(process.find("nobody's"), NOT_FOUND)?;
-    refused(process.find_segment("nobody's"), NOT_FOUND)?;
+    refused(process.find("nobody's"), Error::NotFound)?;
+    refused(process.find_segment("nobody's"), Error::NotFound)?;
     let (vid, sid) = (process.create("short", OWN)?, process.create_segment("short", HERE..HERE + PAGE, OWN)?);
     process.delete(vid)?;
-    refused(process.attach_segment(vid, sid, Access::Read), NOT_FOUND)?;
+    refused(process.attach_segment(vid, sid, Access::Read), Error::NotFound)?;
     process.delete_segment(sid)?;
-    refused(process.attach(vid, Access::Read), NOT_FOUND)?;
-    refused(process.delete(vid), NOT_FOUND)?;
-    refused(process.delete_segment(sid), NOT_FOUND)?;
-    refused(process.attributes(vid).map(|_| ()), NOT_FOUND)?;
-    refused(process.set_attributes(vid, ALL), NOT_FOUND)
+    refused(process.attach(vid, Access::Read), Error::NotFound)?;
+    refused(process.delete(vid), Error::NotFound)?;
+    refused(process.delete_segment(sid), Error::NotFound)?;
+    refused(process.attributes(vid).map(|_| ()), Error::NotFound)?;
+    refused(process.set_attributes(vid, ALL), Error::NotFound)
 }
 
 /// `EBUSY`, whoever asks, of the same client and of another.

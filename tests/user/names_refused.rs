@@ -11,9 +11,7 @@ use conformance::{
     Claim, Naming, Verdict, claim, ensure, ensure_eq, page, refused, run, the_kernel_passes_its_own_checks,
 };
 use libvas::gate::{Along, Request};
-use libvas::names::{
-    self, CLIENTS, Class, EXISTS, Mode, NAMES_OF_CLIENT, NO_SERVICE, NOT_FOUND, Operation, Question, name_words,
-};
+use libvas::names::{self, CLIENTS, Class, Mode, NAMES_OF_CLIENT, NO_SERVICE, Operation, Question, name_words};
 use libvas::{Cap, Error, Gate, Names, PAGE_BYTES, Rights, Segment, Space, program};
 
 rt::main!(main);
@@ -74,7 +72,7 @@ fn a_name_that_is_taken_stays_what_it_is() -> Verdict {
     let (naming, first, second) = (Naming::new()?, page()?, page()?);
     naming.one.register("taken", Along::derived(&first, Rights::READ), ALL)?;
     for names in [&naming.one, &naming.other, naming.service.names()] {
-        refused(names.register("taken", Along::derived(&second, Rights::READ), ALL), EXISTS)?;
+        refused(names.register("taken", Along::derived(&second, Rights::READ), ALL), Error::Exists)?;
     }
     ensure_eq!(second.capability_info()?.references, 1);
     ensure_eq!(find(&naming.other, "taken")?.capability_info()?.object, first.capability_info()?.object);
@@ -87,13 +85,13 @@ fn what_nobody_has_registered_is_not_found() -> Verdict {
     let segment = page()?;
     naming.one.register("one", Along::derived(&segment, Rights::READ), ALL)?;
     for name in ["two", "on", "onee", "", "One"] {
-        refused(find(&naming.one, name), NOT_FOUND)?;
-        refused(naming.one.unregister(name), NOT_FOUND)?;
-        refused(naming.one.info(name), NOT_FOUND)?;
-        refused(naming.one.set_mode(Class::Plain, name, ALL), NOT_FOUND)?;
-        refused(naming.one.about(Operation::Remove, Class::Plain, name), NOT_FOUND)?;
+        refused(find(&naming.one, name), Error::NotFound)?;
+        refused(naming.one.unregister(name), Error::NotFound)?;
+        refused(naming.one.info(name), Error::NotFound)?;
+        refused(naming.one.set_mode(Class::Plain, name, ALL), Error::NotFound)?;
+        refused(naming.one.about(Operation::Remove, Class::Plain, name), Error::NotFound)?;
     }
-    refused(naming.one.about(Operation::Info, Class::Space, "one"), NOT_FOUND)
+    refused(naming.one.about(Operation::Info, Class::Space, "one"), Error::NotFound)
 }
 
 /// Too long, empty, invisible, or with something behind its end.
@@ -172,7 +170,7 @@ fn a_name_for_nothing_is_refused() -> Verdict {
     let naming = Naming::new()?;
     let words = Question { name: name_words("nothing")?, ..Question::new(Operation::Register) }.encode();
     ensure_eq!(status(&naming.one, words)?, Error::BadArgument.status());
-    refused(naming.one.info("nothing"), NOT_FOUND)
+    refused(naming.one.info("nothing"), Error::NotFound)
 }
 
 /// Nor does it change a mode. To be let read is not enough.
@@ -206,14 +204,14 @@ fn a_badge_makes_nobody_another_one() -> Verdict {
 fn questions_that_make_no_sense_are_refused() -> Verdict {
     let naming = Naming::new()?;
     let sound = Question { name: name_words("sound")?, ..Question::new(Operation::Find) }.encode();
-    ensure_eq!(status(&naming.one, sound)?, NOT_FOUND.status());
+    ensure_eq!(status(&naming.one, sound)?, Error::NotFound.status());
     for head in [0, 11, 0xff, 2 | 4 << 8, 2 | 0xf << 8, 2 | 1 << 63, u64::MAX] {
         let words = [head, sound[1], sound[2], sound[3], sound[4], 0];
         ensure_eq!(status(&naming.one, words)?, Error::BadArgument.status());
     }
     for place in [1 << 20, u64::MAX] {
         let words = Question { value: place, ..Question::new(Operation::List) }.encode();
-        ensure_eq!(status(&naming.one, words)?, NOT_FOUND.status());
+        ensure_eq!(status(&naming.one, words)?, Error::NotFound.status());
     }
     Ok(())
 }
@@ -271,7 +269,7 @@ fn only_who_started_the_service_lets_others_in() -> Verdict {
     refused(naming.one.admit().map(|(number, _)| number), Error::MissingRight)?;
     refused(naming.one.dismiss(naming.number), Error::MissingRight)?;
     refused(naming.one.dismiss(0), Error::MissingRight)?;
-    refused(find(&naming.other, "still there"), NOT_FOUND)
+    refused(find(&naming.other, "still there"), Error::NotFound)
 }
 
 /// By whatever capability to its gate.
@@ -285,7 +283,7 @@ fn a_client_that_was_dismissed_is_outside() -> Verdict {
     let (number, gate) = naming.service.names().admit()?;
     ensure_eq!(number, naming.number);
     refused(find(&naming.other, "any"), Error::Gone)?;
-    refused(find(&Names::new(gate), "any"), NOT_FOUND)
+    refused(find(&Names::new(gate), "any"), Error::NotFound)
 }
 
 /// The one who started the service included.
@@ -339,7 +337,7 @@ fn an_object_that_is_gone_is_not_found_and_its_name_is_free() -> Verdict {
     naming.one.register("gone", Along::moved(Segment::new(&account, PAGE_BYTES)?, Rights::READ), OWN)?;
     find(&naming.one, "gone").map(drop)?;
     account.end()?;
-    refused(find(&naming.one, "gone"), NOT_FOUND)?;
+    refused(find(&naming.one, "gone"), Error::NotFound)?;
     naming.other.register("gone", Along::derived(&segment, Rights::READ), ALL)?;
     ensure_eq!(find(&naming.one, "gone")?.capability_info()?.object, segment.capability_info()?.object);
     Ok(())
@@ -352,7 +350,7 @@ fn what_was_taken_back_is_not_found() -> Verdict {
     let found = find(&naming.other, "lent")?;
     segment.revoke()?;
     refused(found.capability_info(), Error::BadHandle)?;
-    refused(find(&naming.other, "lent"), NOT_FOUND)?;
+    refused(find(&naming.other, "lent"), Error::NotFound)?;
     naming.one.unregister("lent")?;
     Ok(())
 }
@@ -405,7 +403,7 @@ fn what_is_in_use_is_not_removed() -> Verdict {
     ensure_eq!(found.rights()?, Rights::READ);
     naming.one.register("used", Along::derived(&segment, Rights::READ), ALL)?;
     remove()?;
-    refused(find(&naming.other, "used"), NOT_FOUND)
+    refused(find(&naming.other, "used"), Error::NotFound)
 }
 
 /// The first goes on undisturbed.

@@ -16,7 +16,7 @@ use conformance::{
     the_kernel_passes_its_own_checks,
 };
 use libvas::gate::Along;
-use libvas::names::{self, CLIENTS, Class, Mode, NOT_FOUND, Operation};
+use libvas::names::{self, CLIENTS, Class, Mode, Operation};
 use libvas::thread;
 use libvas::{
     Account, Cap, CapTable, Error, Gate, Names, Object, ObjectKind, PAGE_BYTES, Rights, Segment, Space, program,
@@ -81,7 +81,7 @@ fn whoever_init_starts_has_a_way_to_the_service() -> Verdict {
     ensure_eq!(object_of(&names.find::<Segment>("init's", Rights::READ)?)?, object_of(&segment)?);
     ensure!(names.info("init's")?.is_own, "it is this program's");
     names.unregister("init's")?;
-    refused(names.find::<Segment>("init's", Rights::READ), NOT_FOUND)
+    refused(names.find::<Segment>("init's", Rights::READ), Error::NotFound)
 }
 
 /// The client has gone, and so has its capability: the name stands for the object still.
@@ -134,7 +134,7 @@ fn names_have_up_to_32_bytes() -> Verdict {
         naming.one.register(name, Along::derived(&segment, Rights::READ), ALL)?;
         naming.other.find::<Segment>(name, Rights::READ)?;
     }
-    refused(naming.other.find::<Segment>(&longest[..31], Rights::READ), NOT_FOUND)
+    refused(naming.other.find::<Segment>(&longest[..31], Rights::READ), Error::NotFound)
 }
 
 /// Accounts, spaces, tables, gates: each is found as what it is.
@@ -234,7 +234,7 @@ fn who_started_the_service_forgets_any_name() -> Verdict {
     naming.other.register("any", Along::derived(&segment, Rights::READ), OWN)?;
     naming.service.names().dismiss(naming.number)?;
     naming.service.names().unregister("any")?;
-    refused(naming.one.info("any"), NOT_FOUND)
+    refused(naming.one.info("any"), Error::NotFound)
 }
 
 /// And so can its mode be changed.
@@ -243,7 +243,7 @@ fn whom_the_mode_lets_write_forgets_it_as_well() -> Verdict {
     naming.one.register("public", Along::derived(&segment, Rights::READ), ALL)?;
     naming.other.set_mode(Class::Plain, "public", Mode::new(0o662))?;
     naming.other.unregister("public")?;
-    refused(naming.one.info("public"), NOT_FOUND)
+    refused(naming.one.info("public"), Error::NotFound)
 }
 
 /// Whoever has it: nobody counts, so nobody can forget to say that he has gone.
@@ -374,7 +374,7 @@ fn a_service_is_started_anew_and_clients_connect_again() -> Verdict {
     let anew = Naming::new()?;
     refused(one.find::<Segment>("old", Rights::READ), Error::Gone)?;
     one.reconnect(anew.service.names().admit()?.1);
-    refused(one.find::<Segment>("old", Rights::READ), NOT_FOUND)?;
+    refused(one.find::<Segment>("old", Rights::READ), Error::NotFound)?;
     found.write(0, &[3])?;
     let segment = page()?;
     one.register("new", Along::derived(&segment, Rights::READ), OWN)?;

@@ -44,8 +44,9 @@ fn with_rights(fixture: &Fixture, need: &Need, rights: impl FnOnce(Rights) -> Ri
 /// that these programs lack (`public` makes subtrees public).
 fn is_harmless(call: u64) -> bool {
     use number::{
-        gate_call, machine_power_off, machine_provoke, object_set_name, space_jump, space_switch, subtree_detach,
-        subtree_detach_core, subtree_publish, thread_join, thread_set_fallback, thread_start, thread_stop,
+        gate_call, machine_power_off, machine_provoke, object_set_name, space_jump, space_switch, space_switch_until,
+        subtree_detach, subtree_detach_core, subtree_publish, thread_join, thread_set_fallback, thread_start,
+        thread_stop,
     };
     ![
         gate_call,
@@ -54,6 +55,7 @@ fn is_harmless(call: u64) -> bool {
         object_set_name,
         space_jump,
         space_switch,
+        space_switch_until,
         subtree_detach,
         subtree_detach_core,
         subtree_publish,

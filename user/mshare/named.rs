@@ -5,7 +5,7 @@
 use crate::region;
 use demonstration::{Failure, Size, chapter, check, refused};
 use libvas::mshare::{self, Options};
-use libvas::names::{self, EXISTS, Mode, NOT_FOUND};
+use libvas::names::{self, Mode};
 use libvas::{Error, Names, PAGE_BYTES, Rights, Segment, program};
 use rt::println;
 
@@ -22,10 +22,10 @@ pub(crate) fn listings() -> Result<(), Failure> {
     let names = names::service()?;
     chapter("By name: the donor");
     donor(names)?;
-    refused("making it once more, exclusively", options().open(names, NAME, TB_2..TB_2 + GB_512), EXISTS)?;
+    refused("making it once more, exclusively", options().open(names, NAME, TB_2..TB_2 + GB_512), Error::Exists)?;
     chapter("By name: the consumer");
     consumer(names)?;
-    refused("asking for it by its name", mshare::info(names, NAME), NOT_FOUND)?;
+    refused("asking for it by its name", mshare::info(names, NAME), Error::NotFound)?;
     check(region::holds_at(TB_2 + PAGE_BYTES, TEXT)?, "who has it mapped keeps it")?;
     let subtrees = || program().machine().ok_or(Error::MissingRight)?.info().map(|info| info.subtrees);
     let before = subtrees()?;

@@ -5,7 +5,7 @@ use crate::directory::{Directory, Entry, Key};
 use crate::service::gate_for;
 use libvas::gate::{Along, Answer, Called, GateWords};
 use libvas::layout::{CapabilityInfo, LentKind};
-use libvas::names::{EXISTS, NOT_FOUND, NameInfo, Operation, Question, name_of};
+use libvas::names::{NameInfo, Operation, Question, name_of};
 use libvas::{Cap, Error, Handle, Rights, Segment, Space};
 
 /// What the service knows.
@@ -118,7 +118,7 @@ impl State {
         }
         let entry = entry_for(client, question, given, &info);
         match self.directory.insert(entry) {
-            Err(EXISTS) => self.forget_if_gone(&entry.key).and_then(|()| self.directory.insert(entry))?,
+            Err(Error::Exists) => self.forget_if_gone(&entry.key).and_then(|()| self.directory.insert(entry))?,
             inserted => inserted?,
         }
         self.given_up = None;
@@ -129,7 +129,7 @@ impl State {
     fn forget_if_gone(&mut self, key: &Key) -> Result<(), Error> {
         let handle = self.directory.find(key)?.handle;
         if held(handle).capability_info().is_ok() {
-            return Err(EXISTS);
+            return Err(Error::Exists);
         }
         self.directory.remove(key).map(|_| ())
     }
@@ -171,7 +171,7 @@ impl State {
     }
 
     fn list(&self, question: &Question) -> Result<Answer, Error> {
-        let (place, entry) = self.directory.from(question.value).ok_or(NOT_FOUND)?;
+        let (place, entry) = self.directory.from(question.value).ok_or(Error::NotFound)?;
         let [first, second, third, fourth] = entry.key.words;
         Ok(plain([0, first, second, third, fourth, (place + 1) << 8 | entry.key.class as u64]))
     }

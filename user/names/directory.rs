@@ -1,6 +1,6 @@
 //! Which name stands for what: places in lists by hash, all made at the start.
 
-use libvas::names::{CLIENTS, Class, EXISTS, Mode, NAMES_OF_CLIENT, NOT_FOUND};
+use libvas::names::{CLIENTS, Class, Mode, NAMES_OF_CLIENT};
 use libvas::{Error, Handle, Rights};
 
 /// Places in all.
@@ -108,7 +108,7 @@ impl Directory {
     /// What a name stands for.
     ///
     /// # Errors
-    /// `NOT_FOUND`.
+    /// `NotFound`.
     #[inline]
     pub fn find(&self, key: &Key) -> Result<&Entry, Error> {
         let mut place = self.first[key.list()];
@@ -118,16 +118,16 @@ impl Directory {
             }
             place = self.next[usize::from(place)];
         }
-        Err(NOT_FOUND)
+        Err(Error::NotFound)
     }
 
     /// Takes a name in.
     ///
     /// # Errors
-    /// `EXISTS`; `LimitReached` if its owner has as many as it may.
+    /// `Exists`; `LimitReached` if its owner has as many as it may.
     pub fn insert(&mut self, entry: Entry) -> Result<(), Error> {
         if self.find(&entry.key).is_ok() {
-            return Err(EXISTS);
+            return Err(Error::Exists);
         }
         let count = &mut self.counts[usize::from(entry.owner)];
         if usize::from(*count) == NAMES_OF_CLIENT {
@@ -146,7 +146,7 @@ impl Directory {
     /// Forgets a name; gives what it stood for.
     ///
     /// # Errors
-    /// `NOT_FOUND`.
+    /// `NotFound`.
     pub fn remove(&mut self, key: &Key) -> Result<Entry, Error> {
         let (list, mut before) = (key.list(), None);
         let mut place = self.first[list];
@@ -164,15 +164,15 @@ impl Directory {
             }
             (before, place) = (Some(at), self.next[at]);
         }
-        Err(NOT_FOUND)
+        Err(Error::NotFound)
     }
 
     /// Gives a name another mode.
     ///
     /// # Errors
-    /// `NOT_FOUND`.
+    /// `NotFound`.
     pub fn set_mode(&mut self, key: &Key, mode: Mode) -> Result<(), Error> {
-        let place = self.places.iter_mut().flatten().find(|entry| entry.key == *key).ok_or(NOT_FOUND)?;
+        let place = self.places.iter_mut().flatten().find(|entry| entry.key == *key).ok_or(Error::NotFound)?;
         place.mode = mode;
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::{Directory, Entry, Key, PLACES};
-    use libvas::names::{CLIENTS, Class, EXISTS, Mode, NAMES_OF_CLIENT, NOT_FOUND, name_words};
+    use libvas::names::{CLIENTS, Class, Mode, NAMES_OF_CLIENT, name_words};
     use libvas::{Error, Handle, Rights};
 
     fn key(number: usize) -> Key {
@@ -215,7 +215,7 @@ mod tests {
             assert_eq!(directory.insert(entry(number, number % CLIENTS)), Ok(()));
         }
         assert_eq!(directory.insert(entry(PLACES, 3)), Err(Error::LimitReached));
-        assert_eq!(directory.insert(entry(5, 3)), Err(EXISTS));
+        assert_eq!(directory.insert(entry(5, 3)), Err(Error::Exists));
         assert!((0..PLACES).all(|number| directory.find(&key(number)) == Ok(&entry(number, number % CLIENTS))));
         assert_eq!(directory.remove(&key(3)).map(|entry| entry.handle), Ok(Handle::new(3, 1)));
         assert_eq!(directory.count_of(3), NAMES_OF_CLIENT - 1);
@@ -231,7 +231,7 @@ mod tests {
             let number = (random >> 33) as usize % 90;
             if random >> 63 == 0 {
                 let expected = if model.contains(&number) {
-                    Err(EXISTS)
+                    Err(Error::Exists)
                 } else if model.len() == NAMES_OF_CLIENT {
                     Err(Error::LimitReached)
                 } else {
@@ -241,7 +241,7 @@ mod tests {
                 assert_eq!(directory.insert(entry(number, 1)), expected);
             } else {
                 let found = model.iter().position(|other| *other == number);
-                let expected = found.map(|index| entry(model.swap_remove(index), 1)).ok_or(NOT_FOUND);
+                let expected = found.map(|index| entry(model.swap_remove(index), 1)).ok_or(Error::NotFound);
                 assert_eq!(directory.remove(&key(number)), expected);
             }
             assert_eq!(directory.count_of(1), model.len());

@@ -5,7 +5,7 @@ use demonstration::{Failure, chapter, check, refused};
 use executable::Executable;
 use init::archive::Archive;
 use init::loader::{Gifts, IMAGES, Loaded};
-use libvas::names::{Mode, NOT_FOUND};
+use libvas::names::Mode;
 use libvas::vas::{Access, Process};
 use libvas::{Error, Names, PAGE_BYTES, Place, program, raw};
 use rt::println;
@@ -42,7 +42,7 @@ pub(crate) fn of_two_programs(names: &Names) -> Result<(), Failure> {
     process.detach_segment(vid, sid)?;
     process.delete_segment(sid)?;
     process.delete(vid)?;
-    refused("finding it when it was deleted", process.find("v0"), NOT_FOUND)
+    refused("finding it when it was deleted", process.find("v0"), Error::NotFound)
 }
 
 /// Starts this program once more, with an account, a table and a space of its own; gives its exit code.

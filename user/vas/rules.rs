@@ -2,7 +2,7 @@
 
 use crate::HERE;
 use demonstration::{Failure, chapter, check, refused};
-use libvas::names::{EXISTS, Mode, NOT_FOUND};
+use libvas::names::Mode;
 use libvas::thread::Builder;
 use libvas::vas::{Access, Process, Vid};
 use libvas::{Error, Names, PAGE_BYTES, Place};
@@ -13,8 +13,8 @@ pub(crate) fn of_spaces(names: &Names) -> Result<(), Failure> {
     chapter("What is refused of spaces");
     let (mut one, mut other) = (Process::new(names), Process::new(names));
     let vid = one.create("shared", Mode::new(0o660))?;
-    refused("making another one of that name (EEXIST)", one.create("shared", Mode::new(0o660)), EXISTS)?;
-    refused("finding one of another name (ESRCH)", one.find("private"), NOT_FOUND)?;
+    refused("making another one of that name (EEXIST)", one.create("shared", Mode::new(0o660)), Error::Exists)?;
+    refused("finding one of another name (ESRCH)", one.find("private"), Error::NotFound)?;
     refused("switching to one that is not attached (EINVAL)", one.switch(Some(vid)), Error::BadArgument)?;
     one.attach(vid, Access::ReadWrite)?;
     one.attach(vid, Access::ReadWrite)?;
@@ -38,7 +38,7 @@ pub(crate) fn of_spaces(names: &Names) -> Result<(), Failure> {
     refused("writing what the mode lets only read (EACCES)", one.attach(vid, Access::Write), Error::MissingRight)?;
     check(one.attributes(vid)?.mode == Mode::new(0o400), "the mode is what it was set to")?;
     one.delete(vid)?;
-    refused("attaching what was deleted (ESRCH)", one.attach(vid, Access::Read), NOT_FOUND)
+    refused("attaching what was deleted (ESRCH)", one.attach(vid, Access::Read), Error::NotFound)
 }
 
 /// Rules for segments, and for who only reads.

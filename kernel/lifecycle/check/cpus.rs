@@ -88,6 +88,7 @@ fn check_words_of(kernel: &Kernel, id: SpaceId) -> u64 {
         assert_eq!(pass.root(), space.root(cpu).to_word(), "a pass leads to the space's root on its CPU");
         assert!(!(pass.is_good() && pass.is_stale()), "what a CPU holds is good or stale");
         let word = tessera_arch::root_word(space.root(cpu), words.tag().tag());
+        assert!(!(pass.is_good() && words.takes_locks()), "nobody enters without the locks");
         assert!(!pass.is_good() || pass.word() == word, "a good pass is what the root register takes");
         let may_enter = words.only_cpu().is_none_or(|only| only == cpu);
         assert!(may_enter || pass.is_never(), "no other CPU has been in a local space");
@@ -98,7 +99,7 @@ fn check_words_of(kernel: &Kernel, id: SpaceId) -> u64 {
         assert_eq!(words.only_cpu(), base.only_cpu(), "a view is local where its base is");
     }
     assert!(words.note().is_empty(), "nothing is noted between changes");
-    4 * kernel.shared.lines().len() as u64 + 3
+    5 * kernel.shared.lines().len() as u64 + 3
 }
 
 /// A CPU's line tells what runs there, and nothing is asked of it.
@@ -124,6 +125,7 @@ fn check_line_of(kernel: &Kernel, line: &PerCpu) -> u64 {
     if is_here {
         assert_eq!(line.presence.places(), [entered; 2], "this CPU is about to enter no other space");
         let root = kernel.spaces[space].root(line.index).to_word();
+        let root = if words.takes_locks() { kernel.shared.no_ground.load(Relaxed) } else { root };
         assert_eq!(line.root.load(Relaxed), root, "the root that is loaded is the space's");
     }
     9

@@ -117,7 +117,7 @@ const AMOUNTS: &[Phase] = &[
     |kernel, at, effort, facts| {
         over(&kernel.segments, (at, effort), |id, segment, _, _| {
             let mapped = kernel.segments.tally(id).amount();
-            assert_eq!(mapped, segment.mappings, "a segment counts its mappings");
+            assert_eq!(mapped, u64::from(segment.mappings), "a segment counts its mappings");
             *facts += 1;
             true
         })

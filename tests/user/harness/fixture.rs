@@ -88,7 +88,7 @@ impl Fixture {
         let (thread, machine) = (of(ObjectKind::Thread), of(ObjectKind::Machine));
         let buffer = self.room.address();
         match call {
-            space_switch => [space, 0, 0, 0, 0, 0],
+            space_switch | space_switch_until => [space, 0, 0, 0, 0, 0],
             space_jump => [space, self.address, self.address, 0, 0, 0],
             console_write => [buffer, 0, 0, 0, 0, 0],
             thread_create => [account, of(ObjectKind::CapTable), space, 0, 0, 0],
@@ -183,6 +183,7 @@ const fn need(call: u64, argument: usize, right: Rights) -> Need {
 /// Every right that a call needs with the arguments of [`Fixture::words`], as the ABI documents it.
 pub const NEEDS: &[Need] = &[
     need(space_switch, 0, Rights::SWITCH),
+    need(space_switch_until, 0, Rights::SWITCH),
     need(space_jump, 0, Rights::SWITCH),
     need(thread_create, 0, Rights::CHARGE),
     need(thread_create, 1, Rights::CONTROL),

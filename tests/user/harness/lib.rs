@@ -18,6 +18,7 @@
 //! | `cpus` | [`on_cpu`], [`needs_cpus`], [`Spinner`]: claims about several CPUs |
 //! | `census` | [`Census`], [`Snapshot`], [`leaves_nothing`]: what exists, to be compared before and after |
 //! | [`cloned`] | spaces to be cloned, and what is in them |
+//! | [`locked`] | spaces with lockable segments, and threads in them |
 //! | `service` | [`Service`], [`serves!`], [`caller`]: services behind gates, and threads that call them |
 //! | `guest` | [`GuestScene`]: a guest with its code in a space of its own |
 //! | `naming` | [`Naming`]: a name service with clients |
@@ -36,6 +37,7 @@ mod fixture;
 mod guest;
 mod handler;
 mod landing;
+pub mod locked;
 mod naming;
 mod random;
 mod room;
