@@ -68,6 +68,17 @@ impl<T: Mappable> Cap<T> {
         let length_bytes = length_of(&range)?;
         perform(Call::Protect { target: self.handle(), address: range.start, length_bytes, rights }).map(|_| ())
     }
+
+    /// Pins the mapping at the addresses `range`, all of it: in clones that are made from now on it stays the same memory, and is not
+    /// copied when it is written to ([`Space::clone_of`]).
+    ///
+    /// # Errors
+    /// `MissingRight` (`MAP`), `Misaligned`, `BadAddress`, `NotMapped`, `BadArgument` if that is not just one mapping, `BadState` if it
+    /// was made before the last clone was, `Sealed`, `OutOfMemory`.
+    pub fn pin(&self, range: Range<u64>) -> Result<(), Error> {
+        let length_bytes = length_of(&range)?;
+        perform(Call::Pin { target: self.handle(), address: range.start, length_bytes }).map(|_| ())
+    }
 }
 
 impl<T: Mapped> Cap<T> {

@@ -59,9 +59,22 @@ impl Space {
     /// `BadArgument` for another account; `BadState` if it has core windows, subtrees attached below its top level, or
     /// mappings that can be taken back by themselves; `LimitReached` if more than 16 subtrees are attached.
     pub fn clone_of(account: &Cap<Account>, space: &Cap<Space>) -> Result<Cap<Space>, Error> {
-        let bits = perform(Call::SpaceClone { account: account.handle(), space: space.handle() })?;
-        Ok(Cap::from_handle(Handle::from_bits(bits)))
+        clone(account, space, 0)
     }
+
+    /// The same, of which what it begins with may only be read, but for what was pinned ([`Cap::pin`]) and for subtrees that were
+    /// attached as a window.
+    ///
+    /// # Errors
+    /// As [`Space::clone_of`].
+    pub fn read_only_clone_of(account: &Cap<Account>, space: &Cap<Space>) -> Result<Cap<Space>, Error> {
+        clone(account, space, 1)
+    }
+}
+
+fn clone(account: &Cap<Account>, space: &Cap<Space>, flags: u64) -> Result<Cap<Space>, Error> {
+    let bits = perform(Call::SpaceClone { account: account.handle(), space: space.handle(), flags })?;
+    Ok(Cap::from_handle(Handle::from_bits(bits)))
 }
 
 /// What a thread can be in: a [`Space`] or a [`View`] of one.

@@ -70,9 +70,21 @@ impl Subtree {
     /// `TableFull`; `BadArgument` for another account than the one that pays for it; `BadState` if it is public, something is
     /// attached to it, or something is mapped in it that can be taken back by itself.
     pub fn clone_of(account: &Cap<Account>, subtree: &Cap<Subtree>) -> Result<Cap<Subtree>, Error> {
-        let bits = perform(Call::SubtreeClone { account: account.handle(), subtree: subtree.handle() })?;
-        Ok(Cap::from_handle(Handle::from_bits(bits)))
+        clone(account, subtree, 0)
     }
+
+    /// The same, of which what it begins with may only be read, but for what was pinned ([`Cap::pin`]).
+    ///
+    /// # Errors
+    /// As [`Subtree::clone_of`].
+    pub fn read_only_clone_of(account: &Cap<Account>, subtree: &Cap<Subtree>) -> Result<Cap<Subtree>, Error> {
+        clone(account, subtree, 1)
+    }
+}
+
+fn clone(account: &Cap<Account>, subtree: &Cap<Subtree>, flags: u64) -> Result<Cap<Subtree>, Error> {
+    let bits = perform(Call::SubtreeClone { account: account.handle(), subtree: subtree.handle(), flags })?;
+    Ok(Cap::from_handle(Handle::from_bits(bits)))
 }
 
 impl Cap<Subtree> {
@@ -142,6 +154,36 @@ impl<T: Mappable> Cap<T> {
 }
 
 impl Cap<Space> {
+    /// Puts a clone of a subtree in the place of the one that is attached at `address`: for clones of spaces that are to have
+    /// what is attached for themselves as well. The clone's cost is the account's.
+    ///
+    /// ```no_run
+    /// use libvas::{Rights, Space, Subtree, program};
+    ///
+    /// let (account, library) = (program().account(), Subtree::new(program().account())?);
+    /// let address = library.info()?.alignment_bytes;
+    /// let space = program().new_space()?;
+    /// space.attach(address, &library, Rights::READ_WRITE)?;
+    /// let clone = Space::clone_of(account, &space)?;
+    /// let own = clone.attach_clone(address, account, &library, Rights::READ_WRITE)?;
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Subtree::clone_of`], [`Cap::detach`] and [`Cap::attach`]; nothing is attached there if the last is refused.
+    pub fn attach_clone(
+        &self,
+        address: u64,
+        account: &Cap<Account>,
+        subtree: &Cap<Subtree>,
+        bounds: Rights,
+    ) -> Result<Cap<Subtree>, Error> {
+        let clone = Subtree::clone_of(account, subtree)?;
+        self.detach(address)?;
+        self.attach(address, &clone, bounds)?;
+        Ok(clone)
+    }
+
     /// Attaches a subtree of the top level as a *window*: views of this space show it with these same bounds, however
     /// narrow their own are. Meant for what a thread needs wherever it is: its program and stacks.
     ///

@@ -508,34 +508,45 @@ macro_rules! with_system_calls {
 
             /// Makes a space that begins with all that another one has mapped, *copied when it is written to*: whichever of the two
             /// is written to, the other does not see it. It takes as long however much is mapped; the first write to a page
-            /// pays for it. Subtrees that are attached stay the same in both.
+            /// pays for it. Subtrees that are attached stay the same in both, and so does what was pinned (`pin`).
+            ///
+            /// `flags`: 0, or 1 for a clone that may only read what it begins with, but for what was pinned, and for subtrees that were
+            /// attached as a window; nor does `protect` let it write, nor a clone of it. What is mapped in it later is as in any space.
             ///
             /// Needs `CHARGE` on the account, which is the one that pays for the space, and `INSPECT` and `MAP` on the space. The
             /// account is charged with what the space has mapped as though the new one had it alone: records, tables, and pages
             /// that were copied before; a page that is copied later is charged then, to the space that is written to.
             ///
             /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `AccountExhausted`,
-            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the space; `BadState` for a view, and for a
-            /// space with core windows, with subtrees attached below its top level, or with mappings that can be taken back by
-            /// themselves; `LimitReached` if more than 16 subtrees are attached.
-            66 space_clone SpaceClone(account: Handle, space: Handle);
+            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the space, or for unknown flags; `BadState` for a
+            /// view, and for a space with core windows, with subtrees attached below its top level, with lockable segments, or with
+            /// mappings that can be taken back by themselves; `LimitReached` if more than 16 subtrees are attached.
+            66 space_clone SpaceClone(account: Handle, space: Handle, flags: u64);
 
             /// Makes a subtree of the same level that begins with all that another one has mapped, copied when it is written to, as
-            /// `space_clone` does for spaces. It is attached nowhere yet, and not sealed.
+            /// `space_clone` does for spaces, with the same flags. It is attached nowhere yet, and not sealed.
             ///
             /// Needs `CHARGE` on the account, which is the one that pays for the subtree, and `INSPECT`, `MAP` and `READ` on the
             /// subtree.
             ///
             /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `AccountExhausted`,
-            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the subtree; `BadState` if it is public,
-            /// something is attached to it, or something is mapped in it that can be taken back by itself.
-            67 subtree_clone SubtreeClone(account: Handle, subtree: Handle);
+            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the subtree, or for unknown flags; `BadState` if it is
+            /// public, something is attached to it, or something is mapped in it that can be taken back by itself.
+            67 subtree_clone SubtreeClone(account: Handle, subtree: Handle, flags: u64);
 
             /// Switches as `space_switch` does, and waits for locks until the time since boot is `until_ns` at most: 0 for not at all,
             /// `u64::MAX` for as long as it takes.
             ///
             /// Returns what that does. Errors: those of `space_switch`; `Busy` if it was not to wait, `TimedOut`.
             68 space_switch_until SpaceSwitchUntil(space: Handle, until_ns: u64);
+
+            /// Pins a mapping of a space or subtree, all of it: in clones that are made from then on it stays the same memory, and is not
+            /// copied when it is written to. Needs `MAP`.
+            ///
+            /// Returns 0. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `Misaligned`, `BadAddress`, `NotMapped`, `BadArgument` if the
+            /// range is not just one mapping, `BadState` if that was made before the space or subtree was cloned last, `Sealed`,
+            /// `OutOfMemory`.
+            69 pin Pin(target: Handle, address: u64, length_bytes: u64);
 
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
@@ -554,14 +565,14 @@ macro_rules! with_system_calls {
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
             /// anything then, floating point, SIMD and the thread pointer included.
-            69 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+            70 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
             /// it). A thread that was stopped meanwhile ends when it comes out.
             ///
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
-            70 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+            71 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
 
             /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
             /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
@@ -573,7 +584,7 @@ macro_rules! with_system_calls {
             ///
             /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
             /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
-            71 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
+            72 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
         }
     };
 }

@@ -21,6 +21,10 @@ pub enum Mutant {
     PrivateUncounted,
     /// A page is written to that was copied before the map was cloned again.
     PrivateWrittenThrough,
+    /// What is pinned is copied in clones.
+    PinForgotten,
+    /// What a clone may only read can be written to.
+    FrozenMayWrite,
     /// Who held a lock exclusively holds it still when it has left.
     LockKept,
     /// A lock is free, and nobody who waits for it is told.
@@ -184,13 +188,15 @@ pub const DEBT_MUTANTS: [Mutant; 4] =
     [Mutant::DoomedFound, Mutant::EmptyingForgetsSlot, Mutant::LooseTableForgotten, Mutant::DismantledUnflushed];
 
 /// Those of clones (`tests/host/tests/clones`).
-pub const CLONE_MUTANTS: [Mutant; 6] = [
+pub const CLONE_MUTANTS: [Mutant; 8] = [
     Mutant::CloneMayWrite,
     Mutant::CloneUncounted,
     Mutant::CloneBreakUnflushed,
     Mutant::CopiedUnflushed,
     Mutant::PrivateUncounted,
     Mutant::PrivateWrittenThrough,
+    Mutant::PinForgotten,
+    Mutant::FrozenMayWrite,
 ];
 
 /// Those of locks (`tests/host/tests/locks`).

@@ -54,6 +54,7 @@ const fn is_quick(number: u64) -> bool {
             | number::space_create_local
             | number::space_clone
             | number::subtree_clone
+            | number::pin
             | number::space_info
             | number::mappings_list
             | number::subtree_create

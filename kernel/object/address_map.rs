@@ -4,30 +4,26 @@
 //! subtrees, an entry each, which is all there is to say of them (`vm/attach.rs`). Each operation has a `plan_`
 //! half that checks everything and changes nothing, and a perform half that cannot be refused.
 
-use core::num::NonZeroU32;
-
 use tessera_abi::{Error, PAGE_BYTES, Rights};
 use tessera_arch::{Frame, Leaf};
 
 use crate::base::effort::Effort;
-use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::cap_table::CapTable;
-use crate::object::derivation;
-use crate::object::id::{AttachPoint, UseId};
+use crate::object::id::AttachPoint;
+use crate::object::mapping::Record;
 use crate::object::page_map::{self, PageMap, Place};
-use crate::object::page_node::Copies;
 use crate::object::private_pages::PrivatePages;
 use crate::object::reverse_map::ATTACHMENT_BYTES;
-use crate::object::segment::{self, Extent, LENGTH_MAX_BYTES, Segment};
-use crate::object::store::Store;
-use crate::object::use_pool::{USE_BYTES, UsePool};
+use crate::object::segment::{self, Extent, Segment};
+use crate::object::use_pool::USE_BYTES;
 use crate::paging::chunk::entry_pages;
 use crate::paging::page_table::{TableCount, Tree};
 use crate::paging::range::{PageRange, page_address};
 use crate::paging::shared_entry::Search;
 use crate::paging::slots::Slots;
+
+pub use crate::object::mapping::{Lenders, Mapping};
 
 /// What one mapping costs its account besides tables, bytes: its record, and that it is noted as a use.
 pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>() + USE_BYTES;
@@ -37,136 +33,6 @@ pub const MAP_BYTES: u64 = page_map::base_bytes::<Record>();
 
 /// Effort of forgetting a mapping.
 const MAPPING_UNITS: u32 = 20;
-
-/// One mapping: pages of a segment at pages of the map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mapping {
-    /// How many pages.
-    pub pages: u64,
-    /// Whose memory, by the segment's number: the mapping keeps it.
-    pub segment: u32,
-    /// The segment's page that the first one shows.
-    pub offset: u64,
-    /// What it allows.
-    pub rights: Rights,
-    /// What `protect` may make it allow: the rights of the segment capability it was made with.
-    pub maximum: Rights,
-    /// The use of that capability that it is; none for what the kernel mapped at boot.
-    pub lent: Option<UseId>,
-    /// How often the map had been cloned when it was made. Who makes it need not know.
-    pub epoch: u32,
-}
-
-impl Mapping {
-    pub(super) fn part(&self, skip: u64, pages: u64) -> Mapping {
-        Mapping { pages, offset: self.offset + skip, ..*self }
-    }
-}
-
-/// A mapping as the map keeps it: in three words, and none more for an `Option`.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(8))]
-pub(super) struct Record {
-    pages: NonZeroU32,
-    offset: u32,
-    segment: u32,
-    lent: Option<UseId>,
-    epoch: u32,
-    rights: u8,
-    maximum: u8,
-}
-
-const _: () = assert!(size_of::<Option<Record>>() == 24, "records are moved word by word");
-const _: () = assert!(LENGTH_MAX_BYTES / PAGE_BYTES <= u32::MAX as u64, "pages of a segment have numbers of 32 bits");
-const _: () = assert!(Rights::ACCESS.bits() <= u8::MAX as u32, "the rights of a mapping have eight bits");
-
-impl Record {
-    #[inline(always)]
-    pub(super) fn of(mapping: &Mapping) -> Record {
-        let Mapping { pages, segment, offset, rights, maximum, lent, epoch } = *mapping;
-        let pages = NonZeroU32::new(pages as u32).expect("a mapping has pages");
-        let (rights, maximum) = (rights.bits() as u8, maximum.bits() as u8);
-        Record { pages, offset: offset as u32, segment, lent, epoch, rights, maximum }
-    }
-
-    #[inline(always)]
-    pub(super) fn pages(&self) -> u64 {
-        u64::from(self.pages.get())
-    }
-
-    /// The segment's number.
-    pub(super) fn segment(&self) -> u32 {
-        self.segment
-    }
-
-    #[inline(always)]
-    pub(super) fn maximum(&self) -> Rights {
-        Rights::from_bits_retain(u32::from(self.maximum))
-    }
-
-    #[inline(always)]
-    pub(super) fn mapping(&self) -> Mapping {
-        Mapping {
-            pages: self.pages(),
-            segment: self.segment,
-            offset: u64::from(self.offset),
-            rights: Rights::from_bits_retain(u32::from(self.rights)),
-            maximum: self.maximum(),
-            lent: self.lent,
-            epoch: self.epoch,
-        }
-    }
-
-    /// Notes that the mapping is gone, at its segment and at whoever lent it.
-    #[inline(always)]
-    pub(super) fn give_up(&self, lenders: &mut Lenders<'_>, noted: &mut u32) {
-        segment::drop_mapping(lenders.segments, self.segment);
-        if let Some(lent) = self.lent {
-            *noted -= 1;
-            lenders.take_back(lent);
-        }
-    }
-}
-
-/// What knows of mappings elsewhere: the segments, and the capabilities to them.
-pub struct Lenders<'a> {
-    /// The segments.
-    pub segments: &'a mut Store<Segment>,
-    /// The tables with the capabilities.
-    pub tables: &'a mut Store<CapTable>,
-    /// Their uses.
-    pub uses: &'a mut UsePool,
-}
-
-impl Lenders<'_> {
-    /// Notes that a mapping is over. Out of the way of those that were not noted, so that they have all registers.
-    #[inline(never)]
-    fn take_back(&mut self, lent: UseId) {
-        derivation::take_back(self.tables, self.uses, lent);
-    }
-
-    /// Notes that a mapping begins at another page now.
-    pub(super) fn moved(&mut self, mapping: &Mapping, page: u64) {
-        if let Some(lent) = mapping.lent {
-            self.uses.set_page(lent, page);
-        }
-    }
-
-    /// Notes that a mapping is two now, the second of which begins at a page; gives the use that this is.
-    pub(super) fn split(&mut self, mapping: &Mapping, page: u64) -> Option<UseId> {
-        let lent = mapping.lent.filter(|_| !is_seeded(Mutant::PartNotLent));
-        lent.map(|lent| derivation::lend_beside(self.tables, self.uses, lent, page))
-    }
-}
-
-impl Copies<Record> for Lenders<'_> {
-    /// Clones have nothing in common that is noted as a use: it could be taken back from one, and the others not be found.
-    fn copy(&mut self, _: u64, record: &Record) -> Record {
-        assert!(record.lent.is_none(), "what is noted as a use is in one map only");
-        segment::add_mapping(self.segments, record.segment);
-        *record
-    }
-}
 
 /// What an operation will take, checked against account and memory before it is performed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -264,7 +130,7 @@ impl Whole<'_> {
     pub fn protect(self, rights: Rights) {
         self.slots.protect(Leaf { rights, global: self.global });
         if let Some(record) = self.place.last_mut() {
-            record.rights = rights.bits() as u8;
+            record.set_rights(rights);
         }
     }
 }
@@ -283,6 +149,8 @@ pub struct AddressMap {
     core_windows: u64,
     pub(super) mapped_pages: u64,
     global: bool,
+    /// What was made before the map had been cloned so often lets nobody write.
+    pub(super) frozen_before: u32,
     /// Whether no CPU holds anything of it any more, nor ever will: it is being taken apart.
     pub is_unseen: bool,
 }
@@ -299,6 +167,7 @@ impl AddressMap {
             core_windows: 0,
             mapped_pages: 0,
             global: false,
+            frozen_before: 0,
             is_unseen: false,
         }
     }
@@ -349,19 +218,19 @@ impl AddressMap {
     #[inline(always)]
     pub fn find(&self, page: u64) -> Option<(u64, Mapping)> {
         let (first, record) = self.mappings.at_or_before(page)?;
-        (page < first + record.pages()).then(|| (first, record.mapping()))
+        (page < first + record.pages()).then(|| (first, self.seen(record)))
     }
 
     /// The first mapping that ends after `page`, with its first page.
     pub fn first_from(&self, page: u64) -> Option<(u64, Mapping)> {
-        let behind = || self.mappings.at_or_behind(page).map(|(first, record)| (first, record.mapping()));
+        let behind = || self.mappings.at_or_behind(page).map(|(first, record)| (first, self.seen(record)));
         self.find(page).or_else(behind)
     }
 
     /// Mappings that end after `page`, in order, with their first pages.
     pub fn from(&self, page: u64) -> impl Iterator<Item = (u64, Mapping)> {
         let start = self.find(page).map_or(page, |(first, _)| first);
-        let at_or_behind = |page| self.mappings.at_or_behind(page).map(|(first, record)| (first, record.mapping()));
+        let at_or_behind = |page| self.mappings.at_or_behind(page).map(|(first, record)| (first, self.seen(record)));
         core::iter::successors(at_or_behind(start), move |(first, mapping)| at_or_behind(first + mapping.pages))
     }
 
@@ -386,7 +255,7 @@ impl AddressMap {
         let place = self.mappings.place(range.first)?;
         let (first, record) = place.last()?;
         // What is written to pages that were copied is a matter for each page.
-        let is_whole = first == range.first && record.pages() == range.count && record.epoch == self.privates.epoch();
+        let is_whole = first == range.first && record.pages() == range.count && record.epoch() == self.privates.epoch();
         if !is_whole || !place.can_spare() {
             return None;
         }

@@ -9,7 +9,8 @@ use tessera_arch::Frame;
 use crate::base::effort::{CLEAN_UNITS, Effort};
 use crate::mem::FrameAllocator;
 use crate::mem::FrameList;
-use crate::object::address_map::{AddressMap, Cost, Lenders, Mapping, Record};
+use crate::object::address_map::{AddressMap, Cost};
+use crate::object::mapping::{Lenders, Mapping, Record};
 use crate::object::segment::{self, Extent, Segment};
 use crate::object::use_pool::UsePool;
 use crate::paging::chunk::entry_pages;
@@ -52,7 +53,7 @@ impl AddressMap {
             if first > next {
                 return Err(Error::NotMapped);
             }
-            (next, maximum) = (first + record.pages(), maximum & record.maximum());
+            (next, maximum) = (first + record.pages(), maximum & self.seen(record).maximum);
         }
         Ok((maximum, None))
     }
@@ -275,7 +276,7 @@ impl AddressMap {
     /// The first mapping that begins at a page or behind it and ends in time.
     fn next_within(&self, page: u64, end: u64) -> Option<(u64, Mapping)> {
         let (first, record) = self.mappings.at_or_behind(page)?;
-        (first + record.pages() <= end).then(|| (first, record.mapping()))
+        (first + record.pages() <= end).then(|| (first, self.seen(record)))
     }
 
     fn set_record(&mut self, lenders: &mut Lenders<'_>, first: u64, mapping: &Mapping) {

@@ -22,6 +22,7 @@ pub mod list_check;
 pub mod lock;
 pub mod map_clone;
 pub mod map_steps;
+pub mod mapping;
 pub mod neighbour;
 pub mod page_map;
 #[cfg(test)]

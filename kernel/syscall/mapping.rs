@@ -230,6 +230,18 @@ impl Caller<'_> {
         Ok(Outcome::Done(listed))
     }
 
+    pub(super) fn pin(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {
+        let target = self.map_target(target)?;
+        target.ensure_changeable()?;
+        let (owner, range) = (target.owner, target.range(address, length_bytes)?);
+        target.map.ensure_pinnable(range)?;
+        if target.map.tree.has_cloned() {
+            self.kernel.reserve_heap(own::CLONED_HEAP_PAGES)?;
+        }
+        target::change_map(self.kernel, owner, |map, _, lenders| map.pin(lenders, range.first));
+        Ok(0)
+    }
+
     /// The space or subtree that a handle names, if it carries the right to map.
     #[inline(always)]
     fn map_target(&self, handle: Handle) -> Result<Target<'_>> {

@@ -49,11 +49,12 @@ impl Caller<'_> {
         Ok(self.kernel.insert_paid(own, ObjectRef::Space(id), paid).bits())
     }
 
-    pub(super) fn space_clone(&mut self, account: Handle, space: Handle) -> Result<u64> {
+    pub(super) fn space_clone(&mut self, account: Handle, space: Handle, flags: u64) -> Result<u64> {
         let payer_number = self.number_of(account, ObjectKind::Account, Rights::CHARGE)?;
         let source = self.space(space, Rights::INSPECT | Rights::MAP)?;
         let own = self.table();
         let payer = self.kernel.accounts.id_at(payer_number).ok_or(Error::BadHandle)?;
+        let is_frozen = is_frozen(flags)?;
         let extra_bytes = clone::plan(self.kernel, source, payer)?;
         let Kernel { accounts, tables, spaces, frames, .. } = &mut *self.kernel;
         spaces.ensure_room()?;
@@ -65,7 +66,7 @@ impl Caller<'_> {
         let root = page_table::new_table(frames);
         let space = Space::new(payer.id, root);
         public::show_public(self.kernel, root);
-        let id = clone::clone(self.kernel, source, space);
+        let id = clone::clone(self.kernel, source, space, is_frozen);
         let paid = (Rights::all(), Some(payer_number));
         Ok(self.kernel.insert_paid(own, ObjectRef::Space(id), paid).bits())
     }
@@ -240,6 +241,14 @@ impl Caller<'_> {
         enter::go_to(self.kernel, self.cpu, space, handle);
         Ok(Some(previous))
     }
+}
+
+/// Reads the flags of a clone: whether what it begins with is only read.
+///
+/// # Errors
+/// `BadArgument` for any other.
+pub(super) fn is_frozen(flags: u64) -> Result<bool> {
+    if flags <= 1 { Ok(flags == 1) } else { Err(Error::BadArgument) }
 }
 
 /// Checks a place where a thread is to go on. A stack pointer may point behind the last byte of its stack.

@@ -38,16 +38,17 @@ impl Caller<'_> {
         Ok(self.kernel.insert_paid(self.table(), ObjectRef::Subtree(id), paid).bits())
     }
 
-    pub(super) fn subtree_clone(&mut self, account: Handle, subtree: Handle) -> Result<u64> {
+    pub(super) fn subtree_clone(&mut self, account: Handle, subtree: Handle, flags: u64) -> Result<u64> {
         let account = self.account(account, Rights::CHARGE)?;
         let source = self.subtree(subtree, Rights::INSPECT | Rights::MAP | Rights::READ)?;
+        let is_frozen = super::space::is_frozen(flags)?;
         let extra_bytes = clone::plan_subtree(self.kernel, source, account)?;
         let level = self.kernel.subtrees[source].level();
         self.kernel.subtrees.ensure_room()?;
         self.kernel.ensure_object::<Subtree>(account, Subtree::NEW_BYTES + extra_bytes, 1)?;
         self.ensure_can_create(0)?;
         let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
-        let id = clone::clone_subtree(self.kernel, source, subtree);
+        let id = clone::clone_subtree(self.kernel, source, subtree, is_frozen);
         open_charge(&mut self.kernel.accounts, account, object_bytes::<Subtree>() + Subtree::NEW_BYTES + extra_bytes);
         let paid = (Rights::all(), Some(account.index()));
         Ok(self.kernel.insert_paid(self.table(), ObjectRef::Subtree(id), paid).bits())

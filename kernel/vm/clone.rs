@@ -5,7 +5,7 @@
 //! before are in trees that both share (`object/page_map.rs`), page tables hang from both roots (`paging/cloned.rs`), and what is
 //! written to is copied then (`copied.rs`). What is attached stays the same subtree in both.
 
-use tessera_abi::Error;
+use tessera_abi::{Error, Rights};
 use tessera_arch::TOP_LEVEL;
 
 use crate::mem::FrameList;
@@ -48,12 +48,12 @@ pub fn plan(kernel: &Kernel, source: SpaceId, account: AccountId) -> Result<u64,
 
 /// Has a new space, on a root table of nothing but what is public, begin with what another one has mapped. It has been charged; memory
 /// was found to be there.
-pub fn clone(kernel: &mut Kernel, source: SpaceId, mut space: Space) -> SpaceId {
+pub fn clone(kernel: &mut Kernel, source: SpaceId, mut space: Space, is_frozen: bool) -> SpaceId {
     let Kernel { spaces, frames, .. } = &mut *kernel;
-    spaces[source].map.clone_to(frames, &mut space.map);
+    spaces[source].map.clone_to(frames, &mut space.map, is_frozen);
     let root = space.map.tree.root;
     let id = kernel.spaces.insert(space);
-    attach_alike(kernel, source, id);
+    attach_alike(kernel, (source, id), is_frozen);
     tessera_arch::publish_tables();
     let only_cpu = kernel.shared.space_words(source.index()).only_cpu();
     kernel.shared.space_words(id.index()).initialise(root, only_cpu);
@@ -81,9 +81,9 @@ pub fn plan_subtree(kernel: &Kernel, source: SubtreeId, account: AccountId) -> R
 }
 
 /// Has a new subtree begin with what another one has mapped. It has been charged; memory was found to be there.
-pub fn clone_subtree(kernel: &mut Kernel, source: SubtreeId, mut subtree: Subtree) -> SubtreeId {
+pub fn clone_subtree(kernel: &mut Kernel, source: SubtreeId, mut subtree: Subtree, is_frozen: bool) -> SubtreeId {
     let Kernel { subtrees, frames, .. } = &mut *kernel;
-    subtrees[source].map.clone_to(frames, &mut subtree.map);
+    subtrees[source].map.clone_to(frames, &mut subtree.map, is_frozen);
     let id = attach::add_subtree(kernel, subtree);
     let owner = MapTarget::Subtree(source);
     flush::execute(kernel, Flush { owner, range: whole(kernel, source), freed_tables: FrameList::new() });
@@ -95,12 +95,15 @@ fn whole(kernel: &Kernel, subtree: SubtreeId) -> PageRange {
 }
 
 /// Attaches to a clone what is attached to its source.
-fn attach_alike(kernel: &mut Kernel, source: SpaceId, clone: SpaceId) {
+fn attach_alike(kernel: &mut Kernel, (source, clone): (SpaceId, SpaceId), is_frozen: bool) {
     let mut next = 0;
     // Behind the last one there is nothing to be looked for.
     for _ in 0..kernel.spaces[source].map.attachments() {
         let found = attach::attachments_between(kernel, MapTarget::Space(source), next, u64::MAX).next();
-        let Some((place, attachment)) = found else { return };
+        let Some((place, mut attachment)) = found else { return };
+        if is_frozen && !attachment.is_window {
+            attachment.bounds -= Rights::WRITE;
+        }
         attach_one(kernel, (source, clone), place, &attachment);
         next = place.page + attachment.pages();
     }

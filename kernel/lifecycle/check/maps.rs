@@ -53,7 +53,9 @@ fn check_mapping(kernel: &Kernel, map: &AddressMap, first: u64, mapping: &Mappin
         assert_eq!(Some(frame), memory, "tables tell the truth");
         let is_written = || map.privates.look(&kernel.frames, first).is_some_and(|(_, may_write)| may_write);
         // Until it is written to, tables do not let it be, also if nobody else has it any more.
-        let is_allowed = rights == mapping.rights || rights == map.leaf_of(mapping).rights;
+        // So it is of what is pinned, in tables that clones have in common or had.
+        let is_narrowed = AddressMap::is_pinned(mapping) && rights == mapping.rights - Rights::WRITE;
+        let is_allowed = rights == mapping.rights || rights == map.leaf_of(mapping).rights || is_narrowed;
         assert!(is_allowed, "tables allow what the mapping allows: {rights:?}, not {:?}", mapping.rights);
         let may_write = !map.is_copied(mapping) || is_written();
         assert!(may_write || !rights.contains(Rights::WRITE), "what clones have in common is not written to");

@@ -43,6 +43,18 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         measure: |meter, _| clone_whole(meter, PAGE_BYTES, GIB),
     },
     Benchmark {
+        name: "pin",
+        points: &[],
+        axis: "",
+        what: "pinning a mapping of a page",
+        leaves_out: "making it",
+        measure: |meter, _| {
+            let (space, segment) = (program().new_space()?, Segment::new(program().account(), PAGE_BYTES)?);
+            space.map(START, &segment, 0..PAGE_BYTES, Rights::READ_WRITE)?;
+            meter.sample(1, || Ok(()), |()| space.pin(START..START + PAGE_BYTES))
+        },
+    },
+    Benchmark {
         name: "subtree_clone",
         points: &[],
         axis: "",

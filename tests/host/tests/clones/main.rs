@@ -27,7 +27,8 @@ enum Operation {
     Unmap { first: u64, pages: u64 },
     Protect { first: u64, pages: u64, rights: Rights },
     Write { page: u64 },
-    Clone,
+    Pin { page: u64 },
+    Clone { is_frozen: bool },
     Destroy,
     Enter,
 }
@@ -67,7 +68,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (first(), pages(), prop_oneof![Just(Rights::READ_WRITE), Just(Rights::READ)])
             .prop_map(|(first, pages, rights)| Operation::Protect { first, pages, rights }),
         12 => first().prop_map(|page| Operation::Write { page }),
-        2 => Just(Operation::Clone),
+        2 => first().prop_map(|page| Operation::Pin { page }),
+        2 => prop::bool::weighted(0.3).prop_map(|is_frozen| Operation::Clone { is_frozen }),
         2 => Just(Operation::Enter),
         1 => Just(Operation::Destroy),
     ]
@@ -82,10 +84,11 @@ fn apply(scene: &mut Scene, at: usize, operation: &Operation, value: u64) {
         Operation::Unmap { first, pages } => scene.unmap(at, first, fit(first, pages)),
         Operation::Protect { first, pages, rights } => scene.protect(at, first, fit(first, pages), rights),
         Operation::Write { page } => scene.write(at, page, value),
-        Operation::Clone if scene.spaces.len() < SPACES_MOST => scene.clone_space(at),
+        Operation::Pin { page } => scene.pin(at, page),
+        Operation::Clone { is_frozen } if scene.spaces.len() < SPACES_MOST => scene.clone_space(at, is_frozen),
         Operation::Destroy if scene.spaces.len() > 1 => scene.destroy(at),
         Operation::Enter => scene.enter(at),
-        Operation::Clone | Operation::Destroy => {}
+        Operation::Clone { .. } | Operation::Destroy => {}
     }
 }
 
@@ -100,9 +103,9 @@ fn play(flavour: Flavour, of: Of, operations: &[(usize, Operation)], order: &[us
         scene.check_held();
         scene.check_writable();
         let around = match operation {
-            Operation::Write { page } => *page,
+            Operation::Write { page } | Operation::Pin { page } => *page,
             Operation::Map { first, .. } | Operation::Unmap { first, .. } | Operation::Protect { first, .. } => *first,
-            Operation::Clone | Operation::Destroy | Operation::Enter => FIRST + number as u64 * 37 % PAGES,
+            Operation::Clone { .. } | Operation::Destroy | Operation::Enter => FIRST + number as u64 * 37 % PAGES,
         };
         scene.check_pages([around, around + 1, around ^ 16, around ^ 512].into_iter());
         if number % 8 == 0 {
@@ -145,7 +148,7 @@ fn who_can_pay_for_nothing_protects_in_a_clone_or_is_refused() {
         for first in (0..512).step_by(64) {
             let mut scene = Scene::new(flavour, Of::Spaces);
             scene.map(0, 0, (1, FIRST + 1 + first, 400), Rights::READ_WRITE);
-            scene.clone_space(0);
+            scene.clone_space(0, false);
             // Then the tables are its own again, and are not let go of.
             scene.destroy(1);
             scene.protect_without_means(0, FIRST + 1 + first, 400);
@@ -188,4 +191,6 @@ caught! {
     copied_page_without_flush_is_caught: CopiedUnflushed,
     private_page_uncounted_is_caught: PrivateUncounted,
     private_page_written_through_is_caught: PrivateWrittenThrough,
+    pin_forgotten_is_caught: PinForgotten,
+    frozen_page_written_to_is_caught: FrozenMayWrite,
 }

@@ -7,8 +7,8 @@ use tessera_abi::Rights;
 /// What is behind a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behind {
-    /// A segment's page; whether it is copied when it is written to.
-    Segment { segment: usize, page: u64, is_copied: bool },
+    /// A segment's page; whether it is copied when it is written to, and whether it never will be.
+    Segment { segment: usize, page: u64, is_copied: bool, is_pinned: bool },
     /// A page of the space's own, with this in it.
     Own(u64),
 }
@@ -18,6 +18,8 @@ pub(crate) enum Behind {
 pub(crate) struct Page {
     pub(crate) behind: Behind,
     pub(crate) rights: Rights,
+    /// Whether nothing lets it be written.
+    pub(crate) is_frozen: bool,
 }
 
 /// A space.
@@ -27,6 +29,12 @@ pub(crate) struct Space(pub(crate) BTreeMap<u64, Page>);
 /// What is in the pages of segments.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Segments(BTreeMap<(usize, u64), u64>);
+
+impl Page {
+    fn is_pinned(&self) -> bool {
+        matches!(self.behind, Behind::Segment { is_pinned: true, .. })
+    }
+}
 
 impl Space {
     pub(crate) fn is_free(&self, first: u64, pages: u64) -> bool {
@@ -39,8 +47,8 @@ impl Space {
 
     pub(crate) fn map(&mut self, first: u64, (segment, offset): (usize, u64), pages: u64, rights: Rights) {
         for number in 0..pages {
-            let behind = Behind::Segment { segment, page: offset + number, is_copied: false };
-            self.0.insert(first + number, Page { behind, rights });
+            let behind = Behind::Segment { segment, page: offset + number, is_copied: false, is_pinned: false };
+            self.0.insert(first + number, Page { behind, rights, is_frozen: false });
         }
     }
 
@@ -53,13 +61,39 @@ impl Space {
     }
 
     /// What both have from now on.
-    pub(crate) fn clone_it(&mut self) -> Space {
+    pub(crate) fn clone_it(&mut self, is_frozen: bool) -> Space {
         for page in self.0.values_mut() {
-            if let Behind::Segment { is_copied, .. } = &mut page.behind {
+            if let Behind::Segment { is_copied, is_pinned: false, .. } = &mut page.behind {
                 *is_copied = true;
             }
         }
-        self.clone()
+        let mut clone = self.clone();
+        for page in clone.0.values_mut().filter(|page| !page.is_pinned()) {
+            page.is_frozen |= is_frozen;
+            if is_frozen {
+                page.rights -= Rights::WRITE;
+            }
+        }
+        clone
+    }
+
+    /// Pins pages; gives whether they could be.
+    pub(crate) fn pin(&mut self, first: u64, pages: u64) -> bool {
+        let is_copied = |page: &Page| !matches!(page.behind, Behind::Segment { is_copied: false, .. });
+        let range = first..first + pages;
+        if self.0.range(range.clone()).any(|(_, page)| is_copied(page)) {
+            return false;
+        }
+        for (_, page) in self.0.range_mut(range) {
+            if let Behind::Segment { is_pinned, .. } = &mut page.behind {
+                *is_pinned = true;
+            }
+        }
+        true
+    }
+
+    pub(crate) fn is_frozen(&self, first: u64, pages: u64) -> bool {
+        self.0.range(first..first + pages).any(|(_, page)| page.is_frozen)
     }
 
     pub(crate) fn read(&self, segments: &Segments, page: u64) -> Option<u64> {
@@ -73,7 +107,7 @@ impl Space {
     pub(crate) fn write(&mut self, segments: &mut Segments, page: u64, value: u64) -> bool {
         let Some(page) = self.0.get_mut(&page).filter(|page| page.rights.contains(Rights::WRITE)) else { return false };
         match page.behind {
-            Behind::Segment { segment, page, is_copied: false } => {
+            Behind::Segment { segment, page, is_copied: false, .. } => {
                 segments.0.insert((segment, page), value);
             }
             _ => page.behind = Behind::Own(value),

@@ -7,7 +7,7 @@ use host_tests::{Machine, Options, walker};
 use tessera_abi::{Call, Error, Handle, PAGE_BYTES, Rights, TOP_SLOT_BYTES};
 use tessera_arch::fake::{Flavour, oracle};
 use tessera_kernel::lifecycle::check;
-use tessera_kernel::object::id::Object;
+use tessera_kernel::object::id::{Object, ObjectRef};
 
 use crate::model::{Behind, Segments, Space};
 
@@ -113,7 +113,12 @@ impl Scene {
     pub(crate) fn protect(&mut self, at: usize, first: u64, pages: u64, rights: Rights) {
         let address = self.address(first);
         let space = &mut self.spaces[at];
-        let expected = if space.model.is_mapped(first, pages) { Ok(0) } else { Err(Error::NotMapped) };
+        let is_denied = rights.contains(Rights::WRITE) && space.model.is_frozen(first, pages);
+        let expected = match space.model.is_mapped(first, pages) {
+            true if is_denied => Err(Error::MissingRight),
+            true => Ok(0),
+            false => Err(Error::NotMapped),
+        };
         let length_bytes = pages * PAGE_BYTES;
         let result = self.machine.call(Call::Protect { target: space.target, address, length_bytes, rights });
         assert_eq!(result, expected, "protect {pages} pages at {first:#x}");
@@ -145,22 +150,42 @@ impl Scene {
         assert_eq!(result.is_ok(), may_write, "write to {page:#x}: {result:?}");
     }
 
-    pub(crate) fn clone_space(&mut self, at: usize) {
+    /// Pins the first mapping that ends behind a page, if there is one.
+    pub(crate) fn pin(&mut self, at: usize, page: u64) {
+        let (target, within) = (self.spaces[at].target, self.address(page) / PAGE_BYTES);
+        let map = match self.machine.object(target) {
+            ObjectRef::Space(id) => &self.machine.kernel.spaces[id].map,
+            ObjectRef::Subtree(id) => &self.machine.kernel.subtrees[id].map,
+            other => panic!("{other:?} has no mappings"),
+        };
+        let Some((first, mapping)) = map.first_from(within) else { return };
+        let (address, length_bytes) = (first * PAGE_BYTES, mapping.pages * PAGE_BYTES);
+        if address + length_bytes <= self.address(FIRST) {
+            return;
+        }
+        let result = self.machine.call(Call::Pin { target, address, length_bytes });
+        let first = first + if self.of == Of::Spaces { 0 } else { TOP_SLOT_BYTES / PAGE_BYTES };
+        let expected = if self.spaces[at].model.pin(first, mapping.pages) { Ok(0) } else { Err(Error::BadState) };
+        assert_eq!(result, expected, "pin {} pages at {first:#x}", mapping.pages);
+    }
+
+    pub(crate) fn clone_space(&mut self, at: usize, is_frozen: bool) {
+        let flags = u64::from(is_frozen);
         let (account, source) = (self.machine.account, self.spaces[at].target);
         let (target, handle) = match self.of {
             Of::Spaces => {
-                let clone = self.machine.make(Call::SpaceClone { account, space: source });
+                let clone = self.machine.make(Call::SpaceClone { account, space: source, flags });
                 (clone, clone)
             }
             Of::Subtrees => {
-                let clone = self.machine.make(Call::SubtreeClone { account, subtree: source });
+                let clone = self.machine.make(Call::SubtreeClone { account, subtree: source, flags });
                 let space = self.machine.new_space();
                 self.machine.attach_program(space);
                 self.show(space, clone);
                 (clone, space)
             }
         };
-        let model = self.spaces[at].model.clone_it();
+        let model = self.spaces[at].model.clone_it(is_frozen);
         self.spaces.push(Cloned { target, handle, model });
     }
 
@@ -264,7 +289,7 @@ impl Scene {
 
     fn segment_bytes(&self) -> u64 {
         let lazy = self.segments[1];
-        let tessera_kernel::object::id::ObjectRef::Segment(id) = self.machine.object(lazy) else { return 0 };
+        let ObjectRef::Segment(id) = self.machine.object(lazy) else { return 0 };
         let segment = &self.machine.kernel.segments[id];
         segment.extra_bytes() - tessera_kernel::object::segment::Segment::new_bytes(SEGMENT_PAGES[1], true)
     }
