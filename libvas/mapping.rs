@@ -5,7 +5,7 @@ use crate::capability::Object;
 use crate::{Cap, Segment, Space, Subtree, View};
 use core::ops::Range;
 use tessera_abi::layout::{MappingInfo, Words};
-use tessera_abi::{Call, Error, Rights};
+use tessera_abi::{Call, Error, PAGE_BYTES, Rights};
 
 /// What memory can be mapped into: a [`Space`], or a [`Subtree`], where addresses count from its start and the first
 /// page of a top-level one stays free, to catch null pointers wherever it is attached.
@@ -93,6 +93,23 @@ impl<T: Mapped> Cap<T> {
     /// ```
     pub fn mappings(&self, from: u64) -> Mappings<'_, T> {
         Mappings { target: self, from, done: false }
+    }
+}
+
+impl<T: Mappable> Cap<T> {
+    /// Which pages were written to since this was cloned last, or, if it is a clone, since it was made: fills in their addresses, in
+    /// order, from `from` on. Gives how many, and from where to go on, if there may be more. What was pinned, mapped later or attached
+    /// is not among them. Needs `INSPECT`.
+    ///
+    /// # Errors
+    /// `MissingRight`.
+    pub fn written(&self, from: u64, addresses: &mut [u64]) -> Result<(usize, Option<u64>), Error> {
+        let (buffer, capacity) = (addresses.as_mut_ptr().expose_provenance() as u64, addresses.len() as u64);
+        let call = Call::WrittenList { target: self.handle(), from, buffer, capacity };
+        // SAFETY: the kernel writes no more than `capacity` words, to a buffer that is borrowed for that.
+        let value = unsafe { perform_unchecked(call) }?;
+        let (next, count) = (value / PAGE_BYTES * PAGE_BYTES, value % PAGE_BYTES);
+        Ok((count as usize, (next != 0).then_some(next)))
     }
 }
 

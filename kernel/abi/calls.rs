@@ -548,6 +548,14 @@ macro_rules! with_system_calls {
             /// `OutOfMemory`.
             69 pin Pin(target: Handle, address: u64, length_bytes: u64);
 
+            /// Tells which pages of a space or subtree were written to since it was cloned last, or, if it is a clone, since it was made:
+            /// addresses in order, from `from` on, into a buffer for `capacity` words, of which 64 are filled in at most. Needs `INSPECT`.
+            /// What was pinned, or mapped since then, is not among them, nor what is attached.
+            ///
+            /// Returns how many they are, plus the address from which to go on, 0 if that was all. Errors: `BadHandle`, `WrongObject`,
+            /// `MissingRight`, `BadPointer`.
+            70 written_list WrittenList(target: Handle, from: u64, buffer: u64, capacity: u64);
+
             /// Calls a gate: the thread goes on at its entry, in its space, on a free stack of its, with its table, until
             /// `gate_return`. Needs `CALL`. Six words go along, in `r12` to `r15`, `rbx` and `rbp`, or `x20` to `x25`. What the
             /// kernel leaves behind shows in no register, and flags are those of a new thread, there and back. What each side leaves
@@ -565,14 +573,14 @@ macro_rules! with_system_calls {
             /// a thread's first call, `TableFull`; `Gone` if the gate is closed, or it, its space, its table or the capability was
             /// taken away meanwhile; `Faulted` if the callee made a mistake that nobody sees to, or exited: no register tells
             /// anything then, floating point, SIMD and the thread pointer included.
-            70 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
+            71 gate_call GateCall(gate: Handle, flags: u64, capability: Handle, rights: Rights);
 
             /// Returns from the call that the thread is in, with six words, and a capability as for `gate_call` (flags: 2 to move
             /// it). A thread that was stopped meanwhile ends when it comes out.
             ///
             /// Errors: `BadState` for a thread that is in no call, `BadHandle`, `MissingRight`, `BadArgument`, `TableFull` (of the
             /// caller's table).
-            71 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
+            72 gate_return GateReturn(capability: Handle, rights: Rights, flags: u64);
 
             /// Runs a guest: the thread goes on with the registers in the guest's state, in a space, without any capability, until
             /// the guest makes a system call (of whatever number) or a mistake, is kicked, or the time since boot is
@@ -584,7 +592,7 @@ macro_rules! with_system_calls {
             ///
             /// Errors: `BadHandle`, `WrongObject`, `MissingRight`, `BadArgument`, `BadAddress` for a pointer that is no user address,
             /// `Busy` if another thread runs it, `WrongCpu`, `TooDeep`, `Gone`, and `AccountExhausted`, `OutOfMemory` at the first.
-            72 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
+            73 guest_run GuestRun(guest: Handle, space: Handle, flags: u64, deadline_ns: u64);
         }
     };
 }

@@ -55,6 +55,7 @@ const fn is_quick(number: u64) -> bool {
             | number::space_clone
             | number::subtree_clone
             | number::pin
+            | number::written_list
             | number::space_info
             | number::mappings_list
             | number::subtree_create

@@ -21,6 +21,9 @@ const PRIVATE_BYTES: u64 = PAGE_BYTES + page_map::entry_bytes::<Private>();
 /// What the first one costs besides, bytes.
 const FIRST_BYTES: u64 = page_map::base_bytes::<Private>();
 
+/// Effort of a look at one.
+const LOOK_UNITS: u32 = 8;
+
 /// Effort of giving one up.
 const PRIVATE_UNITS: u32 = 10;
 
@@ -79,6 +82,12 @@ impl PrivatePages {
         Some((private.frame, may_write))
     }
 
+    /// Whether a page was written to since the map was cloned last.
+    #[inline(always)]
+    pub fn is_written(&self, page: u64) -> bool {
+        self.find(page).is_some_and(|private| private.epoch == self.epoch)
+    }
+
     #[inline(always)]
     fn find(&self, page: u64) -> Option<&Private> {
         self.pages.at_or_before(page).filter(|(first, _)| *first == page).map(|(_, private)| private)
@@ -109,6 +118,30 @@ impl PrivatePages {
         let place = self.pages.get_mut(page, &mut Holders(frames)).expect("the page is there");
         let before = core::mem::replace(place, private);
         let_go(frames, before, freed);
+    }
+
+    /// A page that nobody else has is written to again: from here on it is one that was written since the map was cloned last.
+    pub fn renew(&mut self, frames: &mut FrameAllocator, page: u64) {
+        let epoch = self.epoch;
+        if let Some(private) = self.pages.get_mut(page, &mut Holders(frames)) {
+            private.epoch = epoch;
+        }
+    }
+
+    /// The addresses of pages from one on that were written to since the map was cloned last, into a list, as far as that and the effort
+    /// go; gives how many these are, and where to go on, if there may be more.
+    pub fn written_from(&self, page: u64, list: &mut [[u8; 8]], effort: &mut Effort) -> (usize, Option<u64>) {
+        let mut found = 0;
+        for (page, private) in self.pages.from(page) {
+            if found == list.len() || !effort.spend(LOOK_UNITS) {
+                return (found, Some(page));
+            }
+            if private.epoch == self.epoch {
+                list[found] = (page * PAGE_BYTES).to_le_bytes();
+                found += 1;
+            }
+        }
+        (found, None)
     }
 
     #[inline(always)]

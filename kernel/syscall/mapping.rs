@@ -22,7 +22,7 @@ use crate::vm::next_attachment::{Next, next_attachment, next_core_window};
 use crate::vm::own;
 use crate::vm::public;
 use crate::vm::target::{self, Target};
-use crate::vm::user_memory;
+use crate::vm::user_memory::{self, UserSlice};
 
 /// Mappings of so many pages are made at once, however their memory lies.
 const SHORT_PAGES: u64 = 16;
@@ -37,6 +37,9 @@ const LARGE: u64 = tessera_arch::TABLE_ENTRIES as u64;
 
 /// The most entries that one call lists.
 const LIST_MAX: u64 = 1024;
+
+/// The most pages that one call tells of.
+const WRITTEN_MAX: usize = 64;
 
 /// Effort of listing one.
 const LISTING_UNITS: u32 = 80;
@@ -228,6 +231,18 @@ impl Caller<'_> {
             }
         }
         Ok(Outcome::Done(listed))
+    }
+
+    pub(super) fn written_list(&mut self, target: Handle, from: u64, buffer: u64, capacity: u64) -> Result<u64> {
+        let owner = self.map_owner(target, Rights::INSPECT)?;
+        let mut list = [[0; 8]; WRITTEN_MAX];
+        let most = capacity.min(WRITTEN_MAX as u64) as usize;
+        let (map, mut effort) = (target::map_of(self.kernel, owner), Effort::of_entry());
+        let (found, next) = map.privates.written_from(from.div_ceil(PAGE_BYTES), &mut list[..most], &mut effort);
+        if found != 0 {
+            UserSlice::new(self.here(), buffer, 8 * found as u64)?.write(self.kernel, list[..found].as_flattened())?;
+        }
+        Ok(next.map_or(0, |page| page * PAGE_BYTES) | found as u64)
     }
 
     pub(super) fn pin(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<u64> {

@@ -34,8 +34,7 @@ pub(super) fn handle(
     let (map, page) = (target::map_of(kernel, found.location.owner), found.location.page);
     let (own, leaf) = (map.privates.look(&kernel.frames, page), map.leaf(rights));
     if let Some((frame, true)) = own {
-        ensure_shown(kernel, &Found { leaf, ..*found }, frame)?;
-        return Ok(Some(frame));
+        return show_own(kernel, found, (frame, leaf), access).map(Some);
     }
     let memory = own.map_or_else(|| kernel.segments.at(found.segment).frame(found.page), |(frame, _)| Some(frame));
     if access == Access::Write {
@@ -47,6 +46,28 @@ pub(super) fn handle(
         ensure_shown(kernel, found, frame)?;
     }
     Ok(memory)
+}
+
+/// Shows a page of the map's own. One that nobody has written to since the map was cloned last is shown for reading until somebody does,
+/// so that it is known which were.
+#[inline(always)]
+fn show_own(
+    kernel: &mut Kernel,
+    found: &Found,
+    (frame, leaf): (Frame, Leaf),
+    access: Access,
+) -> Result<Frame, AccessError> {
+    let Location { owner, page, .. } = found.location;
+    if target::map_of(kernel, owner).privates.is_written(page) {
+        ensure_shown(kernel, &Found { leaf, ..*found }, frame)?;
+    } else if access == Access::Write {
+        ensure_shown(kernel, &Found { leaf, ..*found }, frame)?;
+        let Kernel { spaces, subtrees, frames, .. } = &mut *kernel;
+        target::open(spaces, subtrees, owner).0.privates.renew(frames, page);
+    } else {
+        ensure_shown(kernel, found, frame)?;
+    }
+    Ok(frame)
 }
 
 /// Gives the map a page of its own, with what this frame holds, or zeros, at a cost besides tables, bytes; one that has been paid

@@ -3,6 +3,10 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
+use alloc::vec;
+use alloc::vec::Vec;
 use conformance::cloned::{account, available, clone_of, get, set, word};
 use conformance::{
     Claim, GUEST_CODE, GUEST_DATA, GUEST_STORES, GuestScene, Verdict, attempt, claim, ends_in_fault, ensure, ensure_eq,
@@ -38,6 +42,10 @@ fn main() -> u8 {
         claim!(what_is_attached_to_a_read_only_clone_is_only_read),
         claim!(a_read_only_clone_of_a_subtree_is_not_written_to),
         claim!(subtrees_are_cloned_along_as_asked),
+        claim!(what_was_written_since_the_clone_is_told),
+        claim!(what_was_only_read_is_not_told),
+        claim!(many_written_pages_are_told_in_parts),
+        claim!(telling_what_was_written_needs_its_right),
         claim!(what_is_no_mapping_is_not_pinned),
         claim!(what_was_cloned_before_is_not_pinned),
         claim!(pinning_needs_its_right),
@@ -351,6 +359,85 @@ fn subtrees_are_cloned_along_as_asked() -> Verdict {
     set(&own, place, 22)?;
     ensure_eq!(get(&space, place)?, 21);
     Ok(())
+}
+
+/// A space with so many pages behind an address.
+fn paged(pages: u64) -> Result<(Cap<Space>, u64), Error> {
+    let (space, address) = (program().new_space()?, fresh_address());
+    space.map(address, &Segment::new(account(), pages * PAGE)?, 0..pages * PAGE, Rights::READ_WRITE)?;
+    Ok((space, address))
+}
+
+/// The pages that were written to, by their numbers.
+fn written(space: &Cap<Space>, address: u64) -> Result<Vec<u64>, Error> {
+    let (mut all, mut next, mut part) = (Vec::new(), Some(0), [0; 10]);
+    while let Some(from) = next {
+        let (count, behind) = space.written(from, &mut part)?;
+        all.extend(part[..count].iter().map(|at| (at - address) / PAGE));
+        next = behind;
+    }
+    Ok(all)
+}
+
+fn what_was_written_since_the_clone_is_told() -> Verdict {
+    let (space, address) = paged(20)?;
+    set(&space, word(address, 3)?, 1)?;
+    ensure_eq!(written(&space, address)?, []);
+    let clone = clone_of(&space)?;
+    for page in [7, 2, 19] {
+        set(&space, word(address, page)?, 1)?;
+    }
+    set(&clone, word(address, 5)?, 1)?;
+    ensure_eq!((written(&space, address)?, written(&clone, address)?), (vec![2, 7, 19], vec![5]));
+    let second = clone_of(&space)?;
+    ensure_eq!((written(&space, address)?, written(&second, address)?), (vec![], vec![]));
+    // Nobody else has any of it any more, and it is told all the same.
+    drop((clone, second));
+    set(&space, word(address, 7)?, 2)?;
+    ensure_eq!(written(&space, address)?, [7]);
+    space.unmap(address..address + 20 * PAGE)?;
+    ensure_eq!(written(&space, address)?, []);
+    Ok(())
+}
+
+fn what_was_only_read_is_not_told() -> Verdict {
+    let (space, address) = paged(4)?;
+    let first = clone_of(&space)?;
+    set(&space, word(address, 1)?, 1)?;
+    let second = clone_of(&space)?;
+    drop((first, second));
+    for page in 0..4 {
+        get(&space, word(address, page)?)?;
+    }
+    ensure_eq!(written(&space, address)?, []);
+    set(&space, word(address, 1)?, 2)?;
+    ensure_eq!(written(&space, address)?, [1]);
+    Ok(())
+}
+
+fn many_written_pages_are_told_in_parts() -> Verdict {
+    let (space, address) = paged(300)?;
+    let clone = clone_of(&space)?;
+    for page in 0..300 {
+        set(&space, word(address, page)?, page)?;
+    }
+    ensure_eq!(written(&space, address)?, (0..300).collect::<Vec<_>>());
+    let mut many = [0; 100];
+    let (count, next) = space.written(address + 1, &mut many)?;
+    ensure_eq!((count, many[0], next), (64, address + PAGE, Some(address + 65 * PAGE)));
+    ensure_eq!(space.written(address, &mut [])?.0, 0);
+    ensure_eq!(written(&clone, address)?, []);
+    Ok(())
+}
+
+fn telling_what_was_written_needs_its_right() -> Verdict {
+    let (space, address) = paged(1)?;
+    let clone = clone_of(&space)?;
+    set(&clone, word(address, 0)?, 1)?;
+    let narrow = clone.derive(Rights::MAP | Rights::SWITCH, 0)?;
+    refused(narrow.written(0, &mut [0]), Error::MissingRight)?;
+    refused(attempt(number::written_list, [clone.handle().bits(), 0, 8, 1, 0, 0]), Error::BadPointer)?;
+    refused(attempt(number::written_list, [u64::MAX, 0, 0, 0, 0, 0]), Error::BadHandle)
 }
 
 fn what_is_no_mapping_is_not_pinned() -> Verdict {

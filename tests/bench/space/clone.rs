@@ -43,6 +43,21 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         measure: |meter, _| clone_whole(meter, PAGE_BYTES, GIB),
     },
     Benchmark {
+        name: "written_list",
+        points: &[],
+        axis: "",
+        what: "being told of a page of a space that was written to since it was cloned",
+        leaves_out: "writing to it",
+        measure: |meter, _| {
+            let (space, segment) = (program().new_space()?, Segment::new(program().account(), PAGE_BYTES)?);
+            space.map(START, &segment, 0..PAGE_BYTES, Rights::READ_WRITE)?;
+            let _clone = Space::clone_of(account(), &space)?;
+            space.write(START, &[1])?;
+            let mut addresses = [0; 4];
+            meter.sample(1, || Ok(()), |()| space.written(0, &mut addresses))
+        },
+    },
+    Benchmark {
         name: "pin",
         points: &[],
         axis: "",

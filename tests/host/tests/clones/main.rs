@@ -109,6 +109,7 @@ fn play(flavour: Flavour, of: Of, operations: &[(usize, Operation)], order: &[us
         };
         scene.check_pages([around, around + 1, around ^ 16, around ^ 512].into_iter());
         if number % 8 == 0 {
+            scene.check_written();
             scene.check_kernel();
         }
     }

@@ -1,6 +1,6 @@
 //! What clones should hold, kept naively: each space is a plain map from page to what is there and what it allows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tessera_abi::Rights;
 
@@ -22,9 +22,9 @@ pub(crate) struct Page {
     pub(crate) is_frozen: bool,
 }
 
-/// A space.
+/// A space: what it shows, and which pages were copied and written to since it was cloned last.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Space(pub(crate) BTreeMap<u64, Page>);
+pub(crate) struct Space(pub(crate) BTreeMap<u64, Page>, pub(crate) BTreeSet<u64>);
 
 /// What is in the pages of segments.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +54,7 @@ impl Space {
 
     pub(crate) fn unmap(&mut self, first: u64, pages: u64) {
         self.0.retain(|page, _| !(first..first + pages).contains(page));
+        self.1.retain(|page| !(first..first + pages).contains(page));
     }
 
     pub(crate) fn protect(&mut self, first: u64, pages: u64, rights: Rights) {
@@ -67,6 +68,7 @@ impl Space {
                 *is_copied = true;
             }
         }
+        self.1.clear();
         let mut clone = self.clone();
         for page in clone.0.values_mut().filter(|page| !page.is_pinned()) {
             page.is_frozen |= is_frozen;
@@ -105,12 +107,16 @@ impl Space {
 
     /// Gives whether it may be written to.
     pub(crate) fn write(&mut self, segments: &mut Segments, page: u64, value: u64) -> bool {
+        let number = page;
         let Some(page) = self.0.get_mut(&page).filter(|page| page.rights.contains(Rights::WRITE)) else { return false };
         match page.behind {
             Behind::Segment { segment, page, is_copied: false, .. } => {
                 segments.0.insert((segment, page), value);
             }
-            _ => page.behind = Behind::Own(value),
+            _ => {
+                page.behind = Behind::Own(value);
+                self.1.insert(number);
+            }
         }
         true
     }

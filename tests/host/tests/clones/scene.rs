@@ -268,6 +268,27 @@ impl Scene {
         }
     }
 
+    /// What the kernel says was written to since the last clone is what was.
+    pub(crate) fn check_written(&mut self) {
+        for at in 0..self.spaces.len() {
+            let (target, mut from, mut told) = (self.spaces[at].target, 0, Vec::new());
+            loop {
+                let call = Call::WrittenList { target, from, buffer: BUFFER, capacity: 5 };
+                let value = self.machine.call(call).expect("who made a space may look into it");
+                let mut bytes = vec![0; 8 * (value % PAGE_BYTES) as usize];
+                self.machine.read(BUFFER, &mut bytes);
+                let words = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap_or_default()));
+                told.extend(words);
+                from = value / PAGE_BYTES * PAGE_BYTES;
+                if from == 0 {
+                    break;
+                }
+            }
+            let expected: Vec<u64> = self.spaces[at].model.1.iter().map(|page| self.address(*page)).collect();
+            assert_eq!(told, expected, "space {at}: what was written to");
+        }
+    }
+
     /// The kernel's own checks.
     pub(crate) fn check_kernel(&self) {
         check::check(&self.machine.kernel);
