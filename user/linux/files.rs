@@ -1,11 +1,12 @@
-//! What a Linux program has open: files of the tree, an empty input, and its output.
+//! What a Linux process has open: files of the tree, ends of pipes, an empty input, and its output.
 
+use crate::output::Output;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use linux::errno::Errno;
+use linux::pipe::{Reader, Writer, pipe};
 use linux::records::{MODE_DEVICE, MODE_DIRECTORY, MODE_FILE, MODE_PIPE, Status};
 use linux::tree::{Kind, Node, Tree};
 
@@ -19,6 +20,8 @@ const NULL_DEVICE: u64 = 0x103;
 pub(crate) struct Open<'a> {
     pub(crate) what: What<'a>,
     pub(crate) position: Cell<u64>,
+    /// Whether calls fail rather than wait (`O_NONBLOCK`).
+    pub(crate) never_waits: Cell<bool>,
 }
 
 /// See above.
@@ -26,21 +29,24 @@ pub(crate) enum What<'a> {
     /// Nothing to read.
     Input,
     /// Where to write.
-    Output,
+    Output(Output),
+    /// The ends of a pipe.
+    Reader(Reader),
+    Writer(Writer),
     /// A file.
     Node(Node<'a>),
 }
 
 impl<'a> Open<'a> {
     fn new(what: What<'a>) -> Rc<Open<'a>> {
-        Rc::new(Open { what, position: Cell::new(0) })
+        Rc::new(Open { what, position: Cell::new(0), never_waits: Cell::new(false) })
     }
 
     /// The bytes of a file from a position on.
     pub(crate) fn bytes_from(&self, position: u64) -> Result<&'a [u8], Errno> {
         match &self.what {
             What::Input => Ok(&[]),
-            What::Output => Err(Errno::EBADF),
+            What::Output(_) | What::Reader(_) | What::Writer(_) => Err(Errno::EBADF),
             What::Node(Node { kind: Kind::Directory, .. }) => Err(Errno::EISDIR),
             What::Node(Node { kind: Kind::Null, .. }) => Ok(&[]),
             What::Node(Node { kind: Kind::File(bytes), .. }) => {
@@ -52,7 +58,9 @@ impl<'a> Open<'a> {
     /// What `fstat` tells.
     pub(crate) fn status(&self) -> Status {
         match &self.what {
-            What::Input | What::Output => Status { number: 0, mode: MODE_PIPE, size_bytes: 0, device: 0 },
+            What::Input | What::Output(_) | What::Reader(_) | What::Writer(_) => {
+                Status { number: 0, mode: MODE_PIPE, size_bytes: 0, device: 0 }
+            }
             What::Node(node) => status_of(node),
         }
     }
@@ -68,18 +76,28 @@ pub(crate) fn status_of(node: &Node<'_>) -> Status {
     Status { number: node.number, mode, size_bytes, device }
 }
 
-/// Descriptors, and the directory from which paths count.
+/// A descriptor.
+#[derive(Clone)]
+struct Descriptor<'a> {
+    open: Rc<Open<'a>>,
+    /// Whether another program, which the process becomes, does not have it (`FD_CLOEXEC`).
+    is_own: bool,
+}
+
+/// Descriptors, and the directory from which paths count. A child has a copy.
+#[derive(Clone)]
 pub(crate) struct Files<'a> {
     tree: &'a Tree<'a>,
-    open: Vec<Option<Rc<Open<'a>>>>,
+    open: Vec<Option<Descriptor<'a>>>,
     directory: String,
 }
 
 impl<'a> Files<'a> {
     /// Input, and output twice.
-    pub(crate) fn new(tree: &'a Tree<'a>) -> Files<'a> {
-        let open = vec![Some(Open::new(What::Input)), Some(Open::new(What::Output)), Some(Open::new(What::Output))];
-        Files { tree, open, directory: String::new() }
+    pub(crate) fn new(tree: &'a Tree<'a>, output: &Output) -> Files<'a> {
+        let all = [What::Input, What::Output(output.clone()), What::Output(output.clone())];
+        let open = all.map(|what| Some(Descriptor { open: Open::new(what), is_own: false }));
+        Files { tree, open: Vec::from(open), directory: String::new() }
     }
 
     /// All files.
@@ -89,34 +107,78 @@ impl<'a> Files<'a> {
 
     /// What is behind a descriptor.
     pub(crate) fn get(&self, descriptor: u64) -> Result<Rc<Open<'a>>, Errno> {
-        let found = usize::try_from(descriptor).ok().and_then(|at| self.open.get(at)?.clone());
-        found.ok_or(Errno::EBADF)
+        self.at(descriptor).map(|found| found.open.clone())
+    }
+
+    fn at(&self, descriptor: u64) -> Result<&Descriptor<'a>, Errno> {
+        // Programs hand over an `int`.
+        let at = descriptor as u32 as usize;
+        self.open.get(at).and_then(Option::as_ref).ok_or(Errno::EBADF)
     }
 
     /// Opens a file by the lowest descriptor that is free.
-    pub(crate) fn open(&mut self, node: Node<'a>) -> Result<u64, Errno> {
-        self.add(Open::new(What::Node(node)), 0)
+    pub(crate) fn open(&mut self, node: Node<'a>, is_own: bool) -> Result<u64, Errno> {
+        self.add(Descriptor { open: Open::new(What::Node(node)), is_own }, 0)
+    }
+
+    /// Opens a pipe: first the descriptor to read, then the one to write.
+    pub(crate) fn open_pipe(&mut self, is_own: bool, never_waits: bool) -> Result<[u64; 2], Errno> {
+        let (reader, writer) = pipe();
+        let [reader, writer] = [What::Reader(reader), What::Writer(writer)].map(|what| {
+            let open = Open::new(what);
+            open.never_waits.set(never_waits);
+            Descriptor { open, is_own }
+        });
+        let first = self.add(reader, 0)?;
+        match self.add(writer, 0) {
+            Ok(second) => Ok([first, second]),
+            Err(error) => {
+                self.close(first)?;
+                Err(error)
+            }
+        }
     }
 
     /// Another descriptor for what is behind one, from a number on.
-    pub(crate) fn duplicate(&mut self, descriptor: u64, from: u64) -> Result<u64, Errno> {
+    pub(crate) fn duplicate(&mut self, descriptor: u64, from: u64, is_own: bool) -> Result<u64, Errno> {
         let open = self.get(descriptor)?;
-        self.add(open, usize::try_from(from).unwrap_or(DESCRIPTORS))
+        let from = usize::try_from(from).ok().filter(|from| *from < DESCRIPTORS).ok_or(Errno::EINVAL)?;
+        self.add(Descriptor { open, is_own }, from)
     }
 
     /// The same with exactly this number; what was behind it is closed.
-    pub(crate) fn duplicate_to(&mut self, descriptor: u64, goal: u64) -> Result<u64, Errno> {
+    pub(crate) fn duplicate_to(&mut self, descriptor: u64, goal: u64, is_own: bool) -> Result<u64, Errno> {
         let open = self.get(descriptor)?;
         let at = usize::try_from(goal).ok().filter(|at| *at < DESCRIPTORS).ok_or(Errno::EBADF)?;
         self.open.resize(self.open.len().max(at + 1), None);
-        self.open[at] = Some(open);
+        self.open[at] = Some(Descriptor { open, is_own });
         Ok(goal)
+    }
+
+    /// Whether a program that the process becomes does not have a descriptor.
+    pub(crate) fn is_own(&self, descriptor: u64) -> Result<bool, Errno> {
+        self.at(descriptor).map(|found| found.is_own)
+    }
+
+    /// Says so.
+    pub(crate) fn set_own(&mut self, descriptor: u64, is_own: bool) -> Result<(), Errno> {
+        let found = self.open.get_mut(descriptor as u32 as usize).and_then(Option::as_mut);
+        found.ok_or(Errno::EBADF)?.is_own = is_own;
+        Ok(())
+    }
+
+    /// The process becomes another program.
+    pub(crate) fn close_own(&mut self) {
+        self.open
+            .iter_mut()
+            .filter(|each| each.as_ref().is_some_and(|found| found.is_own))
+            .for_each(|each| *each = None);
     }
 
     /// Closes a descriptor.
     pub(crate) fn close(&mut self, descriptor: u64) -> Result<u64, Errno> {
-        self.get(descriptor)?;
-        self.open[descriptor as usize] = None;
+        self.at(descriptor)?;
+        self.open[descriptor as u32 as usize] = None;
         Ok(0)
     }
 
@@ -146,11 +208,11 @@ impl<'a> Files<'a> {
         Ok(0)
     }
 
-    fn add(&mut self, open: Rc<Open<'a>>, from: usize) -> Result<u64, Errno> {
+    fn add(&mut self, descriptor: Descriptor<'a>, from: usize) -> Result<u64, Errno> {
         let free = (from..DESCRIPTORS).find(|at| self.open.get(*at).is_none_or(Option::is_none));
         let at = free.ok_or(Errno::EMFILE)?;
         self.open.resize(self.open.len().max(at + 1), None);
-        self.open[at] = Some(open);
+        self.open[at] = Some(descriptor);
         Ok(at as u64)
     }
 }

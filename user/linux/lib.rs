@@ -7,6 +7,8 @@
 //! | `probe` | programs made by hand |
 //! | `stack` | what a program finds when it starts |
 //! | `regions` | which addresses are taken |
+//! | `pipe` | bytes on their way from one program to another |
+//! | `signals`, `frame` | what comes to a program unasked, and what its handlers find on the stack |
 //! | `tree`, `records` | files by their paths; structures that programs are given |
 //! | `words`, `expectations` | command lines, and what came of them elsewhere |
 
@@ -16,10 +18,13 @@ extern crate alloc;
 
 pub mod errno;
 pub mod expectations;
+pub mod frame;
 pub mod numbers;
+pub mod pipe;
 pub mod probe;
 pub mod records;
 pub mod regions;
+pub mod signals;
 pub mod stack;
 pub mod tree;
 pub mod words;

@@ -1,5 +1,6 @@
 //! Calls on paths and directories.
 
+use super::pipes::OWN;
 use super::{Served, descriptors};
 use crate::files::{What, status_of};
 use crate::process::Process;
@@ -46,7 +47,7 @@ pub(super) fn open_at(process: &mut Process<'_>, [directory, path, flags, ..]: [
         Kind::File(_) if flags & TO_WRITE != 0 => return Err(Errno::EROFS),
         Kind::File(_) | Kind::Directory => {}
     }
-    process.files.open(node)
+    process.files.open(node, flags & OWN != 0)
 }
 
 /// `stat(path, buffer)`
