@@ -2,9 +2,6 @@
 //! programs printed under Linux.
 
 use crate::archive;
-use crate::output::Output;
-use crate::process::{Ended, FIRST};
-use crate::run::{self, Place};
 use alloc::string::String;
 use alloc::vec::Vec;
 use demonstration::{Failure, chapter, check};
@@ -13,7 +10,10 @@ use libvas::raw::ELF_MACHINE;
 use linux::errno::Errno;
 use linux::expectations::{self, Expectation};
 use linux::numbers::Call;
+use linux::output::Output;
 use linux::probe::{self, IMAGE, Step};
+use linux::process::{Ended, FIRST};
+use linux::run::{self, Place};
 use rt::println;
 
 /// Where x.py writes down what came of commands, and why it cannot.
@@ -103,11 +103,13 @@ pub(crate) fn try_processes(place: Place<'_>) -> Result<(), Failure> {
     all_end_so(place, &cases)
 }
 
-fn number(call: Call) -> u64 {
+/// The number of a call, by which a program made by hand makes it.
+pub(crate) fn number(call: Call) -> u64 {
     call.number(ELF_MACHINE).unwrap_or(NO_CALL)
 }
 
-fn call(which: Call, arguments: [u64; 3]) -> Step {
+/// The step that makes a call.
+pub(crate) fn call(which: Call, arguments: [u64; 3]) -> Step {
     Step::Call(number(which), arguments)
 }
 

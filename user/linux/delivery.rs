@@ -1,13 +1,13 @@
 //! How a signal reaches a process: it ends, stops, or goes on in a handler.
 
+use crate::errno::Errno;
+use crate::frame::{self, Told};
 use crate::memory::TRAMPOLINE;
+use crate::numbers::Call;
 use crate::process::{Ended, Process};
+use crate::signals::{Action, Effect, Reason, SEGMENT, bit};
 use core::fmt;
 use libvas::raw::{ELF_MACHINE, GUEST_CALL};
-use linux::errno::Errno;
-use linux::frame::{self, Told};
-use linux::numbers::Call;
-use linux::signals::{Action, Effect, Reason, SEGMENT, bit};
 use rt::println;
 
 /// Does what is to be done at the signals that have come, until nothing is left or the process does not go on.

@@ -1,14 +1,14 @@
 //! What a Linux process has open: files of the tree, ends of pipes, an empty input, and its output.
 
+use crate::errno::Errno;
 use crate::output::Output;
+use crate::pipe::{Reader, Writer, pipe};
+use crate::records::{MODE_DEVICE, MODE_DIRECTORY, MODE_FILE, MODE_PIPE, Status};
+use crate::tree::{Kind, Node, Tree};
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::Cell;
-use linux::errno::Errno;
-use linux::pipe::{Reader, Writer, pipe};
-use linux::records::{MODE_DEVICE, MODE_DIRECTORY, MODE_FILE, MODE_PIPE, Status};
-use linux::tree::{Kind, Node, Tree};
 
 /// How many descriptors there are.
 pub(crate) const DESCRIPTORS: usize = 256;

@@ -1,18 +1,18 @@
 //! Programs as processes begin with them: read once, and from then on cloned.
 
+use crate::errno::Errno;
 use crate::memory::{IMAGES, Memory, STACK_TOP};
+use crate::stack::{self, Start};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use core::fmt;
 use demonstration::Random;
 use executable::{Executable, Flaw};
 use libvas::{Account, Cap, Error, raw};
-use linux::errno::Errno;
-use linux::stack::{self, Start};
 
 /// Why a program was not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// There is no such file.
     NotThere,
     /// It is no program for here.
@@ -61,9 +61,12 @@ pub(crate) struct Images<'a> {
 }
 
 /// What is told to a program that begins.
-pub(crate) struct Words<'w> {
-    pub(crate) arguments: &'w [&'w str],
-    pub(crate) environment: &'w [&'w str],
+#[derive(Debug)]
+pub struct Words<'w> {
+    /// Its arguments, its own name first.
+    pub arguments: &'w [&'w str],
+    /// Its environment, `NAME=VALUE` each.
+    pub environment: &'w [&'w str],
 }
 
 /// A program that is ready: its memory, where it begins, and its stack pointer.

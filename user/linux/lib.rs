@@ -1,5 +1,18 @@
-//! The parts of `linux` that concern no kernel: numbers, structures and paths of Linux, programs made by hand, addresses, and
-//! what is expected of programs. Tested on hosts.
+//! A supervisor that runs Linux programs, and what it knows of Linux.
+//!
+//! These parts do it:
+//!
+//! | file | has |
+//! |---|---|
+//! | `run` | a command, from its first instruction to the end of the last process that came of it |
+//! | `world`, `process` | processes, who is whose child, and what has ended |
+//! | `schedule` | whose turn it is |
+//! | `calls` | the system calls |
+//! | `delivery` | signals on their way to a process |
+//! | `memory`, `image` | what a process has in memory, and what it begins with |
+//! | `files`, `output` | what it has open, and where its output goes |
+//!
+//! These concern no kernel, and are tested on hosts:
 //!
 //! | file | has |
 //! |---|---|
@@ -16,15 +29,25 @@
 
 extern crate alloc;
 
+pub mod calls;
+mod delivery;
 pub mod errno;
 pub mod expectations;
+mod files;
 pub mod frame;
+pub mod image;
+pub mod memory;
 pub mod numbers;
+pub mod output;
 pub mod pipe;
 pub mod probe;
+pub mod process;
 pub mod records;
 pub mod regions;
+pub mod run;
+mod schedule;
 pub mod signals;
 pub mod stack;
 pub mod tree;
 pub mod words;
+pub mod world;

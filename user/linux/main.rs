@@ -12,31 +12,22 @@
 
 extern crate alloc;
 
+mod accounts;
 mod archive;
-mod calls;
 mod checks;
-mod delivery;
-mod files;
-mod image;
-mod memory;
 mod nonsense;
-mod output;
-mod process;
-mod run;
-mod schedule;
-mod world;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use archive::Archive;
-use demonstration::Failure;
-use image::Refusal;
+use demonstration::{Failure, check};
 use libvas::{Error, program};
+use linux::image::Refusal;
+use linux::output::Output;
+use linux::run::{self, Place};
 use linux::tree::Tree;
 use linux::words;
-use output::Output;
 use rt::println;
-use run::Place;
 
 rt::main!(main);
 
@@ -51,7 +42,9 @@ fn main() -> Result<u8, Failure> {
         println!("linux: a quote is not closed in: {}", program().arguments());
         return Ok(USAGE);
     };
-    let place = Place { tree: &tree, account: program().account() };
+    // Half of what this program has: the rest is for what it remembers of processes, and for their output.
+    let account = program().account().split(program().account().available_bytes()? / 2)?;
+    let place = Place { tree: &tree, account: &account };
     if words.is_empty() { check_all(&files, place) } else { Ok(run_one(place, &words)) }
 }
 
@@ -81,7 +74,10 @@ fn check_all(files: &[(String, &[u8])], place: Place<'_>) -> Result<u8, Failure>
     checks::try_supervisor(place)?;
     checks::try_processes(place)?;
     nonsense::try_all(place)?;
+    accounts::try_budgets(place)?;
+    let used_bytes = place.account.info()?.used_bytes;
     checks::compare(files, place)?;
+    check(place.account.info()?.used_bytes == used_bytes, "nothing is left of programs that have ended")?;
     let facts = program().machine().ok_or(Error::MissingRight)?.check()?;
     println!("   the kernel checked {facts} facts about itself");
     println!("linux: all as told");

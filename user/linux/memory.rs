@@ -1,5 +1,8 @@
 //! A Linux program's memory: its space, what is mapped there, and its bytes, never trusted to be there.
 
+use crate::errno::Errno;
+use crate::frame;
+use crate::regions::{Region, Regions};
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
@@ -8,18 +11,15 @@ use core::cell::{Cell, RefCell};
 use core::ops::Range;
 use executable::{Executable, Room};
 use libvas::{Account, Cap, Error, PAGE_BYTES, Rights, Segment, Space, USER_START, raw};
-use linux::errno::Errno;
-use linux::frame;
-use linux::regions::{Region, Regions};
 
 /// Where programs may lie, and where one is put that does not care: what is above is for `mmap`, `brk` and the stack.
 pub(crate) const IMAGES: Room = Room { range: USER_START..0x1000_0000_0000, anywhere: Some(0x0555_5000_0000) };
 
 /// Where `mmap` puts what may lie anywhere; above images and what `brk` adds to them, below the stack.
-pub(crate) const MAPS: Range<u64> = 0x2000_0000_0000..0x7000_0000_0000;
+pub const MAPS: Range<u64> = 0x2000_0000_0000..0x7000_0000_0000;
 
 /// Where the stack ends. Behind a page where nothing is lies the one by which signal handlers return.
-pub(crate) const STACK_TOP: u64 = 0x7eff_ffff_d000;
+pub const STACK_TOP: u64 = 0x7eff_ffff_d000;
 
 /// See above.
 pub(crate) const TRAMPOLINE: u64 = STACK_TOP + PAGE_BYTES;

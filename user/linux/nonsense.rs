@@ -1,9 +1,9 @@
 //! System calls with arguments that make no sense: none of them may harm the supervisor.
 
-use crate::calls;
-use crate::memory::{MAPS, STACK_TOP};
-use crate::output::Output;
-use crate::run::{self, Place};
+use linux::calls;
+use linux::memory::{MAPS, STACK_TOP};
+use linux::output::Output;
+use linux::run::{self, Place};
 
 use alloc::vec::Vec;
 use demonstration::{Failure, Random, chapter, check};

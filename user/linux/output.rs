@@ -7,7 +7,7 @@ use rt::print;
 
 /// See above. A copy is the same: all programs that one starts write to one.
 #[derive(Clone)]
-pub(crate) struct Output(Rc<RefCell<Goal>>);
+pub struct Output(Rc<RefCell<Goal>>);
 
 enum Goal {
     /// The console, which takes text: what is kept are the first bytes of a character.
@@ -18,17 +18,17 @@ enum Goal {
 
 impl Output {
     /// What comes goes to the console.
-    pub(crate) fn console() -> Output {
+    pub fn console() -> Output {
         Output(Rc::new(RefCell::new(Goal::Console(Vec::new()))))
     }
 
     /// What comes is kept.
-    pub(crate) fn kept() -> Output {
+    pub fn kept() -> Output {
         Output(Rc::new(RefCell::new(Goal::Kept(Vec::new()))))
     }
 
     /// Takes bytes that a program wrote.
-    pub(crate) fn write(&self, bytes: &[u8]) {
+    pub fn write(&self, bytes: &[u8]) {
         match &mut *self.0.borrow_mut() {
             Goal::Kept(all) => all.extend(bytes),
             Goal::Console(begun) => {
@@ -40,7 +40,7 @@ impl Output {
     }
 
     /// Takes out all that was kept since the last time; of what is begun on the console it prints a mark.
-    pub(crate) fn finish(&self) -> Vec<u8> {
+    pub fn finish(&self) -> Vec<u8> {
         match &mut *self.0.borrow_mut() {
             Goal::Kept(all) => core::mem::take(all),
             Goal::Console(begun) => {

@@ -1,22 +1,22 @@
 //! A Linux process: all that its system calls look at and change.
 
+use crate::errno::Errno;
 use crate::files::Files;
 use crate::memory::Memory;
+use crate::signals::{CONTINUE, KILL, Reason, Signals};
 use alloc::string::String;
 use demonstration::Random;
 use libvas::GuestContext;
-use linux::errno::Errno;
-use linux::signals::{CONTINUE, KILL, Reason, Signals};
 
 /// The number of the first process; who has no parent any more has the one before.
-pub(crate) const FIRST: u64 = 2;
+pub const FIRST: u64 = 2;
 
 /// See above.
 pub(crate) const NO_PARENT: u64 = FIRST - 1;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// By itself, with this status.
     Exited(u8),
     /// As by a signal.
@@ -25,7 +25,7 @@ pub(crate) enum Ended {
 
 impl Ended {
     /// The exit status, as shells have it.
-    pub(crate) fn status(self) -> u8 {
+    pub fn status(self) -> u8 {
         match self {
             Ended::Exited(status) => status,
             Ended::Killed(signal) => 128 | signal,
@@ -61,8 +61,8 @@ pub(crate) struct Progress {
     pub(crate) child: Option<u64>,
 }
 
-/// See above.
-pub(crate) struct Process<'a> {
+/// A process.
+pub struct Process<'a> {
     pub(crate) identity: Identity,
     pub(crate) name: String,
     /// Where its file is.
@@ -98,7 +98,7 @@ impl Process<'_> {
     }
 
     /// The call is over.
-    pub(crate) fn end_wait(&mut self) {
+    pub fn end_wait(&mut self) {
         self.waits_in = None;
         self.progress = Progress::default();
         self.signals.end_wait();

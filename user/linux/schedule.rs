@@ -5,14 +5,14 @@
 
 use crate::calls;
 use crate::delivery::{self, deliver, fault};
+use crate::errno::Errno;
 use crate::process::{Ended, Process};
+use crate::signals::{ARITHMETIC, BUS, ILLEGAL, KILL, SEGMENT, TRAP};
 use crate::world::World;
 use alloc::vec::Vec;
 use core::time::Duration;
 use libvas::guest::{End, GuestException};
 use libvas::{Error, Rights, clock};
-use linux::errno::Errno;
-use linux::signals::{ARITHMETIC, BUS, ILLEGAL, KILL, SEGMENT, TRAP};
 use rt::println;
 
 /// How long a process runs before others do, nanoseconds.
@@ -20,7 +20,8 @@ const TURN_NS: u64 = 10_000_000;
 
 impl<'a> World<'a> {
     /// Runs a process, and all that come of it, to their ends.
-    pub(crate) fn run(&mut self, first: Process<'a>) {
+    pub fn run(&mut self, first: Process<'a>) {
+        self.lead(first.identity.number);
         self.processes.insert(first.identity.number, first);
         while !self.processes.is_empty() {
             let numbers: Vec<u64> = self.processes.keys().copied().collect();

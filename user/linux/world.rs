@@ -1,21 +1,21 @@
 //! The processes that come of one program: who is whose child, what has ended, and who is told.
 
+use crate::errno::Errno;
 use crate::files::Files;
 use crate::image::{Images, Ready, Refusal, Words};
 use crate::output::Output;
 use crate::process::{Ended, FIRST, Identity, NO_PARENT, Process, Progress};
+use crate::signals::{Action, CHILD, Effect, Reason, Signals};
+use crate::tree::Tree;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use demonstration::Random;
 use libvas::process_vm_exec::Context as Registers;
 use libvas::{Account, Cap, Error, GuestContext, clock};
-use linux::errno::Errno;
-use linux::signals::{Action, CHILD, Effect, Reason, Signals};
-use linux::tree::Tree;
 use rt::println;
 
-/// See above.
-pub(crate) struct World<'a> {
+/// All processes of a program.
+pub struct World<'a> {
     tree: &'a Tree<'a>,
     account: &'a Cap<Account>,
     images: Images<'a>,
@@ -24,8 +24,8 @@ pub(crate) struct World<'a> {
     /// Those that have ended, until their parents ask.
     dead: BTreeMap<u64, (Identity, Ended)>,
     next_number: u64,
-    /// How the first process ended.
-    first: Option<Ended>,
+    /// The first process of those that are run, and how it ended.
+    leader: (u64, Option<Ended>),
     /// The registers that a program begins with, but for two.
     fresh: Registers,
     /// The calls that were told not to be there.
@@ -45,7 +45,10 @@ pub(crate) struct Fork {
 
 impl<'a> World<'a> {
     /// One without processes; the account pays for what they have.
-    pub(crate) fn new(tree: &'a Tree<'a>, account: &'a Cap<Account>) -> Result<World<'a>, Error> {
+    ///
+    /// # Errors
+    /// What making a guest can fail with.
+    pub fn new(tree: &'a Tree<'a>, account: &'a Cap<Account>) -> Result<World<'a>, Error> {
         Ok(World {
             tree,
             account,
@@ -53,14 +56,17 @@ impl<'a> World<'a> {
             processes: BTreeMap::new(),
             dead: BTreeMap::new(),
             next_number: FIRST,
-            first: None,
+            leader: (FIRST, None),
             fresh: GuestContext::new(account)?.state(),
             unknown: BTreeSet::new(),
         })
     }
 
-    /// Makes the first process, with the program at a path, whose file is this.
-    pub(crate) fn first(
+    /// Makes a process that nobody started, with the program at a path, whose file is this.
+    ///
+    /// # Errors
+    /// Why it cannot be run.
+    pub fn first(
         &mut self,
         path: &str,
         file: &'a [u8],
@@ -158,8 +164,8 @@ impl<'a> World<'a> {
     /// Puts away a process that has ended, with all it has, and tells its parent.
     pub(crate) fn bury(&mut self, process: &Process<'a>, ended: Ended) {
         let identity = process.identity;
-        if identity.number == FIRST {
-            self.first = Some(ended);
+        if identity.number == self.leader.0 {
+            self.leader.1 = Some(ended);
         }
         for child in self.processes.values_mut().filter(|child| child.identity.parent == identity.number) {
             child.identity.parent = NO_PARENT;
@@ -180,9 +186,14 @@ impl<'a> World<'a> {
         );
     }
 
-    /// How the first process ended.
-    pub(crate) fn outcome(&self) -> Option<Ended> {
-        self.first
+    /// From now on this is the first process.
+    pub(crate) fn lead(&mut self, number: u64) {
+        self.leader = (number, None);
+    }
+
+    /// How the process ended that was run last, with all that came of it.
+    pub fn outcome(&self) -> Option<Ended> {
+        self.leader.1
     }
 
     /// Takes out a child that has ended and is among those that are meant, if there is one.

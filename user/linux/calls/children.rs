@@ -1,16 +1,16 @@
 //! Calls that make processes, and wait for them.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::image::Words;
+use crate::numbers::AARCH64;
 use crate::process::{Identity, Process};
+use crate::signals::CHILD;
+use crate::tree::Kind;
 use crate::world::{Fork, World};
 use alloc::string::String;
 use alloc::vec::Vec;
 use libvas::{USER_END, raw};
-use linux::errno::Errno;
-use linux::numbers::AARCH64;
-use linux::signals::CHILD;
-use linux::tree::Kind;
 
 /// The most that arguments and environment take together, bytes.
 const TEXTS_BYTES_MAX: usize = 1 << 20;

@@ -2,14 +2,14 @@
 
 use super::Served;
 use super::pipes::{NEVER_WAITS, OWN};
+use crate::errno::Errno;
 use crate::files::{Open, What};
 use crate::memory::COPY_BYTES_MAX;
 use crate::process::Process;
+use crate::signals::{self, Reason};
+use crate::tree::Kind;
 use alloc::vec::Vec;
 use libvas::raw;
-use linux::errno::Errno;
-use linux::signals::{self, Reason};
-use linux::tree::Kind;
 
 /// The most pieces that one call takes.
 const PIECES_MAX: u64 = 1024;

@@ -2,13 +2,13 @@
 
 use super::pipes::OWN;
 use super::{Served, descriptors};
+use crate::errno::Errno;
 use crate::files::{What, status_of};
+use crate::numbers::AARCH64;
 use crate::process::Process;
+use crate::records::{ENTRY_DIRECTORY, ENTRY_FILE, entry};
+use crate::tree::{Kind, Node};
 use libvas::raw;
-use linux::errno::Errno;
-use linux::numbers::AARCH64;
-use linux::records::{ENTRY_DIRECTORY, ENTRY_FILE, entry};
-use linux::tree::{Kind, Node};
 
 /// In the place of a directory's descriptor: the program's own (`AT_FDCWD`, -100).
 const HERE: u64 = -100_i32 as u32 as u64;

@@ -10,14 +10,14 @@ mod signals;
 mod times;
 mod waiting;
 
+use crate::errno::Errno;
+use crate::numbers::Call;
 use crate::process::Process;
 use crate::world::World;
 use libvas::raw;
-use linux::errno::Errno;
-use linux::numbers::Call;
 
 /// What a call gives, or why it was refused, or [`Errno::RESTART`].
-type Served = Result<u64, Errno>;
+pub type Served = Result<u64, Errno>;
 
 /// A function that serves a call, with six arguments, of which it takes what it needs.
 type Function = fn(&mut Process<'_>, [u64; 6]) -> Served;
@@ -29,7 +29,7 @@ type Among = for<'a> fn(&mut World<'a>, &mut Process<'a>, [u64; 6]) -> Served;
 ///
 /// # Errors
 /// What the program finds in the register of results; `RESTART` if the call is to be made anew.
-pub(crate) fn serve<'a>(world: &mut World<'a>, process: &mut Process<'a>, number: u64, arguments: [u64; 6]) -> Served {
+pub fn serve<'a>(world: &mut World<'a>, process: &mut Process<'a>, number: u64, arguments: [u64; 6]) -> Served {
     let Some(call) = Call::from_number(raw::ELF_MACHINE, number) else { return Err(world.refuse(process, number)) };
     if let Some(function) = among_others(call) {
         return function(world, process, arguments);

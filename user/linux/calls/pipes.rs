@@ -1,8 +1,8 @@
 //! Calls that make pipes.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::process::Process;
-use linux::errno::Errno;
 
 /// In flags of all calls that open something: another program does not have it.
 pub(super) const OWN: u64 = 0o2_000_000;

@@ -1,12 +1,12 @@
 //! Calls on the process itself and the machine.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::files::DESCRIPTORS;
 use crate::memory::{COPY_BYTES_MAX, STACK_BYTES};
 use crate::process::{Ended, Process};
+use crate::records;
 use libvas::{USER_END, clock, program, raw};
-use linux::errno::Errno;
-use linux::records;
 
 /// `exit(status)`, `exit_group(status)`
 pub(super) fn exit(process: &mut Process<'_>, [status, ..]: [u64; 6]) -> Served {

@@ -1,10 +1,10 @@
 //! Calls on signals.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::process::{Identity, Process};
+use crate::signals::{Action, KILL, LAST, STOP};
 use crate::world::World;
-use linux::errno::Errno;
-use linux::signals::{Action, KILL, LAST, STOP};
 
 /// The only length of a set of signals, bytes.
 const SET_BYTES: u64 = 8;

@@ -1,10 +1,10 @@
 //! Calls on time. It begins when the machine is started: there is no clock that knows the date.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::process::Process;
+use crate::records;
 use crate::schedule::now_ns;
-use linux::errno::Errno;
-use linux::records;
 
 /// The clocks that Linux has, by number. All are the same here.
 const CLOCKS: u64 = 12;

@@ -1,10 +1,10 @@
 //! Calls that wait for what is open.
 
 use super::{Served, times};
+use crate::errno::Errno;
 use crate::files::{Open, What};
 use crate::process::Process;
 use crate::schedule::now_ns;
-use linux::errno::Errno;
 
 /// The most descriptors that one call asks about.
 const ENTRIES_MAX: u64 = 1024;
