@@ -4,7 +4,9 @@ use crate::errno::Errno;
 use crate::frame::{self, Told};
 use crate::memory::TRAMPOLINE;
 use crate::numbers::Call;
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, Progress};
+use crate::records;
+use crate::schedule::now_ns;
 use crate::signals::{Action, Effect, Reason, SEGMENT, bit};
 use core::fmt;
 use libvas::raw::{ELF_MACHINE, GUEST_CALL};
@@ -37,8 +39,8 @@ fn handle(process: &mut Process<'_>, number: u8, reason: Reason, action: &Action
 
 /// Ends the call in which the process waits, or has it made anew behind the handler.
 fn interrupt(process: &mut Process<'_>, action: &Action) {
-    let Some((number, _)) = process.waits_in.take() else { return };
-    let done = core::mem::take(&mut process.progress).done;
+    let Some((number, arguments)) = process.waits_in.take() else { return };
+    let Progress { done, until_ns, .. } = core::mem::take(&mut process.progress);
     let is_anew =
         Call::from_number(ELF_MACHINE, number).is_some_and(is_made_anew) && action.flags & Action::RESTARTS != 0;
     if done > 0 {
@@ -49,7 +51,23 @@ fn interrupt(process: &mut Process<'_>, action: &Action) {
         process.guest.set_instruction_pointer(at.wrapping_sub(frame::call_bytes(ELF_MACHINE)));
         process.guest.set_general(GUEST_CALL.number, number);
     } else {
+        tell_rest(process, number, arguments, until_ns);
         process.guest.set_call_result(Errno::EINTR.as_result());
+    }
+}
+
+/// Tells a program that wanted to sleep for a time how much of it is left, if it asks.
+fn tell_rest(process: &Process<'_>, number: u64, arguments: [u64; 6], until_ns: Option<u64>) {
+    let [_, flags, _, fourth, ..] = arguments;
+    let place = match Call::from_number(ELF_MACHINE, number) {
+        Some(Call::Nanosleep) => arguments[1],
+        // One that sleeps until a time is told nothing.
+        Some(Call::ClockNanosleep) if flags == 0 => fourth,
+        _ => 0,
+    };
+    if let (true, Some(until_ns)) = (place != 0, until_ns) {
+        // As on Linux, a place that is not there is not written to.
+        let _ = process.memory.write(place, &records::time(until_ns.saturating_sub(now_ns())));
     }
 }
 

@@ -123,6 +123,11 @@ impl Reason {
         Reason { code: 0, words: [process, 0] }
     }
 
+    /// A process sent it to a thread.
+    pub fn sent_to_thread_by(process: u64) -> Reason {
+        Reason { code: -6, ..Reason::sent_by(process) }
+    }
+
     /// A child ended by itself, with a status.
     pub fn exited(process: u64, status: u8) -> Reason {
         Reason { code: 1, words: [process, u64::from(status)] }

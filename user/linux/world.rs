@@ -208,8 +208,13 @@ impl<'a> World<'a> {
     }
 
     /// Sends a signal, 0 for none, to all that are meant, the sender among them; says whether there is one, even if it has ended.
-    pub(crate) fn send(&mut self, from: &mut Process<'a>, number: u8, is_meant: impl Fn(&Identity) -> bool) -> bool {
-        let reason = Reason::sent_by(from.identity.number);
+    pub(crate) fn send(
+        &mut self,
+        from: &mut Process<'a>,
+        number: u8,
+        reason: Reason,
+        is_meant: impl Fn(&Identity) -> bool,
+    ) -> bool {
         let mut is_there = self.dead.values().any(|(identity, _)| is_meant(identity));
         for process in self.processes.values_mut().chain([from]).filter(|process| is_meant(&process.identity)) {
             is_there = true;

@@ -3,7 +3,7 @@
 use super::Served;
 use crate::errno::Errno;
 use crate::process::{Identity, Process};
-use crate::signals::{Action, KILL, LAST, STOP};
+use crate::signals::{Action, KILL, LAST, Reason, STOP};
 use crate::world::World;
 
 /// The only length of a set of signals, bytes.
@@ -13,7 +13,8 @@ const SET_BYTES: u64 = 8;
 pub(super) fn kill<'a>(world: &mut World<'a>, process: &mut Process<'a>, [whom, number, ..]: [u64; 6]) -> Served {
     let Identity { number: own, group: own_group, .. } = process.identity;
     let whom = i64::from(whom as i32);
-    send(world, process, number, |identity| match whom {
+    let reason = Reason::sent_by(own);
+    send(world, process, number, reason, |identity| match whom {
         -1 => identity.number != own,
         0 => identity.group == own_group,
         group if group < 0 => identity.group == group.unsigned_abs(),
@@ -27,7 +28,8 @@ pub(super) fn kill_thread<'a>(
     process: &mut Process<'a>,
     [thread, number, ..]: [u64; 6],
 ) -> Served {
-    send(world, process, number, |identity| identity.number == thread)
+    let reason = Reason::sent_to_thread_by(process.identity.number);
+    send(world, process, number, reason, |identity| identity.number == thread)
 }
 
 /// `tgkill(process, thread, signal)`
@@ -36,17 +38,19 @@ pub(super) fn kill_thread_of<'a>(
     process: &mut Process<'a>,
     [whose, thread, number, ..]: [u64; 6],
 ) -> Served {
-    send(world, process, number, |identity| identity.number == thread && whose == thread)
+    let reason = Reason::sent_to_thread_by(process.identity.number);
+    send(world, process, number, reason, |identity| identity.number == thread && whose == thread)
 }
 
 fn send<'a>(
     world: &mut World<'a>,
     process: &mut Process<'a>,
     number: u64,
+    reason: Reason,
     is_meant: impl Fn(&Identity) -> bool,
 ) -> Served {
     let number = u8::try_from(number).ok().filter(|number| u64::from(*number) <= LAST).ok_or(Errno::EINVAL)?;
-    if world.send(process, number, is_meant) { Ok(0) } else { Err(Errno::ESRCH) }
+    if world.send(process, number, reason, is_meant) { Ok(0) } else { Err(Errno::ESRCH) }
 }
 
 /// `rt_sigaction(signal, new, old, length)`
