@@ -67,12 +67,18 @@ pub(crate) fn try_processes(place: Place<'_>) -> Result<(), Failure> {
     let (exit, failed) = (Step::ExitWithError(number(Call::Exit)), |errno: Errno| Ended::Exited(run::status_of(errno)));
     let grow = call(Call::Brk, [BEHIND + PAGE_BYTES, 0, 0]);
     const CHILD: u64 = 17;
-    const THREAD: u64 = 0x1_0f00;
+    const MEMORY: u64 = 0x100;
+    // With its number at a word, which is cleared when it ends.
+    const THREAD: u64 = 0x31_0f00;
     const NOBODY: u64 = 99;
     // The first two descriptors that are free.
     let (pipe, reader, writer) = (call(Call::Pipe2, [BEHIND, 0, 0]), 3, 4);
+    let thread = Step::LongCall(number(Call::Clone), [THREAD, 0, BEHIND, BEHIND, BEHIND]);
+    let (in_thread, ends, ends_all) =
+        (Step::SkipUnlessZero(1), call(Call::Exit, [0; 3]), call(Call::ExitGroup, [5, 0, 0]));
+    let (at_word, for_ever) = (call(Call::Futex, [BEHIND, 0, FIRST + 1]), call(Call::Futex, [BEHIND + 8, 0, 0]));
     let of_child = Ended::Exited((FIRST as u8 + 1).wrapping_neg());
-    let cases: [(&str, &[Step], Ended); 14] = [
+    let cases: [(&str, &[Step], Ended); 17] = [
         ("waits, and has no children", &[call(Call::Wait4, [u64::MAX, 0, 0]), exit], failed(Errno::ECHILD)),
         (
             "becomes a program that is not there",
@@ -82,7 +88,7 @@ pub(crate) fn try_processes(place: Place<'_>) -> Result<(), Failure> {
         ("becomes a program whose name is nowhere", &[call(Call::Execve, [0, 0, 0]), exit], failed(Errno::EFAULT)),
         ("kills who is not there", &[call(Call::Kill, [NOBODY, 9, 0]), exit], failed(Errno::ESRCH)),
         ("sends what is no signal", &[call(Call::Kill, [FIRST, NOBODY, 0]), exit], failed(Errno::EINVAL)),
-        ("wants a thread", &[call(Call::Clone, [THREAD, 0, 0]), exit], failed(Errno::EINVAL)),
+        ("wants a half of a thread", &[call(Call::Clone, [MEMORY, 0, 0]), exit], failed(Errno::EINVAL)),
         ("closes what is not open", &[call(Call::Close, [NOBODY, 0, 0]), exit], failed(Errno::EBADF)),
         ("reads from an output", &[grow, call(Call::Read, [1, BEHIND, 1]), exit], failed(Errno::EBADF)),
         (
@@ -99,6 +105,9 @@ pub(crate) fn try_processes(place: Place<'_>) -> Result<(), Failure> {
         ("waits for itself", &[grow, pipe, call(Call::Read, [reader, BEHIND, 1]), exit], Ended::Killed(9)),
         ("has a child, and ends with its number", &[call(Call::Clone, [CHILD, 0, 0]), exit], of_child),
         ("lends a child its memory", &[call(Call::Clone, [CHILD | 0x4100, 0, 0]), exit], of_child),
+        ("waits at a word with another value", &[grow, call(Call::Futex, [BEHIND, 0, 1]), exit], failed(Errno::EAGAIN)),
+        ("waits until its thread ends", &[grow, thread, in_thread, ends, at_word, exit], Ended::Exited(0)),
+        ("is ended by its thread", &[grow, thread, in_thread, ends_all, for_ever], Ended::Exited(5)),
     ];
     all_end_so(place, &cases)
 }

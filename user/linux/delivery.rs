@@ -40,10 +40,10 @@ fn handle(process: &mut Process<'_>, number: u8, reason: Reason, action: &Action
 /// Ends the call in which the process waits, or has it made anew behind the handler.
 fn interrupt(process: &mut Process<'_>, action: &Action) {
     let Some((number, arguments)) = process.waits_in.take() else { return };
-    let Progress { done, until_ns, .. } = core::mem::take(&mut process.progress);
+    let Progress { done, until_ns, is_woken, .. } = core::mem::take(&mut process.progress);
     let is_anew =
         Call::from_number(ELF_MACHINE, number).is_some_and(is_made_anew) && action.flags & Action::RESTARTS != 0;
-    if done > 0 {
+    if done > 0 || is_woken {
         process.guest.set_call_result(done);
     } else if is_anew {
         // The registers are those that it was made with: nothing has been written to any.

@@ -42,6 +42,7 @@ errnos! {
     ERANGE 34 "There is not enough room for the answer.";
     ENAMETOOLONG 36 "The name is too long.";
     ENOSYS 38 "There is no such system call.";
+    ETIMEDOUT 110 "The time is over.";
     RESTART 512 "Not yet: the call is made anew when something has happened. No program sees it.";
 }
 

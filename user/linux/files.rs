@@ -6,9 +6,9 @@ use crate::pipe::{Reader, Writer, pipe};
 use crate::records::{MODE_DEVICE, MODE_DIRECTORY, MODE_FILE, MODE_PIPE, Status};
 use crate::tree::{Kind, Node, Tree};
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 /// How many descriptors there are.
 pub(crate) const DESCRIPTORS: usize = 256;
@@ -84,10 +84,15 @@ struct Descriptor<'a> {
     is_own: bool,
 }
 
-/// Descriptors, and the directory from which paths count. A child has a copy.
+/// Descriptors, and the directory from which paths count. A copy is the same, as threads have them; a child has what `fork` gives.
 #[derive(Clone)]
 pub(crate) struct Files<'a> {
     tree: &'a Tree<'a>,
+    shared: Rc<RefCell<Shared<'a>>>,
+}
+
+#[derive(Clone)]
+struct Shared<'a> {
     open: Vec<Option<Descriptor<'a>>>,
     directory: String,
 }
@@ -97,7 +102,14 @@ impl<'a> Files<'a> {
     pub(crate) fn new(tree: &'a Tree<'a>, output: &Output) -> Files<'a> {
         let all = [What::Input, What::Output(output.clone()), What::Output(output.clone())];
         let open = all.map(|what| Some(Descriptor { open: Open::new(what), is_own: false }));
-        Files { tree, open: Vec::from(open), directory: String::new() }
+        let shared = Shared { open: Vec::from(open), directory: String::new() };
+        Files { tree, shared: Rc::new(RefCell::new(shared)) }
+    }
+
+    /// The same descriptors, of which each side closes its own.
+    pub(crate) fn fork(&self) -> Files<'a> {
+        let shared = self.shared.borrow().clone();
+        Files { tree: self.tree, shared: Rc::new(RefCell::new(shared)) }
     }
 
     /// All files.
@@ -107,22 +119,22 @@ impl<'a> Files<'a> {
 
     /// What is behind a descriptor.
     pub(crate) fn get(&self, descriptor: u64) -> Result<Rc<Open<'a>>, Errno> {
-        self.at(descriptor).map(|found| found.open.clone())
+        self.at(descriptor).map(|found| found.open)
     }
 
-    fn at(&self, descriptor: u64) -> Result<&Descriptor<'a>, Errno> {
+    fn at(&self, descriptor: u64) -> Result<Descriptor<'a>, Errno> {
         // Programs hand over an `int`.
         let at = descriptor as u32 as usize;
-        self.open.get(at).and_then(Option::as_ref).ok_or(Errno::EBADF)
+        self.shared.borrow().open.get(at).cloned().flatten().ok_or(Errno::EBADF)
     }
 
     /// Opens a file by the lowest descriptor that is free.
-    pub(crate) fn open(&mut self, node: Node<'a>, is_own: bool) -> Result<u64, Errno> {
+    pub(crate) fn open(&self, node: Node<'a>, is_own: bool) -> Result<u64, Errno> {
         self.add(Descriptor { open: Open::new(What::Node(node)), is_own }, 0)
     }
 
     /// Opens a pipe: first the descriptor to read, then the one to write.
-    pub(crate) fn open_pipe(&mut self, is_own: bool, never_waits: bool) -> Result<[u64; 2], Errno> {
+    pub(crate) fn open_pipe(&self, is_own: bool, never_waits: bool) -> Result<[u64; 2], Errno> {
         let (reader, writer) = pipe();
         let [reader, writer] = [What::Reader(reader), What::Writer(writer)].map(|what| {
             let open = Open::new(what);
@@ -140,18 +152,17 @@ impl<'a> Files<'a> {
     }
 
     /// Another descriptor for what is behind one, from a number on.
-    pub(crate) fn duplicate(&mut self, descriptor: u64, from: u64, is_own: bool) -> Result<u64, Errno> {
+    pub(crate) fn duplicate(&self, descriptor: u64, from: u64, is_own: bool) -> Result<u64, Errno> {
         let open = self.get(descriptor)?;
         let from = usize::try_from(from).ok().filter(|from| *from < DESCRIPTORS).ok_or(Errno::EINVAL)?;
         self.add(Descriptor { open, is_own }, from)
     }
 
     /// The same with exactly this number; what was behind it is closed.
-    pub(crate) fn duplicate_to(&mut self, descriptor: u64, goal: u64, is_own: bool) -> Result<u64, Errno> {
+    pub(crate) fn duplicate_to(&self, descriptor: u64, goal: u64, is_own: bool) -> Result<u64, Errno> {
         let open = self.get(descriptor)?;
         let at = usize::try_from(goal).ok().filter(|at| *at < DESCRIPTORS).ok_or(Errno::EBADF)?;
-        self.open.resize(self.open.len().max(at + 1), None);
-        self.open[at] = Some(Descriptor { open, is_own });
+        self.put(at, Descriptor { open, is_own });
         Ok(goal)
     }
 
@@ -161,24 +172,22 @@ impl<'a> Files<'a> {
     }
 
     /// Says so.
-    pub(crate) fn set_own(&mut self, descriptor: u64, is_own: bool) -> Result<(), Errno> {
-        let found = self.open.get_mut(descriptor as u32 as usize).and_then(Option::as_mut);
-        found.ok_or(Errno::EBADF)?.is_own = is_own;
+    pub(crate) fn set_own(&self, descriptor: u64, is_own: bool) -> Result<(), Errno> {
+        let found = Descriptor { is_own, ..self.at(descriptor)? };
+        self.put(descriptor as u32 as usize, found);
         Ok(())
     }
 
     /// The process becomes another program.
-    pub(crate) fn close_own(&mut self) {
-        self.open
-            .iter_mut()
-            .filter(|each| each.as_ref().is_some_and(|found| found.is_own))
-            .for_each(|each| *each = None);
+    pub(crate) fn close_own(&self) {
+        let open = &mut self.shared.borrow_mut().open;
+        open.iter_mut().filter(|each| each.as_ref().is_some_and(|found| found.is_own)).for_each(|each| *each = None);
     }
 
     /// Closes a descriptor.
-    pub(crate) fn close(&mut self, descriptor: u64) -> Result<u64, Errno> {
+    pub(crate) fn close(&self, descriptor: u64) -> Result<u64, Errno> {
         self.at(descriptor)?;
-        self.open[descriptor as u32 as usize] = None;
+        self.shared.borrow_mut().open[descriptor as u32 as usize] = None;
         Ok(0)
     }
 
@@ -189,30 +198,36 @@ impl<'a> Files<'a> {
                 What::Node(node) if node.kind == Kind::Directory => self.tree.find(&node.path, path),
                 _ => Err(Errno::ENOTDIR),
             },
-            _ => self.tree.find(&self.directory, path),
+            _ => self.tree.find(&self.shared.borrow().directory, path),
         }
     }
 
     /// The path of the program's directory, without its first slash.
-    pub(crate) fn directory(&self) -> &str {
-        &self.directory
+    pub(crate) fn directory(&self) -> String {
+        self.shared.borrow().directory.clone()
     }
 
     /// Changes the program's directory.
-    pub(crate) fn enter(&mut self, path: &str) -> Result<u64, Errno> {
+    pub(crate) fn enter(&self, path: &str) -> Result<u64, Errno> {
         let node = self.find(None, path)?;
         if node.kind != Kind::Directory {
             return Err(Errno::ENOTDIR);
         }
-        self.directory = node.path.to_string();
+        self.shared.borrow_mut().directory = node.path;
         Ok(0)
     }
 
-    fn add(&mut self, descriptor: Descriptor<'a>, from: usize) -> Result<u64, Errno> {
-        let free = (from..DESCRIPTORS).find(|at| self.open.get(*at).is_none_or(Option::is_none));
-        let at = free.ok_or(Errno::EMFILE)?;
-        self.open.resize(self.open.len().max(at + 1), None);
-        self.open[at] = Some(descriptor);
+    fn add(&self, descriptor: Descriptor<'a>, from: usize) -> Result<u64, Errno> {
+        let is_free = |at: &usize| self.shared.borrow().open.get(*at).is_none_or(Option::is_none);
+        let at = (from..DESCRIPTORS).find(is_free).ok_or(Errno::EMFILE)?;
+        self.put(at, descriptor);
         Ok(at as u64)
+    }
+
+    fn put(&self, at: usize, descriptor: Descriptor<'a>) {
+        let open = &mut self.shared.borrow_mut().open;
+        let length = open.len().max(at + 1);
+        open.resize(length, None);
+        open[at] = Some(descriptor);
     }
 }

@@ -5,7 +5,8 @@
 //! | file | has |
 //! |---|---|
 //! | `run` | a command, from its first instruction to the end of the last process that came of it |
-//! | `world`, `process` | processes, who is whose child, and what has ended |
+//! | `world`, `process` | processes and their threads |
+//! | `relations` | who is told of what |
 //! | `schedule` | whose turn it is |
 //! | `calls` | the system calls |
 //! | `delivery` | signals on their way to a process |
@@ -44,6 +45,7 @@ pub mod probe;
 pub mod process;
 pub mod records;
 pub mod regions;
+mod relations;
 pub mod run;
 mod schedule;
 pub mod signals;

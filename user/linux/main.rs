@@ -1,7 +1,7 @@
 //! linux: runs unmodified static Linux programs.
 //!
 //! Each process is a guest in a space of its own; every system call that it makes comes out to this program, which serves it or refuses
-//! it. All run on this program's one thread, in turns; `fork` clones a space.
+//! it. All, and their threads, run on this program's one thread, in turns; `fork` clones a space.
 //! Its files are those of the boot archive under `linux/`; nothing can be written but to the console.
 //!
 //! Arguments: a program and its arguments, quoted as for a shell, as in `busybox awk 'BEGIN { print 6*7 }'`; the exit code is then

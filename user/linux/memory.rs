@@ -100,6 +100,16 @@ impl<'a> Memory<'a> {
         Ok(Memory(Rc::new(Shared { account, space, regions, break_start, break_end, is_forked })))
     }
 
+    /// Whether others have the same.
+    pub(crate) fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
+    /// Whether two are the same.
+    pub(crate) fn is_same(&self, other: &Memory<'_>) -> bool {
+        core::ptr::addr_eq(Rc::as_ptr(&self.0), Rc::as_ptr(&other.0))
+    }
+
     /// The space to run in.
     pub(crate) fn space(&self) -> &Cap<Space> {
         &self.0.space

@@ -95,6 +95,8 @@ calls! {
     Gettid "gettid" 186 178;
     Tkill "tkill" 200 130;
     Time "time" 201 NONE;
+    Futex "futex" 202 98;
+    Affinity "sched_getaffinity" 204 123;
     Getdents "getdents64" 217 61;
     SetTidAddress "set_tid_address" 218 96;
     Fadvise "fadvise64" 221 223;

@@ -10,6 +10,8 @@ use executable::handmade::{CODE_OFFSET, Segment, file};
 pub enum Step {
     /// A system call, by its number, with three arguments.
     Call(u64, [u64; 3]),
+    /// The same with two more.
+    LongCall(u64, [u64; 5]),
     /// It ends, by the system call with this number; its status is the error that its last call gave.
     ExitWithError(u64),
     /// It passes over so many steps unless its last call gave 0, as `fork` does in a child.
@@ -85,17 +87,17 @@ impl Step {
     /// Intel SDM volume 2: `mov` of 64 bits, `syscall`, `neg`, `test`, `jns`, `ud2`.
     fn x86_64(self) -> Vec<u8> {
         const SYSCALL: [u8; 2] = [0x0f, 0x05];
-        const MOVE: [u8; 4] = [0xb8, 0xbf, 0xbe, 0xba];
+        // rax, rdi, rsi, rdx, r10, r8.
+        const MOVES: [[u8; 2]; 6] =
+            [[0x48, 0xb8], [0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8]];
+        let calls = |number: u64, arguments: &[u64]| {
+            let values = [number].into_iter().chain(arguments.iter().copied());
+            let moves = MOVES.iter().zip(values).flat_map(|(to, value)| to.iter().copied().chain(value.to_le_bytes()));
+            moves.chain(SYSCALL).collect()
+        };
         match self {
-            Step::Call(number, [first, second, third]) => {
-                let mut code = Vec::new();
-                for (to, value) in MOVE.iter().zip([number, first, second, third]) {
-                    code.extend([0x48, *to]);
-                    code.extend(value.to_le_bytes());
-                }
-                code.extend(SYSCALL);
-                code
-            }
+            Step::Call(number, arguments) => calls(number, &arguments),
+            Step::LongCall(number, arguments) => calls(number, &arguments),
             Step::ExitIfError(exit) => {
                 let end = Step::ExitWithError(exit).x86_64();
                 [0x48, 0x85, 0xc0, 0x79, end.len() as u8].into_iter().chain(end).collect()
@@ -121,11 +123,13 @@ impl Step {
                 (if part == 0 { CLEAR_AND_SET } else { SET }) | part << 21 | bits << 5 | register
             })
         };
+        let calls = |number: u64, arguments: &[u64]| {
+            let values = (0..).zip(arguments.iter().copied()).chain([(8, number)]);
+            values.flat_map(|(register, value)| set(register, value)).chain([SVC]).collect()
+        };
         match self {
-            Step::Call(number, arguments) => {
-                let values = (0..).zip(arguments).chain([(8, number)]);
-                values.flat_map(|(register, value)| set(register, value)).chain([SVC]).collect()
-            }
+            Step::Call(number, arguments) => calls(number, &arguments),
+            Step::LongCall(number, arguments) => calls(number, &arguments),
             Step::ExitWithError(exit) => [0xcb00_03e0].into_iter().chain(set(8, exit)).chain([SVC]).collect(),
             // The sign of x0 is looked at.
             Step::ExitIfError(exit) => {

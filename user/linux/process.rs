@@ -1,9 +1,9 @@
-//! A Linux process: all that its system calls look at and change.
+//! A thread of a Linux process: all that its system calls look at and change. Most processes have one.
 
 use crate::errno::Errno;
 use crate::files::Files;
 use crate::memory::Memory;
-use crate::signals::{CONTINUE, KILL, Reason, Signals};
+use crate::signals::{Reason, Signals};
 use alloc::string::String;
 use demonstration::Random;
 use libvas::GuestContext;
@@ -41,10 +41,12 @@ impl Ended {
     }
 }
 
-/// Numbers by which others know a process.
+/// Numbers by which others know a process and its thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     pub(crate) number: u64,
+    /// The thread's own; that of the first is the process's.
+    pub(crate) thread: u64,
     pub(crate) parent: u64,
     pub(crate) group: u64,
     pub(crate) session: u64,
@@ -59,9 +61,12 @@ pub(crate) struct Progress {
     pub(crate) done: u64,
     /// The child that has to give back what it has of its parent.
     pub(crate) child: Option<u64>,
+    /// The word of memory at which somebody may wake it (`futex`), and whether somebody has.
+    pub(crate) word: Option<u64>,
+    pub(crate) is_woken: bool,
 }
 
-/// A process.
+/// A thread, with what it has in common with others of its process.
 pub struct Process<'a> {
     pub(crate) identity: Identity,
     pub(crate) name: String,
@@ -78,8 +83,12 @@ pub struct Process<'a> {
     pub(crate) waits_in: Option<(u64, [u64; 6])>,
     pub(crate) progress: Progress,
     pub(crate) is_stopped: bool,
+    /// The word that is cleared when it ends, for who waits for that; 0 for none.
+    pub(crate) clears: u64,
     /// Set by what ends it.
     pub(crate) ended: Option<Ended>,
+    /// Whether that ends this thread only.
+    pub(crate) is_alone: bool,
 }
 
 impl Process<'_> {
@@ -89,11 +98,8 @@ impl Process<'_> {
         Errno::RESTART
     }
 
-    /// A signal comes to it.
+    /// A signal comes to this thread.
     pub(crate) fn raise(&mut self, number: u8, reason: Reason) {
-        if matches!(number, CONTINUE | KILL) {
-            self.is_stopped = false;
-        }
         self.signals.raise(number, reason);
     }
 

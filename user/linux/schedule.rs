@@ -29,9 +29,12 @@ impl<'a> World<'a> {
             for number in numbers {
                 let Some(mut process) = self.processes.remove(&number) else { continue };
                 has_moved |= self.turn(&mut process);
+                if process.is_stopped {
+                    self.stop_others(process.identity.number);
+                }
                 match process.ended {
-                    Some(ended) => self.bury(&process, ended),
-                    None => drop(self.processes.insert(number, process)),
+                    Some(ended) => self.bury(process, ended),
+                    None => drop(self.processes.insert(process.identity.thread, process)),
                 }
             }
             if !has_moved {

@@ -1,6 +1,8 @@
 //! Signals: those that have come to a program, and what it wants to be done at each.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use core::cell::RefCell;
 
 /// A child has ended, stopped or gone on.
 pub const CHILD: u8 = 17;
@@ -144,26 +146,27 @@ impl Reason {
     }
 }
 
-/// A program's signals.
-#[derive(Clone, Debug, Default)]
+/// A thread's signals.
+#[derive(Debug, Default)]
 pub struct Signals {
     /// Those that it does not want now.
     mask: u64,
     /// The same as it was before a call that waits with another one.
     mask_before: Option<u64>,
     pending: BTreeMap<u8, Reason>,
-    actions: BTreeMap<u8, Action>,
+    /// Threads have them in common.
+    actions: Rc<RefCell<BTreeMap<u8, Action>>>,
 }
 
 impl Signals {
     /// What is done at a signal.
     pub fn action(&self, number: u8) -> Action {
-        self.actions.get(&number).copied().unwrap_or_default()
+        self.actions.borrow().get(&number).copied().unwrap_or_default()
     }
 
     /// Changes it; what has come and does nothing from now on is forgotten. Of those that nobody can keep out it is not changed.
     pub fn set_action(&mut self, number: u8, action: Action) {
-        self.actions.insert(number, action);
+        self.actions.borrow_mut().insert(number, action);
         if action.effect(number) == Effect::Nothing {
             self.pending.remove(&number);
         }
@@ -227,19 +230,25 @@ impl Signals {
         let itself = if action.flags & Action::NOT_DEFERRED == 0 { bit(number) } else { 0 };
         self.set_mask(self.mask | action.mask | itself);
         if action.flags & Action::ONCE != 0 {
-            self.actions.remove(&number);
+            self.actions.borrow_mut().remove(&number);
         }
         before
     }
 
     /// Those of a child.
     pub fn of_child(&self) -> Signals {
-        Signals { pending: BTreeMap::new(), mask_before: None, ..self.clone() }
+        let actions = self.actions.borrow().clone();
+        Signals { actions: Rc::new(RefCell::new(actions)), ..self.of_thread() }
+    }
+
+    /// Those of another thread of the same process.
+    pub fn of_thread(&self) -> Signals {
+        Signals { mask: self.mask, mask_before: None, pending: BTreeMap::new(), actions: self.actions.clone() }
     }
 
     /// The program has become another one: its functions are not there any more.
     pub fn forget_handlers(&mut self) {
-        self.actions.retain(|_, action| action.handler == Action::NOTHING);
+        self.actions.borrow_mut().retain(|_, action| action.handler == Action::NOTHING);
     }
 }
 
@@ -311,8 +320,10 @@ mod tests {
         signals.set_mask_while_waiting(0);
         signals.set_mask_while_waiting(bit(1));
         assert_eq!(signals.mask(), 0);
-        assert_eq!((signals.clone().enter(CHILD, &handled(0, 0)), signals.of_child().mask()), (bit(CHILD), 0));
+        assert_eq!(signals.of_child().mask(), 0);
         signals.end_wait();
+        signals.set_mask_while_waiting(0);
+        assert_eq!((signals.enter(CHILD, &handled(0, 0)), signals.mask()), (bit(CHILD), bit(CHILD)));
         signals.end_wait();
         assert_eq!(signals.mask(), bit(CHILD));
     }
@@ -324,6 +335,9 @@ mod tests {
         signals.set_action(TERMINATE, handled(0, 0));
         signals.raise(TERMINATE, Reason::default());
         assert!(!signals.of_child().is_due() && signals.is_due());
+        let (mut thread, child) = (signals.of_thread(), signals.of_child());
+        thread.set_action(STOP, handled(0, 0));
+        assert_eq!([&signals, &child].map(|each| each.action(STOP) == Action::default()), [false, true]);
         signals.forget_handlers();
         assert_eq!([PIPE, TERMINATE].map(|each| signals.action(each).effect(each)), [Effect::Nothing, Effect::End]);
     }

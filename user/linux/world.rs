@@ -5,7 +5,7 @@ use crate::files::Files;
 use crate::image::{Images, Ready, Refusal, Words};
 use crate::output::Output;
 use crate::process::{Ended, FIRST, Identity, NO_PARENT, Process, Progress};
-use crate::signals::{Action, CHILD, Effect, Reason, Signals};
+use crate::signals::Signals;
 use crate::tree::Tree;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
@@ -19,13 +19,13 @@ pub struct World<'a> {
     tree: &'a Tree<'a>,
     account: &'a Cap<Account>,
     images: Images<'a>,
-    /// All but the one whose turn it is.
+    /// All threads but the one whose turn it is, by their own numbers.
     pub(crate) processes: BTreeMap<u64, Process<'a>>,
     /// Those that have ended, until their parents ask.
-    dead: BTreeMap<u64, (Identity, Ended)>,
+    pub(crate) dead: BTreeMap<u64, (Identity, Ended)>,
     next_number: u64,
     /// The first process of those that are run, and how it ended.
-    leader: (u64, Option<Ended>),
+    pub(crate) leader: (u64, Option<Ended>),
     /// The registers that a program begins with, but for two.
     fresh: Registers,
     /// The calls that were told not to be there.
@@ -37,6 +37,10 @@ pub struct World<'a> {
 pub(crate) struct Fork {
     /// It uses its parent's memory, which the parent does not until the child has become another program or ended.
     pub(crate) is_borrower: bool,
+    /// It is no process of its own, but a thread.
+    pub(crate) is_thread: bool,
+    /// The word that is cleared when it ends.
+    pub(crate) clears: u64,
     /// Another stack pointer, if not 0.
     pub(crate) stack_pointer: u64,
     /// Another thread pointer.
@@ -78,7 +82,7 @@ impl<'a> World<'a> {
         let ready = self.images.ready(path, file, words, &mut random)?;
         let number = self.take_number();
         let mut process = Process {
-            identity: Identity { number, parent: NO_PARENT, group: number, session: number },
+            identity: Identity { number, thread: number, parent: NO_PARENT, group: number, session: number },
             name: String::new(),
             path: String::new(),
             guest: GuestContext::new(self.account)?,
@@ -90,7 +94,9 @@ impl<'a> World<'a> {
             waits_in: None,
             progress: Progress::default(),
             is_stopped: false,
+            clears: 0,
             ended: None,
+            is_alone: false,
         };
         self.begin(&mut process, path, words, ready);
         Ok(process)
@@ -105,6 +111,10 @@ impl<'a> World<'a> {
         words: &Words<'_>,
     ) -> Result<(), Refusal> {
         let ready = self.images.ready(path, file, words, &mut process.random)?;
+        // Of its threads this one goes on, as the first.
+        let number = process.identity.number;
+        self.processes.retain(|_, other| other.identity.number != number);
+        process.identity.thread = number;
         self.begin(process, path, words, ready);
         Ok(())
     }
@@ -114,6 +124,7 @@ impl<'a> World<'a> {
         process.path = path.to_string();
         process.memory = ready.memory;
         process.is_borrower = false;
+        process.clears = 0;
         process.files.close_own();
         process.signals.forget_handlers();
         process.guest.set_state(&self.fresh);
@@ -121,9 +132,9 @@ impl<'a> World<'a> {
         process.guest.set_stack_pointer(ready.stack_pointer);
     }
 
-    /// Makes a child of a process, which goes on where that is; gives its number.
+    /// Makes a child of a process, or another thread, which goes on where that is; gives its number.
     pub(crate) fn fork(&mut self, parent: &mut Process<'a>, wish: &Fork) -> Result<u64, Errno> {
-        let memory = if wish.is_borrower { Ok(parent.memory.clone()) } else { parent.memory.fork() };
+        let memory = if wish.is_borrower || wish.is_thread { Ok(parent.memory.clone()) } else { parent.memory.fork() };
         let made = memory.and_then(|memory| Ok((memory, GuestContext::new(self.account)?)));
         let (memory, guest) = made.map_err(|error| match error {
             Error::AccountExhausted | Error::OutOfMemory => Errno::ENOMEM,
@@ -135,55 +146,37 @@ impl<'a> World<'a> {
             guest.set_stack_pointer(wish.stack_pointer);
         }
         wish.thread_pointer.into_iter().for_each(|pointer| guest.set_thread_pointer(pointer));
-        let number = self.take_number();
+        let (thread, whose) = (self.take_number(), parent.identity);
+        let identity = if wish.is_thread {
+            Identity { thread, ..whose }
+        } else {
+            Identity { number: thread, thread, parent: whose.number, ..whose }
+        };
         let child = Process {
-            identity: Identity { number, parent: parent.identity.number, ..parent.identity },
+            identity,
             name: parent.name.clone(),
             path: parent.path.clone(),
             guest,
             memory,
             is_borrower: wish.is_borrower,
-            files: parent.files.clone(),
-            signals: parent.signals.of_child(),
+            files: if wish.is_thread { parent.files.clone() } else { parent.files.fork() },
+            signals: if wish.is_thread { parent.signals.of_thread() } else { parent.signals.of_child() },
             random: Random::new(parent.random.next()),
             waits_in: None,
             progress: Progress::default(),
             is_stopped: false,
+            clears: wish.clears,
             ended: None,
+            is_alone: false,
         };
-        self.processes.insert(number, child);
-        Ok(number)
+        self.processes.insert(thread, child);
+        Ok(thread)
     }
 
     fn take_number(&mut self) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
         number
-    }
-
-    /// Puts away a process that has ended, with all it has, and tells its parent.
-    pub(crate) fn bury(&mut self, process: &Process<'a>, ended: Ended) {
-        let identity = process.identity;
-        if identity.number == self.leader.0 {
-            self.leader.1 = Some(ended);
-        }
-        for child in self.processes.values_mut().filter(|child| child.identity.parent == identity.number) {
-            child.identity.parent = NO_PARENT;
-        }
-        self.dead.retain(|_, (child, _)| child.parent != identity.number);
-        let Some(parent) = self.processes.get_mut(&identity.parent) else { return };
-        let action = parent.signals.action(CHILD);
-        let is_asked_for = action.handler == 0 || action.effect(CHILD) != Effect::Nothing;
-        if is_asked_for && action.flags & Action::NOBODY_WAITS == 0 {
-            self.dead.insert(identity.number, (identity, ended));
-        }
-        parent.raise(
-            CHILD,
-            match ended {
-                Ended::Exited(status) => Reason::exited(identity.number, status),
-                Ended::Killed(signal) => Reason::killed(identity.number, signal),
-            },
-        );
     }
 
     /// From now on this is the first process.
@@ -194,35 +187,6 @@ impl<'a> World<'a> {
     /// How the process ended that was run last, with all that came of it.
     pub fn outcome(&self) -> Option<Ended> {
         self.leader.1
-    }
-
-    /// Takes out a child that has ended and is among those that are meant, if there is one.
-    pub(crate) fn take_dead(&mut self, is_meant: impl Fn(&Identity) -> bool) -> Option<(u64, Ended)> {
-        let found = self.dead.values().find(|(identity, _)| is_meant(identity)).map(|(identity, _)| identity.number)?;
-        self.dead.remove(&found).map(|(_, ended)| (found, ended))
-    }
-
-    /// Whether there is such a process that runs.
-    pub(crate) fn has(&self, is_meant: impl Fn(&Identity) -> bool) -> bool {
-        self.processes.values().any(|process| is_meant(&process.identity))
-    }
-
-    /// Sends a signal, 0 for none, to all that are meant, the sender among them; says whether there is one, even if it has ended.
-    pub(crate) fn send(
-        &mut self,
-        from: &mut Process<'a>,
-        number: u8,
-        reason: Reason,
-        is_meant: impl Fn(&Identity) -> bool,
-    ) -> bool {
-        let mut is_there = self.dead.values().any(|(identity, _)| is_meant(identity));
-        for process in self.processes.values_mut().chain([from]).filter(|process| is_meant(&process.identity)) {
-            is_there = true;
-            if number != 0 {
-                process.raise(number, reason);
-            }
-        }
-        is_there
     }
 
     /// Refuses a call that is not served, and says so when a program makes it first.

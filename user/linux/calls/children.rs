@@ -41,7 +41,7 @@ fn borrow<'a>(world: &mut World<'a>, process: &mut Process<'a>, wish: &Fork) -> 
     Ok(child)
 }
 
-/// `clone(flags, stack, parent's place, ...)`, the rest in another order on each processor: as `fork` and `vfork`, without threads.
+/// `clone(flags, stack, parent's place, ...)`, the rest in another order on each processor: as `fork` and `vfork`, and for threads.
 pub(super) fn clone<'a>(world: &mut World<'a>, process: &mut Process<'a>, arguments: [u64; 6]) -> Served {
     const SIGNAL: u64 = 0xff;
     const BORROWS: u64 = 0x100 | 0x4000;
@@ -49,25 +49,33 @@ pub(super) fn clone<'a>(world: &mut World<'a>, process: &mut Process<'a>, argume
     const TELLS_PARENT: u64 = 0x10_0000;
     const CLEARS_IN_CHILD: u64 = 0x20_0000;
     const TELLS_CHILD: u64 = 0x100_0000;
-    const KNOWN: u64 = SIGNAL | BORROWS | SETS_POINTER | TELLS_PARENT | CLEARS_IN_CHILD | TELLS_CHILD;
+    // Memory, directory, descriptors, actions, and all that a process has; what is undone of semaphores means nothing here.
+    const THREAD: u64 = 0x1_0f00;
+    const SEMAPHORES: u64 = 0x4_0000;
+    const ALWAYS: u64 = SETS_POINTER | TELLS_PARENT | CLEARS_IN_CHILD | TELLS_CHILD;
     let [flags, stack_pointer, parents_place, fourth, fifth, _] = arguments;
     let (childs_place, pointer) = if raw::ELF_MACHINE == AARCH64 { (fifth, fourth) } else { (fourth, fifth) };
-    let is_borrower = flags & BORROWS == BORROWS;
-    let is_served = flags & !KNOWN == 0 && (is_borrower || flags & BORROWS == 0);
-    if !is_served || ![0, u64::from(CHILD)].contains(&(flags & SIGNAL)) {
+    let (is_borrower, is_thread) = match flags & !ALWAYS & !SIGNAL {
+        0 => (false, false),
+        BORROWS => (true, false),
+        kind if kind & !SEMAPHORES == THREAD => (false, true),
+        _ => return Err(Errno::EINVAL),
+    };
+    if ![0, u64::from(CHILD)].contains(&(flags & SIGNAL)) {
         return Err(Errno::EINVAL);
     }
     let thread_pointer = (flags & SETS_POINTER != 0).then_some(pointer);
     if thread_pointer.is_some_and(|pointer| pointer >= USER_END) {
         return Err(Errno::EPERM);
     }
-    let wish = Fork { is_borrower, stack_pointer, thread_pointer };
+    let clears = if flags & CLEARS_IN_CHILD != 0 { childs_place } else { 0 };
+    let wish = Fork { is_borrower, is_thread, clears, stack_pointer, thread_pointer };
     let is_made = process.progress.child.is_none();
     let served = if is_borrower { borrow(world, process, &wish) } else { world.fork(process, &wish) };
     let number = served.ok().or(process.progress.child).filter(|_| is_made);
     if let Some(child) = number.and_then(|number| world.processes.get(&number)) {
         // As on Linux, a place that is not there is not written to.
-        let told = (child.identity.number as u32).to_le_bytes();
+        let told = (child.identity.thread as u32).to_le_bytes();
         if flags & TELLS_CHILD != 0 {
             let _ = child.memory.write(childs_place, &told);
         }
@@ -172,17 +180,15 @@ pub(super) fn set_group<'a>(world: &mut World<'a>, process: &mut Process<'a>, [w
     let is_there = group == number
         || own.group == group
         || world.has(|identity| identity.group == group && identity.session == own.session);
-    let goal = if number == own.number {
-        Some(&mut process.identity)
-    } else {
-        let found = world.processes.get_mut(&number).map(|found| &mut found.identity);
-        found.filter(|identity| identity.parent == own.number)
-    };
-    let goal = goal.ok_or(Errno::ESRCH)?;
+    let goal = identity(world, process, number)?;
+    if number != own.number && goal.parent != own.number {
+        return Err(Errno::ESRCH);
+    }
     if goal.session == goal.number || goal.session != own.session || !is_there {
         return Err(Errno::EPERM);
     }
-    goal.group = group;
+    let threads = world.processes.values_mut().chain([process]).filter(|thread| thread.identity.number == number);
+    threads.for_each(|thread| thread.identity.group = group);
     Ok(0)
 }
 
@@ -200,5 +206,6 @@ fn identity(world: &World<'_>, process: &Process<'_>, whom: u64) -> Result<Ident
     if whom == 0 || whom == process.identity.number {
         return Ok(process.identity);
     }
-    world.processes.get(&whom).map(|found| found.identity).ok_or(Errno::ESRCH)
+    let found = world.processes.values().find(|found| found.identity.number == whom);
+    found.map(|found| found.identity).ok_or(Errno::ESRCH)
 }

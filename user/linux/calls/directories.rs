@@ -120,7 +120,7 @@ pub(super) fn entries(process: &mut Process<'_>, [descriptor, buffer, length, ..
 
 /// `getcwd(buffer, length)`
 pub(super) fn current(process: &mut Process<'_>, [buffer, length, ..]: [u64; 6]) -> Served {
-    let path = ["/", process.files.directory(), "\0"].concat();
+    let path = ["/", &process.files.directory(), "\0"].concat();
     if (path.len() as u64) > length {
         return Err(Errno::ERANGE);
     }

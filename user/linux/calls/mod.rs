@@ -9,6 +9,7 @@ mod processes;
 mod signals;
 mod times;
 mod waiting;
+mod words;
 
 use crate::errno::Errno;
 use crate::numbers::Call;
@@ -53,6 +54,7 @@ fn among_others(call: Call) -> Option<Among> {
         Call::Kill => signals::kill,
         Call::Tkill => signals::kill_thread,
         Call::Tgkill => signals::kill_thread_of,
+        Call::Futex => words::futex,
         _ => return None,
     })
 }
@@ -117,7 +119,8 @@ fn on_memory_and_time(call: Call) -> Option<Function> {
 
 fn on_itself(call: Call) -> Option<Function> {
     Some(match call {
-        Call::Exit | Call::ExitGroup => processes::exit,
+        Call::Exit => processes::exit_thread,
+        Call::ExitGroup => processes::exit,
         Call::SignalAction => signals::set_action,
         Call::SignalMask => signals::set_mask,
         Call::SignalReturn => |process, _| crate::delivery::leave(process),
@@ -125,7 +128,10 @@ fn on_itself(call: Call) -> Option<Function> {
         Call::SignalSuspend => signals::suspend,
         Call::Pause => |process, _| Err(process.wait_until(None)),
         Call::ArchPrctl => processes::set_pointer,
-        Call::Getpid | Call::Gettid | Call::SetTidAddress => |process, _| Ok(process.identity.number),
+        Call::Getpid => |process, _| Ok(process.identity.number),
+        Call::Gettid => |process, _| Ok(process.identity.thread),
+        Call::SetTidAddress => processes::set_cleared,
+        Call::Affinity => processes::affinity,
         Call::Getppid => |process, _| Ok(process.identity.parent),
         Call::Getpgrp => |process, _| Ok(process.identity.group),
         Call::Setsid => processes::lead_session,
@@ -134,7 +140,7 @@ fn on_itself(call: Call) -> Option<Function> {
         Call::Uname => processes::names,
         Call::Sysinfo => processes::system,
         Call::Umask => |_, _| Ok(0o22),
-        // Nobody else is there: no other user, no other thread.
+        // Nobody else is there; and what threads leave locked when they end, nobody is told.
         Call::Getuid | Call::Geteuid | Call::Getgid | Call::Getegid | Call::Getgroups | Call::SetRobustList => nothing,
         Call::Prctl => |_, _| Err(Errno::EINVAL),
         // Every C library asks, and does without, as with kernels before 4.18 and 5.3.

@@ -8,7 +8,28 @@ use crate::process::{Ended, Process};
 use crate::records;
 use libvas::{USER_END, clock, program, raw};
 
-/// `exit(status)`, `exit_group(status)`
+/// `exit(status)`: of a thread.
+pub(super) fn exit_thread(process: &mut Process<'_>, arguments: [u64; 6]) -> Served {
+    process.is_alone = true;
+    exit(process, arguments)
+}
+
+/// `set_tid_address(word)`
+pub(super) fn set_cleared(process: &mut Process<'_>, [word, ..]: [u64; 6]) -> Served {
+    process.clears = word;
+    Ok(process.identity.thread)
+}
+
+/// `sched_getaffinity(thread, length, set)`: there is one CPU.
+pub(super) fn affinity(process: &mut Process<'_>, [_, length, set, ..]: [u64; 6]) -> Served {
+    const SET_BYTES: u64 = 8;
+    if length < SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    process.memory.write(set, &1_u64.to_le_bytes()).map(|()| SET_BYTES)
+}
+
+/// `exit_group(status)`
 pub(super) fn exit(process: &mut Process<'_>, [status, ..]: [u64; 6]) -> Served {
     process.ended = Some(Ended::Exited(status as u8));
     Ok(0)

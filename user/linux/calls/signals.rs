@@ -29,7 +29,8 @@ pub(super) fn kill_thread<'a>(
     [thread, number, ..]: [u64; 6],
 ) -> Served {
     let reason = Reason::sent_to_thread_by(process.identity.number);
-    send(world, process, number, reason, |identity| identity.number == thread)
+    let number = checked(number)?;
+    if world.send_to_thread(process, number, reason, thread) { Ok(0) } else { Err(Errno::ESRCH) }
 }
 
 /// `tgkill(process, thread, signal)`
@@ -38,8 +39,11 @@ pub(super) fn kill_thread_of<'a>(
     process: &mut Process<'a>,
     [whose, thread, number, ..]: [u64; 6],
 ) -> Served {
-    let reason = Reason::sent_to_thread_by(process.identity.number);
-    send(world, process, number, reason, |identity| identity.number == thread && whose == thread)
+    let is_there = |identity: &Identity| identity.thread == thread && identity.number == whose;
+    if !is_there(&process.identity) && !world.has(is_there) {
+        return Err(Errno::ESRCH);
+    }
+    kill_thread(world, process, [thread, number, 0, 0, 0, 0])
 }
 
 fn send<'a>(
@@ -49,8 +53,12 @@ fn send<'a>(
     reason: Reason,
     is_meant: impl Fn(&Identity) -> bool,
 ) -> Served {
-    let number = u8::try_from(number).ok().filter(|number| u64::from(*number) <= LAST).ok_or(Errno::EINVAL)?;
+    let number = checked(number)?;
     if world.send(process, number, reason, is_meant) { Ok(0) } else { Err(Errno::ESRCH) }
+}
+
+fn checked(number: u64) -> Result<u8, Errno> {
+    u8::try_from(number).ok().filter(|number| u64::from(*number) <= LAST).ok_or(Errno::EINVAL)
 }
 
 /// `rt_sigaction(signal, new, old, length)`

@@ -102,7 +102,7 @@ fn sleep_until(process: &mut Process<'_>, until_ns: u64) -> Served {
 }
 
 /// The time in a `struct timespec` of the program's.
-fn asked_ns(process: &Process<'_>, address: u64) -> Result<u64, Errno> {
+pub(super) fn asked_ns(process: &Process<'_>, address: u64) -> Result<u64, Errno> {
     let (seconds, rest) = (process.memory.word(address)?, process.memory.word(address.wrapping_add(8))?);
     if rest >= SECOND_NS || i64::try_from(seconds).is_err() {
         return Err(Errno::EINVAL);
