@@ -61,8 +61,9 @@ pub(crate) struct Progress {
     pub(crate) done: u64,
     /// The child that has to give back what it has of its parent.
     pub(crate) child: Option<u64>,
-    /// The word of memory at which somebody may wake it (`futex`), and whether somebody has.
+    /// The word of memory at which somebody may wake it (`futex`).
     pub(crate) word: Option<u64>,
+    /// Whether what it waits for has come: the call is served when it is made next.
     pub(crate) is_woken: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Whose turn it is: processes run one after the other, each until it waits or its time is over.
 //!
 //! A call that cannot be served yet is made anew at each of its process's turns, so nobody has to know who waits for what. All that
-//! processes wait for are each other and the time; so when all wait, and none for a time, none will ever go on.
+//! processes wait for are each other and the time; so when all wait, and none for a time, none will ever go on (ADR 29).
 
 use crate::calls;
 use crate::delivery::{self, deliver, fault};

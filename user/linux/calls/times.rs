@@ -110,7 +110,7 @@ pub(super) fn asked_ns(process: &Process<'_>, address: u64) -> Result<u64, Errno
     Ok(seconds.saturating_mul(SECOND_NS).saturating_add(rest))
 }
 
-/// `sched_yield()`: others run when they have waited for long enough, whatever a process says.
-pub(super) fn give_way(_process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
-    Ok(0)
+/// `sched_yield()`: it waits for its next turn.
+pub(super) fn give_way(process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
+    if core::mem::replace(&mut process.progress.is_woken, true) { Ok(0) } else { Err(process.wait_until(Some(0))) }
 }
