@@ -70,6 +70,7 @@ pub(crate) fn try_processes(place: Place<'_>) -> Result<(), Failure> {
     const MEMORY: u64 = 0x100;
     // With its number at a word, which is cleared when it ends.
     const THREAD: u64 = 0x31_0f00;
+    const TOLD_THREAD: u64 = 0x11_0f00;
     const NOBODY: u64 = 99;
     // The first two descriptors that are free.
     let (pipe, reader, writer) = (call(Call::Pipe2, [BEHIND, 0, 0]), 3, 4);
@@ -77,8 +78,11 @@ pub(crate) fn try_processes(place: Place<'_>) -> Result<(), Failure> {
     let (in_thread, ends, ends_all) =
         (Step::SkipUnlessZero(1), call(Call::Exit, [0; 3]), call(Call::ExitGroup, [5, 0, 0]));
     let (at_word, for_ever) = (call(Call::Futex, [BEHIND, 0, FIRST + 1]), call(Call::Futex, [BEHIND + 8, 0, 0]));
+    // Its number, as it stands in memory, is the set of the descriptors 0 and 1, of which one can be read.
+    let tells = Step::LongCall(number(Call::Clone), [TOLD_THREAD, 0, BEHIND, 0, 0]);
+    let select = Step::LongCall(number(Call::Pselect), [2, BEHIND, 0, 0, 0]);
     let of_child = Ended::Exited((FIRST as u8 + 1).wrapping_neg());
-    let cases: [(&str, &[Step], Ended); 17] = [
+    let cases: [(&str, &[Step], Ended); 18] = [
         ("waits, and has no children", &[call(Call::Wait4, [u64::MAX, 0, 0]), exit], failed(Errno::ECHILD)),
         (
             "becomes a program that is not there",
@@ -107,6 +111,7 @@ pub(crate) fn try_processes(place: Place<'_>) -> Result<(), Failure> {
         ("lends a child its memory", &[call(Call::Clone, [CHILD | 0x4100, 0, 0]), exit], of_child),
         ("waits at a word with another value", &[grow, call(Call::Futex, [BEHIND, 0, 1]), exit], failed(Errno::EAGAIN)),
         ("waits until its thread ends", &[grow, thread, in_thread, ends, at_word, exit], Ended::Exited(0)),
+        ("asks which of two can be read", &[grow, tells, in_thread, ends, select, exit], Ended::Exited(255)),
         ("is ended by its thread", &[grow, thread, in_thread, ends_all, for_ever], Ended::Exited(5)),
     ];
     all_end_so(place, &cases)

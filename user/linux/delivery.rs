@@ -29,7 +29,8 @@ pub(crate) fn deliver(process: &mut Process<'_>) {
 fn handle(process: &mut Process<'_>, number: u8, reason: Reason, action: &Action) {
     interrupt(process, action);
     let mut registers = process.guest.state();
-    let told = Told { number, reason, mask: process.signals.enter(number, action) };
+    let other_stack = process.signals.other_stack;
+    let told = Told { number, reason, mask: process.signals.enter(number, action), other_stack };
     let (at, bytes) = frame::enter(ELF_MACHINE, &mut registers, &told, action, TRAMPOLINE);
     match process.memory.write(at, &bytes) {
         Ok(()) => process.guest.set_state(&registers),

@@ -4,7 +4,7 @@
 //! libraries and handlers look at lies where they look for it, and `rt_sigreturn` takes all registers from there.
 
 use crate::numbers::AARCH64;
-use crate::signals::{Action, Reason};
+use crate::signals::{Action, OtherStack, Reason};
 use alloc::vec;
 use alloc::vec::Vec;
 use libvas::process_vm_exec::Context as Registers;
@@ -18,6 +18,8 @@ pub struct Told {
     pub reason: Reason,
     /// The signals that are kept out behind the handler.
     pub mask: u64,
+    /// The other stack that the program has, if any.
+    pub other_stack: OtherStack,
 }
 
 /// Where the parts of a frame lie, bytes from its beginning, and which register lies where.
@@ -101,9 +103,13 @@ pub fn trampoline(machine: u16) -> &'static [u8] {
 
 /// Has a program go on in a handler: where its frame is to be put, and its bytes. The registers become the handler's.
 pub fn enter(machine: u16, registers: &mut Registers, told: &Told, action: &Action, trampoline: u64) -> (u64, Vec<u8>) {
+    let top = told.other_stack.top(action, registers.stack_pointer);
     let restorer = if action.flags & Action::HAS_RESTORER != 0 { action.restorer } else { trampoline };
-    let (at, bytes) =
-        if machine == AARCH64 { aarch64(registers, told, restorer) } else { x86_64(registers, told, restorer) };
+    let (at, bytes) = if machine == AARCH64 {
+        aarch64(registers, top, told, restorer)
+    } else {
+        x86_64(registers, top, told, restorer)
+    };
     registers.instruction_pointer = action.handler;
     registers.stack_pointer = at;
     (at, bytes)
@@ -118,6 +124,9 @@ fn common(layout: &Layout, length: usize, registers: &Registers, told: &Told) ->
     put(&mut bytes, information + 16, told.reason.words[0]);
     put(&mut bytes, information + 24, told.reason.words[1]);
     put(&mut bytes, layout.mask, told.mask);
+    // `uc_stack`, behind the flags and the link.
+    let stack = told.other_stack.words(registers.stack_pointer);
+    (0..).zip(stack).for_each(|(word, value)| put(&mut bytes, layout.context + 16 + 8 * word, value));
     layout.general.iter().zip(registers.general).for_each(|(at, value)| put(&mut bytes, *at, value));
     put(&mut bytes, layout.stack_pointer, registers.stack_pointer);
     put(&mut bytes, layout.instruction_pointer, registers.instruction_pointer);
@@ -125,11 +134,11 @@ fn common(layout: &Layout, length: usize, registers: &Registers, told: &Told) ->
     bytes
 }
 
-fn x86_64(registers: &mut Registers, told: &Told, restorer: u64) -> (u64, Vec<u8>) {
+fn x86_64(registers: &mut Registers, top: u64, told: &Told, restorer: u64) -> (u64, Vec<u8>) {
     // Direction, traps.
     const CLEARED_FLAGS: u64 = 1 << 10 | 1 << 8;
     let below = |address: u64, length: u64, alignment: u64| address.wrapping_sub(length) & !(alignment - 1);
-    let floating = below(registers.stack_pointer, RED_ZONE_BYTES + X86_64_FLOATING_BYTES as u64, 64);
+    let floating = below(top, RED_ZONE_BYTES + X86_64_FLOATING_BYTES as u64, 64);
     // As behind a call: a return address lies at a multiple of 16, less 8.
     let at = below(floating, X86_64_FRAME.bytes as u64, 16).wrapping_sub(8);
     let skip = floating.wrapping_sub(at) as usize;
@@ -144,8 +153,8 @@ fn x86_64(registers: &mut Registers, told: &Told, restorer: u64) -> (u64, Vec<u8
     (at, bytes)
 }
 
-fn aarch64(registers: &mut Registers, told: &Told, restorer: u64) -> (u64, Vec<u8>) {
-    let at = (registers.stack_pointer & !15).wrapping_sub(AARCH64_FRAME.bytes as u64);
+fn aarch64(registers: &mut Registers, top: u64, told: &Told, restorer: u64) -> (u64, Vec<u8>) {
+    let at = (top & !15).wrapping_sub(AARCH64_FRAME.bytes as u64);
     let mut bytes = common(&AARCH64_FRAME, AARCH64_FRAME.bytes, registers, told);
     put(&mut bytes, AARCH64_FLOATING, AARCH64_FLOATING_HEAD);
     // FPSR in the lower half, FPCR in the upper one.
@@ -209,10 +218,11 @@ fn word(bytes: &[u8], at: usize) -> u64 {
 mod tests {
     use super::{Registers, Told, enter, leave, place, set_floating};
     use crate::numbers::{AARCH64, X86_64};
-    use crate::signals::{Action, Reason};
+    use crate::signals::{Action, OtherStack, Reason};
 
     const STACK: u64 = 0x7000_1238;
-    const TOLD: Told = Told { number: 15, reason: Reason { code: 1, words: [7, 3] }, mask: 0x55 };
+    const OTHER: OtherStack = OtherStack { start: 0x5000_0000, length_bytes: 0x1_0000 };
+    const TOLD: Told = Told { number: 15, reason: Reason { code: 1, words: [7, 3] }, mask: 0x55, other_stack: OTHER };
 
     fn registers() -> Registers {
         let words = core::array::from_fn(|at| 0x1_0000_0001 * at as u64);
@@ -240,8 +250,18 @@ mod tests {
             assert_eq!([16, 24].map(|skip| word(&bytes, information - at + skip)), [7, 3]);
             // The signal mask of a `ucontext_t` lies behind the registers, or in front of them.
             assert_eq!(word(&bytes, context - at + if machine == X86_64 { 296 } else { 40 }), 0x55);
+            assert_eq!([16, 24, 32].map(|skip| word(&bytes, context - at + skip)), OTHER.words(STACK));
             let restorer = if machine == X86_64 { word(&bytes, 0) } else { inside.general[30] };
             assert_eq!(restorer, 0x40_0200);
+        }
+    }
+
+    #[test]
+    fn a_handler_has_the_other_stack_if_it_wants_to() {
+        for machine in [X86_64, AARCH64] {
+            let mut inside = registers();
+            let (at, bytes) = enter(machine, &mut inside, &TOLD, &action(Action::ON_OTHER_STACK), 0x9000);
+            assert!(OTHER.holds(at) && at + bytes.len() as u64 <= OTHER.start + OTHER.length_bytes);
         }
     }
 

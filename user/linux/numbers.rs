@@ -51,6 +51,7 @@ calls! {
     Writev "writev" 20 66;
     Access "access" 21 NONE;
     Pipe "pipe" 22 NONE;
+    Select "select" 23 NONE;
     Yield "sched_yield" 24 124;
     Mremap "mremap" 25 216;
     Madvise "madvise" 28 233;
@@ -90,6 +91,7 @@ calls! {
     Getsid "getsid" 124 156;
     SignalPending "rt_sigpending" 127 136;
     SignalSuspend "rt_sigsuspend" 130 133;
+    SignalStack "sigaltstack" 131 132;
     Prctl "prctl" 157 167;
     ArchPrctl "arch_prctl" 158 NONE;
     Gettid "gettid" 186 178;
@@ -109,6 +111,7 @@ calls! {
     Newfstatat "newfstatat" 262 79;
     Readlinkat "readlinkat" 267 78;
     Faccessat "faccessat" 269 48;
+    Pselect "pselect6" 270 72;
     Ppoll "ppoll" 271 73;
     SetRobustList "set_robust_list" 273 99;
     Dup3 "dup3" 292 24;

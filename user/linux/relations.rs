@@ -19,13 +19,17 @@ impl<'a> World<'a> {
         if others.peek().is_none() {
             self.end(thread, ended);
         } else if !thread.is_alone {
-            others.for_each(|other| other.ended = Some(ended));
+            others.for_each(|other| (other.ended, other.is_alone) = (Some(ended), false));
+        } else if thread.identity.thread == number {
+            self.first_threads.insert(number, ended);
         }
     }
 
     /// A process has ended, with all it has: tells its parent.
     fn end(&mut self, process: Process<'a>, ended: Ended) {
         let identity = process.identity;
+        let ended_before = self.first_threads.remove(&identity.number).filter(|_| process.is_alone);
+        let ended = ended_before.unwrap_or(ended);
         drop(process);
         if identity.number == self.leader.0 {
             self.leader.1 = Some(ended);

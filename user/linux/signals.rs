@@ -53,6 +53,8 @@ impl Action {
     pub const NOBODY_WAITS: u64 = 0x2;
     /// `SA_RESTORER`: there is one.
     pub const HAS_RESTORER: u64 = 0x0400_0000;
+    /// `SA_ONSTACK`: on the other stack, if there is one.
+    pub const ON_OTHER_STACK: u64 = 0x0800_0000;
     /// `SA_RESTART`: a call that was interrupted is made anew.
     pub const RESTARTS: u64 = 0x1000_0000;
     /// `SA_NODEFER`: the signal itself is not kept out.
@@ -146,6 +148,43 @@ impl Reason {
     }
 }
 
+/// Another stack for handlers: `stack_t` of the kernel's interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OtherStack {
+    /// Where it begins.
+    pub start: u64,
+    /// How long it is; 0 if there is none.
+    pub length_bytes: u64,
+}
+
+impl OtherStack {
+    /// `SS_ONSTACK`, `SS_DISABLE`.
+    pub const IN_USE: u64 = 1;
+    /// See above.
+    pub const NONE: u64 = 2;
+
+    /// The three words of it, with how it stands for a stack pointer.
+    pub fn words(&self, stack_pointer: u64) -> [u64; 3] {
+        let flags = match self.length_bytes {
+            0 => OtherStack::NONE,
+            _ if self.holds(stack_pointer) => OtherStack::IN_USE,
+            _ => 0,
+        };
+        [self.start, flags, self.length_bytes]
+    }
+
+    /// Whether a stack pointer is there.
+    pub fn holds(&self, stack_pointer: u64) -> bool {
+        stack_pointer.wrapping_sub(self.start).wrapping_sub(1) < self.length_bytes
+    }
+
+    /// Where a handler with an action begins to use a stack that was used down to a pointer.
+    pub fn top(&self, action: &Action, stack_pointer: u64) -> u64 {
+        let is_wanted = action.flags & Action::ON_OTHER_STACK != 0 && self.length_bytes > 0;
+        if is_wanted && !self.holds(stack_pointer) { self.start.wrapping_add(self.length_bytes) } else { stack_pointer }
+    }
+}
+
 /// A thread's signals.
 #[derive(Debug, Default)]
 pub struct Signals {
@@ -154,6 +193,8 @@ pub struct Signals {
     /// The same as it was before a call that waits with another one.
     mask_before: Option<u64>,
     pending: BTreeMap<u8, Reason>,
+    /// Where handlers run that want to.
+    pub other_stack: OtherStack,
     /// Threads have them in common.
     actions: Rc<RefCell<BTreeMap<u8, Action>>>,
 }
@@ -238,23 +279,24 @@ impl Signals {
     /// Those of a child.
     pub fn of_child(&self) -> Signals {
         let actions = self.actions.borrow().clone();
-        Signals { actions: Rc::new(RefCell::new(actions)), ..self.of_thread() }
+        Signals { actions: Rc::new(RefCell::new(actions)), other_stack: self.other_stack, ..self.of_thread() }
     }
 
     /// Those of another thread of the same process.
     pub fn of_thread(&self) -> Signals {
-        Signals { mask: self.mask, mask_before: None, pending: BTreeMap::new(), actions: self.actions.clone() }
+        Signals { mask: self.mask, actions: self.actions.clone(), ..Signals::default() }
     }
 
     /// The program has become another one: its functions are not there any more.
     pub fn forget_handlers(&mut self) {
+        self.other_stack = OtherStack::default();
         self.actions.borrow_mut().retain(|_, action| action.handler == Action::NOTHING);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, CHILD, Effect, KILL, PIPE, Reason, STOP, Signals, bit};
+    use super::{Action, CHILD, Effect, KILL, OtherStack, PIPE, Reason, STOP, Signals, bit};
 
     const TERMINATE: u8 = 15;
 
@@ -326,6 +368,17 @@ mod tests {
         assert_eq!((signals.enter(CHILD, &handled(0, 0)), signals.mask()), (bit(CHILD), bit(CHILD)));
         signals.end_wait();
         assert_eq!(signals.mask(), bit(CHILD));
+    }
+
+    #[test]
+    fn handlers_run_on_the_other_stack_once() {
+        let other = OtherStack { start: 0x1000, length_bytes: 0x100 };
+        let (wanting, not) = (handled(Action::ON_OTHER_STACK, 0), handled(0, 0));
+        assert_eq!([0x1000, 0x1001, 0x1100, 0x1101].map(|pointer| other.holds(pointer)), [false, true, true, false]);
+        assert_eq!((other.top(&wanting, 0x9000), other.top(&not, 0x9000)), (0x1100, 0x9000));
+        assert_eq!((other.top(&wanting, 0x1080), OtherStack::default().top(&wanting, 0x9000)), (0x1080, 0x9000));
+        assert_eq!((other.words(0x1080), other.words(0x9000)), ([0x1000, 1, 0x100], [0x1000, 0, 0x100]));
+        assert_eq!(OtherStack::default().words(0x9000), [0, 2, 0]);
     }
 
     #[test]

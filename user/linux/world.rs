@@ -23,6 +23,8 @@ pub struct World<'a> {
     pub(crate) processes: BTreeMap<u64, Process<'a>>,
     /// Those that have ended, until their parents ask.
     pub(crate) dead: BTreeMap<u64, (Identity, Ended)>,
+    /// How first threads ended of processes whose others run: that is how these will have ended.
+    pub(crate) first_threads: BTreeMap<u64, Ended>,
     next_number: u64,
     /// The first process of those that are run, and how it ended.
     pub(crate) leader: (u64, Option<Ended>),
@@ -59,6 +61,7 @@ impl<'a> World<'a> {
             images: Images::new(account),
             processes: BTreeMap::new(),
             dead: BTreeMap::new(),
+            first_threads: BTreeMap::new(),
             next_number: FIRST,
             leader: (FIRST, None),
             fresh: GuestContext::new(account)?.state(),
@@ -114,6 +117,7 @@ impl<'a> World<'a> {
         // Of its threads this one goes on, as the first.
         let number = process.identity.number;
         self.processes.retain(|_, other| other.identity.number != number);
+        self.first_threads.remove(&number);
         process.identity.thread = number;
         self.begin(process, path, words, ready);
         Ok(())

@@ -6,6 +6,7 @@ mod directories;
 mod memory;
 mod pipes;
 mod processes;
+mod selecting;
 mod signals;
 mod times;
 mod waiting;
@@ -70,6 +71,8 @@ fn on_files(call: Call) -> Option<Function> {
         Call::Lseek => descriptors::seek,
         Call::Poll => waiting::poll,
         Call::Ppoll => waiting::poll_until,
+        Call::Select => selecting::select,
+        Call::Pselect => selecting::select_until,
         Call::Close => descriptors::close,
         Call::Fstat => descriptors::status,
         Call::Ioctl => descriptors::control_device,
@@ -126,6 +129,7 @@ fn on_itself(call: Call) -> Option<Function> {
         Call::SignalReturn => |process, _| crate::delivery::leave(process),
         Call::SignalPending => signals::pending,
         Call::SignalSuspend => signals::suspend,
+        Call::SignalStack => signals::set_stack,
         Call::Pause => |process, _| Err(process.wait_until(None)),
         Call::ArchPrctl => processes::set_pointer,
         Call::Getpid => |process, _| Ok(process.identity.number),

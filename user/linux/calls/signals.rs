@@ -3,7 +3,7 @@
 use super::Served;
 use crate::errno::Errno;
 use crate::process::{Identity, Process};
-use crate::signals::{Action, KILL, LAST, Reason, STOP};
+use crate::signals::{Action, KILL, LAST, OtherStack, Reason, STOP};
 use crate::world::World;
 
 /// The only length of a set of signals, bytes.
@@ -113,4 +113,36 @@ pub(super) fn suspend(process: &mut Process<'_>, [mask, length, ..]: [u64; 6]) -
     let mask = process.memory.word(mask)?;
     process.signals.set_mask_while_waiting(mask);
     Err(process.wait_until(None))
+}
+
+/// The `stack_t` at an address: where it begins, flags (an `int`), its length.
+fn stack_at(process: &Process<'_>, address: u64) -> Result<OtherStack, Errno> {
+    let word = |skip: u64| process.memory.word(address.wrapping_add(skip));
+    let (start, flags, length_bytes) = (word(0)?, word(8)? & 0xffff_ffff, word(16)?);
+    match flags {
+        0 | OtherStack::IN_USE => Ok(OtherStack { start, length_bytes }),
+        OtherStack::NONE => Ok(OtherStack::default()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `sigaltstack(new, old)`
+pub(super) fn set_stack(process: &mut Process<'_>, [new, old, ..]: [u64; 6]) -> Served {
+    const LEAST_BYTES: u64 = 2048;
+    let stack_pointer = process.guest.stack_pointer();
+    let before = process.signals.other_stack;
+    let wanted = match new {
+        0 => before,
+        _ if before.holds(stack_pointer) => return Err(Errno::EPERM),
+        _ => stack_at(process, new)?,
+    };
+    if (1..LEAST_BYTES).contains(&wanted.length_bytes) {
+        return Err(Errno::ENOMEM);
+    }
+    if old != 0 {
+        let told = before.words(stack_pointer).map(u64::to_le_bytes).concat();
+        process.memory.write(old, &told)?;
+    }
+    process.signals.other_stack = wanted;
+    Ok(0)
 }

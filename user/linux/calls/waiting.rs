@@ -12,12 +12,12 @@ const ENTRIES_MAX: u64 = 1024;
 const MILLISECOND_NS: u64 = 1_000_000;
 
 /// What is asked about a descriptor, and what is so (`POLLIN` and its like).
-mod event {
-    pub(super) const INPUT: u16 = 0x1 | 0x40;
-    pub(super) const OUTPUT: u16 = 0x4 | 0x100;
-    pub(super) const ERROR: u16 = 0x8;
-    pub(super) const END: u16 = 0x10;
-    pub(super) const NOT_OPEN: u16 = 0x20;
+pub(super) mod event {
+    pub(in crate::calls) const INPUT: u16 = 0x1 | 0x40;
+    pub(in crate::calls) const OUTPUT: u16 = 0x4 | 0x100;
+    pub(in crate::calls) const ERROR: u16 = 0x8;
+    pub(in crate::calls) const END: u16 = 0x10;
+    pub(in crate::calls) const NOT_OPEN: u16 = 0x20;
 }
 
 /// `poll(entries, count, milliseconds)`
@@ -43,8 +43,12 @@ pub(super) fn poll_until(process: &mut Process<'_>, [entries, count, time, mask,
 
 fn answer_until(process: &mut Process<'_>, entries: u64, count: u64, until_ns: Option<u64>) -> Served {
     let ready = answer(process, entries, count)?;
-    let is_over = ready > 0 || until_ns.is_some_and(|until_ns| now_ns() >= until_ns);
-    if is_over { Ok(ready) } else { Err(process.wait_until(until_ns)) }
+    if is_over(ready, until_ns) { Ok(ready) } else { Err(process.wait_until(until_ns)) }
+}
+
+/// Whether a call has not to wait any more.
+pub(super) fn is_over(ready: u64, until_ns: Option<u64>) -> bool {
+    ready > 0 || until_ns.is_some_and(|until_ns| now_ns() >= until_ns)
 }
 
 /// Says of each descriptor what can be done at once of what was asked; returns of how many something can.
@@ -71,7 +75,7 @@ fn answer(process: &Process<'_>, entries: u64, count: u64) -> Served {
 }
 
 /// What is so of what is behind a descriptor.
-fn events(open: &Open<'_>) -> u16 {
+pub(super) fn events(open: &Open<'_>) -> u16 {
     let when = |is_so: bool, events: u16| if is_so { events } else { 0 };
     match &open.what {
         What::Input => event::INPUT,
