@@ -34,6 +34,7 @@ errnos! {
     ENOTDIR 20 "That is no directory.";
     EISDIR 21 "That is a directory.";
     EINVAL 22 "The arguments make no sense, or are not served.";
+    ENFILE 23 "Too many pipes are there.";
     EMFILE 24 "Too many descriptors are open.";
     ENOTTY 25 "That is no terminal.";
     ESPIPE 29 "There is no position in that.";

@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::output::Output;
-use crate::pipe::{Reader, Writer, pipe};
+use crate::pipe::{Pipes, Reader, Writer};
 use crate::records::{MODE_DEVICE, MODE_DIRECTORY, MODE_FILE, MODE_PIPE, Status};
 use crate::tree::{Kind, Node, Tree};
 use alloc::rc::Rc;
@@ -88,6 +88,7 @@ struct Descriptor<'a> {
 #[derive(Clone)]
 pub(crate) struct Files<'a> {
     tree: &'a Tree<'a>,
+    pipes: Rc<Pipes>,
     shared: Rc<RefCell<Shared<'a>>>,
 }
 
@@ -103,13 +104,13 @@ impl<'a> Files<'a> {
         let all = [What::Input, What::Output(output.clone()), What::Output(output.clone())];
         let open = all.map(|what| Some(Descriptor { open: Open::new(what), is_own: false }));
         let shared = Shared { open: Vec::from(open), directory: String::new() };
-        Files { tree, shared: Rc::new(RefCell::new(shared)) }
+        Files { tree, pipes: Rc::new(Pipes::default()), shared: Rc::new(RefCell::new(shared)) }
     }
 
     /// The same descriptors, of which each side closes its own.
     pub(crate) fn fork(&self) -> Files<'a> {
         let shared = self.shared.borrow().clone();
-        Files { tree: self.tree, shared: Rc::new(RefCell::new(shared)) }
+        Files { tree: self.tree, pipes: self.pipes.clone(), shared: Rc::new(RefCell::new(shared)) }
     }
 
     /// All files.
@@ -135,7 +136,7 @@ impl<'a> Files<'a> {
 
     /// Opens a pipe: first the descriptor to read, then the one to write.
     pub(crate) fn open_pipe(&self, is_own: bool, never_waits: bool) -> Result<[u64; 2], Errno> {
-        let (reader, writer) = pipe();
+        let (reader, writer) = self.pipes.open()?;
         let [reader, writer] = [What::Reader(reader), What::Writer(writer)].map(|what| {
             let open = Open::new(what);
             open.never_waits.set(never_waits);

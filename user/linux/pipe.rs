@@ -11,12 +11,21 @@ pub const CAPACITY_BYTES: usize = 64 << 10;
 /// A write of at most so many bytes is never torn (`PIPE_BUF`).
 pub const WHOLE_BYTES: usize = 4096;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pipe {
     bytes: VecDeque<u8>,
     is_read: bool,
     is_written: bool,
+    /// One of those that there can be.
+    _counted: Pipes,
 }
+
+/// How many pipes there can be at a time: what is in them takes memory of the supervisor's own.
+pub const PIPES: usize = 512;
+
+/// What counts pipes: a copy for each, beside the one that is asked for them.
+#[derive(Clone, Debug, Default)]
+pub struct Pipes(Rc<()>);
 
 /// Where bytes come out. When it is dropped, nobody will ever read.
 #[derive(Debug)]
@@ -26,10 +35,19 @@ pub struct Reader(Rc<RefCell<Pipe>>);
 #[derive(Debug)]
 pub struct Writer(Rc<RefCell<Pipe>>);
 
-/// A pipe with nothing in it.
-pub fn pipe() -> (Reader, Writer) {
-    let pipe = Rc::new(RefCell::new(Pipe { bytes: VecDeque::new(), is_read: true, is_written: true }));
-    (Reader(pipe.clone()), Writer(pipe))
+impl Pipes {
+    /// A pipe with nothing in it.
+    ///
+    /// # Errors
+    /// `ENFILE` if there are too many.
+    pub fn open(&self) -> Result<(Reader, Writer), Errno> {
+        if Rc::strong_count(&self.0) > PIPES {
+            return Err(Errno::ENFILE);
+        }
+        let pipe = Pipe { bytes: VecDeque::new(), is_read: true, is_written: true, _counted: self.clone() };
+        let pipe = Rc::new(RefCell::new(pipe));
+        Ok((Reader(pipe.clone()), Writer(pipe)))
+    }
 }
 
 impl Reader {
@@ -114,8 +132,12 @@ impl Drop for Writer {
 
 #[cfg(test)]
 mod tests {
-    use super::{CAPACITY_BYTES, Reader, WHOLE_BYTES, pipe};
+    use super::{CAPACITY_BYTES, PIPES, Pipes, Reader, WHOLE_BYTES, Writer};
     use crate::errno::Errno;
+
+    fn pipe() -> (Reader, Writer) {
+        Pipes::default().open().expect("it is the first")
+    }
 
     fn read(reader: &Reader, most: usize) -> Result<Vec<u8>, Errno> {
         let mut found = Vec::new();
@@ -156,6 +178,18 @@ mod tests {
         // Few bytes wait until all fit; of many a part is taken.
         assert_eq!(writer.write(&[2; WHOLE_BYTES]), Err(Errno::RESTART));
         assert_eq!(writer.write(&[2; WHOLE_BYTES + 1]), Ok(10));
+    }
+
+    #[test]
+    fn there_is_an_end_to_pipes() {
+        let pipes = Pipes::default();
+        let mut all: Vec<_> = (0..PIPES).map(|_| pipes.open().expect("there can be so many")).collect();
+        assert_eq!(pipes.open().err(), Some(Errno::ENFILE));
+        let (reader, writer) = all.pop().expect("there are some");
+        drop(reader);
+        assert_eq!(pipes.open().err(), Some(Errno::ENFILE));
+        drop(writer);
+        assert!(pipes.open().is_ok());
     }
 
     #[test]
