@@ -4,7 +4,7 @@ use crate::checks::{call, number};
 use alloc::vec::Vec;
 use demonstration::{Failure, Size, chapter, check};
 use libvas::raw::ELF_MACHINE;
-use libvas::{Account, Cap, PAGE_BYTES, program};
+use libvas::{Account, Cap, PAGE_BYTES, clock, program};
 use linux::errno::Errno;
 use linux::image::Refusal;
 use linux::numbers::Call;
@@ -48,8 +48,11 @@ pub(crate) fn try_budgets(place: Place<'_>) -> Result<(), Failure> {
     );
     check(not_started > 0 && not_forked > 0, "there are budgets for no process, and for one only")?;
     let account = program().account().split(bytes)?;
+    let begun = clock::ticks();
     let outcome = ended(place, &account, &often)?;
+    let ticks = (clock::ticks() - begun) / CHILDREN as u64;
     println!("   with the same it has {CHILDREN} children, one after the other: {outcome:?}");
+    println!("   each takes {ticks} ticks of the clock, from the fork to the end of its parent's wait");
     check(outcome == Some(Ended::Exited(0)), "children leave nothing behind")
 }
 

@@ -42,8 +42,8 @@ fn main() -> Result<u8, Failure> {
         println!("linux: a quote is not closed in: {}", program().arguments());
         return Ok(USAGE);
     };
-    // Half of what this program has: the rest is for what it remembers of processes, and for their output.
-    let account = program().account().split(program().account().available_bytes()? / 2)?;
+    // Three parts of four: the rest is for what this program remembers of processes, and for their output.
+    let account = program().account().split(program().account().available_bytes()? / 4 * 3)?;
     let place = Place { tree: &tree, account: &account };
     if words.is_empty() { check_all(&files, place) } else { Ok(run_one(place, &words)) }
 }

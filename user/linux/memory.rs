@@ -100,6 +100,11 @@ impl<'a> Memory<'a> {
         Ok(Memory(Rc::new(Shared { account, space, regions, break_start, break_end, is_forked })))
     }
 
+    /// Who pays for it.
+    pub(crate) fn account(&self) -> &'a Cap<Account> {
+        self.0.account
+    }
+
     /// Whether others have the same.
     pub(crate) fn is_shared(&self) -> bool {
         Rc::strong_count(&self.0) > 1

@@ -6,7 +6,7 @@ use crate::files::DESCRIPTORS;
 use crate::memory::{COPY_BYTES_MAX, STACK_BYTES};
 use crate::process::{Ended, Process};
 use crate::records;
-use libvas::{USER_END, clock, program, raw};
+use libvas::{USER_END, clock, raw};
 
 /// `exit(status)`: of a thread.
 pub(super) fn exit_thread(process: &mut Process<'_>, arguments: [u64; 6]) -> Served {
@@ -98,9 +98,9 @@ pub(super) fn names(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served
     process.memory.write(buffer, &records::names(raw::ELF_MACHINE)).map(|()| 0)
 }
 
-/// `sysinfo(buffer)`: the memory is what this program can have.
+/// `sysinfo(buffer)`: the memory is what all processes together can have.
 pub(super) fn system(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served {
-    let account = program().account().info()?;
+    let account = process.memory.account().info()?;
     let free_bytes = account.limit_bytes.saturating_sub(account.used_bytes);
     let bytes = records::system(clock::now().as_secs(), account.limit_bytes, free_bytes);
     process.memory.write(buffer, &bytes).map(|()| 0)
