@@ -28,14 +28,14 @@ pub enum Step {
 pub const IMAGE: u64 = 0x40_0000;
 
 /// Where the text of such a program lies.
-pub const TEXT: u64 = IMAGE + 0x800;
+pub const TEXT: u64 = IMAGE + 0x3800;
 
 /// A program of one part, which can be read and executed.
 pub fn program(machine: u16, steps: &[Step]) -> Vec<u8> {
     of_code(machine, code(machine, steps))
 }
 
-/// The same with a text, for who has few steps.
+/// The same with a text.
 ///
 /// # Panics
 /// If the steps reach [`TEXT`].

@@ -18,17 +18,17 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         name: "fork_wait",
         points: &[],
         axis: "",
-        what: "a Linux program of one page that forks and waits for its child, which ends at once, from the first of its instructions \
-               to its end",
-        leaves_out: "loading it",
+        what: "a fork of a Linux program of four pages, the child's end, and the parent's wait for that: a 32nd of what a program takes \
+               that does so 32 times, with its own beginning and end",
+        leaves_out: "loading the program; memory that parent or child write to",
         measure: |meter, _| measure(meter, &[]),
     },
     Benchmark {
         name: "fork_exec_wait",
         points: &[],
         axis: "",
-        what: "the same of which the child becomes another program, which was run before and ends at once",
-        leaves_out: "loading both",
+        what: "the same with a child that becomes another program, which was run before and ends at once",
+        leaves_out: "loading both; memory that the parent or its copy write to",
         measure: |meter, _| {
             let path = [TEXT, 0, 0];
             measure(meter, &[Step::Call(number(Call::Execve)?, path)])
@@ -46,20 +46,24 @@ fn number(call: Call) -> Result<u64, Error> {
     call.number(ELF_MACHINE).ok_or(Error::BadCall)
 }
 
-/// Measures a program whose child makes a call before it ends.
+/// How often a program forks.
+const FORKS: usize = 32;
+
+/// Measures a program whose children make a call before they end.
 fn measure(meter: &mut Meter, in_child: &[Step]) -> Measured {
     let end = Step::Call(number(Call::Exit)?, [0; 3]);
-    let mut steps =
-        Vec::from([Step::Call(number(Call::Clone)?, [FORK, 0, 0]), Step::SkipUnlessZero(in_child.len() + 1)]);
-    steps.extend(in_child);
-    steps.extend([end, Step::Call(number(Call::Wait4)?, [u64::MAX, 0, 0]), end]);
+    let mut one = Vec::from([Step::Call(number(Call::Clone)?, [FORK, 0, 0]), Step::SkipUnlessZero(in_child.len() + 1)]);
+    one.extend(in_child);
+    one.extend([end, Step::Call(number(Call::Wait4)?, [u64::MAX, 0, 0])]);
+    let mut steps = one.repeat(FORKS);
+    steps.push(end);
     let parent = probe::program_with_text(ELF_MACHINE, &steps, CHILD);
     let child = probe::program(ELF_MACHINE, &[end]);
     let tree = Tree::new([(CHILD, child.as_slice())].into_iter());
     let (words, output) = (Words { arguments: &["parent"], environment: &[] }, Output::kept());
     let world = RefCell::new(World::new(&tree, program().account())?);
-    meter.fewer(4).sample(
-        1,
+    meter.fewer(40).sample(
+        FORKS as u64,
         || world.borrow_mut().first("/parent", &parent, &words, &output).map_err(|_| Error::BadState),
         |process| {
             world.borrow_mut().run(process);
