@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import base, debian
 from .base import ARCHES, ROOT, TARGET, Failure, say, step, warn
-from .linux_commands import commands
+from .linux_commands import commands, scripts
 
 FOLDER = TARGET / "linux"
 SOURCES = ROOT / "user" / "linux" / "root"
@@ -112,15 +112,30 @@ def _runner_of(arch: str) -> Runner | None:
         root = furnished(arch)
     except Failure:
         return None
-    if platform.machine() == arch and platform.system() == "Linux":
-        native = Runner(arch, (), f"the same program on this machine ({arch})")
-        if runs(native, root):
-            return native
+    native = _native_runner(arch, root)
+    if native:
+        return native
     emulator = emulator_of(arch)
     if emulator:
         emulated = Runner(arch, (emulator, "-r", "6.1.0"), f"the same program in QEMU's user mode ({arch})")
         if runs(emulated, root):
             return emulated
+    return None
+
+
+def _native_runner(arch: str, root: Path) -> Runner | None:
+    if platform.machine() != arch or platform.system() != "Linux":
+        return None
+    native = Runner(arch, (), f"the same program on this machine ({arch})")
+    return native if runs(native, root) else None
+
+
+def runner_of_scripts() -> Runner | None:
+    """Who runs scripts, whatever the architecture: this machine itself."""
+    for arch in ARCHES:
+        found = _runner_of(arch) if arch == platform.machine() else None
+        if found and not found.prefix:
+            return found
     return None
 
 
@@ -181,9 +196,13 @@ def outcome(runner: Runner, root: Path, words: list) -> tuple:
 
 def expected(runner: Runner, arch: str) -> bytes:
     """The file of commands and what came of them, which user/linux/expectations.rs reads."""
-    root = FOLDER / runner.arch / "root"
-    each = [(words, *outcome(runner, root, words)) for words in commands(runner.arch == arch)]
-    return written(runner.name, each)
+    each = [(words, *outcome(runner, FOLDER / runner.arch / "root", words)) for words in commands(runner.arch == arch)]
+    native = runner_of_scripts()
+    if native is None:
+        warn("scripts for Linux programs are left out: nothing runs them here but an emulator")
+        return written(runner.name, each)
+    each += [(words, *outcome(native, FOLDER / native.arch / "root", words)) for words in scripts()]
+    return written(runner.name if native == runner else f"{runner.name}, scripts by {native.name}", each)
 
 
 def written(by: str, each: list) -> bytes:

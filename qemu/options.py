@@ -132,7 +132,7 @@ def test() -> Parser:
     _add_jobs(parser)
     parser.add_argument("--host", action="store_true", help="only the tests on the host, which need no emulator")
     parser.add_argument("--list", action="store_true", help="print the tests instead of running them")
-    parser.add_argument("--tlbcheck", action="store_true", help="run the conformance programs and stress under the TLB "
+    parser.add_argument("--tlbcheck", action="store_true", help="run the conformance programs, stress and linux under the TLB "
                         "checker, which reports dead translations that a CPU may use (docs/tlbcheck.md)")
     parser.add_argument("--smp", type=_cpus, metavar="N", help="CPUs for every boot (default: what a boot test asks "
                         "for; the conformance programs with 1, 2 and 4)")

@@ -46,7 +46,9 @@ class Check:
 
 CLEAN = [check for arch in ARCHES for check in (
     Check(arch, ("protection", "smp_shootdown"), always=True),
-    Check(arch, ("stress",), 4, arguments="3"))]
+    Check(arch, ("stress",), 4, arguments="3"),
+    # Forks: spaces that have tables in common until one writes.
+    Check(arch, ("linux",), 1), Check(arch, ("linux",), 1, "2"))]
 # Bugs, a program that meets each, CPUs and tags: on both architectures, and where only one has what the bug is in.
 BUGS = (("ProtectUnflushed", "protection", 1, None), ("FreedBeforeFlush", "mapping", 1, None),
         ("TablesFreedUnflushed", "mapping", 1, None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import platform
 import tempfile
 import unittest
 from pathlib import Path
@@ -11,7 +12,7 @@ from unittest import mock
 
 from .. import base, build, debian, extras, linux_programs, suites
 from ..ending import Outcome
-from ..linux_commands import commands
+from ..linux_commands import commands, scripts
 from ..linux_programs import Runner
 
 SHELL = Runner("x86_64", (), "a shell")
@@ -28,7 +29,7 @@ class Expectations(unittest.TestCase):
     def test_a_word_is_a_line(self):
         with self.assertRaises(base.Failure):
             linux_programs.written("somebody", [(["echo", "a\nb"], 0, b"")])
-        self.assertEqual([words for words in commands(True) if any("\n" in word for word in words)], [])
+        self.assertEqual([words for words in commands(True) + scripts() if any("\n" in word for word in words)], [])
 
     def test_some_depend_on_the_architecture(self):
         both, one = commands(False), commands(True)
@@ -100,9 +101,23 @@ class Archive(unittest.TestCase):
             return 0, runner.arch.encode()
 
         found = self._files(self._fetched(), mock.patch.object(linux_programs, "outcome", outcome),
-                            mock.patch.object(linux_programs, "_runner_of", lambda arch: SHELL if arch == SHELL.arch else None))
-        self.assertEqual(asked, commands(False))
+                            mock.patch.object(linux_programs, "_runner_of", lambda arch: SHELL if arch == SHELL.arch else None),
+                            mock.patch.object(platform, "machine", return_value=SHELL.arch))
+        self.assertEqual(asked, commands(False) + scripts())
         self.assertTrue(found["linux.expected"].startswith(b"a shell\n2 0 6\nbusybox\ntrue\nx86_64\n"))
+
+    def test_an_emulator_runs_no_scripts(self):
+        emulated = Runner("aarch64", ("emulator",), "an emulator")
+        for machine, native, by in (("x86_64", SHELL, b"an emulator, scripts by a shell"), ("aarch64", None, b"an emulator")):
+            asked: list = []
+            runners = {"aarch64": emulated, "x86_64": native}
+            found = self._files(self._fetched(), mock.patch.object(linux_programs, "_runner_of", runners.get),
+                                mock.patch.object(platform, "machine", return_value=machine),
+                                mock.patch.object(linux_programs, "outcome",
+                                                  lambda runner, _root, words: asked.append((runner, words)) or (0, b"")))
+            self.assertEqual(found["linux.expected"].splitlines()[0], by)
+            self.assertEqual([words for runner, words in asked if runner == emulated], commands(True))
+            self.assertEqual([words for runner, words in asked if runner == native], scripts() if native else [])
 
     def test_files_are_got_once(self):
         supplier = mock.Mock(return_value={"linux/a": b"a"})

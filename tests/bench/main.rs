@@ -102,6 +102,7 @@ suite! {
     mod guest {
         mod run;
         mod create;
+        mod fork_exec_wait;
     }
 
     mod handler {

@@ -21,7 +21,11 @@ errnos! {
     EPERM 1 "That is not permitted to anybody here.";
     ENOENT 2 "There is no such file.";
     ESRCH 3 "There is no such process.";
+    EINTR 4 "A signal came first.";
+    E2BIG 7 "The arguments are too long.";
+    ENOEXEC 8 "That is no program for here.";
     EBADF 9 "That is no open descriptor, or not for that.";
+    ECHILD 10 "There is no such child.";
     EAGAIN 11 "Not now.";
     ENOMEM 12 "There is no memory, or no address, for that.";
     EACCES 13 "That is not permitted there.";
@@ -30,13 +34,17 @@ errnos! {
     ENOTDIR 20 "That is no directory.";
     EISDIR 21 "That is a directory.";
     EINVAL 22 "The arguments make no sense, or are not served.";
+    ENFILE 23 "Too many pipes are there.";
     EMFILE 24 "Too many descriptors are open.";
     ENOTTY 25 "That is no terminal.";
     ESPIPE 29 "There is no position in that.";
     EROFS 30 "Nothing can be written there.";
+    EPIPE 32 "Nobody will ever read that.";
     ERANGE 34 "There is not enough room for the answer.";
     ENAMETOOLONG 36 "The name is too long.";
     ENOSYS 38 "There is no such system call.";
+    ETIMEDOUT 110 "The time is over.";
+    RESTART 512 "Not yet: the call is made anew when something has happened. No program sees it.";
 }
 
 impl Errno {

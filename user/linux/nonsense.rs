@@ -1,15 +1,16 @@
 //! System calls with arguments that make no sense: none of them may harm the supervisor.
 
-use crate::memory::{MAPS, STACK_TOP};
-use crate::output::Output;
-use crate::{calls, run};
+use linux::calls;
+use linux::memory::{MAPS, STACK_TOP};
+use linux::output::Output;
+use linux::run::{self, Place};
+
 use alloc::vec::Vec;
 use demonstration::{Failure, Random, chapter, check};
 use libvas::raw::ELF_MACHINE;
 use libvas::{PAGE_BYTES, USER_END};
 use linux::numbers::Call;
 use linux::probe::{self, IMAGE};
-use linux::tree::Tree;
 use rt::println;
 
 /// How many programs make such calls, and how many each.
@@ -51,33 +52,32 @@ const ARGUMENTS: [u64; 28] = [
     u64::MAX,
 ];
 
-/// Has calls served in any order, with any arguments, for programs that never run.
-pub(crate) fn try_all(tree: &Tree<'_>) -> Result<(), Failure> {
+/// Has calls served in any order, with any arguments, for processes that never run.
+pub(crate) fn try_all(place: Place<'_>) -> Result<(), Failure> {
     chapter("Calls that make no sense");
     // The same in every run.
     let mut random = Random::new(0x7e55_e4a1);
     let served: Vec<u64> = (0..NUMBERS_END).filter(|number| is_tried(*number)).collect();
     let (file, mut refused) = (probe::program(ELF_MACHINE, &[]), 0);
     for _ in 0..PROGRAMS {
-        let loaded = run::loaded(tree, "/nonsense", &file, &["nonsense"], Output::Kept(Vec::new()));
-        let mut process = loaded.map_err(|_| Failure::NotAsTold("a program that does nothing can be loaded"))?;
+        let output = Output::kept();
+        let loaded = run::loaded(place, "/nonsense", &file, &["nonsense"], &output);
+        let (mut world, mut process) =
+            loaded.map_err(|_| Failure::NotAsTold("a program that does nothing can be loaded"))?;
         for _ in 0..CALLS {
             let number = served[random.below(served.len() as u64) as usize];
             let arguments = [(); 6].map(|()| ARGUMENTS[random.below(ARGUMENTS.len() as u64) as usize]);
-            let result = calls::serve(&mut process, number, arguments) as i64;
-            refused += u64::from((-4095..0).contains(&result));
+            refused += u64::from(calls::serve(&mut world, &mut process, number, arguments).is_err());
+            process.end_wait();
             // What it prints is nobody's concern, and may be much.
-            process.output = Output::Kept(Vec::new());
+            output.finish();
         }
     }
     println!("   {PROGRAMS} programs make {CALLS} calls each, of {} kinds: {refused} are refused", served.len());
     check(refused > 0 && refused < PROGRAMS * CALLS, "some calls make sense, and some do not")
 }
 
-/// Whether a call is served, and does not just take time.
+/// Whether a call is served, and neither just takes time nor says each time what is wrong.
 fn is_tried(number: u64) -> bool {
-    let call = Call::from_number(ELF_MACHINE, number);
-    call.is_some_and(|call| {
-        !matches!(call, Call::Nanosleep | Call::ClockNanosleep | Call::Poll | Call::Ppoll | Call::Getrandom)
-    })
+    Call::from_number(ELF_MACHINE, number).is_some_and(|call| !matches!(call, Call::Getrandom | Call::SignalReturn))
 }

@@ -44,20 +44,29 @@ calls! {
     Brk "brk" 12 214;
     SignalAction "rt_sigaction" 13 134;
     SignalMask "rt_sigprocmask" 14 135;
+    SignalReturn "rt_sigreturn" 15 139;
     Ioctl "ioctl" 16 29;
     Pread "pread64" 17 67;
     Readv "readv" 19 65;
     Writev "writev" 20 66;
     Access "access" 21 NONE;
+    Pipe "pipe" 22 NONE;
+    Select "select" 23 NONE;
     Yield "sched_yield" 24 124;
     Mremap "mremap" 25 216;
     Madvise "madvise" 28 233;
     Dup "dup" 32 23;
     Dup2 "dup2" 33 NONE;
+    Pause "pause" 34 NONE;
     Nanosleep "nanosleep" 35 101;
     Getpid "getpid" 39 172;
     Sendfile "sendfile" 40 71;
+    Clone "clone" 56 220;
+    Fork "fork" 57 NONE;
+    Vfork "vfork" 58 NONE;
+    Execve "execve" 59 221;
     Exit "exit" 60 93;
+    Wait4 "wait4" 61 260;
     Kill "kill" 62 129;
     Uname "uname" 63 160;
     Fcntl "fcntl" 72 25;
@@ -76,14 +85,20 @@ calls! {
     Setpgid "setpgid" 109 154;
     Getppid "getppid" 110 173;
     Getpgrp "getpgrp" 111 NONE;
+    Setsid "setsid" 112 157;
     Getgroups "getgroups" 115 158;
     Getpgid "getpgid" 121 155;
     Getsid "getsid" 124 156;
+    SignalPending "rt_sigpending" 127 136;
+    SignalSuspend "rt_sigsuspend" 130 133;
+    SignalStack "sigaltstack" 131 132;
     Prctl "prctl" 157 167;
     ArchPrctl "arch_prctl" 158 NONE;
     Gettid "gettid" 186 178;
     Tkill "tkill" 200 130;
     Time "time" 201 NONE;
+    Futex "futex" 202 98;
+    Affinity "sched_getaffinity" 204 123;
     Getdents "getdents64" 217 61;
     SetTidAddress "set_tid_address" 218 96;
     Fadvise "fadvise64" 221 223;
@@ -96,12 +111,15 @@ calls! {
     Newfstatat "newfstatat" 262 79;
     Readlinkat "readlinkat" 267 78;
     Faccessat "faccessat" 269 48;
+    Pselect "pselect6" 270 72;
     Ppoll "ppoll" 271 73;
     SetRobustList "set_robust_list" 273 99;
     Dup3 "dup3" 292 24;
+    Pipe2 "pipe2" 293 59;
     Prlimit "prlimit64" 302 261;
     Getrandom "getrandom" 318 278;
     Rseq "rseq" 334 293;
+    Clone3 "clone3" 435 435;
     Faccessat2 "faccessat2" 439 439;
 }
 
@@ -142,8 +160,8 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_is_no_call() {
-        assert_eq!([57, 9999, u64::MAX].map(|number| Call::from_number(X86_64, number)), [None; 3]);
-        assert_eq!([220, 9999, u64::MAX].map(|number| Call::from_number(AARCH64, number)), [None; 3]);
+        assert_eq!([165, 9999, u64::MAX].map(|number| Call::from_number(X86_64, number)), [None; 3]);
+        assert_eq!([40, 9999, u64::MAX].map(|number| Call::from_number(AARCH64, number)), [None; 3]);
         assert_eq!([X86_64, AARCH64].map(|machine| Call::from_number(machine, 0)), [Some(Call::Read), None]);
         assert_eq!([X86_64, AARCH64].map(|machine| Call::Open.number(machine)), [Some(2), None]);
     }

@@ -1,10 +1,15 @@
-//! Where the output of a Linux program goes: to the console, or to who compares it.
+//! Where the output of Linux programs goes: to the console, or to who compares it.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use rt::print;
 
-/// See above.
-pub(crate) enum Output {
+/// See above. A copy is the same: all programs that one starts write to one.
+#[derive(Clone)]
+pub struct Output(Rc<RefCell<Goal>>);
+
+enum Goal {
     /// The console, which takes text: what is kept are the first bytes of a character.
     Console(Vec<u8>),
     /// All that was written.
@@ -12,11 +17,21 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// Takes bytes that the program wrote.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        match self {
-            Output::Kept(all) => all.extend(bytes),
-            Output::Console(begun) => {
+    /// What comes goes to the console.
+    pub fn console() -> Output {
+        Output(Rc::new(RefCell::new(Goal::Console(Vec::new()))))
+    }
+
+    /// What comes is kept.
+    pub fn kept() -> Output {
+        Output(Rc::new(RefCell::new(Goal::Kept(Vec::new()))))
+    }
+
+    /// Takes bytes that a program wrote.
+    pub fn write(&self, bytes: &[u8]) {
+        match &mut *self.0.borrow_mut() {
+            Goal::Kept(all) => all.extend(bytes),
+            Goal::Console(begun) => {
                 begun.extend(bytes);
                 let printed = print_whole(begun);
                 begun.drain(..printed);
@@ -24,12 +39,12 @@ impl Output {
         }
     }
 
-    /// All that was kept, when the program has ended.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        match self {
-            Output::Kept(all) => all,
-            Output::Console(begun) => {
-                if !begun.is_empty() {
+    /// Takes out all that was kept since the last time; of what is begun on the console it prints a mark.
+    pub fn finish(&self) -> Vec<u8> {
+        match &mut *self.0.borrow_mut() {
+            Goal::Kept(all) => core::mem::take(all),
+            Goal::Console(begun) => {
+                if !core::mem::take(begun).is_empty() {
                     print!("\u{fffd}");
                 }
                 Vec::new()

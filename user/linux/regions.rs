@@ -22,7 +22,7 @@ pub struct Region<M> {
 }
 
 /// Regions that do not overlap, by their first addresses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Regions<M> {
     by_start: BTreeMap<u64, Region<M>>,
 }
@@ -33,7 +33,7 @@ impl<M: Clone> Regions<M> {
         Regions { by_start: BTreeMap::new() }
     }
 
-    /// Takes one in, where there is none.
+    /// Takes one in, where there is none, or exactly in the place of one.
     pub fn insert(&mut self, region: Region<M>) {
         self.by_start.insert(region.range.start, region);
     }
@@ -44,6 +44,11 @@ impl<M: Clone> Regions<M> {
         self.cut(range.end);
         let starts: Vec<u64> = self.by_start.range(range.clone()).map(|(start, _)| *start).collect();
         starts.iter().filter_map(|start| self.by_start.remove(start)).collect()
+    }
+
+    /// All of them, in their order.
+    pub fn all(&self) -> impl Iterator<Item = &Region<M>> {
+        self.by_start.values()
     }
 
     /// Whether nothing is in a range.

@@ -1,5 +1,4 @@
-//! Making a space that shows what another one does, by how much that is: what a fork would do, with what there is.
-//! There are no copy-on-write clones.
+//! Making a space that shows what another one does, by how much that is: what a fork would do without clones.
 
 use crate::measure::Benchmark;
 use crate::support::scene::{SLOT, subtree};

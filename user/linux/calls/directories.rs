@@ -1,13 +1,14 @@
 //! Calls on paths and directories.
 
+use super::pipes::OWN;
 use super::{Served, descriptors};
+use crate::errno::Errno;
 use crate::files::{What, status_of};
+use crate::numbers::AARCH64;
 use crate::process::Process;
+use crate::records::{ENTRY_DIRECTORY, ENTRY_FILE, entry};
+use crate::tree::{Kind, Node};
 use libvas::raw;
-use linux::errno::Errno;
-use linux::numbers::AARCH64;
-use linux::records::{ENTRY_DIRECTORY, ENTRY_FILE, entry};
-use linux::tree::{Kind, Node};
 
 /// In the place of a directory's descriptor: the program's own (`AT_FDCWD`, -100).
 const HERE: u64 = -100_i32 as u32 as u64;
@@ -46,7 +47,7 @@ pub(super) fn open_at(process: &mut Process<'_>, [directory, path, flags, ..]: [
         Kind::File(_) if flags & TO_WRITE != 0 => return Err(Errno::EROFS),
         Kind::File(_) | Kind::Directory => {}
     }
-    process.files.open(node)
+    process.files.open(node, flags & OWN != 0)
 }
 
 /// `stat(path, buffer)`
@@ -119,7 +120,7 @@ pub(super) fn entries(process: &mut Process<'_>, [descriptor, buffer, length, ..
 
 /// `getcwd(buffer, length)`
 pub(super) fn current(process: &mut Process<'_>, [buffer, length, ..]: [u64; 6]) -> Served {
-    let path = ["/", process.files.directory(), "\0"].concat();
+    let path = ["/", &process.files.directory(), "\0"].concat();
     if (path.len() as u64) > length {
         return Err(Errno::ERANGE);
     }

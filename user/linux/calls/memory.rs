@@ -1,11 +1,11 @@
 //! Calls on memory.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::memory::MAPS;
 use crate::process::Process;
 use core::ops::Range;
 use libvas::{PAGE_BYTES, Rights, USER_END, USER_START};
-use linux::errno::Errno;
 
 /// In `mmap`'s flags: seen by others, or not; one of the two.
 const SHARED_OR_PRIVATE: u64 = 0x3;

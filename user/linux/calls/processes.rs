@@ -1,78 +1,48 @@
-//! Calls on the program itself and the machine.
+//! Calls on the process itself and the machine.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::files::DESCRIPTORS;
 use crate::memory::{COPY_BYTES_MAX, STACK_BYTES};
-use crate::process::{Ended, PROCESS_NUMBER, Process, signal};
-use libvas::{USER_END, clock, program, raw};
-use linux::errno::Errno;
-use linux::records;
+use crate::process::{Ended, Process};
+use crate::records;
+use libvas::{USER_END, clock, raw};
 
-/// `getpid()` and its like
-pub(super) fn number(_process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
-    Ok(PROCESS_NUMBER)
+/// `exit(status)`: of a thread.
+pub(super) fn exit_thread(process: &mut Process<'_>, arguments: [u64; 6]) -> Served {
+    process.is_alone = true;
+    exit(process, arguments)
 }
 
-/// `exit(status)`, `exit_group(status)`
+/// `set_tid_address(word)`
+pub(super) fn set_cleared(process: &mut Process<'_>, [word, ..]: [u64; 6]) -> Served {
+    process.clears = word;
+    Ok(process.identity.thread)
+}
+
+/// `sched_getaffinity(thread, length, set)`: there is one CPU.
+pub(super) fn affinity(process: &mut Process<'_>, [_, length, set, ..]: [u64; 6]) -> Served {
+    const SET_BYTES: u64 = 8;
+    if length < SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    process.memory.write(set, &1_u64.to_le_bytes()).map(|()| SET_BYTES)
+}
+
+/// `exit_group(status)`
 pub(super) fn exit(process: &mut Process<'_>, [status, ..]: [u64; 6]) -> Served {
     process.ended = Some(Ended::Exited(status as u8));
     Ok(0)
 }
 
-/// `kill(process, signal)`, `tkill(thread, signal)`
-pub(super) fn kill(process: &mut Process<'_>, [whom, number, ..]: [u64; 6]) -> Served {
-    // 0 is its own group.
-    if ![0, PROCESS_NUMBER].contains(&whom) {
-        return Err(Errno::ESRCH);
+/// `setsid()`: whoever leads a group cannot.
+pub(super) fn lead_session(process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
+    let identity = &mut process.identity;
+    if identity.group == identity.number {
+        return Err(Errno::EPERM);
     }
-    match number {
-        0 => {}
-        number if number > signal::LAST => return Err(Errno::EINVAL),
-        number if signal::HARMLESS.contains(&number) => {}
-        number => process.ended = Some(Ended::Killed(number as u8)),
-    }
-    Ok(0)
-}
-
-/// `tgkill(process, thread, signal)`
-pub(super) fn kill_thread(process: &mut Process<'_>, [_, thread, number, ..]: [u64; 6]) -> Served {
-    kill(process, [thread, number, 0, 0, 0, 0])
-}
-
-/// `rt_sigaction(signal, new, old, length)`: kept, and never done.
-pub(super) fn set_action(process: &mut Process<'_>, [number, new, old, ..]: [u64; 6]) -> Served {
-    if !(1..=signal::LAST).contains(&number) {
-        return Err(Errno::EINVAL);
-    }
-    let mut action = [0; 32];
-    if new != 0 {
-        process.memory.read(new, &mut action)?;
-    }
-    if old != 0 {
-        process.memory.write(old, process.actions.get(&number).unwrap_or(&[0; 32]))?;
-    }
-    if new != 0 {
-        process.actions.insert(number, action);
-    }
-    Ok(0)
-}
-
-/// `rt_sigprocmask(how, new, old, length)`
-pub(super) fn set_mask(process: &mut Process<'_>, [how, new, old, ..]: [u64; 6]) -> Served {
-    let before = process.mask;
-    if new != 0 {
-        let set = process.memory.word(new)?;
-        process.mask = match how {
-            0 => before | set,
-            1 => before & !set,
-            2 => set,
-            _ => return Err(Errno::EINVAL),
-        };
-    }
-    if old != 0 {
-        process.memory.write(old, &before.to_le_bytes())?;
-    }
-    Ok(0)
+    (identity.group, identity.session) = (identity.number, identity.number);
+    Ok(identity.number)
 }
 
 /// `arch_prctl(what, address)`: the bases of FS and GS, on x86_64.
@@ -128,9 +98,9 @@ pub(super) fn names(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served
     process.memory.write(buffer, &records::names(raw::ELF_MACHINE)).map(|()| 0)
 }
 
-/// `sysinfo(buffer)`: the memory is what this program can have.
+/// `sysinfo(buffer)`: the memory is what all processes together can have.
 pub(super) fn system(process: &mut Process<'_>, [buffer, ..]: [u64; 6]) -> Served {
-    let account = program().account().info()?;
+    let account = process.memory.account().info()?;
     let free_bytes = account.limit_bytes.saturating_sub(account.used_bytes);
     let bytes = records::system(clock::now().as_secs(), account.limit_bytes, free_bytes);
     process.memory.write(buffer, &bytes).map(|()| 0)

@@ -1,20 +1,15 @@
 //! Calls on time. It begins when the machine is started: there is no clock that knows the date.
 
 use super::Served;
+use crate::errno::Errno;
 use crate::process::Process;
-use core::time::Duration;
-use libvas::{clock, thread};
-use linux::errno::Errno;
-use linux::records;
+use crate::records;
+use crate::schedule::now_ns;
 
 /// The clocks that Linux has, by number. All are the same here.
 const CLOCKS: u64 = 12;
 
 const SECOND_NS: u64 = 1_000_000_000;
-
-fn now_ns() -> u64 {
-    clock::now().as_nanos() as u64
-}
 
 /// `clock_gettime(clock, buffer)`
 pub(super) fn now(process: &mut Process<'_>, [clock, buffer, ..]: [u64; 6]) -> Served {
@@ -80,8 +75,8 @@ pub(super) fn usage(process: &mut Process<'_>, [who, buffer, ..]: [u64; 6]) -> S
 
 /// `nanosleep(time, rest)`
 pub(super) fn sleep(process: &mut Process<'_>, [time, ..]: [u64; 6]) -> Served {
-    clock::sleep(Duration::from_nanos(asked_ns(process, time)?));
-    Ok(0)
+    let until_ns = until_ns(process, time)?;
+    sleep_until(process, until_ns)
 }
 
 /// `clock_nanosleep(clock, flags, time, rest)`
@@ -90,14 +85,24 @@ pub(super) fn sleep_by(process: &mut Process<'_>, [clock, flags, time, ..]: [u64
     if clock >= CLOCKS {
         return Err(Errno::EINVAL);
     }
-    let time_ns = asked_ns(process, time)?;
-    let rest_ns = if flags & UNTIL != 0 { time_ns.saturating_sub(now_ns()) } else { time_ns };
-    clock::sleep(Duration::from_nanos(rest_ns));
-    Ok(0)
+    let until_ns = if flags & UNTIL != 0 { asked_ns(process, time) } else { until_ns(process, time) }?;
+    sleep_until(process, until_ns)
+}
+
+/// When a call is over that has been waiting for so long, or does from now on: what is at `time` is read when it is made first.
+pub(super) fn until_ns(process: &Process<'_>, time: u64) -> Result<u64, Errno> {
+    match process.progress.until_ns {
+        Some(until_ns) => Ok(until_ns),
+        None => Ok(now_ns().saturating_add(asked_ns(process, time)?)),
+    }
+}
+
+fn sleep_until(process: &mut Process<'_>, until_ns: u64) -> Served {
+    if now_ns() >= until_ns { Ok(0) } else { Err(process.wait_until(Some(until_ns))) }
 }
 
 /// The time in a `struct timespec` of the program's.
-fn asked_ns(process: &Process<'_>, address: u64) -> Result<u64, Errno> {
+pub(super) fn asked_ns(process: &Process<'_>, address: u64) -> Result<u64, Errno> {
     let (seconds, rest) = (process.memory.word(address)?, process.memory.word(address.wrapping_add(8))?);
     if rest >= SECOND_NS || i64::try_from(seconds).is_err() {
         return Err(Errno::EINVAL);
@@ -105,8 +110,7 @@ fn asked_ns(process: &Process<'_>, address: u64) -> Result<u64, Errno> {
     Ok(seconds.saturating_mul(SECOND_NS).saturating_add(rest))
 }
 
-/// `sched_yield()`
-pub(super) fn give_way(_process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
-    thread::yield_now();
-    Ok(0)
+/// `sched_yield()`: it waits for its next turn.
+pub(super) fn give_way(process: &mut Process<'_>, _arguments: [u64; 6]) -> Served {
+    if core::mem::replace(&mut process.progress.is_woken, true) { Ok(0) } else { Err(process.wait_until(Some(0))) }
 }
