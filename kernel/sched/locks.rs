@@ -1,10 +1,13 @@
 //! What locks threads hold: counted when they take them, given up wherever they leave (`locking` takes them).
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use tessera_abi::Error;
 use tessera_abi::layout::ThreadState;
 
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
+use crate::cpu::per_cpu::PerCpu;
 use crate::object::activation_stack::Awaited;
 use crate::object::address_map::AddressMap;
 use crate::object::id::{Object, SpaceId, ThreadId};
@@ -18,16 +21,18 @@ const PLACE_UNITS: u32 = 12;
 
 pub(super) const LOCKABLE: &str = "a segment whose lock is taken with a space has one";
 
-/// Whether locks are to be seen to when a thread goes to a space: it takes some there, or gives some up.
+/// Whether locks are to be seen to when a CPU's thread goes to a space: it takes some there, or gives some up.
 #[inline(always)]
-pub fn concern(kernel: &Kernel, id: ThreadId, space: SpaceId) -> bool {
-    kernel.shared.space_words(space.index()).takes_locks() || is_holding(kernel, id)
+pub fn concern(kernel: &Kernel, line: &PerCpu, space: SpaceId) -> bool {
+    let is_behind_locks = line.root.load(Relaxed) == kernel.shared.no_ground.load(Relaxed);
+    is_behind_locks || kernel.shared.space_words(space.index()).takes_locks()
 }
 
-/// Whether a thread holds locks where it is.
-pub fn is_holding(kernel: &Kernel, id: ThreadId) -> bool {
-    let thread = kernel.threads.at(id.index());
-    thread.activations.as_ref().is_some_and(|stack| stack.held[stack.fast.depth()].is_some())
+/// Whether a thread may hold locks, where it is or where it goes back to.
+#[inline(always)]
+pub fn may_hold(kernel: &Kernel, id: ThreadId) -> bool {
+    let stack = kernel.threads.at(id.index()).activations.as_ref();
+    stack.is_some_and(|stack| stack.held[..=stack.fast.depth()].iter().any(Option::is_some))
 }
 
 /// Checks that a space can be entered by other ways than a switch or a jump: these take no locks.

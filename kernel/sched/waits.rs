@@ -32,6 +32,8 @@ impl Waiting {
 
 /// Whether a thread that would wait for a segment's lock would wait for itself: it holds the lock itself where it goes back to, or
 /// somebody does who waits for what it holds, or for its end, directly or through others.
+#[cold]
+#[inline(never)]
 pub fn is_deadlock(kernel: &Kernel, id: ThreadId, segment: u32) -> bool {
     if is_seeded(Mutant::DeadlockUnseen) {
         return false;
@@ -45,6 +47,8 @@ pub fn is_deadlock(kernel: &Kernel, id: ThreadId, segment: u32) -> bool {
 }
 
 /// Whether a thread waits for another one, directly or through others.
+#[cold]
+#[inline(never)]
 pub fn is_waiting_for(kernel: &Kernel, waiting: ThreadId, id: ThreadId) -> bool {
     all_who_wait_for(kernel, id).any(|found| found == waiting)
 }

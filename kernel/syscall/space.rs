@@ -1,5 +1,7 @@
 //! Calls on spaces: making, switching, telling about them, reading and writing their memory.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use tessera_abi::layout::SpaceInfo;
 use tessera_abi::syscall::number;
 use tessera_abi::{Error, Handle, ObjectKind, PAGE_BYTES, Rights};
@@ -79,22 +81,47 @@ impl Caller<'_> {
     pub(super) fn space_switch_until(&mut self, space: Handle, until_ns: u64) -> Result<Outcome> {
         let target = self.space(space, Rights::SWITCH)?;
         let registers = self.kernel.threads[self.thread].context.registers();
-        let (ip, sp) = (registers.instruction_pointer(), registers.stack_pointer());
-        if locks::concern(self.kernel, self.thread, target) {
-            let place = UserPlace { instruction_pointer: ip, stack_pointer: sp };
-            let result = lock_path::switch(self.kernel, self.line, (target.index(), space), place);
-            if result != CallResult::COMMON {
-                return Ok(Outcome::Done(result.value));
-            }
+        let place = UserPlace {
+            instruction_pointer: registers.instruction_pointer(),
+            stack_pointer: registers.stack_pointer(),
+        };
+        if locks::concern(self.kernel, self.line, target) {
+            return self.switch_with_locks((target, space), until_ns, place);
         }
-        if !switch::is_ground_shared(self.root(self.here()), self.root(target), ip, sp) {
+        self.ensure_ground(target, place)?;
+        let previous = self.line.entered_by.load(Relaxed);
+        enter::enter_space(self.kernel, self.cpu, target, space);
+        Ok(Outcome::Done(previous))
+    }
+
+    /// The same where locks are to be seen to.
+    #[inline(never)]
+    fn switch_with_locks(
+        &mut self,
+        (space, by): (SpaceId, Handle),
+        until_ns: u64,
+        place: UserPlace,
+    ) -> Result<Outcome> {
+        let result = lock_path::switch(self.kernel, self.line, (space.index(), by), place);
+        if result != CallResult::COMMON {
+            return Ok(Outcome::Done(result.value));
+        }
+        self.ensure_ground(space, place)?;
+        if locking::enter(self.kernel, self.cpu, self.thread, (space, by), until_ns)? == Entering::Waits {
+            return Ok(Outcome::Unfinished);
+        }
+        let previous = self.line.entered_by.load(Relaxed);
+        enter::go_to(self.kernel, self.cpu, space, by);
+        Ok(Outcome::Done(previous))
+    }
+
+    /// Checks that the thread can go on in a space where it is.
+    fn ensure_ground(&self, space: SpaceId, place: UserPlace) -> Result<()> {
+        let (from, to) = (self.root(self.here()), self.root(space));
+        if !switch::is_ground_shared(from, to, place.instruction_pointer, place.stack_pointer) {
             return Err(Error::NotShared);
         }
-        enter::ensure_enterable(self.kernel, self.cpu, target)?;
-        match self.enter(target, space, until_ns)? {
-            Some(previous) => Ok(Outcome::Done(previous)),
-            None => Ok(Outcome::Unfinished),
-        }
+        enter::ensure_enterable(self.kernel, self.cpu, space)
     }
 
     pub(super) fn space_jump(
@@ -107,7 +134,13 @@ impl Caller<'_> {
         let target = self.space(space, Rights::SWITCH)?;
         ensure_entry(instruction_pointer, stack_pointer)?;
         enter::ensure_enterable(self.kernel, self.cpu, target)?;
-        let Some(previous) = self.enter(target, space, u64::MAX)? else { return Ok(Outcome::Unfinished) };
+        if locks::concern(self.kernel, self.line, target)
+            && locking::enter(self.kernel, self.cpu, self.thread, (target, space), u64::MAX)? == Entering::Waits
+        {
+            return Ok(Outcome::Unfinished);
+        }
+        let previous = self.line.entered_by.load(Relaxed);
+        enter::go_to(self.kernel, self.cpu, target, space);
         let registers = self.kernel.threads[self.thread].context.registers_mut();
         registers.set_entry(instruction_pointer, stack_pointer, [argument, previous]);
         Ok(Outcome::Unfinished)
@@ -227,19 +260,6 @@ impl Caller<'_> {
 
     fn root(&self, space: SpaceId) -> Frame {
         self.kernel.shared.space_words(space.index()).root(self.cpu)
-    }
-
-    /// Enters a space, with its locks, for which it is waited until this time at most; gives the handle by which the thread had
-    /// entered the one it leaves. Nothing if it waits.
-    fn enter(&mut self, space: SpaceId, handle: Handle, until_ns: u64) -> Result<Option<u64>> {
-        if locks::concern(self.kernel, self.thread, space)
-            && locking::enter(self.kernel, self.cpu, self.thread, (space, handle), until_ns)? == Entering::Waits
-        {
-            return Ok(None);
-        }
-        let previous = self.line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
-        enter::go_to(self.kernel, self.cpu, space, handle);
-        Ok(Some(previous))
     }
 }
 

@@ -89,9 +89,7 @@ impl Caller<'_> {
     pub(super) fn thread_join(&mut self, thread: Handle) -> Result<Outcome> {
         let target = self.thread(thread, Rights::WAIT)?;
         self.ensure_end_of_waiting(target)?;
-        if self.kernel.threads.at(self.thread.index()).activations.is_some()
-            && waits::is_waiting_for(self.kernel, target, self.thread)
-        {
+        if locks::may_hold(self.kernel, self.thread) && waits::is_waiting_for(self.kernel, target, self.thread) {
             return Err(Error::Deadlock);
         }
         if self.kernel.threads[target].has_ended() {

@@ -131,6 +131,7 @@ impl UserSlice {
     ///
     /// # Errors
     /// `BadPointer` if a page is not writable; pages before it have been written.
+    #[inline(always)]
     pub fn write(&self, kernel: &mut Kernel, from: &[u8]) -> Result<(), Error> {
         let mut pages = Pages::new(kernel, self.space, Access::Write);
         let mut done = 0;
