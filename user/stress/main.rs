@@ -5,7 +5,8 @@
 //! a word that names it, and each worker knows which page it has mapped where; so a translation that is no longer
 //! true shows up as a wrong name. All workers share one space and one subtree, each with pages of its own in them. All the
 //! time memory, subtrees and spaces are lent, used by mappings, attachments, views and threads inside, and revoked.
-//! At the end the kernel checks itself, and what exists is compared with what existed before.
+//! Spaces are cloned, and none may see what is written to another; and a segment with a lock is visited by all, and by threads that are
+//! stopped, or whose space or way in goes. At the end the kernel checks itself, and what exists is compared with what existed before.
 //!
 //! Arguments: seconds (default 10) and a seed (default 1), as in `60 7`.
 
@@ -16,6 +17,7 @@ extern crate alloc;
 
 mod guest;
 mod loans;
+mod locks;
 mod memory;
 mod report;
 mod territory;
@@ -53,6 +55,7 @@ fn main() -> Result<u8, Error> {
     let wrong = run(cpus, seconds, seed)?;
     let facts = program().machine().ok_or(Error::MissingRight)?.check()?;
     println!("stress: the kernel checked {facts} facts about itself");
+    report::print_work();
     report::print_counters()?;
     let lost = before.compare()?;
     println!("stress: {} operations, {wrong} wrong, {lost} kinds of object left over", total());
@@ -99,7 +102,11 @@ fn run(cpus: u64, seconds: u64, seed: u64) -> Result<u64, Error> {
     if lent != 0 {
         println!("stress: {lent} things are lent at the end");
     }
-    Ok(wrong + lent)
+    let held = commons.locks.still_held()?;
+    if held != 0 {
+        println!("stress: {held} have a lock at the end, or wait for it");
+    }
+    Ok(wrong + lent + held)
 }
 
 fn total() -> u64 {

@@ -1,5 +1,8 @@
 //! What exists, and what the CPUs counted.
 
+use crate::locks;
+use crate::world::CLONES;
+use core::sync::atomic::Ordering::Relaxed;
 use libvas::layout::MachineInfo;
 use libvas::{Error, counters, program};
 use rt::println;
@@ -31,6 +34,15 @@ impl Census {
         }
         Ok(different)
     }
+}
+
+/// Prints what was done that is not an operation of its own.
+pub(crate) fn print_work() {
+    let [visits, refused, ended] = locks::COUNTS.each_ref().map(|count| count.load(Relaxed));
+    println!(
+        "stress: {} clones, {visits} visits with a lock, {refused} refused, {ended} visitors ended",
+        CLONES.load(Relaxed)
+    );
 }
 
 /// Prints a table of what each CPU counted since boot.

@@ -128,3 +128,9 @@ pub(crate) fn count_wrong(facts: &[Fact], stamp: u64) -> u64 {
     }
     wrong
 }
+
+/// How many of the places that may be written do not have this stamp any more.
+pub(crate) fn count_unstamped(facts: &[Fact], stamp: u64) -> u64 {
+    let is_stamped = |fact: &Fact| fact.place.at(1).is_ok_and(|beside| beside.get() == stamp);
+    facts.iter().filter(|fact| fact.writable && !is_stamped(fact)).count() as u64
+}

@@ -2,6 +2,7 @@
 
 use crate::guest::Guest;
 use crate::loans::{Lender, lend_and_take_back};
+use crate::locks::Locks;
 use crate::memory::Memory;
 use crate::territory::{Fact, PAGES, Territory, count_wrong};
 use crate::world::{Attached, SHARED, WINDOW, World, change};
@@ -27,14 +28,15 @@ pub(crate) struct Commons {
     space: Cap<Space>,
     subtree: Cap<Subtree>,
     pub(crate) lender: Arc<Lender>,
+    pub(crate) locks: Arc<Locks>,
 }
 
 impl Commons {
-    /// A space and a subtree that is attached to it, and a lender.
+    /// A space and a subtree that is attached to it, a lender, and a segment with a lock.
     pub(crate) fn new() -> Result<Commons, Error> {
         let (space, subtree) = (program().new_space()?, Subtree::new(program().account())?);
         space.attach(SHARED, &subtree, Rights::READ_WRITE)?;
-        Ok(Commons { space, subtree, lender: Arc::new(Lender::new()?) })
+        Ok(Commons { space, subtree, lender: Arc::new(Lender::new()?), locks: Arc::new(Locks::new()?) })
     }
 }
 
@@ -55,6 +57,7 @@ pub(crate) struct Worker {
     window: Cap<Subtree>,
     window_land: Territory<Subtree>,
     lender: Arc<Lender>,
+    locks: Arc<Locks>,
     guest: Guest,
     doing: &'static str,
 }
@@ -83,6 +86,7 @@ impl Worker {
             window,
             window_land,
             lender: Arc::clone(&commons.lender),
+            locks: Arc::clone(&commons.locks),
             guest: Guest::new(cpu),
             doing: "at the beginning",
         })
@@ -132,8 +136,11 @@ impl Worker {
             71..=73 => self.forget_memory(),
             74..=75 => self.destroy_world(index),
             76 => self.destroy_under_a_thread(index),
-            77..=86 => self.lend(index),
-            87..=96 => self.borrow(index),
+            77..=82 => self.lend(index),
+            83..=87 => self.borrow(index),
+            88..=90 => self.clone_world(index),
+            91..=95 => self.visit_locks(),
+            96..=97 => self.end_somebody(),
             _ => self.rest(),
         }
     }
@@ -254,6 +261,23 @@ impl Worker {
     fn borrow(&mut self, index: usize) -> Result<u64, Error> {
         self.doing = "borrowing from the lender that all know";
         self.lender.borrow_and_take_back(self.number, &self.worlds[index].space, &mut self.random)
+    }
+
+    fn clone_world(&mut self, index: usize) -> Result<u64, Error> {
+        self.doing = "cloning a space";
+        let (world, stamp) = (&self.worlds[index], self.random.next());
+        let facts = self.facts(world, self.cpu)?;
+        world.clone_and_compare(&facts, stamp, &mut self.random)
+    }
+
+    fn visit_locks(&mut self) -> Result<u64, Error> {
+        self.doing = "visiting a space with a lock";
+        self.locks.visit(&mut self.random)
+    }
+
+    fn end_somebody(&mut self) -> Result<u64, Error> {
+        self.doing = "ending a thread that visits a space with a lock";
+        self.locks.end_somebody(self.number, &mut self.random)
     }
 
     fn rest(&mut self) -> Result<u64, Error> {

@@ -1,8 +1,9 @@
 //! A worker's own spaces, and how threads look at them.
 
 use crate::memory::Memory;
-use crate::territory::{Fact, Territory, count_wrong};
+use crate::territory::{Fact, Territory, count_unstamped, count_wrong};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use demonstration::Random;
 use libvas::{Cap, Error, Rights, Space, Subtree, TOP_SLOT_BYTES, program, thread};
 
@@ -14,6 +15,9 @@ pub(crate) const SHARED: u64 = 60 * TOP_SLOT_BYTES;
 
 /// Where a worker attaches the subtree that it has alone.
 pub(crate) const WINDOW: u64 = 61 * TOP_SLOT_BYTES;
+
+/// How many clones of spaces were made.
+pub(crate) static CLONES: AtomicU64 = AtomicU64::new(0);
 
 /// A space of one worker's own.
 pub(crate) struct World {
@@ -72,6 +76,35 @@ impl World {
     /// Lets a thread that runs wherever it may look at the facts.
     pub(crate) fn look_from_a_thread(&self, facts: Vec<Fact>, stamp: u64) -> Result<u64, Error> {
         thread::spawn_in(&self.space, move || count_wrong(&facts, stamp))?.join()
+    }
+
+    /// Clones it, perhaps the clone as well, and writes to all; gives how much one sees of what was written to another, or is wrong
+    /// otherwise. `facts` are what a thread inside must find, subtrees included: those are the same in all.
+    pub(crate) fn clone_and_compare(&self, facts: &[Fact], stamp: u64, random: &mut Random) -> Result<u64, Error> {
+        if matches!(self.window, Some(Attached::On(_))) {
+            // A space with core windows is not cloned.
+            return Ok(0);
+        }
+        let (account, own) = (program().account(), self.facts()?);
+        let mut clones = Vec::new();
+        clones.push(Space::clone_of(account, &self.space)?);
+        if random.below(2) == 0 {
+            clones.push(Space::clone_of(account, &clones[0])?);
+        }
+        CLONES.fetch_add(clones.len() as u64, Relaxed);
+        let mut wrong = 0;
+        let all = || core::iter::once(&self.space).chain(&clones);
+        for (space, stamp) in all().zip(stamp..) {
+            wrong += space.enter(|| count_wrong(facts, stamp))?;
+        }
+        for (space, stamp) in all().zip(stamp..) {
+            wrong += space.enter(|| count_unstamped(&own, stamp))?;
+        }
+        if random.below(2) == 0 {
+            clones.reverse();
+        }
+        drop(clones);
+        Ok(wrong + self.space.enter(|| count_unstamped(&own, stamp))?)
     }
 
     /// Destroys it under a thread that runs in it; says whether that thread was stopped.
