@@ -55,9 +55,9 @@ pub enum Request {
 }
 
 /// One CPU's way into one space, in one word: what the CPU's root register takes there, root table and tag together, if
-/// the translations that the CPU may still hold under the tag are good. A bit that no such value has says that they are not:
-/// the CPU has *never* been in the space under its tag and holds nothing; or, with one more bit, it has been, and what it may
-/// hold is *stale*. So a good pass is loaded as it is.
+/// the translations that the CPU may still hold under the tag are good. A bit that no such value has says that they are not, and
+/// one more each why: the CPU has *never* been in the space under its tag and holds nothing; or it has been, and what it may hold is
+/// *stale*. So a good pass is loaded as it is.
 ///
 /// To a space that takes locks no pass is ever good: it is *locked* where it would be. What the CPU holds is worth keeping, but
 /// whoever enters goes the long way, by the locks (`sched::locks`).
@@ -65,12 +65,12 @@ pub enum Request {
 pub struct Pass(AtomicU64);
 
 const NOT_GOOD: u64 = PASS_MARKS[0];
-const HELD: u64 = PASS_MARKS[1];
-const BEHIND_LOCKS: u64 = PASS_MARKS[2];
-const NEVER: u64 = NOT_GOOD;
-const STALE: u64 = NOT_GOOD | HELD;
-const LOCKED: u64 = NOT_GOOD | BEHIND_LOCKS;
-const MARKS: u64 = STALE | LOCKED;
+const HOLDS_OLD: u64 = PASS_MARKS[1];
+const HOLDS_NOTHING: u64 = PASS_MARKS[2];
+const NEVER: u64 = NOT_GOOD | HOLDS_NOTHING;
+const STALE: u64 = NOT_GOOD | HOLDS_OLD;
+const LOCKED: u64 = NOT_GOOD;
+const MARKS: u64 = NEVER | STALE;
 
 /// What a pass said at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +85,18 @@ impl PassWord {
 
     /// Whether what the CPU holds must be flushed when it enters.
     pub fn is_stale(self) -> bool {
-        self.0 & HELD != 0
+        self.0 & HOLDS_OLD != 0
     }
 
     /// Whether the CPU holds nothing of the space.
     pub fn is_never(self) -> bool {
-        self.0 & MARKS == NEVER
+        self.0 & HOLDS_NOTHING != 0
+    }
+
+    /// Whether what the CPU holds is worth keeping.
+    #[inline(always)]
+    fn is_kept(self) -> bool {
+        self.0 & (HOLDS_OLD | HOLDS_NOTHING) == 0
     }
 
     /// Whether it would be good if the space took no locks.
@@ -173,11 +179,10 @@ impl Pass {
     /// in the space at this moment. Only the holder of the lock changes passes, or a CPU that it waits for.
     pub fn make_stale(&self) -> bool {
         let pass = self.read();
-        let held = pass.is_good() || pass.is_locked();
-        if held {
-            self.0.store(pass.0 & !MARKS | STALE, Ordering::Relaxed);
+        if pass.is_kept() {
+            self.0.store(pass.0 | STALE, Ordering::Relaxed);
         }
-        held
+        pass.is_kept()
     }
 
     /// On the CPU itself, which is in the space, while the changer waits for it: what it held was flushed, and the rest of

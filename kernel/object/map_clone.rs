@@ -24,11 +24,10 @@ impl AddressMap {
     /// A mapping as it is seen: in a map that is frozen, what was there when it was made lets nobody write.
     #[inline(always)]
     pub(super) fn seen(&self, record: &Record) -> Mapping {
-        let mut mapping = record.mapping();
-        if mapping.epoch < self.frozen_before && !is_seeded(Mutant::FrozenMayWrite) {
-            (mapping.rights, mapping.maximum) = (mapping.rights - Rights::WRITE, mapping.maximum - Rights::WRITE);
-        }
-        mapping
+        let mapping = record.mapping();
+        let is_frozen = mapping.epoch < self.frozen_before && !is_seeded(Mutant::FrozenMayWrite);
+        let denied = if is_frozen { Rights::WRITE } else { Rights::empty() };
+        Mapping { rights: mapping.rights - denied, maximum: mapping.maximum - denied, ..mapping }
     }
 
     /// Checks that a range is one mapping, and one that can be pinned: made since the map was cloned last.

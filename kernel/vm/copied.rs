@@ -50,7 +50,7 @@ pub(super) fn handle(
 
 /// Shows a page of the map's own. One that nobody has written to since the map was cloned last is shown for reading until somebody does,
 /// so that it is known which were.
-#[inline(always)]
+#[inline(never)]
 fn show_own(
     kernel: &mut Kernel,
     found: &Found,
