@@ -296,7 +296,11 @@ fn wait(line: &'static PerCpu) -> BigGuard<'static, Option<Kernel>> {
         }
     };
     let mut guard = lock(line, None);
-    with(&mut guard, |kernel| trap::interrupt(kernel, line.index, interrupt));
+    with(&mut guard, |kernel| {
+        trap::interrupt(kernel, line.index, interrupt);
+        // Who gives up waiting may make way for others.
+        reap::reap(kernel);
+    });
     guard
 }
 

@@ -12,6 +12,7 @@
 use alloc::boxed::Box;
 
 use tessera_abi::ObjectKind;
+use tessera_abi::layout::ThreadState;
 
 use crate::base::effort::Effort;
 use crate::lifecycle::destroy::End;
@@ -111,7 +112,9 @@ fn settle(kernel: &mut Kernel, owner: Option<ThreadId>) {
     let debt = kernel.debts.take();
     // Who has something else to see to first owes nothing besides.
     let lives = |id: &ThreadId| kernel.threads.find(*id).is_some_and(|thread| !thread.has_ended() && thread.can_owe());
-    let Some(id) = owner.filter(lives).or(heir.filter(lives)) else {
+    // Nor does who sleeps or waits: perhaps for what is to be done.
+    let runs = |id: &ThreadId| lives(id) && kernel.threads[*id].state == ThreadState::Ready;
+    let Some(id) = owner.filter(runs).or(heir.filter(lives)) else {
         return kernel.leave_unowed(debt);
     };
     if debt.is_none() {

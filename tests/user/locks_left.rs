@@ -6,6 +6,7 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use conformance::locked::{Locked, Visitor, holders, lent_by, lockable, space_with};
 use conformance::{
     Claim, SpareStack, Verdict, claim, ends_in_fault, ensure, ensure_eq, fresh_address, gate_into, run, serves,
@@ -24,6 +25,7 @@ fn main() -> u8 {
         claim!(a_thread_that_is_stopped_inside_leaves_the_lock),
         claim!(a_thread_that_faults_inside_leaves_the_lock),
         claim!(a_thread_that_is_stopped_while_it_waits_is_in_nobodys_way),
+        claim!(who_is_behind_one_that_gives_up_and_sleeps_comes_in),
         claim!(a_space_that_is_destroyed_gives_its_locks_up),
         claim!(who_is_thrown_out_by_a_revocation_leaves_the_lock),
         claim!(who_lands_elsewhere_leaves_the_lock),
@@ -80,6 +82,28 @@ fn a_thread_that_is_stopped_while_it_waits_is_in_nobodys_way() -> Verdict {
     ensure_eq!(locked.holders()?, (0, 2, 0));
     behind.leave()?;
     Ok(reader.leave()?)
+}
+
+/// They are more than one entry into the kernel lets in; the rest is no business of one who does not run.
+fn who_is_behind_one_that_gives_up_and_sleeps_comes_in() -> Verdict {
+    let locked = Locked::new()?;
+    let (readers, space) = (lent_by(&locked.readers), lent_by(&locked.writers));
+    // All sleep when the time is over, so that its interrupt finds nobody at work.
+    let inside = thread::spawn(move || readers.enter(|| thread::sleep(Duration::from_millis(600))))?;
+    wait_until(|| Ok(locked.holders()?.1 == 1))?;
+    let impatient = thread::spawn(move || {
+        let result = space.enter_within(Duration::from_millis(300), || ());
+        thread::sleep(LONG);
+        result
+    })?;
+    wait_until(|| Ok(locked.holders()?.2 == 1))?;
+    let behind = (0..8).map(|_| Visitor::waiting(&locked.readers)).collect::<Result<Vec<_>, _>>()?;
+    thread::sleep(Duration::from_millis(500));
+    behind.iter().try_for_each(Visitor::is_in)?;
+    behind.into_iter().try_for_each(Visitor::leave)?;
+    inside.join()??;
+    impatient.thread().stop()?;
+    Ok(locked.writers.try_enter(|| ())?)
 }
 
 fn a_space_that_is_destroyed_gives_its_locks_up() -> Verdict {
