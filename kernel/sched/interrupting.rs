@@ -79,8 +79,7 @@ pub(super) fn note_return(kernel: &mut Kernel, id: ThreadId) {
     let Some(thread) = kernel.threads.find(id) else { return };
     let is_told = thread.activations.as_ref().is_some_and(|stack| stack.told_call != 0 && stack.fast.depth() == 0);
     // Who waits for a stack has not begun, and comes back from the gate.
-    let has_begun = !matches!(thread.state, ThreadState::Calling | ThreadState::Entering);
-    if is_told && thread.pending.is_none() && !thread.has_ended() && has_begun {
+    if is_told && thread.pending.is_none() && !thread.has_ended() && thread.state != ThreadState::Calling {
         kernel.threads.at_mut(id.index()).pending = Some(Box::new(Pending::Asks(Asking::Return)));
     }
 }

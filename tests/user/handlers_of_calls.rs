@@ -6,6 +6,7 @@
 extern crate alloc;
 
 use alloc::sync::Arc;
+use conformance::locked::{Locked, Visitor, holders};
 use conformance::{
     CALLS, Claim, GUEST_CALLS, GuestScene, Service, UNMAPPED, Verdict, attempt, claim, decides, ensure_eq, handler,
     lent, nap, peek, refused, run, serves, the_kernel_passes_its_own_checks, with_handler,
@@ -14,7 +15,7 @@ use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use libvas::gate::{Answer, Called, Serve};
 use libvas::guest::End;
 use libvas::handler::{Asks, Decide, Decision, Upcall};
-use libvas::{Cap, Error, Gate, Rights, Space, Thread, program, raw, thread};
+use libvas::{Cap, Error, Gate, Rights, Segment, Space, Thread, program, raw, thread};
 use tessera_abi::syscall::number;
 
 rt::main!(main);
@@ -25,6 +26,7 @@ fn main() -> u8 {
         claim!(a_call_is_cancelled_with_a_result),
         claim!(a_handler_of_calls_that_faults_ends_the_thread),
         claim!(calls_that_wait_are_told_of_when_they_are_over),
+        claim!(a_switch_that_waits_for_a_lock_is_told_of_when_it_is_over),
         claim!(a_guest_is_not_asked_about_by_its_supervisors_handler),
         claim!(a_callee_is_not_asked_about_by_its_callers_handler),
         claim!(who_waits_for_a_stack_is_told_of_returns_too),
@@ -124,6 +126,37 @@ fn a_handler_of_calls_that_faults_ends_the_thread() -> Verdict {
     refused(with_handler(&service.gate, CALLS, body)?.join(), Error::Faulted)?;
     ensure_eq!(IS_PAST.load(SeqCst), 0);
     Ok(())
+}
+
+/// Whether it came in, or its time was over.
+fn a_switch_that_waits_for_a_lock_is_told_of_when_it_is_over() -> Verdict {
+    let (service, locked) = (handler::<Traces>(1)?, Locked::new()?);
+    let both = Asks { faults: false, calls: true, returns: true };
+    let (there, home) = (locked.readers.handle().bits(), program().space().handle().bits());
+    let visitor = Visitor::inside(&locked.writers)?;
+    let segment = locked.segment.handle().bits();
+    let leaves = thread::spawn(move || {
+        while holders(&lent::<Segment>(segment)).is_ok_and(|(.., waiting)| waiting == 0) {
+            nap();
+        }
+        visitor.leave()
+    })?;
+    let seen = traced(&service.gate, both, move || {
+        assert!(attempt(number::space_switch, [there, 0, 0, 0, 0, 0]).is_ok());
+        assert!(attempt(number::space_switch, [home, 0, 0, 0, 0, 0]).is_ok());
+    })?;
+    leaves.join()??;
+    let pair = |number: u64| (number + 1) << 8 | 0x80 | (number + 1);
+    let last = number::handler_set + 1;
+    ensure_eq!(seen, (pair(number::space_switch) << 16 | pair(number::space_switch)) << 8 | last);
+    let visitor = Visitor::inside(&locked.writers)?;
+    let until_ns = (libvas::clock::now() + core::time::Duration::from_millis(3)).as_nanos() as u64;
+    let seen = traced(&service.gate, both, move || {
+        assert_eq!(attempt(number::space_switch_until, [there, until_ns, 0, 0, 0, 0]), Err(Error::TimedOut));
+    })?;
+    ensure_eq!(seen, pair(number::space_switch_until) << 8 | last);
+    ensure_eq!(locked.holders()?, (1, 0, 0));
+    Ok(visitor.leave()?)
 }
 
 /// A thread that sleeps in a call is told of when it wakes up; a call into a gate when it is back.
