@@ -114,7 +114,7 @@ fn settle(kernel: &mut Kernel, owner: Option<ThreadId>) {
     let lives = |id: &ThreadId| kernel.threads.find(*id).is_some_and(|thread| !thread.has_ended() && thread.can_owe());
     // Nor does who sleeps or waits: perhaps for what is to be done.
     let runs = |id: &ThreadId| lives(id) && kernel.threads[*id].state == ThreadState::Ready;
-    let Some(id) = owner.filter(runs).or(heir.filter(lives)) else {
+    let Some(id) = owner.filter(runs).or(heir.filter(runs)) else {
         return kernel.leave_unowed(debt);
     };
     if debt.is_none() {

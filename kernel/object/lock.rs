@@ -35,6 +35,8 @@ pub struct Lock {
     pub waiting: List,
     /// How many these are.
     pub waiting_count: u32,
+    /// Whether a mapping has gone since it was looked where the segment is mapped.
+    pub must_look: bool,
     places: [Option<Place>; PLACES_MAX],
 }
 

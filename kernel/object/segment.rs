@@ -474,7 +474,8 @@ pub fn add_mapping(segments: &mut Store<Segment>, number: u32) -> &Segment {
 pub fn drop_mapping(segments: &mut Store<Segment>, number: u32) {
     let segment = segments.released_at(number);
     segment.mappings -= 1;
-    if segment.lock.is_some() {
+    if let Some(lock) = &mut segment.lock {
+        lock.must_look = true;
         // Whether it is mapped still where it was is looked at before the kernel is left.
         segments.list_due(number);
     }

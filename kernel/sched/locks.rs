@@ -41,7 +41,10 @@ pub fn may_hold(kernel: &Kernel, id: ThreadId) -> bool {
 /// `BadState`.
 #[inline(always)]
 pub fn ensure_none(kernel: &Kernel, space: SpaceId) -> Result<(), Error> {
-    if kernel.shared.space_words(space.index()).takes_locks() { Err(Error::BadState) } else { Ok(()) }
+    // One whose views have kept it from being like others again may take none.
+    let takes_any = || kernel.spaces.at(kernel.seen_in(space).base.index()).locks.is_some();
+    let takes_locks = kernel.shared.space_words(space.index()).takes_locks() && takes_any();
+    if takes_locks { Err(Error::BadState) } else { Ok(()) }
 }
 
 /// The locks that are held with a space: the number of each segment, and whether its lock is held exclusively.
@@ -159,6 +162,10 @@ pub fn give_up(kernel: &mut Kernel, id: ThreadId) {
 
 /// Forgets the spaces in which a segment is not mapped any more, with what was held there.
 pub(super) fn forget_places(kernel: &mut Kernel, segment: u32, effort: &mut Effort) {
+    let lock = kernel.segments.at_mut(segment).lock.as_mut();
+    if !lock.is_some_and(|lock| core::mem::take(&mut lock.must_look)) {
+        return;
+    }
     let Some(lock) = &kernel.segments.at(segment).lock else { return };
     let mut gone = [None; PLACES_MAX];
     for (place, gone) in lock.places().zip(&mut gone) {

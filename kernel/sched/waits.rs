@@ -2,7 +2,7 @@
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::id::ThreadId;
-use crate::object::links::Chain;
+use crate::object::links::{Chain, List};
 use crate::object::lock::Held;
 use crate::sched::locks;
 use crate::state::kernel::Kernel;
@@ -16,13 +16,19 @@ const LOOKS_MOST: usize = 128;
 struct Waiting {
     found: [Option<ThreadId>; WAITING_MOST],
     count: usize,
+    /// Looks that are left.
     looks: usize,
 }
 
 impl Waiting {
+    /// Whether one more look may be taken.
+    fn may_look(&mut self) -> bool {
+        self.looks = self.looks.saturating_sub(1);
+        self.looks != 0
+    }
+
     fn add(&mut self, id: ThreadId) {
-        self.looks += 1;
-        let is_new = self.looks <= LOOKS_MOST && self.found[..self.count].iter().all(|found| *found != Some(id));
+        let is_new = self.found[..self.count].iter().all(|found| *found != Some(id));
         if is_new && let Some(place) = self.found.get_mut(self.count) {
             *place = Some(id);
             self.count += 1;
@@ -38,12 +44,12 @@ pub fn is_deadlock(kernel: &Kernel, id: ThreadId, segment: u32) -> bool {
     if is_seeded(Mutant::DeadlockUnseen) {
         return false;
     }
-    let mut holders = all_who_wait_for(kernel, id);
-    holders.any(|waiting| {
+    let kept = all_who_wait_for(kernel, id).flat_map(|waiting| {
         // What it holds where it is it gives up when it goes on.
-        let kept = held(kernel, waiting).take(if waiting == id { depth(kernel, id) } else { usize::MAX });
-        kept.flatten().any(|held| locks::locks_of(kernel, held).iter().flatten().any(|(held, _)| *held == segment))
-    })
+        held(kernel, waiting).take(if waiting == id { depth(kernel, id) } else { usize::MAX }).flatten()
+    });
+    let holds = |held: Held| locks::locks_of(kernel, held).iter().flatten().any(|(held, _)| *held == segment);
+    kept.take(LOOKS_MOST).any(holds)
 }
 
 /// Whether a thread waits for another one, directly or through others.
@@ -64,20 +70,31 @@ fn held(kernel: &Kernel, id: ThreadId) -> impl Iterator<Item = Option<Held>> {
 }
 
 fn all_who_wait_for(kernel: &Kernel, id: ThreadId) -> impl Iterator<Item = ThreadId> {
-    let mut all = Waiting { found: [None; WAITING_MOST], count: 0, looks: 0 };
+    let mut all = Waiting { found: [None; WAITING_MOST], count: 0, looks: LOOKS_MOST };
     all.add(id);
     let mut next = 0;
     while let Some(id) = all.found.get(next).copied().flatten() {
         next += 1;
         for held in held(kernel, id).flatten() {
             for (segment, _) in locks::locks_of(kernel, held).into_iter().flatten() {
-                let queue = kernel.segments.at(segment).lock.as_ref().map(|lock| lock.waiting);
-                let waiting = queue.into_iter().flat_map(|queue| queue.iter(&kernel.threads, Chain::Queue));
-                waiting.take(WAITING_MOST).for_each(|id| all.add(id));
+                if let Some(lock) = &kernel.segments.at(segment).lock {
+                    add_all(kernel, &mut all, lock.waiting);
+                }
+            }
+            if !all.may_look() {
+                break;
             }
         }
-        let joiners = kernel.threads.at(id.index()).joiners;
-        joiners.iter(&kernel.threads, Chain::Queue).take(WAITING_MOST).for_each(|id| all.add(id));
+        add_all(kernel, &mut all, kernel.threads.at(id.index()).joiners);
     }
     all.found.into_iter().flatten()
+}
+
+fn add_all(kernel: &Kernel, all: &mut Waiting, waiting: List) {
+    for id in waiting.iter(&kernel.threads, Chain::Queue) {
+        if !all.may_look() {
+            return;
+        }
+        all.add(id);
+    }
 }

@@ -317,7 +317,10 @@ fn views_that_only_read_are_readers() -> Verdict {
     readers.into_iter().try_for_each(Visitor::leave)?;
     writer.is_in()?;
     refused(view.try_enter(|| ()), Error::Busy)?;
-    Ok(writer.leave()?)
+    writer.leave()?;
+    // Without anything lockable, it is like others, also with a view.
+    locked.writers.unmap(locked.address..locked.address + 2 * PAGE)?;
+    Ok(thread::Builder::new().space(&locked.writers).spawn(|| ())?.join()?)
 }
 
 fn views_that_write_are_writers() -> Verdict {
