@@ -49,6 +49,54 @@ impl<T: Mappable> Cap<T> {
         perform(Call::Map { target, segment, offset: range.start, address, length_bytes, rights }).map(|_| ())
     }
 
+    /// Maps as [`Cap::map`] does, but *copied when it is written to*: who writes to a page there has one of its own from then on, which the
+    /// account of the space or subtree pays for, and nobody sees who sees the segment elsewhere. `WRITE` takes no right on the segment
+    /// but `READ`. A subtree in which a segment is mapped so is a copy-on-write child of it, which can be attached to many spaces.
+    ///
+    /// ```no_run
+    /// use libvas::{Rights, Segment, Subtree, program};
+    ///
+    /// let (account, length_bytes) = (program().account(), 0x4000);
+    /// let parent = Segment::new(account, length_bytes)?;
+    /// let child = Subtree::new(account)?;
+    /// child.map_private(0x1000, &parent, 0..length_bytes, Rights::READ_WRITE)?;
+    /// program().space().attach(0x200_0000_0000, &child, Rights::READ_WRITE)?;
+    /// # Ok::<(), libvas::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Cap::map`], and `BadState` for a lockable segment. A write that cannot be paid is a fault.
+    pub fn map_private(
+        &self,
+        address: u64,
+        segment: &Cap<Segment>,
+        range: Range<u64>,
+        rights: Rights,
+    ) -> Result<(), Error> {
+        let length_bytes = length_of(&range)?;
+        let (target, segment) = (self.handle(), segment.handle());
+        perform(Call::MapPrivate { target, segment, offset: range.start, address, length_bytes, rights }).map(|_| ())
+    }
+
+    /// Moves what is mapped at the addresses `range` to `address` in another space or subtree, or in this one, with its rights.
+    /// It takes no capability to the memory, and whoever could take it back still can. At most 16 mappings are moved by one call.
+    ///
+    /// # Errors
+    /// `MissingRight` (`MAP` and `INSPECT` here, `MAP` there), `NotMapped`, `Overlap`, `Misaligned`, `BadAddress`, `Sealed`,
+    /// `LimitReached`, `BadState` for lockable memory and for what is copied when it is written to, `AccountExhausted`, `OutOfMemory`.
+    /// Nothing has changed then.
+    pub fn move_to<U: Mappable>(&self, range: Range<u64>, to: &Cap<U>, address: u64) -> Result<(), Error> {
+        move_mapping(self, range, to, address, 0)
+    }
+
+    /// The same, and it stays where it was: both have it until either unmaps it.
+    ///
+    /// # Errors
+    /// As [`Cap::move_to`].
+    pub fn lend_to<U: Mappable>(&self, range: Range<u64>, to: &Cap<U>, address: u64) -> Result<(), Error> {
+        move_mapping(self, range, to, address, 1)
+    }
+
     /// Unmaps the addresses `range`, all of which must be mapped.
     ///
     /// # Errors
@@ -111,6 +159,18 @@ impl<T: Mappable> Cap<T> {
         let (next, count) = (value / PAGE_BYTES * PAGE_BYTES, value % PAGE_BYTES);
         Ok((count as usize, (next != 0).then_some(next)))
     }
+}
+
+fn move_mapping<T: Mappable, U: Mappable>(
+    from: &Cap<T>,
+    range: Range<u64>,
+    to: &Cap<U>,
+    to_address: u64,
+    flags: u64,
+) -> Result<(), Error> {
+    let length_bytes = length_of(&range)?;
+    let (from, to, address) = (from.handle(), to.handle(), range.start);
+    perform(Call::MappingMove { from, address, length_bytes, to, to_address, flags }).map(|_| ())
 }
 
 /// The length of a range of addresses or offsets; an empty or inverted one is `BadAddress`.

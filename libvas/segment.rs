@@ -54,6 +54,23 @@ impl Segment {
     pub fn new_lockable_lazy(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
         create(account, length_bytes, 3)
     }
+
+    /// Like [`Segment::new`], but pages can be given back ([`Cap::discard`]) wherever it is mapped. Each mapping of it is noted as
+    /// something that can be taken back, so spaces with it cannot be cloned.
+    ///
+    /// # Errors
+    /// As [`Segment::new`].
+    pub fn new_discardable(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
+        create(account, length_bytes, 4)
+    }
+
+    /// The same, with memory as [`Segment::new_lazy`] has it.
+    ///
+    /// # Errors
+    /// As [`Segment::new_lazy`].
+    pub fn new_discardable_lazy(account: &Cap<Account>, length_bytes: u64) -> Result<Cap<Segment>, Error> {
+        create(account, length_bytes, 5)
+    }
 }
 
 fn create(account: &Cap<Account>, length_bytes: u64, flags: u64) -> Result<Cap<Segment>, Error> {
@@ -69,6 +86,28 @@ impl Cap<Segment> {
     pub fn info(&self) -> Result<SegmentInfo, Error> {
         let segment = self.handle();
         fill_in(|buffer| Call::SegmentInfo { segment, buffer }).map(|(info, _)| info)
+    }
+
+    /// Makes the segment longer; what is new gets its memory on first touch. Gives the length it had, bytes.
+    ///
+    /// # Errors
+    /// `MissingRight` (`CONTROL`), `Misaligned`, `BadArgument` for less than it has, or more than 1 TiB; `BadState` for a lockable one and
+    /// for one of the boot archive; `AccountExhausted`, `OutOfMemory`.
+    pub fn grow(&self, length_bytes: u64) -> Result<u64, Error> {
+        perform(Call::SegmentGrow { segment: self.handle(), length_bytes })
+    }
+
+    /// Gives the pages of the offsets `range` back: their memory is free, and they read as zeros, wherever they are mapped, until they get
+    /// memory on first touch. Of a segment that was not made for it ([`Segment::new_discardable`]), only while all its mappings were
+    /// made through derived capabilities.
+    ///
+    /// # Errors
+    /// `MissingRight` (`WRITE`), `Misaligned`, `BadArgument` beyond the segment; `BadState` if not all mappings of it are known, or a page
+    /// has a guest's state; `LimitReached` if a page is mapped more than 16 times, or there are more than 256 capabilities and
+    /// mappings of the segment; `OutOfMemory`.
+    pub fn discard(&self, range: Range<u64>) -> Result<(), Error> {
+        let length_bytes = range.end.checked_sub(range.start).ok_or(Error::BadArgument)?;
+        perform(Call::SegmentDiscard { segment: self.handle(), offset: range.start, length_bytes }).map(|_| ())
     }
 
     /// Copies bytes out of the segment, from `offset` on, through a short-lived [`crate::Window`].

@@ -1,7 +1,7 @@
 //! The ABI between the kernel and user programs.
 //!
 //! Everything that crosses the system-call boundary is defined here, once, and used by both sides:
-//! the table of calls (`calls`) and what is made of it ([`syscall`]), what stands as an [`argument`], the kinds of object
+//! the table of calls (`calls`, `further_calls`) and what is made of it ([`syscall`]), what stands as an [`argument`], the kinds of object
 //! ([`object`]), what a handle is ([`handle`]) and permits ([`rights`]), how a call fails ([`error`]), the structures a call fills in
 //! ([`layout`]), a guest's page of state ([`guest`]), what a handler is told and answers ([`upcall`]) and what a text may hold
 //! ([`text`]).
@@ -16,6 +16,8 @@ pub mod argument;
 #[macro_use]
 mod calls;
 pub mod error;
+#[macro_use]
+mod further_calls;
 pub mod guest;
 pub mod handle;
 pub mod layout;

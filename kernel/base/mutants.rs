@@ -25,6 +25,12 @@ pub enum Mutant {
     PinForgotten,
     /// What a clone may only read can be written to.
     FrozenMayWrite,
+    /// Pages are given back, and who holds what showed them is not told.
+    DiscardUnflushed,
+    /// What is copied in any case is shown for writing.
+    PrivateShared,
+    /// What was moved is lent by nobody any more.
+    MovedNotLent,
     /// Who held a lock exclusively holds it still when it has left.
     LockKept,
     /// A lock is free, and nobody who waits for it is told.
@@ -186,6 +192,9 @@ pub enum Mutant {
 /// Those of taking objects apart by steps (`tests/host/tests/debts`).
 pub const DEBT_MUTANTS: [Mutant; 4] =
     [Mutant::DoomedFound, Mutant::EmptyingForgetsSlot, Mutant::LooseTableForgotten, Mutant::DismantledUnflushed];
+
+/// Those of changing segments and mappings (`tests/host/tests/segments`).
+pub const SEGMENT_MUTANTS: [Mutant; 3] = [Mutant::DiscardUnflushed, Mutant::PrivateShared, Mutant::MovedNotLent];
 
 /// Those of clones (`tests/host/tests/clones`).
 pub const CLONE_MUTANTS: [Mutant; 8] = [

@@ -12,7 +12,7 @@ use tessera_arch::{TOP_LEVEL, VirtAddr};
 
 use crate::entry::options;
 use crate::object::account::Account;
-use crate::object::address_map::Mapping;
+use crate::object::address_map::{CURRENT, Mapping};
 use crate::object::cap_table::CapTable;
 use crate::object::id::{
     AccountId, AttachPoint, CapId, MapTarget, ObjectRef, SegmentId, SpaceId, SubtreeId, TableId, ThreadId,
@@ -158,7 +158,8 @@ fn map_new(
     }
     kernel.charge(&segment);
     let id = kernel.segments.insert(segment);
-    let mapping = Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights, lent: None, epoch: 0 };
+    let mapping =
+        Mapping { pages, segment: id.index(), offset: 0, rights, maximum: rights, lent: None, epoch: CURRENT };
     let owner = MapTarget::Subtree(first.subtree);
     let segment = &kernel.segments[id];
     let plan = target::map_of(kernel, owner).plan_map(range.first, &mapping, (segment, segment.extent(0, pages)));

@@ -56,6 +56,10 @@ const fn is_quick(number: u64) -> bool {
             | number::subtree_clone
             | number::pin
             | number::written_list
+            | number::map_private
+            | number::segment_grow
+            | number::segment_discard
+            | number::mapping_move
             | number::space_info
             | number::mappings_list
             | number::subtree_create

@@ -23,7 +23,7 @@ use crate::paging::range::{PageRange, page_address};
 use crate::paging::shared_entry::Search;
 use crate::paging::slots::Slots;
 
-pub use crate::object::mapping::{Lenders, Mapping};
+pub use crate::object::mapping::{CURRENT, Lenders, Mapping};
 
 /// What one mapping costs its account besides tables, bytes: its record, and that it is noted as a use.
 pub const MAPPING_BYTES: u64 = page_map::entry_bytes::<Record>() + USE_BYTES;
@@ -377,7 +377,8 @@ impl AddressMap {
         mapping: Mapping,
         slots: Option<(Slots, Frame)>,
     ) {
-        let (segment, leaf) = (segment::add_mapping(lenders.segments, mapping.segment), self.leaf(mapping.rights));
+        let mapping = self.as_made(&mapping);
+        let (segment, leaf) = (segment::add_mapping(lenders.segments, mapping.segment), self.leaf_of(&mapping));
         if mapping.rights.contains(Rights::EXECUTE) {
             publish_code(segment, &mapping);
         }
@@ -385,7 +386,7 @@ impl AddressMap {
             Some((slots, frame)) => slots.fill(frames, frame, leaf),
             None => self.show(frames, segment, first, &mapping),
         }
-        self.mappings.insert(first, Record::of(&Mapping { epoch: self.privates.epoch(), ..mapping }), lenders);
+        self.mappings.insert(first, Record::of(&mapping), lenders);
         self.mapped_pages += mapping.pages;
         self.noted += u32::from(mapping.lent.is_some());
         tessera_arch::publish_tables();
@@ -394,7 +395,7 @@ impl AddressMap {
     /// Shows all that a mapping has memory for, however it lies.
     #[inline(never)]
     fn show(&mut self, frames: &mut FrameAllocator, segment: &Segment, first: u64, mapping: &Mapping) {
-        let leaf = self.leaf(mapping.rights);
+        let leaf = self.leaf_of(mapping);
         for_each_extent(segment, mapping, |done, frame, pages| {
             self.tree.map(frames, page_address(first + done), frame, pages, leaf);
         });

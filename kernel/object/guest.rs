@@ -18,7 +18,9 @@ pub struct StatePage {
     pub segment: SegmentId,
     /// The use of the capability to it.
     pub lent: UseId,
-    /// The page.
+    /// The page of it.
+    pub page: u64,
+    /// The page's frame.
     pub frame: Frame,
 }
 

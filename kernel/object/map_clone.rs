@@ -6,7 +6,7 @@ use tessera_arch::Leaf;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::FrameAllocator;
 use crate::object::address_map::AddressMap;
-use crate::object::mapping::{Lenders, Mapping, PINNED, Record};
+use crate::object::mapping::{CURRENT, Lenders, Mapping, PINNED, PRIVATE, Record};
 use crate::paging::range::PageRange;
 
 impl AddressMap {
@@ -52,13 +52,20 @@ impl AddressMap {
     /// Whether it can be cloned: nothing is mapped that could be taken back by itself, or attached below the root, and it has been
     /// cloned less often than can be counted.
     pub fn may_be_cloned(&self) -> bool {
-        self.noted == 0 && self.tree.attached_below == 0 && self.privates.epoch() != u32::MAX
+        self.noted == 0 && self.tree.attached_below == 0 && self.privates.epoch() < CURRENT - 1
+    }
+
+    /// A mapping that is made now.
+    #[inline(always)]
+    pub(super) fn as_made(&self, mapping: &Mapping) -> Mapping {
+        let epoch = if mapping.epoch == CURRENT { self.privates.epoch() } else { mapping.epoch };
+        Mapping { epoch, ..*mapping }
     }
 
     /// Whether what a mapping shows is copied when it is written to.
     #[inline(always)]
     pub fn is_copied(&self, mapping: &Mapping) -> bool {
-        mapping.epoch < self.privates.epoch()
+        mapping.epoch < self.privates.epoch() && !(mapping.epoch == PRIVATE && is_seeded(Mutant::PrivateShared))
     }
 
     /// Whether a mapping stays the same memory in clones.

@@ -219,7 +219,7 @@ impl AddressMap {
     /// Notes a mapping, of whose memory nothing is shown yet.
     pub fn note(&mut self, lenders: &mut Lenders<'_>, first: u64, mapping: &Mapping) {
         segment::add_mapping(lenders.segments, mapping.segment);
-        self.mappings.insert(first, Record::of(&Mapping { epoch: self.privates.epoch(), ..*mapping }), lenders);
+        self.mappings.insert(first, Record::of(&self.as_made(mapping)), lenders);
         self.mapped_pages += mapping.pages;
         self.noted += u32::from(mapping.lent.is_some());
     }

@@ -28,13 +28,23 @@ pub struct Mapping {
     pub maximum: Rights,
     /// The use of that capability that it is; none for what the kernel mapped at boot.
     pub lent: Option<UseId>,
-    /// How often the map had been cloned when it was made; [`PINNED`] if it stays the same memory in clones. Who makes it need not
-    /// know.
+    /// How often the map had been cloned when it was made, from [`FIRST_EPOCH`] on, which who makes it need not know ([`CURRENT`]);
+    /// [`PINNED`] if it stays the same memory in clones, [`PRIVATE`] if it is copied in any case.
     pub epoch: u32,
 }
 
 /// In the place of an epoch: what is mapped is not copied, but stays the same memory in clones.
 pub const PINNED: u32 = u32::MAX;
+
+/// The same: as often as the map has been cloned when the mapping is made.
+pub const CURRENT: u32 = u32::MAX - 1;
+
+/// The same: what is mapped is copied when it is written to, though the map was never cloned. It is as if the mapping had been made
+/// before all others.
+pub const PRIVATE: u32 = 0;
+
+/// How often a map has been cloned that never was.
+pub const FIRST_EPOCH: u32 = 1;
 
 impl Mapping {
     pub(super) fn part(&self, skip: u64, pages: u64) -> Mapping {

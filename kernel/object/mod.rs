@@ -33,6 +33,7 @@ pub mod progress;
 mod regions;
 pub mod reverse_map;
 pub mod segment;
+pub mod segment_change;
 pub mod set_queue;
 pub mod slot_check;
 pub mod space;

@@ -12,6 +12,7 @@ use tessera_arch::Frame;
 use crate::base::effort::Effort;
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::mem::{FrameAllocator, FrameList};
+use crate::object::mapping::FIRST_EPOCH;
 use crate::object::page_map::{self, PageMap};
 use crate::object::page_node::Copies;
 
@@ -28,11 +29,17 @@ const LOOK_UNITS: u32 = 8;
 const PRIVATE_UNITS: u32 = 10;
 
 /// The pages of a map's own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PrivatePages {
     pages: PageMap<Private>,
-    /// How often the map has been cloned, and what it is a clone of had been before.
+    /// How often the map has been cloned, and what it is a clone of had been before, counted from [`FIRST_EPOCH`].
     epoch: u32,
+}
+
+impl Default for PrivatePages {
+    fn default() -> PrivatePages {
+        PrivatePages { pages: PageMap::default(), epoch: FIRST_EPOCH }
+    }
 }
 
 /// One of them.

@@ -99,6 +99,36 @@ impl Regions {
         }
     }
 
+    /// Whether a region has frames, or a list of them.
+    pub(super) fn is_taken(&self, number: usize) -> bool {
+        self.get(number).is_some_and(Region::is_taken)
+    }
+
+    /// Has room for more regions, which are empty. The heap has the list, and a page for one that becomes part of it.
+    pub(super) fn lengthen(&mut self, count: usize) -> Result<(), Error> {
+        if let Regions::Lists(lists) = self {
+            let more = count.div_ceil(LIST_REGIONS) - lists.len();
+            lists.try_reserve_exact(more).map_err(|_| Error::OutOfMemory)?;
+            lists.resize_with(lists.len() + more, || None);
+            return Ok(());
+        }
+        if count == 1 {
+            return Ok(());
+        }
+        let mut longer = Regions::several(count)?;
+        let had = core::mem::replace(self, Regions::One(Region::Empty));
+        let had = match had {
+            Regions::One(region) => alloc::vec![region],
+            Regions::List(list) => list,
+            Regions::Lists(_) => Vec::new(),
+        };
+        for (number, region) in had.into_iter().enumerate().filter(|(_, region)| region.is_taken()) {
+            *longer.get_mut(number) = region;
+        }
+        *self = longer;
+        Ok(())
+    }
+
     /// Lets go of lists at the end in which nothing is; gives false if the effort was spent by that.
     pub(super) fn shorten(&mut self, effort: &mut Effort) -> bool {
         let Regions::Lists(lists) = self else { return true };

@@ -42,22 +42,26 @@ pub struct Segment {
     pub account: AccountId,
     /// Mappings of it that exist; each is a reference to it as well, of which there are no more.
     pub mappings: u32,
-    regions: Regions,
-    pages: u32,
-    populated_pages: u32,
+    pub(super) regions: Regions,
+    pub(super) pages: u32,
+    pub(super) populated_pages: u32,
     /// Pages of kernel heap that are charged as they are taken: lists of a long segment, made on first touch. Of one that is being made,
     /// which has none, how many pages have been cleared so far of those that have frames.
-    list_pages: u32,
+    pub(super) list_pages: u32,
     /// How many pages others pay for, lists included, and who: those who touched first and may not write.
-    others: BTreeMap<AccountId, u64>,
-    origin: Origin,
+    pub(super) others: BTreeMap<AccountId, u64>,
+    pub(super) origin: Origin,
     /// Its lock, if it is lockable.
     pub lock: Option<Box<Lock>>,
+    /// Whether each mapping of it is noted as a use, so that all can be found.
+    pub notes_all: bool,
+    /// Whether it is lockable, or notes all, so that mapping it takes more than it does otherwise.
+    pub is_special: bool,
 }
 
 /// Where a segment's frames come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     /// They are made on first touch.
     Touch,
     /// All were there at once.
@@ -69,7 +73,7 @@ enum Origin {
 }
 
 /// Pages of a segment that has lists of regions in lists are more than these: 256 MiB.
-const SHORT_PAGES: u64 = LIST_REGIONS as u64 * REGION_PAGES;
+pub(super) const SHORT_PAGES: u64 = LIST_REGIONS as u64 * REGION_PAGES;
 
 const _: () = assert!(block::box_bytes::<[Region; LIST_REGIONS]>() == PAGE_BYTES, "a list of regions takes a page");
 
@@ -126,8 +130,27 @@ impl Segment {
         let regions = Regions::new(pages.div_ceil(REGION_PAGES) as usize)?;
         let (others, origin, pages) = (BTreeMap::new(), Origin::Touch, pages as u32);
         let (name, mappings, populated_pages, list_pages) = (Name::EMPTY, 0, 0, 0);
-        let lock = None;
-        Ok(Segment { name, account, mappings, regions, pages, populated_pages, list_pages, others, origin, lock })
+        let (lock, notes_all, is_special) = (None, false, false);
+        Ok(Segment {
+            name,
+            account,
+            mappings,
+            regions,
+            pages,
+            populated_pages,
+            list_pages,
+            others,
+            origin,
+            lock,
+            notes_all,
+            is_special,
+        })
+    }
+
+    /// Makes it lockable, or have all its mappings noted. It is new.
+    pub fn set_special(&mut self, is_lockable: bool, notes_all: bool) {
+        self.lock = is_lockable.then(Box::default);
+        (self.notes_all, self.is_special) = (notes_all, is_lockable || notes_all);
     }
 
     /// A segment over memory that is not the frame allocator's, and stays when the segment goes.
@@ -391,7 +414,7 @@ impl Segment {
                 *region = Region::Block(frame.offset(done));
             } else {
                 if matches!(region, Region::Empty) {
-                    *region = Region::Pages(alloc::vec![0; length as usize].into_boxed_slice());
+                    *region = Region::Pages(page_list(region, 0, length));
                 }
                 let Region::Pages(list) = region else { unreachable!("blocks are placed once") };
                 for number in 0..pages {
@@ -443,8 +466,27 @@ fn release_pages(list: &mut [u64], frames: &mut FrameAllocator, effort: &mut Eff
 }
 
 /// How many pages a region of a segment with so many has.
-fn region_pages(pages: u64, number: usize) -> u64 {
+pub(super) fn region_pages(pages: u64, number: usize) -> u64 {
     REGION_PAGES.min(pages - number as u64 * REGION_PAGES)
+}
+
+/// A list of so many pages, which begins with the frames that a region has.
+pub(super) fn page_list(region: &Region, had: u64, length: u64) -> Box<[u64]> {
+    let mut list = alloc::vec![0; length as usize].into_boxed_slice();
+    match region {
+        Region::Empty => {}
+        Region::Block(first) => {
+            for (page, number) in (0..had).zip(list.iter_mut()) {
+                *number = first.offset(page).number();
+            }
+        }
+        Region::Pages(before) => {
+            for (before, number) in before.iter().zip(list.iter_mut()) {
+                *number = *before;
+            }
+        }
+    }
+    list
 }
 
 /// Takes frames for a segment's page and those behind it, so many at most, which lie one behind the other; and how many they

@@ -69,7 +69,7 @@ impl Caller<'_> {
         let id = self.kernel.guests.insert(guest);
         let lent = self.kernel.lend(by, Use::of_number(UseKind::State, id.index()));
         self.kernel.segments.retained(segment);
-        self.kernel.guests.at_mut(id.index()).state = Some(StatePage { segment, lent, frame });
+        self.kernel.guests.at_mut(id.index()).state = Some(StatePage { segment, lent, page, frame });
         let paid = (Rights::all(), Some(account.index()));
         Ok(self.kernel.insert_paid(self.table(), ObjectRef::Guest(id), paid).bits())
     }

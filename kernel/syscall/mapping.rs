@@ -8,8 +8,9 @@ use tessera_arch::Frame;
 use super::{Caller, Outcome, Result};
 use crate::base::effort::Effort;
 use crate::cpu::cap_word::CapWord;
-use crate::object::address_map::Mapping;
+use crate::object::address_map::{CURRENT, Mapping};
 use crate::object::id::{AttachPoint, CapId, MapTarget, SegmentId, SubtreeId};
+use crate::object::mapping::PRIVATE;
 use crate::object::segment::{Extent, Segment};
 use crate::object::space::SLOT_PAGES;
 use crate::paging::range::PageRange;
@@ -57,12 +58,11 @@ impl Caller<'_> {
         let (handles, place) = ([target, segment], (address, length_bytes));
         match fast_map::map_fast(self.kernel, self.line.table.get(), handles, offset, place, rights) {
             Some(()) => Ok(Outcome::Done(0)),
-            None => self.map_anything(target, segment, offset, address, length_bytes, rights),
+            None => self.map_anything(number::map, handles, offset, place, rights),
         }
     }
 
-    #[inline(never)]
-    fn map_anything(
+    pub(super) fn map_private(
         &mut self,
         target: Handle,
         segment: Handle,
@@ -71,12 +71,27 @@ impl Caller<'_> {
         length_bytes: u64,
         rights: Rights,
     ) -> Result<Outcome> {
-        let progress = self.progress(number::map);
+        self.map_anything(number::map_private, [target, segment], offset, (address, length_bytes), rights)
+    }
+
+    /// Both, by the call's number.
+    #[inline(never)]
+    fn map_anything(
+        &mut self,
+        call: u64,
+        [target, segment]: [Handle; 2],
+        offset: u64,
+        (address, length_bytes): (u64, u64),
+        rights: Rights,
+    ) -> Result<Outcome> {
+        let (progress, is_private) = (self.progress(call), call == number::map_private);
         let target = self.map_target(target)?;
         let through = CapId::at(self.table(), segment.slot());
         let (id, segment, held) = self.segment_to_map(segment)?;
         ensure_access(rights)?;
-        if !held.contains(rights) {
+        // Who writes to a copy does not write to the segment.
+        let own = if is_private { Rights::WRITE } else { Rights::empty() };
+        if !held.contains(rights - own) {
             return Err(Error::MissingRight);
         }
         target.ensure_changeable()?;
@@ -89,17 +104,20 @@ impl Caller<'_> {
             return Err(Error::BadArgument);
         }
         // Who comes to read a locked segment must not be let write while others read.
-        let maximum = if segment.lock.is_some() { rights } else { held & Rights::ACCESS };
-        let mapping =
-            Mapping { pages: range.count, segment: id.index(), offset, rights, maximum, lent: None, epoch: 0 };
+        let maximum = if segment.lock.is_some() { rights } else { held & Rights::ACCESS | own };
+        let epoch = if is_private { PRIVATE } else { CURRENT };
+        let mapping = Mapping { pages: range.count, segment: id.index(), offset, rights, maximum, lent: None, epoch };
         if !map_steps::is_mapped(progress) && public::is_reserved(self.kernel, &target, range) {
             return Err(Error::Overlap);
+        }
+        if segment.lock.is_some() && is_private {
+            return Err(Error::BadState);
         }
         if segment.lock.is_some() && !map_steps::is_mapped(progress) {
             return self.map_lockable(target.owner, (range.first, mapping, through), progress);
         }
         let Some(extent) = extent_at_once(segment, range.first, &mapping) else {
-            return self.map_by_steps(target.owner, range.first, (&mapping, through), progress);
+            return self.map_by_steps(call, target.owner, range.first, (&mapping, through), progress);
         };
         let (owner, is_cloned) = (target.owner, target.map.tree.has_cloned() && !target.map.overlaps(range));
         if is_cloned {
@@ -122,7 +140,7 @@ impl Caller<'_> {
             Some(extent) => self
                 .own_tables(owner, PageRange { first, count: mapping.pages })
                 .and_then(|()| self.map_at_once(owner, (first, mapping, through), extent)),
-            None => self.map_by_steps(owner, first, (&mapping, through), progress),
+            None => self.map_by_steps(number::map, owner, first, (&mapping, through), progress),
         };
         if locks::is_mapped(target::map_of(self.kernel, owner), mapping.segment, first, 1) {
             lockable::note(self.kernel, space, first, &mapping);
@@ -158,13 +176,14 @@ impl Caller<'_> {
     #[inline(never)]
     fn map_by_steps(
         &mut self,
+        call: u64,
         owner: MapTarget,
         first: u64,
         mapping: (&Mapping, CapId),
         progress: u64,
     ) -> Result<Outcome> {
         let next = map_steps::map_step(self.kernel, owner, first, mapping, progress)?;
-        Ok(next.map_or(Outcome::Done(0), |word| self.again(number::map, word)))
+        Ok(next.map_or(Outcome::Done(0), |word| self.again(call, word)))
     }
 
     pub(super) fn unmap(&mut self, target: Handle, address: u64, length_bytes: u64) -> Result<Outcome> {

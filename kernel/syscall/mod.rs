@@ -10,6 +10,7 @@ mod handler;
 mod lending;
 mod machine;
 mod mapping;
+mod moving;
 mod segment;
 mod space;
 mod subtree;

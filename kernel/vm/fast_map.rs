@@ -13,7 +13,7 @@ use crate::base::mutants::{Mutant, is_seeded};
 use crate::cpu::cap_word::CapWord;
 use crate::cpu::table_view::TableView;
 use crate::mem::FrameList;
-use crate::object::address_map::{AddressMap, Cost, Lenders, MAPPING_BYTES, Mapping};
+use crate::object::address_map::{AddressMap, CURRENT, Cost, Lenders, MAPPING_BYTES, Mapping};
 use crate::object::derivation;
 use crate::object::id::{CapId, MapTarget};
 use crate::object::space::Space;
@@ -98,8 +98,9 @@ fn map_as<const NOTED: bool>(
     if rest != 0 || offset + range.count > segment.object.pages() {
         return None;
     }
-    // What another account pays for can be taken back by itself: that is noted on the common path, and so is what is locked.
-    if segment.object.account.index() != target.payer || segment.object.lock.is_some() {
+    // What another account pays for can be taken back by itself: that is noted on the common path, and so is what is locked, or
+    // can be discarded from.
+    if segment.object.account.index() != target.payer || segment.object.is_special {
         return None;
     }
     let memory = segment.object.memory_at_once(offset, range.count)?;
@@ -113,7 +114,7 @@ fn map_as<const NOTED: bool>(
         let through = CapId::at(table, slot);
         derivation::lend(tables, uses, through, Use::mapping(target.owner, range.first))
     });
-    let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum, lent, epoch: 0 };
+    let mapping = Mapping { pages: range.count, segment: word.index(), offset, rights, maximum, lent, epoch: CURRENT };
     vacancy.map(frames, range.first, &mapping, memory);
     Some(())
 }

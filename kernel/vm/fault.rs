@@ -8,6 +8,7 @@ use tessera_arch::{Access, Format, Frame, PageFormat, VirtAddr, table};
 
 use crate::object::account::{self, frame_bytes};
 use crate::object::id::{AccountId, MapTarget, SpaceId, SubtreeId};
+use crate::object::mapping::PRIVATE;
 use crate::object::segment::Touch;
 use crate::object::space::{SLOT_PAGES, Space};
 use crate::object::subtree::Public;
@@ -151,7 +152,9 @@ fn find_page(kernel: &Kernel, space: SpaceId, address: VirtAddr, access: Access)
     if !location.view.contains(needed) {
         return Err(AccessError::ViewForbids(location.view));
     }
-    let may_write = (mapping.maximum & location.bounds & location.view).contains(Rights::WRITE);
+    // What is copied in any case is not written to itself.
+    let is_private = mapping.epoch == PRIVATE;
+    let may_write = !is_private && (mapping.maximum & location.bounds & location.view).contains(Rights::WRITE);
     let (page, leaf) = (mapping.offset + location.page - first, target.map.leaf_of(&mapping));
     let copied = target.map.is_copied(&mapping).then_some(mapping.rights);
     Ok(Found { location, segment: mapping.segment, page, leaf, table_payer: target.payer, may_write, copied })

@@ -5,7 +5,7 @@ use tessera_arch::VirtAddr;
 
 use crate::base::mutants::{Mutant, is_seeded};
 use crate::object::address_map::{Cost, Lenders, MapPlan, Mapping};
-use crate::object::id::{CapId, MapTarget};
+use crate::object::id::{CapId, MapTarget, UseId};
 use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
 use crate::state::kernel::Kernel;
@@ -23,8 +23,7 @@ pub fn map(
     (plan, through): (MapPlan, Option<CapId>),
 ) {
     if let Some(through) = through {
-        let payers = [target::payer_of(kernel, owner), kernel.segments.at(mapping.segment).account];
-        mapping.lent = kernel.note_use(through, payers, Use::mapping(owner, first));
+        mapping.lent = note(kernel, through, (owner, first), mapping.segment);
     }
     if plan.slots.is_none() {
         return map_adding_tables(kernel, owner, first, &mapping);
@@ -33,6 +32,19 @@ pub fn map(
     let (map, payer) = target::open(spaces, subtrees, owner);
     map.map(frames, &mut Lenders { segments, tables, uses }, first, mapping, plan.slots);
     accounts[payer].charge(plan.cost.bytes());
+}
+
+/// Notes what is about to be mapped as a use, if it is to be noted.
+#[inline(always)]
+pub(super) fn note(
+    kernel: &mut Kernel,
+    through: CapId,
+    (owner, first): (MapTarget, u64),
+    segment: u32,
+) -> Option<UseId> {
+    let segment = kernel.segments.at(segment);
+    let is_noted = segment.notes_all || target::payer_of(kernel, owner) != segment.account;
+    kernel.lend_derived_or(through, Use::mapping(owner, first), |_| is_noted)
 }
 
 #[inline(never)]
@@ -50,6 +62,12 @@ pub(crate) fn split_ends(kernel: &mut Kernel, owner: MapTarget, range: PageRange
 
 #[cold]
 fn split_at(kernel: &mut Kernel, owner: MapTarget, page: u64) {
+    split_large_at(kernel, owner, page);
+    target::change_map(kernel, owner, |map, _, lenders| map.split_record(lenders, page));
+}
+
+/// Splits the large pages that straddle the start of a page; what that takes was found affordable.
+pub(super) fn split_large_at(kernel: &mut Kernel, owner: MapTarget, page: u64) {
     let address = VirtAddr::new(page * PAGE_BYTES);
     while let Some((large, first, count)) = target::map_mut(kernel, owner).tree.take_straddling(address) {
         view::sync_roots(kernel, owner);
@@ -58,5 +76,4 @@ fn split_at(kernel: &mut Kernel, owner: MapTarget, page: u64) {
         flush::invalidate(kernel, owner, PageRange { first, count }, false);
         target::change_map(kernel, owner, |map, frames, _| map.tree.put_split(frames, large));
     }
-    target::change_map(kernel, owner, |map, _, lenders| map.split_record(lenders, page));
 }

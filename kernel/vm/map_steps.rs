@@ -14,23 +14,25 @@ use crate::object::address_map::{Cost, Lenders, MAPPING_BYTES, Mapping};
 use crate::object::id::{CapId, MapTarget};
 use crate::object::map_steps::{self, Reached};
 use crate::object::segment::LENGTH_MAX_BYTES;
-use crate::object::use_pool::Use;
 use crate::paging::range::PageRange;
 use crate::state::charges::ensure_frames;
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Flush};
 use crate::vm::lockable;
-use crate::vm::map::split_ends;
+use crate::vm::map::{note, split_ends};
 use crate::vm::own;
 use crate::vm::target;
 use crate::vm::view;
+
+/// What a step of `unmap` is told if all has been checked, and nothing been done yet.
+pub(super) const UNMAP_CHANGING: u64 = 1;
 
 /// A step of `unmap`, told what the one before gave, the first 0. Gives what the next is to be told, if there must be one.
 ///
 /// # Errors
 /// `NotMapped`; `AccountExhausted`, `OutOfMemory` if a mapping must be split and cannot be: with nothing changed.
 pub fn unmap_step(kernel: &mut Kernel, owner: MapTarget, range: PageRange, word: u64) -> Result<Option<u64>, Error> {
-    const CHANGING: u64 = 1;
+    const CHANGING: u64 = UNMAP_CHANGING;
     let (mut effort, mut page) = (Effort::of_entry(), range.first + (word >> 1));
     let told = |page: u64, phase: u64| Ok(Some((page - range.first) << 1 | phase));
     if word & CHANGING == 0 {
@@ -190,7 +192,7 @@ fn protect_front(
 }
 
 /// Checks that a change can be borne. One that splits nothing takes nothing: memory can always be given back.
-fn ensure_change(kernel: &mut Kernel, owner: MapTarget, cost: Cost) -> Result<(), Error> {
+pub(super) fn ensure_change(kernel: &mut Kernel, owner: MapTarget, cost: Cost) -> Result<(), Error> {
     if target::map_of(kernel, owner).tree.has_cloned {
         // Nodes on the way to each end may have to be copied.
         kernel.reserve_heap(own::CLONED_HEAP_PAGES)?;
@@ -301,8 +303,7 @@ fn is_made(
         tessera_arch::publish_code();
     }
     ensure_change(kernel, owner, Cost { tables: making.tables.0, records: 1, attachments: 0 })?;
-    let payers = [target::payer_of(kernel, owner), kernel.segments.at(mapping.segment).account];
-    let lent = kernel.note_use(through, payers, Use::mapping(owner, first));
+    let lent = note(kernel, through, (owner, first), mapping.segment);
     let Kernel { spaces, subtrees, segments, accounts, tables, uses, .. } = &mut *kernel;
     let (map, payer) = target::open(spaces, subtrees, owner);
     map.note(&mut Lenders { segments, tables, uses }, first, &Mapping { lent, ..*mapping });
@@ -312,7 +313,14 @@ fn is_made(
 }
 
 /// Shows more of a mapping's memory, from a page of it on; gives where it came to.
-fn show(kernel: &mut Kernel, owner: MapTarget, first: u64, mapping: &Mapping, done: u64, effort: &mut Effort) -> u64 {
+pub(super) fn show(
+    kernel: &mut Kernel,
+    owner: MapTarget,
+    first: u64,
+    mapping: &Mapping,
+    done: u64,
+    effort: &mut Effort,
+) -> u64 {
     // What tables cannot be had for is shown when it is touched.
     let rest = PageRange { first: first + done, count: mapping.pages - done };
     let Ok(until) = own::own_front(kernel, owner, rest, effort) else { return mapping.pages };

@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod clone;
 pub(crate) mod copied;
+pub mod discard;
 pub mod dismantle;
 pub mod fast_attach;
 pub mod fast_map;
@@ -10,6 +11,7 @@ pub mod fault;
 pub mod lockable;
 pub mod map;
 pub mod map_steps;
+pub mod moving;
 pub mod next_attachment;
 pub(crate) mod own;
 pub mod public;

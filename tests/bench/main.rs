@@ -163,10 +163,13 @@ suite! {
         mod info;
         mod destroy;
         mod by_pages;
+        mod change;
     }
 
     mod mapping {
         mod map;
+        mod private;
+        mod moved;
         mod unmap;
         mod protect;
         mod list;

@@ -133,7 +133,7 @@ fn bad_sizes_and_flags_are_refused() -> Verdict {
         refused(Segment::new(account, length_bytes), Error::Misaligned)?;
         refused(Segment::new_lazy(account, length_bytes), Error::Misaligned)?;
     }
-    for flags in [4, 5, 1 << 32, 1 << 32 | 1, u64::MAX] {
+    for flags in [8, 9, 1 << 32, 1 << 32 | 1, u64::MAX] {
         let words = [account.handle().bits(), PAGE_BYTES, flags, 0, 0, 0];
         refused(attempt(number::segment_create, words), Error::BadArgument)?;
     }

@@ -22,6 +22,8 @@ pub struct Fixture {
     pub subtree: Cap<Subtree>,
     /// A segment of two pages.
     pub segment: Cap<Segment>,
+    /// A segment of a page, which is mapped nowhere.
+    pub spare: Cap<Segment>,
     /// A thread that has not started.
     pub thread: Cap<Thread>,
     /// A table of eight slots.
@@ -59,6 +61,7 @@ impl Fixture {
             thread: Thread::new(account, &table, &space, 0)?,
             machine: program().machine().ok_or(Error::MissingRight)?,
             room: Room::new(1)?,
+            spare: Segment::new(account, PAGE_BYTES)?,
             space,
             segment,
             table,
@@ -147,7 +150,10 @@ impl Fixture {
             mappings_list => [space, 0, buffer, 1, 0, 0],
             subtree_attach | subtree_attach_core => [space, subtree.bits(), 40 * TOP_SLOT_BYTES, all, 0, 0],
             subtree_detach | subtree_detach_core => [space, 0, 0, 0, 0, 0],
-            map => [space, segment, 0, address + PAGE_BYTES, PAGE_BYTES, read_write],
+            map | map_private => [space, segment, 0, address + PAGE_BYTES, PAGE_BYTES, read_write],
+            segment_grow => [segment, 2 * PAGE_BYTES, 0, 0, 0, 0],
+            segment_discard => [self.spare.handle().bits(), 0, PAGE_BYTES, 0, 0, 0],
+            mapping_move => [space, address, PAGE_BYTES, space, address + 4 * PAGE_BYTES, 1],
             unmap => [space, address, PAGE_BYTES, 0, 0, 0],
             protect => [space, address, PAGE_BYTES, read, 0, 0],
             memory_read | memory_write => [space, address, buffer, 8, 0, 0],
@@ -254,6 +260,13 @@ pub const NEEDS: &[Need] = &[
     need(map, 0, Rights::MAP),
     need(map, 1, Rights::READ),
     need(map, 1, Rights::WRITE),
+    need(map_private, 0, Rights::MAP),
+    need(map_private, 1, Rights::READ),
+    need(segment_grow, 0, Rights::CONTROL),
+    need(segment_discard, 0, Rights::WRITE),
+    need(mapping_move, 0, Rights::MAP),
+    need(mapping_move, 0, Rights::INSPECT),
+    need(mapping_move, 3, Rights::MAP),
     need(unmap, 0, Rights::MAP),
     need(pin, 0, Rights::MAP),
     need(written_list, 0, Rights::INSPECT),
