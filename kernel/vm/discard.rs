@@ -55,11 +55,11 @@ pub fn discard_step(
     (first, pages): (u64, u64),
     word: u64,
 ) -> Result<Option<u64>, Error> {
-    let (mut effort, mut at) = (Effort::of_entry(), Reached::from_word(word));
+    let (mut effort, mut at) = (Effort::of_entry(), Reached::from_word(word, pages));
     kernel.segments[segment].ensure_changeable()?;
     loop {
         let page = first + at.done;
-        let limit = (pages - at.done).min(REGION_PAGES - page % REGION_PAGES).min(REGION_PAGES >> at.shrunk);
+        let limit = (pages - at.done).min(REGION_PAGES - page % REGION_PAGES).min((REGION_PAGES >> at.shrunk).max(1));
         match shown(kernel, segment, ((first, pages), page, limit), &mut effort)? {
             Some(shown) => {
                 let chunk = limit.min(at_once(kernel, segment, page, shown.1 as u64));
@@ -110,8 +110,10 @@ struct Reached {
 const SHRUNK_BITS: u32 = 4;
 
 impl Reached {
-    fn from_word(word: u64) -> Reached {
-        Reached { done: word >> SHRUNK_BITS, shrunk: word as u32 % (1 << SHRUNK_BITS) }
+    /// What a word says; nothing if it is of a call with another range.
+    fn from_word(word: u64, pages: u64) -> Reached {
+        let (done, shrunk) = (word >> SHRUNK_BITS, word as u32 % (1 << SHRUNK_BITS));
+        if done < pages { Reached { done, shrunk } } else { Reached { done: 0, shrunk: 0 } }
     }
 
     fn to_word(&self) -> u64 {

@@ -24,6 +24,8 @@ use crate::vm::own;
 use crate::vm::target;
 use crate::vm::view;
 
+// A word that does not fit is of a call with other arguments, in whose place the thread has put this one: it begins anew.
+
 /// What a step of `unmap` is told if all has been checked, and nothing been done yet.
 pub(super) const UNMAP_CHANGING: u64 = 1;
 
@@ -33,6 +35,7 @@ pub(super) const UNMAP_CHANGING: u64 = 1;
 /// `NotMapped`; `AccountExhausted`, `OutOfMemory` if a mapping must be split and cannot be: with nothing changed.
 pub fn unmap_step(kernel: &mut Kernel, owner: MapTarget, range: PageRange, word: u64) -> Result<Option<u64>, Error> {
     const CHANGING: u64 = UNMAP_CHANGING;
+    let word = if word >> 1 < range.count { word } else { 0 };
     let (mut effort, mut page) = (Effort::of_entry(), range.first + (word >> 1));
     let told = |page: u64, phase: u64| Ok(Some((page - range.first) << 1 | phase));
     if word & CHANGING == 0 {
@@ -101,6 +104,7 @@ pub fn protect_step(
     word: u64,
 ) -> Result<Option<u64>, Error> {
     let mut effort = Effort::of_entry();
+    let word = if word >> 4 < range.count { word } else { 0 };
     let mut phase = PHASES.get((word & 3) as usize).copied().unwrap_or(Phase::Checking);
     let (mut lacks, is_rest) = (word & 4 != 0, word & 8 != 0);
     let mut from = Reached { page: range.first + (word >> 4), is_rest };
@@ -261,6 +265,9 @@ pub fn map_step(
     word: u64,
 ) -> Result<Option<u64>, Error> {
     let (mut effort, mut making) = (Effort::of_entry(), Making::from_word(word));
+    if making.done > mapping.pages {
+        making = Making::from_word(0);
+    }
     if making.phase == MakingPhase::Showing {
         if !target::map_of(kernel, owner).shows(first, mapping) {
             // Others have changed it.

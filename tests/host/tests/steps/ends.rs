@@ -1,5 +1,6 @@
 //! A thread that ends, or is thrown out of its space, between two steps: what it was making goes, and nothing is lost.
 
+use host_tests::machine::UNFINISHED;
 use host_tests::{FLAVOURS, Machine};
 use tessera_abi::layout::ThreadState;
 use tessera_abi::{Call, Rights};
@@ -12,7 +13,7 @@ use crate::scene::{BASE, boot, pages};
 
 type Prepare = fn(&mut Machine) -> Call;
 
-const CALLS: [Prepare; 6] = [
+const CALLS: [Prepare; 8] = [
     |machine| Call::SegmentCreate { account: machine.account, length_bytes: pages(12), flags: 0 },
     |machine| Call::TableCreate { account: machine.account, slots: 24 },
     |machine| Call::Unmap { target: mapped(machine), address: BASE, length_bytes: pages(1100) },
@@ -30,6 +31,17 @@ const CALLS: [Prepare; 6] = [
     |machine| {
         let space = mapped(machine);
         Call::MemoryRead { space, address: BASE, buffer: BASE + pages(8), length_bytes: pages(8) }
+    },
+    |machine| {
+        let segment = machine.segment(pages(1100), 4);
+        let space = machine.space;
+        assert_eq!(machine.map(space, segment, 0, BASE, pages(1100), Rights::READ_WRITE), Ok(0));
+        Call::SegmentDiscard { segment, offset: pages(2), length_bytes: pages(1090) }
+    },
+    |machine| {
+        let (from, to) = (mapped(machine), machine.new_space());
+        let (address, to_address) = (BASE + pages(3), BASE + pages(9));
+        Call::MappingMove { from, address, length_bytes: pages(1090), to, to_address, flags: 0 }
     },
 ];
 
@@ -156,4 +168,88 @@ fn a_part_of_what_is_mapped_at_the_first_page_is_protected() {
             check::check(&machine.kernel);
         }
     }
+}
+
+/// The arguments of a call after some steps of it, as a program would choose them that has its thread go on elsewhere: each but the
+/// first made less, or more, or the same as another.
+fn others(words: [u64; 6]) -> Vec<[u64; 6]> {
+    let changes: [fn(u64) -> u64; 6] = [
+        |_| pages(1),
+        |word| word / 2 / pages(1) * pages(1),
+        |word| word + pages(3),
+        |_| BASE,
+        |_| BASE + pages(700),
+        |_| 0,
+    ];
+    let mut all = Vec::new();
+    for at in 1..6 {
+        for change in changes {
+            let mut other = words;
+            other[at] = change(words[at]);
+            all.push(other);
+        }
+    }
+    all
+}
+
+/// Other calls that are made in steps, and take an address or a length.
+const FURTHER: [Prepare; 5] = [
+    |machine| {
+        let space = mapped(machine);
+        Call::MemoryWrite { space, address: BASE, buffer: BASE + pages(8), length_bytes: pages(8) }
+    },
+    |machine| {
+        let (segment, target) = (machine.segment(pages(1), 0), mapped(machine));
+        for number in 0..40 {
+            let address = BASE + pages(2000 + 2 * number);
+            assert_eq!(machine.map(target, segment, 0, address, pages(1), Rights::READ), Ok(0));
+        }
+        Call::MappingsList { target, from: 0, buffer: BASE, capacity: 40 }
+    },
+    |machine| Call::SpaceInfo { space: mapped(machine), buffer: BASE },
+    |machine| {
+        let subtree = machine.make(Call::SubtreeCreate { account: machine.account, level: 3 });
+        let (address, machine) = (0x20 << 39, machine.machine);
+        Call::SubtreePublish { machine, subtree, address, bounds: Rights::READ }
+    },
+    |machine| {
+        let segment = machine.segment(pages(600), 1);
+        let (target, address, rights) = (machine.space, BASE, Rights::READ_WRITE);
+        Call::MapPrivate { target, segment, offset: 0, address, length_bytes: pages(600), rights }
+    },
+];
+
+#[test]
+fn a_call_that_goes_on_with_other_arguments_harms_nothing() {
+    for (number, prepare) in CALLS.iter().chain(&FURTHER).enumerate() {
+        for steps in [1, 5, 40, 150] {
+            let flavour = FLAVOURS[number % 2];
+            let count = others([0; 6]).len();
+            for which in 0..count {
+                let mut machine = boot(flavour, 1);
+                let (call, words) = prepare(&mut machine).encode();
+                set_entry_units(1);
+                for _ in 0..steps {
+                    machine.step_words(call, words);
+                    if !machine.is_under_way(machine.thread_id) {
+                        break;
+                    }
+                }
+                go_on(&mut machine, call, others(words)[which]);
+                check::check(&machine.kernel);
+            }
+        }
+    }
+}
+
+/// Makes a call again and again, until it has a result.
+fn go_on(machine: &mut Machine, call: u64, words: [u64; 6]) {
+    for _ in 0..20_000 {
+        machine.step_words(call, words);
+        let Some(id) = running::current(&machine.kernel, 0) else { return };
+        if machine.kernel.threads[id].context.registers().result().1 != UNFINISHED {
+            return;
+        }
+    }
+    panic!("call {call} has no end with {words:x?}");
 }
