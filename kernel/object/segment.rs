@@ -45,9 +45,9 @@ pub struct Segment {
     pub(super) regions: Regions,
     pub(super) pages: u32,
     pub(super) populated_pages: u32,
-    /// Pages of kernel heap that are charged as they are taken: lists of a long segment, made on first touch. Of one that is being made,
-    /// which has none, how many pages have been cleared so far of those that have frames.
-    pub(super) list_pages: u32,
+    /// Of one that gets its memory on first touch: pages that its account pays for, memory and, if it is long, lists of the kernel's. Of
+    /// one that is being made: how many have been cleared so far of those that have frames.
+    pub(super) own_pages: u32,
     /// How many pages others pay for, lists included, and who: those who touched first and may not write.
     pub(super) others: BTreeMap<AccountId, u64>,
     pub(super) origin: Origin,
@@ -111,11 +111,7 @@ impl Object for Segment {
         lock + match self.origin {
             Origin::Elsewhere => Segment::region_bytes(self.pages()),
             Origin::Start | Origin::Making => Segment::new_bytes(self.pages(), false),
-            Origin::Touch => {
-                let others = self.others.values().sum::<u64>();
-                let taken = u64::from(self.populated_pages) + u64::from(self.list_pages);
-                Segment::new_bytes(self.pages(), true) + (taken - others) * PAGE_BYTES
-            }
+            Origin::Touch => Segment::new_bytes(self.pages(), true) + u64::from(self.own_pages) * PAGE_BYTES,
         }
     }
 }
@@ -129,7 +125,7 @@ impl Segment {
     pub fn new(account: AccountId, pages: u64) -> Result<Segment, Error> {
         let regions = Regions::new(pages.div_ceil(REGION_PAGES) as usize)?;
         let (others, origin, pages) = (BTreeMap::new(), Origin::Touch, pages as u32);
-        let (name, mappings, populated_pages, list_pages) = (Name::EMPTY, 0, 0, 0);
+        let (name, mappings, populated_pages, own_pages) = (Name::EMPTY, 0, 0, 0);
         let (lock, notes_all, is_special) = (None, false, false);
         Ok(Segment {
             name,
@@ -138,7 +134,7 @@ impl Segment {
             regions,
             pages,
             populated_pages,
-            list_pages,
+            own_pages,
             others,
             origin,
             lock,
@@ -256,16 +252,16 @@ impl Segment {
         if self.origin != Origin::Making {
             return Some((0, 0));
         }
-        let cleared = self.list_pages;
+        let cleared = self.own_pages;
         if cleared < self.populated_pages {
             let count = self.clear(u64::from(cleared), most.min(u64::from(self.populated_pages - cleared)));
-            self.list_pages = cleared + count as u32;
+            self.own_pages = cleared + count as u32;
             return Some((0, count));
         }
         if self.populated_pages < self.pages {
             return self.take_frames(frames).map(|taken| (taken, 0));
         }
-        (self.origin, self.list_pages) = (Origin::Start, 0);
+        (self.origin, self.own_pages) = (Origin::Start, 0);
         Some((0, 0))
     }
 
@@ -307,9 +303,10 @@ impl Segment {
             _ => self.place(page, frame, 1),
         }
         self.populated_pages += 1;
-        self.list_pages += lists as u32;
         if payer != self.account {
             *self.others.entry(payer).or_default() += 1 + lists;
+        } else {
+            self.own_pages += 1 + lists as u32;
         }
     }
 
@@ -393,10 +390,6 @@ impl Segment {
     /// Takes out what one of the others is charged for first touches, bytes.
     pub fn take_other(&mut self) -> Option<(AccountId, u64)> {
         let (account, pages) = self.others.pop_first()?;
-        // What the segment's own account is charged stays as it is.
-        let with_frames = pages.min(self.populated_pages());
-        self.populated_pages -= with_frames as u32;
-        self.list_pages -= (pages - with_frames) as u32;
         Some((account, PAYER_BYTES + pages * PAGE_BYTES))
     }
 

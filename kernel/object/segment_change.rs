@@ -2,7 +2,7 @@
 //!
 //! Either turns one that had all its memory from the start into one that gets it on first touch: what it has not, it gets then.
 
-use tessera_abi::Error;
+use tessera_abi::{Error, PAGE_BYTES};
 use tessera_arch::Frame;
 
 use crate::mem::FrameAllocator;
@@ -36,22 +36,23 @@ impl Segment {
     /// From here on, what has no memory gets it on first touch.
     fn become_lazy(&mut self) {
         if self.origin == Origin::Start {
-            self.origin = Origin::Touch;
-            self.list_pages = if self.pages() <= SHORT_PAGES { 0 } else { Segment::heap_pages(self.pages()) as u32 };
+            (self.own_pages, self.origin) = (self.own_pages_when_lazy() as u32, Origin::Touch);
+        }
+    }
+
+    /// Pages that its account pays for, as one that gets its memory on first touch.
+    fn own_pages_when_lazy(&self) -> u64 {
+        match self.origin {
+            Origin::Start if self.pages() <= SHORT_PAGES => self.pages(),
+            Origin::Start => self.pages() + Segment::heap_pages(self.pages()),
+            _ => u64::from(self.own_pages),
         }
     }
 
     /// What it costs besides its record when it has been made so long, bytes: nobody has touched more of it yet.
     pub fn grown_bytes(&self, pages: u64) -> u64 {
-        let others = self.others.values().sum::<u64>();
         let lists = if self.pages() <= SHORT_PAGES && pages > SHORT_PAGES { self.taken_regions() } else { 0 };
-        let kept = match self.origin {
-            Origin::Start if self.pages() > SHORT_PAGES => Segment::heap_pages(self.pages()),
-            Origin::Start => 0,
-            _ => u64::from(self.list_pages),
-        };
-        let taken = self.populated_pages() + kept + lists;
-        Segment::new_bytes(pages, true) + (taken - others) * tessera_abi::PAGE_BYTES
+        Segment::new_bytes(pages, true) + (self.own_pages_when_lazy() + lists) * PAGE_BYTES
     }
 
     /// Heap pages that its lists of a short segment are charged as when it has become a long one.
@@ -82,7 +83,7 @@ impl Segment {
             *region = Region::Pages(page_list(region, had, length));
         }
         self.pages = pages as u32;
-        self.list_pages += lists as u32;
+        self.own_pages += lists as u32;
         Ok(())
     }
 
@@ -114,14 +115,16 @@ impl Segment {
             *self.regions.get_mut(number) = Region::Empty;
         }
         self.populated_pages -= freed as u32;
-        self.list_pages -= lists as u32;
         freed + lists
     }
 
     /// Of so many pages that are not to be paid for any more, those that one of the others has paid for, as long as there is one: they
-    /// get theirs back before the segment's account does, which can tell what is discarded.
+    /// get theirs back before the segment's account does, which can tell what is discarded. The last answer is none.
     pub fn next_credit(&mut self, pages: &mut u64) -> Option<Credit> {
-        let mut entry = self.others.first_entry().filter(|_| *pages != 0)?;
+        let Some(mut entry) = self.others.first_entry().filter(|_| *pages != 0) else {
+            self.own_pages -= core::mem::take(pages) as u32;
+            return None;
+        };
         let (account, given) = (*entry.key(), (*entry.get()).min(*pages));
         *entry.get_mut() -= given;
         *pages -= given;
@@ -129,7 +132,7 @@ impl Segment {
         if is_last {
             entry.remove();
         }
-        let bytes = given * tessera_abi::PAGE_BYTES + if is_last { PAYER_BYTES } else { 0 };
+        let bytes = given * PAGE_BYTES + if is_last { PAYER_BYTES } else { 0 };
         Some(Credit { account, bytes, is_last })
     }
 }
