@@ -17,7 +17,7 @@ static WAYS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 struct Counter;
 
 impl Serve for Counter {
-    // Caller and callee are of one program; what is compared is how they meet, and not how they hide.
+    // Callers are copies of this program, and trusted; what is compared is how they meet, and not how they hide.
     const TRUSTS: bool = true;
 
     fn serve(called: Called) -> Answer {
