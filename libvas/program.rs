@@ -49,8 +49,8 @@ pub fn program() -> &'static Program {
 /// If the structure has another version than this library knows, or the arguments are no UTF-8.
 ///
 /// # Safety
-/// 1. `info` points to a page of `INFO_BYTES` with a `ProgramInfo`, its arguments, and what [`NAMES_WORD`] and [`AGAIN_WORD`] say, readable and unchanged
-///    for as long as the program runs.
+/// 1. `info` points to a page of `INFO_BYTES` with a `ProgramInfo`, its arguments, and what [`NAMES_WORD`] and [`AGAIN_WORD`] say,
+///    readable and unchanged for as long as the program runs.
 /// 2. Nobody else owns the capabilities that it names.
 pub unsafe fn start(info: *const ProgramInfo) {
     // SAFETY: the caller promises that the page is there, whose last words these are.
