@@ -7,9 +7,9 @@ use core::mem::offset_of;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::Call;
-use tessera_abi::guest::{FLOATING, GENERAL, GuestEnd, GuestState, OWN_NUMBER, STEP};
+use tessera_abi::guest::{FLOATING, GENERAL, GuestState, OWN_NUMBER, STEP};
 
-pub use tessera_abi::guest::GuestException;
+pub use tessera_abi::guest::{GuestEnd, GuestException};
 
 /// Registers that a thread runs in a space, in the place of its own.
 ///
@@ -95,6 +95,19 @@ impl Cap<Guest> {
     /// `MissingRight` (`KICK`), `Gone`.
     pub fn kick(&self) -> Result<(), Error> {
         perform(Call::GuestKick { guest: self.handle() }).map(drop)
+    }
+
+    /// Runs the guest in a space until it comes out, for whoever has the page of its state: gives why, and no more. `flags` and
+    /// `deadline_ns` are those of `guest_run`.
+    ///
+    /// # Errors
+    /// As [`GuestContext::run`]; `BadArgument` for unknown flags.
+    ///
+    /// # Safety
+    /// As [`GuestContext::run`].
+    pub unsafe fn run(&self, space: &Cap<impl Enterable>, flags: u64, deadline_ns: u64) -> Result<GuestEnd, Error> {
+        let call = Call::GuestRun { guest: self.handle(), space: space.handle(), flags, deadline_ns };
+        GuestEnd::from_number(perform(call)?).ok_or(Error::BadState)
     }
 }
 

@@ -17,8 +17,22 @@
 //! ```
 //!
 //! The service is the program `names`, which `init` starts if `names=start` stands in the archive's `cmdline`. Each program gets a
-//! gate of its own: by that, and by nothing that it could say, the service knows it again. If the service ends, every call is
-//! `Gone`. Whoever starts it anew has a new gate for each client ([`Names::reconnect`]); the names of before are forgotten.
+//! gate of its own: by that, and by nothing that it could say, the service knows it again.
+//!
+//! If the service ends, every call is `Gone`. [`Names::again`] has it started anew by whoever started it before, and gives a way to it;
+//! what was found stays, but the names of before are forgotten, and what nobody else held is gone. So nothing connects by itself:
+//!
+//! ```no_run
+//! # use libvas::names::{self, Mode};
+//! # use libvas::{Error, Rights, Segment};
+//! let mut found = names::service()?.find::<Segment>("counters", Rights::READ);
+//! if found.as_ref().err() == Some(&Error::Gone) {
+//!     let names = names::service()?.again()?;
+//!     // Whoever has names registers them anew; until then they are `NotFound`.
+//!     found = names.find("counters", Rights::READ);
+//! }
+//! # Ok::<(), Error>(())
+//! ```
 
 mod words;
 
@@ -42,6 +56,17 @@ pub const NAMES_OF_CLIENT: usize = 64;
 #[derive(Debug)]
 pub struct Names {
     gate: Cap<Gate>,
+    /// That of whoever started the service.
+    again: Option<Cap<Gate>>,
+}
+
+/// What a program is given as its ways to the name service, by whoever starts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways<'a> {
+    /// The service's gate for it.
+    pub gate: &'a Cap<Gate>,
+    /// The gate of whoever started the service, for [`Names::again`].
+    pub again: Option<&'a Cap<Gate>>,
 }
 
 /// The name service, as this program was given it.
@@ -64,7 +89,33 @@ pub struct Listed {
 impl Names {
     /// The service behind a gate.
     pub const fn new(gate: Cap<Gate>) -> Names {
-        Names { gate }
+        Names { gate, again: None }
+    }
+
+    /// The same, with the gate of whoever starts it anew.
+    pub const fn with_way_back(gate: Cap<Gate>, again: Option<Cap<Gate>>) -> Names {
+        Names { gate, again }
+    }
+
+    /// What another program is given that is to be the same client.
+    pub const fn ways(&self) -> Ways<'_> {
+        Ways { gate: &self.gate, again: self.again.as_ref() }
+    }
+
+    /// A way to the service that is there now. One that has ended is started anew, and knows no name; if this one's has not, it is the
+    /// same, and the same client's.
+    ///
+    /// # Errors
+    /// `NotSupported` if this was given no way to whoever starts it, those of starting it, and those of [`Cap::request`].
+    pub fn again(&self) -> Result<Names, Error> {
+        let starter = self.again.as_ref().ok_or(NO_SERVICE)?;
+        let kept = starter.derive(Rights::CALL | Rights::GRANT, 0)?;
+        let (words, gate) = starter.request(Request::new([0; 6]).wait())?;
+        Error::from_status(words[0])?;
+        if gate == Handle::NONE {
+            return Err(self.why_nothing_came());
+        }
+        Ok(Names::with_way_back(Cap::from_handle(gate), Some(kept)))
     }
 
     /// The gate.

@@ -26,6 +26,9 @@ pub struct Program {
 /// null handle if there is none.
 pub const NAMES_WORD: u64 = INFO_BYTES - 8;
 
+/// Where the word is, before that, that names the gate by which a name service that has ended is asked for again.
+pub const AGAIN_WORD: u64 = NAMES_WORD - 8;
+
 /// The running program.
 ///
 /// ```no_run
@@ -46,12 +49,14 @@ pub fn program() -> &'static Program {
 /// If the structure has another version than this library knows, or the arguments are no UTF-8.
 ///
 /// # Safety
-/// 1. `info` points to a page of `INFO_BYTES` with a `ProgramInfo`, its arguments, and what [`NAMES_WORD`] says, readable and unchanged
-///    for as long as the program runs.
+/// 1. `info` points to a page of `INFO_BYTES` with a `ProgramInfo`, its arguments, and what [`NAMES_WORD`] and [`AGAIN_WORD`] say,
+///    readable and unchanged for as long as the program runs.
 /// 2. Nobody else owns the capabilities that it names.
 pub unsafe fn start(info: *const ProgramInfo) {
-    // SAFETY: the caller promises that the page is there, whose last word this is.
+    // SAFETY: the caller promises that the page is there, whose last words these are.
     let names = unsafe { *info.cast::<u64>().add(NAMES_WORD as usize / 8) };
+    // SAFETY: as before.
+    let again = unsafe { *info.cast::<u64>().add(AGAIN_WORD as usize / 8) };
     // SAFETY: the caller promises that a `ProgramInfo` is there.
     let info = unsafe { *info };
     assert_eq!(info.version, PROGRAM_INFO_VERSION, "this program was built for another kernel version");
@@ -62,11 +67,12 @@ pub unsafe fn start(info: *const ProgramInfo) {
         length => unsafe { core::slice::from_raw_parts(start, length as usize) },
     };
     let arguments = core::str::from_utf8(arguments).expect("arguments are UTF-8");
-    PROGRAM.call_once(|| Program::new(info, arguments, Handle::from_bits(names)));
+    PROGRAM.call_once(|| Program::new(info, arguments, [names, again].map(Handle::from_bits)));
 }
 
 impl Program {
-    fn new(info: ProgramInfo, arguments: &'static str, names: Handle) -> Program {
+    fn new(info: ProgramInfo, arguments: &'static str, [names, again]: [Handle; 2]) -> Program {
+        let way = |handle: Handle| (handle != Handle::NONE).then(|| Cap::from_handle(handle));
         Program {
             info,
             arguments,
@@ -77,7 +83,7 @@ impl Program {
             thread: Cap::from_handle(Handle::from_bits(info.thread)),
             machine: (info.machine != 0).then(|| Cap::from_handle(Handle::from_bits(info.machine))),
             archive: (info.archive != 0).then(|| Cap::from_handle(Handle::from_bits(info.archive))),
-            names: (names != Handle::NONE).then(|| Names::new(Cap::from_handle(names))),
+            names: way(names).map(|gate| Names::with_way_back(gate, way(again))),
         }
     }
 

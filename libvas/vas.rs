@@ -26,19 +26,23 @@
 //! | RFC and SpaceJMP | here |
 //! |---|---|
 //! | `vas_create`, `vas_find`, `vas_delete` | [`Process::create`], [`Process::find`], [`Process::delete`] |
+//! | `vas_clone` | [`Process::clone_of`] |
 //! | `vas_attach`, `vas_detach` | [`Process::attach`], [`Process::detach`] |
 //! | `vas_switch`, `active_vas` | [`Process::switch`] (`None` for 0, the original one), [`Process::active`] |
 //! | `vas_getattr`, `vas_setattr`; `vas_ctl` | [`Process::attributes`], [`Process::set_attributes`] |
 //! | `vas_seg_create`, `seg_alloc`, and so on | [`Process::create_segment`], and so on |
+//! | lockable segments | [`Process::create_locked`], [`Process::switch_within`] |
 //! | `EEXIST`, `ESRCH` | `Exists`, `NotFound` |
 //! | `EBUSY`, `EINVAL`, `EACCES` | `Busy`, `BadArgument`, `MissingRight` |
 //!
 //! A VAS, and a segment, has one who writes or any number who read. Nobody counts them: the kernel knows what it has lent, so a
-//! process that ends has detached all. A process that only reads is shown all of the VAS without `WRITE`.
+//! process that ends has detached all. A process that only reads is shown all of the VAS without `WRITE`. If a VAS has a lock, the rule
+//! holds for the threads that are in it, and not for the processes that have it attached.
 
+mod clones;
+mod locks;
 mod segments;
 
-use crate::gate::Along;
 use crate::names::{Class, Mode, NameInfo, Names, Operation};
 use crate::{Cap, Error, PAGE_BYTES, Rights, Space, Subtree, TOP_SLOT_BYTES, Thread, program, stack};
 use core::mem::ManuallyDrop;
@@ -55,6 +59,10 @@ pub const END: u64 = START + TOP_SLOT_BYTES;
 
 /// How many VASes a process can have attached.
 pub const ATTACHED_MAX: usize = 16;
+
+/// What is registered with the name of a VAS: that it has no lock, or one.
+const PLAIN: u64 = 0;
+const LOCKED: u64 = 1;
 
 /// How something is attached (`O_RDONLY`, `O_WRONLY`, `O_RDWR`). No page table lets write what cannot be read, so `Write` is
 /// `ReadWrite`.
@@ -91,7 +99,7 @@ struct Attached {
     vid: Vid,
     space: Cap<Space>,
     // As long as it is there, it is known who has the VAS attached.
-    _subtree: Cap<Subtree>,
+    subtree: Cap<Subtree>,
 }
 
 impl<'a> Process<'a> {
@@ -105,12 +113,7 @@ impl<'a> Process<'a> {
     /// # Errors
     /// `Exists`, and the others of [`Names::register`] and [`Subtree::new`].
     pub fn create(&self, name: &str, mode: Mode) -> Result<Vid, Error> {
-        let vid = Vid(Name::new(name).ok_or(Error::BadText)?);
-        let subtree = Subtree::new(program().account())?;
-        subtree.set_name(name)?;
-        let rights = Rights::ACCESS | Rights::MAP | Rights::INSPECT | Rights::CONTROL;
-        self.names.register_in(Class::Space, name, Along::moved(subtree, rights), mode, 0)?;
-        Ok(vid)
+        self.register(name, Subtree::new(program().account())?, mode, PLAIN)
     }
 
     /// The VAS of this name.
@@ -119,7 +122,7 @@ impl<'a> Process<'a> {
     /// `NotFound`, `BadText`, and those of [`Cap::request`].
     pub fn find(&self, name: &str) -> Result<Vid, Error> {
         self.names.about(Operation::Info, Class::Space, name)?;
-        Name::new(name).map(Vid).ok_or(Error::BadText)
+        vid_of(name)
     }
 
     /// Forgets a VAS that nobody has attached; this process must have made it, or its mode let it write.
@@ -127,29 +130,41 @@ impl<'a> Process<'a> {
     /// # Errors
     /// `Busy`, `NotFound`, `MissingRight`.
     pub fn delete(&self, vid: Vid) -> Result<(), Error> {
-        self.names.about(Operation::Remove, Class::Space, vid.0.as_str()).map(|_| ())
+        let kind = self.attributes(vid)?.value;
+        self.names.about(Operation::Remove, Class::Space, vid.0.as_str())?;
+        if kind == PLAIN { Ok(()) } else { self.forget_lock(vid) }
     }
 
     /// Attaches a VAS, so that threads can switch there. One that is attached already stays as it is.
     ///
     /// # Errors
     /// `Busy` if another one writes, or reads while this one wants to write; `NotFound`; `MissingRight` if the mode withholds it;
-    /// `LimitReached` beyond [`ATTACHED_MAX`]; and those of [`crate::Program::new_space`] and [`Cap::attach`].
+    /// `LimitReached` beyond [`ATTACHED_MAX`], and for one with a lock in more than 32 spaces; and those of
+    /// [`crate::Program::new_space`] and [`Cap::attach`].
     pub fn attach(&mut self, vid: Vid, access: Access) -> Result<(), Error> {
         if self.attachment(vid).is_ok() {
             return Ok(());
         }
-        let place = self.attached.iter_mut().find(|place| place.is_none()).ok_or(Error::LimitReached)?;
+        let place = self.attached.iter().position(Option::is_none).ok_or(Error::LimitReached)?;
+        self.attached[place] = Some(self.shown(vid, access)?);
+        Ok(())
+    }
+
+    /// A space that shows a VAS.
+    fn shown(&self, vid: Vid, access: Access) -> Result<Attached, Error> {
         let (bounds, rest) = match access.writes() {
             true => (Rights::ACCESS, Rights::INSPECT | Rights::MAP),
             false => (Rights::READ_EXECUTE, Rights::INSPECT),
         };
-        let name = vid.0.as_str();
-        let (subtree, _) = self.names.find_in(Operation::Claim, Class::Space, name, bounds | rest)?;
+        let is_locked = self.attributes(vid)?.value == LOCKED;
+        let operation = if is_locked { Operation::Find } else { Operation::Claim };
+        let (subtree, _) = self.names.find_in(operation, Class::Space, vid.0.as_str(), bounds | rest)?;
         let space = program().new_space()?;
         space.attach(START, &subtree, bounds)?;
-        *place = Some(Attached { vid, space, _subtree: subtree });
-        Ok(())
+        if is_locked {
+            self.show_lock(vid, &space, access.writes())?;
+        }
+        Ok(Attached { vid, space, subtree })
     }
 
     /// Detaches a VAS.
@@ -221,6 +236,9 @@ impl<'a> Process<'a> {
     /// # Errors
     /// `NotFound`; `MissingRight` unless this process made it, or the mode lets it write.
     pub fn set_attributes(&self, vid: Vid, mode: Mode) -> Result<(), Error> {
+        if self.attributes(vid)?.value == LOCKED {
+            self.names.set_mode(Class::Lock, vid.0.as_str(), mode)?;
+        }
         self.names.set_mode(Class::Space, vid.0.as_str(), mode)
     }
 
@@ -238,6 +256,10 @@ impl Drop for Process<'_> {
             let _ = self.switch(None);
         }
     }
+}
+
+fn vid_of(name: &str) -> Result<Vid, Error> {
+    Name::new(name).map(Vid).ok_or(Error::BadText)
 }
 
 /// Where in a VAS a segment lies that is at these addresses.

@@ -12,8 +12,8 @@ SEVERAL = ("smp_", "scheduling", "switching", "threads", "fallback", "protection
 # User programs that check themselves: those of one boot, and their arguments.
 RUNS = ((("hello", "tour", "windows", "zerocopy"), ""), (("library", "commons"), ""), (("vas", "mshare"), ""),
         (("lend", "compartment"), ""), (("library_gate",), ""), (("linux",), ""),
-        (("calls",), ""), (("store",), "40"), (("readers",), "1"), (("pager",), ""), (("trace", "hello"), ""),
-        (("sga",), "gib=2 clients=100"), (("stress",), "3"))
+        (("calls",), ""), (("nested",), ""), (("store",), "40"), (("readers",), "1"), (("pager",), ""),
+        (("trace", "hello"), ""), (("sga",), "gib=2 clients=100"), (("stress",), "3"))
 
 
 def tags_option(tags: str | None) -> str:

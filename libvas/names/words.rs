@@ -62,11 +62,13 @@ pub enum Class {
     Segment = 2,
     /// A region whose page tables are shared ([`crate::mshare`]).
     Region = 3,
+    /// The lock of a space ([`crate::vas`]).
+    Lock = 4,
 }
 
 impl Class {
     /// Every class, in the order of their numbers.
-    pub const ALL: [Class; 4] = [Class::Plain, Class::Space, Class::Segment, Class::Region];
+    pub const ALL: [Class; 5] = [Class::Plain, Class::Space, Class::Segment, Class::Region, Class::Lock];
 }
 
 /// Who may do what with a name: nine bits, as files have them. The first three are for whoever registered it, the last three for

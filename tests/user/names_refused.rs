@@ -205,7 +205,7 @@ fn questions_that_make_no_sense_are_refused() -> Verdict {
     let naming = Naming::new()?;
     let sound = Question { name: name_words("sound")?, ..Question::new(Operation::Find) }.encode();
     ensure_eq!(status(&naming.one, sound)?, Error::NotFound.status());
-    for head in [0, 11, 0xff, 2 | 4 << 8, 2 | 0xf << 8, 2 | 1 << 63, u64::MAX] {
+    for head in [0, 11, 0xff, 2 | 5 << 8, 2 | 0xf << 8, 2 | 1 << 63, u64::MAX] {
         let words = [head, sound[1], sound[2], sound[3], sound[4], 0];
         ensure_eq!(status(&naming.one, words)?, Error::BadArgument.status());
     }

@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 use executable::{Executable, Part, Room};
 use libvas::layout::program::{IMAGE, INFO, INFO_BYTES, STACK_BYTES, STACK_STRIDE, STACKS};
 use libvas::layout::{PROGRAM_INFO_VERSION, ProgramInfo, Words};
-use libvas::program::NAMES_WORD;
+use libvas::names::Ways;
+use libvas::program::{AGAIN_WORD, NAMES_WORD};
 use libvas::{
-    Account, Cap, CapTable, Error, Gate, Machine, NAME_BYTES, Object, Rights, Segment, Space, Subtree, Thread, program,
+    Account, Cap, CapTable, Error, Machine, NAME_BYTES, Object, Rights, Segment, Space, Subtree, Thread, program,
 };
 
 /// Where programs may lie: they are linked to where they are.
@@ -43,8 +44,8 @@ pub struct Gifts<'a> {
     pub machine_rights: Rights,
     /// The boot archive and its length in bytes, for a program that may read it.
     pub archive: Option<(&'a Cap<Segment>, u64)>,
-    /// The gate that is its way to the name service, if it has one.
-    pub names: Option<&'a Cap<Gate>>,
+    /// Its ways to the name service, if it has any.
+    pub names: Option<Ways<'a>>,
     /// What it may spend; if nothing is said, all that its starter can but an eighth.
     pub budget_bytes: Option<u64>,
 }
@@ -61,8 +62,7 @@ impl Loaded {
         let subtree = Subtree::new(&account)?;
         let space = Space::new(&account)?;
         space.attach_window(0, &subtree, Rights::ACCESS)?;
-        let priority = program().thread().info()?.priority;
-        let thread = Thread::new(&account, &table, &space, priority)?;
+        let thread = new_thread(&account, &table, &space)?;
         let loaded = Loaded { thread, table, space, subtree, account, entry: image.entry };
         image.parts.iter().try_for_each(|part| loaded.add_part(part))?;
         loaded.add_stack()?;
@@ -86,14 +86,22 @@ impl Loaded {
         &self.space
     }
 
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// `BadState` if it was started before.
+    pub fn start(&self) -> Result<(), Error> {
+        let stack_pointer = STACKS + STACK_STRIDE;
+        // SAFETY: the thread runs in a space that holds none of this program.
+        unsafe { self.thread.start(self.entry, stack_pointer, INFO) }
+    }
+
     /// Starts the program and waits for its first thread to end; returns its exit code.
     ///
     /// # Errors
     /// `Faulted` or `Gone` if that thread ended otherwise.
     pub fn run(&self) -> Result<u64, Error> {
-        let stack_pointer = STACKS + STACK_STRIDE;
-        // SAFETY: the thread runs in a space that holds none of this program.
-        unsafe { self.thread.start(self.entry, stack_pointer, INFO) }?;
+        self.start()?;
         self.thread.join()
     }
 
@@ -119,14 +127,17 @@ impl Loaded {
         info.write(&mut words);
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         bytes.extend(gifts.arguments.as_bytes());
-        if bytes.len() as u64 > NAMES_WORD {
+        if bytes.len() as u64 > AGAIN_WORD {
             return Err(Error::BadArgument);
         }
         let memory = Segment::new(&self.account, INFO_BYTES)?;
         memory.write(0, &bytes)?;
-        if let Some(gate) = gifts.names {
-            let names = gate.copy_into(&self.table, Rights::CALL | Rights::GRANT, 0)?;
-            memory.write(NAMES_WORD, &names.bits().to_le_bytes())?;
+        if let Some(Ways { gate, again }) = gifts.names {
+            for (at, gate) in [(NAMES_WORD, Some(gate)), (AGAIN_WORD, again)] {
+                let Some(gate) = gate else { continue };
+                let copy = gate.copy_into(&self.table, Rights::CALL | Rights::GRANT, 0)?;
+                memory.write(at, &copy.bits().to_le_bytes())?;
+            }
         }
         self.add(INFO, &memory, INFO_BYTES, Rights::READ)
     }
@@ -164,6 +175,18 @@ impl Loaded {
         self.table.set_name(&name[..name.floor_char_boundary(NAME_BYTES)])?;
         self.space.set_name("home")?;
         self.thread.set_name("main")
+    }
+}
+
+/// A thread of this program's priority, or of the calling thread's if that is lower: none makes one that is above itself, and who is
+/// in a gate is another program's.
+fn new_thread(account: &Cap<Account>, table: &Cap<CapTable>, space: &Cap<Space>) -> Result<Cap<Thread>, Error> {
+    let mut priority = program().thread().info()?.priority;
+    loop {
+        match Thread::new(account, table, space, priority) {
+            Err(Error::BadArgument) if priority > 0 => priority -= 1,
+            made => return made,
+        }
     }
 }
 

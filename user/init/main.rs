@@ -9,16 +9,15 @@
 extern crate alloc;
 
 mod leak;
-mod names;
 
 use alloc::vec::Vec;
 use executable::{Executable, Flaw};
 use init::loader::{Gifts, IMAGES, Loaded};
+use init::names::{Admission, NameService};
 use init::outcome::{LEAKED, NO_ARCHIVE, NO_PROGRAM, NOT_STARTED, of_machine, of_program};
 use init::plan::Plan;
 use leak::Census;
 use libvas::{Cap, Error, Machine, PAGE_BYTES, Rights, program, raw};
-use names::{Admission, NameService};
 use rt::println;
 use tar_no_std::{ArchiveEntry, TarArchiveRef};
 
@@ -51,18 +50,13 @@ fn run_archive(machine: &Cap<Machine>) -> Result<u8, Error> {
     let files: Vec<ArchiveEntry<'_>> = files.entries().collect();
     let cmdline = find(&files, "cmdline").and_then(|bytes| core::str::from_utf8(bytes).ok());
     let plan = Plan::parse(cmdline.unwrap_or_default());
-    let service = if plan.names_start { start_names(machine, &files) } else { None };
+    let service = if plan.names_start { start_names() } else { None };
     Ok(of_machine(plan.programs().map(|name| run_checked(machine, &files, &plan, name, service.as_ref()))))
 }
 
 /// Starts the name service. Where it cannot be, programs run without, and are told so when they want it.
-fn start_names(machine: &Cap<Machine>, files: &[ArchiveEntry<'_>]) -> Option<NameService> {
-    let Some(Ok(image)) = find(files, "names").map(|file| Executable::parse(file, raw::ELF_MACHINE, &IMAGES)) else {
-        println!("[init] there is no program names to start");
-        return None;
-    };
-    let started = NameService::start(&image, machine);
-    started.inspect_err(|error| println!("[init] cannot start names: {error}")).ok()
+fn start_names() -> Option<NameService> {
+    NameService::start().inspect_err(|error| println!("[init] cannot start names: {error}")).ok()
 }
 
 fn find<'a>(files: &[ArchiveEntry<'a>], name: &str) -> Option<&'a [u8]> {
@@ -116,7 +110,7 @@ fn run(
     let archive = program().archive().filter(|_| plan.archive_read);
     // Until the program has ended; what it has registered stays.
     let admission = service.and_then(|service| service.admit().ok());
-    let names = admission.as_ref().map(Admission::gate);
+    let names = admission.as_ref().map(Admission::ways);
     let gifts = Gifts { name, arguments: plan.arguments, machine, machine_rights, archive, names, budget_bytes: None };
     match Loaded::new(&image, &gifts).map(|loaded| loaded.run()) {
         Err(error) => {

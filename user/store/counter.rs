@@ -17,7 +17,7 @@ static WAYS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 struct Counter;
 
 impl Serve for Counter {
-    // Caller and callee are of one program; what is compared is how they meet, and not how they hide.
+    // Callers are copies of this program, and trusted; what is compared is how they meet, and not how they hide.
     const TRUSTS: bool = true;
 
     fn serve(called: Called) -> Answer {
@@ -45,7 +45,8 @@ pub(crate) fn open(
     for (way, space) in WAYS.iter().zip([writers, readers]) {
         way.store(space.handle().bits(), Relaxed);
     }
-    let memory = alloc::vec![0_u128; (STACK_BYTES * stacks) as usize / size_of::<u128>()].leak();
+    // Written to, so that all of it is there and paid for, however many come at once.
+    let memory = alloc::vec![1_u128; (STACK_BYTES * stacks) as usize / size_of::<u128>()].leak();
     let start = memory.as_ptr().expose_provenance() as u64;
     let stacks = Stacks { start, stack_bytes: STACK_BYTES, count: stacks };
     // SAFETY: the space has the program, and with it the heap, of which this part is given away for good.

@@ -7,8 +7,9 @@
 //! requests to memory that a server thread looks at, which has the lock all the time. This is SpaceJMP's comparison of Redis
 //! (ASPLOS 2016): there one server by messages, here clients that come.
 //!
-//! Clients are threads with a capability table and a space of their own, made anew for each turn. All three ways must give the same
-//! answers, which are those of a map of the library, and leave the same store behind.
+//! Clients are programs, each with an account, a capability table and spaces of its own, started anew for each turn: in the spaces in
+//! which they visit the store they have attached its segment themselves. All three ways must give the same answers, which are those of
+//! a map of the library, and leave the same store behind.
 //!
 //! What a request takes is told in nanoseconds, which mean something under `--icount` only, where a nanosecond is an instruction, of
 //! whichever CPU: `./x.py run store --icount`. What clients do to make a request and to look at the answer is part of it; with several
@@ -23,6 +24,8 @@ extern crate alloc;
 
 mod client;
 mod counter;
+mod crowd;
+mod desk;
 mod door;
 mod heap;
 mod mail;
@@ -32,9 +35,11 @@ mod request;
 mod table;
 mod work;
 
-use client::{Crowd, Outcome};
+use client::CLIENT;
+use crowd::{Crowd, Outcome, Turn};
 use demonstration::{Failure, chapter, check};
 use door::{WAYS, Way};
+use init::archive::Archive;
 use libvas::{Error, program};
 use premises::Premises;
 use rt::println;
@@ -52,6 +57,10 @@ const CLIENTS: [u64; 5] = [1, 2, 4, 8, 12];
 type Costs = [[Outcome; PHASES.len()]; WAYS.len()];
 
 fn main() -> Result<u8, Failure> {
+    if let Some(number) = program().arguments().strip_prefix(CLIENT) {
+        let number = number.trim().parse().map_err(|_| Failure::NotAsTold("a client has a number"))?;
+        return client::work(number).map(|()| 0);
+    }
     let Some(each) = requests_from(program().arguments()) else {
         println!("store: usage: store [REQUESTS], from 1 on");
         return Ok(2);
@@ -60,10 +69,17 @@ fn main() -> Result<u8, Failure> {
     let premises = Premises::new()?;
     refusals::show(&premises)?;
     chapter("Clients");
-    let (mut crowd, mut all) = (Crowd::new(), [Costs::default(); CLIENTS.len()]);
+    let archive = Archive::open()?;
+    let (crowd, mut all) = (Crowd::new(&archive)?, [Costs::default(); CLIENTS.len()]);
+    println!(
+        "   each is a program, and refused to go on in a space of this one: NotShared; it attaches the store itself"
+    );
     for (clients, costs) in CLIENTS.into_iter().zip(&mut all) {
+        let mut used_bytes = None;
         for (way, costs) in WAYS.into_iter().zip(costs.iter_mut()) {
-            *costs = visit(&premises, &mut crowd, way, clients, each)?;
+            *costs = visit(&premises, &crowd, way, clients, each)?;
+            let now = program().account().info()?.used_bytes;
+            check(*used_bytes.get_or_insert(now) == now, "clients that have ended leave nothing to pay for")?;
         }
         agree(clients, costs)?;
     }
@@ -83,7 +99,7 @@ fn requests_from(arguments: &str) -> Option<u64> {
 /// Lets clients go through all phases, one way, and compares what is in the store with what should be.
 fn visit(
     premises: &Premises,
-    crowd: &mut Crowd,
+    crowd: &Crowd<'_>,
     way: Way,
     clients: u64,
     each: u64,
@@ -91,9 +107,10 @@ fn visit(
     let (before, mut model) = (premises.census()?, Model::default());
     let mut outcomes = [Outcome::default(); PHASES.len()];
     for (phase, outcome) in PHASES.into_iter().zip(&mut outcomes) {
+        let turn = Turn { way, phase, clients, each };
         *outcome = match way {
-            Way::Mail => premises.with_server(|| crowd.visit(premises, way, phase, clients, each)),
-            _ => crowd.visit(premises, way, phase, clients, each),
+            Way::Mail => premises.with_server(|| crowd.visit(premises, turn)),
+            _ => crowd.visit(premises, turn),
         }?;
         check(outcome.sum == model.play(phase, clients, each), "the answers are those of a map of the library")?;
         let now = premises.census()?;

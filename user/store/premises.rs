@@ -3,7 +3,7 @@
 use crate::door::Door;
 use crate::request::Fault;
 use crate::table::Census;
-use crate::{counter, heap, mail, table};
+use crate::{counter, desk, heap, mail, table};
 use core::mem::ManuallyDrop;
 use demonstration::{Failure, check};
 use libvas::thread::{Builder, JoinHandle};
@@ -19,7 +19,10 @@ pub(crate) struct Premises {
     served: Cap<Space>,
     /// The way in for who does not go there.
     pub(crate) gate: Cap<Gate>,
+    /// The store's memory, which clients attach for themselves.
+    pub(crate) memory: Cap<Segment>,
     letters: Cap<Segment>,
+    desks: Cap<Segment>,
     // The gate does not keep it.
     _behind: Cap<Space>,
 }
@@ -28,7 +31,8 @@ impl Premises {
     /// Makes everything, and an empty store.
     pub(crate) fn new() -> Result<Premises, Failure> {
         let account = program().account();
-        let (memory, letters) = (Segment::new_lockable(account, heap::BYTES)?, Segment::new(account, PAGE_BYTES)?);
+        let memory = Segment::new_lockable(account, heap::BYTES)?;
+        let (letters, desks) = (Segment::new(account, PAGE_BYTES)?, Segment::new(account, desk::BYTES)?);
         let make = |rights| -> Result<Cap<Space>, Error> {
             let space = program().new_space()?;
             space.map(heap::START, &memory, 0..heap::BYTES, rights)?;
@@ -37,16 +41,22 @@ impl Premises {
         let (writers, readers, served) = (make(Rights::READ_WRITE)?, make(Rights::READ)?, make(Rights::READ_WRITE)?);
         let behind = program().new_space()?;
         let gate = counter::open(&behind, mail::BOXES, &writers, &readers)?;
-        let premises = Premises { writers, readers, served, gate, letters, _behind: behind };
-        premises.show_letters(program().space())?;
+        let premises = Premises { writers, readers, served, gate, memory, letters, desks, _behind: behind };
+        premises.furnish(program().space())?;
         premises.show_letters(&premises.served)?;
         check(premises.writers.enter(heap::format)?.is_ok(), "an empty store is made")?;
         Ok(premises)
     }
 
     /// Maps where letters are.
-    pub(crate) fn show_letters(&self, space: &Cap<Space>) -> Result<(), Error> {
+    fn show_letters(&self, space: &Cap<Space>) -> Result<(), Error> {
         space.map(mail::START, &self.letters, 0..PAGE_BYTES, Rights::READ_WRITE)
+    }
+
+    /// Maps what a client needs besides the ways: where letters are, and desks.
+    pub(crate) fn furnish(&self, space: &Cap<Space>) -> Result<(), Error> {
+        self.show_letters(space)?;
+        space.map(desk::ADDRESS, &self.desks, 0..desk::BYTES, Rights::READ_WRITE)
     }
 
     /// The door of the program itself.

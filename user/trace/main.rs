@@ -86,7 +86,7 @@ fn run(task: &Task) -> Result<u8, Failure> {
         machine,
         machine_rights,
         archive: None,
-        names: program().names().map(Names::gate),
+        names: program().names().map(Names::ways),
         budget_bytes: None,
     };
     let loaded = Loaded::new(&image, &gifts)?;

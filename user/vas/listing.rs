@@ -58,7 +58,7 @@ fn run_maker(names: &Names) -> Result<u64, Failure> {
         machine,
         machine_rights: libvas::Rights::empty(),
         archive: None,
-        names: Some(names.gate()),
+        names: Some(names.ways()),
         budget_bytes: None,
     };
     let loaded = Loaded::new(&image, &gifts)?;
