@@ -25,6 +25,10 @@ pub enum Mutant {
     PinForgotten,
     /// What a clone may only read can be written to.
     FrozenMayWrite,
+    /// What is lent to a space is not lent to its clones.
+    CloneNotLent,
+    /// What is taken back is unmapped from tables that clones have in common.
+    TakenBackInCommon,
     /// Who held a lock exclusively holds it still when it has left.
     LockKept,
     /// A lock is free, and nobody who waits for it is told.
@@ -188,7 +192,7 @@ pub const DEBT_MUTANTS: [Mutant; 4] =
     [Mutant::DoomedFound, Mutant::EmptyingForgetsSlot, Mutant::LooseTableForgotten, Mutant::DismantledUnflushed];
 
 /// Those of clones (`tests/host/tests/clones`).
-pub const CLONE_MUTANTS: [Mutant; 8] = [
+pub const CLONE_MUTANTS: [Mutant; 10] = [
     Mutant::CloneMayWrite,
     Mutant::CloneUncounted,
     Mutant::CloneBreakUnflushed,
@@ -197,6 +201,8 @@ pub const CLONE_MUTANTS: [Mutant; 8] = [
     Mutant::PrivateWrittenThrough,
     Mutant::PinForgotten,
     Mutant::FrozenMayWrite,
+    Mutant::CloneNotLent,
+    Mutant::TakenBackInCommon,
 ];
 
 /// Those of locks (`tests/host/tests/locks`).
