@@ -6,7 +6,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use conformance::cloned::{account, available, get, set, word};
+use conformance::cloned::{account, get, set, word};
 use conformance::{
     Claim, LEVELS, Shared, Verdict, attempt, claim, ends_in_fault, ensure, ensure_eq, leaves_nothing, reach, refused,
     run, spot, the_kernel_passes_its_own_checks,
