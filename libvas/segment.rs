@@ -56,7 +56,7 @@ impl Segment {
     }
 
     /// Like [`Segment::new`], but pages can be given back ([`Cap::discard`]) wherever it is mapped. Each mapping of it is noted as
-    /// something that can be taken back, so spaces with it cannot be cloned.
+    /// something that can be taken back, of which a space that is cloned can have sixteen.
     ///
     /// # Errors
     /// As [`Segment::new`].

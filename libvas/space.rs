@@ -37,7 +37,8 @@ impl Space {
     /// Makes a space that begins with all that another one has mapped. Whichever of the two is written to, the other does not see it:
     /// a page is copied at the first write to it. What is attached is the same in both, the program among it.
     ///
-    /// It takes as long however much is mapped. The account is the one that pays for the space.
+    /// It takes as long however much is mapped. The account is the one that pays for the space, or was split off from that: then it
+    /// pays for what the clone is written to. What others lend is lent to the clone as well, and core windows are the source's alone.
     ///
     /// ```no_run
     /// use libvas::{Place, Rights, Segment, Space, program};
@@ -56,8 +57,8 @@ impl Space {
     ///
     /// # Errors
     /// `MissingRight` (`CHARGE` on the account, `INSPECT` and `MAP` on the space), `AccountExhausted`, `OutOfMemory`, `TableFull`;
-    /// `BadArgument` for another account; `BadState` if it has core windows, subtrees attached below its top level, or
-    /// mappings that can be taken back by themselves; `LimitReached` if more than 16 subtrees are attached.
+    /// `BadArgument` for any other account; `BadState` if it has subtrees attached below its top level, or lockable segments;
+    /// `LimitReached` if more than 16 subtrees are attached, or more is lent than is looked for (see the call).
     pub fn clone_of(account: &Cap<Account>, space: &Cap<Space>) -> Result<Cap<Space>, Error> {
         clone(account, space, 0)
     }

@@ -67,8 +67,8 @@ impl Subtree {
     ///
     /// # Errors
     /// `MissingRight` (`CHARGE` on the account; `INSPECT`, `MAP` and `READ` on the subtree), `AccountExhausted`, `OutOfMemory`,
-    /// `TableFull`; `BadArgument` for another account than the one that pays for it; `BadState` if it is public, something is
-    /// attached to it, or something is mapped in it that can be taken back by itself.
+    /// `TableFull`; `BadArgument` for an account that is neither the one that pays for it nor split off from that; `BadState` if it is
+    /// public, or something is attached to it; `LimitReached` if more is lent there than is looked for.
     pub fn clone_of(account: &Cap<Account>, subtree: &Cap<Subtree>) -> Result<Cap<Subtree>, Error> {
         clone(account, subtree, 0)
     }

@@ -142,25 +142,27 @@ macro_rules! with_further_calls {
             /// `flags`: 0, or 1 for a clone that may only read what it begins with, but for what was pinned, and for subtrees that were
             /// attached as a window; nor does `protect` let it write, nor a clone of it. What is mapped in it later is as in any space.
             ///
-            /// Needs `CHARGE` on the account, which is the one that pays for the space, and `INSPECT` and `MAP` on the space. The
-            /// account is charged with what the space has mapped as though the new one had it alone: records, tables, and pages
-            /// that were copied before; a page that is copied later is charged then, to the space that is written to.
+            /// What is mapped by a capability that can be taken back is taken back from both. Core windows are the source's alone.
+            ///
+            /// Needs `CHARGE` on the account, and `INSPECT` and `MAP` on the space. The account is the one that pays for the space, or
+            /// was split off from that, sixteen times at most. It is charged with what the space has mapped as though the new one had
+            /// it alone: records, tables, and pages that were copied before; a page that is copied later is charged then, to the
+            /// account of the space that is written to.
             ///
             /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `AccountExhausted`,
-            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the space, or for unknown flags; `BadState` for a
-            /// view, and for a space with core windows, with subtrees attached below its top level, with lockable segments, or with
-            /// mappings that can be taken back by themselves; `LimitReached` if more than 16 subtrees are attached.
+            /// `OutOfMemory`, `TableFull`, `BadArgument` for any other account, or for unknown flags; `BadState` for a view, and for a
+            /// space with subtrees attached below its top level, or with lockable segments; `LimitReached` if more than 16 subtrees are
+            /// attached, or if more than 16 mappings can be taken back, or one that has 400 others before it.
             66 space_clone SpaceClone(account: Handle, space: Handle, flags: u64);
 
             /// Makes a subtree of the same level that begins with all that another one has mapped, copied when it is written to, as
             /// `space_clone` does for spaces, with the same flags. It is attached nowhere yet, and not sealed.
             ///
-            /// Needs `CHARGE` on the account, which is the one that pays for the subtree, and `INSPECT`, `MAP` and `READ` on the
-            /// subtree.
+            /// Needs `CHARGE` on the account, of which the same holds as there, and `INSPECT`, `MAP` and `READ` on the subtree.
             ///
             /// Returns a handle with all rights. Errors: `BadHandle`, `WrongObject`, `MissingRight`, `AccountExhausted`,
-            /// `OutOfMemory`, `TableFull`, `BadArgument` if another account pays for the subtree, or for unknown flags; `BadState` if it is
-            /// public, something is attached to it, or something is mapped in it that can be taken back by itself.
+            /// `OutOfMemory`, `TableFull`, `BadArgument` for any other account, or for unknown flags; `BadState` if it is public, or
+            /// something is attached to it; `LimitReached` if more can be taken back than of a space that is cloned.
             67 subtree_clone SubtreeClone(account: Handle, subtree: Handle, flags: u64);
 
             /// Switches as `space_switch` does, and waits for locks until the time since boot is `until_ns` at most: 0 for not at all,

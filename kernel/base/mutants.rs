@@ -31,6 +31,10 @@ pub enum Mutant {
     PrivateShared,
     /// What was moved is lent by nobody any more.
     MovedNotLent,
+    /// What is lent to a space is not lent to its clones.
+    CloneNotLent,
+    /// What is taken back is unmapped from tables that clones have in common.
+    TakenBackInCommon,
     /// Who held a lock exclusively holds it still when it has left.
     LockKept,
     /// A lock is free, and nobody who waits for it is told.
@@ -197,7 +201,7 @@ pub const DEBT_MUTANTS: [Mutant; 4] =
 pub const SEGMENT_MUTANTS: [Mutant; 3] = [Mutant::DiscardUnflushed, Mutant::PrivateShared, Mutant::MovedNotLent];
 
 /// Those of clones (`tests/host/tests/clones`).
-pub const CLONE_MUTANTS: [Mutant; 8] = [
+pub const CLONE_MUTANTS: [Mutant; 10] = [
     Mutant::CloneMayWrite,
     Mutant::CloneUncounted,
     Mutant::CloneBreakUnflushed,
@@ -206,6 +210,8 @@ pub const CLONE_MUTANTS: [Mutant; 8] = [
     Mutant::PrivateWrittenThrough,
     Mutant::PinForgotten,
     Mutant::FrozenMayWrite,
+    Mutant::CloneNotLent,
+    Mutant::TakenBackInCommon,
 ];
 
 /// Those of locks (`tests/host/tests/locks`).

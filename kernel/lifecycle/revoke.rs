@@ -15,14 +15,13 @@ use crate::object::derivation;
 use crate::object::id::{CapId, ThreadId, UseId};
 use crate::object::neighbour::Standing;
 use crate::object::use_pool::{Use, UseKind};
-use crate::paging::range::PageRange;
 use crate::sched::{
     activations, closing, deletion, ending, guests, handlers, inside, landing, looking, remote, running,
     way_in::{self, Closing},
 };
 use crate::state::kernel::Kernel;
 use crate::vm::attach;
-use crate::vm::map_steps;
+use crate::vm::taking_back;
 use crate::vm::target;
 
 /// Units of effort of deleting a capability: nothing of what that dooms is taken apart in the same entry.
@@ -280,10 +279,7 @@ fn detach(kernel: &mut Kernel, lent: &Use, subtree: u32) {
 /// Unmaps the first pages of a mapping; what is left stands where it stood.
 fn unmap_some(kernel: &mut Kernel, lent: &Use, effort: &mut Effort) {
     let owner = target::owner_of(kernel, lent).expect(SHOWN);
-    let (first, mapping) = target::map_of(kernel, owner).find(lent.page()).expect(SHOWN);
-    // What is lent is in one map only, and so are the tables that show it.
-    let range = PageRange { first, count: mapping.pages };
-    map_steps::unmap_front(kernel, owner, (range, range.end()), effort);
+    taking_back::unmap_some(kernel, owner, lent.page(), effort);
 }
 
 /// Takes back the first thing that stands in the list of a view, which is a use itself; if nothing does, the view is

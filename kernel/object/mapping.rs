@@ -48,7 +48,9 @@ pub const FIRST_EPOCH: u32 = 1;
 
 impl Mapping {
     pub(super) fn part(&self, skip: u64, pages: u64) -> Mapping {
-        Mapping { pages, offset: self.offset + skip, ..*self }
+        // Of one that lets nobody do anything, `offset` is how many pages are out of the tables (`Record::forbid`).
+        let offset = if self.maximum.is_empty() { self.offset.saturating_sub(skip) } else { self.offset + skip };
+        Mapping { pages, offset, ..*self }
     }
 }
 
@@ -121,6 +123,17 @@ impl Record {
     /// The mapping stays the same memory in clones.
     pub(super) fn pin(&mut self) {
         self.epoch = PINNED;
+    }
+
+    /// Nobody can do anything by the mapping from here on. Whose page its first one was, nobody asks any more: in that place stands
+    /// how many of its pages are out of the tables.
+    pub(super) fn forbid(&mut self, hidden_pages: u64) {
+        (self.rights, self.maximum, self.offset) = (0, 0, hidden_pages as u32);
+    }
+
+    /// It is not noted as a use any more; gives as which one it was.
+    pub(super) fn take_lent(&mut self) -> Option<UseId> {
+        self.lent.take()
     }
 
     /// Notes that the mapping is gone, at its segment and at whoever lent it.

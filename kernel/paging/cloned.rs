@@ -39,6 +39,16 @@ impl Taken {
         let (page, count) = (self.address.value() / PAGE_BYTES, entry_pages(self.level));
         (page - page % count, count)
     }
+
+    /// The level of the entry.
+    pub fn level(&self) -> u8 {
+        self.level
+    }
+
+    /// Whether others have the table too.
+    pub fn is_others(&self, frames: &FrameAllocator) -> bool {
+        frames.sharers(self.lower) > 1
+    }
 }
 
 impl Tree {
@@ -47,7 +57,7 @@ impl Tree {
     pub fn lend_tables(&mut self, frames: &mut FrameAllocator, to: &mut Tree) {
         copy_entries(frames, self.root, to.root, self.level);
         (self.has_cloned, to.has_cloned) = (true, true);
-        to.tables = self.tables;
+        (to.tables, to.has_let_go) = (self.tables, self.has_let_go);
         self.note_all_changed();
     }
 
@@ -91,10 +101,13 @@ impl Tree {
         (at == 0).then(|| Slot::new(lowest, address))
     }
 
-    /// Lets go of a lowest table that was taken out, and that others have. Tables that become empty by that go to `freed`.
-    pub fn drop_lowest(&mut self, frames: &mut FrameAllocator, taken: Taken, freed: &mut FrameList) {
+    /// Lets go of a table that was taken out, and that others have, with all that is below it. Tables that become empty by that go to
+    /// `freed`.
+    pub fn let_go_of(&mut self, frames: &mut FrameAllocator, taken: Taken, freed: &mut FrameList) {
         frames.drop_sharer(taken.lower);
         self.tables -= 1;
+        // How many are below a lowest one is known.
+        self.has_let_go |= taken.level > 1;
         if frames.change_table_entries(taken.holder, -1) == 0 {
             self.prune(frames, taken.address, freed);
         }
@@ -102,7 +115,7 @@ impl Tree {
 
     /// Whether a table that was taken out is a lowest one, which others have too.
     pub fn is_others_lowest(&self, frames: &FrameAllocator, taken: &Taken) -> bool {
-        taken.level == 1 && frames.sharers(taken.lower) > 1
+        taken.level == 1 && taken.is_others(frames)
     }
 
     /// The page behind those that the entry for a page stands for, in the lowest table of the tree's own on the way there.

@@ -35,8 +35,8 @@ pub struct Tree {
     pub(crate) attached_below: u64,
     /// Whether some of the tables may be in common with clones, so that a walk over the tree's own may end too early.
     pub(crate) has_cloned: bool,
-    /// Whether it is being taken apart and has let go of some of these, with all that was below them.
-    pub(crate) is_leaving: bool,
+    /// Whether it has let go of some of these with all that was below them, which is counted still.
+    pub(crate) has_let_go: bool,
     /// The first and the last of the root's entries that changed since [`Tree::take_changed`]; kept for top-level roots
     /// only.
     changed: (u8, u8),
@@ -159,7 +159,7 @@ impl Tree {
             attached_below: 0,
             loose: FrameList::new(),
             has_cloned: false,
-            is_leaving: false,
+            has_let_go: false,
             changed: UNCHANGED,
         }
     }
@@ -366,8 +366,8 @@ impl Tree {
 
     /// Counts the root only, of a tree that was taken apart and has let go of tables that clones have.
     pub fn forget_cloned(&mut self) {
-        if self.is_leaving {
-            (self.tables, self.is_leaving) = (1, false);
+        if self.has_let_go {
+            (self.tables, self.has_let_go) = (1, false);
         }
     }
 

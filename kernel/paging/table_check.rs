@@ -66,7 +66,7 @@ impl Tree {
             }
             self.check_holder(frames, (at, effort), facts, each);
         }
-        let is_counted = at.tables == self.tables || self.is_leaving && at.tables < self.tables;
+        let is_counted = at.tables == self.tables || self.has_let_go && at.tables < self.tables;
         assert!(is_counted, "a tree counts its tables: {} of {}", at.tables, self.tables);
         *facts += 1;
         true

@@ -57,18 +57,18 @@ impl Caller<'_> {
         let own = self.table();
         let payer = self.kernel.accounts.id_at(payer_number).ok_or(Error::BadHandle)?;
         let is_frozen = is_frozen(flags)?;
-        let extra_bytes = clone::plan(self.kernel, source, payer)?;
+        let plan = clone::plan(self.kernel, source, payer)?;
         let Kernel { accounts, tables, spaces, frames, .. } = &mut *self.kernel;
         spaces.ensure_room()?;
         tables.at(own).ensure_slot()?;
-        reserve_heap(frames, clone::HEAP_PAGES)?;
+        reserve_heap(frames, plan.heap_pages)?;
         ensure_frames(frames, 1)?;
         let mut payer = accounts.open(payer_number).ok_or(Error::BadHandle)?;
-        payer.try_charge_object::<Space>(Space::NEW_BYTES + extra_bytes)?;
+        payer.try_charge_object::<Space>(Space::NEW_BYTES + plan.extra_bytes)?;
         let root = page_table::new_table(frames);
         let space = Space::new(payer.id, root);
         public::show_public(self.kernel, root);
-        let id = clone::clone(self.kernel, source, space, is_frozen);
+        let id = clone::clone(self.kernel, (source, &plan), space, is_frozen);
         let paid = (Rights::all(), Some(payer_number));
         Ok(self.kernel.insert_paid(own, ObjectRef::Space(id), paid).bits())
     }

@@ -42,14 +42,17 @@ impl Caller<'_> {
         let account = self.account(account, Rights::CHARGE)?;
         let source = self.subtree(subtree, Rights::INSPECT | Rights::MAP | Rights::READ)?;
         let is_frozen = super::space::is_frozen(flags)?;
-        let extra_bytes = clone::plan_subtree(self.kernel, source, account)?;
+        let plan = clone::plan_subtree(self.kernel, source, account)?;
+        let new_bytes = Subtree::NEW_BYTES + plan.extra_bytes;
         let level = self.kernel.subtrees[source].level();
         self.kernel.subtrees.ensure_room()?;
-        self.kernel.ensure_object::<Subtree>(account, Subtree::NEW_BYTES + extra_bytes, 1)?;
-        self.ensure_can_create(0)?;
+        self.kernel.ensure_object::<Subtree>(account, new_bytes, 1)?;
+        self.ensure_can_create(plan.heap_pages)?;
+        // Once more: the heap may have taken some.
+        self.kernel.ensure_frames(1)?;
         let subtree = Subtree::new(account, page_table::new_table(&mut self.kernel.frames), level);
-        let id = clone::clone_subtree(self.kernel, source, subtree, is_frozen);
-        open_charge(&mut self.kernel.accounts, account, object_bytes::<Subtree>() + Subtree::NEW_BYTES + extra_bytes);
+        let id = clone::clone_subtree(self.kernel, (source, &plan), subtree, is_frozen);
+        open_charge(&mut self.kernel.accounts, account, object_bytes::<Subtree>() + new_bytes);
         let paid = (Rights::all(), Some(account.index()));
         Ok(self.kernel.insert_paid(self.table(), ObjectRef::Subtree(id), paid).bits())
     }

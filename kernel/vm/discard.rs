@@ -150,7 +150,8 @@ fn shown(
         if lent.kind != UseKind::Mapping {
             continue;
         }
-        known += 1;
+        // Of one that is being taken back, and that nobody can use any more, nobody knows what it showed.
+        known += u32::from(!is_forbidden(kernel, id));
         if place(kernel, id, (page, count)).is_some() {
             if let Some(place) = shown.get_mut(found) {
                 *place = Some(id);
@@ -163,6 +164,12 @@ fn shown(
         return Err(Error::BadState);
     }
     Ok((found <= SHOWN_MAX).then_some((shown, found)))
+}
+
+fn is_forbidden(kernel: &Kernel, id: UseId) -> bool {
+    let lent = kernel.uses.get(id);
+    let found = target::owner_of(kernel, lent).and_then(|owner| target::map_of(kernel, owner).find(lent.page()));
+    found.is_some_and(|(_, mapping)| mapping.maximum.is_empty())
 }
 
 /// Where a mapping shows pages of its segment. One that is being taken apart shows nothing that anybody holds.

@@ -203,7 +203,7 @@ fn see_to(kernel: &mut Kernel, owner: MapTarget, entry: u64, level: u8, page: u6
         let tree = &mut target::open(&mut kernel.spaces, &mut kernel.subtrees, owner).0.tree;
         if is_cloned && !kernel.frames.drop_sharer(lower) {
             // Others have it, and all that is below it.
-            tree.is_leaving = true;
+            tree.has_let_go = true;
             return TABLE_UNITS;
         }
         tree.cut_loose(&mut kernel.frames, lower, level - 1, page);

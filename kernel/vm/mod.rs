@@ -17,6 +17,7 @@ pub(crate) mod own;
 pub mod public;
 pub mod showing;
 pub mod shown_tables;
+pub mod taking_back;
 pub mod target;
 pub mod user_copy;
 pub mod user_memory;

@@ -123,8 +123,8 @@ fn ensure_movable(kernel: &Kernel, moved: &Move) -> Result<u64, Error> {
         if count == MAPPINGS_MAX {
             return Err(Error::LimitReached);
         }
-        let (is_copied, mapping) = part(map, moved, page)?;
-        if is_copied || kernel.segments.at(mapping.segment).lock.is_some() {
+        let (stays, mapping) = part(map, moved, page)?;
+        if stays || kernel.segments.at(mapping.segment).lock.is_some() {
             return Err(Error::BadState);
         }
         noted(kernel, moved.to, &mapping)?;
@@ -133,12 +133,15 @@ fn ensure_movable(kernel: &Kernel, moved: &Move) -> Result<u64, Error> {
     Ok(count)
 }
 
-/// What a mapping has from a page of a range on, as it is to be in its new place; and whether it is copied when it is written to.
+/// What a mapping has from a page of a range on, as it is to be in its new place; and whether it cannot be moved, as it is copied when it
+/// is written to.
 fn part(map: &AddressMap, moved: &Move, page: u64) -> Result<(bool, Mapping), Error> {
     let (first, mapping) = map.find(page).ok_or(Error::NotMapped)?;
     let epoch = if AddressMap::is_pinned(&mapping) { PINNED } else { CURRENT };
     let (offset, pages) = (mapping.offset + page - first, moved.range.end().min(first + mapping.pages) - page);
-    Ok((map.is_copied(&mapping), Mapping { offset, pages, epoch, ..mapping }))
+    // What is being taken back is not to be had elsewhere.
+    let stays = map.is_copied(&mapping) || mapping.maximum.is_empty();
+    Ok((stays, Mapping { offset, pages, epoch, ..mapping }))
 }
 
 /// By what a mapping is to be noted elsewhere: what nobody could take back is noted where another account pays.

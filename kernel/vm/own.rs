@@ -97,7 +97,7 @@ fn own_some(kernel: &mut Kernel, owner: MapTarget, range: PageRange, effort: &mu
             Some(taken) => {
                 let map = target::map_of(kernel, owner);
                 if map.tree.is_others_lowest(&kernel.frames, &taken) {
-                    drop_lowest(kernel, owner, taken);
+                    let_go_of(kernel, owner, taken);
                 } else {
                     let _slot = put_own(kernel, owner, taken, 1);
                 }
@@ -135,10 +135,25 @@ fn put_own(kernel: &mut Kernel, owner: MapTarget, taken: Taken, until: u8) -> Op
     slot
 }
 
-fn drop_lowest(kernel: &mut Kernel, owner: MapTarget, taken: Taken) {
+/// Sees that the first table on the way to a page that is in common, if there is one, is not any more: it is the owner's own from
+/// here on, or let go of, with all that is below it. That takes no memory; what is missing then is found again when it is touched.
+/// Gives whether there was one.
+pub(crate) fn part_with(kernel: &mut Kernel, owner: MapTarget, page: u64) -> bool {
+    let Some(taken) = take(kernel, owner, page_address(page), 0) else { return false };
+    if taken.is_others(&kernel.frames) {
+        let_go_of(kernel, owner, taken);
+    } else {
+        let below = taken.level() - 1;
+        let _slot = put_own(kernel, owner, taken, below);
+    }
+    tessera_arch::publish_tables();
+    true
+}
+
+fn let_go_of(kernel: &mut Kernel, owner: MapTarget, taken: Taken) {
     let mut freed_tables = FrameList::new();
     let (first, count) = taken.pages();
-    target::change_map(kernel, owner, |map, frames, _| map.tree.drop_lowest(frames, taken, &mut freed_tables));
+    target::change_map(kernel, owner, |map, frames, _| map.tree.let_go_of(frames, taken, &mut freed_tables));
     if freed_tables.count() != 0 {
         flush::execute(kernel, Flush { owner, range: PageRange { first, count }, freed_tables });
     }

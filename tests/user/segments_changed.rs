@@ -44,7 +44,7 @@ fn main() -> u8 {
         claim!(discarding_needs_its_right),
         claim!(ranges_beyond_the_segment_are_refused),
         claim!(a_large_segment_is_discarded_in_steps),
-        claim!(a_space_with_discardable_memory_is_not_cloned),
+        claim!(clones_lose_what_they_have_not_copied),
         claim!(changed_segments_leave_nothing),
         claim!(the_kernel_passes_its_own_checks),
     ];
@@ -407,11 +407,26 @@ fn a_large_segment_is_discarded_in_steps() -> Verdict {
     Ok(())
 }
 
-fn a_space_with_discardable_memory_is_not_cloned() -> Verdict {
-    let (space, address) = shown(&Segment::new_discardable(account(), PAGE)?)?;
-    refused(Space::clone_of(account(), &space), Error::BadState)?;
-    space.unmap(address..address + PAGE)?;
-    Space::clone_of(account(), &space)?;
+fn clones_lose_what_they_have_not_copied() -> Verdict {
+    let segment = Segment::new_discardable(account(), 20 * PAGE)?;
+    let (space, address) = shown(&segment)?;
+    for page in 0..20 {
+        set(&space, word(address, page)?, 1)?;
+    }
+    let clones = [Space::clone_of(account(), &space)?, Space::clone_of(account(), &space)?];
+    for page in 0..20 {
+        ensure_eq!((get(&clones[0], word(address, page)?)?, get(&clones[1], word(address, page)?)?), (1, 1));
+    }
+    set(&clones[0], word(address, 3)?, 2)?;
+    set(&space, word(address, 4)?, 3)?;
+    segment.discard(2 * PAGE..6 * PAGE)?;
+    for (page, expected) in [(2, [0, 0, 0]), (3, [0, 2, 0]), (4, [3, 0, 0]), (5, [0, 0, 0]), (6, [1, 1, 1])] {
+        let place = word(address, page)?;
+        ensure_eq!([get(&space, place)?, get(&clones[0], place)?, get(&clones[1], place)?], expected);
+    }
+    drop(clones);
+    ensure_eq!(get(&space, word(address, 4)?)?, 3);
+    segment.discard(0..20 * PAGE)?;
     Ok(())
 }
 

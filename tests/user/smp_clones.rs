@@ -6,12 +6,12 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
-use conformance::cloned::{clone_of, get, set, space_with_pages, word};
+use conformance::cloned::{account, clone_of, get, set, space_with_pages, word};
 use conformance::{
-    Claim, Failure, Spinner, Verdict, claim, ends_in_fault, ensure, ensure_eq, needs_cpus, on_cpu, run_on,
-    the_kernel_passes_its_own_checks, wait_until,
+    Claim, Failure, Shared, Spinner, Verdict, claim, ends_in_fault, ensure, ensure_eq, fresh_address, needs_cpus,
+    on_cpu, run_on, the_kernel_passes_its_own_checks, wait_until, word_at,
 };
-use libvas::{Error, PAGE_BYTES as PAGE, Rights, counters, thread};
+use libvas::{Error, Level, PAGE_BYTES as PAGE, Rights, Segment, TOP_SLOT_BYTES, counters, program, thread};
 
 rt::main!(main);
 
@@ -24,6 +24,8 @@ fn main() -> u8 {
         claim!(what_is_taken_from_a_clone_is_gone_for_threads_in_it),
         claim!(a_space_is_cloned_while_threads_write_to_it),
         claim!(clones_go_while_others_run),
+        claim!(windows_of_other_cpus_stay_when_their_space_is_cloned),
+        claim!(what_is_taken_back_is_gone_for_threads_in_clones),
         claim!(the_kernel_passes_its_own_checks),
     ];
     run_on("smp_clones", CLAIMS, 1)
@@ -170,4 +172,47 @@ fn clones_go_while_others_run() -> Verdict {
     }
     wait_until(|| Ok(get(&space, place)? > 5))?;
     Ok(writer.end()?)
+}
+
+fn windows_of_other_cpus_stay_when_their_space_is_cloned() -> Verdict {
+    needs_cpus(2)?;
+    let (space, address) = space_with_pages(8)?;
+    let shared = Shared::new(Level::Top, Rights::READ)?;
+    let at = 60 * TOP_SLOT_BYTES;
+    space.attach_core(at, &shared.subtree, Rights::READ, 1)?;
+    let reader = Spinner::reading(on_cpu(1), &space, word_at(at)?.address())?;
+    for value in 1..20 {
+        let clone = clone_of(&space)?;
+        set(&space, word(address, value % 8)?, value)?;
+        shared.set(value)?;
+        reader.wait()?;
+        ensure_eq!((reader.last(), get(&space, word(address, value % 8)?)?), (value, value));
+        // The clone has none, on no CPU.
+        let there = Spinner::reading(on_cpu(1), &clone, word_at(at)?.address())?;
+        ensure!(matches!(there.join(), Err(Error::Faulted)), "a clone has a core window");
+    }
+    Ok(reader.end()?)
+}
+
+fn what_is_taken_back_is_gone_for_threads_in_clones() -> Verdict {
+    let cpus = cpus()?;
+    for turn in 0..6 {
+        let (space, address) = (program().new_space()?, fresh_address());
+        let segment = Segment::new(account(), 8 * PAGE)?;
+        space.map(address, &segment.derive(Rights::ACCESS, 0)?, 0..8 * PAGE, Rights::READ_WRITE)?;
+        let clones = (1..cpus).map(|_| clone_of(&space)).collect::<Result<Vec<_>, _>>()?;
+        let threads = (1..cpus)
+            .zip(&clones)
+            .map(|(cpu, clone)| match (cpu + turn) % 2 {
+                0 => Spinner::reading(on_cpu(cpu), clone, word(address, cpu % 8)?.address()),
+                _ => Spinner::writing(on_cpu(cpu), clone, word(address, cpu % 8)?.address()),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        threads.iter().try_for_each(Spinner::wait)?;
+        segment.revoke()?;
+        for thread in threads {
+            ensure!(matches!(thread.join(), Err(Error::Faulted)), "a thread goes on with what was taken back");
+        }
+    }
+    Ok(())
 }

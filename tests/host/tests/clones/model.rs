@@ -20,6 +20,8 @@ pub(crate) struct Page {
     pub(crate) rights: Rights,
     /// Whether nothing lets it be written.
     pub(crate) is_frozen: bool,
+    /// The segment that it was lent of, if it can be taken back.
+    pub(crate) lent: Option<usize>,
 }
 
 /// A space: what it shows, and which pages were copied and written to since it was cloned last.
@@ -45,16 +47,30 @@ impl Space {
         self.0.range(first..first + pages).count() as u64 == pages
     }
 
-    pub(crate) fn map(&mut self, first: u64, (segment, offset): (usize, u64), pages: u64, rights: Rights) {
+    pub(crate) fn map(
+        &mut self,
+        first: u64,
+        (segment, offset): (usize, u64),
+        pages: u64,
+        (rights, is_lent): (Rights, bool),
+    ) {
+        let lent = is_lent.then_some(segment);
         for number in 0..pages {
             let behind = Behind::Segment { segment, page: offset + number, is_copied: false, is_pinned: false };
-            self.0.insert(first + number, Page { behind, rights, is_frozen: false });
+            self.0.insert(first + number, Page { behind, rights, is_frozen: false, lent });
         }
     }
 
     pub(crate) fn unmap(&mut self, first: u64, pages: u64) {
         self.0.retain(|page, _| !(first..first + pages).contains(page));
         self.1.retain(|page| !(first..first + pages).contains(page));
+    }
+
+    /// What was lent of a segment is taken back.
+    pub(crate) fn take_back(&mut self, segment: usize) {
+        let Space(pages, written) = self;
+        pages.retain(|_, page| page.lent != Some(segment));
+        written.retain(|page| pages.contains_key(page));
     }
 
     pub(crate) fn protect(&mut self, first: u64, pages: u64, rights: Rights) {
