@@ -8,7 +8,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 use conformance::cloned::{account, available, clone_of, set, space_with_pages, word};
 use conformance::{
-    Claim, Failure, Shared, Verdict, attempt, claim, ensure, ensure_eq, fresh_address, reach, refused, run, spot,
+    Claim, Failure, Shared, Verdict, attempt, claim, ensure, ensure_eq, fresh_address, refused, run, spot,
     the_kernel_passes_its_own_checks,
 };
 use libvas::{
