@@ -22,7 +22,8 @@
 //! | `secondary` | [`start_cpus`] |
 //! | `timer` | [`now_ns`], [`Stamp`], [`set_timer`], [`ticks`] |
 //! | `console` | [`console_send`] |
-//! | `entry` | [`enter_user`]; the way into the kernel and out of it, in assembly |
+//! | `entry` | [`enter_user`], [`resume_user`]; the way into the kernel and out of it, in assembly |
+//! | `handler_entry` | [`begin_handler`]; a thread's way into its handler that most go, in assembly |
 //!
 //! The two processors' backends mirror each other file for file also in what only they have: from loader to kernel
 //! (`boot`, `machine`, `paging`, `trampoline`), what a CPU is set up with (`features`, `errata`, `percpu`, `stacks`,
@@ -108,8 +109,11 @@ pub use backend::context::{ThreadContext, begin_context, leave_context, restart_
 pub use backend::fault::page_access;
 
 /// `enter_user() -> !` ends `kernel_main` on a CPU: it goes to user mode with the context that `resume_context` named
-/// last and never comes back to its caller.
-pub use backend::entry::enter_user;
+/// last and never comes back to its caller. `resume_user() -> !` does the same where there is such a context for certain.
+pub use backend::entry::{enter_user, resume_user};
+
+/// `begin_handler(place, start) -> !` goes to user mode likewise, with the context that `begin_context` made current: a handler begins.
+pub use backend::handler_entry::begin_handler;
 
 /// The CPU itself. `mark::<CODE>()` is an instruction that does nothing, and by which somebody who watches the machine
 /// learns where it is; what the codes mean is told where they are used.
@@ -167,7 +171,9 @@ pub type Table = [core::sync::atomic::AtomicU64; TABLE_ENTRIES];
 
 /// What the kernel gives to a backend.
 pub mod upcall {
-    use crate::{BootInfo, CallResult, HandlerStart, Trap, UserPlace};
+    use core::sync::atomic::AtomicU32;
+
+    use crate::{BootInfo, CallResult, Trap, UserPlace};
 
     #[allow(improper_ctypes, reason = "both sides are Rust and built by one compiler")]
     unsafe extern "Rust" {
@@ -213,12 +219,10 @@ pub mod upcall {
             instruction_pointer: u64,
         ) -> UserPlace;
 
-        /// Called for `gate_return` without a capability, likewise.
-        pub safe fn kernel_gate_return() -> UserPlace;
-
-        /// Called where that gave [`UserPlace::ANSWER`], likewise, with the first word of the answer. Gives 0 if it is left to the
-        /// common path; else the thread goes on with the context that `resume_context` or `resume_over` named last.
-        pub safe fn kernel_answer(number: u64) -> u64;
+        /// Called for `gate_return` without a capability, likewise. The first word that goes back comes where it takes no instruction
+        /// to have it: on x86_64 the seventh argument is in the stack, where something has to be. A handler's answer that is done
+        /// with ends by `resume_user`.
+        pub safe fn kernel_gate_return(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64, number: u64) -> UserPlace;
 
         /// Called for `gate_call` with a capability, or with flags, likewise: with the words of arguments, of which the first two are
         /// badge and capability then, and where the thread is. If it is left to the common path, the words are as they were.
@@ -240,13 +244,16 @@ pub mod upcall {
         /// [`ThreadContext::end_run`](crate::ThreadContext::end_run) gave, or 0.
         pub safe fn kernel_guest_call() -> u64;
 
-        /// Called for a call of a thread whose handler is asked of its calls, with the thread's registers saved. Gives
-        /// [`UserPlace::COMMON`] if that is left to [`kernel_trap`]; else a handler begins there, as `begin_context` says.
-        pub safe fn kernel_asked_call(start: &mut HandlerStart) -> UserPlace;
+        /// Called for a call of a thread whose handler is asked of its calls, with the thread's registers saved. Comes back if that is
+        /// left to [`kernel_trap`]; else a handler begins by [`begin_handler`](crate::begin_handler).
+        pub safe fn kernel_asked_call();
+
+        /// How many objects have a handler. As long as none has, no fault is for [`kernel_asked_fault`].
+        pub safe static KERNEL_HANDLERS: AtomicU32;
 
         /// Called for a fault, likewise, before `kernel_trap` is: with what [`page_access`](crate::page_access) tells of, and the
         /// address.
-        pub safe fn kernel_asked_fault(syndrome: u64, address: u64, start: &mut HandlerStart) -> UserPlace;
+        pub safe fn kernel_asked_fault(syndrome: u64, address: u64);
 
         /// Called for other calls straight from the entry code, likewise: with the words of arguments, and the number.
         pub safe fn kernel_quick_call(words: &[u64; 6], number: u64) -> CallResult;

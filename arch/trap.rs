@@ -72,7 +72,7 @@ pub enum Interrupt {
 }
 
 /// Where a thread goes on that made a gate call, or returns from one, in two registers. Neither is above what a user address can
-/// be, but for the two ways out of line.
+/// be, but for the way out of line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct UserPlace {
@@ -86,13 +86,10 @@ pub struct UserPlace {
 impl UserPlace {
     /// Nothing was done: the call takes the common path, with the thread's registers saved.
     pub const COMMON: UserPlace = UserPlace { instruction_pointer: u64::MAX, stack_pointer: 0 };
-    /// Likewise, and the call is a handler's answer, for which there is a way of its own (`kernel_answer`).
-    pub const ANSWER: UserPlace = UserPlace { instruction_pointer: u64::MAX - 1, stack_pointer: 0 };
 }
 
 /// What a handler finds in its registers when it begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
 pub struct HandlerStart {
     /// The words that go along with a gate call.
     pub words: [u64; 6],

@@ -8,8 +8,9 @@ use alloc::boxed::Box;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use super::percpu::{self, PerCpu};
 use super::registers::{CALL_BYTES, Registers, SavedState, USER_PSTATE};
-use super::{call_entry, floating, percpu};
+use super::{call_entry, floating};
 
 /// A thread's saved state, in memory of its own that does not move.
 #[derive(Debug)]
@@ -116,38 +117,39 @@ unsafe fn clear(place: *mut Registers) {
 /// Makes a context the current one: traps save into it, and the return to user mode resumes it.
 #[inline(always)]
 pub fn resume_context(context: &ThreadContext) {
-    let next = context.state.as_ptr();
-    let current = &percpu::current().context;
-    let previous = current.load(Ordering::Relaxed);
+    let (block, next) = (percpu::current(), context.state.as_ptr());
+    let previous = block.context.load(Ordering::Relaxed);
     if ptr::eq(previous, next) {
         return;
     }
     // Only this CPU writes it: no need to do both at one stroke.
-    current.store(next, Ordering::Relaxed);
+    block.context.store(next, Ordering::Relaxed);
     save_previous(previous);
-    load_floating(next);
+    load_floating(block, next);
 }
 
 /// The same for a context with whose registers a handler begins: as those of a new thread, but for the general ones and the thread pointer,
-/// which the entry code sets. What is saved in it means nothing.
+/// which `begin_handler` sets. What is saved in it means nothing. The one in the place of which it comes is current.
 #[inline(always)]
-pub fn begin_context(context: &mut ThreadContext) {
-    let next = context.state.as_ptr();
+pub fn begin_context(context: &mut ThreadContext, old: &mut ThreadContext) {
+    debug_assert!(old.is_current_here(), "a handler begins in the place of a thread");
+    let block = percpu::current();
     context.registers_mut().is_floating_new = true;
-    let current = &percpu::current().context;
-    let previous = current.load(Ordering::Relaxed);
-    current.store(next, Ordering::Relaxed);
-    save_previous(previous);
-    load_floating(next);
+    block.context.store(context.state.as_ptr(), Ordering::Relaxed);
+    // Only who has used the vector registers has leave to.
+    if block.grants_floating.load(Ordering::Relaxed) {
+        save_used(old.state.as_ptr());
+        load_first();
+    }
 }
 
 /// The same in the place of a context whose registers mean nothing from here on, and whose system calls come in as a thread's: nothing
 /// of it is saved.
 #[inline(always)]
 pub fn resume_over(context: &ThreadContext) {
-    let next = context.state.as_ptr();
-    percpu::current().context.store(next, Ordering::Relaxed);
-    load_floating(next);
+    let (block, next) = (percpu::current(), context.state.as_ptr());
+    block.context.store(next, Ordering::Relaxed);
+    load_floating(block, next);
 }
 
 /// Sees to a thread's first use of the vector registers; gives whether that is why it came into the kernel.
@@ -166,10 +168,10 @@ pub(super) fn begin_floating_point() -> bool {
 
 /// Makes the vector registers those of a context that is resumed; the ones of the context before are saved.
 #[inline(always)]
-fn load_floating(next: *const SavedState) {
+fn load_floating(block: &PerCpu, next: *const SavedState) {
     // SAFETY: the state is alive, as its owner calls.
     let is_new = unsafe { (*next).registers.is_floating_new };
-    let was_granted = percpu::current().grants_floating.load(Ordering::Relaxed);
+    let was_granted = block.grants_floating.load(Ordering::Relaxed);
     // Between two threads of which neither uses them, nothing is to be done.
     if !is_new {
         load_own(next, was_granted);

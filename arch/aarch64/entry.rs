@@ -36,8 +36,9 @@ unsafe extern "C" {
     /// The vector table, for VBAR_EL1.
     static exception_vectors: [u8; 2048];
 
-    /// Resumes the current context of this CPU. Entered by a branch, with SP_EL1 that of an empty kernel stack.
-    fn return_to_user() -> !;
+    /// Resumes the current context of this CPU, whose block x17 points to. Entered by a branch, with SP_EL1 that of an empty kernel
+    /// stack.
+    fn return_by_block() -> !;
 }
 
 /// Points this CPU at the vector table.
@@ -54,8 +55,14 @@ pub(super) fn install_vectors() {
 /// # Panics
 /// If it named none.
 pub fn enter_user() -> ! {
+    assert!(!percpu::current().context.load(Ordering::Relaxed).is_null(), "no context to enter user mode with");
+    resume_user()
+}
+
+/// The same where there is one for certain. If there were none, loading its registers would fault and be reported.
+#[inline(always)]
+pub fn resume_user() -> ! {
     let block = percpu::current();
-    assert!(!block.context.load(Ordering::Relaxed).is_null(), "no context to enter user mode with");
     // SAFETY: nothing on the kernel stack is needed any more, as this function does not return; the entry code
     // expects the stack pointer of an empty stack whenever the CPU is in user mode.
     unsafe {
@@ -63,7 +70,8 @@ pub fn enter_user() -> ! {
             "mov sp, {top}",
             "b {go}",
             top = in(reg) block.stack_top.load(Ordering::Relaxed),
-            go = sym return_to_user,
+            in("x17") block,
+            go = sym return_by_block,
             options(noreturn)
         )
     }
@@ -283,33 +291,25 @@ global_asm!(
     "    b.ne 10b",
     "    cbnz x0, return_along",
     "    stp x18, x30, [sp, #-64]!",
+    "    mov x6, x20",
     "    bl {gate_path_return}",
     "    tbnz x0, #63, 8f",
-    "    LEAVE_BY_GATE \"mov x0, xzr\", \"mov x1, xzr\"",
+    "    LEAVE_BY_GATE \"ldp x0, x1, [sp, #64]\"",
     "    eret",
     "    dsb nsh",
     "    isb",
-    // Either it is for the common path, or it has returned and something came of it; or a handler answers, whose registers nobody needs
-    // if that is done with at once.
-    "8:  cmn x0, #{is_answer}",
-    "    b.eq 11f",
-    "    cmn x0, #1",
+    // Either it is for the common path, or it has returned and something came of it.
+    "8:  cmn x0, #1",
     "    b.ne 9f",
-    "12:",
     "    mov x0, xzr",
     "    mov x1, xzr",
     "    mov x8, #{gate_return}",
     "    b 5b",
     "9:  and x0, x0, #0x7fffffffffffffff",
-    "    LEAVE_BY_GATE \"mov x0, xzr\", \"mov x1, xzr\"",
+    "    LEAVE_BY_GATE \"ldp x0, x1, [sp, #64]\"",
     "    str xzr, [sp, #-16]",
     "    mov x17, #{finish}",
     "    b save_and_dispatch",
-    "11: mov x0, x20",
-    "    bl {answer}",
-    "    cbz x0, 12b",
-    "    add sp, sp, #64",
-    "    b return_to_user",
     // With a capability that goes along, or flags: the words of arguments lie in the stack in their order.
     "call_along:",
     "    stp x18, x30, [sp, #-64]!",
@@ -395,14 +395,13 @@ global_asm!(
     gate_call_along = sym upcall::kernel_gate_call_along,
     gate_return_along = sym upcall::kernel_gate_return_along,
     gate_path_return = sym upcall::kernel_gate_return,
-    answer = sym upcall::kernel_answer,
-    is_answer = const UserPlace::ANSWER.instruction_pointer.wrapping_neg(),
     user_state = const USER_PSTATE,
 );
 
 // The common path. x17 is the kind of exception; the user's x17 is below the stack pointer.
 global_asm!(
     ".pushsection .text.vectors, \"ax\"",
+    // The kind is in x0 then.
     ".macro SAVE_REGISTERS",
     "    str x17, [sp, #-8]",
     "    mrs x17, tpidr_el1",
@@ -410,6 +409,19 @@ global_asm!(
     "    stp x0, x1, [x17, #0]",
     "    stp x2, x3, [x17, #16]",
     "    ldp x2, x0, [sp, #-16]",
+    "    SAVE_OTHERS",
+    ".endm",
+    // The same without one.
+    ".macro SAVE_WITHOUT_KIND",
+    "    mrs x17, tpidr_el1",
+    "    ldr x17, [x17, #{context}]",
+    "    stp x0, x1, [x17, #0]",
+    "    stp x2, x3, [x17, #16]",
+    "    ldr x2, [sp, #-16]",
+    "    SAVE_OTHERS",
+    ".endm",
+    // The user's x17 is in x2.
+    ".macro SAVE_OTHERS",
     "    stp x4, x5, [x17, #32]",
     "    stp x6, x7, [x17, #48]",
     "    stp x8, x9, [x17, #64]",
@@ -435,16 +447,16 @@ global_asm!(
     ".endm",
     // The thread that goes on after `yield_now` may be another.
     "save_and_yield:",
-    "    SAVE_REGISTERS",
+    "    SAVE_WITHOUT_KIND",
     "    bl {yield_now}",
     "    b return_to_user",
     // A call of a thread whose handler is asked of it: mostly that is done at once.
     ".global save_and_ask",
     "save_and_ask:",
-    "    SAVE_REGISTERS",
+    "    SAVE_WITHOUT_KIND",
     "    b ask_of_call",
     "save_and_ask_of_fault:",
-    "    SAVE_REGISTERS",
+    "    SAVE_WITHOUT_KIND",
     "    b ask_of_fault",
     ".global save_and_dispatch",
     "save_and_dispatch:",
@@ -453,6 +465,8 @@ global_asm!(
     ".global return_to_user",
     "return_to_user:",
     "    mrs x17, tpidr_el1",
+    ".global return_by_block",
+    "return_by_block:",
     "    ldr x17, [x17, #{context}]",
     "    ldp x0, x1, [x17, #256]",
     "    msr elr_el1, x0",

@@ -45,7 +45,7 @@ mod guest;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod guest_entry;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
-mod handler_entry;
+pub mod handler_entry;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 mod interrupted;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]

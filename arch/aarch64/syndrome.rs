@@ -120,8 +120,14 @@ impl Syndrome {
     /// What user mode tried to do, if a page is missing or does not allow it. That the address may be none of user memory is not told.
     #[inline(always)]
     pub(super) fn page_access(self) -> Option<Access> {
-        let is_abort = matches!(self.class(), class::FETCH_FROM_USER | class::DATA_FROM_USER);
-        (is_abort && matches!(self.status(), 0b000100..=0b001111)).then(|| self.access())
+        if !matches!(self.status(), 0b000100..=0b001111) {
+            return None;
+        }
+        match self.class() {
+            class::DATA_FROM_USER => Some(self.data_access()),
+            class::FETCH_FROM_USER => Some(Access::Execute),
+            _ => None,
+        }
     }
 
     /// What it means, if the kernel caused it.
@@ -149,9 +155,15 @@ impl Syndrome {
     fn access(self) -> Access {
         match self.class() {
             class::FETCH_FROM_USER | class::FETCH_FROM_KERNEL => Access::Execute,
-            _ if self.bits & WRITE != 0 && self.bits & CACHE_MAINTENANCE == 0 => Access::Write,
-            _ => Access::Read,
+            _ => self.data_access(),
         }
+    }
+
+    /// The same of data.
+    #[inline(always)]
+    fn data_access(self) -> Access {
+        let (writes, maintains) = (self.bits / WRITE, self.bits / CACHE_MAINTENANCE);
+        if writes & !maintains & 1 != 0 { Access::Write } else { Access::Read }
     }
 
     /// What an abort's status code means. The level that a walk came to is of no interest.

@@ -85,7 +85,7 @@ pub fn resume_context(context: &ThreadContext) {
 }
 
 /// The same of one whose registers are what a handler begins with, but for those that the caller sets.
-pub fn begin_context(context: &mut ThreadContext) {
+pub fn begin_context(context: &mut ThreadContext, _old: &mut ThreadContext) {
     context.reset_floating_point();
     context.registers_mut().clear();
     set_current(context.place());

@@ -10,6 +10,7 @@ pub mod entry;
 pub mod fault;
 pub mod format;
 pub mod guest;
+pub mod handler_entry;
 pub mod interrupted;
 pub mod memory;
 pub mod oracle;

@@ -170,23 +170,21 @@ pub fn resume_context(context: &ThreadContext) {
 }
 
 /// The same for a context with whose registers a handler begins: as those of a new thread, bases included, but for the general ones, which
-/// the entry code sets. What is saved in it means nothing.
-///
-/// # Panics
-/// If there is no current context.
+/// `begin_handler` sets. What is saved in it means nothing. The one in the place of which it comes is current.
 #[inline(always)]
-pub fn begin_context(context: &mut ThreadContext) {
-    let (cpu, next) = (this(), context.state.as_ptr());
-    let old = save_floating(cpu.current.get()).expect("a handler begins in the place of a thread");
+pub fn begin_context(context: &mut ThreadContext, old: &mut ThreadContext) {
+    let (cpu, next, old) = (this(), context.state.as_ptr(), old.state_mut());
+    debug_assert!(cpu.current.get() == &raw mut *old, "a handler begins in the place of a thread");
+    cpu.current.set(next);
+    cpu.set_frame_end(frame_end(next));
     // Guests have contexts of their own, so it was none's.
     context.state_mut().marks = IS_FLOATING_NEW;
+    floating::save(&mut old.floating);
     floating::FIRST.load();
-    gdt::exchange_user_segments(cpu, [0; 2], Some(&mut old.registers.bases));
     if old.marks != 0 {
         leave_out_of_line(&mut old.marks);
     }
-    cpu.current.set(next);
-    cpu.set_frame_end(frame_end(next));
+    gdt::exchange_user_segments(cpu, [0; 2], Some(&mut old.registers.bases));
 }
 
 /// Where the registers of a state end.
@@ -208,15 +206,15 @@ pub fn resume_over(context: &ThreadContext) {
     let (cpu, next) = (this(), context.state.as_ptr());
     // SAFETY: as in `resume_context`.
     let state = unsafe { &*next };
+    cpu.current.set(next);
+    cpu.set_frame_end(frame_end(next));
     if state.marks == 0 {
         // SAFETY: what is not new was saved when it was left.
         unsafe { state.floating.assume_init_ref() }.load();
     } else {
         load_marked(state);
     }
-    gdt::exchange_user_segments(cpu, state.registers.bases, None);
-    cpu.current.set(next);
-    cpu.set_frame_end(frame_end(next));
+    gdt::set_user_segments(cpu, state.registers.bases);
 }
 
 /// Does what the marks of the state before ask for, and loads the floating point of this one.

@@ -314,7 +314,7 @@ tessera_trap_commonly:
     jne 29f
     test rdi, rdi
     jnz 27b
-    push rdi
+    push r12
     call {gate_path_return}
     mov rcx, rax
     test rax, rax
@@ -331,11 +331,9 @@ tessera_trap_commonly:
     swapgs
     sysretq
 
-    /* Either it is for the common path, or it has returned and something came of it; or a handler answers, whose registers nobody needs
-       if that is done with at once. */
-25: cmp rax, {is_answer}
-    je 31f
-32: pop rdi
+    /* Either it is for the common path, or it has returned and something came of it. */
+25: pop rdi
+    xor edi, edi
     xor esi, esi
     xor r8d, r8d
     xor r9d, r9d
@@ -356,13 +354,6 @@ tessera_trap_commonly:
     push rbp
     call {finish}
     jmp tessera_resume
-
-31: mov rdi, r12
-    call {answer}
-    test rax, rax
-    jnz tessera_resume
-    mov rax, -1
-    jmp 32b
 
 29: cmp rax, {guest_run}
     je tessera_guest_run
@@ -549,9 +540,7 @@ tessera_trap_stubs:
     gate_call_along = sym upcall::kernel_gate_call_along,
     gate_return_along = sym upcall::kernel_gate_return_along,
     gate_path_return = sym upcall::kernel_gate_return,
-    answer = sym upcall::kernel_answer,
     page_fault = const vector::PAGE_FAULT,
-    is_answer = const UserPlace::ANSWER.instruction_pointer as i64,
     first_flags = const FIRST_FLAGS,
     finish = sym trap::finish,
     from_user = sym trap::from_user,
@@ -586,6 +575,12 @@ pub(super) fn stub_address(vector: u8) -> u64 {
 /// If there is no current context.
 pub fn enter_user() -> ! {
     assert!(!this().current.get().is_null(), "user mode needs a context");
+    resume_user()
+}
+
+/// The same where there is one for certain. If there were none, popping its registers would fault and be reported.
+#[inline(always)]
+pub fn resume_user() -> ! {
     // SAFETY: there is a context, and a function that never returns has no use for its stack.
     unsafe { tessera_resume() }
 }

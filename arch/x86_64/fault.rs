@@ -38,12 +38,13 @@ fn page_fault(error: u64) -> Fault {
 /// What a page fault tried to do, by its error code, which is the syndrome here; nothing if a reserved bit of an entry is set.
 #[inline(always)]
 pub fn page_access(error: u64) -> Option<Access> {
-    match (error & 8 != 0, error & 2 != 0, error & 16 != 0) {
-        (true, ..) => None,
-        (_, _, true) => Some(Access::Execute),
-        (_, true, false) => Some(Access::Write),
-        (_, false, false) => Some(Access::Read),
-    }
+    /// By the bits for a write and for a fetch, shifted to the end.
+    static ACCESSES: [Access; 16] = {
+        let mut accesses = [Access::Execute; 16];
+        (accesses[0], accesses[1]) = (Access::Read, Access::Write);
+        accesses
+    };
+    (error & 8 == 0).then(|| ACCESSES[(error >> 1) as usize & 0b1001])
 }
 
 /// An exception that the kernel cannot go on after, in words.

@@ -119,6 +119,31 @@ pub(super) fn exchange_user_segments(cpu: &PerCpu, next: [u64; 2], old: Option<&
     }
 }
 
+/// The same where those it had mean nothing any more.
+#[inline(always)]
+pub(super) fn set_user_segments(cpu: &PerCpu, [fs, gs]: [u64; 2]) {
+    if !cpu.has_base_instructions.get() {
+        return exchange_by_registers([fs, gs], None);
+    }
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "mov ds, {null:e}",
+            "mov es, {null:e}",
+            "mov fs, {null:e}",
+            "wrfsbase {fs}",
+            "swapgs",
+            "mov gs, {null:e}",
+            "wrgsbase {gs}",
+            "swapgs",
+            fs = in(reg) fs,
+            gs = in(reg) gs,
+            null = in(reg) 0,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// The same on a CPU without instructions for bases.
 #[cold]
 #[inline(never)]

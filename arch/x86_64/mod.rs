@@ -55,7 +55,7 @@ mod guest;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod guest_entry;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
-mod handler_entry;
+pub mod handler_entry;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 mod idt;
 #[cfg(any(test, all(target_os = "none", target_arch = "x86_64")))]

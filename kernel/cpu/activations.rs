@@ -156,6 +156,17 @@ impl Activations {
     }
 }
 
+/// The activation of the calling CPU's thread that was suspended last, and is fresh. As long as the thread runs only its CPU notes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Last<'a> {
+    /// All of the thread's.
+    pub activations: &'a Activations,
+    /// The last one.
+    pub last: &'a Suspended,
+    /// How many are below.
+    pub level: usize,
+}
+
 impl Default for Activations {
     fn default() -> Activations {
         Activations::new()

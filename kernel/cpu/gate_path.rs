@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use tessera_abi::{Handle, ObjectKind, Rights};
 use tessera_arch::{CallResult, UserPlace};
 
-use crate::cpu::activations::{Activations, IN_HANDLER, SUSPENDED_MAX};
+use crate::cpu::activations::{Activations, IN_HANDLER, Last, SUSPENDED_MAX};
 use crate::cpu::gate_words::GateWords;
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::slice_pointer::Kept;
@@ -64,7 +64,7 @@ pub fn call(shared: &Shared, line: &PerCpu, handle: Handle, badge: &mut u64, pla
 /// nothing.
 #[cold]
 #[inline(never)]
-fn common() -> UserPlace {
+pub fn common() -> UserPlace {
     core::hint::black_box(UserPlace::COMMON)
 }
 
@@ -81,27 +81,28 @@ fn undo(activations: &Activations) -> UserPlace {
 }
 
 /// Returns from the call that the thread is in to who made it; gives where that is. [`CallResult::UNFINISHED`] is added if somebody
-/// waits for the stack that it was on. A handler's return is an answer, which gives `in_handler`.
+/// waits for the stack that it was on. A handler's return is an answer, to which `answer` sees if what it goes back to is fresh.
 #[inline(always)]
-pub fn go_back(line: &PerCpu, in_handler: UserPlace) -> UserPlace {
+pub fn go_back(line: &PerCpu, answer: impl FnOnce(Last<'_>) -> UserPlace) -> UserPlace {
     let activations = line.activations.get();
     let depth = activations.depth();
     if depth == activations.noted() {
         return common();
     }
-    let last = activations.at(depth.wrapping_sub(1));
+    let level = depth.wrapping_sub(1);
+    let last = activations.at(level);
     let space = last.space.load(Relaxed);
     let way = line.pass_to(space);
     let pass = way.read();
     if !pass.is_good() {
         // None leads to whoever was interrupted to ask a handler.
-        return if space == IN_HANDLER { in_handler } else { UserPlace::COMMON };
+        return if space == IN_HANDLER { answer(Last { activations, last, level }) } else { common() };
     }
     if !line.presence.enter(space, way, pass) {
         return common();
     }
     arrive(line, (pass.root(), pass.word()), last.entered_by.load(Relaxed), last.table.kept());
-    activations.depth.store(depth as u32 - 1, Relaxed);
+    activations.depth.store(level as u32, Relaxed);
     let instruction_pointer = last.instruction_pointer.load(Relaxed);
     let goal = UserPlace { instruction_pointer, stack_pointer: last.stack_pointer.load(Relaxed) };
     let gate = last.gate.get();

@@ -268,8 +268,8 @@ pub struct Shared {
     pub no_ground: AtomicU64,
     /// Whether no pass may become good, as tags are taken back. Changed by the holder of the kernel's lock only.
     pub is_closing_tags: AtomicBool,
-    /// How many objects have a handler. Changed by the holder of the kernel's lock only.
-    pub handlers: AtomicU32,
+    /// How many objects have a handler. Changed by the holder of the kernel's lock only; the entry code knows its place.
+    pub handlers: &'static AtomicU32,
     /// Where text waits for the serial line.
     pub console: Console,
     /// What is being taken apart. Used by the holder of the kernel's lock only; here every call finds it by one load.
@@ -279,8 +279,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Fresh lines, and a console with this memory; meant for a static, or to be leaked by a test.
-    pub const fn new(ring: &'static Ring) -> Shared {
+    /// Fresh lines, a console with this memory, and a place to count handlers; meant for a static, or to be leaked by a test.
+    pub const fn new(ring: &'static Ring, handlers: &'static AtomicU32) -> Shared {
         let mut cpus = [const { PerCpu::new(0) }; CPUS_MAX];
         let mut index = 0;
         while index < CPUS_MAX {
@@ -293,7 +293,7 @@ impl Shared {
             empty_root: AtomicU64::new(0),
             no_ground: AtomicU64::new(0),
             is_closing_tags: AtomicBool::new(false),
-            handlers: AtomicU32::new(0),
+            handlers,
             console: Console::new(ring),
             debts: DebtWords::new(),
             spaces: SlicePointer::none(),

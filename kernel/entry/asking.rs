@@ -2,7 +2,7 @@
 
 use tessera_arch::{Access, HandlerStart, UserPlace, VirtAddr};
 
-use crate::cpu::per_cpu::PerCpu;
+use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::sched::handler_path;
 use crate::state::kernel::Kernel;
 use crate::vm::fault;
@@ -12,16 +12,18 @@ use crate::vm::fault;
 #[inline(always)]
 pub fn ask(
     kernel: &mut Kernel,
+    shared: &Shared,
     line: &PerCpu,
     (access, address): (Access, VirtAddr),
     start: &mut HandlerStart,
 ) -> Option<UserPlace> {
-    let Kernel { spaces, public, threads, gates, shared, subtree_handlers, .. } = kernel;
-    let (id, space) = spaces.look(line.presence.space())?;
-    if *subtree_handlers != 0 || !fault::is_denied(public, space, address, access) {
+    let Kernel { spaces, public, threads, subtree_handlers, .. } = kernel;
+    let number = line.presence.space();
+    let (_, space) = spaces.look(number)?;
+    if *subtree_handlers != 0 || !fault::is_denied((public, line.index), space, address, access) {
         return None;
     }
-    let place = handler_path::ask_of_fault((shared, gates, line), threads, (id, space), (access, address), start)?;
+    let place = handler_path::ask_of_fault((shared, line), threads, (number, space), (access, address), start)?;
     line.counters.faults.add(1);
     Some(place)
 }

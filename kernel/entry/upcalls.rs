@@ -1,7 +1,7 @@
 //! What the architecture calls once the machine is up: traps, the fast path, other CPUs. And how a panic ends.
 
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use tessera_abi::Handle;
 use tessera_arch::{CallResult, HandlerStart, Interrupt, Trap, UserPlace, VirtAddr};
@@ -10,17 +10,22 @@ use crate::base::console::{RING_BYTES, Ring};
 use crate::base::log::{NOTHING_LEFT, end_machine, last_line, log, stand_alone};
 use crate::base::sync::{BigGuard, BigLock};
 use crate::bench::standby;
+use crate::cpu::activations::{Activations, Last, Suspended};
 use crate::cpu::per_cpu::{PerCpu, Shared};
 use crate::cpu::{gate_path, switch};
-use crate::entry::answering::{self, Answered};
-use crate::entry::{asking, quick, trap, yielding};
+use crate::entry::{answering, asking, quick, trap, yielding};
 use crate::lifecycle::reap;
+use crate::sched::handler_path::Answered;
 use crate::sched::{along, calling, guest_path, handler_path, lock_path, running};
 use crate::state::kernel::Kernel;
 use crate::tlb::flush::{self, Handled};
 
 /// What CPUs read without the lock.
-pub(crate) static SHARED: Shared = Shared::new(&RING);
+pub(crate) static SHARED: Shared = Shared::new(&RING, &KERNEL_HANDLERS);
+
+/// How many objects have a handler: a word that the entry code finds by its name.
+#[unsafe(no_mangle)]
+static KERNEL_HANDLERS: AtomicU32 = AtomicU32::new(0);
 
 /// Memory for what waits for the serial line.
 static RING: Ring = [const { AtomicU8::new(0) }; RING_BYTES];
@@ -101,25 +106,41 @@ extern "C" fn kernel_gate_call(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn kernel_gate_return() -> UserPlace {
-    gate_path::go_back(line(), UserPlace::ANSWER)
+extern "C" fn kernel_gate_return(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64, number: u64) -> UserPlace {
+    let line = line();
+    gate_path::go_back(line, |Last { activations, last, level }| answer(number, level, line, activations, last))
 }
 
-/// A handler's answer, if the lock is free.
-#[unsafe(no_mangle)]
-extern "C" fn kernel_answer(number: u64) -> u64 {
-    let Some(mut guard) = KERNEL.try_lock() else { return 0 };
-    let line = line();
-    match answering::answer(of_call(&mut guard), line, number) {
-        Answered::Not => return 0,
-        Answered::Back => {}
-        Answered::Made => {
-            if is_due_here(line) {
-                go_on(guard, line);
-            }
+/// A handler's answer, if the lock is free. Nobody needs its registers if that is done with at once.
+#[inline(never)]
+extern "C" fn answer(
+    number: u64,
+    level: usize,
+    line: &'static PerCpu,
+    activations: &Activations,
+    last: &Suspended,
+) -> UserPlace {
+    let Some(mut guard) = KERNEL.try_lock() else { return gate_path::common() };
+    match handler_path::answer(of_call(&mut guard), line, Last { activations, last, level }, number) {
+        Answered::Not => gate_path::common(),
+        Answered::Back => {
+            drop(guard);
+            tessera_arch::resume_user()
         }
+        Answered::Call => make(guard, line),
     }
-    1
+}
+
+/// A call of which a handler was asked, which has answered. Out of line, so that other answers keep no register for it.
+#[inline(never)]
+fn make(mut guard: BigGuard<'static, Option<Kernel>>, line: &'static PerCpu) -> ! {
+    answering::make(of_call(&mut guard), line);
+    if is_due_here(line) {
+        go_on(guard, line);
+    } else {
+        drop(guard);
+    }
+    tessera_arch::resume_user()
 }
 
 /// `gate_call` with a capability, if the lock is free.
@@ -152,28 +173,25 @@ extern "C" fn kernel_guest_call() -> u64 {
 
 /// A call of a thread whose handler is asked of it, if the lock is free.
 #[unsafe(no_mangle)]
-extern "C" fn kernel_asked_call(start: &mut HandlerStart) -> UserPlace {
-    let Some(mut guard) = KERNEL.try_lock() else { return UserPlace::COMMON };
-    handler_path::ask_of_call(of_call(&mut guard), line(), start).unwrap_or(UserPlace::COMMON)
-}
-
-/// A fault, if the lock is free, and there is any handler.
-#[unsafe(no_mangle)]
-extern "C" fn kernel_asked_fault(syndrome: u64, address: u64, start: &mut HandlerStart) -> UserPlace {
-    if SHARED.handlers.load(Ordering::Relaxed) == 0 {
-        return UserPlace::COMMON;
+extern "C" fn kernel_asked_call() {
+    let Some(mut guard) = KERNEL.try_lock() else { return };
+    let mut start = HandlerStart::default();
+    if let Some(place) = handler_path::ask_of_call(of_call(&mut guard), &SHARED, line(), &mut start) {
+        drop(guard);
+        tessera_arch::begin_handler(place, start);
     }
-    ask_of_fault(syndrome, address, start)
 }
 
-/// Out of line, so that a fault that no handler can be asked of pays for nothing of it.
-#[inline(never)]
-extern "C" fn ask_of_fault(syndrome: u64, address: u64, start: &mut HandlerStart) -> UserPlace {
-    let Some(access) = tessera_arch::page_access(syndrome) else { return UserPlace::COMMON };
-    let Some(mut guard) = KERNEL.try_lock() else { return UserPlace::COMMON };
-    match asking::ask(of_call(&mut guard), line(), (access, VirtAddr::new(address)), start) {
-        Some(place) => place,
-        None => UserPlace::COMMON,
+/// A fault, if the lock is free. There is a handler.
+#[unsafe(no_mangle)]
+extern "C" fn kernel_asked_fault(syndrome: u64, address: u64) {
+    let Some(access) = tessera_arch::page_access(syndrome) else { return };
+    let Some(mut guard) = KERNEL.try_lock() else { return };
+    let mut start = HandlerStart::default();
+    if let Some(place) = asking::ask(of_call(&mut guard), &SHARED, line(), (access, VirtAddr::new(address)), &mut start)
+    {
+        drop(guard);
+        tessera_arch::begin_handler(place, start);
     }
 }
 

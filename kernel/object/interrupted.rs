@@ -3,7 +3,6 @@
 use tessera_arch::{Fault, ThreadContext};
 
 use crate::mem::block;
-use crate::object::id::SpaceId;
 
 /// Who was asked last of a fault. Those behind are asked when it is passed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,8 +37,8 @@ pub struct Interrupted {
     pub why: Why,
     /// Whether the handler may see registers.
     pub sees_registers: bool,
-    /// The space that it was in.
-    pub space: SpaceId,
+    /// The number of the space that it was in. It tells of that only as long as the activation is fresh, which is sound then.
+    pub space: u32,
 }
 
 impl core::fmt::Debug for Interrupted {

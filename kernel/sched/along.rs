@@ -47,7 +47,7 @@ pub fn go_back(kernel: &mut Kernel, line: &PerCpu, words: &mut [u64; 3]) -> User
     let Some(into) = gate_path::table_below(line).filter(|_| words[2] & !MOVES == 0) else { return UserPlace::COMMON };
     let table = line.table.get();
     let Some(given) = plan(kernel, table, *words, into) else { return UserPlace::COMMON };
-    let goal = gate_path::go_back(line, UserPlace::COMMON);
+    let goal = gate_path::go_back(line, |_| UserPlace::COMMON);
     if goal != UserPlace::COMMON {
         words[0] = entering::give_plain(kernel, table.number(), given, into).bits();
     }

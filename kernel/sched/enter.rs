@@ -15,10 +15,10 @@ use crate::cpu::tags::TagWord;
 use crate::object::id::SpaceId;
 use crate::state::kernel::Kernel;
 
-/// Makes the calling CPU's space this one.
-pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: SpaceId, entered_by: Handle) {
+/// Makes the calling CPU's space the one with this number.
+pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: u32, entered_by: Handle) {
     let (shared, line) = (kernel.shared, &kernel.shared.cpus[cpu]);
-    let words = shared.space_words(space.index());
+    let words = shared.space_words(space);
     let tag = tag_for(kernel, cpu, space);
     if tag != words.tag() {
         words.set_tag(tag);
@@ -33,7 +33,7 @@ pub fn enter_space(kernel: &mut Kernel, cpu: usize, space: SpaceId, entered_by: 
     let pass = words.pass(cpu).read();
     let is_tagged = tag.tag() != 0 || is_seeded(Mutant::UntaggedKept);
     let keep = is_tagged && !flush_all && !pass.is_stale();
-    line.presence.enter(space.index(), words.pass(cpu), pass);
+    line.presence.enter(space, words.pass(cpu), pass);
     let (root, takes_locks) = (Frame::from_word(pass.root()), words.takes_locks());
     let word = tessera_arch::root_word(root, tag.tag());
     if takes_locks && !is_seeded(Mutant::LockPassedBy) {
@@ -60,14 +60,14 @@ const CLOSING_UNITS: u32 = 300;
 
 /// The tag under which a CPU is to enter a space; begins a new generation of tags if there is none left, and the old one is
 /// closed.
-fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
-    let (shared, words) = (kernel.shared, kernel.shared.space_words(space.index()));
+fn tag_for(kernel: &mut Kernel, cpu: usize, space: u32) -> TagWord {
+    let (shared, words) = (kernel.shared, kernel.shared.space_words(space));
     if kernel.tags.bits() != 0 && words.tag().tag() == 0 {
         // It may get a tag now. Whoever enters it untagged at this moment is seen below, or comes too late.
         words.forget_passes();
         fence(SeqCst);
     }
-    let is_elsewhere = |line: &PerCpu| line.index != cpu && line.presence.is_in(space.index());
+    let is_elsewhere = |line: &PerCpu| line.index != cpu && line.presence.is_in(space);
     let old = (words.tag(), shared.lines().iter().any(is_elsewhere));
     let is_closing = kernel.tags.is_closing();
     if !(is_closing && close_generation(kernel)) {
@@ -83,7 +83,7 @@ fn tag_for(kernel: &mut Kernel, cpu: usize, space: SpaceId) -> TagWord {
     // space that it had loaded: both count as live.
     fence(SeqCst);
     let spaces = shared.lines().iter().flat_map(|line| line.presence.places());
-    let live = spaces.filter(|space| *space != NO_SPACE).map(|space| shared.space_words(space).tag());
+    let live = spaces.filter(|other| *other != NO_SPACE).map(|other| shared.space_words(other).tag());
     kernel.tags.roll_over(live, old)
 }
 
@@ -132,13 +132,13 @@ pub fn ensure_enterable(kernel: &Kernel, cpu: usize, space: SpaceId) -> Result<(
     if only_cpu.is_none_or(|only| only == cpu) { Ok(()) } else { Err(Error::WrongCpu) }
 }
 
-/// Has the calling CPU enter a space in which its thread may be, by its pass if that is good.
+/// Has the calling CPU enter the space with this number, in which its thread may be, by its pass if that is good.
 #[inline(always)]
-pub fn go_to(kernel: &mut Kernel, cpu: usize, space: SpaceId, by: Handle) {
+pub fn go_to(kernel: &mut Kernel, cpu: usize, space: u32, by: Handle) {
     let line = &kernel.shared.cpus[cpu];
-    if line.presence.space() == space.index() {
+    if line.presence.space() == space {
         line.entered_by.store(by.bits(), Relaxed);
-    } else if !switch::enter_by_pass(line, space.index(), by) {
+    } else if !switch::enter_by_pass(line, space, by) {
         enter_space(kernel, cpu, space, by);
     }
 }

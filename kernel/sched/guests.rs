@@ -100,7 +100,7 @@ pub fn run(kernel: &mut Kernel, cpu: usize, id: ThreadId, run: Run) -> Result<Op
     object.standing = Standing::fresh_on(cpu);
     tessera_arch::resume_context(&object.context);
     let (space, by) = run.space;
-    enter::go_to(kernel, cpu, space, by);
+    enter::go_to(kernel, cpu, space.index(), by);
     Ok(None)
 }
 
@@ -156,7 +156,7 @@ pub fn leave(kernel: &mut Kernel, cpu: usize, id: ThreadId, came: Came) {
     let context = &mut kernel.threads.at_mut(id.index()).context;
     context.registers_mut().set_result(0, came.end as u64);
     tessera_arch::resume_context(context);
-    enter::go_to(kernel, cpu, space, by);
+    enter::go_to(kernel, cpu, space.index(), by);
     upcall::tell_out(kernel, cpu, id);
 }
 

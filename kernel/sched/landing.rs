@@ -80,7 +80,7 @@ pub fn land_here(
     land(kernel, id, fallback, reason);
     tessera_arch::resume_context(&kernel.threads.at(id.index()).context);
     if !switch::enter_by_pass(&kernel.shared.cpus[cpu], space.index(), Handle::NONE) {
-        enter::enter_space(kernel, cpu, space, Handle::NONE);
+        enter::enter_space(kernel, cpu, space.index(), Handle::NONE);
     }
     true
 }

@@ -86,8 +86,10 @@ fn suspend_noted(kernel: &mut Kernel, id: ThreadId, level: usize) {
     let last = stack_of(kernel, id).fast.at(level);
     let (gate, stack) = (last.gate.get().number(), last.stack.load(Relaxed));
     let interrupted = stack_of(kernel, id).interrupted[level].as_ref();
-    let space = interrupted.map_or(last.space.load(Relaxed), |interrupted| interrupted.space.index());
-    let [entered_by, called] = [&last.entered_by, &last.called].map(|handle| Handle::from_bits(handle.load(Relaxed)));
+    let space = interrupted.map_or(last.space.load(Relaxed), |interrupted| interrupted.space);
+    // Handlers are called by nobody's capability.
+    let called = if interrupted.is_some() { Handle::NONE } else { Handle::from_bits(last.called.load(Relaxed)) };
+    let entered_by = Handle::from_bits(last.entered_by.load(Relaxed));
     let table = last.table.kept();
     let is_guest = last.is_guest();
     // A guest that a handler is asked of entered by a handle of whoever runs it, as in `note`.
@@ -99,7 +101,6 @@ fn suspend_noted(kernel: &mut Kernel, id: ThreadId, level: usize) {
         exchange::note(kernel, id, stack);
     }
     let by = CapId::at(table.get().number(), called.slot());
-    // Handlers are called by nobody's capability.
     let is_lent = called != Handle::NONE && kernel.tables.at(by.table()).is_derived(by.slot());
     let called = is_lent.then(|| lend_promised(kernel, by, Use::of_level(UseKind::Called, id.index(), level)));
     let gate = kernel.gates.id_at(gate);

@@ -103,7 +103,7 @@ pub fn go_on_as_noted(kernel: &mut Kernel, cpu: usize, id: ThreadId) {
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
     } else if !switch::enter_by_pass(line, space.index(), entered_by) {
-        enter::enter_space(kernel, cpu, space, entered_by);
+        enter::enter_space(kernel, cpu, space.index(), entered_by);
     }
 }
 
@@ -226,7 +226,7 @@ fn go_on_with(kernel: &mut Kernel, line: &PerCpu, id: ThreadId, entry: Entry) {
     if line.presence.space() == space.index() {
         line.entered_by.store(entered_by.bits(), Relaxed);
     } else if !switch::enter_by_pass(line, space.index(), entered_by) {
-        enter::enter_space(kernel, cpu, space, entered_by);
+        enter::enter_space(kernel, cpu, space.index(), entered_by);
     }
 }
 

@@ -14,13 +14,13 @@ use tessera_abi::{Error, Handle};
 use tessera_arch::{Access, Fault, FaultKind, Registers, ThreadContext};
 
 use crate::base::effort::Effort;
-use crate::cpu::activations::{IN_HANDLER, SUSPENDED_MAX};
+use crate::cpu::activations::{Activations, IN_HANDLER, SUSPENDED_MAX};
 use crate::cpu::gate_words::GateWords;
 use crate::cpu::per_cpu::PerCpu;
 use crate::cpu::slice_pointer::Kept;
-use crate::object::activation_stack::{ACTIVATION_BYTES, ActivationStack};
+use crate::object::activation_stack::ACTIVATION_BYTES;
 use crate::object::handler::Handler;
-use crate::object::id::{GateId, ObjectRef, SpaceId, SubtreeId, ThreadId};
+use crate::object::id::{GateId, ObjectRef, SubtreeId, ThreadId};
 use crate::object::interrupted::{Asked, INTERRUPTED_BYTES, Interrupted, Why};
 use crate::object::links::Chain;
 use crate::object::thread::{Asking, Pending};
@@ -230,13 +230,16 @@ fn deliver(
         return Ok(());
     };
     let (line, gate) = (&kernel.shared.cpus[cpu], kernel.shared.gate_words(handler.gate.index()));
-    let from = kernel.spaces.id_at(line.presence.space()).expect("a thread that runs is in a space");
     let thread = kernel.threads.at_mut(id.index());
     let own = thread.activations.as_deref_mut().expect(KNOWN);
-    push(line, gate, (own, &mut thread.context), from, (why, handler.sees_registers, stack));
+    let (mut spare, depth) = (own.spare.take().expect("there is room to be interrupted"), own.fast.depth());
+    (spare.why, spare.sees_registers, spare.space) = (why, handler.sees_registers, line.presence.space());
+    core::mem::swap(&mut thread.context, &mut spare.context);
+    push((line, gate), (&own.fast, depth), stack);
+    own.interrupted[depth] = Some(spare);
     thread.context.begin_handler((gate.entry(), gate.stack_end(stack)), handler.badge, words);
     tessera_arch::resume_context(&thread.context);
-    enter::go_to(kernel, cpu, space, Handle::NONE);
+    enter::go_to(kernel, cpu, space.index(), Handle::NONE);
     Ok(())
 }
 
@@ -289,38 +292,25 @@ pub(super) fn make_room(kernel: &mut Kernel, id: ThreadId) {
     let (account, stack) = (thread.account, thread.activations.as_mut().expect(KNOWN));
     if stack.spare.is_none() {
         let (context, why) = (ThreadContext::new(), Why::Return);
-        stack.spare = Some(Box::new(Interrupted { context, why, sees_registers: false, space: SpaceId::default() }));
+        stack.spare = Some(Box::new(Interrupted { context, why, sees_registers: false, space: u32::MAX }));
         stack.interrupted_count += 1;
         kernel.accounts[account].charge(INTERRUPTED_BYTES);
     }
 }
 
-/// Suspends a CPU's thread, which is in this space, to have it call a handler on this stack of its gate: it is fresh, as after a gate call.
-/// There is room. The CPU has the handler's table then; it is to have the thread's registers, which are another block, and to enter the
-/// handler's space.
+/// Suspends a CPU's thread, which has suspended so many activations, to have it call a handler on this stack of its gate: it is fresh, as
+/// after a gate call. There is room. The CPU has the handler's table then; it is to have the thread's registers, which are another block
+/// then, and to enter the handler's space.
 #[inline(always)]
-pub(super) fn push(
-    line: &PerCpu,
-    gate: &GateWords,
-    (own, context): (&mut ActivationStack, &mut ThreadContext),
-    space: SpaceId,
-    (why, sees_registers, stack): (Why, bool, u32),
-) {
-    let level = own.fast.depth();
-    let next = own.fast.at(level);
+pub(super) fn push((line, gate): (&PerCpu, &GateWords), (activations, level): (&Activations, usize), stack: u32) {
+    let next = activations.at(level);
     next.table.set(line.table.kept());
-    next.called.store(Handle::NONE.bits(), Relaxed);
     next.entered_by.store(line.entered_by.load(Relaxed), Relaxed);
     // No space is gone back to without the lock.
     next.space.store(IN_HANDLER, Relaxed);
     next.gate.set(Kept::of(gate));
     next.stack.store(stack, Relaxed);
-    own.fast.depth.store(level as u32 + 1, Relaxed);
-    let mut spare = own.spare.take().expect("there is room to be interrupted");
-    (spare.why, spare.sees_registers, spare.space) = (why, sees_registers, space);
-    core::mem::swap(context, &mut spare.context);
-    // None was there: there is nothing to be dropped.
-    core::mem::forget(own.interrupted[level].replace(spare));
+    activations.depth.store(level as u32 + 1, Relaxed);
     line.table.set(gate.table.kept());
 }
 

@@ -90,7 +90,7 @@ impl Caller<'_> {
         }
         self.ensure_ground(target, place)?;
         let previous = self.line.entered_by.load(Relaxed);
-        enter::enter_space(self.kernel, self.cpu, target, space);
+        enter::enter_space(self.kernel, self.cpu, target.index(), space);
         Ok(Outcome::Done(previous))
     }
 
@@ -111,7 +111,7 @@ impl Caller<'_> {
             return Ok(Outcome::Unfinished);
         }
         let previous = self.line.entered_by.load(Relaxed);
-        enter::go_to(self.kernel, self.cpu, space, by);
+        enter::go_to(self.kernel, self.cpu, space.index(), by);
         Ok(Outcome::Done(previous))
     }
 
@@ -140,7 +140,7 @@ impl Caller<'_> {
             return Ok(Outcome::Unfinished);
         }
         let previous = self.line.entered_by.load(Relaxed);
-        enter::go_to(self.kernel, self.cpu, target, space);
+        enter::go_to(self.kernel, self.cpu, target.index(), space);
         let registers = self.kernel.threads[self.thread].context.registers_mut();
         registers.set_entry(instruction_pointer, stack_pointer, [argument, previous]);
         Ok(Outcome::Unfinished)

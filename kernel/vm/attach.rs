@@ -509,7 +509,7 @@ pub fn separate_roots(kernel: &mut Kernel, space: SpaceId, effort: &mut Effort) 
         // The CPU is in the space on the old root, or was about to enter it.
         if cpu == tessera_arch::cpu_index() {
             let entered_by = line.entered_by.load(core::sync::atomic::Ordering::Relaxed);
-            enter::enter_space(kernel, cpu, space, tessera_abi::Handle::from_bits(entered_by));
+            enter::enter_space(kernel, cpu, space.index(), tessera_abi::Handle::from_bits(entered_by));
         } else {
             remote::preempt_remote(kernel, cpu);
         }

@@ -25,7 +25,7 @@ use crate::vm::target;
 #[inline(always)]
 pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
     let object = kernel.spaces.at(space.index());
-    if object.seen.is_none() && is_own(&kernel.public, object, page) {
+    if object.seen.is_none() && is_own((&kernel.public, tessera_arch::cpu_index()), object, page) {
         return Location { owner: MapTarget::Space(space), page, bounds: Rights::ACCESS, view: Rights::ACCESS };
     }
     if let Some(public) = public::public_at(kernel, space, page) {
@@ -48,14 +48,15 @@ pub fn locate(kernel: &Kernel, space: SpaceId, page: u64) -> Location {
     location
 }
 
-/// Whether whatever covers a page of a space, which is no view, is mapped in its own map: nothing is attached there, nor public.
+/// Whether whatever covers a page of a space, which is no view, is mapped in its own map: nothing is attached there, nor public, as the
+/// CPU with this number sees it.
 #[inline(always)]
-fn is_own(public: &[Public], space: &Space, page: u64) -> bool {
+fn is_own((public, cpu): (&[Public], usize), space: &Space, page: u64) -> bool {
     if public.is_empty() && space.map.attachments() == 0 {
         return true;
     }
     // Either would be shown by an entry that is not the space's own: in the root, or, of what is attached, further down.
-    let (slot, root) = (page / SLOT_PAGES, space.root(tessera_arch::cpu_index()));
+    let (slot, root) = (page / SLOT_PAGES, space.root(cpu));
     let Some(entry) = table(root).get(slot as usize).map(|entry| entry.load(Relaxed)) else { return false };
     let tree = &space.map.tree;
     entry == 0
@@ -63,11 +64,12 @@ fn is_own(public: &[Public], space: &Space, page: u64) -> bool {
             && (tree.attached_below == 0 || tree.attached_over(root, VirtAddr::new(page * PAGE_BYTES)).is_none())
 }
 
-/// Whether nothing is at an address of a space, or what is there does not allow an access, as far as a short look tells.
+/// Whether nothing is at an address of a space, or what is there does not allow an access, as far as a short look tells: at what is
+/// public, and at what the CPU with this number sees.
 #[inline(always)]
-pub fn is_denied(public: &[Public], space: &Space, address: VirtAddr, access: Access) -> bool {
+pub fn is_denied(seen: (&[Public], usize), space: &Space, address: VirtAddr, access: Access) -> bool {
     let page = address.value() / PAGE_BYTES;
-    if !address.is_user() || space.seen.is_some() || !is_own(public, space, page) {
+    if !address.is_user() || space.seen.is_some() || !is_own(seen, space, page) {
         return false;
     }
     space.map.find(page).is_none_or(|(_, mapping)| !mapping.rights.contains(needed_for(access)))

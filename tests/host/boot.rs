@@ -173,7 +173,7 @@ pub fn new_kernel(boot_info: &'static BootInfo, tag_bits: u32) -> Kernel {
     let records = vec![FrameRecord::OUTSIDE; (end - first) as usize].leak();
     let mut frames = FrameAllocator::new(records, Frame::new(first));
     boot_info.memory.iter().for_each(|range| frames.add(*range));
-    let shared: &Shared = Box::leak(Box::new(Shared::new(ring())));
+    let shared: &Shared = Box::leak(Box::new(Shared::new(ring(), Box::leak(Box::default()))));
     let spaces = Space::most(frames.managed_frames() * PAGE_BYTES);
     let passes = (0..boot_info.cpus).map(|_| &*(0..=spaces).map(|_| Pass::new()).collect::<Vec<_>>().leak());
     let gates = Gate::most(frames.managed_frames() * PAGE_BYTES);

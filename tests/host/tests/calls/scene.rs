@@ -144,7 +144,7 @@ pub(crate) fn return_along(machine: &mut Machine, (capability, rights, flags): A
 pub(crate) fn return_fast(machine: &mut Machine) -> Path {
     let cpu = tessera_arch::cpu_index();
     let (id, _) = place_of(machine, cpu);
-    let mut place = gate_path::go_back(&machine.kernel.shared.cpus[cpu], UserPlace::COMMON);
+    let mut place = gate_path::go_back(&machine.kernel.shared.cpus[cpu], |_| UserPlace::COMMON);
     if place == UserPlace::COMMON {
         commonly(machine, RETURNS);
         return Path::Common;

@@ -10,9 +10,10 @@ use tessera_kernel::cpu::per_cpu::PerCpu;
 use tessera_kernel::entry::{asking, trap};
 use tessera_kernel::lifecycle::check;
 use tessera_kernel::object::thread::Thread;
-use tessera_kernel::sched::{handler_path, running};
+use tessera_kernel::sched::handler_path::Answered;
+use tessera_kernel::sched::running;
 
-use crate::{Crowd, MISSING, Scene, begins};
+use crate::{Crowd, MISSING, Scene, answer, ask_of_call, begins};
 
 /// A call of which the handler is told nothing afterwards is made when it has answered: one that does nothing, a quick one, one that is
 /// made by the common path, and one that there is not. Each is counted once, as the answer is.
@@ -129,10 +130,10 @@ fn a_gate_that_is_about_to_be_taken_apart_is_not_asked() {
         assert!(gates.find(gate).is_none());
         assert!(scene.machine.kernel.shared.gate_words(gate.index()).is_open(), "nothing was done about it yet");
         let fault = |kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart| {
-            asking::ask(kernel, line, (Access::Write, VirtAddr::new(MISSING)), start)
+            asking::ask(kernel, kernel.shared, line, (Access::Write, VirtAddr::new(MISSING)), start)
         };
         assert!(!scene.tries(0, |kernel, line| begins(kernel, line, fault)));
-        assert!(!scene.tries(1, |kernel, line| begins(kernel, line, handler_path::ask_of_call)));
+        assert!(!scene.tries(1, |kernel, line| begins(kernel, line, ask_of_call)));
         assert!(!scene.is_asked(id));
     }
 }
@@ -145,8 +146,7 @@ fn answers_that_make_no_sense_go_no_fast_way() {
         let mut scene = Scene::new(flavour, 1, 1);
         let (id, thread) = (scene.machine.thread_id, scene.machine.thread);
         scene.set(thread, asked_of::FAULTS);
-        let nowhere =
-            |scene: &mut Scene| scene.tries(2, |kernel, line| handler_path::answer(kernel, line, 1).is_some());
+        let nowhere = |scene: &mut Scene| scene.tries(2, |kernel, line| answer(kernel, line, 1) != Answered::Not);
         assert!(!nowhere(&mut scene), "it is in no handler");
         scene.faults();
         for number in [4, 1 << 32 | 1, u64::MAX, Answer::Cancel as u64] {

@@ -15,13 +15,15 @@ use tessera_arch::fake::Flavour;
 use tessera_arch::{Access, Fault, FaultKind, HandlerStart, Interrupt, Trap, UserPlace, VirtAddr};
 use tessera_kernel::Kernel;
 use tessera_kernel::base::mutants::{HANDLER_MUTANTS, Mutant, seed};
+use tessera_kernel::cpu::gate_path;
 use tessera_kernel::cpu::per_cpu::PerCpu;
-use tessera_kernel::entry::answering::{self, Answered};
+use tessera_kernel::entry::answering;
 use tessera_kernel::entry::{asking, trap};
 use tessera_kernel::lifecycle::{check, reap};
 use tessera_kernel::object::id::{ObjectRef, SpaceId, ThreadId};
 use tessera_kernel::object::thread::Thread;
-use tessera_kernel::sched::{guests, handler_path, running, upcall};
+use tessera_kernel::sched::handler_path::{self, Answered};
+use tessera_kernel::sched::{guests, running, upcall};
 
 const ENTRY: u64 = CODE + 0x100;
 const STACKS: u64 = 0x70_0000;
@@ -52,6 +54,24 @@ fn begins(
     registers.set_entry(place.instruction_pointer, place.stack_pointer, [start.badge, 0]);
     registers.set_words(start.words);
     true
+}
+
+/// Asks of a call, as the entry code does.
+fn ask_of_call(kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart) -> Option<UserPlace> {
+    handler_path::ask_of_call(kernel, kernel.shared, line, start)
+}
+
+/// Answers with this number, as the entry code does, and makes the call of which the handler was asked.
+fn answer(kernel: &mut Kernel, line: &'static PerCpu, number: u64) -> Answered {
+    let mut answered = Answered::Not;
+    let _ = gate_path::go_back(line, |last| {
+        answered = handler_path::answer(kernel, line, last, number);
+        UserPlace::COMMON
+    });
+    if answered == Answered::Call {
+        answering::make(kernel, line);
+    }
+    answered
 }
 
 impl Scene {
@@ -102,7 +122,7 @@ impl Scene {
         let address = VirtAddr::new(address);
         let fault = Fault { kind: FaultKind::Page, address, access };
         let asks = |kernel: &mut Kernel, line: &PerCpu, start: &mut HandlerStart| {
-            asking::ask(kernel, line, (access, address), start)
+            asking::ask(kernel, kernel.shared, line, (access, address), start)
         };
         if !self.tries(0, |kernel, line| begins(kernel, line, asks)) {
             self.machine.trap(Trap::Fault(fault));
@@ -114,7 +134,7 @@ impl Scene {
     fn calls(&mut self, call: Call) {
         let (id, (number, words)) = (self.current(), call.encode());
         self.machine.kernel.threads[id].context.registers_mut().set_call(number, words);
-        if !self.tries(1, |kernel, line| begins(kernel, line, handler_path::ask_of_call)) {
+        if !self.tries(1, |kernel, line| begins(kernel, line, ask_of_call)) {
             self.machine.trap(Trap::GuestCall);
         }
         check::check(&self.machine.kernel);
@@ -130,10 +150,10 @@ impl Scene {
         self.machine.kernel.threads[id].context.registers_mut().set_words([number, status, value, 0, 0, 0]);
         let mut answered = Answered::Not;
         let is_served = self.tries(2, |kernel, line| {
-            answered = answering::answer(kernel, line, number);
+            answered = answer(kernel, line, number);
             answered != Answered::Not
         });
-        if answered == Answered::Made {
+        if answered == Answered::Call {
             self.machine.go_on(tessera_arch::cpu_index());
         } else if !is_served {
             self.machine.call_commonly(RETURNS);
