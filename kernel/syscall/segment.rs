@@ -56,7 +56,9 @@ impl Caller<'_> {
         if populated != 0 {
             segment.populate(&mut self.kernel.frames);
         }
-        segment.set_special(special.0, special.1);
+        if flags > ON_FIRST_TOUCH {
+            segment.set_special(special.0, special.1);
+        }
         // What `charge` would find, and is at hand.
         open_charge(&mut self.kernel.accounts, account, object_bytes::<Segment>() + bytes);
         let id = self.kernel.segments.insert_boxed(segment);
