@@ -80,6 +80,14 @@ impl Subtree {
     pub fn read_only_clone_of(account: &Cap<Account>, subtree: &Cap<Subtree>) -> Result<Cap<Subtree>, Error> {
         clone(account, subtree, 1)
     }
+
+    /// The same as [`Subtree::clone_of`] if all of it is the clone's for good: nothing is mapped by a capability that can be taken back.
+    ///
+    /// # Errors
+    /// As there, and `BadState` if something is.
+    pub fn kept_clone_of(account: &Cap<Account>, subtree: &Cap<Subtree>) -> Result<Cap<Subtree>, Error> {
+        clone(account, subtree, 2)
+    }
 }
 
 fn clone(account: &Cap<Account>, subtree: &Cap<Subtree>, flags: u64) -> Result<Cap<Subtree>, Error> {

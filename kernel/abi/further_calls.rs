@@ -139,8 +139,9 @@ macro_rules! with_further_calls {
             /// is written to, the other does not see it. It takes as long however much is mapped; the first write to a page
             /// pays for it. Subtrees that are attached stay the same in both, and so does what was pinned (`pin`).
             ///
-            /// `flags`: 0, or 1 for a clone that may only read what it begins with, but for what was pinned, and for subtrees that were
-            /// attached as a window; nor does `protect` let it write, nor a clone of it. What is mapped in it later is as in any space.
+            /// `flags`: 0, or the sum of 2, to be refused with `BadState` if anything in it could be taken back, and 1 for a clone that may
+            /// only read what it begins with, but for what was pinned, and for subtrees that were attached as a window; nor does `protect`
+            /// let it write, nor a clone of it. What is mapped in it later is as in any space.
             ///
             /// What is mapped by a capability that can be taken back is taken back from both. Core windows are the source's alone.
             ///

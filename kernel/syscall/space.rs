@@ -56,8 +56,9 @@ impl Caller<'_> {
         let source = self.space(space, Rights::INSPECT | Rights::MAP)?;
         let own = self.table();
         let payer = self.kernel.accounts.id_at(payer_number).ok_or(Error::BadHandle)?;
-        let is_frozen = is_frozen(flags)?;
+        let (is_frozen, is_kept) = clone_flags(flags)?;
         let plan = clone::plan(self.kernel, source, payer)?;
+        plan.ensure_kept(is_kept)?;
         let Kernel { accounts, tables, spaces, frames, .. } = &mut *self.kernel;
         spaces.ensure_room()?;
         tables.at(own).ensure_slot()?;
@@ -263,12 +264,13 @@ impl Caller<'_> {
     }
 }
 
-/// Reads the flags of a clone: whether what it begins with is only read.
+/// Reads the flags of a clone: whether what it begins with is only read, and whether nothing of that may be such that it can be taken
+/// back.
 ///
 /// # Errors
 /// `BadArgument` for any other.
-pub(super) fn is_frozen(flags: u64) -> Result<bool> {
-    if flags <= 1 { Ok(flags == 1) } else { Err(Error::BadArgument) }
+pub(super) fn clone_flags(flags: u64) -> Result<(bool, bool)> {
+    if flags <= 3 { Ok((flags & 1 != 0, flags & 2 != 0)) } else { Err(Error::BadArgument) }
 }
 
 /// Checks a place where a thread is to go on. A stack pointer may point behind the last byte of its stack.

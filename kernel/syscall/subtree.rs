@@ -41,8 +41,9 @@ impl Caller<'_> {
     pub(super) fn subtree_clone(&mut self, account: Handle, subtree: Handle, flags: u64) -> Result<u64> {
         let account = self.account(account, Rights::CHARGE)?;
         let source = self.subtree(subtree, Rights::INSPECT | Rights::MAP | Rights::READ)?;
-        let is_frozen = super::space::is_frozen(flags)?;
+        let (is_frozen, is_kept) = super::space::clone_flags(flags)?;
         let plan = clone::plan_subtree(self.kernel, source, account)?;
+        plan.ensure_kept(is_kept)?;
         let new_bytes = Subtree::NEW_BYTES + plan.extra_bytes;
         let level = self.kernel.subtrees[source].level();
         self.kernel.subtrees.ensure_room()?;

@@ -48,6 +48,15 @@ impl Plan {
     fn new(extra_bytes: u64, heap_pages: u64, lent: Lent) -> Plan {
         Plan { extra_bytes, heap_pages: heap_pages + lent.heap_pages(), lent }
     }
+
+    /// Checks that nothing can be taken back from it, if that is asked for.
+    ///
+    /// # Errors
+    /// `BadState`.
+    #[inline(always)]
+    pub fn ensure_kept(&self, is_asked: bool) -> Result<(), Error> {
+        if is_asked && self.lent.heap_pages() != 0 { Err(Error::BadState) } else { Ok(()) }
+    }
 }
 
 /// Checks that a space can be cloned at the cost of an account, but for whether that can bear it.

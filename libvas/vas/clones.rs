@@ -12,13 +12,13 @@ impl Process<'_> {
     /// one is attached for reading meanwhile; one with a lock is entered, unless the thread is in it.
     ///
     /// Pages are copied when they are written to, as [`Subtree::clone_of`] does, if the kernel lets them be: if that VAS is a clone itself,
-    /// of this program's making, and its mode lets this program write. Else they are copied at once, as mappings of segments with names
-    /// are such that can be taken back by themselves.
+    /// of this program's making, and its mode lets this program write. Else they are copied at once: mappings of segments with names can
+    /// be taken back by themselves, and would be from the clone as well.
     ///
     /// # Errors
     /// `Exists`, `NotFound`, `BadText`; `Busy` if anybody has it attached to write; `MissingRight` if the mode withholds reading;
     /// `Deadlock` as [`Cap::enter`]; `BadState` if something else than segments is mapped in it;
-    /// `LimitReached` for a segment of more than 1 GiB; and those of [`Subtree::clone_of`], [`Segment::new`] and [`Cap::map`].
+    /// `LimitReached` for a segment of more than 1 GiB; and those of [`Subtree::kept_clone_of`], [`Segment::new`] and [`Cap::map`].
     pub fn clone_of(&self, vid: Vid, name: &str, mode: Mode) -> Result<Vid, Error> {
         let kind = self.attributes(vid)?.value;
         let shown = self.shown(vid, Access::Read)?;
@@ -33,7 +33,7 @@ impl Process<'_> {
     fn copied(&self, vid: Vid, shown: &Attached) -> Result<Cap<Subtree>, Error> {
         let rights = Rights::READ | Rights::MAP | Rights::INSPECT;
         let whole = self.names.find_in::<Subtree>(Operation::Find, Class::Space, vid.0.as_str(), rights);
-        match whole.and_then(|(vas, _)| Subtree::clone_of(program().account(), &vas)) {
+        match whole.and_then(|(vas, _)| Subtree::kept_clone_of(program().account(), &vas)) {
             // Not all of it may be changed; another one pays for it; something has a name.
             Err(Error::MissingRight | Error::BadArgument | Error::BadState) => {}
             made => return made,

@@ -8,12 +8,13 @@ extern crate alloc;
 use alloc::vec::Vec;
 use conformance::cloned::{account, available, clone_of, get, set, space_with_pages, word};
 use conformance::{
-    Claim, Verdict, claim, ends_in_fault, ensure, ensure_eq, fresh_address, leaves_nothing, reach, refused, run,
-    the_kernel_passes_its_own_checks,
+    Claim, Verdict, attempt, claim, ends_in_fault, ensure, ensure_eq, fresh_address, leaves_nothing, reach, refused,
+    run, the_kernel_passes_its_own_checks,
 };
 use libvas::{
-    Account, Cap, Error, PAGE_BYTES as PAGE, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES as SLOT, program,
+    Account, Cap, Error, Handle, PAGE_BYTES as PAGE, Rights, Segment, Space, Subtree, TOP_SLOT_BYTES as SLOT, program,
 };
+use tessera_abi::syscall::number;
 
 rt::main!(main);
 
@@ -37,6 +38,7 @@ fn main() -> u8 {
         claim!(a_child_goes_on_with_what_its_parent_lends),
         claim!(a_clone_ends_with_its_account),
         claim!(clones_end_with_the_account_that_theirs_came_from),
+        claim!(a_clone_that_is_to_be_kept_is_refused),
         claim!(nothing_is_left),
         claim!(the_kernel_passes_its_own_checks),
     ];
@@ -351,6 +353,24 @@ fn clones_end_with_the_account_that_theirs_came_from() -> Verdict {
         refused(clone.info(), Error::BadHandle)?;
     }
     ensure_eq!(available()?, before);
+    Ok(())
+}
+
+fn a_clone_that_is_to_be_kept_is_refused() -> Verdict {
+    let (space, segment, _) = half_lent()?;
+    let words = |flags| [program().account().handle().bits(), space.handle().bits(), flags, 0, 0, 0];
+    for flags in [2, 3] {
+        refused(attempt(number::space_clone, words(flags)), Error::BadState)?;
+    }
+    segment.revoke()?;
+    let clone = attempt(number::space_clone, words(2))?;
+    Cap::<Space>::from_handle(Handle::from_bits(clone)).delete()?;
+    let subtree = Subtree::new(program().account())?;
+    let lent = segment.derive(Rights::READ, 0)?;
+    subtree.map(1 << 30, &lent, 0..PAGE, Rights::READ)?;
+    refused(Subtree::kept_clone_of(program().account(), &subtree), Error::BadState)?;
+    segment.revoke()?;
+    Subtree::kept_clone_of(program().account(), &subtree)?;
     Ok(())
 }
 

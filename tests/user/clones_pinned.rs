@@ -485,7 +485,7 @@ fn unknown_flags_are_refused() -> Verdict {
     let ((space, _), (subtree, ..)) = (half_pinned()?, pinned_subtree()?);
     let account = account().handle().bits();
     let before = available()?;
-    for flags in [2, 3, 1 << 32, u64::MAX] {
+    for flags in [4, 5, 1 << 32, u64::MAX] {
         refused(attempt(number::space_clone, [account, space.handle().bits(), flags, 0, 0, 0]), Error::BadArgument)?;
         let words = [account, subtree.handle().bits(), flags, 0, 0, 0];
         refused(attempt(number::subtree_clone, words), Error::BadArgument)?;

@@ -171,7 +171,7 @@ fn a_refused_clone_changes_nothing() -> Verdict {
     let (before, left) = (conformance::Snapshot::of(&space)?, available()?);
     refused(Space::clone_of(&poor, &space), Error::AccountExhausted)?;
     refused(
-        attempt(number::space_clone, [account().handle().bits(), space.handle().bits(), 2, 0, 0, 0]),
+        attempt(number::space_clone, [account().handle().bits(), space.handle().bits(), 4, 0, 0, 0]),
         Error::BadArgument,
     )?;
     ensure!(conformance::Snapshot::of(&space)? == before, "a refused clone has changed the space");

@@ -148,7 +148,7 @@ impl Noise {
             *word = match arguments.get(index) {
                 Some((name, "Handle")) => self.handle(name),
                 Some((_, "Rights")) => self.rights(),
-                Some(("address" | "buffer" | "text" | "value" | "from", _)) => self.address(),
+                Some(("address" | "to_address" | "buffer" | "text" | "value" | "from", _)) => self.address(),
                 Some(("length_bytes" | "offset" | "bytes", _)) => self.length(),
                 _ => self.word(),
             };

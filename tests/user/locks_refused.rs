@@ -67,7 +67,7 @@ fn account() -> &'static Cap<Account> {
 
 fn unknown_flags_are_refused() -> Verdict {
     let handle = account().handle().bits();
-    for flags in [4, 5, 8, u64::MAX] {
+    for flags in [8, 9, 16, u64::MAX] {
         refused(attempt(number::segment_create, [handle, PAGE, flags, 0, 0, 0]), Error::BadArgument)?;
     }
     Ok(())

@@ -44,7 +44,7 @@ pub fn argument_named(number: u64, name: &str) -> Option<usize> {
 pub fn takes(name: &str, kind: ObjectKind) -> bool {
     match name {
         "handle" | "capability" => true,
-        "target" => matches!(kind, ObjectKind::Space | ObjectKind::Subtree),
+        "target" | "from" | "to" => matches!(kind, ObjectKind::Space | ObjectKind::Subtree),
         "object" => matches!(kind, ObjectKind::Thread | ObjectKind::Space | ObjectKind::Subtree),
         "account" => kind == ObjectKind::Account,
         "space" => kind == ObjectKind::Space,
