@@ -68,6 +68,10 @@ enum Noted {
 /// what clones have in common cannot be taken apart, with all of it in the new place, and some in the old one still.
 pub fn move_step(kernel: &mut Kernel, moved: &Move, word: u64) -> Result<Option<u64>, Error> {
     let (mut phase, mut inner) = (word % (1 << PHASE_BITS), word >> PHASE_BITS);
+    if moved.stays && phase == TAKING {
+        // It was another call's, which was to take: what stays need not even be such as may change.
+        (phase, inner) = (BEGINNING, 0);
+    }
     if phase == BEGINNING {
         begin(kernel, moved)?;
         (phase, inner) = if moved.stays { (SHOWING, 0) } else { (TAKING, map_steps::UNMAP_CHANGING) };

@@ -7,6 +7,7 @@ use tessera_abi::{Call, Rights};
 use tessera_kernel::base::effort::set_entry_units;
 use tessera_kernel::entry::trap;
 use tessera_kernel::lifecycle::{check, reap};
+use tessera_kernel::object::id::ObjectRef;
 use tessera_kernel::sched::{ending, running};
 
 use crate::scene::{BASE, boot, pages};
@@ -239,6 +240,36 @@ fn a_call_that_goes_on_with_other_arguments_harms_nothing() {
                 check::check(&machine.kernel);
             }
         }
+    }
+}
+
+/// A move that was to take goes on as one that is to leave where it is what is in a sealed subtree.
+#[test]
+fn a_move_that_goes_on_otherwise_takes_nothing_out_of_what_is_sealed() {
+    for flavour in FLAVOURS {
+        let mut machine = boot(flavour, 1);
+        let sealed = machine.make(Call::SubtreeCreate { account: machine.account, level: 3 });
+        let segment = machine.segment(pages(1100), 0);
+        let place = 1 << 30;
+        for (offset, count) in [(0, 1050), (pages(1050), 50)] {
+            assert_eq!(machine.map(sealed, segment, offset, place + offset, pages(count), Rights::READ_WRITE), Ok(0));
+        }
+        machine.call(Call::SubtreeSeal { subtree: sealed }).expect("it is held");
+        let (from, to) = (mapped(&mut machine), machine.new_space());
+        set_entry_units(1);
+        let moved = |from, address, to_address, flags| {
+            Call::MappingMove { from, address, length_bytes: pages(1100), to, to_address, flags }.encode()
+        };
+        let (call, words) = moved(from, BASE, BASE, 0);
+        machine.step_words(call, words);
+        assert!(machine.is_under_way(machine.thread_id), "some of it is to be taken still");
+        let (call, words) = moved(sealed, place, BASE + pages(4096), 1);
+        go_on(&mut machine, call, words);
+        let result = machine.kernel.threads[machine.thread_id].context.registers().result();
+        assert_eq!(result, (0, 0), "what is sealed can be lent");
+        let ObjectRef::Subtree(id) = machine.object(sealed) else { panic!("it is a subtree") };
+        assert_eq!(machine.kernel.subtrees[id].map.mapped_pages(), 1100, "what is sealed stays");
+        check::check(&machine.kernel);
     }
 }
 
